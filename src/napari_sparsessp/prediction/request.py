@@ -1,0 +1,74 @@
+"""The one request that the dock, the command line, Python and batches share."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PredictionRequest(BaseModel):
+    """What to predict, from what and how.
+
+    Two equal requests on the same input and machine give equal numbers,
+    whoever sends them.
+
+    Attributes
+    ----------
+    input : str
+        Path of the image or name of the layer; for the record.
+    channel, scene : str or int, optional
+        Name or index of the transmitted-light channel and of the scene.
+    time : str, optional
+        Time points as a Python slice, for example ``"0:3"`` or ``"2"``.
+    model : str
+        Id of a model, or a path.
+    topology : str, optional
+        Take the shipped model of this topology.
+    structures : tuple of str or "all"
+        Ids of the structures to predict.
+    ratio : float, optional
+        Sparsity ratio r ≥ 1; from the voxel size where it is left out.
+    simulate_sparse : bool
+        The stack is dense: use every r-th plane of it and never look at the rest.
+    voxel_size : tuple of float, optional
+        (z, y, x) in µm; overrides what the file says.
+    grid : {"model", "input"}
+        Give the prediction on the model's grid or on the input's y/x pixels.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision : str
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+    tile : tuple of int, optional
+        Largest tile (z, y, x) in voxels of the model's grid.
+    overlap : float, optional
+        Share of the z window that neighbouring windows have in common, 0 to 0.9.
+    truth : dict
+        Structure id to the source of its ground truth; for the record.
+    mask_invalid : bool
+        Predict although there are NaN or infinite values: they count as background
+        and are NaN in the prediction.
+    tta : bool
+        Average the prediction over the four flips in y and x.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: str = ""
+    channel: str | int | None = None
+    scene: str | int | None = None
+    time: str | None = None
+    model: str = "default"
+    topology: str | None = None
+    structures: tuple[str, ...] | Literal["all"] = "all"
+    ratio: float | None = None
+    simulate_sparse: bool = False
+    voxel_size: tuple[Positive, Positive, Positive] | None = None
+    grid: Literal["model", "input"] = "model"
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    tile: tuple[int, int, int] | None = None
+    overlap: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    truth: dict[str, str] = {}
+    mask_invalid: bool = False
+    tta: bool = False
