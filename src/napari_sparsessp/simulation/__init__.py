@@ -1,0 +1,1 @@
+"""Simulated colonies: cells, their structures, and how a microscope sees them."""

@@ -1,0 +1,157 @@
+"""The twelve structures inside the cells, and their refractive index."""
+
+import torch
+
+from napari_sparsessp.simulation.cells import Cells
+from napari_sparsessp.simulation.fields import RandomFields, inside, shell
+from napari_sparsessp.simulation.parameters import ColonyParameters
+
+
+def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tensor:
+    """1 at a point beside each nucleus, falling off over `radius` µm."""
+    depth, height, width = fields.shape
+    voxel = fields.voxel
+    device = fields.generator.device
+    out = torch.zeros(fields.shape, device=device)
+    z = (torch.arange(depth, device=device) * voxel)[:, None, None]
+    y = (torch.arange(height, device=device) * voxel)[None, :, None]
+    x = (torch.arange(width, device=device) * voxel)[None, None, :]
+    reach = int(3 * radius / voxel)
+    for pz, py, px in cells.poles.tolist():
+        row, column = int(py / voxel), int(px / voxel)
+        if not (-reach < row < height + reach and -reach < column < width + reach):
+            continue
+        rows = slice(max(row - reach, 0), max(row + reach + 1, 0))
+        columns = slice(max(column - reach, 0), max(column + reach + 1, 0))
+        away = (z - pz) ** 2 + (y[:, rows] - py) ** 2 + (x[:, :, columns] - px) ** 2
+        spot = torch.exp(-away / (2 * radius**2))
+        out[:, rows, columns] = torch.maximum(out[:, rows, columns], spot)
+    return out
+
+
+def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tensor]:
+    """Label density of the twelve structures, before the microscope.
+
+    Parameters
+    ----------
+    cells : Cells
+    fields : RandomFields
+
+    Returns
+    -------
+    dict of str to Tensor
+        Structure id to density (D, H, W) ≥ 0, arbitrary units.
+    """
+    body = cells.body
+    in_nucleus = inside(cells.nucleus)
+    cytoplasm = body * (1 - in_nucleus)
+    resting = 1 - cells.mitosis
+    perinuclear = torch.exp(-torch.relu(-cells.nucleus) / 2.5)
+    apical = torch.exp(-((cells.top - 1.4) ** 2) / 0.9**2)
+    basal = torch.exp(-((cells.bottom - 0.4) ** 2) / 0.6**2) * body
+    wall = shell(cells.wall, 0.3) * body
+    face = (shell(cells.top, 0.3) + shell(cells.bottom, 0.3)) * inside(
+        cells.wall + 0.1
+    )
+    patchy = torch.sigmoid(1.5 * fields.smooth(3.0))
+    chromatin = 1 + 0.12 * fields.smooth(0.5) + 0.12 * fields.smooth(1.3)
+    chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
+    rim = shell(cells.nucleus, 0.35)
+    poles = _near_poles(cells, fields, 1.6)
+    centrosome = _near_poles(cells, fields, 0.5)
+    belt = wall * apical
+    dna = in_nucleus * cells.brightness * chromatin * (1 - 0.75 * cells.nucleoli)
+    fibres = basal * fields.filaments(1.8, 0.35)
+    mitochondria = fields.filaments(1.0, 0.4)
+    reticulum = fields.sheets(0.8, 0.35)
+    return {
+        "actin_filament": 1.0 * wall
+        + 1.6 * belt
+        + 0.5 * shell(cells.top, 0.4) * body
+        + 1.5 * fibres
+        + 0.12 * cytoplasm,
+        "actomyosin_bundle": 2.0 * belt
+        + 0.4 * wall
+        + 1.4 * fibres
+        + 0.3 * basal * patchy
+        + 0.2 * cytoplasm,
+        "cell_membrane": 1.0 * wall
+        + 0.7 * face
+        + 0.12 * cytoplasm * (1 + 4 * fields.puncta(0.5, 1.6)),
+        "desmosome": 3.0 * wall * fields.puncta(0.5, 0.7) * inside(cells.bottom - 3.0, 1.0)
+        + 0.4 * belt
+        + 0.03 * cytoplasm,
+        "dna": dna,
+        "endoplasmic_reticulum": cytoplasm
+        * (0.35 + reticulum)
+        * (0.4 + 0.9 * perinuclear)
+        * (0.6 + 0.6 * patchy)
+        + 0.3 * rim * resting * body,
+        "golgi_apparatus": cytoplasm * poles * (0.2 + 1.4 * fields.sheets(0.6, 0.45))
+        + 0.03 * cytoplasm,
+        "microtubule": cytoplasm
+        * (0.35 + 0.9 * fields.filaments(0.9, 0.5))
+        * (0.6 + 0.5 * apical + 0.5 * patchy)
+        + 2.0 * centrosome * body,
+        "mitochondria": cytoplasm * mitochondria * (0.3 + 1.5 * perinuclear) * patchy
+        + 0.06 * cytoplasm,
+        "nuclear_envelope": rim * resting * body * (1 + 0.25 * fields.smooth(1.0))
+        + 0.12 * in_nucleus * resting
+        + 0.35 * cells.mitosis * body,
+        "nucleolus": cells.nucleoli * body * (1 + 0.2 * fields.smooth(0.5))
+        + 0.08 * in_nucleus,
+        "tight_junction": 2.5 * shell(cells.wall, 0.25) * body
+        * torch.exp(-((cells.top - 1.1) ** 2) / 0.5**2)
+        + 0.03 * cytoplasm,
+    }  # fmt: skip
+
+
+def refractive_index(
+    p: ColonyParameters,
+    cells: Cells,
+    structures: dict[str, torch.Tensor],
+    fields: RandomFields,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Refractive-index contrast and absorption of the colony.
+
+    Returns
+    -------
+    index, absorption : Tensor
+        (D, H, W): index minus the medium's; imaginary index.
+    """
+    body = cells.body
+    in_nucleus = inside(cells.nucleus) * (1 - cells.mitosis)
+    cytoplasm = body * (1 - inside(cells.nucleus))
+
+    def bounded(name: str) -> torch.Tensor:
+        density = structures[name]
+        return (density / torch.quantile(density[::3, ::3, ::3].flatten(), 0.995)).clamp(0, 1.5)
+
+    o = p.organelles
+    index = body * p.cytoplasm + in_nucleus * p.nucleus
+    index = index + p.chromatin * in_nucleus * fields.smooth(0.6)
+    index = index + 0.012 * cells.mitosis * bounded("dna")
+    index = index + p.nucleolus * cells.nucleoli
+    index = index + 0.5 * p.chromatin * shell(cells.nucleus, 0.3) * body
+    index = index + p.membrane * (
+        shell(cells.wall, 0.22) * body * fields.uniform(-1.0, 1.0)
+        + 0.5 * shell(cells.top, 0.25) * inside(cells.bottom)
+    )
+    index = index + p.mitochondria * bounded("mitochondria") * cytoplasm
+    index = index + o * (
+        0.006 * bounded("golgi_apparatus")
+        + 0.006 * bounded("endoplasmic_reticulum")
+        + 0.003 * bounded("microtubule")
+        + 0.010 * bounded("actomyosin_bundle")
+        + 0.012 * bounded("desmosome")
+        + 0.008 * bounded("tight_junction")
+        + 0.006 * bounded("actin_filament")
+    )
+    index = index + p.granules * cytoplasm * fields.smooth(p.granule_size)
+    crowd = torch.relu(fields.smooth(0.35) - 3.2 + 0.09 * p.droplets)
+    droplets = (crowd * 3).clamp(0, 1) * cytoplasm * torch.sigmoid(2 * fields.smooth(4.0))
+    index = index + p.droplet_index * droplets
+    absorption = p.absorption * (
+        0.004 * body + 0.02 * droplets + 0.01 * cytoplasm * bounded("mitochondria")
+    )
+    return index, absorption

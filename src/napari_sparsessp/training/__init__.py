@@ -1,0 +1,1 @@
+"""Training: simulated colonies → patches → loop → a model with its card."""
