@@ -1,0 +1,266 @@
+"""Which planes of the dense grid were measured, and how the rest follow from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+
+MAPPINGS = ("hold", "nearest", "linear")
+"""Prefix mappings: how the measured planes are spread over the dense grid."""
+
+# Positions are sums and products of steps such as 0.29 µm: differences below this many
+# dense planes are rounding, not geometry.
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class SparseView:
+    """A stack seen as some measured planes of a dense grid.
+
+    Attributes
+    ----------
+    planes : tuple of int
+        Indices of the input's planes that are used, ascending.
+    positions : tuple of float
+        Where each of them lies, in dense planes from dense plane 0; may be fractional.
+    depth : int
+        Planes D of the dense grid.
+    ratio : float
+        Dense planes for each measured plane: the sparsity ratio r. Below 1 where the
+        stack is finer than the grid.
+    """
+
+    planes: tuple[int, ...]
+    positions: tuple[float, ...]
+    depth: int
+    ratio: float
+
+    def __post_init__(self) -> None:
+        """Check that there is a position for each plane, ascending."""
+        steps = np.diff(self.positions)
+        if not self.planes or len(self.planes) != len(self.positions) or self.depth < 1:
+            raise InputError("a sparse view needs at least one plane and its position")
+        if (steps <= 0).any():
+            raise InputError("positions of measured planes must ascend; sort them")
+
+    @classmethod
+    def from_ratio(cls, n_planes: int, ratio: float, phase: float = 0.0) -> SparseView:
+        """Take all planes of a stack that is `ratio` times coarser than the grid.
+
+        Parameters
+        ----------
+        n_planes : int
+            Planes of the stack.
+        ratio : float
+            Sparsity ratio r ≥ 1; plane j lies at ``phase + r * j``, D = round(n r).
+        phase : float
+            Dense planes before the first measured one, from 0 to below r.
+
+        Raises
+        ------
+        InputError
+            When the ratio is below 1 or not finite, or the phase is out of range.
+        """
+        _check_count(n_planes)
+        ratio = _checked_ratio(ratio)
+        if not 0 <= phase < ratio:
+            raise InputError(f"phase {phase:g} must be at least 0 and below {ratio:g}")
+        positions = tuple(float(phase + ratio * plane) for plane in range(n_planes))
+        depth = _round_half_up(n_planes * ratio)
+        return cls(tuple(range(n_planes)), positions, depth, ratio)
+
+    @classmethod
+    def from_voxel_size(
+        cls, n_planes: int, z_step: float, dense_step: float
+    ) -> SparseView:
+        """Take all planes of a stack with a known step in z.
+
+        Plane 0 lies on dense plane 0; r = z_step / dense_step, D = round(n r), at
+        least 1. A stack finer than the grid (r < 1) is allowed here.
+
+        Parameters
+        ----------
+        n_planes : int
+            Planes of the stack.
+        z_step, dense_step : float
+            Distance of neighbouring planes of the stack and of the grid, in µm.
+
+        Raises
+        ------
+        InputError
+            When a step is not a positive number.
+        """
+        _check_count(n_planes)
+        for step in (z_step, dense_step):
+            if not (math.isfinite(step) and step > 0):
+                raise InputError(
+                    f"z step {step} µm cannot be used; give a positive one"
+                )
+        ratio = float(z_step / dense_step)
+        positions = tuple(ratio * plane for plane in range(n_planes))
+        depth = max(1, _round_half_up(n_planes * ratio))
+        return cls(tuple(range(n_planes)), positions, depth, ratio)
+
+    @classmethod
+    def simulate(
+        cls, n_planes: int, ratio: float, phase: int = 0, step: float = 1.0
+    ) -> SparseView:
+        """Keep every r-th plane of a dense stack, as if the rest were never imaged.
+
+        Parameters
+        ----------
+        n_planes : int
+            Planes of the dense stack.
+        ratio : float
+            Sparsity ratio r ≥ 1, a whole number: planes phase, phase + r, … are kept.
+        phase : int
+            First plane that is kept, from 0 to r - 1.
+        step : float
+            Distance of neighbouring input planes in dense planes; 1 where the stack
+            is as dense as the grid. The view's ratio is ``r * step``.
+
+        Raises
+        ------
+        InputError
+            When the ratio is not a whole number of at least 1, or no plane is left.
+        """
+        _check_count(n_planes)
+        ratio = _checked_ratio(ratio)
+        if abs(ratio - round(ratio)) > _EPSILON:
+            raise InputError(
+                f"ratio {ratio:g} cannot be simulated from a dense stack; "
+                "give a whole number"
+            )
+        every = round(ratio)
+        if not 0 <= phase < min(every, n_planes):
+            raise InputError(
+                f"phase {phase} leaves no plane; give one from 0 to "
+                f"{min(every, n_planes) - 1}"
+            )
+        if not (math.isfinite(step) and step > 0):
+            raise InputError(f"z step {step} cannot be used; give a positive one")
+        planes = tuple(range(phase, n_planes, every))
+        positions = tuple(float(plane * step) for plane in planes)
+        depth = max(1, _round_half_up(n_planes * step))
+        return cls(planes, positions, depth, every * float(step))
+
+    @property
+    def measured_planes(self) -> tuple[int, ...]:
+        """Dense planes that were measured: positions rounded, each once, inside D."""
+        rounded = (_round_half_up(position) for position in self.positions)
+        last = self.depth - 1
+        return tuple(sorted({min(max(plane, 0), last) for plane in rounded}))
+
+    def weights(self, mapping: str) -> np.ndarray:
+        """Give the matrix that spreads measured planes over the dense grid.
+
+        Parameters
+        ----------
+        mapping : {"hold", "nearest", "linear"}
+            `hold` repeats the last measured plane at or below (the published code's
+            "nearest"); `nearest` takes the closest, the lower one on a tie; `linear`
+            interpolates between true positions. All clamp at the ends.
+
+        Returns
+        -------
+        ndarray
+            float32, shape (D, n); each row sums to 1.
+        """
+        lower, upper, share = self._neighbours(mapping)
+        matrix = np.zeros((self.depth, len(self.planes)), np.float32)
+        rows = np.arange(self.depth)
+        matrix[rows, lower] = 1 - share
+        matrix[rows, upper] += share
+        return matrix
+
+    def distance(self) -> np.ndarray:
+        """Give how far each dense plane lies above its nearest measured plane.
+
+        Returns
+        -------
+        ndarray
+            float32, shape (D,), in dense planes: positive where the measured plane is
+            below (at smaller z), negative where it is above, 0 on it. Of two equally
+            near ones the lower counts.
+        """
+        nearest = self._neighbours("nearest")[0]
+        grid = np.arange(self.depth, dtype=np.float64)
+        return (grid - np.asarray(self.positions)[nearest]).astype(np.float32)
+
+    def to_dense(self, planes: Any, mapping: str) -> np.ndarray:
+        """Spread measured planes over the dense grid.
+
+        Parameters
+        ----------
+        planes : array-like
+            Shape (n, ...), the measured planes in the order of `planes`.
+        mapping : {"hold", "nearest", "linear"}
+            See `weights`.
+
+        Returns
+        -------
+        ndarray
+            float32, shape (D, ...).
+        """
+        measured = np.asarray(planes, dtype=np.float32)
+        if len(measured) != len(self.planes):
+            raise InputError(
+                f"{len(measured)} planes were given where {len(self.planes)} are "
+                "measured; give exactly those"
+            )
+        lower, upper, share = self._neighbours(mapping)
+        dense = measured[lower]
+        for plane in np.flatnonzero(share):
+            low, high = measured[lower[plane]], measured[upper[plane]]
+            dense[plane] = low + share[plane] * (high - low)
+        return dense
+
+    def _neighbours(self, mapping: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give, for each dense plane, two measured planes and the second's share."""
+        if mapping not in MAPPINGS:
+            raise InputError(
+                f"mapping {mapping!r} does not exist; choose from {', '.join(MAPPINGS)}"
+            )
+        positions = np.asarray(self.positions, dtype=np.float64)
+        grid = np.arange(self.depth, dtype=np.float64)
+        last = len(positions) - 1
+        below = np.searchsorted(positions, grid + _EPSILON, side="right") - 1
+        lower = np.clip(below, 0, last)
+        upper = np.clip(below + 1, 0, last)
+        gap = np.where(upper > lower, positions[upper] - positions[lower], 1.0)
+        share = np.clip((grid - positions[lower]) / gap, 0, 1)
+        share[upper == lower] = 0
+        share[share < _EPSILON] = 0
+        if mapping == "hold":
+            share = np.zeros_like(share)
+        elif mapping == "nearest":
+            # Compared in dense planes, not as a share: a tie has to be one however
+            # wide the gap is.
+            nearer = (share * gap) > (gap / 2 + _EPSILON)
+            lower = np.where(nearer, upper, lower)
+            share = np.zeros_like(share)
+        return lower, upper, share.astype(np.float32)
+
+
+def _round_half_up(value: float) -> int:
+    """Round to the nearest whole number; Python's own round sends 2.5 to 2."""
+    return math.floor(value + 0.5 + _EPSILON)
+
+
+def _check_count(n_planes: int) -> None:
+    if n_planes < 1:
+        raise InputError("the stack has no plane; choose an image with at least one")
+
+
+def _checked_ratio(ratio: float) -> float:
+    if not math.isfinite(ratio) or ratio < 1:
+        raise InputError(
+            f"ratio {ratio} cannot be used; give a number of at least 1, "
+            "where 1 means that every plane was imaged"
+        )
+    return float(ratio)

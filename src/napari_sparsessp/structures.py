@@ -1,0 +1,220 @@
+"""The catalogue of subcellular structures: names, proteins, cell lines and colours.
+
+The twelve of the paper (Zheng et al. 2024, after Ounkomol et al. 2018), each with the
+name that the published code gives to its data set. A model may bring others.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from napari_sparsessp.errors import InputError
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One subcellular structure that a model can predict.
+
+    Attributes
+    ----------
+    id : str
+        The name in files, requests and reports, for example ``"nuclear_envelope"``.
+    label : str
+        The name for people, for example ``"Nuclear envelope"``.
+    protein : str
+        The tagged protein or the dye; empty where it is not known.
+    cell_line : str
+        Line of the Allen Cell Collection; empty where there is none of its own.
+    dataset : str
+        The published data set, for example ``"lamin_b1"``; empty for others.
+    colour : str
+        ``"#rrggbb"``, bright enough for additive display on black.
+    """
+
+    id: str
+    label: str
+    protein: str
+    cell_line: str
+    dataset: str
+    colour: str
+
+
+# Colours: greedy search for the largest smallest CIEDE2000 distance over normal,
+# protanope and deuteranope vision (Machado et al. 2009) at a lightness above 48; every
+# pair keeps at least 14 in each (tests/test_structures.py measures it).
+_ROWS = (
+    ("actin_filament", "Actin filament", "beta-actin", "AICS-16", "beta_actin"),
+    (
+        "actomyosin_bundle",
+        "Actomyosin bundle",
+        "non-muscle myosin IIB",
+        "AICS-24",
+        "myosin_iib",
+    ),
+    ("cell_membrane", "Cell membrane", "CAAX", "AICS-54", "membrane_caax_63x"),
+    ("desmosome", "Desmosome", "desmoplakin", "AICS-17", "desmoplakin"),
+    ("dna", "DNA", "Hoechst", "", "dna"),
+    (
+        "endoplasmic_reticulum",
+        "Endoplasmic reticulum",
+        "Sec61 beta",
+        "AICS-10",
+        "sec61_beta",
+    ),
+    (
+        "golgi_apparatus",
+        "Golgi apparatus",
+        "sialyltransferase 1",
+        "AICS-25",
+        "st6gal1",
+    ),
+    ("microtubule", "Microtubule", "alpha-tubulin", "AICS-12", "alpha_tubulin"),
+    ("mitochondria", "Mitochondria", "Tom20", "AICS-11", "tom20"),
+    ("nuclear_envelope", "Nuclear envelope", "lamin B1", "AICS-13", "lamin_b1"),
+    ("nucleolus", "Nucleolus", "fibrillarin", "AICS-14", "fibrillarin"),
+    ("tight_junction", "Tight junction", "ZO-1", "AICS-23", "zo1"),
+)
+_COLOURS = (
+    "#dfffbf",
+    "#9fbf9f",
+    "#bfffff",
+    "#608000",
+    "#00bfff",
+    "#bf20ff",
+    "#bfbf00",
+    "#60bfbf",
+    "#ff4060",
+    "#df0080",
+    "#ffff20",
+    "#60809f",
+)
+
+CATALOGUE: dict[str, Structure] = {
+    row[0]: Structure(*row, colour=colour)
+    for row, colour in zip(_ROWS, _COLOURS, strict=True)
+}
+"""Structure by id, in alphabetical order of the ids."""
+
+# What microscopists write beside or instead of the names above. Words of a channel
+# name are compared, never fragments, so that "Tom" does not match "bottom".
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "actin_filament": ("actin", "f actin", "phalloidin", "lifeact", "actb"),
+    "actomyosin_bundle": ("myosin", "actomyosin", "myosin 2b", "myh10"),
+    "cell_membrane": ("membrane", "plasma membrane", "cellmask", "wga"),
+    "desmosome": ("desmosomes", "dsp"),
+    "dna": ("dapi", "nucblue", "hoechst 33342", "draq5", "h2b", "nuclei", "nucleus"),
+    "endoplasmic_reticulum": ("er", "sec61", "sec61b", "calnexin", "er tracker"),
+    "golgi_apparatus": ("golgi", "gm130", "st6"),
+    "microtubule": ("microtubules", "tubulin", "tuba1b", "sir tubulin"),
+    "mitochondria": ("mitochondrion", "mito", "tomm20", "mitotracker", "cox iv"),
+    "nuclear_envelope": ("lamin", "lmnb1", "nuclear membrane", "nuclear lamina"),
+    "nucleolus": ("nucleoli", "fbl"),
+    "tight_junction": ("tight junctions", "tjp1"),
+}
+
+
+def _words(name: str) -> str:
+    """Give `name` in lower case with single spaces between its words."""
+    return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def _names(structure: Structure) -> tuple[str, ...]:
+    """Give every word form that means `structure`, the most telling first."""
+    named = (structure.id, structure.label, structure.dataset, structure.protein)
+    forms = [_words(name) for name in (*named, *_ALIASES.get(structure.id, ()))]
+    return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def find_structure(name: str) -> Structure:
+    """Find a catalogue structure by any of its names.
+
+    Parameters
+    ----------
+    name : str
+        Id, label, data-set name, protein or a common name, in any case, with spaces,
+        hyphens or underscores, or none at all.
+
+    Returns
+    -------
+    Structure
+
+    Raises
+    ------
+    InputError
+        When no structure has this name; the message lists those that exist.
+    """
+    wanted = _words(name).replace(" ", "")
+    for structure in CATALOGUE.values():
+        if wanted in (form.replace(" ", "") for form in _names(structure)):
+            return structure
+    raise InputError(f"no structure is called {name!r}; known: {', '.join(CATALOGUE)}")
+
+
+def structure_or_custom(id: str) -> Structure:
+    """Give the catalogue's structure, or make one for a model's own id.
+
+    Parameters
+    ----------
+    id : str
+        The id as the model's card has it.
+
+    Returns
+    -------
+    Structure
+        For an id outside the catalogue the label is made from it and the colour is
+        one of the catalogue's, the same for the same id everywhere.
+    """
+    if id in CATALOGUE:
+        return CATALOGUE[id]
+    label = id.replace("_", " ").strip()
+    label = label[:1].upper() + label[1:]
+    colour = _COLOURS[zlib.crc32(id.encode()) % len(_COLOURS)]
+    return Structure(id, label, "", "", "", colour)
+
+
+def match_channel(structure: Structure | str, names: Iterable[str]) -> int | None:
+    """Find the channel whose name means `structure`.
+
+    Parameters
+    ----------
+    structure : Structure or str
+        The structure, or its id.
+    names : iterable of str
+        Channel names as the file has them, such as ``"Hoechst 33342"``.
+
+    Returns
+    -------
+    int or None
+        Index of the channel; a name that is exactly one of the structure's goes
+        before one that only contains it. None where no name, or none alone, fits.
+    """
+    if isinstance(structure, str):
+        structure = structure_or_custom(structure)
+    forms = _names(structure)
+    channels = [_words(name) for name in names]
+    for form in forms:
+        if form in channels:
+            return channels.index(form)
+    # Words that belong to a longer name of another structure ("nuclear membrane" for
+    # the cell membrane) must not count.
+    foreign = [
+        form
+        for other in CATALOGUE.values()
+        if other.id != structure.id
+        for form in _names(other)
+    ]
+    hits = [
+        index
+        for index, channel in enumerate(channels)
+        for form in forms
+        if f" {form} " in f" {channel} "
+        and not any(
+            f" {form} " in f" {longer} " and f" {longer} " in f" {channel} "
+            for longer in foreign
+        )
+    ]
+    unique = sorted(set(hits))
+    return unique[0] if len(unique) == 1 else None
