@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.card import SCHEMA, ModelCard, parse_card
+
+
+def test_a_card_comes_back_from_json_as_it_was(card):
+    assert parse_card(card.to_json(), "here") == card
+    assert json.loads(card.to_json())["schema"] == SCHEMA
+
+
+def test_a_newer_schema_is_refused_with_the_advice_to_update(card):
+    newer = json.loads(card.to_json()) | {"schema": SCHEMA + 1, "unheard_of": 1}
+    with pytest.raises(ModelError, match="too new.*update napari-sparsessp"):
+        parse_card(json.dumps(newer), "here")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("structures", []),
+        ("structures", ["dna", "dna"]),
+        ("voxel_size", [0.29, 0, 0.29]),
+        ("voxel_size", [0.29, float("nan"), 0.29]),
+        ("ratios", [0.5]),
+        ("topology", "4d"),
+        ("id", "../escape"),
+        ("schema", "one"),
+        ("unheard_of", 1),
+    ],
+)
+def test_a_damaged_field_is_named(card, field, value):
+    raw = json.loads(card.to_json()) | {field: value}
+    with pytest.raises(ModelError, match=f"damaged .({field}|structures)?") as error:
+        parse_card(json.dumps(raw), "here")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
+def test_what_is_no_card_is_refused(text):
+    with pytest.raises(ModelError, match="get the file again"):
+        parse_card(text, "here")
+
+
+def test_a_card_cannot_be_changed(card):
+    with pytest.raises(ValueError, match="frozen"):
+        card.id = "other"
+    assert isinstance(card, ModelCard)
