@@ -153,12 +153,12 @@ def find_structure(name: str) -> Structure:
     raise InputError(f"no structure is called {name!r}; known: {', '.join(CATALOGUE)}")
 
 
-def structure_or_custom(id: str) -> Structure:
+def structure_or_custom(name: str) -> Structure:
     """Give the catalogue's structure, or make one for a model's own id.
 
     Parameters
     ----------
-    id : str
+    name : str
         The id as the model's card has it.
 
     Returns
@@ -167,12 +167,12 @@ def structure_or_custom(id: str) -> Structure:
         For an id outside the catalogue the label is made from it and the colour is
         one of the catalogue's, the same for the same id everywhere.
     """
-    if id in CATALOGUE:
-        return CATALOGUE[id]
-    label = id.replace("_", " ").strip()
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    label = name.replace("_", " ").strip()
     label = label[:1].upper() + label[1:]
-    colour = _COLOURS[zlib.crc32(id.encode()) % len(_COLOURS)]
-    return Structure(id, label, "", "", "", colour)
+    colour = _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]
+    return Structure(name, label, "", "", "", colour)
 
 
 def match_channel(structure: Structure | str, names: Iterable[str]) -> int | None:

@@ -1,0 +1,268 @@
+"""From one voxel grid to another, with the outer edges of the image as the anchor.
+
+Pixel i of a row covers the interval from i to i + 1, so its centre lies at i + 0.5 and
+output pixel i is centred at ``(i + 0.5) * step_out / step_in - 0.5`` input pixels.
+Where the grid becomes coarser, the interpolation kernel is widened by the same factor,
+so that nothing aliases. Outside the image the edge pixel counts.
+
+The z axis of a sparse stack is another matter: see `napari_sparsessp.sparse`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+
+Method = Literal["linear", "cubic"]
+
+# Steps that differ by less are the same step written with fewer digits: over 4096
+# pixels the drift stays below a hundredth of a pixel.
+_SAME_STEP = 2e-6
+
+
+def resampled_size(n: int, step_in: float, step_out: float) -> int:
+    """Give how many pixels of `step_out` cover `n` pixels of `step_in`.
+
+    Returns
+    -------
+    int
+        The nearest whole number (halves up), at least 1.
+    """
+    return max(1, math.floor(n * step_in / step_out + 0.5 + 1e-9))
+
+
+def resampled_origin(
+    origin: Sequence[float], step_in: Sequence[float], step_out: Sequence[float]
+) -> tuple[float, ...]:
+    """Give the centre of output voxel 0 such that the outer edges coincide.
+
+    Parameters
+    ----------
+    origin : sequence of float
+        Centre of input voxel 0 in µm, one for each axis.
+    step_in, step_out : sequence of float
+        Voxel size of input and output in µm, one for each axis.
+
+    Returns
+    -------
+    tuple of float
+        Centre of output voxel 0 in µm.
+    """
+    axes = zip(origin, step_in, step_out, strict=True)
+    return tuple(float(o + (b - a) / 2) for o, a, b in axes)
+
+
+def resample_yx(
+    array: Any,
+    step_in: tuple[float, float],
+    step_out: tuple[float, float],
+    size: tuple[int, int] | None = None,
+    *,
+    method: Method = "linear",
+) -> np.ndarray:
+    """Resample the last two axes.
+
+    Parameters
+    ----------
+    array : array-like
+        Shape (..., H, W); may be lazy, is read plane by plane.
+    step_in, step_out : tuple of float
+        (y, x) pixel size of input and output, in the same unit.
+    size : tuple of int, optional
+        (y, x) pixels of the output; by default `resampled_size` of each axis.
+    method : {"linear", "cubic"}
+        Cubic is Keys' kernel (a = -0.5): sharper, may overshoot at edges.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (..., *size). Equal to the input where steps and size are.
+
+    Raises
+    ------
+    InputError
+        When a step is not a positive number.
+    """
+    *leading, height, width = array.shape
+    _check_steps(*step_in, *step_out)
+    if size is None:
+        size = (
+            resampled_size(height, step_in[0], step_out[0]),
+            resampled_size(width, step_in[1], step_out[1]),
+        )
+    resample = _plane_resampler(
+        [
+            _axis_taps(n, a, (b - a) / 2, b, m, method)
+            for n, a, b, m in zip((height, width), step_in, step_out, size, strict=True)
+        ]
+    )
+    result = np.empty((*leading, *size), np.float32)
+    for index in np.ndindex(*leading):
+        result[index] = resample(np.asarray(array[index], dtype=np.float32))
+    return result
+
+
+def resample_zyx(
+    array: Any,
+    voxel_in: tuple[float, float, float],
+    origin_in: tuple[float, float, float],
+    voxel_out: tuple[float, float, float],
+    origin_out: tuple[float, float, float],
+    size: tuple[int, int, int],
+    *,
+    method: Method = "linear",
+) -> np.ndarray:
+    """Bring a stack onto another grid in the same space.
+
+    Parameters
+    ----------
+    array : array-like
+        Shape (D, H, W); may be lazy, each plane that counts is read once.
+    voxel_in, voxel_out : tuple of float
+        (z, y, x) voxel size of input and output in µm.
+    origin_in, origin_out : tuple of float
+        (z, y, x) centre of voxel (0, 0, 0) of input and output in µm.
+    size : tuple of int
+        (z, y, x) voxels of the output.
+    method : {"linear", "cubic"}
+        See `resample_yx`.
+
+    Returns
+    -------
+    ndarray
+        float32, shape `size`. Outside the input its edge voxels count: ask
+        `grid_coverage` first where that matters.
+
+    Raises
+    ------
+    InputError
+        When a step is not a positive number.
+    """
+    _check_steps(*voxel_in, *voxel_out)
+    taps = [
+        _axis_taps(n, a, o_out - o_in, b, m, method)
+        for n, a, o_in, b, o_out, m in zip(
+            array.shape, voxel_in, origin_in, voxel_out, origin_out, size, strict=True
+        )
+    ]
+    along_z, resample = taps[0], _plane_resampler(taps[1:])
+    if along_z is None:
+        planes = (resample(np.asarray(plane, dtype=np.float32)) for plane in array)
+        return np.stack(list(planes))
+    result = np.zeros(size, np.float32)
+    columns = along_z.tocsc()
+    for plane in range(array.shape[0]):
+        used = slice(columns.indptr[plane], columns.indptr[plane + 1])
+        if used.start == used.stop:
+            continue
+        resampled = resample(np.asarray(array[plane], dtype=np.float32))
+        for row, weight in zip(columns.indices[used], columns.data[used], strict=True):
+            result[row] += weight * resampled
+    return result
+
+
+def grid_coverage(
+    size_in: Sequence[int],
+    voxel_in: Sequence[float],
+    origin_in: Sequence[float],
+    size_out: Sequence[int],
+    voxel_out: Sequence[float],
+    origin_out: Sequence[float],
+) -> tuple[float, ...]:
+    """Give, for each axis, the share of the output's extent that the input covers.
+
+    Parameters
+    ----------
+    size_in, voxel_in, origin_in : sequence
+        Voxels, voxel size in µm and centre of voxel 0 in µm of the input.
+    size_out, voxel_out, origin_out : sequence
+        The same of the output.
+
+    Returns
+    -------
+    tuple of float
+        0 (apart) to 1 (covered), outer edge to outer edge.
+    """
+    shares = []
+    for n, a, o_in, m, b, o_out in zip(
+        size_in, voxel_in, origin_in, size_out, voxel_out, origin_out, strict=True
+    ):
+        low, high = o_out - b / 2, o_out - b / 2 + m * b
+        first, last = o_in - a / 2, o_in - a / 2 + n * a
+        shares.append(max(0.0, min(high, last) - max(low, first)) / (m * b))
+    return tuple(shares)
+
+
+def _axis_taps(
+    n_in: int, step_in: float, shift: float, step_out: float, n_out: int, method: Method
+) -> Any | None:
+    """Give the (n_out, n_in) sparse weights of one axis, None for the identity.
+
+    `shift` is the centre of output pixel 0 minus that of input pixel 0.
+    """
+    same_step = abs(step_out - step_in) <= _SAME_STEP * step_in
+    if same_step and n_in == n_out and abs(shift) <= _SAME_STEP * step_in:
+        return None
+    from scipy.sparse import csr_array
+
+    kernel, radius = _KERNELS[method]
+    scale = max(1.0, step_out / step_in)
+    centres = (shift + np.arange(n_out) * step_out) / step_in
+    # Clamped first: a grid far outside the image must not make indices without end.
+    reach = radius * scale
+    centres = np.clip(centres, -reach, n_in - 1 + reach)
+    first = np.ceil(centres - reach).astype(np.int64)
+    taps = first[:, None] + np.arange(math.floor(2 * reach) + 1)
+    weights = kernel((taps - centres[:, None]) / scale)
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.broadcast_to(np.arange(n_out)[:, None], taps.shape)
+    columns = np.clip(taps, 0, n_in - 1)
+    filled = weights != 0
+    # Several taps fall on the edge pixel: the constructor adds them up.
+    return csr_array(
+        (weights[filled].astype(np.float32), (rows[filled], columns[filled])),
+        shape=(n_out, n_in),
+    )
+
+
+def _plane_resampler(taps: list[Any | None]) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function that resamples one (H, W) plane along y, then x."""
+    along_y, along_x = taps
+
+    def resample(plane: np.ndarray) -> np.ndarray:
+        if along_y is not None:
+            plane = along_y @ plane
+        if along_x is not None:
+            plane = (along_x @ plane.T).T
+        return plane
+
+    return resample
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0.0, 1.0 - np.abs(x))
+
+
+def _keys_cubic(x: np.ndarray) -> np.ndarray:
+    """Cubic convolution with a = -0.5 (Keys 1981, equation 15)."""
+    x = np.abs(x)
+    inner = (1.5 * x - 2.5) * x * x + 1.0
+    outer = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return np.where(x < 1, inner, np.where(x < 2, outer, 0.0))
+
+
+_KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int]] = {
+    "linear": (_triangle, 1),
+    "cubic": (_keys_cubic, 2),
+}
+
+
+def _check_steps(*steps: float) -> None:
+    for step in steps:
+        if not (math.isfinite(step) and step > 0):
+            raise InputError(f"pixel size {step} cannot be used; give a positive one")
