@@ -85,9 +85,17 @@ class ModelCard(BaseModel):
     limits: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _structures_are_distinct(self) -> Self:
+    def _agrees_with_itself(self) -> Self:
         if len(set(self.structures)) != len(self.structures):
             raise ValueError("a structure is listed twice")
+        outputs = self.network.get("outputs", len(self.structures))
+        if outputs != len(self.structures):
+            raise ValueError(
+                f"{len(self.structures)} structures for {outputs} outputs of the network"
+            )
+        for field in ("topology", "mapping", "projection", "conditioning"):
+            if self.network.get(field, getattr(self, field)) != getattr(self, field):
+                raise ValueError(f"{field} is not that of the network")
         return self
 
     def to_json(self, indent: int | None = 2) -> str:

@@ -1,0 +1,1 @@
+"""The command line, ``sparsessp``: one file a command."""

@@ -1,0 +1,169 @@
+"""``sparsessp evaluate``: R² and the rest between two images."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from napari_sparsessp import __version__
+from napari_sparsessp.cli.console import Console
+from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.cli.report_file import check_report_path, write_report
+from napari_sparsessp.cli.request_file import name_or_index
+from napari_sparsessp.cli.table import COLUMNS, score_table
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.structures import match_channel
+from napari_sparsessp.volume import Volume
+
+
+def evaluate(
+    context: typer.Context,
+    prediction: Annotated[str, Argument(help="The predicted image.")],
+    truth: Annotated[str, Argument(help="The image to compare it with.")],
+    channel: Annotated[
+        str | None, Option(help="Channel of the prediction; by default all.")
+    ] = None,
+    truth_channel: Annotated[
+        str | None, Option(help="Channel of the truth; by default by name.")
+    ] = None,
+    report: Annotated[Path | None, Option(help="Write the scores as JSON.")] = None,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace an existing report.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Score a prediction against its truth, structure by structure."""
+    console = console_of(context)
+    check_report_path(report, overwrite)
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        if text not in warnings:
+            warnings.append(text)
+            console.warning(text)
+
+    predicted = _open(prediction, channel)
+    expected = _open(truth, truth_channel)
+    scores = {}
+    for name, mine, other in _pairs(predicted, expected):
+        console.progress(f"scoring {name}")
+        scores[name] = _score_times(mine, _on_the_same_grid(other, mine, warn))
+    _tell(console, scores)
+    if report is not None:
+        write_report(report, _report(prediction, truth, scores, warnings))
+
+
+def _open(path: str, channel: str | None) -> Volume:
+    from napari_sparsessp.io.reading import load_volume
+
+    return load_volume(path, channel=name_or_index(channel), need_channel=False)
+
+
+def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volume]]:
+    """Give (name, prediction, truth) of each structure that both have."""
+    count = predicted.sizes.get("C", 1)
+    names = predicted.channel_names or tuple(f"channel {i}" for i in range(count))
+    if count == 1 and "C" not in expected.axes:
+        return [(names[0], _one(predicted, 0), expected)]
+    if not expected.channel_names:
+        raise InputError(
+            "the truth's channels have no names; choose one with --truth-channel "
+            "and the prediction's with --channel"
+        )
+    pairs = []
+    for index, name in enumerate(names):
+        match = match_channel(name, expected.channel_names)
+        if match is not None:
+            pairs.append((name, _one(predicted, index), _one(expected, match)))
+    if not pairs:
+        raise InputError(
+            f"no channel of the truth ({', '.join(expected.channel_names)}) is one of "
+            f"the prediction's ({', '.join(names)}); choose with --channel and "
+            "--truth-channel"
+        )
+    return pairs
+
+
+def _one(volume: Volume, channel: int) -> Volume:
+    return volume.channel(channel) if "C" in volume.axes else volume
+
+
+def _on_the_same_grid(
+    truth: Volume, prediction: Volume, warn: Callable[[str], None]
+) -> list[Any]:
+    """Give the truth of each time point, resampled where its grid is another.
+
+    Raises
+    ------
+    InputError
+        The grids differ and nothing tells how they lie to each other.
+    """
+    times = prediction.sizes.get("T", 1)
+    if truth.sizes.get("T", 1) != times:
+        raise InputError(
+            f"the prediction has {times} time points and the truth "
+            f"{truth.sizes.get('T', 1)}; cut them to the same ones"
+        )
+    stacks = [truth.time(i) for i in range(times)]
+    depth, height, width = prediction.shape[-3:]
+    same_shape = truth.shape[-3:] == prediction.shape[-3:]
+    if truth.voxel_size is None or prediction.voxel_size is None:
+        if same_shape:
+            return [stack.array for stack in stacks]
+        raise InputError(
+            f"the truth has {_size(truth)} voxels and the prediction "
+            f"{_size(prediction)}, and no voxel size tells how they align; crop one "
+            "to the other or record the voxel size"
+        )
+    mine = (prediction.voxel_size, prediction.origin)
+    if same_shape and (truth.voxel_size, truth.origin) == mine:
+        return [stack.array for stack in stacks]
+    from napari_sparsessp.resampling import resample_zyx
+
+    warn(f"the truth ({_size(truth)}) was resampled to {_size(prediction)} voxels")
+    size = (depth, height, width)
+    return [
+        resample_zyx(stack.array, truth.voxel_size, truth.origin, *mine, size)
+        for stack in stacks
+    ]
+
+
+def _size(volume: Volume) -> str:
+    return "×".join(map(str, volume.shape[-3:]))
+
+
+def _score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
+    """Score each time point; several are averaged and listed."""
+    from napari_sparsessp.metrics import score
+
+    scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
+    if len(scores) == 1:
+        return scores[0]
+    means: dict[str, Any] = {}
+    for field in COLUMNS:
+        known = [s[field] for s in scores if s.get(field) is not None]
+        means[field] = sum(known) / len(known) if known else None
+    return means | {"each_time": scores}
+
+
+def _tell(console: Console, scores: dict[str, dict[str, Any]]) -> None:
+    console.result(score_table(scores))
+
+
+def _report(
+    prediction: str, truth: str, scores: dict[str, dict[str, Any]], warnings: list[str]
+) -> str:
+    content = {
+        "schema": 1,
+        "package": __version__,
+        "prediction": prediction,
+        "truth": truth,
+        "structures": scores,
+        "warnings": warnings,
+    }
+    return json.dumps(content, indent=2, allow_nan=False)

@@ -1,0 +1,89 @@
+"""Entry point of ``sparsessp``: every error that a user can mend becomes one line."""
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from napari_sparsessp.cli import demo, evaluate, models, predict
+from napari_sparsessp.cli.console import Console
+from napari_sparsessp.cli.options import Debug, Quiet, Version
+from napari_sparsessp.errors import SparseSSPError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells expect."""
+
+app = typer.Typer(
+    name="sparsessp",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Predict fluorescence from sparse transmitted-light z-stacks."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(models.app, name="models")
+
+
+def app_main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 2 the user can mend it, 1 a bug."""
+    console = Console()
+    _hush_other_packages("--debug" in (sys.argv if arguments is None else arguments))
+    raise SystemExit(_run(console, arguments))
+
+
+def _run(console: Console, arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(args=arguments, standalone_mode=False, obj=console)
+        return code if isinstance(code, int) else 0
+    except SparseSSPError as error:
+        return _mendable(console, str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        console.error("interrupted; nothing was written")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `sparsessp models list | head`: the reader has seen enough.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        # typer's own usage errors share this method and no public base class.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            traceback.print_exc()
+            return 1
+        return _mendable(console, f"{message()} (see sparsessp --help)")
+
+
+def _mendable(console: Console, message: str) -> int:
+    if console.debug:
+        traceback.print_exc()
+    console.error(message)
+    return USER_ERROR
+
+
+def _hush_other_packages(debug: bool) -> None:
+    """Keep standard error to our own words: readers warn about every odd tag."""
+    if debug:
+        logging.basicConfig(level=logging.INFO)
+        return
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())

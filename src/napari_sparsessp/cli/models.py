@@ -1,0 +1,110 @@
+"""``sparsessp models``: which models are there, and what their cards say."""
+
+from typing import Annotated
+
+import typer
+
+from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.registry import (
+    DEFAULT_MODEL,
+    find_model,
+    installed_models,
+    read_card,
+    user_folder,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def models(
+    context: typer.Context,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """List the models, or show one."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("list")
+def list_all(
+    context: typer.Context,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """List the installed models."""
+    console = console_of(context)
+    rows = []
+    for path, card in installed_models():
+        if isinstance(card, ModelError):
+            console.warning(str(card))
+            continue
+        star = "*" if card.id == DEFAULT_MODEL else " "
+        ratios = ",".join(f"{ratio:g}" for ratio in card.ratios)
+        rows.append(
+            (
+                f"{star} {card.id}",
+                card.version,
+                card.topology,
+                f"r={ratios}",
+                f"{len(card.structures)} structures",
+                str(path),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(5)] if rows else []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]
+        console.result("  ".join([*cells, row[5]]))
+    console.note(f"* is the default. Your own models belong into {user_folder()}")
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Id or path of a model.")] = "default",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the card as it is in the file.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Show what a model is, what it was trained on and where it must not be trusted."""
+    from napari_sparsessp.models.registry import weights_file
+    from napari_sparsessp.models.store import file_sha256
+
+    console = console_of(context)
+    card = read_card(model)
+    if json:
+        console.result(card.to_json())
+        return
+    path = find_model(model)
+    for name, value in _facts(card):
+        console.result(f"{name:<14}{value}")
+    for ratio, score in card.scores.items():
+        console.result(f"{'score':<14}{ratio}: {score}")
+    for limit in card.limits:
+        console.result(f"{'limit':<14}{limit}")
+    console.result(f"{'file':<14}{path}")
+    console.result(f"{'sha256':<14}{file_sha256(weights_file(path))}")
+
+
+def _facts(card: ModelCard) -> list[tuple[str, str]]:
+    voxel = " × ".join(f"{size:g}" for size in card.voxel_size)
+    return [
+        ("id", card.id),
+        ("name", f"{card.name}, version {card.version}"),
+        ("licence", card.licence),
+        ("structures", ", ".join(card.structures)),
+        ("topology", f"{card.topology}, {card.mapping} mapping, {card.conditioning}"),
+        ("voxel size", f"{voxel} µm (z, y, x)"),
+        ("ratios", ", ".join(f"{ratio:g}" for ratio in card.ratios)),
+        ("modality", card.modality),
+        ("normalisation", card.normalisation),
+        ("trained on", card.trained_on),
+    ] + ([("cite", card.citation)] if card.citation else [])

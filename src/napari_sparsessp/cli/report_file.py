@@ -1,0 +1,47 @@
+"""Write a report in one step, and know before a long run that it can be written."""
+
+import os
+from pathlib import Path
+
+from napari_sparsessp.errors import OutputError
+
+
+def check_report_path(path: Path | None, overwrite: bool) -> None:
+    """Refuse a report that could not be written at the end.
+
+    Raises
+    ------
+    OutputError
+        The file exists and may not be replaced, or its folder cannot be written.
+    """
+    if path is None:
+        return
+    if path.exists() and (path.is_dir() or not overwrite):
+        raise OutputError(
+            f"report {path} exists already; give another name or --overwrite"
+        )
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"folder {path.parent} cannot be written; choose another")
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write under another name and rename, so that no half report is ever found.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, for example because the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write report {path}: {error.strerror or error}; "
+            "choose another place"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

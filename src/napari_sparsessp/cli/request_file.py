@@ -1,0 +1,81 @@
+"""From the command line's options, and a saved request, to the one request object."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.request import PredictionRequest
+
+LARGEST_REQUEST = 1_000_000
+"""Bytes. A request is a page of text; anything larger is another file."""
+
+
+def options_given(context: typer.Context) -> dict[str, Any]:
+    """Give the options that the user really wrote, not the defaults."""
+    given = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            given[name] = value
+    return given
+
+
+def read_request(path: Path) -> dict[str, Any]:
+    """Read a saved request, YAML or JSON, as the fields that it sets.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or is not a request.
+    """
+    import yaml
+
+    try:
+        if path.stat().st_size > LARGEST_REQUEST:
+            raise InputError(f"{path} is too large for a request; check the path")
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"cannot read request {path}: {error.strerror}; check the path"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where is not None else ""
+        raise InputError(f"request {path} is not valid YAML{line}; mend it") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"request {path} is not a list of `field: value` lines")
+    return fields
+
+
+def make_request(fields: dict[str, Any]) -> PredictionRequest:
+    """Check the fields and make the request.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or its value is impossible.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return PredictionRequest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "request"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(PredictionRequest.model_fields)
+            raise InputError(
+                f"a request has no field {field}; it has {known}"
+            ) from error
+        option = "--" + field.replace("_", "-")
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(
+            f"{option} {fields.get(field)!r} cannot be used: {reason}"
+        ) from error
+
+
+def name_or_index(text: str | None) -> str | int | None:
+    """Take digits for an index and anything else for a name."""
+    return int(text) if text is not None and text.isdecimal() else text
