@@ -91,7 +91,7 @@ class ModelCard(BaseModel):
         outputs = self.network.get("outputs", len(self.structures))
         if outputs != len(self.structures):
             raise ValueError(
-                f"{len(self.structures)} structures for {outputs} outputs of the network"
+                f"{len(self.structures)} structures for the network's {outputs} outputs"
             )
         for field in ("topology", "mapping", "projection", "conditioning"):
             if self.network.get(field, getattr(self, field)) != getattr(self, field):
