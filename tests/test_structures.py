@@ -1,0 +1,123 @@
+"""The catalogue answers to the names people use and its colours can be told apart."""
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.structures import (
+    CATALOGUE,
+    find_structure,
+    match_channel,
+    structure_or_custom,
+)
+
+# Machado, Oliveira & Fernandes 2009, severity 1.0, for linear RGB
+VISION = {
+    "normal": np.eye(3),
+    "protanope": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranope": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+}
+
+
+def test_catalogue_holds_the_papers_twelve_in_order():
+    assert list(CATALOGUE) == [
+        "actin_filament",
+        "actomyosin_bundle",
+        "cell_membrane",
+        "desmosome",
+        "dna",
+        "endoplasmic_reticulum",
+        "golgi_apparatus",
+        "microtubule",
+        "mitochondria",
+        "nuclear_envelope",
+        "nucleolus",
+        "tight_junction",
+    ]
+    assert all(key == structure.id for key, structure in CATALOGUE.items())
+    published = sorted(structure.dataset for structure in CATALOGUE.values())
+    assert published[:3] == ["alpha_tubulin", "beta_actin", "desmoplakin"]
+    assert len(set(published)) == 12
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_stay_apart_for_every_eye(vision):
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    codes = [structure.colour for structure in CATALOGUE.values()]
+    rgb = np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in codes])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ VISION[vision].T, 0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = rgb2lab(seen)
+    distance = deltaE_ciede2000(lab[:, None], lab[None])
+    assert distance[~np.eye(12, dtype=bool)].min() > 14
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dna", "dna"),
+        ("DAPI", "dna"),
+        ("Nuclear Envelope", "nuclear_envelope"),
+        ("nuclear-envelope", "nuclear_envelope"),
+        ("lamin_b1", "nuclear_envelope"),
+        ("LaminB1", "nuclear_envelope"),
+        ("tom20", "mitochondria"),
+        ("ZO-1", "tight_junction"),
+        ("ER", "endoplasmic_reticulum"),
+    ],
+)
+def test_structures_are_found_by_any_of_their_names(name, expected):
+    assert find_structure(name).id == expected
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "bright field"])
+def test_unknown_structures_are_listed(name):
+    with pytest.raises(InputError, match=r"known: actin_filament, .*tight_junction"):
+        find_structure(name)
+
+
+def test_models_may_bring_structures_of_their_own():
+    assert structure_or_custom("dna") is CATALOGUE["dna"]
+    own = structure_or_custom("map2_dendrite")
+    assert own.label == "Map2 dendrite"
+    assert own.colour == structure_or_custom("map2_dendrite").colour
+    assert own.colour in {structure.colour for structure in CATALOGUE.values()}
+
+
+@pytest.mark.parametrize(
+    ("structure", "names", "expected"),
+    [
+        ("dna", ["Bright-field", "DNA"], 1),
+        ("dna", ["Mono", "DAPI", "FITC", "TRITC"], 1),
+        ("dna", ["TL Brightfield", "Hoechst 33342 (405)"], 1),
+        ("dna", ["nucleus", "dna"], 1),
+        ("mitochondria", ["bottom", "atom", "custom"], None),
+        ("cell_membrane", ["nuclear membrane"], None),
+        ("cell_membrane", ["CellMask Deep Red"], 0),
+        ("nuclear_envelope", ["Nuclear membrane"], 0),
+        ("actin_filament", ["F-actin"], 0),
+        ("actin_filament", ["actin 1", "actin 2"], None),
+        ("map2", ["DAPI", "MAP2"], 1),
+        ("dna", [], None),
+    ],
+)
+def test_channels_are_matched_by_whole_words(structure, names, expected):
+    assert match_channel(structure, names) == expected
+
+
+def test_errors_are_not_runtime_errors():
+    assert not issubclass(SparseSSPError, RuntimeError)  # napari would swallow it

@@ -1,0 +1,106 @@
+"""A volume stays lazy and says what is wrong with axes, channels and sizes."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.volume import Volume
+
+DATA = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.uint16).reshape(2, 3, 4, 5, 6)
+
+
+def _volume(array=DATA, **changes):
+    fields = {"channel_names": ("BF", "DNA", "BF2"), "voxel_size": (1.16, 0.29, 0.29)}
+    return Volume(array, "TCZYX", **(fields | changes))
+
+
+def _as_zarr(data):
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(),
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(1, 1, 1, 5, 6),
+    )
+    array[...] = data
+    return array
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, da.from_array, _as_zarr])
+def test_channels_times_and_planes_come_out_of_any_array(wrap):
+    volume = _volume(wrap(DATA))
+    stack = volume.time(1).channel("dna")
+    assert stack.axes == "ZYX"
+    assert stack.shape == (4, 5, 6)
+    assert stack.channel_names == ("DNA",)
+    assert stack.voxel_size == (1.16, 0.29, 0.29)
+    planes = stack.planes([3, 0, 3])
+    assert planes.dtype == np.float32
+    np.testing.assert_array_equal(planes, DATA[1, 1][[3, 0, 3]])
+    np.testing.assert_array_equal(stack.numpy(), DATA[1, 1])
+    np.testing.assert_array_equal(volume.numpy(), DATA)
+
+
+def test_only_the_wanted_planes_are_read():
+    read = []
+
+    def load(block_info=None):
+        read.append(block_info[None]["chunk-location"][0])
+        return np.zeros((1, 4, 4))
+
+    lazy = da.map_blocks(load, chunks=((1,) * 9, (4,), (4,)), dtype=float, meta=None)
+    read.clear()  # dask may call once to find the type
+    Volume(lazy, "ZYX", None).planes([2, 7])
+    assert sorted(read) == [2, 7]
+
+
+def test_channels_are_found_by_name_case_index_or_listed():
+    volume = _volume().time(0)
+    for which in ("DNA", "dna", 1, "1"):
+        np.testing.assert_array_equal(volume.channel(which).numpy(), DATA[0, 1])
+    for which in ("Hoechst", 3, -1, "x"):
+        with pytest.raises(InputError, match="0 'BF', 1 'DNA', 2 'BF2'"):
+            volume.channel(which)
+    alone = Volume(DATA[0, 0], "ZYX", None)
+    assert alone.channel(0).axes == "ZYX"
+    with pytest.raises(InputError, match="no channel"):
+        alone.channel("BF")
+
+
+def test_missing_time_points_and_planes_are_named():
+    with pytest.raises(InputError, match="time point 2 does not exist; there are 2"):
+        _volume().time(2)
+    with pytest.raises(InputError, match="plane 4"):
+        _volume().time(0).channel(0).planes([4])
+    with pytest.raises(InputError, match="choose a channel"):
+        _volume().planes([0])
+
+
+@pytest.mark.parametrize("axes", ["CTZYX", "TCXYZ", "TCZY", "SCZYX", "ZYX", "TCZZYX"])
+def test_axes_that_do_not_fit_are_refused(axes):
+    with pytest.raises(InputError, match="axes"):
+        Volume(DATA, axes, None)
+
+
+@pytest.mark.parametrize(
+    "voxel_size", [(0, 1, 1), (1, -1, 1), (float("nan"), 1, 1), (1, 1)]
+)
+def test_voxel_sizes_that_cannot_be_are_refused(voxel_size):
+    with pytest.raises(InputError, match="voxel size"):
+        Volume(DATA, "TCZYX", voxel_size)
+
+
+def test_names_must_fit_the_channels():
+    with pytest.raises(InputError, match="2 channel names"):
+        _volume(channel_names=("a", "b"))
+
+
+def test_pixel_size_follows_the_voxel_size_but_may_be_known_alone():
+    volume = _volume()
+    assert volume.pixel_size == (0.29, 0.29)
+    assert volume.with_(voxel_size=(1, 2, 3)).pixel_size == (2, 3)
+    assert volume.with_(voxel_size=None).pixel_size is None
+    flat = Volume(DATA, "TCZYX", None, pixel_size=(0.1, 0.2))
+    assert flat.voxel_size is None
+    assert flat.time(0).pixel_size == (0.1, 0.2)
