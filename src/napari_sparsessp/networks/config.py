@@ -70,7 +70,8 @@ class NetworkConfig(BaseModel):
             )
         if self.folded_width % (self.depth // 2):
             raise ValueError(
-                f"folded_width {self.folded_width} is not a multiple of {self.depth // 2}"
+                f"folded_width {self.folded_width} is not a multiple of "
+                f"{self.depth // 2}"
             )
         return self
 

@@ -42,14 +42,10 @@ class Convolution(nn.Module):
         self.dimension = dimension
         self.stride = stride
         self.padding = (kernel - 1) // 2 if stride == 1 else (kernel - stride) // 2
-        self.weight = nn.Parameter(
-            torch.empty(outputs, inputs, *[kernel] * dimension)
-        )
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, *[kernel] * dimension))
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.normal_(self.weight, std=(inputs * kernel**dimension) ** -0.5)
-        self.gain = (
-            nn.Parameter(torch.full((outputs,), gain)) if standardised else None
-        )
+        self.gain = nn.Parameter(torch.full((outputs,), gain)) if standardised else None
         if not standardised:
             with torch.no_grad():
                 self.weight.mul_(gain)

@@ -40,9 +40,7 @@ class ThreeToTwo(nn.Module):
         ):
             depth //= 2
             kernel = 4 if level == 0 else 2
-            self.down.append(
-                Convolution(3, before, width, kernel, 2, standardised=ws)
-            )
+            self.down.append(Convolution(3, before, width, kernel, 2, standardised=ws))
             self.encoder.append(
                 nn.Sequential(
                     *[ResidualBlock(3, width, standardised=ws) for _ in range(blocks)]
@@ -63,10 +61,11 @@ class ThreeToTwo(nn.Module):
             )
         )
         self.decoder = nn.ModuleList(
-            ResidualBlock(2, width, standardised=ws)
-            for width in config.decoder_widths
+            ResidualBlock(2, width, standardised=ws) for width in config.decoder_widths
         )
-        self.head = Convolution(2, full, config.outputs * config.depth, kernel=1, gain=0.3)
+        self.head = Convolution(
+            2, full, config.outputs * config.depth, kernel=1, gain=0.3
+        )
 
     def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What all structures share.
@@ -82,9 +81,7 @@ class ThreeToTwo(nn.Module):
             2D features (B, C, H/2ᵏ, W/2ᵏ) from full resolution down.
         """
         features = [self.plane_stem(fold(x))]
-        for down, blocks, skip in zip(
-            self.down, self.encoder, self.skips, strict=True
-        ):
+        for down, blocks, skip in zip(self.down, self.encoder, self.skips, strict=True):
             x = blocks(down(x))
             features.append(skip(F.relu(x)))
         return features

@@ -127,9 +127,7 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
     nucleus, brightness, mitosis, nucleoli, poles = nuclei
     nucleus = torch.minimum(nucleus, torch.minimum(wall - 0.35, top - 0.35))
     nucleus = torch.minimum(nucleus, bottom - 0.25)
-    return Cells(
-        wall, top, bottom, body, nucleus, brightness, mitosis, nucleoli, poles
-    )
+    return Cells(wall, top, bottom, body, nucleus, brightness, mitosis, nucleoli, poles)
 
 
 def _footprints(
@@ -177,7 +175,9 @@ def _grow_nuclei(
             continue
         r = rand[index].tolist()
         row, column = int(cy / voxel), int(cx / voxel)
-        rz = min(p.nucleus_height * (0.85 + 0.3 * r[1]), 0.45 * float(cell_height[index]))
+        rz = min(
+            p.nucleus_height * (0.85 + 0.3 * r[1]), 0.45 * float(cell_height[index])
+        )
         slack = float(cell_height[index]) - 2 * rz
         cz = float(floor[row, column]) + rz + max(slack, 0.0) * (0.15 + 0.5 * r[2])
         radius = p.nucleus_size * cell_radius * (0.9 + 0.2 * r[3])
@@ -211,7 +211,9 @@ def _grow_nuclei(
             nx = cx + radius * fields.uniform(-0.5, 0.5)
             size = fields.uniform(0.7, 1.7)
             away = torch.sqrt(
-                (z - nz) ** 2 + (y[:, window[1]] - ny) ** 2 + (x[:, :, window[2]] - nx) ** 2
+                (z - nz) ** 2
+                + (y[:, window[1]] - ny) ** 2
+                + (x[:, :, window[2]] - nx) ** 2
             )
             spot = inside(size - away + lumps[window], 0.12)
             nucleoli[window] = torch.maximum(nucleoli[window], spot)

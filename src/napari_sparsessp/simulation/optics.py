@@ -184,7 +184,9 @@ def photon_noise(
     Tensor
         Same shape, in the units of `image`.
     """
-    bright = torch.quantile(image.flatten()[:: max(1, image.numel() // 1_000_000)], 0.999)
+    bright = torch.quantile(
+        image.flatten()[:: max(1, image.numel() // 1_000_000)], 0.999
+    )
     scale = photons / bright.clamp_min(1e-9)
     counts = torch.poisson(image * scale, generator=generator)
     noise = torch.randn(image.shape, generator=generator, device=image.device) * read

@@ -50,9 +50,7 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
     apical = torch.exp(-((cells.top - 1.4) ** 2) / 0.9**2)
     basal = torch.exp(-((cells.bottom - 0.4) ** 2) / 0.6**2) * body
     wall = shell(cells.wall, 0.3) * body
-    face = (shell(cells.top, 0.3) + shell(cells.bottom, 0.3)) * inside(
-        cells.wall + 0.1
-    )
+    face = (shell(cells.top, 0.3) + shell(cells.bottom, 0.3)) * inside(cells.wall + 0.1)
     patchy = torch.sigmoid(1.5 * fields.smooth(3.0))
     chromatin = 1 + 0.12 * fields.smooth(0.5) + 0.12 * fields.smooth(1.3)
     chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
@@ -78,7 +76,8 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
         "cell_membrane": 1.0 * wall
         + 0.7 * face
         + 0.12 * cytoplasm * (1 + 4 * fields.puncta(0.5, 1.6)),
-        "desmosome": 3.0 * wall * fields.puncta(0.5, 0.7) * inside(cells.bottom - 3.0, 1.0)
+        "desmosome": 3.0 * wall * fields.puncta(0.5, 0.7)
+        * inside(cells.bottom - 3.0, 1.0)
         + 0.4 * belt
         + 0.03 * cytoplasm,
         "dna": dna,
@@ -125,7 +124,9 @@ def refractive_index(
 
     def bounded(name: str) -> torch.Tensor:
         density = structures[name]
-        return (density / torch.quantile(density[::3, ::3, ::3].flatten(), 0.995)).clamp(0, 1.5)
+        return (
+            density / torch.quantile(density[::3, ::3, ::3].flatten(), 0.995)
+        ).clamp(0, 1.5)
 
     o = p.organelles
     index = body * p.cytoplasm + in_nucleus * p.nucleus
@@ -149,7 +150,9 @@ def refractive_index(
     )
     index = index + p.granules * cytoplasm * fields.smooth(p.granule_size)
     crowd = torch.relu(fields.smooth(0.35) - 3.2 + 0.09 * p.droplets)
-    droplets = (crowd * 3).clamp(0, 1) * cytoplasm * torch.sigmoid(2 * fields.smooth(4.0))
+    droplets = (
+        (crowd * 3).clamp(0, 1) * cytoplasm * torch.sigmoid(2 * fields.smooth(4.0))
+    )
     index = index + p.droplet_index * droplets
     absorption = p.absorption * (
         0.004 * body + 0.02 * droplets + 0.01 * cytoplasm * bounded("mitochondria")

@@ -1,6 +1,5 @@
 """A folder of simulated colonies, so that training reads and does not wait."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ def _save(path: Path, array: torch.Tensor) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, array.to(torch.float16).cpu().numpy())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def fill_pool(

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -149,4 +148,4 @@ def _save_state(
         },
         partial,
     )
-    os.replace(partial, path)
+    partial.replace(path)

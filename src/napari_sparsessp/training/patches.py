@@ -8,9 +8,8 @@ from queue import Queue
 import numpy as np
 import torch
 
+from napari_sparsessp.networks.inputs import network_input
 from napari_sparsessp.sparse import SparseView
-
-DISTANCE_SCALE = 4.0  # dense planes; the second input channel is distance / this
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,32 +58,15 @@ class PatchRecipe:
     thin: float = 0.1
 
 
-def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-    """Stack what the network sees: the interpolated stack and where it was measured.
-
-    Parameters
-    ----------
-    dense : Tensor
-        (..., D, H, W) interpolated, normalised.
-    distance : Tensor
-        (D,) signed distance to the nearest measured plane, in dense planes.
-
-    Returns
-    -------
-    Tensor
-        (..., 2, D, H, W)
-    """
-    where = (distance / DISTANCE_SCALE).clamp(-2, 2)[:, None, None].expand_as(dense)
-    return torch.stack([dense, where.to(dense.dtype)], dim=-4)
-
-
 def _tilted(planes: torch.Tensor, tilt: float) -> torch.Tensor:
     """Multiply the lateral spectrum by f^tilt, variance kept."""
     h, w = planes.shape[-2:]
     fy = torch.fft.fftfreq(h)[:, None]
     fx = torch.fft.rfftfreq(w)[None]
     radius = torch.sqrt(fy**2 + fx**2).clamp_min(0.5 / max(h, w))
-    shaped = torch.fft.irfft2(torch.fft.rfft2(planes) * (radius / 0.07) ** tilt, s=(h, w))
+    shaped = torch.fft.irfft2(
+        torch.fft.rfft2(planes) * (radius / 0.07) ** tilt, s=(h, w)
+    )
     return shaped * (planes.std() / shaped.std().clamp_min(1e-6))
 
 
@@ -176,7 +158,10 @@ def patch_batches(
                 for _ in range(batch)
             ]
             queue.put(
-                (torch.stack([c[0] for c in chosen]), torch.stack([c[1] for c in chosen]))
+                (
+                    torch.stack([c[0] for c in chosen]),
+                    torch.stack([c[1] for c in chosen]),
+                )
             )
 
     thread = threading.Thread(target=cut, daemon=True)

@@ -1,0 +1,92 @@
+"""Blend overlapping tiles into one volume, readable at any moment."""
+
+import math
+
+import numpy as np
+
+from napari_sparsessp.prediction.tiling import Span, Tile
+
+
+def gaussian_window(depth: int) -> np.ndarray:
+    """Weights along z: Gaussian of σ = depth/8 around the middle, never 0.
+
+    Parameters
+    ----------
+    depth : int
+
+    Returns
+    -------
+    ndarray
+        (depth,) float32, at most 1.
+    """
+    offset = (np.arange(depth) - (depth - 1) / 2) / (depth / 8)
+    return np.exp(-0.5 * offset**2).astype(np.float32)
+
+
+def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
+    """Weights along y or x: 1 in the core, a smooth step to 0 across each cut.
+
+    The two steps that meet at a cut add up to 1: both are the integral of the same
+    Gaussian.
+
+    Parameters
+    ----------
+    keep, core : tuple of int
+        Spans of what is kept and of the core inside it.
+
+    Returns
+    -------
+    ndarray
+        (keep length,) float32, above 0.
+    """
+    position = np.arange(*keep) + 0.5
+    weights = np.ones(len(position))
+    for cut, side in ((core[0], 1), (core[1], -1)):
+        fade = core[0] - keep[0] if side == 1 else keep[1] - core[1]
+        if fade > 0:
+            argument = side * (position - cut) / (fade / 2)
+            weights *= [0.5 * (1 + math.erf(value)) for value in argument]
+    return np.maximum(weights, 1e-4).astype(np.float32)
+
+
+def tile_weights(tile: Tile) -> np.ndarray:
+    """Weights (D, H, W) of what a tile keeps, cropped to the volume."""
+    along_z = gaussian_window(tile.z[1] - tile.z[0])[max(0, -tile.z[0]) :]
+    along_y = gaussian_ramp(tile.keep_y, tile.core[1])
+    along_x = gaussian_ramp(tile.keep_x, tile.core[2])
+    return along_z[:, None, None] * along_y[:, None] * along_x
+
+
+class RunningMean:
+    """Weighted mean of tiles, kept in the shared buffer itself.
+
+    After every tile the buffer holds the mean of what has come so far: nothing has
+    to be divided at the end, and a viewer can show it at any moment.
+
+    Parameters
+    ----------
+    buffer : ndarray
+        (S, D, H, W) float32, zeros; shared with whoever shows it.
+    """
+
+    def __init__(self, buffer: np.ndarray) -> None:
+        self.buffer = buffer
+        self._weight = np.zeros(buffer.shape[1:], np.float32)
+
+    def add(self, tile: Tile, prediction: np.ndarray) -> None:
+        """Blend in a tile.
+
+        Parameters
+        ----------
+        tile : Tile
+        prediction : ndarray
+            (S, D, H, W) of ``tile.box``.
+        """
+        z, y, x = tile.box
+        z = slice(z.start, min(z.stop, self.buffer.shape[1]))
+        box = (z, y, x)
+        weights = tile_weights(tile)[: z.stop - z.start]
+        self._weight[box] += weights
+        share = weights / self._weight[box]
+        for target, source in zip(self.buffer, prediction, strict=True):
+            target[box] += share * (source - target[box])

@@ -1,0 +1,106 @@
+"""Devices and precisions, and which to take."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sparsessp.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """One device that a person could choose.
+
+    Attributes
+    ----------
+    id : str
+        ``cpu``, ``cuda:N`` or ``mps``.
+    label : str
+        With the name of the card.
+    available : bool
+    reason : str
+        Why not, where it is not available.
+    """
+
+    id: str
+    label: str
+    available: bool = True
+    reason: str = ""
+
+
+def list_devices() -> list[DeviceInfo]:
+    """List what this machine has; imports torch."""
+    import torch
+
+    devices = [DeviceInfo("cpu", f"CPU ({torch.get_num_threads()} threads)")]
+    if torch.cuda.is_available():
+        devices += [
+            DeviceInfo(
+                f"cuda:{index}", f"GPU {index}: {torch.cuda.get_device_name(index)}"
+            )
+            for index in range(torch.cuda.device_count())
+        ]
+    else:
+        reason = (
+            "no NVIDIA GPU is visible to torch"
+            if torch.backends.cuda.is_built()
+            else "this torch is built without CUDA"
+        )
+        devices.append(DeviceInfo("cuda", "GPU (CUDA)", False, reason))
+    mps = torch.backends.mps.is_available()
+    devices.append(
+        DeviceInfo("mps", "GPU (Apple)", mps, "" if mps else "no Apple GPU is visible")
+    )
+    return devices
+
+
+def choose_device(wanted: str) -> "torch.device":
+    """Turn a request's device into one that exists.
+
+    Raises
+    ------
+    InputError
+        Unknown, or not on this machine; the message lists those that are.
+    """
+    import torch
+
+    available = [device.id for device in list_devices() if device.available]
+    if wanted == "auto":
+        gpus = [device for device in available if device != "cpu"]
+        return torch.device(gpus[0] if gpus else "cpu")
+    found = "cuda:0" if wanted == "cuda" else wanted
+    if found not in available:
+        raise InputError(
+            f"device {wanted} is not available; choose one of: "
+            f"auto, {', '.join(available)}"
+        )
+    return torch.device(found)
+
+
+def choose_precision(wanted: str, device: "torch.device") -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` takes bf16 where the hardware has it."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return (
+            "bf16"
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else "fp16"
+        )
+    if device.type == "cpu":
+        return "bf16" if _cpu_has_bf16() else "fp32"
+    return "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether matrix products in bf16 are a machine instruction here."""
+    import torch
+
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(
+        capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
+    )

@@ -1,0 +1,443 @@
+"""The engine: tiles in, events out, voxels into a shared buffer."""
+
+import threading
+import time as clock
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp import __version__
+from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.metrics import score
+from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.blending import RunningMean
+from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.prediction.events import (
+    Box,
+    Cancelled,
+    Event,
+    Finished,
+    Planned,
+    Started,
+    StructureDone,
+    TileDone,
+)
+from napari_sparsessp.prediction.plan import Plan, plan_prediction
+from napari_sparsessp.prediction.report import (
+    ModelId,
+    Report,
+    Scaling,
+    Seconds,
+    Shapes,
+    mean_scores,
+    peak_memory_mb,
+)
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.stack import MeasuredStack, read_stack
+from napari_sparsessp.prediction.truth import RunningScores, align_truth
+from napari_sparsessp.prediction.viewport import next_tile
+from napari_sparsessp.resampling import resample_yx
+from napari_sparsessp.volume import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_sparsessp.prediction.tiling import Tile
+
+Viewport = Callable[[], tuple[int | None, Box] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionResult(Mapping[str, Volume]):
+    """Predicted volumes by structure id, and the report.
+
+    Attributes
+    ----------
+    volume : Volume
+        All structures, CZYX or TCZYX, channel names = structure ids.
+    report : Report
+    """
+
+    volume: Volume
+    report: Report
+
+    def __getitem__(self, structure: str) -> Volume:
+        """Volume (ZYX or TZYX) of one structure."""
+        if structure not in self.volume.channel_names:
+            raise KeyError(structure)
+        return self.volume.channel(structure)
+
+    def __iter__(self) -> Iterator[str]:
+        """Structure ids, in the order of the channels."""
+        return iter(self.volume.channel_names)
+
+    def __len__(self) -> int:
+        """Count the structures."""
+        return len(self.volume.channel_names)
+
+
+def predict_stream(
+    model: Model,
+    volume: Volume,
+    *,
+    structures: Sequence[str] | str | None = None,
+    ratio: float | None = None,
+    request: PredictionRequest | None = None,
+    truth: Mapping[str, Volume] | None = None,
+    viewport: Viewport | None = None,
+    cancel: threading.Event | None = None,
+    buffer: np.ndarray | None = None,
+) -> Iterator[Event]:
+    """Predict, tile by tile, and tell after each.
+
+    Parameters
+    ----------
+    model : Model
+    volume : Volume
+        Transmitted-light stack, up to TCZYX.
+    structures : sequence of str or "all", optional
+        Overrides the request's.
+    ratio : float, optional
+        Overrides the request's.
+    request : PredictionRequest, optional
+        Everything else; defaults where left out.
+    truth : mapping, optional
+        Structure id to its ground truth.
+    viewport : callable, optional
+        Gives (time index of the output or None, (z, y, x) slices in output voxels)
+        of what is on screen, or None; asked before each tile.
+    cancel : threading.Event, optional
+        Once set, the run ends before the next tile.
+    buffer : ndarray, optional
+        float32 zeros of the plan's output shape to predict into.
+
+    Yields
+    ------
+    Event
+        `Planned`, `Started`, `TileDone` …, `StructureDone` …, then `Finished` or
+        `Cancelled`.
+
+    Raises
+    ------
+    InputError
+        The request or the image cannot be used.
+    PredictionError
+        The device failed; says what to do.
+    """
+    request = request or PredictionRequest()
+    changes: dict[str, Any] = {}
+    if structures is not None:
+        changes["structures"] = (
+            "all"
+            if structures == "all"
+            else tuple([structures] if isinstance(structures, str) else structures)
+        )
+    if ratio is not None:
+        changes["ratio"] = ratio
+    request = request.model_copy(update=changes)
+    plan = plan_prediction(model.card, volume, request, truth)
+    run = _Run(model, plan, viewport, cancel, _buffer(plan, buffer))
+    return run.events()
+
+
+def predict(
+    model: Model,
+    volume: Volume,
+    *,
+    structures: Sequence[str] | str | None = None,
+    ratio: float | None = None,
+    request: PredictionRequest | None = None,
+    truth: Mapping[str, Volume] | None = None,
+) -> PredictionResult:
+    """Predict and wait for the whole. Parameters and errors as `predict_stream`.
+
+    Returns
+    -------
+    PredictionResult
+    """
+    planned, report = None, None
+    for event in predict_stream(
+        model, volume, structures=structures, ratio=ratio, request=request, truth=truth
+    ):
+        if isinstance(event, Planned):
+            planned = event
+        elif isinstance(event, Finished):
+            report = event.report
+    assert planned is not None
+    assert report is not None
+    return PredictionResult(output_volume(planned), report)
+
+
+def output_volume(planned: Planned) -> Volume:
+    """The buffer of a run as a volume with its place in space."""
+    plan = planned.plan
+    return Volume(
+        planned.buffer,
+        plan.output_axes,
+        plan.voxel_size,
+        plan.structures,
+        plan.origin,
+        name=plan.volume.name,
+        source=plan.volume.source,
+    )
+
+
+def _buffer(plan: Plan, buffer: np.ndarray | None) -> np.ndarray:
+    if buffer is None:
+        try:
+            return np.zeros(plan.output_shape, np.float32)
+        except MemoryError as error:
+            size = 4 * np.prod(plan.output_shape, dtype=float) / 2**30
+            raise PredictionError(
+                f"the prediction needs {size:.1f} GiB of memory; "
+                "choose fewer structures or time points"
+            ) from error
+    if buffer.shape != plan.output_shape or buffer.dtype != np.float32:
+        raise InputError(
+            f"the buffer is {buffer.dtype} {buffer.shape}; give float32 zeros of shape "
+            f"{plan.output_shape}"
+        )
+    return buffer
+
+
+class _Run:
+    """One run from the first event to the last."""
+
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        viewport: Viewport | None,
+        cancel: threading.Event | None,
+        buffer: np.ndarray,
+    ) -> None:
+        self.model = model
+        self.plan = plan
+        self.viewport = viewport or (lambda: None)
+        self.cancel = cancel or threading.Event()
+        self.buffer = buffer
+        self.began = clock.perf_counter()
+        self.device = choose_device(plan.request.device)
+        self.precision = choose_precision(plan.request.precision, self.device)
+        self.done = 0
+        self.loaded: float | None = None
+        self.first_tile: float | None = None
+        self.computing = 0.0
+        self.scalings: dict[int, Scaling] = {}
+
+    def events(self) -> Iterator[Event]:
+        yield Planned(self.plan, self.buffer)
+        if self.cancel.is_set():
+            yield Cancelled(0, self.plan.total_tiles)
+            return
+        network = self._on_device(self.model.network)
+        scores: dict[int, dict[str, dict[str, Any]]] = {}
+        waiting = list(range(len(self.plan.times or (0,))))
+        while waiting:
+            seen = self.viewport()
+            slot = seen[0] if seen and seen[0] in waiting else waiting[0]
+            assert slot is not None
+            waiting.remove(slot)
+            yield from self._time_point(slot, network, scores)
+            if self.cancel.is_set() and self.done < self.plan.total_tiles:
+                yield Cancelled(self.done, self.plan.total_tiles)
+                return
+        yield Finished(self._report(scores))
+
+    def _on_device(self, network: "torch.nn.Module") -> "torch.nn.Module":
+        """A copy where it is needed: the caller's model stays as it is."""
+        import copy
+
+        import torch
+
+        if self.device.type == "cpu":
+            return network
+        with _advice():
+            layout = torch.channels_last_3d
+            return copy.deepcopy(network).to(self.device, memory_format=layout)
+
+    def _time_point(
+        self, slot: int, network: "torch.nn.Module", scores: dict[int, Any]
+    ) -> Iterator[Event]:
+        plan = self.plan
+        time = plan.times[slot] if plan.times else None
+        shown = slot if plan.times else None
+        stride = network.config.stride
+        stack = read_stack(plan, time, stride)
+        scaling = stack.normalisation
+        self.scalings[slot] = Scaling(mean=scaling.mean, std=scaling.std)
+        truth = align_truth(plan, time)
+        if self.loaded is None:
+            self.loaded = clock.perf_counter() - self.began
+            yield Started(str(self.device), self.precision)
+        output = self.buffer[slot] if plan.times else self.buffer
+        on_model_grid = plan.request.grid == "model"
+        work = (
+            output
+            if on_model_grid
+            else np.zeros((len(plan.structures), *plan.model_shape), np.float32)
+        )
+        mean = RunningMean(work)
+        running = RunningScores(truth if on_model_grid else {})
+        left = list(range(len(plan.tiles)))
+        while left:
+            if self.cancel.is_set():
+                return
+            index = next_tile(left, plan.tiles, self._visible(shown))
+            left.remove(index)
+            tile = plan.tiles[index]
+            started = clock.perf_counter()
+            prediction = self._predict_tile(network, stack, tile)
+            _mark_invalid(prediction, stack, plan, tile)
+            mean.add(tile, prediction)
+            running.add(tile, plan.structures, prediction)
+            if not on_model_grid and not left:
+                output[:] = resample_yx(
+                    work, plan.model_pixel, plan.input_pixel, plan.output_shape[-2:]
+                )
+            self.computing += clock.perf_counter() - started
+            self.done += 1
+            if self.first_tile is None:
+                self.first_tile = clock.perf_counter() - self.began
+            yield self._tile_done(tile, shown, running.current())
+        for structure in plan.structures:
+            yield StructureDone(structure, shown)
+        scores[slot] = {
+            name: score(output[plan.structures.index(name)], one)
+            for name, one in truth.items()
+        }
+
+    def _visible(self, shown: int | None) -> Box | None:
+        """What is on screen, in voxels of the model's grid."""
+        seen = self.viewport()
+        if seen is None or seen[0] not in (None, shown):
+            return None
+        factors = [
+            model / output
+            for model, output in zip(
+                self.plan.model_shape, self.plan.output_shape[-3:], strict=True
+            )
+        ]
+        z, y, x = (
+            slice(int(part.start * factor), int(np.ceil(part.stop * factor)))
+            for part, factor in zip(seen[1], factors, strict=True)
+        )
+        return z, y, x
+
+    def _predict_tile(
+        self, network: "torch.nn.Module", stack: MeasuredStack, tile: "Tile"
+    ) -> np.ndarray:
+        """Predict what the tile keeps: (S, D, H, W) float32 of ``tile.box``."""
+        import torch
+
+        from napari_sparsessp.networks.inputs import network_input
+
+        dense, distance = stack.window(tile)
+        wanted = [self.model.card.structures.index(s) for s in self.plan.structures]
+        keep = _kept(tile, self.plan.model_shape[0])
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        flips = [(), (-1,), (-2,), (-2, -1)] if self.plan.request.tta else [()]
+        total = None
+        with _advice(), torch.inference_mode():
+            source = network_input(dense, distance)[None].to(
+                self.device, memory_format=torch.channels_last_3d
+            )
+            for flip in flips:
+                with torch.autocast(
+                    self.device.type, dtype or torch.bfloat16, enabled=dtype is not None
+                ):
+                    output = network(source.flip(flip) if flip else source, wanted)
+                output = output.flip(flip) if flip else output
+                part = output[0][(slice(None), *keep)].float()
+                total = part if total is None else total + part
+            return (total / len(flips)).cpu().numpy()
+
+    def _tile_done(
+        self, tile: "Tile", shown: int | None, scores: dict[str, Any]
+    ) -> TileDone:
+        plan = self.plan
+        box: Box = tile.box
+        if plan.request.grid == "input":
+            z, y, x = (slice(0, extent) for extent in plan.output_shape[-3:])
+            box = (z, y, x)
+        left = plan.total_tiles - self.done
+        return TileDone(
+            done=self.done,
+            total=plan.total_tiles,
+            time=shown,
+            box=box,
+            structures=plan.structures,
+            seconds_left=self.computing / self.done * left,
+            scores=scores,
+        )
+
+    def _report(self, scores: dict[int, dict[str, dict[str, Any]]]) -> Report:
+        plan = self.plan
+        per_time = [scores[slot] for slot in sorted(scores)]
+        return Report(
+            package=__version__,
+            model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            input=plan.request.input or plan.volume.source or plan.volume.name,
+            request=plan.request,
+            ratio=plan.view.ratio,
+            measured_planes=plan.view.measured_planes,
+            shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
+            voxel_size=plan.voxel_size,
+            origin=plan.origin,
+            device=str(self.device),
+            precision=self.precision,
+            seconds=Seconds(
+                load=round(self.loaded or 0.0, 4),
+                first_tile=round(self.first_tile or 0.0, 4),
+                total=round(clock.perf_counter() - self.began, 4),
+            ),
+            peak_memory_mb=round(peak_memory_mb(), 1),
+            tiles=plan.total_tiles,
+            normalisation=tuple(self.scalings[slot] for slot in sorted(self.scalings)),
+            structures=mean_scores(per_time),
+            warnings=plan.warnings,
+        )
+
+
+def _kept(tile: "Tile", depth: int) -> tuple[slice, slice, slice]:
+    """Where ``tile.box`` lies in the network's output."""
+    z, y, x = tile.box
+    start = z.start - tile.z[0]
+    return (
+        slice(start, min(tile.z[1], depth) - tile.z[0]),
+        slice(y.start - tile.read_y[0], y.stop - tile.read_y[0]),
+        slice(x.start - tile.read_x[0], x.stop - tile.read_x[0]),
+    )
+
+
+def _mark_invalid(
+    prediction: np.ndarray, stack: MeasuredStack, plan: Plan, tile: "Tile"
+) -> None:
+    """Voxels that follow from a masked pixel alone are NaN in the prediction."""
+    if stack.invalid is None:
+        return
+    z, y, x = tile.box
+    planes = slice(z.start, min(z.stop, plan.model_shape[0]))
+    nearest = plan.view.weights("nearest")[planes].argmax(1)
+    masked = stack.invalid[nearest][:, y, x]
+    prediction[:, masked] = np.nan
+
+
+class _advice:
+    """Turn torch's RuntimeErrors into one line that says what to do."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Re-raise as our own error; napari swallows RuntimeErrors of workers."""
+        if not isinstance(error, RuntimeError | MemoryError):
+            return
+        text = str(error).splitlines()[0] if str(error) else kind.__name__
+        if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+            advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
+        else:
+            advice = "choose another device or precision fp32"
+        raise PredictionError(f"the device failed ({text}); {advice}") from None

@@ -1,0 +1,216 @@
+"""From a request to a plan: everything that can be known before a voxel is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.sampling import plan_sampling
+from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
+from napari_sparsessp.prediction.truth import check_truth
+from napari_sparsessp.resampling import resampled_origin, resampled_size
+from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.structures import find_structure
+from napari_sparsessp.volume import Volume
+
+DEFAULT_CORE = 256  # pixels; larger tiles waste less halo, smaller ones show sooner
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What will be done.
+
+    Attributes
+    ----------
+    request : PredictionRequest
+    card : ModelCard
+    volume : Volume
+        ZYX or TZYX, one channel.
+    structures : tuple of str
+        In the order of the output's channels.
+    view : SparseView
+    input_pixel, model_pixel : tuple of float
+        (y, x) in µm, known or assumed, of the input and of the model's grid.
+    model_shape : tuple of int
+        (D, H, W) on the model's grid.
+    output_shape : tuple of int
+        ((T,) S, D, H, W) of the buffer.
+    output_axes : str
+        ``CZYX`` or ``TCZYX``.
+    voxel_size, origin : tuple of float
+        (z, y, x) of the output, µm; of the centre of its voxel 0.
+    tiles : tuple of Tile
+        Of each time point.
+    times : tuple of int or None
+        Time points of the input; None without a T axis.
+    truth : dict
+        Structure id to its ground truth.
+    warnings : tuple of str
+    """
+
+    request: PredictionRequest
+    card: ModelCard
+    volume: Volume
+    structures: tuple[str, ...]
+    view: SparseView
+    input_pixel: tuple[float, float]
+    model_pixel: tuple[float, float]
+    model_shape: tuple[int, int, int]
+    output_shape: tuple[int, ...]
+    output_axes: str
+    voxel_size: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    tiles: tuple[Tile, ...]
+    times: tuple[int, ...] | None
+    truth: dict[str, Volume] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def total_tiles(self) -> int:
+        """Tiles over all time points."""
+        return len(self.tiles) * len(self.times or (0,))
+
+
+def plan_prediction(
+    card: ModelCard,
+    volume: Volume,
+    request: PredictionRequest,
+    truth: Mapping[str, Volume] | None = None,
+) -> Plan:
+    """Check a request and cut out the work. Reads no pixel and needs no torch.
+
+    Parameters
+    ----------
+    card : ModelCard
+    volume : Volume
+        Up to TCZYX.
+    request : PredictionRequest
+    truth : mapping, optional
+        Structure id to a volume (ZYX, or TZYX as the input).
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        The request cannot be met; says why and what to do.
+    """
+    volume = _one_channel(volume, request.channel)
+    structures = _structures(card, request)
+    times = _times(volume, request.time)
+    sampling = plan_sampling(card, volume, request)
+    warnings = [*sampling.warnings]
+    depth = sampling.view.depth
+    height, width = volume.shape[-2:]
+    model_pixel = card.voxel_size[1:]
+    model_shape = (
+        depth,
+        resampled_size(height, sampling.pixel[0], model_pixel[0]),
+        resampled_size(width, sampling.pixel[1], model_pixel[1]),
+    )
+    if request.grid == "model":
+        pixel, size = model_pixel, model_shape[1:]
+    else:
+        pixel, size = sampling.pixel, (height, width)
+    corner = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
+    origin = (volume.origin[0], *corner)
+    voxel_size = (card.voxel_size[0], *pixel)
+    shape = (len(structures), depth, *size)
+    if times is not None:
+        shape = (len(times), *shape)
+    checked, notes = check_truth(
+        truth or {}, structures, volume, sampling, shape[-3:], voxel_size, origin
+    )
+    if request.tile is not None and request.tile[0] < card.patch[0]:
+        notes.append(
+            f"tile depth {request.tile[0]} is smaller than the network's window; "
+            f"{card.patch[0]} planes are used"
+        )
+    return Plan(
+        request=request,
+        card=card,
+        volume=volume,
+        structures=structures,
+        view=sampling.view,
+        input_pixel=sampling.pixel,
+        model_pixel=model_pixel,
+        model_shape=model_shape,
+        output_shape=shape,
+        output_axes="CZYX" if times is None else "TCZYX",
+        voxel_size=voxel_size,
+        origin=origin,
+        tiles=cut_tiles(model_shape, _tile_size(card, request)),
+        times=times,
+        truth=checked,
+        warnings=(*warnings, *notes),
+    )
+
+
+def _one_channel(volume: Volume, channel: str | int | None) -> Volume:
+    if channel is not None:
+        return volume.channel(channel)
+    if "C" not in volume.axes:
+        return volume
+    count = volume.sizes["C"]
+    if count == 1:
+        return volume.channel(0)
+    names = volume.channel_names or tuple(str(index) for index in range(count))
+    raise InputError(
+        f"the image has {count} channels; name the transmitted-light one: "
+        f"{', '.join(names)}"
+    )
+
+
+def _structures(card: ModelCard, request: PredictionRequest) -> tuple[str, ...]:
+    if request.structures == "all":
+        return card.structures
+    chosen = []
+    for name in request.structures:
+        structure = name if name in card.structures else find_structure(name).id
+        if structure not in card.structures:
+            raise InputError(
+                f"model {card.id} does not predict {structure}; it knows: "
+                f"{', '.join(card.structures)}"
+            )
+        if structure not in chosen:
+            chosen.append(structure)
+    if not chosen:
+        raise InputError(
+            f"name at least one structure of: {', '.join(card.structures)}"
+        )
+    return tuple(chosen)
+
+
+def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
+    if "T" not in volume.axes:
+        if wanted not in (None, "0", ":", "0:1"):
+            raise InputError("the image has no time axis; leave the time out")
+        return None
+    count = volume.sizes["T"]
+    if wanted is None:
+        return tuple(range(count))
+    try:
+        parts = [int(part) if part.strip() else None for part in wanted.split(":")]
+        chosen = range(count)[slice(*parts)] if len(parts) > 1 else [parts[0]]
+    except (TypeError, ValueError):
+        chosen = []
+    times = tuple(t for t in chosen if t is not None and -count <= t < count)
+    if not times or len(times) != len(chosen):
+        raise InputError(
+            f"time {wanted!r} does not fit the {count} time points; "
+            "give an index or a slice such as 0:3"
+        )
+    return tuple(t % count for t in times)
+
+
+def _tile_size(card: ModelCard, request: PredictionRequest) -> TileSize:
+    core = (DEFAULT_CORE, DEFAULT_CORE)
+    if request.tile is not None:
+        if min(request.tile) < 1:
+            raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
+        core = request.tile[1:]
+    overlap = 0.5 if request.overlap is None else request.overlap
+    return TileSize(card.patch[0], core, overlap=overlap)

@@ -1,0 +1,134 @@
+"""The report of a run: what was done, how fast, how good."""
+
+import sys
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_sparsessp.prediction.request import PredictionRequest
+
+
+class ModelId(BaseModel):
+    """Which weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    sha256: str
+
+
+class Shapes(BaseModel):
+    """Voxels of the input and of the output, time points left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+class Seconds(BaseModel):
+    """Wall time: until the input was read, the first tile done, and all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    load: float
+    first_tile: float
+    total: float
+
+
+class Scaling(BaseModel):
+    """Input values became (value − mean) / std, for each time point."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mean: float
+    std: float
+
+
+class Report(BaseModel):
+    """What the contract calls the report; `to_json` gives its JSON.
+
+    Attributes
+    ----------
+    schema_version : int
+        ``schema`` in JSON.
+    package : str
+        Version of this package.
+    model : ModelId
+    input : str
+    request : PredictionRequest
+    ratio : float
+    measured_planes : tuple of int
+        On the dense grid.
+    shape : Shapes
+    voxel_size, origin : tuple of float
+        (z, y, x) of the output, µm.
+    device, precision : str
+    seconds : Seconds
+    peak_memory_mb : float
+        Of the process, MiB.
+    tiles : int
+    normalisation : tuple of Scaling
+    structures : dict
+        Structure id to its scores; empty where there is no truth. Over several time
+        points: their mean, with ``n`` time points.
+    warnings : tuple of str
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(1, alias="schema")
+    package: str
+    model: ModelId
+    input: str
+    request: PredictionRequest
+    ratio: float
+    measured_planes: tuple[int, ...]
+    shape: Shapes
+    voxel_size: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    device: str
+    precision: str
+    seconds: Seconds
+    peak_memory_mb: float
+    tiles: int
+    normalisation: tuple[Scaling, ...]
+    structures: dict[str, dict[str, Any]]
+    warnings: tuple[str, ...]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Give the report as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=indent)
+
+    def provenance(self) -> dict[str, Any]:
+        """What goes into the file and the layer: the report without its scores."""
+        content = self.model_dump(mode="json", by_alias=True)
+        del content["structures"]
+        return content
+
+
+def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Mean of each score over time points; a single one is left as it is."""
+    if len(per_time) == 1:
+        return per_time[0]
+    result: dict[str, dict[str, Any]] = {}
+    for name in per_time[0]:
+        entry: dict[str, Any] = {}
+        for field, value in per_time[0][name].items():
+            if isinstance(value, list):
+                continue
+            known = [
+                one[name][field] for one in per_time if one[name][field] is not None
+            ]
+            entry[field] = sum(known) / len(known) if known else None
+        entry["n"] = len(per_time)
+        result[name] = entry
+    return result
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has held so far, MiB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

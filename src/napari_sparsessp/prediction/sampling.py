@@ -1,0 +1,145 @@
+"""How the input samples the dense grid: measured planes and pixel size."""
+
+from dataclasses import dataclass
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.volume import Volume
+
+RATIO_TOLERANCE = 0.1
+"""Share by which a given ratio may differ from the one that the voxel size means."""
+
+PIXEL_TOLERANCE = 2.0
+"""Pixels further than this factor from the model's get a warning."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Where the input's voxels lie.
+
+    Attributes
+    ----------
+    view : SparseView
+    pixel : tuple of float
+        (y, x) of the input in µm, known or assumed.
+    step : float or None
+        z step of the input in µm, None where unknown.
+    known : bool
+        Whether the pixel size was known.
+    warnings : tuple of str
+        What was assumed, and what is unusual.
+    """
+
+    view: SparseView
+    pixel: tuple[float, float]
+    step: float | None
+    known: bool
+    warnings: tuple[str, ...]
+
+
+def plan_sampling(
+    card: ModelCard, volume: Volume, request: PredictionRequest
+) -> Sampling:
+    """Find measured planes and pixel size, or say why they contradict.
+
+    Raises
+    ------
+    InputError
+        Ratio below 1 or against the voxel size; one plane and nothing known of it.
+    """
+    warnings: list[str] = []
+    voxel = request.voxel_size or volume.voxel_size
+    step = voxel[0] if voxel else None
+    pixel = voxel[1:] if voxel else volume.pixel_size
+    if step is None and volume.sizes["Z"] == 1:
+        _check_single_plane(request, pixel is not None)
+        warnings.append(
+            "the image is one plane: depth is guessed from it alone; image at least "
+            "two planes for a stack that can be trusted"
+        )
+    view = _view(card, volume.sizes["Z"], step, request, warnings)
+    known = pixel is not None
+    if pixel is None:
+        pixel = card.voxel_size[1:]
+        warnings.append(
+            f"the pixel size is unknown: {pixel[1]:g} µm, the model's own, was "
+            "assumed; give the voxel size if it differs"
+        )
+    for axis, got, wanted in zip("yx", pixel, card.voxel_size[1:], strict=True):
+        if not 1 / PIXEL_TOLERANCE <= got / wanted <= PIXEL_TOLERANCE:
+            warnings.append(
+                f"pixels of {got:g} µm in {axis} are far from the {wanted:g} µm that "
+                f"model {card.id} was made for; expect poor predictions"
+            )
+            break
+    low, high = min(card.ratios), max(card.ratios)
+    if view.ratio > high * 1.05 or view.ratio < low / 1.5:
+        warnings.append(
+            f"sparsity ratio {view.ratio:.3g} is outside the {low:g} to {high:g} that "
+            f"model {card.id} was trained for"
+        )
+    return Sampling(view, pixel, step, known, tuple(warnings))
+
+
+def _check_single_plane(request: PredictionRequest, calibrated: bool) -> None:
+    if request.ratio is None and not calibrated:
+        raise InputError(
+            "the image has no z axis, only one plane; open a z-stack, or say with the "
+            "ratio how many dense planes the one plane stands for"
+        )
+
+
+def _view(
+    card: ModelCard,
+    n_planes: int,
+    step: float | None,
+    request: PredictionRequest,
+    warnings: list[str],
+) -> SparseView:
+    dense = card.voxel_size[0]
+    if request.simulate_sparse:
+        return _simulated(n_planes, step, dense, request.ratio, warnings)
+    if request.ratio is None:
+        if step is not None:
+            return SparseView.from_voxel_size(n_planes, step, dense)
+        warnings.append(
+            "the z step is unknown: ratio 1 was assumed; give the ratio or the "
+            "voxel size if planes were left out"
+        )
+        return SparseView.from_ratio(n_planes, 1)
+    view = SparseView.from_ratio(n_planes, request.ratio)
+    if step is None:
+        return view
+    meant = step / dense
+    if abs(request.ratio / meant - 1) > RATIO_TOLERANCE:
+        raise InputError(
+            f"ratio {request.ratio:g} contradicts the voxel size: a z step of {step:g} "
+            f"µm means ratio {meant:.3g} for planes of {dense:g} µm; leave the ratio "
+            "out, correct the voxel size, or simulate sparsity from a dense stack"
+        )
+    return SparseView.from_voxel_size(n_planes, step, dense)
+
+
+def _simulated(
+    n_planes: int,
+    step: float | None,
+    dense: float,
+    ratio: float | None,
+    warnings: list[str],
+) -> SparseView:
+    if ratio is None:
+        raise InputError("give the ratio: which planes shall be left out?")
+    if step is None:
+        warnings.append(
+            f"the z step is unknown: {dense:g} µm, the dense grid's, was assumed"
+        )
+        return SparseView.simulate(n_planes, ratio)
+    if step > 1.5 * dense:
+        raise InputError(
+            f"the stack is sparse already (z step {step:g} µm, dense grid {dense:g} "
+            "µm); leave the simulation out"
+        )
+    close = abs(step / dense - 1) < 0.01
+    return SparseView.simulate(n_planes, ratio, step=1.0 if close else step / dense)

@@ -1,0 +1,155 @@
+"""Cut a volume into tiles whose predictions fit together without seams.
+
+In z, windows of the network's depth overlap and are blended. In y and x a tile is a
+core plus a halo that the network sees and that is thrown away, so that the prediction
+does not depend on where the cuts are; neighbours cross-fade over a few pixels.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One pass of the network.
+
+    All spans are (start, stop) in voxels of the model's grid.
+
+    Attributes
+    ----------
+    z : tuple of int
+        The window; may reach beyond a volume that is thinner than it.
+    read_y, read_x : tuple of int
+        What the network sees.
+    keep_y, keep_x : tuple of int
+        What is kept of it: core and cross-fade.
+    core : tuple of tuple of int
+        (z, y, x) spans that belong to this tile alone; the cores of all tiles
+        partition the volume.
+    """
+
+    z: Span
+    read_y: Span
+    read_x: Span
+    keep_y: Span
+    keep_x: Span
+    core: tuple[Span, Span, Span]
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """(z, y, x) voxels of the volume that the tile changes."""
+        depth_start = max(self.z[0], 0)
+        return (
+            slice(depth_start, self.z[1]),
+            slice(*self.keep_y),
+            slice(*self.keep_x),
+        )
+
+
+@dataclass(frozen=True)
+class TileSize:
+    """How tiles are cut.
+
+    Attributes
+    ----------
+    depth : int
+        Planes of the network's window.
+    core : tuple of int
+        Largest (y, x) core; rounded down to a multiple of `stride`.
+    stride : int
+        Tiles start on multiples of this, so that strided convolutions agree.
+    halo : int
+        Pixels that the network sees around a core.
+    fade : int
+        Pixels on each side of a cut over which neighbours cross-fade; ≤ halo / 2.
+    overlap : float
+        Share of the z window that neighbouring windows have in common.
+    """
+
+    depth: int
+    core: tuple[int, int]
+    stride: int = 8
+    halo: int = 48
+    fade: int = 8
+    overlap: float = 0.5
+
+
+def window_starts(length: int, window: int, overlap: float) -> list[int]:
+    """First planes of the windows that cover `length` planes.
+
+    A volume thinner than the window gets one window around its middle; the last
+    window is shifted to end with the volume.
+    """
+    if length <= window:
+        return [-((window - length) // 2)]
+    step = max(1, round(window * (1 - overlap)))
+    starts = list(range(0, length - window, step))
+    return [*starts, length - window]
+
+
+def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
+    """Windows with their cores, which meet half-way between window centres."""
+    starts = window_starts(depth, size.depth, size.overlap)
+    cuts = [0]
+    cuts += [
+        (a + b + size.depth) // 2 for a, b in zip(starts, starts[1:], strict=False)
+    ]
+    cuts.append(depth)
+    return [
+        ((start, start + size.depth), (cuts[i], cuts[i + 1]))
+        for i, start in enumerate(starts)
+    ]
+
+
+def _lateral_spans(
+    length: int, core: int, size: TileSize
+) -> list[tuple[Span, Span, Span]]:
+    """(core, keep, read) along y or x, cores of about equal size."""
+    stride = size.stride
+    core = max(stride, core // stride * stride)
+    count = -(-length // core)
+    step = -(-length // count)
+    step = -(-step // stride) * stride
+    halo = -(-size.halo // stride) * stride
+    padded = -(-length // stride) * stride
+    spans = []
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        keep = (
+            max(0, start - size.fade) if start else 0,
+            min(length, stop + size.fade),
+        )
+        read = (max(0, start - halo), min(padded, start + step + halo))
+        spans.append(((start, stop), keep, read))
+    return spans
+
+
+def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:
+    """Cut a volume into tiles.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (D, H, W) of the volume on the model's grid.
+    size : TileSize
+
+    Returns
+    -------
+    tuple of Tile
+        Plane windows outermost.
+    """
+    rows = _lateral_spans(shape[1], size.core[0], size)
+    columns = _lateral_spans(shape[2], size.core[1], size)
+    return tuple(
+        Tile(
+            z,
+            read_y=row[2],
+            read_x=column[2],
+            keep_y=row[1],
+            keep_x=column[1],
+            core=(z_core, row[0], column[0]),
+        )
+        for (z, z_core), row, column in product(_z_spans(shape[0], size), rows, columns)
+    )
