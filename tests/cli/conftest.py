@@ -1,17 +1,13 @@
 """A small stack, a small model and a way to run the command line."""
 
-import numpy as np
 import pytest
-import tifffile
 import torch
 
+from images import STEP, a_stack, write_stack
 from napari_sparsessp.cli.main import app_main
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.store import save_model
 from napari_sparsessp.networks import NetworkConfig, build_network
-
-STEP = 0.29
-"""µm; the small model's grid, as that of the shipped ones."""
 
 
 @pytest.fixture
@@ -81,23 +77,5 @@ def small_model(tmp_path_factory):
 
 @pytest.fixture
 def stack(tmp_path):
-    """Path of an 8-plane stack on the small model's grid; call it for variations."""
+    """Path of an 8-plane stack on the small model's grid."""
     return write_stack(tmp_path / "stack.ome.tif", a_stack())
-
-
-def a_stack(planes=8, size=40, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.integers(100, 4000, (planes, size, size), dtype=np.uint16)
-
-
-def write_stack(path, array, axes="ZYX", voxel_size=(STEP, STEP, STEP), channels=None):
-    metadata = {"axes": axes}
-    if voxel_size is not None:
-        for axis, size in zip("ZYX", voxel_size, strict=True):
-            metadata[f"PhysicalSize{axis}"] = size
-            metadata[f"PhysicalSize{axis}Unit"] = "µm"
-    if channels is not None:
-        metadata["Channel"] = {"Name": list(channels)}
-    photometric = "rgb" if axes.endswith("S") else "minisblack"
-    tifffile.imwrite(path, array, ome=True, photometric=photometric, metadata=metadata)
-    return path

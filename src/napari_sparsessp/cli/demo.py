@@ -48,7 +48,7 @@ def demo(
     _make_folder(out)
     sparse, truth = sample_paths()
     outcome = _predict_sample(console, sparse, truth, out)
-    console.result(score_table(outcome.report.to_dict()["structures"]))
+    console.result(score_table(outcome.report.structures))
     lies = {
         "input": sparse,
         "truth": truth,
@@ -74,7 +74,6 @@ def _predict_sample(
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import write_prediction
     from napari_sparsessp.models.registry import read_card
-    from napari_sparsessp.prediction.report import provenance
     from napari_sparsessp.prediction.request import PredictionRequest
 
     card = read_card()
@@ -88,12 +87,12 @@ def _predict_sample(
     write_prediction(
         out / PREDICTION,
         outcome.volume,
-        outcome.plan.structures,
-        provenance(outcome.report, outcome.plan),
+        outcome.volume.channel_names,
+        outcome.report.provenance(),
         overwrite=True,
     )
     write_report(out / REPORT, outcome.report.to_json())
-    predicted = _channels(outcome.volume, outcome.plan.structures)
+    predicted = _channels(outcome.volume, outcome.volume.channel_names)
     figure(out / FIGURE, volume, predicted, truth, outcome.report)
     return outcome
 

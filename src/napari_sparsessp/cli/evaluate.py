@@ -13,7 +13,7 @@ from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.cli.report_file import check_report_path, write_report
 from napari_sparsessp.cli.request_file import name_or_index
-from napari_sparsessp.cli.table import COLUMNS, score_table
+from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import match_channel
 from napari_sparsessp.volume import Volume
@@ -53,6 +53,11 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         scores[name] = _score_times(mine, _on_the_same_grid(other, mine, warn))
+        if _in_other_units(scores[name]):
+            warn(
+                f"{name} is not in units of its z-scored truth, so R², MSE and MAE "
+                "mean little here; Pearson's does"
+            )
     _tell(console, scores)
     if report is not None:
         write_report(report, _report(prediction, truth, scores, warnings))
@@ -133,22 +138,23 @@ def _on_the_same_grid(
     ]
 
 
+def _in_other_units(scores: dict[str, Any]) -> bool:
+    """Whether the images agree but for a scale, as raw counts against a z-score do."""
+    r2, pcc = scores["r2"], scores["pcc"]
+    return r2 is not None and pcc is not None and r2 < -1 and pcc > 0.5
+
+
 def _size(volume: Volume) -> str:
     return "×".join(map(str, volume.shape[-3:]))
 
 
 def _score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
-    """Score each time point; several are averaged and listed."""
+    """Score each time point; several are averaged, as in the report of a run."""
     from napari_sparsessp.metrics import score
+    from napari_sparsessp.prediction.report import mean_scores
 
     scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
-    if len(scores) == 1:
-        return scores[0]
-    means: dict[str, Any] = {}
-    for field in COLUMNS:
-        known = [s[field] for s in scores if s.get(field) is not None]
-        means[field] = sum(known) / len(known) if known else None
-    return means | {"each_time": scores}
+    return mean_scores([{"one": one} for one in scores])["one"]
 
 
 def _tell(console: Console, scores: dict[str, dict[str, Any]]) -> None:

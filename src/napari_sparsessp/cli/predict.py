@@ -23,7 +23,7 @@ from napari_sparsessp.cli.request_file import (
 )
 from napari_sparsessp.cli.running import Outcome, run
 from napari_sparsessp.cli.table import score_table
-from napari_sparsessp.cli.truth import load_truth, model_structure, parse_truth
+from napari_sparsessp.cli.truth import load_truth, parse_truth
 from napari_sparsessp.errors import InputError
 
 if TYPE_CHECKING:
@@ -145,30 +145,20 @@ def _predict(
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import check_output, write_prediction
     from napari_sparsessp.models.registry import read_card
-    from napari_sparsessp.prediction.report import provenance
 
     check_output(out, overwrite)
     check_report_path(report, overwrite)
     card = read_card(asked.model, asked.topology)
-    if asked.structures != "all":
-        chosen = (model_structure(name, card.structures) for name in asked.structures)
-        asked = asked.model_copy(update={"structures": tuple(dict.fromkeys(chosen))})
     console.progress(f"opening {asked.input}")
-    volume = load_volume(
-        asked.input,
-        channel=asked.channel,
-        scene=asked.scene,
-        time=asked.time,
-        need_channel=True,
-    )
-    truth = load_truth(asked.truth, card.structures, asked.time)
+    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    truth = load_truth(asked.truth, card.structures)
     outcome = run(console, asked, card, volume, truth)
     console.progress(f"writing {out}")
     write_prediction(
         out,
         outcome.volume,
-        outcome.plan.structures,
-        provenance(outcome.report, outcome.plan),
+        outcome.volume.channel_names,
+        outcome.report.provenance(),
         overwrite=overwrite,
     )
     if report is not None:
@@ -177,7 +167,7 @@ def _predict(
 
 
 def _tell(console: Console, outcome: Outcome, out: Path) -> None:
-    table = score_table(outcome.report.to_dict()["structures"])
+    table = score_table(outcome.report.structures)
     if table:
         console.result(table)
     size = " × ".join(map(str, outcome.volume.shape))

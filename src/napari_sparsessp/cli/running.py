@@ -15,7 +15,6 @@ from napari_sparsessp.prediction.events import (
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
     from napari_sparsessp.volume import Volume
@@ -29,12 +28,10 @@ class Outcome:
     ----------
     volume : Volume
         All structures, one channel each.
-    plan : Plan
     report : Report
     """
 
     volume: "Volume"
-    plan: "Plan"
     report: "Report"
 
 
@@ -62,30 +59,22 @@ def run(
     console.progress("loading the model")
 
     from napari_sparsessp.models.store import load_model
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.volume import Volume
+    from napari_sparsessp.prediction.engine import output_volume, predict_stream
 
     model = load_model(request.model, request.topology)
-    buffer, report = None, None
+    planned, report = None, None
     for event in predict_stream(model, volume, request=request, truth=dict(truth)):
         _show(console, event)
         if isinstance(event, Planned):
-            plan, buffer = event.plan, event.buffer
+            planned = event
         elif isinstance(event, Finished):
             report = event.report
-    assert buffer is not None
+    assert planned is not None
     assert report is not None, "an uncancelled run ends with its report"
     for warning in report.warnings:
         if warning not in plan.warnings:
             console.warning(warning)
-    result = Volume(
-        buffer,
-        axes=plan.output_axes,
-        voxel_size=plan.voxel_size,
-        channel_names=plan.structures,
-        origin=plan.origin,
-    )
-    return Outcome(result, plan, report)
+    return Outcome(output_volume(planned), report)
 
 
 def _show(console: Console, event: Event) -> None:

@@ -30,9 +30,7 @@ def parse_truth(options: Iterable[str]) -> dict[str, str]:
     return sources
 
 
-def load_truth(
-    sources: dict[str, str], structures: Sequence[str], time: str | None = None
-) -> dict[str, Volume]:
+def load_truth(sources: dict[str, str], structures: Sequence[str]) -> dict[str, Volume]:
     """Open the truth of each structure; no pixel is read yet.
 
     Parameters
@@ -41,8 +39,6 @@ def load_truth(
         Structure to ``FILE`` or ``FILE:CHANNEL``.
     structures : sequence of str
         Ids that the model predicts.
-    time : str, optional
-        Time points, where the file has several.
 
     Raises
     ------
@@ -50,7 +46,7 @@ def load_truth(
         The model does not know a structure, or its file or channel is not there.
     """
     return {
-        model_structure(name, structures): _open(name, source, time)
+        model_structure(name, structures): _open(name, source)
         for name, source in sources.items()
     }
 
@@ -77,11 +73,11 @@ def model_structure(name: str, structures: Sequence[str]) -> str:
     )
 
 
-def _open(structure: str, source: str, time: str | None) -> Volume:
+def _open(structure: str, source: str) -> Volume:
     from napari_sparsessp.io.reading import load_volume
 
     path, channel = _split(source)
-    volume = load_volume(path, channel=channel, time=time, need_channel=False)
+    volume = load_volume(path, channel=channel, need_channel=False)
     if "C" not in volume.axes:
         return volume
     index = match_channel(structure, volume.channel_names)

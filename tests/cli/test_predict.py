@@ -1,0 +1,330 @@
+"""`sparsessp predict`: what it writes, and one clear line for each bad input."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from images import STEP, a_stack, write_stack
+from napari_sparsessp import load_volume
+
+
+@pytest.fixture
+def predict(sparsessp, small_model, tmp_path):
+    """Predict on one CPU in fp32 into `out.ome.tif`; must succeed."""
+
+    def run(*arguments, out="out.ome.tif"):
+        code, said, err = sparsessp(
+            *("predict", *arguments, "--model", small_model, "--out", tmp_path / out),
+            *("--device", "cpu", "--precision", "fp32"),
+        )
+        assert code == 0, err
+        return said, err
+
+    return run
+
+
+@pytest.fixture
+def bad(refused, small_model, tmp_path):
+    """Predict; must be refused, and must leave no file behind."""
+
+    def run(*arguments):
+        before = set(tmp_path.rglob("*"))
+        line = refused(
+            *("predict", "--model", small_model, "--out", tmp_path / "out.ome.tif"),
+            *("--device", "cpu", *arguments),
+        )
+        assert set(tmp_path.rglob("*")) == before
+        return line
+
+    return run
+
+
+def test_a_stack_becomes_a_channel_for_each_structure(predict, stack, tmp_path):
+    said, err = predict(stack, "--ratio", 1)
+    volume = load_volume(tmp_path / "out.ome.tif")
+    assert volume.axes == "CZYX"
+    assert volume.shape == (2, 8, 40, 40)
+    assert volume.channel_names == ("dna", "golgi_apparatus")
+    assert volume.voxel_size == pytest.approx((STEP,) * 3)
+    assert volume.numpy().dtype == np.float32
+    assert np.isfinite(volume.numpy()).all()
+    assert "out.ome.tif" in said
+    assert "tile" in err
+
+
+def test_both_file_formats_hold_the_same_numbers(predict, stack, tmp_path):
+    predict(stack, out="a.ome.tif")
+    predict(stack, out="a.ome.zarr")
+    tif, zarr = (load_volume(tmp_path / f"a.ome.{end}") for end in ("tif", "zarr"))
+    assert np.array_equal(tif.numpy(), zarr.numpy())
+    assert tif.voxel_size == pytest.approx(zarr.voxel_size)
+    assert tif.channel_names == zarr.channel_names
+
+
+def test_a_ratio_fills_the_planes_between(predict, tmp_path):
+    sparse = write_stack(
+        tmp_path / "sparse.ome.tif", a_stack(3), voxel_size=(4 * STEP, STEP, STEP)
+    )
+    predict(sparse, "--report", tmp_path / "r.json")
+    assert load_volume(tmp_path / "out.ome.tif").sizes["Z"] == 12
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["ratio"] == 4
+    assert report["measured_planes"] == [0, 4, 8]
+    assert report["shape"] == {"input": [3, 40, 40], "output": [2, 12, 40, 40]}
+
+
+def test_simulated_sparsity_never_looks_at_the_other_planes(predict, stack, tmp_path):
+    spoilt = tifffile.imread(stack)
+    spoilt[[1, 2, 3, 5, 6, 7]] = 0
+    write_stack(tmp_path / "spoilt.ome.tif", spoilt)
+    options = ("--simulate-sparse", "--ratio", 4)
+    predict(stack, *options, out="a.ome.tif")
+    predict(tmp_path / "spoilt.ome.tif", *options, out="b.ome.tif")
+    a, b = (load_volume(tmp_path / f"{name}.ome.tif").numpy() for name in "ab")
+    assert a.shape == (2, 8, 40, 40)
+    assert np.array_equal(a, b)
+
+
+def test_truth_gives_a_table_and_a_report(predict, stack, tmp_path):
+    write_stack(tmp_path / "truth.ome.tif", a_stack(seed=1))
+    said, _ = predict(
+        *(stack, "--truth", f"dna={tmp_path / 'truth.ome.tif'}"),
+        *("--report", tmp_path / "r.json"),
+    )
+    scores = json.loads((tmp_path / "r.json").read_text())["structures"]
+    assert set(scores["dna"]) >= {"r2", "mse", "mae", "pcc", "pcc_plane", "ssim"}
+    assert len(scores["dna"]["r2_per_plane"]) == 8
+    assert "r2" not in scores.get("golgi_apparatus", {})
+    assert f"{scores['dna']['r2']:.3f}" in said
+
+
+def test_a_saved_request_gives_the_same_numbers(predict, sparsessp, stack, tmp_path):
+    predict(stack, "--structures", "dna", "--ratio", 2, out="a.ome.tif")
+    (tmp_path / "request.yaml").write_text(
+        f"input: {stack}\nstructures: [dna]\nratio: 2\nprecision: bf16\n"
+    )
+    predict("--request", tmp_path / "request.yaml", out="b.ome.tif")
+    a, b = (load_volume(tmp_path / f"{name}.ome.tif") for name in "ab")
+    assert a.channel_names == b.channel_names == ("dna",)
+    assert np.array_equal(a.numpy(), b.numpy())
+
+
+def test_structures_are_found_by_other_names(predict, stack, tmp_path):
+    predict(stack, "--structures", "Golgi apparatus,DNA")
+    names = load_volume(tmp_path / "out.ome.tif").channel_names
+    assert set(names) == {"golgi_apparatus", "dna"}
+
+
+def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
+    code, out, err = sparsessp(
+        *("predict", stack, "--model", small_model, "--out", tmp_path / "o.ome.tif"),
+        *("--quiet", "--device", "cpu", "--ratio", 1),
+    )
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("missing.tif", None),
+        ("empty.tif", b""),
+        ("noise.tif", bytes(range(256)) * 20),
+        ("noise.nd2", bytes(range(256)) * 20),
+        ("text.txt", b"hello"),
+    ],
+)
+def test_an_unreadable_file_is_refused(bad, tmp_path, name, content):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert name in bad(tmp_path / name)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_tiff_is_refused(bad, stack, kept):
+    content = stack.read_bytes()
+    stack.write_bytes(content[: int(len(content) * kept)])
+    assert stack.name in bad(stack)
+
+
+def test_a_folder_is_refused(bad, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert "folder" in bad(tmp_path / "folder")
+
+
+def test_rgb_is_refused(bad, tmp_path):
+    rgb = np.zeros((4, 16, 16, 3), np.uint8)
+    write_stack(tmp_path / "rgb.ome.tif", rgb, "ZYXS")
+    assert "RGB" in bad(tmp_path / "rgb.ome.tif")
+
+
+def test_unnamed_channels_are_listed(bad, tmp_path):
+    two = np.stack([a_stack(), a_stack(seed=1)])
+    path = write_stack(tmp_path / "two.ome.tif", two, "CZYX", channels=["BF", "GFP"])
+    line = bad(path)
+    assert "BF" in line
+    assert "GFP" in line
+    assert "BF" in bad(path, "--channel", "RFP")
+    assert "BF" in bad(path, "--channel", "7")
+
+
+def test_a_named_channel_is_used(predict, tmp_path):
+    two = np.stack([a_stack(), a_stack(seed=1)])
+    path = write_stack(tmp_path / "two.ome.tif", two, "CZYX", channels=["BF", "GFP"])
+    predict(path, "--channel", "gfp", out="a.ome.tif")
+    predict(path, "--channel", "1", out="b.ome.tif")
+    predict(write_stack(tmp_path / "one.ome.tif", two[1]), out="c.ome.tif")
+    a, b, c = (load_volume(tmp_path / f"{name}.ome.tif").numpy() for name in "abc")
+    assert np.array_equal(a, b)
+    assert np.array_equal(a, c)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--structures", "kneecap"], "dna"),
+        (["--structures", "mitochondria"], "golgi_apparatus"),
+        (["--structures", ","], "structure"),
+        (["--model", "nope"], "nope"),
+        (["--model", "/nope.safetensors"], "/nope.safetensors"),
+        (["--topology", "2d"], "2d"),
+        (["--device", "abacus"], "cpu"),
+        (["--device", "cuda:77"], "cpu"),
+        (["--precision", "fp8"], "--precision"),
+        (["--grid", "hexagonal"], "--grid"),
+        (["--ratio", "0.5"], "ratio"),
+        (["--ratio", "nan"], "ratio"),
+        (["--ratio", "inf"], "ratio"),
+        (["--ratio", "-2"], "ratio"),
+        (["--ratio", "6"], "voxel size"),
+        (["--ratio", "2.5", "--simulate-sparse"], "ratio"),
+        (["--time", "3"], "time"),
+        (["--scene", "9"], "scene"),
+        (["--overlap", "1"], "overlap"),
+        (["--voxel-size", "0,1,1"], "--voxel-size"),
+        (["--truth", "dna"], "STRUCTURE=FILE"),
+        (["--truth", "dna=/nope.tif"], "/nope.tif"),
+        (["--truth", "kneecap=/nope.tif"], "golgi_apparatus"),
+        (["--truth", "dna=a.tif", "--truth", "dna=b.tif"], "twice"),
+        (["--report", "/nope/report.json"], "/nope"),
+        (["--request", "/nope.yaml"], "/nope.yaml"),
+    ],
+)
+def test_an_impossible_option_is_refused(bad, stack, options, said):
+    assert said in bad(stack, *options)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ratio: [", "not valid YAML"),
+        ("- a\n- b", "field: value"),
+        ("colour: red", "no field colour"),
+        ("ratio: many", "--ratio 'many'"),
+        ("!!python/object/apply:os.system ['touch hacked']", "not valid YAML"),
+    ],
+)
+def test_a_broken_request_is_refused(bad, stack, tmp_path, text, said):
+    (tmp_path / "r.yaml").write_text(text)
+    assert said in bad(stack, "--request", tmp_path / "r.yaml")
+    assert not Path("hacked").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_located(bad, predict, tmp_path, value):
+    array = a_stack().astype(np.float32)
+    array[5, 3, 4] = value
+    path = write_stack(tmp_path / "holes.ome.tif", array)
+    line = bad(path)
+    assert "5" in line
+    assert "--mask-invalid" in line
+    predict(path, "--mask-invalid")
+    result = load_volume(tmp_path / "out.ome.tif").numpy()
+    assert np.isnan(result).any()
+    assert np.isfinite(result).mean() > 0.5
+
+
+def test_a_constant_image_is_refused(bad, tmp_path):
+    flat = np.full((8, 40, 40), 7, np.uint16)
+    assert "constant" in bad(write_stack(tmp_path / "flat.ome.tif", flat))
+
+
+def test_a_constant_truth_is_refused(bad, stack, tmp_path):
+    flat = np.full((8, 40, 40), 7, np.uint16)
+    path = write_stack(tmp_path / "flat.ome.tif", flat)
+    assert "constant" in bad(stack, "--truth", f"dna={path}")
+
+
+def test_truth_that_cannot_be_aligned_is_refused(bad, stack, tmp_path):
+    path = write_stack(tmp_path / "t.ome.tif", a_stack(5, 24), voxel_size=None)
+    assert "5, 24, 24" in bad(stack, "--truth", f"dna={path}").replace("×", ", ")
+
+
+def test_truth_on_another_grid_is_resampled_and_the_report_says_so(
+    predict, stack, tmp_path
+):
+    path = write_stack(
+        tmp_path / "t.ome.tif", a_stack(8, 20), voxel_size=(STEP, 2 * STEP, 2 * STEP)
+    )
+    predict(stack, "--truth", f"dna={path}", "--report", tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert any("resampled" in warning for warning in report["warnings"])
+
+
+def test_an_existing_output_is_kept_unless_told(bad, predict, stack, tmp_path):
+    (tmp_path / "out.ome.tif").write_text("precious")
+    assert "--overwrite" in bad(stack)
+    assert (tmp_path / "out.ome.tif").read_text() == "precious"
+    predict(stack, "--overwrite")
+    assert load_volume(tmp_path / "out.ome.tif").shape == (2, 8, 40, 40)
+
+
+@pytest.mark.parametrize("out", ["nope/out.ome.tif", "out.png", "file/out.ome.zarr"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
+    refused, small_model, tmp_path, out
+):
+    (tmp_path / "file").write_text("not a folder")
+    refused("predict", "/nope.tif", "--model", small_model, "--out", tmp_path / out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit on Windows")
+@pytest.mark.parametrize("out", ["full.ome.tif", "full.ome.zarr"])
+def test_a_full_disk_leaves_nothing_under_the_final_name(
+    small_model, stack, tmp_path, out
+):
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "from napari_sparsessp.cli.main import *; app_main()"]
+        + ["predict", str(stack), "--model", str(small_model)]
+        + ["--out", str(folder / out), "--quiet", "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_disk,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "sparsessp: error: " in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_damaged_model_is_refused(bad, stack, small_model, tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(small_model.read_bytes()[:-10])
+    assert "damaged" in bad(stack, "--model", broken)
+    torch.save({"a": 1}, tmp_path / "old.pth")
+    assert "pickle" in bad(stack, "--model", tmp_path / "old.pth")
+    shutil.copy(tmp_path / "old.pth", tmp_path / "new.safetensors")
+    assert "pickle" in bad(stack, "--model", tmp_path / "new.safetensors")
