@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,7 +145,8 @@ class Volume:
         Raises
         ------
         InputError
-            When the volume has a time or channel axis, or lacks such a plane.
+            When the volume has a time or channel axis, lacks such a plane, or the file
+            is damaged there.
         """
         if self.axes != "ZYX":
             raise InputError(
@@ -157,19 +159,31 @@ class Volume:
         if bad:
             raise InputError(f"plane {bad[0]} does not exist; there are {depth}")
         result = np.empty((len(wanted), height, width), np.float32)
-        for row, index in enumerate(wanted):
-            result[row] = np.asarray(self.array[index])
+        with self._readable():
+            result[...] = np.asarray(_lazy(self.array)[wanted])
         return result
 
     def numpy(self) -> np.ndarray:
         """Read everything, in the file's own data type and the order of `axes`."""
-        return np.asarray(self.array[...])
+        with self._readable():
+            return np.asarray(self.array[...])
 
     def with_(self, **changes: Any) -> Volume:
         """Give a copy with some fields replaced; the array itself is shared."""
         if "voxel_size" in changes:
             changes.setdefault("pixel_size", None)
         return replace(self, **changes)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say which image is damaged where its reader fails half-way."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:  # codecs raise all three
+            what = self.source or self.name or "the image"
+            raise InputError(
+                f"{what} cannot be read to its end ({error}); copy or export it again"
+            ) from error
 
     def _take(self, axis: str, index: int, **changes: Any) -> Volume:
         place = self.axes.index(axis)

@@ -1,0 +1,1 @@
+"""Images in through bioio, predictions out as OME-TIFF and OME-Zarr."""

@@ -1,0 +1,208 @@
+"""Voxel sizes and positions as files record them, in µm, and only where believable.
+
+bioio gives bare numbers and forgets their units, so the units are read here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+Triple = tuple[float, float, float]
+
+_MICROMETRES = {
+    "m": 1e6,
+    "dm": 1e5,
+    "cm": 1e4,
+    "mm": 1e3,
+    "um": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+    "å": 1e-4,
+    "meter": 1e6,
+    "centimeter": 1e4,
+    "millimeter": 1e3,
+    "micrometer": 1.0,
+    "micron": 1.0,
+    "nanometer": 1e-3,
+    "angstrom": 1e-4,
+    "in": 25400.0,
+    "inch": 25400.0,
+}
+
+# A light microscope resolves 0.1 µm and sees a few centimetres; sizes far outside are
+# wrong units or counters, not optics.
+_SMALLEST, _LARGEST = 1e-3, 1e3
+# The same for a resolution in plain TIFF tags, where 72 dots per inch means a screen.
+_LARGEST_TIFF_PIXEL = 20.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a file says of its voxels, as it stands; see `believable`.
+
+    Attributes
+    ----------
+    step : tuple
+        (z, y, x) in µm; None for each that is not recorded.
+    origin : tuple of float
+        (z, y, x) of the centre of voxel (0, 0, 0) in µm.
+    """
+
+    step: tuple[float | None, float | None, float | None] = (None, None, None)
+    origin: Triple = (0.0, 0.0, 0.0)
+
+    def believable(
+        self, planes: int
+    ) -> tuple[Triple | None, tuple[float, float] | None]:
+        """Give (z, y, x) and (y, x) in µm, None where it cannot be meant.
+
+        A pixel of exactly 1 × 1 is what writers put that know none. So is a step of
+        exactly 1 in a stack of a single plane.
+
+        Parameters
+        ----------
+        planes : int
+            Planes of the stack.
+        """
+        z, y, x = (size if _is_size(size) else None for size in self.step)
+        if y is None or x is None or (y == 1 and x == 1):
+            return None, None
+        if z is None or (z == 1 and planes == 1):
+            return None, (y, x)
+        return (z, y, x), (y, x)
+
+
+def micrometres(value: Any, unit: str | None) -> float | None:
+    """Convert a length; None where it is no number or the unit is no length."""
+    name = (unit or "").strip().lower().replace("µ", "u").replace("μ", "u")
+    name = name.replace("\\u00b5", "u").replace("metre", "meter")
+    factor = _MICROMETRES.get(name) or _MICROMETRES.get(name.rstrip("s"))
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    # Rounded: 290 nm must come back as 0.29 µm, not as 0.29000000000000004.
+    known = factor is not None and math.isfinite(number)
+    return float(f"{number * factor:.15g}") if known and factor else None
+
+
+def from_ome_xml(xml: str, image: int = 0) -> Calibration:
+    """Read the calibration of one image of an OME-XML header.
+
+    Positions count where their unit is a length; OME's default unit "reference frame"
+    is none.
+    """
+    pixels = _ome_images(xml)[image].find("{*}Pixels")
+    if pixels is None:
+        return Calibration()
+    step = tuple(
+        micrometres(
+            pixels.get(f"PhysicalSize{axis}"),
+            pixels.get(f"PhysicalSize{axis}Unit", "µm"),
+        )
+        for axis in "ZYX"
+    )
+    first = next(
+        (
+            plane
+            for plane in pixels.iterfind("{*}Plane")
+            if all(plane.get(f"The{axis}") == "0" for axis in "ZCT")
+        ),
+        None,
+    )
+    if first is None:
+        return Calibration(step)  # type: ignore[arg-type]
+    origin = tuple(
+        micrometres(first.get(f"Position{axis}"), first.get(f"Position{axis}Unit"))
+        or 0.0
+        for axis in "ZYX"
+    )
+    return Calibration(step, origin)  # type: ignore[arg-type]
+
+
+def from_tiff(tif: Any) -> Calibration:
+    """Read the calibration of a plain TIFF: ImageJ's header, else resolution tags.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+    """
+    tags = tif.pages[0].tags
+    imagej = tif.imagej_metadata or {}
+    unit = imagej.get("unit")
+    if unit is None:
+        code = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
+        unit = {2: "inch", 3: "cm"}.get(code)
+    lateral = [
+        micrometres(_inverse(tags[name].value) if name in tags else None, unit)
+        for name in ("YResolution", "XResolution")
+    ]
+    if not imagej and any(size and size > _LARGEST_TIFF_PIXEL for size in lateral):
+        lateral = [None, None]
+    return Calibration((micrometres(imagej.get("spacing"), unit), *lateral))
+
+
+def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
+    """Read the calibration of one multiscale image of OME-Zarr 0.4 or 0.5.
+
+    Parameters
+    ----------
+    attributes : mapping
+        The attributes of the image's group.
+    scene : int
+        Index among its multiscales.
+    """
+    multiscale = (attributes.get("ome") or attributes)["multiscales"][scene]
+    axes = multiscale.get("axes") or []
+    scale, shift = [1.0] * len(axes), [0.0] * len(axes)
+    steps = [
+        *multiscale["datasets"][0].get("coordinateTransformations", []),
+        *multiscale.get("coordinateTransformations", []),
+    ]
+    for step in steps:
+        if step["type"] == "scale":
+            scale = _times(scale, step["scale"])
+            shift = _times(shift, step["scale"])
+        elif step["type"] == "translation":
+            shift = [a + b for a, b in zip(shift, step["translation"], strict=True)]
+    found: dict[str, tuple[float | None, float]] = {}
+    for axis, size, offset in zip(axes, scale, shift, strict=True):
+        unit = axis.get("unit")
+        found[axis["name"]] = (
+            micrometres(size, unit),
+            micrometres(offset, unit) or 0.0,
+        )
+    missing = (None, 0.0)
+    each = [found.get(name, missing) for name in "zyx"]
+    return Calibration(
+        (each[0][0], each[1][0], each[2][0]), (each[0][1], each[1][1], each[2][1])
+    )
+
+
+def ome_comment(xml: str, namespace: str) -> str | None:
+    """Give the text of the first annotation of a namespace in an OME-XML header."""
+    for annotation in ElementTree.fromstring(xml).iter():
+        if annotation.get("Namespace") == namespace:
+            return annotation.findtext("{*}Value")
+    return None
+
+
+def _ome_images(xml: str) -> list[ElementTree.Element]:
+    return ElementTree.fromstring(xml).findall("{*}Image")
+
+
+def _times(left: Sequence[float], right: Sequence[float]) -> list[float]:
+    return [float(a) * float(b) for a, b in zip(left, right, strict=True)]
+
+
+def _inverse(rational: tuple[int, int]) -> float | None:
+    numerator, denominator = rational
+    return denominator / numerator if numerator else None
+
+
+def _is_size(size: float | None) -> bool:
+    return size is not None and math.isfinite(size) and _SMALLEST <= size <= _LARGEST
