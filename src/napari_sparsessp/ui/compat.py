@@ -1,0 +1,52 @@
+"""The one place that knows which napari is running: names that moved in 0.9."""
+
+from typing import Any
+
+
+def grid_of(viewer: Any) -> Any:
+    """Grid model of a viewer (``viewer.canvas.grid`` since napari 0.9)."""
+    canvas = getattr(viewer, "canvas", None)
+    return viewer.grid if canvas is None else canvas.grid
+
+
+def camera_of(viewer: Any) -> Any:
+    """Camera model of a viewer (``viewer.scene.camera`` since napari 0.9)."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+def scale_bar_of(viewer: Any) -> Any:
+    """Scale bar of a viewer (``viewer.canvas.overlays.scale_bar`` since napari 0.9)."""
+    canvas = getattr(viewer, "canvas", None)
+    return viewer.scale_bar if canvas is None else canvas.overlays.scale_bar
+
+
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """(height, width) of the canvas in pixels; a guess where nothing tells."""
+    size = getattr(getattr(viewer, "canvas", None), "size", None) or (800, 800)
+    return int(size[0]), int(size[1])
+
+
+def fit_to_view(viewer: Any) -> None:
+    """Centre everything, also in each cell of a grid (napari 0.6 and later)."""
+    fit = getattr(viewer, "fit_to_view", None) or viewer.reset_view
+    fit()
+
+
+def set_gridded(overlay: Any, on: bool) -> None:
+    """Repeat an overlay in each cell of the grid, where this napari can."""
+    if hasattr(overlay, "gridded"):
+        overlay.gridded = on
+
+
+def layer_key(layer: Any) -> str:
+    """Name a layer for good: unique, and the same through a plugin's proxy."""
+    unique = getattr(layer, "unique_id", None)
+    return str(unique) if unique is not None else str(id(layer))
+
+
+def layer_with_key(viewer: Any, key: str | None) -> Any | None:
+    """Find a layer by its key; None where it is gone."""
+    if key is None:
+        return None
+    return next((one for one in viewer.layers if layer_key(one) == key), None)

@@ -1,0 +1,93 @@
+"""Choose the device. Looking for GPUs imports torch: it happens when the list opens."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox
+from superqt.utils import create_worker
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.device import DeviceInfo
+
+_AUTO_TIP = "The fastest device that works here: CUDA, then MPS, then the CPU."
+
+
+class DeviceBox(QComboBox):
+    """Devices of this machine; those that cannot be used are off and say why.
+
+    Parameters
+    ----------
+    find : callable
+        Gives the devices; called in a worker thread when the list first opens.
+    """
+
+    changed = Signal()
+
+    def __init__(self, find: "Callable[[], Sequence[DeviceInfo]]") -> None:
+        super().__init__()
+        self._find: Callable[[], Sequence[DeviceInfo]] | None = find
+        self.setAccessibleName("Device")
+        self.setToolTip(
+            "Where the network runs. Open the list to look for graphics cards."
+        )
+        self.addItem("Automatic (the fastest)", "auto")
+        self.setItemData(0, _AUTO_TIP, Qt.ItemDataRole.ToolTipRole)
+        self.addItem("CPU", "cpu")
+        self.activated.connect(lambda _i: self.changed.emit())
+
+    def device(self) -> str:
+        """Id of the chosen device."""
+        return str(self.currentData())
+
+    def device_label(self) -> str:
+        """Name of the chosen device, as a piece of the sentence."""
+        return "the fastest device" if self.device() == "auto" else self.currentText()
+
+    def showPopup(self) -> None:
+        """Open the list, and look for devices the first time."""
+        if self._find is not None:
+            find, self._find = self._find, None
+            self.addItem("looking for graphics cards…", "")
+            self._enable(self.count() - 1, False, "This takes a second or two.")
+            create_worker(
+                _safely,
+                find,
+                _connect={"returned": self.set_devices},
+                _start_thread=True,
+            )
+        super().showPopup()
+
+    def set_devices(self, devices: "Sequence[DeviceInfo]") -> None:
+        """Offer these devices."""
+        chosen, opened = self.device(), self.view().isVisible()
+        while self.count() > 1:
+            self.removeItem(1)
+        known = list(devices)
+        for info in known:
+            if info.id == "auto":
+                continue
+            self.addItem(info.label, info.id)
+            self._enable(self.count() - 1, info.available, info.reason or info.label)
+        if all(info.id != "cpu" for info in known):
+            self.addItem("CPU", "cpu")
+        self.setCurrentIndex(max(self.findData(chosen), 0))
+        if opened:  # the list keeps its old height otherwise
+            self.hidePopup()
+            super().showPopup()
+
+    def _enable(self, row: int, on: bool, tip: str) -> None:
+        model: Any = self.model()
+        item = model.item(row)
+        item.setEnabled(on)
+        item.setToolTip(tip)
+        if not on and tip and self.itemData(row):
+            self.setItemText(row, f"{self.itemText(row)} – {tip}")
+
+
+def _safely(find: "Callable[[], Sequence[DeviceInfo]]") -> "list[DeviceInfo]":
+    """Find devices; a broken torch must not break the list (Run will tell)."""
+    try:
+        return list(find())
+    except Exception:
+        return []

@@ -1,0 +1,245 @@
+"""Choose the stack: a layer or a file, its channel and, where nobody knows, its size.
+
+The panel shows what was found in it; it reads nothing itself.
+"""
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QDoubleValidator
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.ui.expectation import Expectation, ExpectationTable
+from napari_sparsessp.ui.layer_volume import LayerReading, LeadingAxis
+from napari_sparsessp.ui.segments import Segments
+
+
+class InputPanel(QWidget):
+    """What to predict from.
+
+    Signals
+    -------
+    changed
+        Another layer, axis, channel or voxel size was chosen.
+    file_asked, sample_asked
+        The user wants to open a file, or the bundled sample.
+    """
+
+    changed = Signal()
+    file_asked = Signal()
+    sample_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer_box = QComboBox()
+        self.layer_box.setAccessibleName("Stack to predict from")
+        self.layer_box.setToolTip(
+            "The transmitted-light z-stack: any image layer of this viewer."
+        )
+        self.layer_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.layer_box.setPlaceholderText("no image layer yet")
+        self.open_button = QPushButton("Open file…")
+        self.open_button.setToolTip(
+            "Open a z-stack with its voxel size: OME-TIFF, TIFF, OME-Zarr or ND2."
+        )
+        self.sample_button = QPushButton("No stack at hand? Try the sample colony")
+        self.sample_button.setProperty("role", "link")
+        self.sample_button.setToolTip(
+            "A simulated colony, imaged at every 4th plane, with its ground truth."
+        )
+        self.axis = Segments(
+            [
+                ("C", "Channels", "The first axis of this layer counts channels."),
+                ("T", "Time", "The first axis of this layer counts time points."),
+            ],
+            "First axis",
+        )
+        self.channel_box = QComboBox()
+        self.channel_box.setAccessibleName("Channel")
+        self.table = ExpectationTable()
+        self.edit_button = QPushButton("Correct the voxel size…")
+        self.edit_button.setProperty("role", "link")
+        self.edit_button.setCheckable(True)
+        self.edit_button.setToolTip(
+            "Type in the voxel size where the file has none, or a wrong one."
+        )
+        self._fields = {axis: _size_field(axis) for axis in "zyx"}
+        self._axis_row = _row("First axis is", self.axis)
+        self._channel_row = _row("Channel", self.channel_box)
+        self._size_row = self._make_size_row()
+        self._arrange()
+        self._connect()
+
+    def _make_size_row(self) -> QWidget:
+        unit = QLabel("µm")
+        unit.setProperty("role", "muted")
+        return _row("Voxel size", *self._fields.values(), unit)
+
+    def _arrange(self) -> None:
+        first = QHBoxLayout()
+        first.setContentsMargins(0, 0, 0, 0)
+        first.setSpacing(6)
+        first.addWidget(self.layer_box, 1)
+        first.addWidget(self.open_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(first)
+        column.addWidget(self.sample_button)
+        for row in (self._axis_row, self._channel_row, self.table):
+            column.addWidget(row)
+        last = QHBoxLayout()
+        last.addWidget(self.edit_button)
+        last.addStretch(1)
+        column.addLayout(last)
+        column.addWidget(self._size_row)
+        for row in (self._axis_row, self._channel_row, self._size_row, self.table):
+            row.hide()
+        self.edit_button.hide()
+
+    def _connect(self) -> None:
+        self.layer_box.activated.connect(self._on_layer)
+        self.open_button.clicked.connect(lambda _on: self.file_asked.emit())
+        self.sample_button.clicked.connect(lambda _on: self.sample_asked.emit())
+        self.axis.chosen.connect(lambda _key: self.changed.emit())
+        self.channel_box.activated.connect(lambda _i: self.changed.emit())
+        self.edit_button.toggled.connect(self._size_row.setVisible)
+        for field in self._fields.values():
+            field.editingFinished.connect(self.changed.emit)
+
+    # what the dock says -------------------------------------------------------
+
+    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
+        """Offer these layers as (key, name); the chosen one stays if it can."""
+        key = self.layer_key()
+        self.layer_box.clear()
+        for one, name in layers:
+            self.layer_box.addItem(name, one)
+        self.choose_layer(key if key in dict(layers) else None)
+        self.sample_button.setVisible(not layers)
+
+    def choose_layer(self, key: str | None) -> None:
+        """Choose a layer without telling anyone; None takes the first."""
+        place = self.layer_box.findData(key) if key is not None else 0
+        self.layer_box.setCurrentIndex(place if self.layer_box.count() else -1)
+
+    def show_reading(self, reading: LayerReading | None, guess: bool = True) -> None:
+        """Show the controls that this layer needs.
+
+        Parameters
+        ----------
+        reading : LayerReading or None
+        guess : bool
+            Set the axis buttons to what was guessed.
+        """
+        ambiguous = reading is not None and reading.guessed is not None
+        self._axis_row.setVisible(ambiguous)
+        if ambiguous and guess:
+            self.axis.set_value(reading.letters[reading.guessed])
+        self._offer_channels(reading)
+        known = reading is not None
+        self.edit_button.setVisible(known)
+        if known and reading.volume.voxel_size is None:
+            self.edit_button.setChecked(True)
+        self._size_row.setVisible(known and self.edit_button.isChecked())
+
+    def show_expectations(self, rows: Sequence[Expectation]) -> None:
+        """Show expected against found; nothing hides the table."""
+        self.table.setVisible(bool(rows))
+        self.table.show_expectations(rows)
+
+    # what the dock asks -------------------------------------------------------
+
+    def layer_key(self) -> str | None:
+        """Key of the chosen layer."""
+        return self.layer_box.currentData()
+
+    def leading(self) -> LeadingAxis | None:
+        """Tell what the user says the first axis is; None: was not asked."""
+        if self._axis_row.isHidden():
+            return None
+        return "C" if self.axis.value() == "C" else "T"
+
+    def channel(self) -> int | None:
+        """Index of the chosen channel; None where there is only one."""
+        return None if self._channel_row.isHidden() else self.channel_box.currentData()
+
+    def typed_voxel_size(self) -> tuple[float, float, float] | None:
+        """(z, y, x) in µm that the user typed; None unless all three are there."""
+        values = []
+        for field in self._fields.values():
+            text = field.text().strip().replace(",", ".")
+            try:
+                value = float(text)
+            except ValueError:
+                return None
+            if value <= 0:
+                return None
+            values.append(value)
+        return values[0], values[1], values[2]
+
+    def type_voxel_size(self, size: tuple[float, float, float] | None) -> None:
+        """Fill the fields without telling anyone."""
+        for number, field in enumerate(self._fields.values()):
+            field.setText("" if size is None else f"{size[number]:g}")
+
+    def half_typed(self) -> bool:
+        """Whether some, but not all, fields of the voxel size are filled."""
+        filled = [bool(field.text().strip()) for field in self._fields.values()]
+        return any(filled) and self.typed_voxel_size() is None
+
+    def _on_layer(self, _index: int) -> None:
+        self.type_voxel_size(None)  # it belonged to the layer before
+        self.edit_button.setChecked(False)
+        self._axis_row.hide()
+        self.channel_box.clear()
+        self.changed.emit()
+
+    def _offer_channels(self, reading: LayerReading | None) -> None:
+        count = 1 if reading is None else reading.volume.sizes.get("C", 1)
+        self._channel_row.setVisible(count > 1)
+        if self.channel_box.count() != (count if count > 1 else 0):
+            self.channel_box.clear()
+            names = reading.volume.channel_names if reading is not None else ()
+            for number in range(count if count > 1 else 0):
+                label = names[number] if names else f"Channel {number}"
+                self.channel_box.addItem(label, number)
+            self.channel_box.setCurrentIndex(-1)
+            self.channel_box.setPlaceholderText("choose the transmitted light")
+
+
+def _row(text: str, *widgets: QWidget) -> QWidget:
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    label = QLabel(text)
+    label.setProperty("role", "muted")
+    row.addWidget(label)
+    for widget in widgets:
+        row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
+    return holder
+
+
+def _size_field(axis: str) -> QLineEdit:
+    field = QLineEdit()
+    field.setPlaceholderText(axis)
+    field.setAccessibleName(f"Voxel size along {axis} in µm")
+    field.setToolTip(
+        f"Distance of two voxels along {axis} in µm; empty where nobody knows."
+    )
+    validator = QDoubleValidator(0.0, 1000.0, 5, field)
+    validator.setNotation(QDoubleValidator.Notation.StandardNotation)
+    field.setValidator(validator)
+    field.setMinimumWidth(40)
+    return field

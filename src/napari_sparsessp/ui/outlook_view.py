@@ -1,0 +1,112 @@
+"""How a plan, or what is in its way, appears in the form: sentence, marks, drawing."""
+
+from typing import Any
+
+from napari_sparsessp.ui.expectation import expectations
+from napari_sparsessp.ui.outlook import Choice, Outlook
+from napari_sparsessp.ui.predict_form import PredictForm
+from napari_sparsessp.ui.run_panel import duration_text
+from napari_sparsessp.ui.sampling_panel import ordinal
+from napari_sparsessp.ui.step import Mark
+from napari_sparsessp.ui.topology_picker import TOPOLOGIES
+
+# A stack whose z step is at most this much above the model's counts as dense.
+_DENSE = 1.25
+
+
+def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
+    """Show everything but the foot.
+
+    Parameters
+    ----------
+    form : PredictForm
+    choice : Choice
+        What the user chose.
+    seen : Outlook
+        What comes of it.
+    """
+    view = None if seen.plan is None else seen.plan.view
+    rows = []
+    if seen.reading is not None:
+        ratio = None if view is None else view.ratio
+        rows = expectations(choice.card, seen.reading, choice.channel, ratio)
+    form.input.show_expectations(rows)
+    known = seen.reading is not None and seen.reading.volume.voxel_size is not None
+    step = seen.plan.voxel_size[0] if seen.plan is not None and known else None
+    form.sampling.show_view(view, step)
+    _show_headlines(form, choice, seen)
+    _show_marks(form, choice, seen, [row.mark for row in rows])
+
+
+def is_dense(choice: Choice, seen: Outlook) -> bool | None:
+    """Tell whether the stack's planes are as close as the model's; None: unknown."""
+    if seen.reading is None or choice.card is None:
+        return None
+    size = seen.reading.volume.voxel_size
+    return None if size is None else size[0] <= _DENSE * choice.card.voxel_size[0]
+
+
+def work_text(plan: Any) -> str:
+    """Say how much a plan will predict."""
+    depth, height, width = plan.output_shape[-3:]
+    times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
+    count = len(plan.structures)
+    what = "1 structure" if count == 1 else f"{count} structures"
+    at = f" at {times} times" if times > 1 else ""
+    return f"Ready: {what}{at}, {depth} × {height} × {width} voxels"
+
+
+def done_text(report: Any, scores: dict[str, dict[str, Any]]) -> str:
+    """Say how long it took and how good it is."""
+    values = [score["r2"] for score in scores.values() if score.get("r2") is not None]
+    text = f"Done in {duration_text(float(dict(report.seconds).get('total', 0.0)))}"
+    if values:
+        mean = sum(values) / len(values)
+        text += f" · mean R² {mean:.2f} of {len(values)} with truth"
+    return text.replace("-", "\u2212")
+
+
+def _show_headlines(form: PredictForm, choice: Choice, seen: Outlook) -> None:
+    ratio = choice.ratio if seen.plan is None else seen.plan.view.ratio
+    form.sampling_step.set_headline(
+        "sampled at <b>every r-th plane</b>"
+        if ratio is None
+        else f"sampled {ordinal(ratio)}"
+    )
+    count = len(choice.structures)
+    form.structure_step.set_headline(
+        "predict <b>1 structure</b>"
+        if count == 1
+        else f"predict <b>{count or 'no'} structures</b>"
+    )
+    label = "" if choice.card is None else TOPOLOGIES[choice.card.topology][0]
+    form.topology_step.set_headline(f"with a <b>{label} network</b>")
+    form.device_step.set_headline(f"on <b>{form.device.device_label()}</b>")
+
+
+def _show_marks(
+    form: PredictForm, choice: Choice, seen: Outlook, marks: list[Mark]
+) -> None:
+    settled = Mark.GOOD if seen.plan is not None else Mark.WAITING
+    order = list(Mark)
+    form.stack_step.set_mark(max(marks, key=order.index) if marks else settled)
+    form.sampling_step.set_mark(settled)
+    form.structure_step.set_mark(Mark.GOOD if choice.structures else Mark.WAITING)
+    form.topology_step.set_mark(Mark.BAD if choice.card is None else Mark.GOOD)
+    form.device_step.set_mark(Mark.GOOD)
+    if seen.problem is not None:
+        _culprit(form, str(seen.problem).lower()).set_mark(Mark.BAD)
+
+
+def _culprit(form: PredictForm, text: str) -> Any:
+    """Guess from a message which step it is about; the stack where nothing tells."""
+    for word, step in (
+        ("device", form.device_step),
+        ("truth", form.structure_step),
+        ("structure", form.structure_step),
+        ("ratio", form.sampling_step),
+        ("simulat", form.sampling_step),
+    ):
+        if word in text:
+            return step
+    return form.stack_step

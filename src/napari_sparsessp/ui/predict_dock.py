@@ -1,0 +1,410 @@
+"""The Predict dock: structures appear as layers while they are predicted.
+
+Wiring only: the form (`predict_form`) tells what was chosen, `outlook` makes a plan of
+it, `prediction_run` runs it, `stream_layers` shows it, `layouts` arranges it.
+"""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.ui.compat import layer_key, layer_with_key
+from napari_sparsessp.ui.engine_link import InstalledEngine
+from napari_sparsessp.ui.error_details import error_details
+from napari_sparsessp.ui.file_opening import FileOpening
+from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
+from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE, Layouts, Scene
+from napari_sparsessp.ui.outlook import Choice, Outlook, look_ahead
+from napari_sparsessp.ui.outlook_view import (
+    done_text,
+    is_dense,
+    show_outlook,
+    work_text,
+)
+from napari_sparsessp.ui.predict_form import PredictForm
+from napari_sparsessp.ui.prediction_run import PredictionRun
+from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.stream_layers import StreamLayers
+from napari_sparsessp.ui.stream_worker import Job
+from napari_sparsessp.ui.viewport import ViewportTracker
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_sparsessp.prediction.events import Started, TileDone
+    from napari_sparsessp.ui.stream_worker import ContrastEstimated
+
+# Several changes in one go (a sample opens thirteen layers) make one plan.
+_SETTLE_MS = 60
+
+
+class PredictDock(QWidget):
+    """Predict fluorescence from a sparse transmitted-light stack.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        napari gives it by this name.
+    engine : optional
+        For tests: anything with the methods of `InstalledEngine`.
+    """
+
+    def __init__(
+        self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
+    ) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._engine = InstalledEngine() if engine is None else engine
+        self.form = PredictForm(self._engine.devices)
+        self.outlook = Outlook()
+        self.run_in_progress: PredictionRun | None = None
+        self._run_outlook: Outlook | None = None
+        self._told_for: Choice | None = None
+        self._arranging = False
+        self._cancel = _Cancel()
+        self.layers = StreamLayers(napari_viewer, self)
+        self.tracker = ViewportTracker(napari_viewer, self)
+        self.layouts = Layouts(napari_viewer)
+        self._files = FileOpening(napari_viewer, self)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE_MS)
+        self._settle.timeout.connect(self.look_ahead)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.form)
+        # without it napari puts an empty stretch below the form
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._connect()
+        self._offer_models()
+        self._offer_layers()
+        self.look_ahead()
+
+    # wiring -------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        form = self.form
+        form.input.changed.connect(self._on_input)
+        form.input.file_asked.connect(self._files.ask)
+        form.input.sample_asked.connect(self._open_sample)
+        form.sampling.changed.connect(self._settle.start)
+        form.topology.changed.connect(self._on_model)
+        form.device.changed.connect(self._settle.start)
+        form.structures.choice_changed.connect(self._settle.start)
+        form.structures.visibility_changed.connect(self._on_eye)
+        form.foot.run_asked.connect(self.run)
+        form.foot.cancel_asked.connect(self.cancel)
+        form.foot.layout_asked.connect(self.show_layout)
+        form.foot.restore_asked.connect(self.restore_view)
+        self.layers.all_removed.connect(self.cancel)
+        self.layers.visible_changed.connect(self._on_layer_eye)
+        self._files.opened.connect(self._on_opened)
+        self._files.failed.connect(self._on_problem)
+        events = self._viewer.layers.events
+        self._emitters = (events.inserted, events.removed, events.reordered)
+        for emitter in self._emitters:
+            emitter.connect(self._on_layers)
+        events.renamed.connect(self._on_layers)
+        self._shortcut("Ctrl+R", self._run_by_key)
+        self._shortcut("Esc", self._cancel_by_key)
+        # the dock's own slots are gone by then; this one belongs to nobody
+        self.destroyed.connect(self._cancel.set)
+
+    def _shortcut(self, keys: str, slot: Any) -> None:
+        shortcut = QShortcut(QKeySequence(keys), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(slot)
+
+    # what can be chosen -------------------------------------------------------
+
+    def _offer_models(self) -> None:
+        try:
+            self.form.topology.set_cards(self._engine.cards())
+        except SparseSSPError as error:
+            self._on_problem(error)
+        self._on_model()
+
+    def _on_model(self) -> None:
+        card = self.form.topology.card()
+        self.form.structures.set_structures(() if card is None else card.structures)
+        self._settle.start()
+
+    def _on_layers(self, _event: Any = None) -> None:
+        self._offer_layers()
+        self._settle.start()
+
+    def _offer_layers(self) -> None:
+        self.form.input.set_layers(input_choices(self._viewer))
+        self._offer_truths()
+
+    def _offer_truths(self) -> None:
+        key = self.form.input.layer_key()
+        self.form.structures.set_layers(truth_choices(self._viewer, key))
+
+    def _on_input(self) -> None:
+        self._offer_truths()
+        self._settle.start()
+
+    def _on_opened(self, key: str) -> None:
+        self._offer_layers()
+        self.form.input.choose_layer(key)
+        self._on_input()
+
+    def _open_sample(self) -> None:
+        self._viewer.open_sample("napari-sparsessp", "sparse_colony")
+
+    # before running -----------------------------------------------------------
+
+    def choice(self) -> Choice:
+        """Tell what the user has chosen."""
+        form = self.form
+        return Choice(
+            layer=form.input.layer_key(),
+            leading=form.input.leading(),
+            channel=form.input.channel(),
+            voxel_size=form.input.typed_voxel_size(),
+            ratio=form.sampling.ratio(),
+            simulate=form.sampling.simulate(),
+            structures=form.structures.ticked(),
+            truths=form.structures.truths(),
+            insisted=form.structures.insisted(),
+            card=form.topology.card(),
+            device=form.device.device(),
+        )
+
+    def look_ahead(self) -> None:
+        """Plan what Run would do, and show what is expected, found and missing."""
+        if self.run_in_progress is not None:
+            return
+        choice = self.choice()
+        seen = look_ahead(self._viewer, self._engine, choice)
+        self.form.input.show_reading(seen.reading, guess=choice.leading is None)
+        self.form.sampling.set_stack(is_dense(choice, seen))
+        if self.choice() != choice:  # the form corrected itself: plan what it says now
+            choice = self.choice()
+            seen = look_ahead(self._viewer, self._engine, choice)
+        self.outlook = seen
+        self._show_outlook(choice)
+
+    def _show_outlook(self, choice: Choice) -> None:
+        form, seen = self.form, self.outlook
+        show_outlook(form, choice, seen)
+        foot = form.foot
+        if seen.problem is not None:
+            foot.message.show_error(str(seen.problem), self._details(seen.problem))
+            foot.set_state(RunState.BLOCKED, str(seen.problem))
+            foot.set_status("Something is in the way: see above.")
+        elif seen.plan is None:
+            foot.message.clear()
+            foot.set_state(RunState.BLOCKED, seen.waiting)
+            foot.set_status(seen.waiting)
+        else:
+            half = "the voxel size needs all three numbers: z, y and x"
+            notices = [half] if form.input.half_typed() else []
+            foot.message.show_notices([*notices, *seen.notes, *seen.plan.warnings])
+            foot.set_state(RunState.READY)
+            if choice == self._told_for:  # the end of the last run still stands there
+                return
+            foot.set_status(work_text(seen.plan))
+        self._told_for = None
+        foot.reset_progress()
+
+    # running ------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start the planned prediction; layers appear at once and fill up."""
+        self._settle.stop()
+        self.look_ahead()
+        seen = self.outlook
+        if seen.plan is None or seen.layer is None or self.run_in_progress is not None:
+            return
+        import numpy as np
+
+        try:
+            buffer = np.zeros(seen.plan.output_shape, np.float32)
+        except MemoryError:
+            self._on_problem(
+                InputError(
+                    "there is not enough memory for the result; tick fewer structures "
+                    "or crop the stack"
+                )
+            )
+            return
+        form = self.form
+        form.structures.clear_scores()
+        self._run_outlook = seen
+        self._arranging = True
+        self.layers.prepare(
+            seen.plan, buffer, seen.layer, seen.reading, form.structures.visible()
+        )
+        self._arranging = False
+        self.show_layout(self.layouts.current or OVERLAY)
+        made = self.layers.layers()
+        shown = [made[id_] for id_ in form.structures.visible() if id_ in made]
+        first = next(iter([*shown, *made.values()]), None)
+        if first is not None:
+            self._viewer.layers.selection.active = first
+            self.tracker.follow(first, has_time=seen.plan.output_axes.startswith("T"))
+        self._cancel.renew()
+        job = Job(
+            seen.request,
+            seen.reading.volume,
+            seen.truth,
+            tuple(seen.plan.structures),
+            buffer,
+            self.tracker.holder,
+            self._cancel.event,
+        )
+        self._start(job)
+
+    def _start(self, job: Job) -> None:
+        run = PredictionRun(self._engine, job, self)
+        run.started.connect(self._on_started)
+        run.tile_done.connect(self._on_tile)
+        run.contrast.connect(self._on_contrast)
+        run.finished.connect(self._on_finished)
+        run.cancelled.connect(self._on_cancelled)
+        run.failed.connect(self._on_failed)
+        self.run_in_progress = run
+        self.form.set_locked(True)
+        self.form.foot.message.clear()
+        self.form.foot.set_state(RunState.RUNNING)
+        self.form.foot.show_progress(0, 0, 0.0)
+        self.form.foot.set_status("Loading the model…")
+        run.start()
+
+    def cancel(self) -> None:
+        """Stop the running prediction; what is done stays."""
+        if self.run_in_progress is not None:
+            self.form.foot.set_state(RunState.CANCELLING)
+            self.form.foot.set_status("Cancelling after this tile…")
+            self.run_in_progress.cancel()
+
+    def _on_started(self, event: "Started") -> None:
+        place = "the CPU" if event.device == "cpu" else event.device
+        self.form.foot.set_status(f"Predicting on {place} in {event.precision}…")
+
+    def _on_tile(self, event: "TileDone") -> None:
+        self.layers.tile_done(event)
+        if event.scores:
+            self.form.structures.set_scores(event.scores)
+        if self.form.foot.state is RunState.RUNNING:
+            self.form.foot.show_progress(event.done, event.total, event.seconds_left)
+
+    def _on_contrast(self, event: "ContrastEstimated") -> None:
+        self.layers.set_limits(event.limits)
+
+    def _on_finished(self, report: Any) -> None:
+        scores = {
+            id_: score if isinstance(score, dict) else score.model_dump()
+            for id_, score in dict(report.structures).items()
+        }
+        self.form.structures.set_scores({i: s for i, s in scores.items() if s})
+        about = self._engine.provenance(report, self._run_outlook.plan)
+        self._end("done", about)
+        foot = self.form.foot
+        foot.bar.setRange(0, 1)
+        foot.bar.setValue(1)
+        foot.message.show_notices(list(report.warnings))
+        foot.set_status(done_text(report, scores))
+
+    def _on_cancelled(self) -> None:
+        self._end("cancelled")
+        self.form.foot.set_status("Cancelled. What was predicted stays in the layers.")
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end("failed")
+        self._on_problem(error)
+        self.form.foot.reset_progress()
+        self.form.foot.set_status("Stopped by an error. What was predicted stays.")
+
+    def _end(self, state: str, about: dict[str, Any] | None = None) -> None:
+        run, self.run_in_progress = self.run_in_progress, None
+        self.tracker.stop()
+        self.layers.finish(state, about)
+        self.form.set_locked(False)
+        self._told_for = self.choice()
+        self.form.foot.set_state(RunState.READY)
+        if run is not None:
+            run.deleteLater()
+        if self.layouts.current is not None and state == "done":
+            self.show_layout(self.layouts.current)
+
+    def _on_problem(self, error: Exception) -> None:
+        self.form.foot.message.show_error(str(error), self._details(error))
+
+    def _details(self, error: BaseException) -> str:
+        seen = self._run_outlook if self.run_in_progress is not None else self.outlook
+        return error_details(error, None if seen is None else seen.request)
+
+    def _run_by_key(self) -> None:
+        if self.form.foot.state is RunState.READY:
+            self.run()
+
+    def _cancel_by_key(self) -> None:
+        if self.form.foot.state is RunState.RUNNING:
+            self.cancel()
+
+    # looking ------------------------------------------------------------------
+
+    def scene(self) -> Scene:
+        """Tell which layers belong together."""
+        seen = self._run_outlook or self.outlook
+        key = None if seen.layer is None else layer_key(seen.layer)
+        truths = {
+            row.structure.id: layer_with_key(self._viewer, row.truth)
+            for row in self.form.structures.rows
+        }
+        return Scene(
+            source=layer_with_key(self._viewer, key),
+            truths={i: layer for i, layer in truths.items() if layer is not None},
+            predictions=self.layers.layers(),
+            shown=self.form.structures.visible(),
+        )
+
+    def show_layout(self, name: str) -> None:
+        """Show overlay or side by side."""
+        self._arranging = True
+        try:
+            self.layouts.apply(name, self.scene())
+        finally:
+            self._arranging = False
+        self.form.foot.show_layout(self.layouts.current)
+
+    def restore_view(self) -> None:
+        """Give the user's own view back."""
+        self._arranging = True
+        try:
+            self.layouts.restore()
+        finally:
+            self._arranging = False
+        self.form.foot.show_layout(None)
+
+    def _on_eye(self, id_: str, visible: bool) -> None:
+        if self.layouts.current == SIDE_BY_SIDE:
+            self.show_layout(SIDE_BY_SIDE)
+        else:
+            self.layers.set_visible(id_, visible)
+
+    def _on_layer_eye(self, id_: str, visible: bool) -> None:
+        if not self._arranging:
+            self.form.structures.set_visible(id_, visible, tell=False)
+
+
+class _Cancel:
+    """The stop sign of the current run; it outlives the dock."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def renew(self) -> None:
+        """Take a fresh sign for a fresh run."""
+        self.event = threading.Event()
+
+    def set(self, *_: object) -> None:
+        """Stop the current run."""
+        self.event.set()

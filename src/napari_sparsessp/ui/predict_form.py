@@ -1,0 +1,132 @@
+"""The Predict dock's form: five steps that read like a sentence, and a foot.
+
+*From this stack · sampled at every r-th plane · predict these structures · with this
+network · on this device → Run.* Only widgets; `predict_dock` gives them their meaning.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_sparsessp.ui.device_box import DeviceBox
+from napari_sparsessp.ui.input_panel import InputPanel
+from napari_sparsessp.ui.run_panel import RunPanel
+from napari_sparsessp.ui.sampling_panel import SamplingPanel
+from napari_sparsessp.ui.step import Step
+from napari_sparsessp.ui.structure_model import StructureModel
+from napari_sparsessp.ui.structure_table import StructureTable
+from napari_sparsessp.ui.theme import Tones, style_sheet
+from napari_sparsessp.ui.topology_picker import TopologyPicker
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.device import DeviceInfo
+
+_WIDTH = 412
+
+
+class PredictForm(QWidget):
+    """All widgets of the dock, arranged; the steps scroll, the foot stays.
+
+    Parameters
+    ----------
+    find_devices : callable
+        Gives the devices of this machine, slowly.
+    """
+
+    def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
+        super().__init__()
+        self._tones: Tones | None = None
+        self.structures = StructureModel()
+        self.input = InputPanel()
+        self.sampling = SamplingPanel()
+        self.table = StructureTable(self.structures)
+        self.topology = TopologyPicker()
+        self.device = DeviceBox(find_devices)
+        self.foot = RunPanel()
+        self.all_button = _link("All", "Tick all structures")
+        self.none_button = _link("None", "Tick no structure")
+        self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
+        self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
+        self.stack_step = Step("From <b>this stack</b>")
+        self.sampling_step = Step("sampled at <b>every r-th plane</b>")
+        self.structure_step = Step("predict <b>these structures</b>")
+        self.topology_step = Step("with <b>this network</b>")
+        self.device_step = Step("on <b>this device</b>", last=True)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        self.structure_step.title_row.addWidget(self.all_button)
+        self.structure_step.title_row.addWidget(self.none_button)
+        steps = QWidget()
+        column = QVBoxLayout(steps)
+        column.setContentsMargins(12, 10, 10, 0)
+        column.setSpacing(0)
+        for step, body in (
+            (self.stack_step, self.input),
+            (self.sampling_step, self.sampling),
+            (self.structure_step, self.table),
+            (self.topology_step, self.topology),
+            (self.device_step, self.device),
+        ):
+            step.body.addWidget(body)
+            column.addWidget(step)
+        column.addStretch(1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(steps)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.scroll, 1)
+        outer.addWidget(self.foot)
+        self.setMinimumWidth(340)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a width at which nothing is cut."""
+        return QSize(_WIDTH, 760)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give the steps from top to bottom."""
+        return (
+            self.stack_step,
+            self.sampling_step,
+            self.structure_step,
+            self.topology_step,
+            self.device_step,
+        )
+
+    def set_locked(self, locked: bool) -> None:
+        """Lock the form while a prediction runs; what is shown can still be chosen."""
+        for panel in (self.input, self.sampling, self.topology, self.device):
+            panel.setEnabled(not locked)
+        self.all_button.setEnabled(not locked)
+        self.none_button.setEnabled(not locked)
+        self.structures.set_locked(locked)
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow napari's theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._follow_theme()
+
+    def showEvent(self, event: Any) -> None:
+        """Dress for the theme before the first look."""
+        super().showEvent(event)
+        self._follow_theme()
+
+    def _follow_theme(self) -> None:
+        tones = Tones.of(self)
+        if tones != self._tones:  # a new style sheet is itself a change of style
+            self._tones = tones
+            self.setStyleSheet(style_sheet(tones))
+
+
+def _link(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setProperty("role", "link")
+    button.setToolTip(tip)
+    return button

@@ -1,0 +1,181 @@
+"""Run, progress, messages and layouts: the foot of the dock, always in sight."""
+
+from enum import Enum
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.message_box import MessageBox
+from napari_sparsessp.ui.segments import Segments
+
+
+class RunState(Enum):
+    """Where a prediction stands."""
+
+    READY = "ready"
+    BLOCKED = "blocked"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a time left in the words one would use."""
+    if seconds < 1.5:
+        return "about a second"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class RunPanel(QWidget):
+    """Button, progress bar, status, message and layout switch.
+
+    Signals
+    -------
+    run_asked, cancel_asked
+    layout_asked : str
+        ``overlay`` or ``side``.
+    restore_asked
+    """
+
+    run_asked = Signal()
+    cancel_asked = Signal()
+    layout_asked = Signal(str)
+    restore_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state = RunState.BLOCKED
+        self.message = MessageBox()
+        self.button = QPushButton("Run")
+        self.button.setProperty("role", "run")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress of the prediction")
+        self.status = QLabel("")
+        self.status.setProperty("role", "muted")
+        self.status.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )
+        self.layouts = Segments(
+            [
+                (
+                    OVERLAY,
+                    "Overlay",
+                    "The shown structures in colour on the transmitted light.",
+                ),
+                (
+                    SIDE_BY_SIDE,
+                    "Side by side",
+                    "Transmitted light, ground truth and prediction in one cell each.",
+                ),
+            ],
+            "View",
+        )
+        self.layouts.clear()
+        self.restore_button = QPushButton("My view")
+        self.restore_button.setToolTip(
+            "Give back the view that you had before: grid, order, visibility."
+        )
+        self.restore_button.setEnabled(False)
+        self._arrange()
+        self.button.clicked.connect(self._on_clicked)
+        self.layouts.chosen.connect(self.layout_asked)
+        self.restore_button.clicked.connect(lambda _on: self.restore_asked.emit())
+        self.set_state(RunState.BLOCKED)
+
+    def _arrange(self) -> None:
+        line = QFrame()
+        line.setProperty("role", "line")
+        view = QHBoxLayout()
+        view.setSpacing(6)
+        label = QLabel("View")
+        label.setProperty("role", "muted")
+        view.addWidget(label)
+        view.addWidget(self.layouts, 1)
+        view.addWidget(self.restore_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 0, 12, 10)
+        column.setSpacing(7)
+        column.addWidget(line)
+        column.addWidget(self.message)
+        column.addWidget(self.button)
+        column.addWidget(self.bar)
+        column.addWidget(self.status)
+        column.addLayout(view)
+
+    @property
+    def state(self) -> RunState:
+        """Where the prediction stands."""
+        return self._state
+
+    def set_state(self, state: RunState, why: str = "") -> None:
+        """Change the button to what it does now.
+
+        Parameters
+        ----------
+        state : RunState
+        why : str
+            What keeps the button off, for its tool tip.
+        """
+        self._state = state
+        text, role, tip = {
+            RunState.READY: ("Run", "run", "Predict the ticked structures (Ctrl+R)."),
+            RunState.BLOCKED: ("Run", "run", why),
+            RunState.RUNNING: ("Cancel", "stop", "Stop; what is done stays (Esc)."),
+            RunState.CANCELLING: ("Cancelling…", "stop", "Stops after this tile."),
+        }[state]
+        self.button.setText(text)
+        self.button.setToolTip(tip)
+        self.button.setEnabled(state in (RunState.READY, RunState.RUNNING))
+        if self.button.property("role") != role:
+            self.button.setProperty("role", role)
+            self.button.style().unpolish(self.button)
+            self.button.style().polish(self.button)
+        if state is RunState.READY and not self.status.text():
+            self.status.setText("Ready.")
+
+    def set_status(self, text: str) -> None:
+        """Say in one line what is going on."""
+        self.status.setText(text)
+        self.status.setToolTip(text)
+
+    def show_progress(self, done: int, total: int, seconds_left: float) -> None:
+        """Move the bar; a total of 0 shows that work goes on, not how much."""
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        if total:
+            left = "" if done >= total else f" · {duration_text(seconds_left)} left"
+            self.set_status(f"{done} of {total} tiles{left}")
+
+    def reset_progress(self) -> None:
+        """Empty the bar."""
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
+
+    def show_layout(self, name: str | None) -> None:
+        """Show which layout is on; None: the user's own view."""
+        if name is None:
+            self.layouts.clear()
+        else:
+            self.layouts.set_value(name)
+        self.restore_button.setEnabled(name is not None)
+
+    def _on_clicked(self, _on: bool) -> None:
+        if self._state is RunState.RUNNING:
+            self.set_state(RunState.CANCELLING)
+            self.cancel_asked.emit()
+        elif self._state is RunState.READY:
+            self.run_asked.emit()

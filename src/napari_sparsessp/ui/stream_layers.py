@@ -1,0 +1,245 @@
+"""One layer for each structure, filled while the prediction runs.
+
+The layers look into one shared buffer that the worker writes to; they are refreshed
+now and then, never made anew, so that what the user changed on them stays.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.ui.compat import layer_key, layer_with_key
+from napari_sparsessp.ui.contrast import FIRST_LIMITS
+from napari_sparsessp.ui.layer_volume import LayerReading
+from napari_sparsessp.ui.placement import placement
+from napari_sparsessp.ui.viewport import layer_index
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.events import TileDone
+    from napari_sparsessp.prediction.plan import Plan
+
+KEY = "sparsessp"
+"""The one key of ``layer.metadata`` that belongs to us."""
+
+SCHEMA = 1
+
+# A refresh in 2D costs 2 ms; in 3D the whole volume goes to the graphics card again.
+REFRESH_2D_MS = 100
+REFRESH_3D_MS = 700
+
+
+def is_prediction(layer: Any) -> bool:
+    """Tell whether a layer is one of ours."""
+    about = layer.metadata.get(KEY)
+    return isinstance(about, dict) and about.get("role") == "prediction"
+
+
+class StreamLayers(QObject):
+    """The layers of one input's prediction.
+
+    Signals
+    -------
+    all_removed
+        The user deleted the last layer that was being filled.
+    visible_changed : str, bool
+        A structure's layer was shown or hidden in napari's own list.
+    """
+
+    all_removed = Signal()
+    visible_changed = Signal(str, bool)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._keys: dict[str, str] = {}
+        self._limits: dict[str, tuple[float, float]] = {}
+        self._dirty: set[str] = set()
+        self._busy = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.refresh)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def prepare(
+        self,
+        plan: "Plan",
+        buffer: np.ndarray,
+        source: Any,
+        reading: LayerReading,
+        visible: tuple[str, ...],
+    ) -> None:
+        """Make the layers, or give new data to those of a former run.
+
+        Parameters
+        ----------
+        plan : Plan
+        buffer : ndarray
+            float32, shape ((T,) S, D, H, W).
+        source : napari.layers.Image
+        reading : LayerReading
+            What was read from `source`.
+        visible : tuple of str
+            Structures to show.
+        """
+        place = placement(source, reading, plan)
+        former = self._former(layer_key(source))
+        self._keys, self._dirty, self._busy = {}, set(), True
+        structure_axis = plan.output_axes.index("C")
+        for number, id_ in enumerate(plan.structures):
+            view = buffer[(slice(None),) * structure_axis + (number,)]
+            about = {
+                "schema_version": SCHEMA,
+                "role": "prediction",
+                "structure": id_,
+                "source": source.name,
+                "source_id": layer_key(source),
+                "request": plan.request.model_dump(mode="json"),
+                "measured_planes": list(plan.view.planes),
+                "ratio": plan.view.ratio,
+                "state": "running",
+            }
+            layer = former.get(id_)
+            if layer is not None and layer.ndim == view.ndim:
+                self._renew(layer, view, place, about)
+            else:
+                layer = self._add(id_, view, place, about, id_ in visible)
+            layer.events.visible.connect(self._on_visible)
+            self._keys[id_] = layer_key(layer)
+
+    def tile_done(self, event: "TileDone") -> None:
+        """Refresh soon what this tile changed, if it can be seen."""
+        for id_ in event.structures:
+            layer = self.layer(id_)
+            if layer is not None and layer.visible and self._in_sight(layer, event):
+                self._dirty.add(id_)
+        if self._dirty and not self._timer.isActive():
+            three = self._viewer.dims.ndisplay == 3
+            self._timer.start(REFRESH_3D_MS if three else REFRESH_2D_MS)
+
+    def refresh(self) -> None:
+        """Draw what changed: pixels only, no thumbnails or extents."""
+        dirty, self._dirty = self._dirty, set()
+        for id_ in dirty:
+            layer = self.layer(id_)
+            if layer is not None:
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def set_limits(self, limits: Mapping[str, tuple[float, float]]) -> None:
+        """Set contrast limits on layers whose limits the user has left alone."""
+        for id_, pair in limits.items():
+            layer = self.layer(id_)
+            if layer is None:
+                continue
+            now = tuple(layer.contrast_limits)
+            if np.allclose(now, self._limits.get(id_, (np.nan, np.nan))):
+                layer.contrast_limits = pair
+                self._limits[id_] = tuple(layer.contrast_limits)
+
+    def finish(self, state: str, about: Mapping[str, Any] | None = None) -> None:
+        """End a run: draw everything once and write down what it was.
+
+        Parameters
+        ----------
+        state : {"done", "cancelled", "failed"}
+        about : mapping, optional
+            Provenance, added to the layers' metadata.
+        """
+        self._timer.stop()
+        self._dirty = set()
+        self._busy = False
+        for id_ in self._keys:
+            layer = self.layer(id_)
+            if layer is None:
+                continue
+            extra = {**layer.metadata.get(KEY, {}), **(about or {}), "state": state}
+            layer.metadata = {**layer.metadata, KEY: extra}
+            layer.refresh()
+
+    def layer(self, id_: str) -> Any | None:
+        """Layer of a structure; None where there is none, or it is deleted."""
+        return layer_with_key(self._viewer, self._keys.get(id_))
+
+    def layers(self) -> dict[str, Any]:
+        """All layers that are still there, by structure."""
+        found = {id_: self.layer(id_) for id_ in self._keys}
+        return {id_: layer for id_, layer in found.items() if layer is not None}
+
+    def set_visible(self, id_: str, visible: bool) -> None:
+        """Show or hide a structure's layer."""
+        layer = self.layer(id_)
+        if layer is not None and layer.visible != visible:
+            layer.visible = visible
+
+    def release(self) -> None:
+        """Listen to the viewer no more."""
+        self._timer.stop()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+
+    def _former(self, source_key: str) -> dict[str, Any]:
+        """Layers of an earlier prediction from the same source, by structure."""
+        return {
+            layer.metadata[KEY]["structure"]: layer
+            for layer in self._viewer.layers
+            if is_prediction(layer) and layer.metadata[KEY]["source_id"] == source_key
+        }
+
+    def _renew(
+        self, layer: Any, view: np.ndarray, place: dict[str, Any], about: dict[str, Any]
+    ) -> None:
+        layer.data = view
+        for name in ("scale", "translate", "units"):
+            setattr(layer, name, place[name])
+        layer.metadata = {**layer.metadata, KEY: about}
+
+    def _add(
+        self,
+        id_: str,
+        view: np.ndarray,
+        place: dict[str, Any],
+        about: dict[str, Any],
+        visible: bool,
+    ) -> Any:
+        structure = structure_or_custom(id_)
+        layer = self._viewer.add_image(
+            view,
+            name=f"{structure.label} · predicted",
+            colormap=structure.colour,
+            contrast_limits=FIRST_LIMITS,
+            blending="additive",
+            visible=visible,
+            metadata={KEY: about},
+            **place,
+        )
+        self._limits[id_] = tuple(layer.contrast_limits)
+        return layer
+
+    def _in_sight(self, layer: Any, event: "TileDone") -> bool:
+        """Tell whether a tile touches the slice that is shown."""
+        if self._viewer.dims.ndisplay == 3 and event.time is None:
+            return True
+        offset = self._viewer.dims.ndim - layer.ndim
+        displayed = {axis - offset for axis in self._viewer.dims.displayed}
+        index = layer_index(self._viewer, layer)
+        if event.time is not None and index[0] != event.time:
+            return False
+        return all(
+            first + layer.ndim - 3 in displayed
+            or part.start - 1 <= index[first + layer.ndim - 3] <= part.stop
+            for first, part in enumerate(event.box)
+        )
+
+    def _on_visible(self, event: Any) -> None:
+        about = event.source.metadata.get(KEY, {})
+        id_ = about.get("structure")
+        if id_ in self._keys and self._keys[id_] == layer_key(event.source):
+            self.visible_changed.emit(id_, bool(event.source.visible))
+
+    def _on_removed(self, event: Any) -> None:
+        gone = layer_key(event.value)
+        if gone in self._keys.values():
+            self._keys = {i: key for i, key in self._keys.items() if key != gone}
+            if self._busy and not self._keys:
+                self.all_removed.emit()

@@ -1,0 +1,133 @@
+"""The worker thread of a prediction.
+
+What runs here must not touch the viewer, a layer or a widget. It fills the shared
+buffer and yields small events; torch and the engine are imported here and nowhere else.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from superqt.utils import GeneratorWorker
+
+from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.prediction.events import Event, Finished, TileDone
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.contrast import ContrastEstimate
+from napari_sparsessp.volume import Volume
+
+Viewport = tuple[int | None, tuple[slice, slice, slice]]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All that a worker may know, frozen in the interface's thread.
+
+    Attributes
+    ----------
+    request : PredictionRequest
+    volume : Volume
+        One channel; lazy.
+    truth : dict
+        Structure id to `Volume`.
+    structures : tuple of str
+        In the order of the buffer's structure axis.
+    buffer : ndarray
+        float32, shape ((T,) S, D, H, W); shared with the layers.
+    viewport : callable
+        Gives (time, box) in output voxels, or None.
+    cancel : threading.Event
+    """
+
+    request: PredictionRequest
+    volume: Volume
+    truth: dict[str, Volume]
+    structures: tuple[str, ...]
+    buffer: np.ndarray
+    viewport: Callable[[], Viewport | None]
+    cancel: threading.Event
+
+
+@dataclass(frozen=True)
+class ContrastEstimated:
+    """Better contrast limits are known.
+
+    Attributes
+    ----------
+    limits : dict
+        Structure id to (low, high).
+    complete : bool
+        Whether they come from all tiles.
+    """
+
+    limits: dict[str, tuple[float, float]]
+    complete: bool
+
+
+class StreamingEngine(Protocol):
+    """What the worker needs of an engine."""
+
+    def stream(self, job: Job) -> Iterator[Event]:
+        """Predict and yield events."""
+        ...
+
+
+def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
+    """Run a job: the engine's events, with contrast estimates among them.
+
+    Parameters
+    ----------
+    engine : StreamingEngine
+    job : Job
+
+    Yields
+    ------
+    Event or ContrastEstimated
+    """
+    contrast = ContrastEstimate(job.structures)
+    due = 1
+    for event in engine.stream(job):
+        if isinstance(event, TileDone):
+            contrast.add(_tile(job.buffer, event))
+            if event.done >= due:
+                due = 2 * event.done
+                yield ContrastEstimated(contrast.limits(complete=False), False)
+        elif isinstance(event, Finished):
+            yield ContrastEstimated(contrast.limits(complete=True), True)
+        yield event
+
+
+def _tile(buffer: np.ndarray, event: TileDone) -> np.ndarray:
+    block = buffer if event.time is None else buffer[event.time]
+    return block[(slice(None), *event.box)]
+
+
+class StreamWorker(GeneratorWorker):
+    """A generator worker that always ends, tells its errors and lets go of its memory.
+
+    superqt takes a RuntimeError (every out-of-memory of torch is one) for a deleted
+    Qt object and says nothing, not even ``finished``; and an aborted generator stays
+    suspended with all its arrays for as long as the window lives.
+    """
+
+    def work(self) -> Any:
+        """Run the generator, then close it."""
+        try:
+            result = super().work()
+            if isinstance(result, RuntimeError):
+                raise PredictionError(_advice(result)) from result
+            return result
+        finally:
+            self._gen.close()
+
+
+def _advice(error: RuntimeError) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "out of memory" in text.lower():
+        return (
+            "the device ran out of memory; choose the CPU, fewer structures or a "
+            f"smaller image ({text[:120]})"
+        )
+    return f"the prediction failed: {text[:300]}; try the CPU, or copy the details"

@@ -1,0 +1,338 @@
+"""The structures that a model can predict, as a Qt table model.
+
+It knows nothing of napari: layers appear as keys and names.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QColor
+
+from napari_sparsessp.structures import Structure, match_channel, structure_or_custom
+
+DEFAULT_VISIBLE = ("dna", "cell_membrane", "mitochondria")
+"""Shown at first where many are predicted: twelve colours at once tell nothing."""
+
+_FEW = 4
+
+
+class Column(IntEnum):
+    """Columns of the table."""
+
+    NAME = 0
+    VISIBLE = 1
+    TRUTH = 2
+    R2 = 3
+
+
+@dataclass
+class Row:
+    """One structure.
+
+    Attributes
+    ----------
+    structure : Structure
+    ticked : bool
+        Whether it is to be predicted.
+    visible : bool
+        Whether its layers are shown.
+    truth : str or None
+        Key of the layer that holds its ground truth.
+    chosen : bool
+        The user chose `truth`: names no longer decide.
+    scores : dict
+        Running ``r2`` and ``pcc``; None where undefined.
+    """
+
+    structure: Structure
+    ticked: bool = True
+    visible: bool = True
+    truth: str | None = None
+    chosen: bool = False
+    scores: dict[str, float | None] | None = None
+
+
+_TIPS = {
+    Column.NAME: "Tick what is to be predicted. All ticked structures come out of one "
+    "pass: twelve cost hardly more than one.",
+    Column.VISIBLE: "Show or hide this structure's layers (V).",
+    Column.TRUTH: "A layer that shows the real structure. Choose one and R² is "
+    "computed while the prediction runs.",
+    Column.R2: "R² over all predicted voxels against the z-scored truth: 1 is perfect, "
+    "0 is no better than a flat grey image, below 0 is worse than that.",
+}
+_HEADERS = {
+    Column.NAME: "Structure",
+    Column.VISIBLE: "",
+    Column.TRUTH: "Truth layer",
+    Column.R2: "R²",
+}
+
+
+class StructureModel(QAbstractTableModel):
+    """Tick, visibility, truth layer and live scores of each structure.
+
+    Signals
+    -------
+    choice_changed
+        Something that the next prediction depends on changed.
+    visibility_changed : str, bool
+        A structure was shown or hidden.
+    """
+
+    choice_changed = Signal()
+    visibility_changed = Signal(str, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[Row] = []
+        self._layers: list[tuple[str, str]] = []
+        self._locked = False
+
+    # what the dock says -------------------------------------------------------
+
+    def set_structures(self, ids: Sequence[str]) -> None:
+        """Offer these structures; what was chosen for those that stay is kept."""
+        before = {row.structure.id: row for row in self._rows}
+        self.beginResetModel()
+        self._rows = []
+        for id_ in ids:
+            few = len(ids) <= _FEW
+            fresh = Row(structure_or_custom(id_), visible=few or id_ in DEFAULT_VISIBLE)
+            self._rows.append(before.get(id_, fresh))
+        if self._rows and not any(row.visible for row in self._rows):
+            for row in self._rows[:_FEW]:
+                row.visible = True
+        self.endResetModel()
+        self._match()
+
+    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
+        """Tell which layers may hold a truth.
+
+        Parameters
+        ----------
+        layers : sequence of (key, name)
+        """
+        self._layers = list(layers)
+        self._match()
+
+    def set_scores(self, scores: dict[str, dict[str, Any]]) -> None:
+        """Show live scores of some structures."""
+        for number, row in enumerate(self._rows):
+            found = scores.get(row.structure.id)
+            if found is not None:
+                row.scores = {key: found.get(key) for key in ("r2", "pcc")}
+                cell = self.index(number, Column.R2)
+                self.dataChanged.emit(cell, cell)
+
+    def clear_scores(self) -> None:
+        """Forget all scores."""
+        for row in self._rows:
+            row.scores = None
+        self._changed(Column.R2)
+
+    def set_locked(self, locked: bool) -> None:
+        """Forbid everything but visibility while a prediction runs."""
+        self._locked = locked
+        self._changed(Column.NAME)
+        self._changed(Column.TRUTH)
+
+    # what others ask ----------------------------------------------------------
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, in the model's order."""
+        return tuple(self._rows)
+
+    @property
+    def layers(self) -> tuple[tuple[str, str], ...]:
+        """Layers that may hold a truth, as (key, name)."""
+        return tuple(self._layers)
+
+    def ticked(self) -> tuple[str, ...]:
+        """Ids of the structures to predict."""
+        return tuple(row.structure.id for row in self._rows if row.ticked)
+
+    def visible(self) -> tuple[str, ...]:
+        """Ids of the structures that are shown."""
+        return tuple(row.structure.id for row in self._rows if row.visible)
+
+    def truths(self) -> dict[str, str]:
+        """Truth layer's key by structure, for the ticked ones."""
+        return {
+            row.structure.id: row.truth
+            for row in self._rows
+            if row.ticked and row.truth is not None
+        }
+
+    def insisted(self) -> frozenset[str]:
+        """Ids of the structures whose truth the user chose by hand."""
+        return frozenset(row.structure.id for row in self._rows if row.chosen)
+
+    def layer_name(self, key: str | None) -> str:
+        """Name of a truth layer; a dash for none."""
+        return next((name for one, name in self._layers if one == key), "–")
+
+    # what the table does ------------------------------------------------------
+
+    def tick(self, ids: Iterable[str] | None) -> None:
+        """Tick these and no others; None ticks all."""
+        if self._locked:
+            return
+        wanted = None if ids is None else set(ids)
+        for row in self._rows:
+            row.ticked = wanted is None or row.structure.id in wanted
+        self._changed(Column.NAME)
+        self.choice_changed.emit()
+
+    def set_visible(self, id_: str, visible: bool, *, tell: bool = True) -> None:
+        """Show or hide one structure."""
+        for number, row in enumerate(self._rows):
+            if row.structure.id == id_ and row.visible != visible:
+                row.visible = visible
+                cell = self.index(number, Column.VISIBLE)
+                self.dataChanged.emit(cell, cell)
+                if tell:
+                    self.visibility_changed.emit(id_, visible)
+
+    def choose_truth(self, number: int, key: str | None) -> None:
+        """Let a layer (or none) be the truth of a row, whatever its name."""
+        row = self._rows[number]
+        row.truth, row.chosen, row.scores = key, True, None
+        self.dataChanged.emit(
+            self.index(number, Column.TRUTH), self.index(number, Column.R2)
+        )
+        self.choice_changed.emit()
+
+    def _match(self) -> None:
+        """Find truth layers by name, where the user has not chosen one."""
+        keys = [key for key, _ in self._layers]
+        names = [name for _, name in self._layers]
+        before = self.truths()
+        for row in self._rows:
+            if row.truth is not None and row.truth not in keys:
+                row.truth, row.chosen = None, False
+            if not row.chosen:
+                found = match_channel(row.structure, names)
+                row.truth = None if found is None else keys[found]
+        self._changed(Column.TRUTH)
+        if self.truths() != before:
+            self.choice_changed.emit()
+
+    def _changed(self, column: Column) -> None:
+        if self._rows:
+            self.dataChanged.emit(
+                self.index(0, column), self.index(len(self._rows) - 1, column)
+            )
+
+    # Qt -----------------------------------------------------------------------
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the structures."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the columns."""
+        return 0 if parent is not None and parent.isValid() else len(Column)
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Tell what can be done with a cell."""
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        column = Column(index.column())
+        if column is Column.VISIBLE:
+            return flags | Qt.ItemFlag.ItemIsUserCheckable
+        if self._locked:
+            return flags
+        if column is Column.NAME:
+            flags |= Qt.ItemFlag.ItemIsUserCheckable
+        if column is Column.TRUTH:
+            flags |= Qt.ItemFlag.ItemIsEditable
+        return flags
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Tell what a cell shows."""
+        if not index.isValid():
+            return None
+        row, column = self._rows[index.row()], Column(index.column())
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(row, column)
+        if role == Qt.ItemDataRole.CheckStateRole:
+            on = {Column.NAME: row.ticked, Column.VISIBLE: row.visible}.get(column)
+            if on is not None:
+                return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.DecorationRole and column is Column.NAME:
+            return QColor(row.structure.colour)
+        if role == Qt.ItemDataRole.EditRole and column is Column.TRUTH:
+            return row.truth
+        if role == Qt.ItemDataRole.UserRole and column is Column.R2:
+            return None if row.scores is None else row.scores.get("r2")
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._tip(row, column)
+        return None
+
+    def setData(
+        self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
+    ) -> bool:
+        """Change a tick, the visibility or the truth layer."""
+        row, column = self._rows[index.row()], Column(index.column())
+        if column is Column.VISIBLE and role == Qt.ItemDataRole.CheckStateRole:
+            self.set_visible(row.structure.id, _is_checked(value))
+            return True
+        if self._locked:
+            return False
+        if column is Column.NAME and role == Qt.ItemDataRole.CheckStateRole:
+            row.ticked = _is_checked(value)
+            self.dataChanged.emit(index, self.index(index.row(), Column.R2))
+            self.choice_changed.emit()
+            return True
+        if column is Column.TRUTH and role == Qt.ItemDataRole.EditRole:
+            self.choose_truth(index.row(), value)
+            return True
+        return False
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> Any:
+        """Name the columns, and explain them."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _HEADERS[Column(section)]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _TIPS[Column(section)]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            right = Column(section) is Column.R2
+            side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def _text(self, row: Row, column: Column) -> str | None:
+        if column is Column.NAME:
+            return row.structure.label
+        if column is Column.TRUTH:
+            return self.layer_name(row.truth)
+        if column is Column.R2:
+            score = None if row.scores is None else row.scores.get("r2")
+            return "" if score is None else f"{score:.2f}".replace("-", "\u2212")
+        return None
+
+    def _tip(self, row: Row, column: Column) -> str:
+        tip = _TIPS[column]
+        if column is Column.NAME:
+            known = [row.structure.protein, row.structure.cell_line]
+            tip = " · ".join([row.structure.label, *filter(None, known)]) + "\n" + tip
+        if column is Column.R2 and row.scores:
+            pcc = row.scores.get("pcc")
+            if pcc is not None:
+                tip = f"Pearson's correlation over the volume: {pcc:.2f}\n{tip}"
+        return tip
+
+
+def _is_checked(value: Any) -> bool:
+    return value in (Qt.CheckState.Checked, Qt.CheckState.Checked.value, True)

@@ -1,0 +1,174 @@
+"""Colours and the style sheet of the docks, derived from whatever theme is on.
+
+napari's style sheet sets the palette of every widget, so that the palette tells a
+light theme from a dark one, also a user's own theme, and without asking napari.
+"""
+
+from dataclasses import dataclass
+
+from qtpy.QtGui import QColor, QPalette
+from qtpy.QtWidgets import QWidget
+
+
+def mix(first: QColor, second: QColor, share: float) -> QColor:
+    """Blend two colours.
+
+    Parameters
+    ----------
+    first, second : QColor
+        Opaque colours.
+    share : float
+        How much of `second`, 0 to 1.
+
+    Returns
+    -------
+    QColor
+    """
+    keep = 1.0 - share
+    return QColor(
+        round(first.red() * keep + second.red() * share),
+        round(first.green() * keep + second.green() * share),
+        round(first.blue() * keep + second.blue() * share),
+    )
+
+
+@dataclass(frozen=True)
+class Tones:
+    """The colours that a dock draws with.
+
+    Green, amber and red are never alone: a mark or a word goes with them.
+    """
+
+    dark: bool
+    back: QColor
+    text: QColor
+    muted: QColor
+    line: QColor
+    panel: QColor
+    field: QColor
+    accent: QColor
+    on_accent: QColor
+    good: QColor
+    warn: QColor
+    bad: QColor
+
+    @classmethod
+    def of(cls, widget: QWidget) -> "Tones":
+        """Read the tones from a widget's palette."""
+        palette = widget.palette()
+        back = palette.color(QPalette.ColorRole.Window)
+        text = palette.color(QPalette.ColorRole.WindowText)
+        text.setAlpha(255)
+        dark = back.lightness() < 128
+        # A half-way theme or a disabled widget must not wash the text out.
+        if abs(text.lightness() - back.lightness()) < 70:
+            text = QColor("#f0f1f2") if dark else QColor("#3b3a39")
+        return cls(
+            dark=dark,
+            back=back,
+            text=text,
+            muted=mix(back, text, 0.68),
+            line=mix(back, text, 0.20),
+            panel=mix(back, text, 0.055),
+            field=mix(back, text, 0.16),
+            accent=QColor("#3f9bd8") if dark else QColor("#0b6bb0"),
+            on_accent=QColor("#ffffff"),
+            good=QColor("#5bc98c") if dark else QColor("#1b7f4b"),
+            warn=QColor("#f0b44c") if dark else QColor("#8f5a00"),
+            bad=QColor("#ff8579") if dark else QColor("#b3261e"),
+        )
+
+
+_COLOUR_NAMES = (
+    *("back", "text", "muted", "line", "panel", "field"),
+    *("accent", "on_accent", "good", "warn", "bad"),
+)
+
+
+def style_sheet(tones: Tones) -> str:
+    """Write the style sheet of a dock for these tones.
+
+    Parameters
+    ----------
+    tones : Tones
+
+    Returns
+    -------
+    str
+        Qt style sheet; it only speaks of named parts of the docks.
+    """
+    names = {name: getattr(tones, name).name() for name in _COLOUR_NAMES}
+    names["press"] = mix(tones.accent, tones.back, 0.25).name()
+    names["hover"] = mix(tones.field, tones.text, 0.12).name()
+    names["bad_back"] = mix(tones.back, tones.bad, 0.13).name()
+    names["warn_back"] = mix(tones.back, tones.warn, 0.11).name()
+    return _SHEET % names
+
+
+_SHEET = """
+QLabel { background: transparent; }
+QLabel[role="title"] { font-size: 13pt; font-weight: 600; }
+QLabel[role="headline"] { font-size: 11pt; color: %(text)s; }
+QLabel[role="muted"] { color: %(muted)s; }
+QLabel[role="small"] { color: %(muted)s; font-size: 8.5pt; }
+QLabel[role="strong"] { font-weight: 600; }
+QLabel[state="good"] { color: %(good)s; font-weight: 600; }
+QLabel[state="warn"] { color: %(warn)s; font-weight: 600; }
+QLabel[state="bad"] { color: %(bad)s; font-weight: 600; }
+QFrame[role="panel"] { background: %(panel)s; border-radius: 5px; }
+QFrame[role="panel"] QWidget { background: transparent; }
+QFrame[role="panel"] QLineEdit { background: %(field)s; }
+QFrame[role="error"] { background: %(bad_back)s; border-radius: 5px;
+    border-left: 3px solid %(bad)s; }
+QFrame[role="error"] QLabel { color: %(text)s; }
+QFrame[role="notice"] { background: %(warn_back)s; border-radius: 5px;
+    border-left: 3px solid %(warn)s; }
+QFrame[role="line"] { background: %(line)s; max-height: 1px; min-height: 1px; }
+QPushButton { padding: 4px 9px; border-radius: 4px; background: %(field)s;
+    border: 1px solid transparent; }
+QPushButton:hover { background: %(hover)s; }
+QPushButton:focus { border: 1px solid %(accent)s; }
+QPushButton:disabled { background: %(panel)s; color: %(muted)s;
+    border: 1px solid transparent; }
+QPushButton[role="run"] { background: %(accent)s; color: %(on_accent)s;
+    font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px; }
+QPushButton[role="run"]:hover { background: %(press)s; }
+QPushButton[role="run"]:focus { border: 1px solid %(text)s; }
+QPushButton[role="run"]:disabled { background: %(field)s; color: %(muted)s; }
+QPushButton[role="stop"] { background: %(field)s; color: %(text)s;
+    font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px;
+    border: 1px solid %(bad)s; }
+QPushButton[role="link"] { background: transparent; color: %(accent)s;
+    padding: 1px 3px; font-size: 9pt; }
+QPushButton[role="link"]:hover { color: %(text)s; background: transparent; }
+QPushButton[role="link"]:focus { border: 1px solid %(accent)s; }
+QPushButton[role="link"]:disabled { color: %(muted)s; background: transparent; }
+QPushButton[role="segment"] { border-radius: 0; padding: 4px 4px; margin: 0;
+    font-size: 9pt; border-right: 1px solid %(back)s; }
+QPushButton[role="segment"][place="first"] { border-top-left-radius: 4px;
+    border-bottom-left-radius: 4px; }
+QPushButton[role="segment"][place="last"] { border-top-right-radius: 4px;
+    border-bottom-right-radius: 4px; border-right: none; }
+QPushButton[role="segment"]:checked { background: %(accent)s; color: %(on_accent)s;
+    font-weight: 600; }
+QPushButton[role="segment"]:focus { border: 1px solid %(text)s; }
+QPushButton[role="segment"]:disabled { color: %(muted)s; background: %(panel)s; }
+QComboBox { background: %(field)s; border-radius: 4px; font-size: 9pt;
+    border: 1px solid transparent; }
+QComboBox:focus { border: 1px solid %(accent)s; }
+QLineEdit, QDoubleSpinBox { background: %(field)s; border-radius: 4px;
+    border: 1px solid transparent; }
+QLineEdit:focus, QDoubleSpinBox:focus { border: 1px solid %(accent)s; }
+QCheckBox { font-size: 9pt; }
+QCheckBox:focus { color: %(accent)s; }
+QProgressBar { background: %(field)s; border: none; border-radius: 3px;
+    max-height: 6px; min-height: 6px; padding: 0; margin: 0; }
+QProgressBar::chunk { background: %(accent)s; border-radius: 3px; }
+QScrollArea { border: none; }
+QTableView { background: %(panel)s; border: none; border-radius: 5px;
+    gridline-color: transparent; alternate-background-color: %(panel)s; }
+QTableView:focus { border: 1px solid %(line)s; }
+QHeaderView { background: transparent; }
+QHeaderView::section { background: transparent; color: %(muted)s; border: none;
+    padding: 3px 2px; font-size: 8pt; }
+"""

@@ -1,0 +1,119 @@
+"""A drawing of the z-axis: which planes were measured, which will be predicted."""
+
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QFont, QPainter
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.ui.theme import Tones, mix
+
+
+def sampling_sentence(view: SparseView) -> str:
+    """Say what a sparse view means in planes and exposures.
+
+    Parameters
+    ----------
+    view : SparseView
+
+    Returns
+    -------
+    str
+        For example ``13 planes measured, 52 predicted, 75 % fewer exposures``.
+    """
+    measured = len(view.planes)
+    planes = "1 plane" if measured == 1 else f"{measured} planes"
+    dense = max(view.depth, 1)
+    if measured > dense:
+        return f"{planes} measured, {dense} predicted (finer than the model's grid)"
+    if measured == dense:
+        return f"{planes} measured, {dense} predicted: every plane is imaged"
+    saved = round(100 * (1 - measured / dense))
+    return f"{planes} measured, {dense} predicted, {saved} % fewer exposures"
+
+
+class ZAxisDrawing(QWidget):
+    """The z-axis from left (first plane) to right (last plane).
+
+    Tall bars are planes that were imaged; short ones are filled in by the network.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._view: SparseView | None = None
+        self._length: float | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "The z-axis of the stack. Tall bars: planes that were imaged. Short bars: "
+            "planes that nobody imaged and the network predicts from their neighbours."
+        )
+
+    def sizeHint(self) -> QSize:
+        """Give a flat strip."""
+        return QSize(260, 46)
+
+    def show_view(self, view: SparseView | None, step_um: float | None) -> None:
+        """Draw another view.
+
+        Parameters
+        ----------
+        view : SparseView or None
+            None draws an empty axis.
+        step_um : float or None
+            Distance of two dense planes in µm, where it is known.
+        """
+        self._view = view
+        self._length = None
+        if view is not None and step_um is not None:
+            self._length = step_um * max(view.depth - 1, 0)
+        self.setAccessibleName("" if view is None else sampling_sentence(view))
+        self.update()
+
+    def paintEvent(self, _event: object) -> None:
+        """Draw the axis."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        tones = Tones.of(self)
+        strip = QRectF(1, 2, self.width() - 2, 26)
+        painter.fillRect(
+            QRectF(strip.left(), strip.bottom(), strip.width(), 1), tones.line
+        )
+        if self._view is not None:
+            self._draw_planes(painter, strip, self._view, tones)
+        font = QFont(self.font())
+        font.setPointSizeF(8.0)
+        painter.setFont(font)
+        painter.setPen(tones.muted)
+        below = QRectF(strip.left(), strip.bottom() + 2, strip.width(), 15)
+        left, right = "first plane", "last plane"
+        if self._length is not None:
+            left, right = "z = 0", f"{self._length:.1f} µm"
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, left)
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, right)
+
+    def _draw_planes(
+        self, painter: QPainter, strip: QRectF, view: SparseView, tones: Tones
+    ) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        depth = max(view.depth, 1)
+        pitch = strip.width() / depth
+        predicted = mix(tones.back, tones.accent, 0.42)
+        short = QRectF(0, strip.bottom() - 10, 0, 10)
+        if pitch < 2.5:  # too many planes to tell apart: a band stands for them
+            band = QRectF(short)
+            band.setLeft(strip.left())
+            band.setRight(strip.right())
+            painter.fillRect(band, predicted)
+        else:
+            width = min(max(pitch * 0.5, 1.0), 5.0)
+            short.setWidth(width)
+            for plane in range(depth):
+                short.moveLeft(strip.left() + (plane + 0.5) * pitch - width / 2)
+                painter.fillRect(short, predicted)
+        tall_width = min(max(pitch * 0.6, 1.6), 6.0)
+        step = max(1, round(len(view.positions) / max(strip.width() / 2.5, 1)))
+        for position in view.positions[::step]:
+            x = strip.left() + (position + 0.5) * pitch - tall_width / 2
+            painter.setBrush(tones.accent)
+            painter.drawRoundedRect(
+                QRectF(x, strip.top(), tall_width, strip.height()), 1.5, 1.5
+            )

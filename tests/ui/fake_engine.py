@@ -1,0 +1,147 @@
+"""An engine without a network, fast and predictable, with the real plan and events."""
+
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.prediction.events import (
+    Cancelled,
+    Finished,
+    Planned,
+    Started,
+    StructureDone,
+    TileDone,
+)
+from napari_sparsessp.prediction.plan import plan_prediction
+from napari_sparsessp.structures import CATALOGUE
+
+
+def card(**changes):
+    """A card as the shipped model's."""
+    fields = {
+        "id": "colony-3to2d",
+        "version": "0.1",
+        "name": "Colony",
+        "licence": "BSD-3-Clause",
+        "structures": tuple(CATALOGUE),
+        "topology": "3to2d",
+        "mapping": "prefix",
+        "conditioning": "multihead",
+        "network": {},
+        "voxel_size": (0.29, 0.29, 0.29),
+        "patch": (32, 128, 128),
+        "ratios": (1, 2, 4, 8),
+        "modality": "bright-field",
+        "normalisation": "z-score",
+        "trained_on": "simulated colonies",
+        "limits": ("Trained on simulated cells only.",),
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+@dataclass
+class FakeEngine:
+    """Fills the buffer tile by tile with something that can be recognised.
+
+    `value` of a voxel is 1 + the structure's number, unless `paint` gives a function
+    (plan, structure id, box) -> array.
+    """
+
+    the_cards: list = field(default_factory=lambda: [card()])
+    pause: float = 0.001
+    tile: int = 64
+    fail_at: int | None = None
+    error: Exception = field(default_factory=lambda: RuntimeError("CUDA out of memory"))
+    paint: object = None
+    seen: list = field(default_factory=list)
+    closed: int = 0
+
+    def cards(self):
+        return self.the_cards
+
+    def plan(self, one, volume, request, truth):
+        return plan_prediction(one, volume, request, truth=dict(truth))
+
+    def devices(self):
+        return [
+            SimpleNamespace(id="cpu", label="CPU (2 threads)", available=True, reason=""),
+            SimpleNamespace(
+                id="cuda", label="GPU (CUDA)", available=False, reason="no GPU here"
+            ),
+        ]
+
+    def provenance(self, report, plan):
+        return {"model": {"id": plan.card.id, "sha256": "0" * 64}}
+
+    def boxes(self, shape):
+        depth, height, width = shape
+        for y in range(0, height, self.tile):
+            for x in range(0, width, self.tile):
+                yield (
+                    slice(0, depth),
+                    slice(y, min(y + self.tile, height)),
+                    slice(x, min(x + self.tile, width)),
+                )
+
+    def stream(self, job):
+        try:
+            plan = self.plan(self.the_cards[0], job.volume, job.request, job.truth)
+            yield Planned(plan, job.buffer)
+            yield Started("cpu", "fp32")
+            boxes = list(self.boxes(plan.output_shape[-3:]))
+            times = range(len(plan.times)) if plan.times else [None]
+            total = len(boxes) * len(times)
+            done = 0
+            for time_ in times:
+                for box in boxes:
+                    if job.cancel.is_set():
+                        yield Cancelled(done, total)
+                        return
+                    if done == self.fail_at:
+                        raise self.error
+                    time.sleep(self.pause)
+                    self.seen.append(job.viewport())
+                    self._fill(job, plan, time_, box)
+                    done += 1
+                    left = (total - done) * self.pause
+                    yield TileDone(
+                        done, total, time_, box, plan.structures, left, self._scores(job)
+                    )
+                for id_ in plan.structures:
+                    yield StructureDone(id_, time_)
+            yield Finished(self._report(plan, job))
+        finally:
+            self.closed += 1
+
+    def _fill(self, job, plan, time_, box):
+        block = job.buffer if time_ is None else job.buffer[time_]
+        for number, id_ in enumerate(plan.structures):
+            value = 1 + number
+            if self.paint is not None:
+                value = self.paint(plan, id_, box)
+            block[(number, *box)] = value
+
+    def _scores(self, job):
+        return {id_: {"r2": 0.5, "pcc": 0.7} for id_ in job.truth}
+
+    def _report(self, plan, job):
+        scores = {id_: {} for id_ in plan.structures}
+        scores |= self._scores(job)
+        return SimpleNamespace(
+            structures=scores, seconds={"total": 1.0}, warnings=list(plan.warnings)
+        )
+
+
+def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):
+    """A transmitted-light stack of noise."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(900, 1100, (planes, height, width)).astype(dtype)
+
+
+MICRO = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
+
+__all__ = ["CATALOGUE", "MICRO", "FakeEngine", "InputError", "card", "light"]
