@@ -1,0 +1,130 @@
+"""Predictions as OME-TIFF: float32, names, colours, µm and provenance in the header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NAMESPACE = "napari-sparsessp/provenance"
+"""Namespace of the OME comment annotation that holds the provenance as JSON."""
+
+# Classic TIFF counts bytes in 32 bits; some room is left for the header and the pages.
+_CLASSIC_LIMIT = 2**32 - 2**25
+
+
+def write_ome_tiff(
+    path: Path,
+    array: Any,
+    axes: str,
+    channel_names: Sequence[str],
+    voxel_size: tuple[float, float, float] | None,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    colours: Sequence[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> None:
+    """Write one image, plane by plane; BigTIFF above 4 GB.
+
+    Pixels are not compressed: readers map them into memory, and floats hardly shrink.
+
+    Parameters
+    ----------
+    path : Path
+        The file; replaced where it exists. `napari_sparsessp.io.writing` is the safe
+        way to a final name.
+    array : array-like
+        (T)CZYX, may be lazy; written as float32.
+    axes : str
+        ``"CZYX"`` or ``"TCZYX"``.
+    channel_names : sequence of str
+        One for each channel.
+    voxel_size : tuple of float or None
+        (z, y, x) in µm.
+    origin : tuple of float
+        (z, y, x) of the centre of voxel (0, 0, 0) in µm; goes into the positions of
+        the first stack's planes.
+    colours : sequence of str
+        ``"#rrggbb"`` for each channel, or none.
+    provenance : mapping, optional
+        What `read_provenance` gives back; must be JSON.
+    name : str
+        The image's name in the header.
+    """
+    import tifffile
+
+    from napari_sparsessp import __version__
+
+    shape = tuple(int(size) for size in array.shape)
+    sizes = dict(zip(axes, shape, strict=True))
+    metadata: dict[str, Any] = {
+        "axes": axes,
+        "Creator": f"napari-sparsessp {__version__}",
+        "Name": name or path.name.split(".")[0],
+        "Channel": {"Name": list(channel_names)},
+        "Plane": _positions(sizes, voxel_size, origin),
+    }
+    if colours:
+        metadata["Channel"]["Color"] = [_signed_rgba(colour) for colour in colours]
+    if voxel_size is not None:
+        for axis, size in zip("ZYX", voxel_size, strict=True):
+            metadata[f"PhysicalSize{axis}"] = float(size)
+            metadata[f"PhysicalSize{axis}Unit"] = "µm"
+    if provenance is not None:
+        metadata["CommentAnnotation"] = {
+            "Namespace": NAMESPACE,
+            "Value": json.dumps(provenance, allow_nan=False),
+        }
+    size = 4 * int(np.prod(shape, dtype=np.int64))
+    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, ome=True) as tif:
+        tif.write(
+            _planes(array, len(axes)),
+            shape=shape,
+            dtype=np.float32,
+            photometric="minisblack",
+            metadata=metadata,
+        )
+
+
+def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
+    """Give the provenance in an OME-TIFF's header, None where there is none."""
+    import tifffile
+
+    from napari_sparsessp.io.calibration import ome_comment
+
+    with tifffile.TiffFile(path) as tif:
+        text = ome_comment(tif.ome_metadata, NAMESPACE) if tif.ome_metadata else None
+    return json.loads(text) if text else None
+
+
+def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
+    for index in np.ndindex(*(int(size) for size in array.shape[: dimensions - 2])):
+        yield np.asarray(array[index], dtype=np.float32)
+
+
+def _positions(
+    sizes: Mapping[str, int],
+    voxel_size: tuple[float, float, float] | None,
+    origin: tuple[float, float, float],
+) -> dict[str, list[Any]]:
+    """Give the positions of the first stack's planes; the others share them.
+
+    A header with one entry for each plane of a long recording takes readers minutes.
+    """
+    step = voxel_size[0] if voxel_size is not None else 0.0
+    depth = sizes["Z"]
+    return {
+        "PositionX": [float(origin[2])] * depth,
+        "PositionY": [float(origin[1])] * depth,
+        "PositionZ": [float(origin[0] + step * plane) for plane in range(depth)],
+        **{f"Position{axis}Unit": ["µm"] * depth for axis in "XYZ"},
+    }
+
+
+def _signed_rgba(colour: str) -> int:
+    """OME keeps colours as RGBA in a signed 32-bit number."""
+    value = int(colour.lstrip("#") + "ff", 16)
+    return value - 2**32 if value >= 2**31 else value

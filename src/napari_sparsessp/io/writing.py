@@ -1,0 +1,219 @@
+"""Predictions to disk: checked before the work, complete or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.structures import Structure, structure_or_custom
+from napari_sparsessp.volume import Volume
+
+_ENDINGS = {
+    ".ome.tif": "tiff",
+    ".ome.tiff": "tiff",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".ome.zarr": "zarr",
+    ".zarr": "zarr",
+}
+
+
+def check_output(path: str | Path, overwrite: bool = False) -> Path:
+    """See that a result can be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file (``.ome.tif``) or folder (``.ome.zarr``) to be.
+    overwrite : bool
+        Whether an existing result may be replaced.
+
+    Returns
+    -------
+    Path
+        The same, with ``~`` resolved.
+
+    Raises
+    ------
+    OutputError
+        For another ending, an existing output, something else of this name, and a
+        folder that is missing or cannot be written to.
+    """
+    path = Path(path).expanduser()
+    kind = _kind(path)
+    if path.exists() or path.is_symlink():
+        if not overwrite:
+            raise OutputError(
+                f"{path} exists already; give another name or allow overwriting"
+            )
+        is_image = path.is_dir() and (path / "zarr.json").exists()
+        if (kind == "zarr") != is_image or (kind == "tiff" and not path.is_file()):
+            raise OutputError(
+                f"{path} exists and is not a result of this kind; give another name"
+            )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"the folder {folder} does not exist; create it first")
+    try:
+        # Permissions alone do not tell: file systems may be mounted read-only.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _disk_error(folder, error) from error
+    return path
+
+
+def write_prediction(
+    path: str | Path,
+    result_volume: Volume,
+    structures: Sequence[str | Structure],
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write all structures of a prediction into one image.
+
+    It is written under a temporary name in the same folder and renamed at the end:
+    nothing incomplete ever bears the final name, and nothing is left of a failure.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.ome.tif`` or ``.ome.zarr``.
+    result_volume : Volume
+        Axes (T)CZYX, one channel for each structure; written as float32.
+    structures : sequence of str or Structure
+        They give the channels' names (ids) and colours.
+    provenance : mapping, optional
+        Kept in the file as JSON; see `read_provenance`.
+    overwrite : bool
+        Whether an existing result may be replaced; it stays until the new one is
+        complete.
+
+    Returns
+    -------
+    Path
+        Where it is.
+
+    Raises
+    ------
+    OutputError
+        As `check_output`, and when the disk is full or fails.
+    """
+    path = check_output(path, overwrite)
+    known = [
+        structure_or_custom(one) if isinstance(one, str) else one for one in structures
+    ]
+    if result_volume.axes not in ("CZYX", "TCZYX") or result_volume.sizes["C"] != len(
+        known
+    ):
+        raise OutputError(
+            f"a prediction of {result_volume.axes} {result_volume.shape} cannot be "
+            f"written as {len(known)} structures; give one channel for each"
+        )
+    # The ending comes last, so that a left-over of a killed process is seen for what
+    # it is, and is no image to any program.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _writer(path)(
+            partial,
+            result_volume.array,
+            result_volume.axes,
+            [structure.id for structure in known],
+            result_volume.voxel_size,
+            result_volume.origin,
+            [structure.colour for structure in known],
+            provenance,
+            path.name.split(".")[0],
+        )
+        _put_in_place(partial, path)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        _remove(partial)
+    return path
+
+
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """Give what a prediction's file says of its making.
+
+    Returns
+    -------
+    dict or None
+        None where the image holds none.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or no image that could hold one.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"there is no file {path}; check the path")
+    try:
+        if path.is_dir():
+            from napari_sparsessp.io.ome_zarr import read_ome_zarr_provenance
+
+            return read_ome_zarr_provenance(path)
+        from napari_sparsessp.io.ome_tiff import read_ome_tiff_provenance
+
+        return read_ome_tiff_provenance(path)
+    except Exception as error:
+        raise InputError(
+            f"{path.name} cannot be read ({error}); give an OME-TIFF or OME-Zarr"
+        ) from error
+
+
+def _kind(path: Path) -> str:
+    for ending, kind in _ENDINGS.items():
+        if path.name.lower().endswith(ending) and len(path.name) > len(ending):
+            return kind
+    raise OutputError(
+        f"{path.name} has an unknown ending; end the name in .ome.tif or .ome.zarr"
+    )
+
+
+def _writer(path: Path) -> Any:
+    if _kind(path) == "zarr":
+        from napari_sparsessp.io.ome_zarr import write_ome_zarr
+
+        return write_ome_zarr
+    from napari_sparsessp.io.ome_tiff import write_ome_tiff
+
+    return write_ome_tiff
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Give the finished image its name; folders cannot be swapped in one step."""
+    if not path.is_dir():
+        partial.replace(path)
+        return
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    path.replace(old)
+    try:
+        partial.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _disk_error(path: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"the disk is full; free some space or choose another ({path})"
+        )
+    reason = error.strerror or error
+    return OutputError(f"cannot write to {path}: {reason}; choose another folder")
