@@ -45,8 +45,8 @@ def write_ome_tiff(
     voxel_size : tuple of float or None
         (z, y, x) in µm.
     origin : tuple of float
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm; goes into the positions of
-        the first stack's planes.
+        (z, y, x) of the centre of voxel (0, 0, 0) in µm; goes into the position of
+        every plane.
     colours : sequence of str
         ``"#rrggbb"`` for each channel, or none.
     provenance : mapping, optional
@@ -110,17 +110,16 @@ def _positions(
     voxel_size: tuple[float, float, float] | None,
     origin: tuple[float, float, float],
 ) -> dict[str, list[Any]]:
-    """Give the positions of the first stack's planes; the others share them.
-
-    A header with one entry for each plane of a long recording takes readers minutes.
-    """
+    """Give the position of every plane, in the order in which they are written."""
     step = voxel_size[0] if voxel_size is not None else 0.0
-    depth = sizes["Z"]
+    heights = [float(origin[0] + step * plane) for plane in range(sizes["Z"])]
+    stacks = sizes.get("T", 1) * sizes["C"]
+    planes = stacks * sizes["Z"]
     return {
-        "PositionX": [float(origin[2])] * depth,
-        "PositionY": [float(origin[1])] * depth,
-        "PositionZ": [float(origin[0] + step * plane) for plane in range(depth)],
-        **{f"Position{axis}Unit": ["µm"] * depth for axis in "XYZ"},
+        "PositionX": [float(origin[2])] * planes,
+        "PositionY": [float(origin[1])] * planes,
+        "PositionZ": heights * stacks,
+        **{f"Position{axis}Unit": ["µm"] * planes for axis in "XYZ"},
     }
 
 
