@@ -107,9 +107,11 @@ def test_truth_gives_a_table_and_a_report(predict, stack, tmp_path):
 
 
 def test_a_saved_request_gives_the_same_numbers(predict, sparsessp, stack, tmp_path):
-    predict(stack, "--structures", "dna", "--ratio", 2, out="a.ome.tif")
+    options = ("--structures", "dna", "--ratio", 2, "--simulate-sparse")
+    predict(stack, *options, out="a.ome.tif")
     (tmp_path / "request.yaml").write_text(
-        f"input: {stack}\nstructures: [dna]\nratio: 2\nprecision: bf16\n"
+        f"input: {stack}\nstructures: [dna]\nratio: 2\nsimulate_sparse: true\n"
+        "precision: bf16  # overridden by the option\n"
     )
     predict("--request", tmp_path / "request.yaml", out="b.ome.tif")
     a, b = (load_volume(tmp_path / f"{name}.ome.tif") for name in "ab")
@@ -153,6 +155,17 @@ def test_a_truncated_tiff_is_refused(bad, stack, kept):
     content = stack.read_bytes()
     stack.write_bytes(content[: int(len(content) * kept)])
     assert stack.name in bad(stack)
+
+
+def test_a_tiff_with_damaged_voxels_is_refused(bad, tmp_path):
+    path = tmp_path / "torn.tif"
+    tifffile.imwrite(path, a_stack(), compression="zlib")
+    with tifffile.TiffFile(path) as opened:
+        (start, *_) = opened.pages[3].dataoffsets
+    content = bytearray(path.read_bytes())
+    content[start : start + 50] = bytes(50)
+    path.write_bytes(content)
+    assert "damaged" in bad(path)
 
 
 def test_a_folder_is_refused(bad, tmp_path):
@@ -281,7 +294,7 @@ def test_truth_on_another_grid_is_resampled_and_the_report_says_so(
 
 def test_an_existing_output_is_kept_unless_told(bad, predict, stack, tmp_path):
     (tmp_path / "out.ome.tif").write_text("precious")
-    assert "--overwrite" in bad(stack)
+    assert "exists already" in bad(stack)
     assert (tmp_path / "out.ome.tif").read_text() == "precious"
     predict(stack, "--overwrite")
     assert load_volume(tmp_path / "out.ome.tif").shape == (2, 8, 40, 40)
@@ -301,7 +314,7 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(
     small_model, stack, tmp_path, out
 ):
     def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
 
     folder = tmp_path / "disk"
     folder.mkdir()

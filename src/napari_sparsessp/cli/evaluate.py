@@ -1,7 +1,9 @@
 """``sparsessp evaluate``: R² and the rest between two images."""
 
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +54,8 @@ def evaluate(
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
-        scores[name] = _score_times(mine, _on_the_same_grid(other, mine, warn))
+        with _reading(prediction, truth):
+            scores[name] = _score_times(mine, _on_the_same_grid(other, mine, warn))
         if _in_other_units(scores[name]):
             warn(
                 f"{name} is not in units of its z-scored truth, so R², MSE and MAE "
@@ -61,6 +64,18 @@ def evaluate(
     _tell(console, scores)
     if report is not None:
         write_report(report, _report(prediction, truth, scores, warnings))
+
+
+@contextmanager
+def _reading(prediction: str, truth: str) -> Iterator[None]:
+    """Voxels are read while they are scored; what fails then is the file's fault."""
+    try:
+        yield
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        raise InputError(
+            f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
+            "them may be damaged"
+        ) from error
 
 
 def _open(path: str, channel: str | None) -> Volume:

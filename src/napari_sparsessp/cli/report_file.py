@@ -36,7 +36,7 @@ def write_report(path: Path, text: str) -> None:
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(f"{text}\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise OutputError(

@@ -1,0 +1,80 @@
+"""The demo with the shipped model; slow parts run once."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from napari_sparsessp import load_volume
+from napari_sparsessp.cli import viewing
+from napari_sparsessp.cli.console import Console
+
+
+def test_the_demo_predicts_the_sample_and_tells_where_everything_lies(
+    sparsessp, tmp_path
+):
+    for _ in range(2):  # a second run replaces the first
+        code, out, err = sparsessp("demo", "--out", tmp_path / "demo", "--no-gui")
+        assert code == 0, err
+    assert "R²" in out
+    assert "simulated cells" in err
+    for name in ("prediction.ome.zarr", "report.json", "figure.png"):
+        assert str(tmp_path / "demo" / name) in out
+        assert (tmp_path / "demo" / name).exists()
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    volume = load_volume(tmp_path / "demo" / "prediction.ome.zarr")
+    assert report["shape"]["output"] == list(volume.shape)
+    assert report["ratio"] == 4
+    assert set(report["structures"]) == set(volume.channel_names)
+    for structure in volume.channel_names:
+        assert structure in out
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "--out" in refused("demo", "--no-gui", "--out", tmp_path / "file" / "demo")
+
+
+@pytest.fixture
+def sight(tmp_path):
+    names = ("image", "prediction", "truth", "shot.png")
+    return viewing.Sight(*(tmp_path / name for name in names))
+
+
+def test_without_display_nor_virtual_screen_the_demo_goes_on(
+    sight, monkeypatch, capsys
+):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert not viewing.take_screenshot(Console(), sight)
+    assert "install xvfb" in capsys.readouterr().err
+
+
+def test_a_viewer_that_fails_is_a_warning(sight, monkeypatch, capsys):
+    failing = [sys.executable, "-c", "raise SystemExit('no OpenGL')"]
+    monkeypatch.setattr(viewing, "_command", lambda _: failing)
+    monkeypatch.setattr(viewing, "_has_napari", lambda _: True)
+    viewing.open_window(Console(), sight)
+    assert "warning: napari could not be shown: no OpenGL" in capsys.readouterr().err
+
+
+@pytest.mark.viewer
+@pytest.mark.slow
+def test_the_screenshot_shows_the_result(tmp_path):
+    """Slow: predicts, and starts napari in a process of its own."""
+    pytest.importorskip("napari")
+    if shutil.which("xvfb-run") is None:
+        pytest.skip("no xvfb-run")
+    code = (
+        "import os; os.environ.pop('DISPLAY', None);"
+        "from napari_sparsessp.cli.main import app_main; app_main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "napari.png").stat().st_size > 20_000, done.stderr
