@@ -79,3 +79,17 @@ class NetworkConfig(BaseModel):
     def stride(self) -> int:
         """Height and width must be multiples of this."""
         return 2 ** len(self.encoder_widths)
+
+    @property
+    def reach(self) -> int:
+        """Pixels in y and x that an output pixel can see in each direction.
+
+        Along the deepest path: two 3×3 convolutions in each decoder block, one coarse
+        pixel in each bilinear step, two in each encoder block, and the strided ones.
+        """
+        reach, stride = 2, 1
+        for level, blocks in enumerate(self.encoder_blocks):
+            reach += 2 if level == 0 else stride  # down to the next level
+            stride *= 2
+            reach += stride * (1 + 2 + 2 * blocks)
+        return reach

@@ -100,7 +100,6 @@ def _cpu_has_bf16() -> bool:
     """Whether matrix products in bf16 are a machine instruction here."""
     import torch
 
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(
-        capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
-    )
+    query = getattr(torch.cpu, "get_capabilities", None)  # torch 2.12 or newer
+    capabilities: dict[str, object] = query() if query else {}
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -213,6 +213,8 @@ class _Run:
         cancel: threading.Event | None,
         buffer: np.ndarray,
     ) -> None:
+        from napari_sparsessp.networks import NetworkConfig
+
         self.model = model
         self.plan = plan
         self.viewport = viewport or (lambda: None)
@@ -221,6 +223,7 @@ class _Run:
         self.began = clock.perf_counter()
         self.device = choose_device(plan.request.device)
         self.precision = choose_precision(plan.request.precision, self.device)
+        self.stride = NetworkConfig.model_validate(plan.card.network).stride
         self.done = 0
         self.loaded: float | None = None
         self.first_tile: float | None = None
@@ -250,13 +253,10 @@ class _Run:
         """A copy where it is needed: the caller's model stays as it is."""
         import copy
 
-        import torch
-
         if self.device.type == "cpu":
             return network
         with _advice():
-            layout = torch.channels_last_3d
-            return copy.deepcopy(network).to(self.device, memory_format=layout)
+            return copy.deepcopy(network).to(self.device)
 
     def _time_point(
         self, slot: int, network: "torch.nn.Module", scores: dict[int, Any]
@@ -264,8 +264,7 @@ class _Run:
         plan = self.plan
         time = plan.times[slot] if plan.times else None
         shown = slot if plan.times else None
-        stride = network.config.stride
-        stack = read_stack(plan, time, stride)
+        stack = read_stack(plan, time, self.stride)
         scaling = stack.normalisation
         self.scalings[slot] = Scaling(mean=scaling.mean, std=scaling.std)
         truth = align_truth(plan, time)
@@ -294,9 +293,8 @@ class _Run:
             mean.add(tile, prediction)
             running.add(tile, plan.structures, prediction)
             if not on_model_grid and not left:
-                output[:] = resample_yx(
-                    work, plan.model_pixel, plan.input_pixel, plan.output_shape[-2:]
-                )
+                size = (plan.output_shape[-2], plan.output_shape[-1])
+                output[:] = resample_yx(work, plan.model_pixel, plan.input_pixel, size)
             self.computing += clock.perf_counter() - started
             self.done += 1
             if self.first_tile is None:
@@ -338,8 +336,10 @@ class _Run:
         wanted = [self.model.card.structures.index(s) for s in self.plan.structures]
         keep = _kept(tile, self.plan.model_shape[0])
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        flips = [(), (-1,), (-2,), (-2, -1)] if self.plan.request.tta else [()]
-        total = None
+        flips: list[tuple[int, ...]] = [()]
+        if self.plan.request.tta:
+            flips += [(-1,), (-2,), (-2, -1)]
+        parts = []
         with _advice(), torch.inference_mode():
             source = network_input(dense, distance)[None].to(
                 self.device, memory_format=torch.channels_last_3d
@@ -350,9 +350,9 @@ class _Run:
                 ):
                     output = network(source.flip(flip) if flip else source, wanted)
                 output = output.flip(flip) if flip else output
-                part = output[0][(slice(None), *keep)].float()
-                total = part if total is None else total + part
-            return (total / len(flips)).cpu().numpy()
+                parts.append(output[0][(slice(None), *keep)].float())
+            mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
+            return mean.cpu().numpy()
 
     def _tile_done(
         self, tile: "Tile", shown: int | None, scores: dict[str, Any]

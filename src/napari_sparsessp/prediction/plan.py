@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import plan_sampling
 from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
@@ -14,7 +15,7 @@ from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import find_structure
 from napari_sparsessp.volume import Volume
 
-DEFAULT_CORE = 256  # pixels; larger tiles waste less halo, smaller ones show sooner
+DEFAULT_CORE = 384  # pixels; larger tiles waste less halo, smaller ones show sooner
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +116,10 @@ def plan_prediction(
         pixel, size = model_pixel, model_shape[1:]
     else:
         pixel, size = sampling.pixel, (height, width)
-    corner = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
-    origin = (volume.origin[0], *corner)
+    y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
+    origin = (volume.origin[0], y, x)
     voxel_size = (card.voxel_size[0], *pixel)
-    shape = (len(structures), depth, *size)
+    shape: tuple[int, ...] = (len(structures), depth, *size)
     if times is not None:
         shape = (len(times), *shape)
     checked, notes = check_truth(
@@ -213,4 +214,7 @@ def _tile_size(card: ModelCard, request: PredictionRequest) -> TileSize:
             raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
         core = request.tile[1:]
     overlap = 0.5 if request.overlap is None else request.overlap
-    return TileSize(card.patch[0], core, overlap=overlap)
+    network = NetworkConfig.model_validate(card.network)
+    return TileSize(
+        network.depth, core, network.stride, halo=network.reach, overlap=overlap
+    )

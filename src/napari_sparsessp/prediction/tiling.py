@@ -61,9 +61,9 @@ class TileSize:
     stride : int
         Tiles start on multiples of this, so that strided convolutions agree.
     halo : int
-        Pixels that the network sees around a core.
+        Pixels that the network sees around what is kept: its reach.
     fade : int
-        Pixels on each side of a cut over which neighbours cross-fade; ≤ halo / 2.
+        Pixels on each side of a cut over which neighbours cross-fade.
     overlap : float
         Share of the z window that neighbouring windows have in common.
     """
@@ -71,7 +71,7 @@ class TileSize:
     depth: int
     core: tuple[int, int]
     stride: int = 8
-    halo: int = 48
+    halo: int = 96
     fade: int = 8
     overlap: float = 0.5
 
@@ -112,7 +112,7 @@ def _lateral_spans(
     count = -(-length // core)
     step = -(-length // count)
     step = -(-step // stride) * stride
-    halo = -(-size.halo // stride) * stride
+    halo = -(-(size.halo + size.fade) // stride) * stride
     padded = -(-length // stride) * stride
     spans = []
     for start in range(0, length, step):

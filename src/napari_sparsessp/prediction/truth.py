@@ -144,13 +144,14 @@ def align_truth(plan: "Plan", time: int | None) -> dict[str, "np.ndarray"]:
     for name, volume in plan.truth.items():
         one = volume.time(time) if time is not None and "T" in volume.axes else volume
         assert one.voxel_size is not None
+        depth, height, width = plan.output_shape[-3:]
         stack = resample_zyx(
             one.array,
             one.voxel_size,
             one.origin,
             plan.voxel_size,
             plan.origin,
-            plan.output_shape[-3:],
+            (depth, height, width),
         )
         try:
             aligned[name] = zscore_truth(stack)
