@@ -74,9 +74,6 @@ class FakeEngine:
             ),
         ]
 
-    def provenance(self, report, plan):
-        return {"model": {"id": plan.card.id, "sha256": "0" * 64}}
-
     def boxes(self, shape):
         depth, height, width = shape
         for y in range(0, height, self.tile):
@@ -132,7 +129,10 @@ class FakeEngine:
         scores = {id_: {} for id_ in plan.structures}
         scores |= self._scores(job)
         return SimpleNamespace(
-            structures=scores, seconds={"total": 1.0}, warnings=list(plan.warnings)
+            structures=scores,
+            seconds=SimpleNamespace(total=1.0),
+            warnings=plan.warnings,
+            provenance=lambda: {"model": {"id": plan.card.id, "sha256": "0" * 64}},
         )
 
 

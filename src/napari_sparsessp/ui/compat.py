@@ -27,6 +27,18 @@ def canvas_size(viewer: Any) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
+def background_of(viewer: Any) -> Any | None:
+    """Colour that the user has put behind the layers; None: the theme's."""
+    return getattr(getattr(viewer, "canvas", None), "background_color_override", None)
+
+
+def set_background(viewer: Any, colour: Any | None) -> None:
+    """Put a colour behind the layers; None gives the theme's back."""
+    canvas = getattr(viewer, "canvas", None)
+    if hasattr(canvas, "background_color_override"):
+        canvas.background_color_override = colour
+
+
 def fit_to_view(viewer: Any) -> None:
     """Centre everything, also in each cell of a grid (napari 0.6 and later)."""
     fit = getattr(viewer, "fit_to_view", None) or viewer.reset_view

@@ -31,18 +31,14 @@ class DeviceBox(QComboBox):
         self.setToolTip(
             "Where the network runs. Open the list to look for graphics cards."
         )
-        self.addItem("Automatic (the fastest)", "auto")
+        self.addItem("the fastest device (automatic)", "auto")
         self.setItemData(0, _AUTO_TIP, Qt.ItemDataRole.ToolTipRole)
-        self.addItem("CPU", "cpu")
+        self.addItem("the CPU", "cpu")
         self.activated.connect(lambda _i: self.changed.emit())
 
     def device(self) -> str:
         """Id of the chosen device."""
         return str(self.currentData())
-
-    def device_label(self) -> str:
-        """Name of the chosen device, as a piece of the sentence."""
-        return "the fastest device" if self.device() == "auto" else self.currentText()
 
     def showPopup(self) -> None:
         """Open the list, and look for devices the first time."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sparsessp.prediction.events import Event
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -68,12 +68,6 @@ class InstalledEngine:
         from napari_sparsessp.prediction.device import list_devices
 
         return list_devices()
-
-    def provenance(self, report: Any, plan: Any) -> dict[str, Any]:
-        """Tell where a result comes from, in values that JSON can hold."""
-        from napari_sparsessp.prediction.report import provenance
-
-        return provenance(report, plan)
 
     def forget(self) -> None:
         """Let go of the loaded model."""

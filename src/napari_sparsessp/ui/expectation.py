@@ -18,6 +18,8 @@ _FAR = 3.0
 # Below this difference no one would call it resampling.
 _SAME = 0.01
 
+_TIMES = "\u2009×\u2009"  # thin spaces: three numbers have to fit
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -41,8 +43,17 @@ class Expectation:
 def size_text(size: Sequence[float]) -> str:
     """Write a voxel size: ``0.29 µm`` for a cube, else ``1.16 × 0.29 × 0.29 µm``."""
     if max(size) - min(size) <= _SAME * max(size):
-        return f"{size[0]:.3g} µm"
-    return " × ".join(f"{value:.3g}" for value in size) + " µm"
+        return f"{_number(size[0])} µm"
+    return _TIMES.join(map(_number, size)) + " µm"
+
+
+def _number(value: float) -> str:
+    """Write a size in µm with as many digits as one cares for."""
+    return f"{value:.2f}".rstrip("0").rstrip(".") if value >= 0.1 else f"{value:.3g}"
+
+
+def _pair_text(pixel: Sequence[float]) -> str:
+    return _TIMES.join(map(_number, pixel)) + " µm"
 
 
 def expectations(
@@ -90,7 +101,7 @@ def _voxel_size(card: "ModelCard | None", reading: "LayerReading") -> Expectatio
     if volume.voxel_size is None:
         return Expectation(
             name,
-            f"? × {size_text(volume.pixel_size)}",
+            f"?{_TIMES}{_pair_text(volume.pixel_size)}",
             expected,
             Mark.WARN,
             "The distance between planes is not recorded: choose the ratio yourself, "

@@ -67,7 +67,8 @@ class InputPanel(QWidget):
         self.channel_box = QComboBox()
         self.channel_box.setAccessibleName("Channel")
         self.table = ExpectationTable()
-        self.edit_button = QPushButton("Correct the voxel size…")
+        # stands beside the headline, outside this panel
+        self.edit_button = QPushButton("Correct voxel size…")
         self.edit_button.setProperty("role", "link")
         self.edit_button.setCheckable(True)
         self.edit_button.setToolTip(
@@ -98,10 +99,6 @@ class InputPanel(QWidget):
         column.addWidget(self.sample_button)
         for row in (self._axis_row, self._channel_row, self.table):
             column.addWidget(row)
-        last = QHBoxLayout()
-        last.addWidget(self.edit_button)
-        last.addStretch(1)
-        column.addLayout(last)
         column.addWidget(self._size_row)
         for row in (self._axis_row, self._channel_row, self._size_row, self.table):
             row.hide()

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp.ui.compat import (
+    background_of,
     canvas_size,
     fit_to_view,
     grid_of,
     layer_key,
     scale_bar_of,
+    set_background,
     set_gridded,
 )
 
 OVERLAY, SIDE_BY_SIDE = "overlay", "side"
 
 # Under additive colours a bright-field at full strength washes everything out.
-_DIMMED = 0.55
+_DIMMED = 0.5
 # Side by side is what is asked for: a column must be worth it.
 _CLEARLY = 1.3
 _GRID_FIELDS = ("enabled", "stride", "shape", "spacing")
@@ -137,6 +139,7 @@ class Layouts:
         self._viewer = viewer
         self._grid: dict[str, Any] | None = None
         self._bar: tuple[bool, bool] = (False, False)
+        self._background: Any | None = None
         self._looks: dict[str, _LayerLook] = {}
         self._order: list[str] = []
         self.current: str | None = None
@@ -153,7 +156,7 @@ class Layouts:
             scene.source.opacity = _DIMMED
         for layer in self._viewer.layers:
             _show_name(layer, False)
-        self._show_scale_bar()
+        self._dress()
         if self.current != OVERLAY:
             fit_to_view(self._viewer)
         self.current = OVERLAY
@@ -186,7 +189,7 @@ class Layouts:
         grid.shape = best_shape(len(cells), _aspect(cells[0][0]), self._canvas())
         grid.spacing = 4
         grid.enabled = True
-        self._show_scale_bar()
+        self._dress()
         if self.current != SIDE_BY_SIDE:
             fit_to_view(self._viewer)
         self.current = SIDE_BY_SIDE
@@ -207,6 +210,7 @@ class Layouts:
         for name in reversed(_GRID_FIELDS):
             setattr(grid, name, self._grid[name])
         bar = scale_bar_of(self._viewer)
+        set_background(self._viewer, self._background)
         bar.visible = self._bar[0]
         set_gridded(bar, self._bar[1])
         for layer in self._viewer.layers:
@@ -221,7 +225,9 @@ class Layouts:
         self.current = None
         fit_to_view(self._viewer)
 
-    def _show_scale_bar(self) -> None:
+    def _dress(self) -> None:
+        """Fluorescence wants a black ground, also in a light theme, and a scale."""
+        set_background(self._viewer, "black")
         bar = scale_bar_of(self._viewer)
         bar.visible = True
         set_gridded(bar, True)
@@ -243,6 +249,7 @@ class Layouts:
         if self._grid is None:
             grid, bar = grid_of(self._viewer), scale_bar_of(self._viewer)
             self._grid = {name: getattr(grid, name) for name in _GRID_FIELDS}
+            self._background = background_of(self._viewer)
             self._bar = (bool(bar.visible), bool(getattr(bar, "gridded", False)))
         for layer in self._viewer.layers:
             key = layer_key(layer)

@@ -154,7 +154,7 @@ def _planned(
     request = _request(viewer, choice, seen.reading, truth)
     try:
         plan = engine.plan(choice.card, volume, request, truth)
-    except InputError as error:
+    except InputError:
         kept = {}
         for id_, one in truth.items():
             try:
@@ -169,16 +169,22 @@ def _planned(
         request = _request(viewer, choice, seen.reading, kept)
         plan = engine.plan(choice.card, volume, request, kept)
         lost = [one.name for id_, one in truth.items() if id_ not in kept]
-        notes = (
-            f"{lost[0]!r} {f'and {len(lost) - 1} more are' if lost[1:] else 'is'} no "
-            f"ground truth of this stack and left out: {error}",
-        )
+        notes = (_left_out(lost),)
         truth = kept
     return _with(seen, request=request, truth=truth, plan=plan, notes=notes)
 
 
 def _with(seen: Outlook, **more: Any) -> Outlook:
     return Outlook(layer=seen.layer, reading=seen.reading, **more)
+
+
+def _left_out(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]!r} does not lie on this stack: it gives no R²"
+    return (
+        f"{len(names)} layers with the names of structures do not lie on this stack: "
+        "they give no R²"
+    )
 
 
 def _request(

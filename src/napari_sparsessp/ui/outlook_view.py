@@ -56,10 +56,11 @@ def work_text(plan: Any) -> str:
     return f"Ready: {what}{at}, {depth} × {height} × {width} voxels"
 
 
-def done_text(report: Any, scores: dict[str, dict[str, Any]]) -> str:
+def done_text(report: Any) -> str:
     """Say how long it took and how good it is."""
-    values = [score["r2"] for score in scores.values() if score.get("r2") is not None]
-    text = f"Done in {duration_text(float(dict(report.seconds).get('total', 0.0)))}"
+    found = [one.get("r2") for one in report.structures.values()]
+    values = [value for value in found if value is not None]
+    text = f"Done in {duration_text(report.seconds.total)}"
     if values:
         mean = sum(values) / len(values)
         text += f" · mean R² {mean:.2f} of {len(values)} with truth"
@@ -81,7 +82,6 @@ def _show_headlines(form: PredictForm, choice: Choice, seen: Outlook) -> None:
     )
     label = "" if choice.card is None else TOPOLOGIES[choice.card.topology][0]
     form.topology_step.set_headline(f"with a <b>{label} network</b>")
-    form.device_step.set_headline(f"on <b>{form.device.device_label()}</b>")
 
 
 def _show_marks(

@@ -142,8 +142,12 @@ class PredictDock(QWidget):
         self._offer_truths()
 
     def _offer_truths(self) -> None:
+        """Offer truth layers, and take over what was predicted from this input."""
         key = self.form.input.layer_key()
         self.form.structures.set_layers(truth_choices(self._viewer, key))
+        if self.run_in_progress is None and not self._arranging:
+            for id_, layer in self.layers.adopt(key).items():
+                self.form.structures.set_visible(id_, layer.visible, tell=False)
 
     def _on_input(self) -> None:
         self._offer_truths()
@@ -294,23 +298,21 @@ class PredictDock(QWidget):
             self.form.structures.set_scores(event.scores)
         if self.form.foot.state is RunState.RUNNING:
             self.form.foot.show_progress(event.done, event.total, event.seconds_left)
+            if event.done == event.total and event.scores:
+                self.form.foot.set_status("Comparing with the ground truth…")
 
     def _on_contrast(self, event: "ContrastEstimated") -> None:
         self.layers.set_limits(event.limits)
 
     def _on_finished(self, report: Any) -> None:
-        scores = {
-            id_: score if isinstance(score, dict) else score.model_dump()
-            for id_, score in dict(report.structures).items()
-        }
-        self.form.structures.set_scores({i: s for i, s in scores.items() if s})
-        about = self._engine.provenance(report, self._run_outlook.plan)
-        self._end("done", about)
+        scores = {id_: one for id_, one in report.structures.items() if one}
+        self.form.structures.set_scores(scores)
+        self._end("done", {"provenance": report.provenance()}, scores)
         foot = self.form.foot
         foot.bar.setRange(0, 1)
         foot.bar.setValue(1)
         foot.message.show_notices(list(report.warnings))
-        foot.set_status(done_text(report, scores))
+        foot.set_status(done_text(report))
 
     def _on_cancelled(self) -> None:
         self._end("cancelled")
@@ -322,10 +324,15 @@ class PredictDock(QWidget):
         self.form.foot.reset_progress()
         self.form.foot.set_status("Stopped by an error. What was predicted stays.")
 
-    def _end(self, state: str, about: dict[str, Any] | None = None) -> None:
+    def _end(
+        self,
+        state: str,
+        about: dict[str, Any] | None = None,
+        scores: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         run, self.run_in_progress = self.run_in_progress, None
         self.tracker.stop()
-        self.layers.finish(state, about)
+        self.layers.finish(state, about, scores)
         self.form.set_locked(False)
         self._told_for = self.choice()
         self.form.foot.set_state(RunState.READY)
@@ -353,7 +360,9 @@ class PredictDock(QWidget):
 
     def scene(self) -> Scene:
         """Tell which layers belong together."""
-        seen = self._run_outlook or self.outlook
+        seen = self.outlook
+        if self.run_in_progress is not None and self._run_outlook is not None:
+            seen = self._run_outlook
         key = None if seen.layer is None else layer_key(seen.layer)
         truths = {
             row.structure.id: layer_with_key(self._viewer, row.truth)

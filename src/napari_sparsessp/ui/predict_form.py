@@ -53,10 +53,11 @@ class PredictForm(QWidget):
         self.sampling_step = Step("sampled at <b>every r-th plane</b>")
         self.structure_step = Step("predict <b>these structures</b>")
         self.topology_step = Step("with <b>this network</b>")
-        self.device_step = Step("on <b>this device</b>", last=True)
+        self.device_step = Step("on", last=True)
         self._arrange()
 
     def _arrange(self) -> None:
+        self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
         self.structure_step.title_row.addWidget(self.none_button)
         steps = QWidget()
@@ -68,10 +69,11 @@ class PredictForm(QWidget):
             (self.sampling_step, self.sampling),
             (self.structure_step, self.table),
             (self.topology_step, self.topology),
-            (self.device_step, self.device),
         ):
             step.body.addWidget(body)
             column.addWidget(step)
+        self.device_step.title_row.addWidget(self.device, 12)
+        column.addWidget(self.device_step)
         column.addStretch(1)
         self.scroll = QScrollArea()
         self.scroll.setWidgetResizable(True)
@@ -101,6 +103,7 @@ class PredictForm(QWidget):
 
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; what is shown can still be chosen."""
+        self.input.edit_button.setEnabled(not locked)
         for panel in (self.input, self.sampling, self.topology, self.device):
             panel.setEnabled(not locked)
         self.all_button.setEnabled(not locked)

@@ -1,7 +1,6 @@
 """*File > Open Sample*: a sparse simulated colony and what is really in it."""
 
-from typing import Any
-
+from napari_sparsessp.ui.contrast import limits_of
 from napari_sparsessp.ui.volume_layers import LayerData, layers_of
 
 TRUTH_SUFFIX = " · truth"
@@ -25,15 +24,5 @@ def sparse_colony() -> list[LayerData]:
     truth = load_volume(truth_path)
     layers = layers_of(light)
     for data, attributes, kind in layers_of(truth, suffix=TRUTH_SUFFIX):
-        layers.append((data, _with_limits(data, attributes), kind))
+        layers.append((data, attributes | {"contrast_limits": limits_of(data)}, kind))
     return layers
-
-
-def _with_limits(data: Any, attributes: dict[str, Any]) -> dict[str, Any]:
-    """Set limits that show a stained structure: outliers would darken the rest."""
-    import numpy as np
-
-    some = np.asarray(data[::2, ::3, ::3])
-    low, high = np.percentile(some, (40.0, 99.7))
-    limits = (float(low), float(max(high, low + 1)))
-    return {**attributes, "contrast_limits": limits}

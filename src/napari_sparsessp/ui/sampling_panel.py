@@ -143,12 +143,7 @@ class SamplingPanel(QWidget):
         if dense and self.simulate() is False and (self.ratio() or 1) > 1:
             self.set_simulate(True)
         self._dense = dense
-        self.simulate_box.setEnabled(dense is not False)
-        self.simulate_box.setToolTip(
-            "This stack is sparse already: every plane of it is used."
-            if dense is False
-            else _SIMULATE_TIP
-        )
+        self.simulate_box.setVisible(dense is not False)
 
     def show_view(self, view: SparseView | None, step_um: float | None = None) -> None:
         """Draw the planes and say what they mean; None clears the drawing.

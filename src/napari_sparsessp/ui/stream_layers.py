@@ -109,6 +109,26 @@ class StreamLayers(QObject):
             layer.events.visible.connect(self._on_visible)
             self._keys[id_] = layer_key(layer)
 
+    def adopt(self, source_key: str | None) -> dict[str, Any]:
+        """Take over the layers that an earlier run made from a source.
+
+        Parameters
+        ----------
+        source_key : str or None
+            Key of the input layer.
+
+        Returns
+        -------
+        dict
+            Structure id to layer.
+        """
+        if not self._busy and source_key is not None:
+            found = self._former(source_key)
+            self._keys = {id_: layer_key(layer) for id_, layer in found.items()}
+            for layer in found.values():
+                layer.events.visible.connect(self._on_visible)
+        return self.layers()
+
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon what this tile changed, if it can be seen."""
         for id_ in event.structures:
@@ -138,7 +158,12 @@ class StreamLayers(QObject):
                 layer.contrast_limits = pair
                 self._limits[id_] = tuple(layer.contrast_limits)
 
-    def finish(self, state: str, about: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        state: str,
+        about: Mapping[str, Any] | None = None,
+        scores: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         """End a run: draw everything once and write down what it was.
 
         Parameters
@@ -146,6 +171,8 @@ class StreamLayers(QObject):
         state : {"done", "cancelled", "failed"}
         about : mapping, optional
             Provenance, added to the layers' metadata.
+        scores : mapping, optional
+            Structure id to its scores, added to its own layer.
         """
         self._timer.stop()
         self._dirty = set()
@@ -155,6 +182,8 @@ class StreamLayers(QObject):
             if layer is None:
                 continue
             extra = {**layer.metadata.get(KEY, {}), **(about or {}), "state": state}
+            if scores and id_ in scores:
+                extra["scores"] = dict(scores[id_])
             layer.metadata = {**layer.metadata, KEY: extra}
             layer.refresh()
 
@@ -183,7 +212,8 @@ class StreamLayers(QObject):
         return {
             layer.metadata[KEY]["structure"]: layer
             for layer in self._viewer.layers
-            if is_prediction(layer) and layer.metadata[KEY]["source_id"] == source_key
+            if is_prediction(layer)
+            and layer.metadata[KEY].get("source_id") == source_key
         }
 
     def _renew(

@@ -99,6 +99,7 @@ def style_sheet(tones: Tones) -> str:
     """
     names = {name: getattr(tones, name).name() for name in _COLOUR_NAMES}
     names["press"] = mix(tones.accent, tones.back, 0.25).name()
+    names["off"] = mix(tones.field, tones.accent, 0.4).name()
     names["hover"] = mix(tones.field, tones.text, 0.12).name()
     names["bad_back"] = mix(tones.back, tones.bad, 0.13).name()
     names["warn_back"] = mix(tones.back, tones.warn, 0.11).name()
@@ -116,7 +117,7 @@ QLabel[state="good"] { color: %(good)s; font-weight: 600; }
 QLabel[state="warn"] { color: %(warn)s; font-weight: 600; }
 QLabel[state="bad"] { color: %(bad)s; font-weight: 600; }
 QFrame[role="panel"] { background: %(panel)s; border-radius: 5px; }
-QFrame[role="panel"] QWidget { background: transparent; }
+QFrame[role="panel"] QWidget { background: transparent; font-size: 9pt; }
 QFrame[role="panel"] QLineEdit { background: %(field)s; }
 QFrame[role="error"] { background: %(bad_back)s; border-radius: 5px;
     border-left: 3px solid %(bad)s; }
@@ -152,7 +153,10 @@ QPushButton[role="segment"][place="last"] { border-top-right-radius: 4px;
 QPushButton[role="segment"]:checked { background: %(accent)s; color: %(on_accent)s;
     font-weight: 600; }
 QPushButton[role="segment"]:focus { border: 1px solid %(text)s; }
-QPushButton[role="segment"]:disabled { color: %(muted)s; background: %(panel)s; }
+QPushButton[role="segment"]:checked:disabled { background: %(off)s;
+    color: %(text)s; }
+QPushButton[role="segment"]:!checked:disabled { color: %(muted)s;
+    background: %(panel)s; }
 QComboBox { background: %(field)s; border-radius: 4px; font-size: 9pt;
     border: 1px solid transparent; }
 QComboBox:focus { border: 1px solid %(accent)s; }

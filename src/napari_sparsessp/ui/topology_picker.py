@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_sparsessp.ui.theme import Tones, mix
 
@@ -55,10 +56,11 @@ class TopologyButton(QAbstractButton):
         tones = Tones.of(self)
         on, able = self.isChecked(), self.isEnabled()
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        back = mix(tones.back, tones.accent, 0.22) if on and able else tones.panel
+        back = mix(tones.back, tones.accent, 0.22) if on else tones.panel
         if self.underMouse() and able and not on:
             back = tones.field
-        edge = tones.accent if on and able else tones.panel
+        edge = mix(tones.back, tones.accent, 1.0 if able else 0.5)
+        edge = edge if on else tones.panel
         if self.hasFocus():
             edge = tones.text
         painter.setPen(QPen(edge, 1.6 if on or self.hasFocus() else 1.0))
@@ -172,14 +174,17 @@ class TopologyPicker(QWidget):
         self.model_box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
+        self.name = QElidingLabel("")
+        self.name.setProperty("role", "strong")
         self.note = QLabel("")
-        self.note.setProperty("role", "muted")
+        self.note.setProperty("role", "small")
         self.note.setWordWrap(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(5)
         column.addLayout(row)
         column.addWidget(self.model_box)
+        column.addWidget(self.name)
         column.addWidget(self.note)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
@@ -229,8 +234,15 @@ class TopologyPicker(QWidget):
         if card is not None:
             self.model_box.setCurrentIndex(same.index(card))
         self.model_box.setVisible(len(same) > 1)
+        self._tell_about(card)
+
+    def _tell_about(self, card: "ModelCard | None") -> None:
+        named = card is not None and self.model_box.count() < 2
+        self.name.setText(f"{card.name} {card.version}" if named else "")
+        self.name.setVisible(named)
         self.note.setText(self._note(card))
-        self.note.setToolTip("" if card is None else _card_tip(card))
+        for label in (self.name, self.note):
+            label.setToolTip("" if card is None else _card_tip(card))
 
     def _note(self, card: "ModelCard | None") -> str:
         if card is None:
@@ -238,12 +250,12 @@ class TopologyPicker(QWidget):
         missing = [
             TOPOLOGIES[t][0] for t, b in self.buttons.items() if not b.isEnabled()
         ]
-        text = f"<b>{card.name}</b> {card.version}"
-        if card.trained_on:
-            text += f" · trained on {card.trained_on}"
+        lines = []
+        if card.limits:  # the first limit is the one that everybody has to know
+            lines.append(f"<b>!</b> {card.limits[0].split(':')[0].rstrip('.')}.")
         if missing:
-            text += f"<br>{', '.join(missing)}: no installed model yet."
-        return text
+            lines.append(f"{', '.join(missing)}: no installed model yet.")
+        return "<br>".join(lines)
 
     def _on_topology(self, button: TopologyButton) -> None:
         self._fill_models(
@@ -252,9 +264,7 @@ class TopologyPicker(QWidget):
         self.changed.emit()
 
     def _on_model(self, _index: int) -> None:
-        card = self.card()
-        self.note.setText(self._note(card))
-        self.note.setToolTip("" if card is None else _card_tip(card))
+        self._tell_about(self.card())
         self.changed.emit()
 
 
@@ -263,6 +273,7 @@ def _card_tip(card: "ModelCard") -> str:
     ratios = ", ".join(f"{r:g}" for r in card.ratios)
     lines = [
         f"{card.name} {card.version} ({card.id})",
+        f"Trained on: {card.trained_on}",
         f"Trained for r = {ratios}, {card.modality} images",
         f"Licence: {card.licence}",
     ]

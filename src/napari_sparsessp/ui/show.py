@@ -1,0 +1,182 @@
+"""Show a prediction in napari: ``python -m napari_sparsessp.ui.show TL PREDICTION``.
+
+Opens the transmitted light, the prediction and, where it is given, the ground truth
+side by side, with the Predict dock beside them. With ``--screenshot`` a picture of the
+window is saved and the window is closed again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+
+from napari_sparsessp.errors import SparseSSPError
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.writing import read_provenance
+from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.contrast import limits_of
+from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.samples import TRUTH_SUFFIX
+from napari_sparsessp.ui.stream_layers import KEY, SCHEMA
+from napari_sparsessp.ui.structure_model import DEFAULT_VISIBLE
+from napari_sparsessp.ui.volume_layers import layers_of, spatial_attributes
+from napari_sparsessp.volume import Volume
+
+WINDOW = (1600, 1000)
+
+# Scores are computed here only for images small enough to wait for.
+_MOST_VOXELS = 40_000_000
+
+
+def show(
+    light: Path,
+    prediction: Path,
+    truth: Path | None = None,
+    *,
+    layout: str | None = None,
+) -> tuple[Any, Any]:
+    """Open a viewer with the dock and all layers.
+
+    Parameters
+    ----------
+    light, prediction : Path
+        The transmitted-light stack and what was predicted from it.
+    truth : Path, optional
+        Channels named by structure.
+    layout : {"overlay", "side"}, optional
+        Side by side where there is a truth, otherwise overlay.
+
+    Returns
+    -------
+    (napari.Viewer, PredictDock)
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
+    import napari
+
+    lit = load_volume(light)
+    predicted = load_volume(prediction)
+    real = None if truth is None else load_volume(truth)
+    about = read_provenance(prediction) or {}
+    viewer = napari.Viewer(title="SparseSSP", show=False)
+    source = None
+    for data, attributes, _ in layers_of(lit, visible=True):
+        layer = viewer.add_image(data, **attributes)
+        source = layer if source is None else source
+    if real is not None:
+        for data, attributes, _ in layers_of(real, suffix=TRUTH_SUFFIX):
+            limits = limits_of(data) if data.ndim == 3 else None
+            viewer.add_image(data, **attributes, contrast_limits=limits)
+    _add_predictions(viewer, predicted, source, about)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    if real is not None:
+        dock.form.structures.set_scores(_scores(predicted, real))
+    dock.show_layout(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
+    return viewer, dock
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Show the files that the command line names.
+
+    Returns
+    -------
+    int
+        0, or 2 where a file cannot be shown.
+    """
+    options = _options(arguments)
+    try:
+        viewer, dock = show(
+            options.light, options.prediction, options.truth, layout=options.layout
+        )
+    except SparseSSPError as error:
+        sys.stderr.write(f"sparsessp: error: {error}\n")
+        return 2
+    window = viewer.window._qt_window
+    window.resize(*WINDOW)
+    window.show()
+    if options.screenshot is not None:
+        QTimer.singleShot(300, lambda: dock.show_layout(dock.layouts.current))
+        QTimer.singleShot(1500, lambda: _save_and_close(viewer, options.screenshot))
+    import napari
+
+    napari.run()
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_sparsessp.ui.show", description=__doc__
+    )
+    parser.add_argument("light", type=Path, help="transmitted-light stack")
+    parser.add_argument("prediction", type=Path, help="what was predicted from it")
+    parser.add_argument("truth", type=Path, nargs="?", help="the real structures")
+    parser.add_argument("--layout", choices=(OVERLAY, SIDE_BY_SIDE))
+    parser.add_argument("--screenshot", type=Path, help="save a picture and close")
+    return parser.parse_args(arguments)
+
+
+def _add_predictions(
+    viewer: Any, predicted: Volume, source: Any, about: dict[str, Any]
+) -> None:
+    """Add a layer for each structure, with what the file says of its making."""
+    names = predicted.channel_names or ("prediction",)
+    for number, id_ in enumerate(names):
+        one = predicted.channel(number) if "C" in predicted.axes else predicted
+        structure = structure_or_custom(id_)
+        viewer.add_image(
+            one.array,
+            name=f"{structure.label} · predicted",
+            colormap=structure.colour,
+            blending="additive",
+            contrast_limits=limits_of(one.array) if one.axes == "ZYX" else None,
+            visible=len(names) < 4 or id_ in DEFAULT_VISIBLE,
+            metadata={
+                KEY: {
+                    "schema_version": SCHEMA,
+                    "role": "prediction",
+                    "structure": id_,
+                    "source": source.name,
+                    "source_id": layer_key(source),
+                    "state": "done",
+                    "provenance": about,
+                }
+            },
+            **spatial_attributes(one),
+        )
+
+
+def _scores(predicted: Volume, real: Volume) -> dict[str, dict[str, float | None]]:
+    """Score the structures whose truth lies on the prediction's grid."""
+    from napari_sparsessp.metrics import PixelSums, zscore_truth
+
+    same = predicted.axes == real.axes == "CZYX"
+    same = same and predicted.shape[1:] == real.shape[1:]
+    if not same or predicted.array.size > _MOST_VOXELS:
+        return {}
+    scores = {}
+    for id_ in predicted.channel_names:
+        if id_ in real.channel_names:
+            sums = PixelSums()
+            sums.update(
+                predicted.channel(id_).numpy(), zscore_truth(real.channel(id_).numpy())
+            )
+            scores[id_] = {"r2": sums.r2, "pcc": sums.pcc}
+    return scores
+
+
+def _save_and_close(viewer: Any, path: Path) -> None:
+    """Save the whole window, docks included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    viewer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
