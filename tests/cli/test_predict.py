@@ -1,7 +1,6 @@
 """`sparsessp predict`: what it writes, and one clear line for each bad input."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -314,6 +313,8 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(
     small_model, stack, tmp_path, out
 ):
     def small_disk():
+        import resource  # not on Windows
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
 
     folder = tmp_path / "disk"

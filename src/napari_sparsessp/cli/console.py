@@ -1,5 +1,6 @@
 """Where the command line speaks: results to stdout, everything else to stderr."""
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class Console:
         if self.quiet:
             return
         if sys.stderr.isatty():
+            # A line longer than the terminal would wrap and never be overwritten.
+            text = text[: shutil.get_terminal_size().columns - 1]
             padded = text.ljust(len(self._line))
             sys.stderr.write(f"\r{padded}" + ("\n" if last else ""))
             sys.stderr.flush()
@@ -62,8 +65,9 @@ class Console:
         sys.stderr.flush()
 
     def _end_line(self) -> None:
+        """Wipe the progress away; it would only say what is no longer true."""
         if self._line:
-            sys.stderr.write("\n")
+            sys.stderr.write("\r" + " " * len(self._line) + "\r")
             self._line = ""
 
 

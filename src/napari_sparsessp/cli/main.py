@@ -1,6 +1,7 @@
 """Entry point of ``sparsessp``: every error that a user can mend becomes one line."""
 
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -47,6 +48,9 @@ app.add_typer(models.app, name="models")
 def app_main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 2 the user can mend it, 1 a bug."""
     console = Console()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show R² must not end the run.
+        getattr(stream, "reconfigure", dict)(errors="replace")
     _hush_other_packages("--debug" in (sys.argv if arguments is None else arguments))
     raise SystemExit(_run(console, arguments))
 
@@ -58,11 +62,12 @@ def _run(console: Console, arguments: Sequence[str] | None) -> int:
     except SparseSSPError as error:
         return _mendable(console, str(error))
     except (KeyboardInterrupt, typer.Abort):
-        console.error("interrupted; nothing was written")
+        console.error("interrupted; no unfinished file is left")
         return INTERRUPTED
     except BrokenPipeError:
-        # `sparsessp models list | head`: the reader has seen enough.
-        sys.stderr.close()
+        # `sparsessp models list | head`: the reader has seen enough. What is still
+        # buffered goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         # typer's own usage errors share this method and no public base class.
