@@ -183,6 +183,12 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
     )
 
 
+def ome_channel_names(xml: str, image: int = 0) -> list[str]:
+    """Give the channel names of one image of an OME-XML header, ``""`` for none."""
+    channels = _ome_images(xml)[image].iterfind("{*}Pixels/{*}Channel")
+    return [channel.get("Name", "") for channel in channels]
+
+
 def ome_comment(xml: str, namespace: str) -> str | None:
     """Give the text of the first annotation of a namespace in an OME-XML header."""
     for annotation in ElementTree.fromstring(xml).iter():

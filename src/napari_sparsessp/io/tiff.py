@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.calibration import Calibration, from_ome_xml, from_tiff
+from napari_sparsessp.io.calibration import (
+    Calibration,
+    from_ome_xml,
+    from_tiff,
+    ome_channel_names,
+)
 from napari_sparsessp.io.reading import Source, choose_scene, source_of
 
 # Axes that only say "another dimension": pages, other, sequence.
@@ -37,18 +42,23 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
         series = list(tif.series)
         _check_complete(tif, path)
         xml = tif.ome_metadata
-        calibration = None if xml else from_tiff(tif)
+        calibration = Calibration() if xml else from_tiff(tif)
         shapes = [(tuple(one.shape), one.dtype, one.axes) for one in series]
     if any("invalid" in text or "Error" in text for text in complaints):
         raise _truncated(path)
     if xml:
-        return _open_ome(path, scene, xml)
-    if calibration is None:
-        calibration = Calibration()
-    dims = [known_axes(axes) for _, _, axes in shapes]
+        source = _open_ome(path, scene, xml)
+        if source is not None:
+            return source
     from bioio_tifffile import Reader
 
+    dims = [known_axes(axes) for _, _, axes in shapes]
     reader = Reader(str(path), dim_order=dims, chunk_dims=["Y", "X", "S"])
+    if xml:
+        index = choose_scene(reader.scenes, scene)
+        names = ome_channel_names(xml, index)
+        source = source_of(reader, index, from_ome_xml(xml, index))
+        return replace(source, channel_names=names)
     # Pages that were written one by one: a stack, unless a scene is asked for.
     pages = len(shapes) > 1 and len(set(shapes)) == 1 and shapes[0][2] == "YX"
     if not pages or scene is not None:
@@ -83,13 +93,17 @@ def known_axes(axes: str) -> str:
     return "".join(named[::-1])
 
 
-def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source:
+def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source | None:
+    """Open an OME-TIFF; None where bioio finds its header not quite to the schema."""
+    from bioio_base.exceptions import UnsupportedFileFormatError
     from bioio_ome_tiff import Reader
 
-    reader = Reader(str(path), chunk_dims=["Y", "X", "S"])
+    try:
+        reader = Reader(str(path), chunk_dims=["Y", "X", "S"])
+    except UnsupportedFileFormatError:
+        return None
     index = choose_scene(reader.scenes, scene)
-    source = source_of(reader, index, from_ome_xml(xml, index))
-    return replace(source, scene="" if len(reader.scenes) == 1 else source.scene)
+    return source_of(reader, index, from_ome_xml(xml, index))
 
 
 def _check_complete(tif: Any, path: Path) -> None:
