@@ -1,3 +1,6 @@
+import io
+import sys
+
 import pytest
 
 from napari_sparsessp.cli.console import Console, clock, one_line
@@ -5,19 +8,19 @@ from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.cli.truth import _split, parse_truth
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_rewritten_in_place_on_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
-
-
-def test_progress_is_rewritten_in_place_on_a_terminal(terminal, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
     console = Console()
     console.progress("a rather long line that would wrap")
     console.progress("short")
     console.warning("look")
-    err = capsys.readouterr().err
-    first, second, *rest = err.split("\r")[1:]
+    first, second, *rest = sys.stderr.getvalue().split("\r")[1:]
     assert len(first) == 19
     assert second == "short".ljust(19)
     assert rest[-1] == "sparsessp: warning: look\n"
