@@ -98,7 +98,7 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
     z = (torch.arange(depth, device=device) * voxel)[:, None, None]
     y = (torch.arange(height, device=device) * voxel)[None, :, None]
     x = (torch.arange(width, device=device) * voxel)[None, None, :]
-    bend = 0.07 * p.spacing
+    bend = p.bend * p.spacing
     warped_y = (y + bend * fields.smooth(4.0, 8.0)).expand(shape)
     warped_x = (x + bend * fields.smooth(4.0, 8.0)).expand(shape)
     centres = _centres(p, (height * voxel, width * voxel), fields)

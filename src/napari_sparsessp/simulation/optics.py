@@ -33,7 +33,8 @@ def weak_object_transfer(
     Returns
     -------
     Tensor
-        (2 D − 1, Q) complex, for Δz from −(D−1) to D−1 voxels.
+        (2 D − 1, Q) complex, for image plane minus object plane from −(D−1)
+        to D−1 voxels.
     """
     wave = p.medium / p.wavelength
     pupil = p.objective_na / p.wavelength
@@ -46,7 +47,8 @@ def weak_object_transfer(
     gamma = torch.sqrt((wave**2 - shifted**2).clamp_min(0.01))
     gamma0 = torch.sqrt((wave**2 - radius**2).clamp_min(0.01))[:, None]
     detune = 2 * math.pi * voxel * (gamma - gamma0)
-    steps = torch.arange(-(depth - 1), depth, device=q.device, dtype=q.dtype)
+    # Inverted microscope: the light travels towards the objective, to smaller z.
+    steps = torch.arange(depth - 1, -depth, -1, device=q.device, dtype=q.dtype)
     phase = steps[:, None, None] * detune[None]
     return torch.complex(
         (passed * torch.cos(phase)).mean(1), (passed * torch.sin(phase)).mean(1)

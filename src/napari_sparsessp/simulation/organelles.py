@@ -154,6 +154,12 @@ def refractive_index(
         (crowd * 3).clamp(0, 1) * cytoplasm * torch.sigmoid(2 * fields.smooth(4.0))
     )
     index = index + p.droplet_index * droplets
+    # Matrix below, secretions and debris above and between the cells.
+    outside = 1 - body
+    index = index + p.debris * outside * fields.smooth(0.7) * torch.sigmoid(
+        2 * fields.smooth(3.0)
+    )
+    index = index + 0.05 * (outside * fields.puncta(0.4, 2.8)).clamp_max(1.0)
     absorption = p.absorption * (
         0.004 * body + 0.02 * droplets + 0.01 * cytoplasm * bounded("mitochondria")
     )

@@ -21,6 +21,7 @@ class ColonyParameters:
     spacing_jitter: float
     height: float
     dome: float
+    bend: float
     floor: float
     tilt: float
     edge: float
@@ -42,6 +43,7 @@ class ColonyParameters:
     organelles: float
     granules: float
     granule_size: float
+    debris: float
     droplets: float
     droplet_index: float
     absorption: float
@@ -80,6 +82,7 @@ def draw_parameters(seed: int) -> ColonyParameters:
         spacing_jitter=u(0.12, 0.3),
         height=u(9.0, 14.5),
         dome=u(0.3, 3.0),
+        bend=u(0.04, 0.14),
         floor=u(0.0, 4.0),
         tilt=u(-0.04, 0.04),
         edge=1.0 if rng.random() < 0.3 else 0.0,
@@ -91,7 +94,7 @@ def draw_parameters(seed: int) -> ColonyParameters:
         mitotic=u(0.0, 0.1),
         medium=u(1.333, 1.338),
         cytoplasm=u(0.016, 0.036),
-        nucleus=u(-0.014, 0.004),
+        nucleus=u(-0.014, 0.002),
         chromatin=log_uniform(0.0015, 0.008),
         nucleolus=u(0.006, 0.028),
         membrane=u(0.004, 0.03),
@@ -99,6 +102,7 @@ def draw_parameters(seed: int) -> ColonyParameters:
         organelles=u(0.3, 1.5),
         granules=log_uniform(0.0015, 0.008),
         granule_size=log_uniform(0.25, 1.2),
+        debris=log_uniform(0.001, 0.02),
         droplets=u(0.0, 14.0),
         droplet_index=u(0.05, 0.11),
         absorption=u(0.0, 0.12),
