@@ -99,7 +99,7 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
     pixels = _ome_images(xml)[image].find("{*}Pixels")
     if pixels is None:
         return Calibration()
-    step = tuple(
+    step: Any = tuple(
         micrometres(
             pixels.get(f"PhysicalSize{axis}"),
             pixels.get(f"PhysicalSize{axis}Unit", "µm"),
@@ -115,13 +115,13 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
         None,
     )
     if first is None:
-        return Calibration(step)  # type: ignore[arg-type]
-    origin = tuple(
+        return Calibration(step)
+    origin: Any = tuple(
         micrometres(first.get(f"Position{axis}"), first.get(f"Position{axis}Unit"))
         or 0.0
         for axis in "ZYX"
     )
-    return Calibration(step, origin)  # type: ignore[arg-type]
+    return Calibration(step, origin)
 
 
 def from_tiff(tif: Any) -> Calibration:
@@ -143,7 +143,9 @@ def from_tiff(tif: Any) -> Calibration:
     ]
     if not imagej and any(size and size > _LARGEST_TIFF_PIXEL for size in lateral):
         lateral = [None, None]
-    return Calibration((micrometres(imagej.get("spacing"), unit), *lateral))
+    return Calibration(
+        (micrometres(imagej.get("spacing"), unit), lateral[0], lateral[1])
+    )
 
 
 def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:

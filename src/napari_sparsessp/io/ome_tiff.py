@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,29 +57,21 @@ def write_ome_tiff(
     """
     import tifffile
 
-    from napari_sparsessp import __version__
-
     shape = tuple(int(size) for size in array.shape)
     sizes = dict(zip(axes, shape, strict=True))
     metadata: dict[str, Any] = {
         "axes": axes,
-        "Creator": f"napari-sparsessp {__version__}",
         "Name": name or path.name.split(".")[0],
         "Channel": {"Name": list(channel_names)},
         "Plane": _positions(sizes, voxel_size, origin),
+        **_sizes(voxel_size),
     }
     if colours:
         metadata["Channel"]["Color"] = [_signed_rgba(colour) for colour in colours]
-    if voxel_size is not None:
-        for axis, size in zip("ZYX", voxel_size, strict=True):
-            metadata[f"PhysicalSize{axis}"] = float(size)
-            metadata[f"PhysicalSize{axis}Unit"] = "µm"
     if provenance is not None:
-        metadata["CommentAnnotation"] = {
-            "Namespace": NAMESPACE,
-            "Value": json.dumps(provenance, allow_nan=False),
-        }
-    size = 4 * int(np.prod(shape, dtype=np.int64))
+        text = json.dumps(provenance, allow_nan=False)
+        metadata["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
+    size = 4 * math.prod(shape)
     with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, ome=True) as tif:
         tif.write(
             _planes(array, len(axes)),
@@ -103,6 +96,14 @@ def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
 def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
     for index in np.ndindex(*(int(size) for size in array.shape[: dimensions - 2])):
         yield np.asarray(array[index], dtype=np.float32)
+
+
+def _sizes(voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
+    sizes: dict[str, Any] = {}
+    for axis, size in zip("ZYX", voxel_size or (), strict=False):
+        sizes[f"PhysicalSize{axis}"] = float(size)
+        sizes[f"PhysicalSize{axis}Unit"] = "µm"
+    return sizes
 
 
 def _positions(

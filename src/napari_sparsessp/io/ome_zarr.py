@@ -56,22 +56,7 @@ def write_ome_zarr(
 
     shape = tuple(int(size) for size in array.shape)
     group = zarr.create_group(path, zarr_format=3)
-    shapes = _level_shapes(shape)
-    levels = [
-        group.create_array(
-            str(number),
-            shape=size,
-            dtype="float32",
-            chunks=tuple(
-                min(n, _CHUNK[axis]) for n, axis in zip(size, axes, strict=True)
-            ),
-            compressors=zarr.codecs.BloscCodec(
-                cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4
-            ),
-            dimension_names=[axis.lower() for axis in axes],
-        )
-        for number, size in enumerate(shapes)
-    ]
+    levels = _create_levels(group, shape, axes)
     for index in _blocks(shape):
         block = np.asarray(array[index], dtype=np.float32)
         for level in levels:
@@ -97,6 +82,25 @@ def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
 
     found = zarr.open_group(path, mode="r").attrs.asdict().get(ATTRIBUTE)
     return dict(found) if isinstance(found, Mapping) else None
+
+
+def _create_levels(group: Any, shape: tuple[int, ...], axes: str) -> list[Any]:
+    from zarr.codecs import BloscCodec
+
+    packed = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
+    return [
+        group.create_array(
+            str(number),
+            shape=size,
+            dtype="float32",
+            chunks=tuple(
+                min(n, _CHUNK[axis]) for n, axis in zip(size, axes, strict=True)
+            ),
+            compressors=packed,
+            dimension_names=[axis.lower() for axis in axes],
+        )
+        for number, size in enumerate(_level_shapes(shape))
+    ]
 
 
 def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -7,12 +7,12 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.calibration import Calibration, from_ngff
+from napari_sparsessp.io.calibration import from_ngff
+from napari_sparsessp.io.source import Source, choose_scene, source_of
 from napari_sparsessp.volume import Volume
 
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
@@ -21,28 +21,6 @@ _READABLE = "give an OME-TIFF, TIFF, OME-Zarr or ND2 file"
 
 # bioio's own names for channels that the file does not name.
 _NO_NAME = re.compile(r"Channel:\d+:\d+|Channel \d+|\s*")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One scene of a file, opened: a lazy array and what is known of it.
-
-    Attributes
-    ----------
-    array : dask array
-    axes : str
-        A letter for each dimension; ``S`` for colour samples.
-    channel_names : list of str
-    calibration : Calibration
-    scene : str
-        Its name, empty where the file has only one.
-    """
-
-    array: Any
-    axes: str
-    channel_names: list[str]
-    calibration: Calibration
-    scene: str
 
 
 def load_volume(
@@ -101,17 +79,21 @@ def load_volume(
         volume = _some_times(volume, time)
     if volume.sizes.get("T") == 1:
         volume = volume.time(0)
+    if channel is None and volume.sizes.get("C") == 1:
+        channel = 0
     if channel is not None:
         return volume.channel(channel)
-    if volume.sizes.get("C") == 1:
-        return volume.channel(0)
     if need_channel and "C" in volume.axes:
-        listed = ", ".join(f"{k} {n!r}" for k, n in enumerate(volume.channel_names))
-        raise InputError(
-            f"{path.name} has {volume.sizes['C']} channels; choose the "
-            f"transmitted-light one by name or index: {listed}"
-        )
+        raise _which_channel(volume, path)
     return volume
+
+
+def _which_channel(volume: Volume, path: Path) -> InputError:
+    listed = ", ".join(f"{k} {n!r}" for k, n in enumerate(volume.channel_names))
+    return InputError(
+        f"{path.name} has {volume.sizes['C']} channels; choose the transmitted-light "
+        f"one by name or index: {listed}"
+    )
 
 
 def _check_exists(path: Path) -> None:
@@ -150,63 +132,16 @@ def _open_zarr(path: Path, scene: str | int | None) -> Source:
     import zarr
     from bioio_ome_zarr import Reader
 
-    attributes = zarr.open_group(path, mode="r").attrs.asdict()
-    if "multiscales" not in (attributes.get("ome") or attributes):
-        kind = (
-            "a plate"
-            if "plate" in (attributes.get("ome") or attributes)
-            else "no image"
-        )
+    attributes: Any = zarr.open_group(path, mode="r").attrs.asdict()
+    image = attributes.get("ome") or attributes
+    if "multiscales" not in image:
+        kind = "a plate" if "plate" in image else "no image"
         raise InputError(
             f"{path.name} is {kind}; give the folder of one OME-Zarr image"
         )
     reader = Reader(str(path.resolve()))
     index = choose_scene(reader.scenes, scene)
     return source_of(reader, index, from_ngff(attributes, index))
-
-
-def source_of(
-    reader: Any, scene: str | int | None, calibration: Calibration | None = None
-) -> Source:
-    """Open one scene of a bioio reader.
-
-    Parameters
-    ----------
-    reader : bioio_base.reader.Reader
-    scene : str, int or None
-        Name, index or the first.
-    calibration : Calibration, optional
-        Where it is known better than bioio knows it.
-    """
-    index = choose_scene(reader.scenes, scene)
-    reader.set_scene(index)
-    data = reader.xarray_dask_data
-    if calibration is None:
-        sizes = reader.physical_pixel_sizes
-        calibration = Calibration((sizes.Z, sizes.Y, sizes.X))
-    return Source(
-        data.data,
-        "".join(str(dim) for dim in data.dims),
-        [str(name) for name in reader.channel_names or ()],
-        calibration,
-        str(reader.scenes[index]) if len(reader.scenes) > 1 else "",
-    )
-
-
-def choose_scene(scenes: tuple[str, ...], which: str | int | None) -> int:
-    """Give the index of a scene by name or index, or say which there are."""
-    if which is None:
-        return 0
-    if which in scenes:
-        return scenes.index(str(which))
-    try:
-        index = int(which)
-    except ValueError:
-        index = -1
-    if 0 <= index < len(scenes):
-        return index
-    listed = ", ".join(f"{number} {name!r}" for number, name in enumerate(scenes))
-    raise InputError(f"there is no scene {which!r}; there are: {listed}")
 
 
 def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:

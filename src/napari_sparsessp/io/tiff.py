@@ -20,7 +20,7 @@ from napari_sparsessp.io.calibration import (
     from_tiff,
     ome_channel_names,
 )
-from napari_sparsessp.io.reading import Source, choose_scene, source_of
+from napari_sparsessp.io.source import Source, choose_scene, source_of
 
 # Axes that only say "another dimension": pages, other, sequence.
 _UNKNOWN = "IQR"
@@ -94,16 +94,21 @@ def known_axes(axes: str) -> str:
 
 
 def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source | None:
-    """Open an OME-TIFF; None where bioio finds its header not quite to the schema."""
-    from bioio_base.exceptions import UnsupportedFileFormatError
+    """Open an OME-TIFF; None where its reader trips over it.
+
+    It refuses headers that bend the schema (a pixel size of 0) and fails on images one
+    pixel wide; the plain reader takes both.
+    """
     from bioio_ome_tiff import Reader
 
     try:
-        reader = Reader(str(path), chunk_dims=["Y", "X", "S"])
-    except UnsupportedFileFormatError:
+        reader: Any = Reader(str(path), chunk_dims=["Y", "X", "S"])
+        index = choose_scene(reader.scenes, scene)
+        return source_of(reader, index, from_ome_xml(xml, index))
+    except InputError:
+        raise
+    except Exception:
         return None
-    index = choose_scene(reader.scenes, scene)
-    return source_of(reader, index, from_ome_xml(xml, index))
 
 
 def _check_complete(tif: Any, path: Path) -> None:

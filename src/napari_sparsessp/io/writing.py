@@ -170,9 +170,10 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
 
 def _kind(path: Path) -> str:
-    for ending, kind in _ENDINGS.items():
-        if path.name.lower().endswith(ending) and len(path.name) > len(ending):
-            return kind
+    name = path.name.lower()
+    ending = next((one for one in _ENDINGS if name.endswith(one)), None)
+    if ending is not None and name != ending:
+        return _ENDINGS[ending]
     raise OutputError(
         f"{path.name} has an unknown ending; end the name in .ome.tif or .ome.zarr"
     )
@@ -211,9 +212,12 @@ def _remove(path: Path) -> None:
 
 
 def _disk_error(path: Path, error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # numpy says only how much of an array went out when the disk took no more.
+    short = error.errno is None and "written" in str(error)
+    if short or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutputError(
-            f"the disk is full; free some space or choose another ({path})"
+            f"the disk is full, or its quota is used up, at {path.parent}; free some "
+            "space or choose another folder"
         )
     reason = error.strerror or error
     return OutputError(f"cannot write to {path}: {reason}; choose another folder")
