@@ -158,6 +158,9 @@ class Volume:
         bad = [index for index in wanted if not 0 <= index < depth]
         if bad:
             raise InputError(f"plane {bad[0]} does not exist; there are {depth}")
+        if hasattr(self.array, "dask"):
+            # One computation: some readers open the file again for each.
+            return np.asarray(self.array[wanted], dtype=np.float32)
         result = np.empty((len(wanted), height, width), np.float32)
         with self._readable():
             result[...] = np.asarray(_lazy(self.array)[wanted])

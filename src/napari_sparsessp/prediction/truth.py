@@ -146,7 +146,7 @@ def align_truth(plan: "Plan", time: int | None) -> dict[str, "np.ndarray"]:
         assert one.voxel_size is not None
         depth, height, width = plan.output_shape[-3:]
         stack = resample_zyx(
-            one.array,
+            one.planes(range(one.shape[0])),
             one.voxel_size,
             one.origin,
             plan.voxel_size,
