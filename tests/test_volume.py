@@ -104,3 +104,23 @@ def test_pixel_size_follows_the_voxel_size_but_may_be_known_alone():
     flat = Volume(DATA, "TCZYX", None, pixel_size=(0.1, 0.2))
     assert flat.voxel_size is None
     assert flat.time(0).pixel_size == (0.1, 0.2)
+
+
+def test_a_damaged_file_is_named_when_its_planes_are_read():
+    def fail(block):
+        raise RuntimeError("bad data")
+
+    lazy = da.from_array(DATA[0, 0], chunks=(1, 5, 6))
+    broken = Volume(
+        lazy.map_blocks(fail, dtype=float, meta=np.zeros((0,) * 3)), "ZYX", None
+    )
+    for read in (lambda: broken.planes([1]), broken.with_(source="a.tif").numpy):
+        with pytest.raises(
+            InputError, match="cannot be read to its end .bad data.; copy"
+        ):
+            read()
+
+
+def test_no_planes_are_an_empty_stack():
+    assert Volume(DATA[0, 0], "ZYX", None).planes([]).shape == (0, 5, 6)
+    assert Volume(da.from_array(DATA[0, 0]), "ZYX", None).planes([]).shape == (0, 5, 6)

@@ -153,18 +153,14 @@ class Volume:
                 f"planes can be read from one channel and time point, not from axes "
                 f"{self.axes}; choose a channel"
             )
-        depth, height, width = self.shape
+        depth = self.shape[0]
         wanted = [int(index) for index in indices]
         bad = [index for index in wanted if not 0 <= index < depth]
         if bad:
             raise InputError(f"plane {bad[0]} does not exist; there are {depth}")
-        if hasattr(self.array, "dask"):
-            # One computation: some readers open the file again for each.
-            return np.asarray(self.array[wanted], dtype=np.float32)
-        result = np.empty((len(wanted), height, width), np.float32)
         with self._readable():
-            result[...] = np.asarray(_lazy(self.array)[wanted])
-        return result
+            # One computation: some readers open the file again for each.
+            return np.asarray(_lazy(self.array)[wanted], dtype=np.float32)
 
     def numpy(self) -> np.ndarray:
         """Read everything, in the file's own data type and the order of `axes`."""
