@@ -21,6 +21,8 @@ class TrainingPlan:
     ----------
     minutes : float
         Time budget; the learning rate falls to zero along it.
+    steps : int, optional
+        Budget in steps instead, which does not depend on the machine's speed.
     batch : int
     learning_rate : float
         Peak, reached after `warm_up` of the budget, then a cosine.
@@ -33,6 +35,7 @@ class TrainingPlan:
     """
 
     minutes: float
+    steps: int | None = None
     batch: int = 4
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
@@ -49,6 +52,11 @@ def learning_rate(plan: TrainingPlan, progress: float) -> float:
         return plan.learning_rate * max(progress / plan.warm_up, 0.02)
     share = (progress - plan.warm_up) / (1 - plan.warm_up)
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def _progress(plan: TrainingPlan, step: int, spent: float) -> float:
+    """Share of the budget that is used up."""
+    return step / plan.steps if plan.steps else spent / (60 * plan.minutes)
 
 
 @torch.no_grad()
@@ -99,7 +107,7 @@ def train(
     last, saved, running = time.monotonic(), spent, 0.0
     network.train()
     for source, target in batches:
-        rate = learning_rate(plan, spent / (60 * plan.minutes))
+        rate = learning_rate(plan, _progress(plan, step, spent))
         for group in optimiser.param_groups:
             group["lr"] = rate
         source = source.to(plan.device).contiguous(memory_format=torch.channels_last_3d)
@@ -115,7 +123,7 @@ def train(
         running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
         spent += time.monotonic() - last
         last = time.monotonic()
-        done = spent >= 60 * plan.minutes
+        done = _progress(plan, step, spent) >= 1
         if done or spent - saved >= 60 * plan.save_every:
             saved = spent
             entry: dict[str, float] = {"step": step, "spent": spent, "loss": running}

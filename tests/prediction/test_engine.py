@@ -1,0 +1,252 @@
+"""The numerical promises, and how a run goes."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.prediction.engine import predict, predict_stream
+from napari_sparsessp.prediction.events import (
+    Cancelled,
+    Finished,
+    Planned,
+    Started,
+    StructureDone,
+    TileDone,
+)
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.volume import Volume
+
+FP32 = PredictionRequest(precision="fp32", device="cpu")
+
+
+def _request(**changes):
+    return FP32.model_copy(update=changes)
+
+
+def _array(result):
+    return np.asarray(result.volume.array)
+
+
+@settings(max_examples=12, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(
+    shape=st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(1, 90)),
+    ratio=st.sampled_from([1, 2, 3.5, 8]),
+    core=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+)
+def test_tiling_does_not_change_the_prediction(thin_model, make_volume, shape, ratio, core):  # fmt: skip
+    """Any shape, any tile: the largest difference stays far below 2 % of the spread."""
+    if shape[1] * shape[2] < 2:
+        return
+    volume = make_volume(shape, voxel=None)
+    whole = _array(predict(thin_model, volume, request=_request(ratio=ratio)))
+    cut = _array(
+        predict(thin_model, volume, request=_request(ratio=ratio, tile=(8, *core)))
+    )
+    assert np.abs(whole - cut).max() <= 0.02 * whole.std() + 1e-6
+
+
+def test_same_request_gives_the_same_bits(thin_model, make_volume):
+    """Twice on one CPU."""
+    volume = make_volume((12, 50, 70))
+    first = _array(predict(thin_model, volume, request=_request(tile=(8, 32, 32))))
+    second = _array(predict(thin_model, volume, request=_request(tile=(8, 32, 32))))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_together_equals_alone(thin_model, make_volume):
+    """A structure does not depend on which others were asked for."""
+    volume = make_volume((8, 40, 40))
+    together = predict(thin_model, volume, request=FP32)
+    for name in thin_model.card.structures:
+        alone = predict(thin_model, volume, structures=[name], request=FP32)
+        np.testing.assert_allclose(together[name].array, alone[name].array, atol=1e-5)
+
+
+def test_what_was_not_measured_is_never_looked_at(thin_model, make_volume):
+    """NaN in every plane that is left out changes nothing."""
+    volume = make_volume((16, 30, 30))
+    poisoned = volume.array.copy()
+    poisoned[np.arange(16) % 4 != 0] = np.nan
+    request = _request(simulate_sparse=True, ratio=4)
+    clean = predict(thin_model, volume, request=request)
+    dirty = predict(thin_model, volume.with_(array=poisoned), request=request)
+    np.testing.assert_array_equal(_array(clean), _array(dirty))
+    assert clean.report.measured_planes == (0, 4, 8, 12)
+
+
+def test_order_of_tiles_does_not_matter(thin_model, make_volume):
+    """Someone looking at the far corner gets the same volume."""
+    volume = make_volume((16, 70, 70))
+    request = _request(tile=(8, 24, 24))
+    box = (slice(15, 16), slice(60, 70), slice(60, 70))
+    events = predict_stream(
+        thin_model, volume, request=request, viewport=lambda: (None, box)
+    )
+    planned = next(events)
+    first = next(event for event in events if isinstance(event, TileDone))
+    assert first.box[1].stop == 70
+    assert first.box[2].stop == 70
+    assert isinstance(list(events)[-1], Finished)
+    plain = _array(predict(thin_model, volume, request=request))
+    np.testing.assert_allclose(planned.buffer, plain, atol=1e-5)
+
+
+def test_events_come_in_order(thin_model, make_volume):
+    """Planned, started, tiles, structures, finished; the report fits."""
+    volume = make_volume((16, 40, 40))
+    request = _request(tile=(8, 24, 24))
+    truth = {"dna": make_volume((16, 40, 40))}
+    events = list(predict_stream(thin_model, volume, request=request, truth=truth))
+    kinds = [type(event) for event in events]
+    tiles = [event for event in events if isinstance(event, TileDone)]
+    assert kinds[:2] == [Planned, Started]
+    assert kinds[-4:] == [StructureDone] * 3 + [Finished]
+    assert [tile.done for tile in tiles] == list(range(1, len(tiles) + 1))
+    assert tiles[-1].total == len(tiles) == events[0].plan.total_tiles
+    assert tiles[-1].seconds_left == 0
+    report = events[-1].report
+    assert report.shape.output == (3, 16, 40, 40)
+    assert set(report.structures) == {"dna"}
+    assert len(report.structures["dna"]["r2_per_plane"]) == 16
+    # Running scores over all cores are those of the (unblended) whole.
+    assert tiles[-1].scores["dna"]["r2"] == pytest.approx(
+        report.structures["dna"]["r2"], abs=0.05
+    )
+
+
+def test_cancel_takes_effect_before_the_next_tile(thin_model, make_volume):
+    """What is done stays in the buffer, the rest stays empty."""
+    cancel = threading.Event()
+    events = []
+    for event in predict_stream(
+        thin_model,
+        make_volume((8, 64, 64)),
+        request=_request(tile=(8, 16, 16)),
+        cancel=cancel,
+    ):
+        events.append(event)
+        if isinstance(event, TileDone) and event.done == 2:
+            cancel.set()
+    assert events[-1] == Cancelled(2, 16)
+    buffer = events[0].buffer
+    assert np.abs(buffer).max() > 0
+    assert not buffer[:, :, 40:, 40:].any()
+
+
+def test_time_on_screen_comes_first(thin_model, make_volume):
+    """The current time point, then the rest; each equals its own prediction."""
+    volume = make_volume((3, 6, 24, 24), "TZYX")
+    box = (slice(0, 1), slice(0, 24), slice(0, 24))
+    events = list(
+        predict_stream(thin_model, volume, request=FP32, viewport=lambda: (2, box))
+    )
+    tiles = [event for event in events if isinstance(event, TileDone)]
+    assert [tile.time for tile in tiles] == [2, 0, 1]
+    alone = _array(predict(thin_model, volume.time(1), request=FP32))
+    np.testing.assert_array_equal(events[0].buffer[1], alone)
+
+
+def test_flips_are_averaged_the_right_way_round(thin_model, make_volume):
+    """With --tta a mirrored image gives the mirrored prediction."""
+    volume = make_volume((8, 24, 32))
+    mirrored = volume.with_(array=volume.array[:, :, ::-1].copy())
+    request = _request(tta=True)
+    one = _array(predict(thin_model, volume, request=request))
+    other = _array(predict(thin_model, mirrored, request=request))
+    np.testing.assert_allclose(one, other[..., ::-1], atol=1e-5)
+
+
+def test_input_grid_is_the_model_grid_resampled(thin_model, make_volume):
+    """Same field, the input's pixels."""
+    volume = make_volume((8, 30, 30), voxel=(0.29, 0.58, 0.58))
+    result = predict(thin_model, volume, request=_request(grid="input"))
+    assert result.volume.shape == (3, 8, 30, 30)
+    assert result.volume.voxel_size == (0.29, 0.58, 0.58)
+    model = _array(predict(thin_model, volume, request=FP32))
+    ours = _array(result)
+    means = [a.reshape(3, -1).mean(1) for a in (model, ours)]
+    np.testing.assert_allclose(*means, atol=0.02 * model.std())
+
+
+def test_invalid_values_are_refused_or_masked(thin_model, make_volume):
+    """Where they are is said; masked on request only."""
+    volume = make_volume((8, 24, 24))
+    volume.array[3, 5, 6] = np.inf
+    with pytest.raises(InputError, match="first in plane 3"):
+        predict(thin_model, volume, request=FP32)
+    result = predict(thin_model, volume, request=_request(mask_invalid=True))
+    invalid = ~np.isfinite(_array(result))
+    assert invalid[:, 3, 5, 6].all()
+    assert invalid.sum() == 3
+
+
+def test_a_constant_image_is_refused(thin_model):
+    """Nothing to predict from."""
+    volume = Volume(np.full((8, 16, 16), 7, np.uint16), "ZYX", (0.29,) * 3)
+    with pytest.raises(InputError, match="constant"):
+        predict(thin_model, volume)
+
+
+def test_hot_pixels_do_not_change_the_scale(thin_model, make_volume):
+    """Ten saturated pixels leave the rest of the prediction where it was."""
+    volume = make_volume((8, 64, 64))
+    hot = volume.array.copy()
+    hot[0, 0, :10] = 1e6
+    before = predict(thin_model, volume, request=FP32).report.normalisation[0]
+    after = predict(
+        thin_model, volume.with_(array=hot), request=FP32
+    ).report.normalisation[0]
+    assert after.std == pytest.approx(before.std, rel=0.02)
+    assert after.mean == pytest.approx(before.mean, rel=0.02)
+
+
+def test_a_buffer_of_the_wrong_shape_is_refused(thin_model, make_volume):
+    """Before anything is computed."""
+    with pytest.raises(InputError, match="float32 zeros of shape"):
+        predict_stream(
+            thin_model, make_volume((8, 16, 16)), buffer=np.zeros((1, 8, 16, 16))
+        )
+
+
+def test_an_unknown_device_lists_those_there_are(thin_model, make_volume):
+    """auto and cpu at least."""
+    request = PredictionRequest(device="tpu")
+    with pytest.raises(InputError, match="auto, cpu"):
+        predict(thin_model, make_volume((8, 16, 16)), request=request)
+
+
+def test_a_failing_device_becomes_one_clear_error(thin_model, make_volume, monkeypatch):
+    """RuntimeErrors never leave the engine: napari would swallow them."""
+
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    monkeypatch.setattr(type(thin_model.network), "forward", fail)
+    with pytest.raises(PredictionError, match="smaller tiles") as caught:
+        predict(thin_model, make_volume((8, 16, 16)), request=FP32)
+    assert "\n" not in str(caught.value)
+
+
+def test_report_is_the_contract(thin_model, make_volume):
+    """Field names that others read."""
+    import json
+
+    volume = make_volume((8, 16, 16))
+    result = predict(thin_model, volume, request=FP32, truth={"dna": volume})
+    report = json.loads(result.report.to_json())
+    for field in (
+        "schema package model input ratio measured_planes shape device precision "
+        "seconds peak_memory_mb tiles structures warnings"
+    ).split():
+        assert field in report
+    assert set(report["seconds"]) == {"load", "first_tile", "total"}
+    assert set(report["structures"]["dna"]) == set(
+        "r2 mse mae pcc pcc_plane ssim psnr nrmse r2_per_plane".split()
+    )
+    assert report["peak_memory_mb"] > 1
+    assert list(result) == list(thin_model.card.structures)

@@ -1,0 +1,59 @@
+"""Tiles cover the volume once, and see what they need."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sparsessp.prediction.tiling import TileSize, cut_tiles, window_starts
+
+shapes = st.tuples(st.integers(1, 70), st.integers(1, 150), st.integers(1, 150))
+cores = st.tuples(st.integers(1, 90), st.integers(1, 90))
+
+
+@given(shapes, cores, st.floats(0, 0.9))
+def test_cores_partition_the_volume(shape, core, overlap):
+    """Every voxel lies in exactly one core, whatever the shape."""
+    count = np.zeros(shape, np.int32)
+    for tile in cut_tiles(shape, TileSize(16, core, halo=24, overlap=overlap)):
+        count[tuple(slice(*span) for span in tile.core)] += 1
+    assert (count == 1).all()
+
+
+@given(shapes, cores)
+def test_a_tile_reads_the_halo_of_all_it_keeps(shape, core):
+    """Up to the image's edge, what is kept has its whole halo around it."""
+    size = TileSize(16, core, stride=8, halo=20, fade=4)
+    for tile in cut_tiles(shape, size):
+        for keep, read, length, own in (
+            (tile.keep_y, tile.read_y, shape[1], tile.core[1]),
+            (tile.keep_x, tile.read_x, shape[2], tile.core[2]),
+        ):
+            assert read[0] <= max(0, keep[0] - size.halo)
+            assert read[1] >= min(length, keep[1] + size.halo)
+            assert read[0] % size.stride == 0
+            assert (read[1] - read[0]) % size.stride == 0
+            assert keep[0] <= own[0] < own[1] <= keep[1]
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.floats(0, 0.9))
+def test_windows_cover_all_planes(length, window, overlap):
+    """The windows leave no plane out and end with the volume."""
+    starts = window_starts(length, window, overlap)
+    seen = set()
+    for start in starts:
+        seen.update(range(start, start + window))
+    assert seen >= set(range(length))
+    assert starts == sorted(set(starts))
+    if length > window:
+        assert starts[0] == 0
+        assert starts[-1] == length - window
+
+
+def test_a_thin_volume_lies_in_the_middle_of_its_window():
+    """5 planes in a window of 32: as much before as behind."""
+    assert window_starts(5, 32, 0.5) == [-13]
+
+
+def test_sliding_window_of_the_paper():
+    """65 planes, window 32, half overlap (models.md 5.3)."""
+    assert window_starts(65, 32, 0.5) == [0, 16, 32, 33]
