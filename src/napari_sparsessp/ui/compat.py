@@ -35,7 +35,7 @@ def background_of(viewer: Any) -> Any | None:
 def set_background(viewer: Any, colour: Any | None) -> None:
     """Put a colour behind the layers; None gives the theme's back."""
     canvas = getattr(viewer, "canvas", None)
-    if hasattr(canvas, "background_color_override"):
+    if canvas is not None and hasattr(canvas, "background_color_override"):
         canvas.background_color_override = colour
 
 

@@ -155,8 +155,7 @@ def _planes(
             "One plane shows nothing of the depth: load the whole z-stack, or expect "
             "a rough guess.",
         )
-    known = card is None or ratio is None
-    if not known and not _trained_for(card, ratio):
+    if card is not None and ratio is not None and not _trained_for(card, ratio):
         ratios = ", ".join(f"{r:g}" for r in card.ratios)
         return Expectation(
             "Planes",

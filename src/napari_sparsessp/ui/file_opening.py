@@ -45,10 +45,13 @@ class FileOpening(QObject):
         create_worker(
             _read,
             Path(path),
-            _connect={"returned": self._on_read, "errored": self.failed.emit},
+            _connect={"returned": self._on_read, "errored": self._on_error},
             _start_thread=True,
             _ignore_errors=True,
         )
+
+    def _on_error(self, error: Exception) -> None:
+        self.failed.emit(error)
 
     def _on_read(self, layers: list[LayerData]) -> None:
         first = None

@@ -139,16 +139,15 @@ class InputPanel(QWidget):
         guess : bool
             Set the axis buttons to what was guessed.
         """
-        ambiguous = reading is not None and reading.guessed is not None
-        self._axis_row.setVisible(ambiguous)
-        if ambiguous and guess:
-            self.axis.set_value(reading.letters[reading.guessed])
+        guessed = None if reading is None else reading.guessed
+        self._axis_row.setVisible(guessed is not None)
+        if reading is not None and guessed is not None and guess:
+            self.axis.set_value(reading.letters[guessed])
         self._offer_channels(reading)
-        known = reading is not None
-        self.edit_button.setVisible(known)
-        if known and reading.volume.voxel_size is None:
+        self.edit_button.setVisible(reading is not None)
+        if reading is not None and reading.volume.voxel_size is None:
             self.edit_button.setChecked(True)
-        self._size_row.setVisible(known and self.edit_button.isChecked())
+        self._size_row.setVisible(reading is not None and self.edit_button.isChecked())
 
     def show_expectations(self, rows: Sequence[Expectation]) -> None:
         """Show expected against found; nothing hides the table."""

@@ -102,4 +102,7 @@ def _sentence(text: str) -> str:
     text = text.strip()
     if text and text[-1] not in ".!?…":
         text += "."
-    return text[:1].upper() + text[1:]
+    first = text.split(" ", 1)[0].rstrip(",:;")
+    if first.isalpha():  # never the name of a file
+        text = text[:1].upper() + text[1:]
+    return text

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError
@@ -58,6 +59,42 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
+class Ready:
+    """All that a run needs, and nothing that may be missing.
+
+    Attributes
+    ----------
+    layer : Layer
+    reading : LayerReading
+    request : PredictionRequest
+    truth : dict
+    plan : Plan
+    """
+
+    layer: Any
+    reading: LayerReading
+    request: PredictionRequest
+    truth: dict[str, Volume]
+    plan: "Plan"
+
+    def new_buffer(self) -> np.ndarray:
+        """Give zeros for the result; the memory is taken as it is filled.
+
+        Raises
+        ------
+        InputError
+            When there is not enough memory.
+        """
+        try:
+            return np.zeros(self.plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
+
+
+@dataclass(frozen=True, eq=False)
 class Outlook:
     """What would happen on Run.
 
@@ -87,6 +124,12 @@ class Outlook:
     problem: SparseSSPError | None = None
     waiting: str = ""
     notes: tuple[str, ...] = ()
+
+    def ready(self) -> Ready | None:
+        """Give what a run needs; None where something is missing."""
+        if self.plan is None or self.reading is None or self.request is None:
+            return None
+        return Ready(self.layer, self.reading, self.request, self.truth, self.plan)
 
 
 class PlanningEngine(Protocol):

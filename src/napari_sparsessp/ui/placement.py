@@ -61,7 +61,7 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
         step[place] = shift[number] * per_um
     turn = _sub_block(np.asarray(layer.rotate), at)
     shear = _sub_block(_upper(layer.shear, layer.ndim), at)
-    result = {
+    result: dict[str, Any] = {
         "scale": scale,
         "translate": list(np.asarray(translate) + turn @ shear @ step),
         "units": units,

@@ -4,7 +4,6 @@ Wiring only: the form (`predict_form`) tells what was chosen, `outlook` makes a 
 it, `prediction_run` runs it, `stream_layers` shows it, `layouts` arranges it.
 """
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -18,7 +17,7 @@ from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE, Layouts, Scene
-from napari_sparsessp.ui.outlook import Choice, Outlook, look_ahead
+from napari_sparsessp.ui.outlook import Choice, Outlook, Ready, look_ahead
 from napari_sparsessp.ui.outlook_view import (
     done_text,
     is_dense,
@@ -26,7 +25,7 @@ from napari_sparsessp.ui.outlook_view import (
     work_text,
 )
 from napari_sparsessp.ui.predict_form import PredictForm
-from napari_sparsessp.ui.prediction_run import PredictionRun
+from napari_sparsessp.ui.prediction_run import PredictionRun, StopSign
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.stream_layers import StreamLayers
 from napari_sparsessp.ui.stream_worker import Job
@@ -65,7 +64,7 @@ class PredictDock(QWidget):
         self._run_outlook: Outlook | None = None
         self._told_for: Choice | None = None
         self._arranging = False
-        self._cancel = _Cancel()
+        self._stop = StopSign()
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
         self.layouts = Layouts(napari_viewer)
@@ -112,7 +111,7 @@ class PredictDock(QWidget):
         self._shortcut("Ctrl+R", self._run_by_key)
         self._shortcut("Esc", self._cancel_by_key)
         # the dock's own slots are gone by then; this one belongs to nobody
-        self.destroyed.connect(self._cancel.set)
+        self.destroyed.connect(self._stop.stop)
 
     def _shortcut(self, keys: str, slot: Any) -> None:
         shortcut = QShortcut(QKeySequence(keys), self)
@@ -198,24 +197,25 @@ class PredictDock(QWidget):
         form, seen = self.form, self.outlook
         show_outlook(form, choice, seen)
         foot = form.foot
+        if seen.problem is None:
+            ready = seen.plan is not None
+            foot.set_state(RunState.READY if ready else RunState.BLOCKED, seen.waiting)
+            if choice == self._told_for:  # what was told last still stands
+                return
+        self._told_for = None
+        foot.reset_progress()
         if seen.problem is not None:
             foot.message.show_error(str(seen.problem), self._details(seen.problem))
             foot.set_state(RunState.BLOCKED, str(seen.problem))
             foot.set_status("Something is in the way: see above.")
         elif seen.plan is None:
             foot.message.clear()
-            foot.set_state(RunState.BLOCKED, seen.waiting)
             foot.set_status(seen.waiting)
         else:
             half = "the voxel size needs all three numbers: z, y and x"
             notices = [half] if form.input.half_typed() else []
             foot.message.show_notices([*notices, *seen.notes, *seen.plan.warnings])
-            foot.set_state(RunState.READY)
-            if choice == self._told_for:  # the end of the last run still stands there
-                return
             foot.set_status(work_text(seen.plan))
-        self._told_for = None
-        foot.reset_progress()
 
     # running ------------------------------------------------------------------
 
@@ -223,47 +223,45 @@ class PredictDock(QWidget):
         """Start the planned prediction; layers appear at once and fill up."""
         self._settle.stop()
         self.look_ahead()
-        seen = self.outlook
-        if seen.plan is None or seen.layer is None or self.run_in_progress is not None:
+        ready = self.outlook.ready()
+        if ready is None or self.run_in_progress is not None:
             return
-        import numpy as np
-
         try:
-            buffer = np.zeros(seen.plan.output_shape, np.float32)
-        except MemoryError:
-            self._on_problem(
-                InputError(
-                    "there is not enough memory for the result; tick fewer structures "
-                    "or crop the stack"
-                )
-            )
+            buffer = ready.new_buffer()
+        except InputError as error:
+            self._on_problem(error)
             return
-        form = self.form
-        form.structures.clear_scores()
-        self._run_outlook = seen
-        self._arranging = True
-        self.layers.prepare(
-            seen.plan, buffer, seen.layer, seen.reading, form.structures.visible()
+        self._show_layers(ready, buffer)
+        job = Job(
+            ready.request,
+            ready.reading.volume,
+            ready.truth,
+            ready.plan.structures,
+            buffer,
+            self.tracker.holder,
+            self._stop.renew(),
         )
-        self._arranging = False
+        self._start(job)
+
+    def _show_layers(self, ready: Ready, buffer: Any) -> None:
+        """Make the layers that will fill up, arrange and follow them."""
+        form, plan = self.form, ready.plan
+        form.structures.clear_scores()
+        self._run_outlook = self.outlook
+        self._arranging = True
+        try:
+            self.layers.prepare(
+                plan, buffer, ready.layer, ready.reading, form.structures.visible()
+            )
+        finally:
+            self._arranging = False
         self.show_layout(self.layouts.current or OVERLAY)
         made = self.layers.layers()
         shown = [made[id_] for id_ in form.structures.visible() if id_ in made]
         first = next(iter([*shown, *made.values()]), None)
         if first is not None:
             self._viewer.layers.selection.active = first
-            self.tracker.follow(first, has_time=seen.plan.output_axes.startswith("T"))
-        self._cancel.renew()
-        job = Job(
-            seen.request,
-            seen.reading.volume,
-            seen.truth,
-            tuple(seen.plan.structures),
-            buffer,
-            self.tracker.holder,
-            self._cancel.event,
-        )
-        self._start(job)
+            self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
 
     def _start(self, job: Job) -> None:
         run = PredictionRun(self._engine, job, self)
@@ -342,6 +340,7 @@ class PredictDock(QWidget):
             self.show_layout(self.layouts.current)
 
     def _on_problem(self, error: Exception) -> None:
+        self._told_for = self.choice()
         self.form.foot.message.show_error(str(error), self._details(error))
 
     def _details(self, error: BaseException) -> str:
@@ -402,18 +401,3 @@ class PredictDock(QWidget):
     def _on_layer_eye(self, id_: str, visible: bool) -> None:
         if not self._arranging:
             self.form.structures.set_visible(id_, visible, tell=False)
-
-
-class _Cancel:
-    """The stop sign of the current run; it outlives the dock."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-
-    def renew(self) -> None:
-        """Take a fresh sign for a fresh run."""
-        self.event = threading.Event()
-
-    def set(self, *_: object) -> None:
-        """Stop the current run."""
-        self.event.set()

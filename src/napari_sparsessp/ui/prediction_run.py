@@ -1,5 +1,7 @@
 """One prediction from Run to its end, in whichever way it ends."""
 
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
 
 # The thread has died without a word if it is not running at two looks in a row.
 _WATCHDOG_MS = 1500
+
+
+class StopSign:
+    """The stop sign of whatever run is under way; it outlives the dock's window."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def renew(self) -> threading.Event:
+        """Take down the old sign and put up a fresh one for a fresh run."""
+        self.event = threading.Event()
+        return self.event
+
+    def stop(self, *_: object) -> None:
+        """Stop the current run."""
+        self.event.set()
 
 
 class PredictionRun(QObject):
@@ -70,9 +88,11 @@ class PredictionRun(QObject):
         in_napari : bool
             Tell napari, so that closing its window asks before it stops the run.
         """
-        create = plain_create_worker
+        create: Callable[..., Any] = plain_create_worker
         if in_napari:
-            from napari.qt.threading import create_worker as create
+            from napari.qt.threading import create_worker
+
+            create = create_worker
         worker = create(
             stream,
             self._engine,

@@ -188,7 +188,7 @@ class _TruthCell(_Cell):
         for key, name in model.layers:
             box.addItem(name, key)
         box.activated.connect(lambda _i: self._commit(box))
-        QTimer.singleShot(0, box, box.showPopup)
+        QTimer.singleShot(0, box.showPopup)
         return box
 
     def setEditorData(self, editor: QComboBox, index: QModelIndex) -> None:

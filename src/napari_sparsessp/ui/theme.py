@@ -164,6 +164,7 @@ QLineEdit, QDoubleSpinBox { background: %(field)s; border-radius: 4px;
     border: 1px solid transparent; }
 QLineEdit:focus, QDoubleSpinBox:focus { border: 1px solid %(accent)s; }
 QCheckBox { font-size: 9pt; }
+QCheckBox::indicator:checked { background-color: %(accent)s; }
 QCheckBox:focus { color: %(accent)s; }
 QProgressBar { background: %(field)s; border: none; border-radius: 3px;
     max-height: 6px; min-height: 6px; padding: 0; margin: 0; }

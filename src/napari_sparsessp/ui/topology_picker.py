@@ -237,9 +237,9 @@ class TopologyPicker(QWidget):
         self._tell_about(card)
 
     def _tell_about(self, card: "ModelCard | None") -> None:
-        named = card is not None and self.model_box.count() < 2
-        self.name.setText(f"{card.name} {card.version}" if named else "")
-        self.name.setVisible(named)
+        name = "" if card is None else f"{card.name} {card.version}"
+        self.name.setText(name)
+        self.name.setVisible(bool(name) and self.model_box.count() < 2)
         self.note.setText(self._note(card))
         for label in (self.name, self.note):
             label.setToolTip("" if card is None else _card_tip(card))

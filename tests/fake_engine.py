@@ -68,7 +68,9 @@ class FakeEngine:
 
     def devices(self):
         return [
-            SimpleNamespace(id="cpu", label="CPU (2 threads)", available=True, reason=""),
+            SimpleNamespace(
+                id="cpu", label="CPU (2 threads)", available=True, reason=""
+            ),
             SimpleNamespace(
                 id="cuda", label="GPU (CUDA)", available=False, reason="no GPU here"
             ),
@@ -106,7 +108,13 @@ class FakeEngine:
                     done += 1
                     left = (total - done) * self.pause
                     yield TileDone(
-                        done, total, time_, box, plan.structures, left, self._scores(job)
+                        done,
+                        total,
+                        time_,
+                        box,
+                        plan.structures,
+                        left,
+                        self._scores(job),
                     )
                 for id_ in plan.structures:
                     yield StructureDone(id_, time_)

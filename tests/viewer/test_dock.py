@@ -1,0 +1,242 @@
+"""The dock before and after running: what is offered, found, refused and arranged."""
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.step import Mark
+from napari_sparsessp.ui.stream_layers import is_prediction
+
+
+def said(dock):
+    dock.look_ahead()
+    return dock.form.foot.message.text.text()
+
+
+def test_empty_viewer_says_what_to_do(viewer, engine):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    assert dock.form.foot.state is RunState.BLOCKED
+    assert "Open a z-stack" in dock.form.foot.status.text()
+
+
+def test_a_sparse_stack_is_ready_at_once(dock):
+    form = dock.form
+    assert form.foot.state is RunState.READY
+    assert "4th plane" in form.sampling_step.headline.text()
+    assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
+    assert [step.mark for step in form.steps()] == [Mark.GOOD] * 5
+
+
+def test_layers_that_come_later_are_offered(dock, viewer, qtbot):
+    viewer.add_image(light(), name="second", **MICRO)
+    box = dock.form.input.layer_box
+    qtbot.waitUntil(lambda: box.findText("second") >= 0)
+    assert box.currentText() == "bright-field"
+
+
+def test_transmitted_light_goes_before_stains(viewer, engine):
+    viewer.add_image(light(), name="DAPI", **MICRO)
+    viewer.add_image(light(), name="Bright-field", **MICRO)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    assert dock.form.input.layer_box.currentText() == "Bright-field"
+
+
+def test_truth_layers_are_matched_by_name(dock, viewer, finish):
+    viewer.add_image(light(32), name="Hoechst", scale=(0.29,) * 3, units=("um",) * 3)
+    dock.look_ahead()
+    assert (
+        dock.form.structures.layer_name(dock.form.structures.truths()["dna"])
+        == "Hoechst"
+    )
+    dock.run()
+    finish(dock)
+    row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
+    assert row.scores == {"r2": 0.5, "pcc": 0.7}
+    assert "mean R² 0.50 of 1" in dock.form.foot.status.text()
+
+
+def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer):
+    viewer.add_image(
+        light(4), name="DAPI", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
+    )
+    assert "gives no R²" in said(dock)
+    assert dock.form.foot.state is RunState.READY
+
+
+def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
+    viewer.add_image(
+        light(4), name="odd", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
+    )
+    dock.look_ahead()
+    model = dock.form.structures
+    key = next(key for key, name in model.layers if name == "odd")
+    model.choose_truth(4, key)
+    assert "truth of dna" in said(dock).lower()
+    assert dock.form.foot.state is RunState.BLOCKED
+    assert dock.form.structure_step.mark is Mark.BAD
+
+
+# bad input: one clear message, Run off ----------------------------------------
+
+
+def bad(viewer, engine, data, **changes):
+    viewer.add_image(data, **changes)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    return dock
+
+
+def test_rgb(viewer, engine):
+    dock = bad(viewer, engine, np.zeros((20, 30, 3), np.uint8), rgb=True)
+    assert "RGB" in said(dock)
+    assert dock.form.foot.state is RunState.BLOCKED
+
+
+def test_one_plane_of_unknown_size(viewer, engine):
+    dock = bad(viewer, engine, np.zeros((20, 30), np.uint8))
+    assert "one plane" in said(dock)
+    assert dock.form.foot.state is RunState.BLOCKED
+
+
+def test_several_channels_and_none_chosen(viewer, engine):
+    dock = bad(viewer, engine, np.zeros((3, 8, 20, 30), np.uint8))
+    assert "Choose the channel" in dock.form.foot.status.text()
+    assert dock.form.foot.state is RunState.BLOCKED
+    dock.form.input.channel_box.setCurrentIndex(1)
+    dock.look_ahead()
+    assert dock.form.foot.state is RunState.READY
+    assert dock.outlook.request.channel == 1
+
+
+def test_ratio_below_one(dock):
+    dock.form.sampling.set_ratio(0.5)
+    assert "at least 1" in said(dock)
+    assert dock.form.sampling_step.mark is Mark.BAD
+
+
+def test_ratio_against_the_voxel_size(dock):
+    dock.form.sampling.set_ratio(8.0)
+    assert "contradicts the voxel size" in said(dock)
+    assert dock.form.foot.message.is_error
+    dock.form.sampling.set_ratio(None)
+    assert said(dock) == ""
+    assert dock.form.foot.state is RunState.READY
+
+
+def test_unknown_voxel_size_asks_and_warns(viewer, engine):
+    dock = bad(viewer, engine, light())
+    assert "unknown" in said(dock)
+    assert dock.form.foot.state is RunState.READY
+    assert dock.form.stack_step.mark is Mark.WARN
+    dock.form.input.type_voxel_size((1.16, 0.29, 0.29))
+    assert said(dock) == ""
+    assert dock.outlook.request.voxel_size == (1.16, 0.29, 0.29)
+    assert "4th plane" in dock.form.sampling_step.headline.text()
+
+
+def test_no_structure_ticked(dock):
+    dock.form.none_button.click()
+    dock.look_ahead()
+    assert dock.form.foot.state is RunState.BLOCKED
+    assert "Tick at least one" in dock.form.foot.status.text()
+
+
+def test_a_dense_stack_and_a_ratio_mean_simulation(viewer, engine, finish):
+    dock = bad(viewer, engine, light(32), scale=(0.29,) * 3, units=("um",) * 3)
+    dock.form.sampling.segments.button("4").click()
+    dock.run()
+    finish(dock)
+    request = dock.outlook.request
+    assert (request.ratio, request.simulate_sparse) == (4, True)
+    assert dock.outlook.plan.view.planes == tuple(range(0, 32, 4))
+
+
+# layouts ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def compared(viewer, engine, finish):
+    """A finished prediction with all truths."""
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    for name in ("DNA", "mitochondria", "membrane", "golgi"):
+        viewer.add_image(
+            light(32), name=name, scale=(0.29,) * 3, units=("um",) * 3, visible=False
+        )
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    viewer.canvas.grid.stride = 2
+    dock.run()
+    finish(dock)
+    return viewer, dock
+
+
+def cells(viewer):
+    grid = viewer.canvas.grid
+    return [
+        {viewer.layers[i].name for i in indices if viewer.layers[i].visible}
+        for _, indices in grid.iter_viewboxes(viewer.layers)
+    ]
+
+
+def test_overlay_shows_colours_on_the_light(compared):
+    viewer, dock = compared
+    assert not viewer.canvas.grid.enabled
+    shown = {layer.name for layer in viewer.layers if layer.visible}
+    assert "bright-field" in shown
+    assert {"DNA · predicted", "Mitochondria · predicted"} <= shown
+    assert "DNA" not in shown
+
+
+def test_side_by_side_is_light_truth_prediction(compared):
+    viewer, dock = compared
+    dock.show_layout("side")
+    assert cells(viewer) == [
+        {"bright-field"},
+        {"DNA", "mitochondria", "membrane"},
+        {"DNA · predicted", "Mitochondria · predicted", "Cell membrane · predicted"},
+    ]
+
+
+def test_side_by_side_follows_the_eyes(compared):
+    viewer, dock = compared
+    dock.show_layout("side")
+    for id_ in ("mitochondria", "cell_membrane"):
+        dock.form.structures.set_visible(id_, False)
+    assert cells(viewer) == [{"bright-field"}, {"DNA"}, {"DNA · predicted"}]
+
+
+def test_my_view_gives_everything_back(compared):
+    viewer, dock = compared
+    dock.restore_view()
+    before = [
+        (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
+        for layer in viewer.layers
+    ]
+    grid, bar = viewer.canvas.grid, viewer.canvas.overlays.scale_bar
+    state = grid.enabled, grid.stride, grid.shape, grid.spacing, bar.visible
+    for name in ("overlay", "side", "overlay", "side"):
+        dock.show_layout(name)
+    dock.restore_view()
+    after = [
+        (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
+        for layer in viewer.layers
+    ]
+    assert after == before
+    assert state == (
+        grid.enabled,
+        grid.stride,
+        grid.shape,
+        grid.spacing,
+        bar.visible,
+    )
+    assert viewer.canvas.background_color_override is None
+    assert not dock.form.foot.restore_button.isEnabled()
+
+
+def test_reopened_dock_finds_earlier_predictions(compared):
+    viewer, _ = compared
+    from napari_sparsessp.ui.predict_dock import PredictDock
+
+    again = PredictDock(viewer)
+    assert set(again.layers.layers()) == set(again.form.structures.ticked())
+    assert sum(is_prediction(layer) for layer in viewer.layers) == 12
+    again.deleteLater()

@@ -1,0 +1,85 @@
+"""From files to layers: the sample, the open button, and the view of a result."""
+
+import numpy as np
+import pytest
+
+from fake_engine import light
+from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.writing import write_prediction
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.ui.stream_layers import KEY, is_prediction
+from napari_sparsessp.volume import Volume
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """A sparse stack, its truth and its prediction, as files."""
+    ids = ("dna", "nucleolus")
+    rng = np.random.default_rng(0)
+    truth = rng.gamma(2, size=(2, 32, 48, 64)).astype(np.float32)
+    paths = []
+    for name, data, names, step in (
+        ("light", light(8, 48, 64)[None].astype(np.float32), ("dna",), 1.16),
+        ("prediction", truth, ids, 0.29),
+        ("truth", truth, ids, 0.29),
+    ):
+        path = tmp_path / f"{name}.ome.tif"
+        volume = Volume(data, "CZYX", (step, 0.29, 0.29), names)
+        write_prediction(path, volume, names, {"model": {"id": "colony-3to2d"}})
+        paths.append(path)
+    return paths
+
+
+def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
+    with qtbot.waitSignal(dock._files.opened, timeout=20_000):
+        dock._files.open(stack[1])
+    added = viewer.layers[-1]
+    assert tuple(added.scale) == pytest.approx((0.29, 0.29, 0.29))
+    assert str(added.units[0]) == "micrometer"
+    assert added.name == CATALOGUE["nucleolus"].label
+
+
+def test_a_file_that_cannot_be_opened_is_told_inline(dock, tmp_path, qtbot):
+    broken = tmp_path / "broken.ome.tif"
+    broken.write_bytes(b"II*\0 nothing")
+    with qtbot.waitSignal(dock._files.failed, timeout=20_000):
+        dock._files.open(broken)
+    assert dock.form.foot.message.is_error
+    assert "broken.ome.tif" in dock.form.foot.message.text.text()
+
+
+def test_show_puts_a_result_side_by_side(stack, engine, request):
+    from napari_sparsessp.ui.show import show
+
+    viewer, dock = show(*stack)
+    request.addfinalizer(viewer.close)
+    assert viewer.canvas.grid.enabled
+    found = [layer for layer in viewer.layers if is_prediction(layer)]
+    assert [layer.metadata[KEY]["structure"] for layer in found] == ["dna", "nucleolus"]
+    assert found[0].metadata[KEY]["provenance"]["model"]["id"] == "colony-3to2d"
+    row = next(r for r in dock.form.structures.rows if r.structure.id == "nucleolus")
+    assert row.scores["pcc"] == pytest.approx(1)
+
+
+def test_show_names_a_missing_file(tmp_path, capsys):
+    from napari_sparsessp.ui.show import main
+
+    assert main([str(tmp_path / "no.tif"), str(tmp_path / "no2.tif")]) == 2
+    assert "no.tif" in capsys.readouterr().err
+
+
+def test_sample_opens_ready_to_run(viewer, engine, qtbot):
+    try:
+        light_path, _ = sample_paths()
+    except Exception as error:
+        pytest.skip(f"the sample is not here: {error}")
+    viewer.open_sample("napari-sparsessp", "sparse_colony")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    assert dock.outlook.plan is not None
+    assert dock.outlook.plan.view.ratio == pytest.approx(4, rel=0.02)
+    assert len(dock.outlook.truth) == 12
+    assert [layer.name for layer in viewer.layers if layer.visible] == [
+        "Colony · bright-field"
+    ]
+    assert viewer.layers.units is not None

@@ -1,0 +1,230 @@
+"""The life of a prediction in a real viewer, one test for each way it can go."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.stream_layers import KEY, is_prediction
+
+
+def predictions(viewer):
+    return [layer for layer in viewer.layers if is_prediction(layer)]
+
+
+def test_finish(dock, viewer, finish):
+    assert dock.form.foot.state is RunState.READY
+    dock.run()
+    assert dock.form.foot.state is RunState.RUNNING
+    assert len(predictions(viewer)) == 12  # there before the first voxel
+    finish(dock)
+    assert dock.form.foot.state is RunState.READY
+    assert dock.form.foot.status.text().startswith("Done")
+    for number, layer in enumerate(predictions(viewer)):
+        assert layer.data.dtype == np.float32
+        assert np.all(layer.data == 1 + number)
+        about = layer.metadata[KEY]
+        assert about["state"] == "done"
+        assert about["structure"] == tuple(CATALOGUE)[number]
+        assert about["measured_planes"] == list(range(8))
+        assert about["request"]["model"] == "colony-3to2d"
+        assert about["provenance"]["model"]["sha256"]
+
+
+def test_layers_lie_on_their_input(dock, viewer, finish):
+    dock.run()
+    finish(dock)
+    source = viewer.layers["bright-field"]
+    for layer in predictions(viewer):
+        assert tuple(layer.scale) == pytest.approx((0.29, 0.29, 0.29))
+        assert tuple(layer.translate) == pytest.approx((0, 0, 0))
+        assert layer.units == source.units
+        assert layer.axis_labels == ("z", "y", "x")
+        assert layer.blending == "additive"
+    assert viewer.layers.units is not None
+
+
+def test_cancel(dock, viewer, finish, engine, qtbot):
+    engine.pause = 0.05
+    dock.run()
+    with qtbot.waitSignal(dock.run_in_progress.tile_done):
+        pass
+    dock.form.foot.button.click()
+    assert dock.form.foot.button.text() == "Cancelling…"
+    finish(dock)
+    assert "Cancelled" in dock.form.foot.status.text()
+    assert dock.form.foot.state is RunState.READY
+    done = [np.any(layer.data) for layer in predictions(viewer)]
+    assert all(done)
+    assert predictions(viewer)[0].metadata[KEY]["state"] == "cancelled"
+
+
+def test_error_in_the_worker(dock, viewer, finish, engine):
+    engine.fail_at = 1
+    dock.run()
+    finish(dock)
+    message = dock.form.foot.message
+    assert message.is_error
+    assert "ran out of memory" in message.text.text()
+    dock.look_ahead()  # whatever happens to layers, the error stays to be read
+    assert message.is_error
+    assert message.copy_button.isVisibleTo(message)
+    assert dock.form.foot.state is RunState.READY
+    assert dock.form.input.isEnabled()
+    assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
+
+
+def test_removing_one_layer_leaves_the_others_running(dock, viewer, finish, engine):
+    engine.pause = 0.02
+    dock.run()
+    viewer.layers.remove(predictions(viewer)[0])
+    finish(dock)
+    assert len(predictions(viewer)) == 11
+    assert dock.form.foot.status.text().startswith("Done")
+
+
+def test_removing_all_layers_cancels(dock, viewer, finish, engine):
+    engine.pause, engine.tile = 0.05, 16
+    dock.run()
+    for layer in predictions(viewer):
+        viewer.layers.remove(layer)
+    finish(dock)
+    assert "Cancelled" in dock.form.foot.status.text()
+
+
+def test_removing_the_input_does_not_matter(dock, viewer, finish, engine):
+    engine.pause = 0.02
+    dock.run()
+    viewer.layers.remove("bright-field")
+    finish(dock)
+    assert np.all(predictions(viewer)[0].data == 1)
+    assert dock.form.foot.state is not RunState.RUNNING
+
+
+def test_renaming_and_reordering_do_not_matter(dock, viewer, finish, engine):
+    engine.pause = 0.02
+    dock.run()
+    predictions(viewer)[0].name = "mine"
+    viewer.layers.reverse()
+    finish(dock)
+    assert all(np.any(layer.data) for layer in predictions(viewer))
+
+
+def test_closing_the_viewer_stops_the_worker(
+    make_napari_viewer, engine, qtbot, monkeypatch
+):
+    engine.pause = 0.05
+    viewer = make_napari_viewer()
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    with qtbot.waitSignal(dock.layers.destroyed, raising=False, timeout=10_000):
+        dock.run()
+        with qtbot.waitSignal(dock.run_in_progress.tile_done):
+            pass
+        viewer.close()
+    qtbot.waitUntil(lambda: engine.closed == 1, timeout=10_000)
+
+
+def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
+    engine.pause = 0.02
+    dock.run()
+    ref = weakref.ref(predictions(viewer)[0].data.base)
+    with qtbot.waitSignal(dock.run_in_progress.tile_done):
+        pass
+    dock.cancel()
+    finish(dock)
+    qtbot.waitUntil(lambda: engine.closed == 1)
+    viewer.layers.clear()
+
+    def gone():
+        gc.collect()
+        return ref() is None
+
+    qtbot.waitUntil(gone, timeout=5000)
+
+
+def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
+    dock, viewer, finish, engine
+):
+    dock.run()
+    finish(dock)
+    layer = predictions(viewer)[4]
+    layer.contrast_limits = (0.5, 9)
+    layer.colormap = "magenta"
+    layer.name = "my DNA"
+    dock.form.structures.set_visible(layer.metadata[KEY]["structure"], False)
+    before = list(predictions(viewer))
+    engine.paint = lambda plan, id_, box: 7
+    dock.run()
+    finish(dock)
+    after = predictions(viewer)
+    assert [a.unique_id for a in after] == [b.unique_id for b in before]
+    assert tuple(layer.contrast_limits) == (0.5, 9)
+    assert layer.colormap.name == "magenta"
+    assert layer.name == "my DNA"
+    assert not layer.visible
+    assert np.all(layer.data == 7)
+
+
+def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
+    dock, viewer, finish, engine
+):
+    engine.pause = 0.02
+    dock.run()
+    form = dock.form
+    assert not form.input.isEnabled()
+    assert not form.topology.isEnabled()
+    form.structures.set_visible("nucleolus", True)
+    assert dock.layers.layer("nucleolus").visible
+    finish(dock)
+    assert form.input.isEnabled()
+
+
+def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, finish):
+    dock.run()
+    finish(dock)
+    dock.layers.layer("dna").visible = False
+    assert "dna" not in dock.form.structures.visible()
+
+
+def test_three_dimensions(dock, viewer, finish):
+    viewer.dims.ndisplay = 3
+    dock.run()
+    finish(dock)
+    assert dock.form.foot.status.text().startswith("Done")
+
+
+def test_time_lapse(viewer, engine, finish, qtbot):
+    viewer.add_image(
+        np.stack([light()] * 6),
+        name="bright-field",
+        scale=(60, 1.16, 0.29, 0.29),
+        units=("s", "um", "um", "um"),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    viewer.dims.set_point(0, 180)
+    dock.run()
+    finish(dock)
+    layer = predictions(viewer)[0]
+    assert layer.data.shape == (6, 32, 96, 128)
+    assert layer.scale[0] == 60
+    assert np.all(layer.data == 1)
+    assert {seen[0] for seen in engine.seen if seen} == {3}
+
+
+def test_two_viewers_do_not_disturb_each_other(make_napari_viewer, engine, finish):
+    docks = []
+    for _ in range(2):
+        viewer = make_napari_viewer()
+        viewer.add_image(light(), name="bright-field", **MICRO)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        docks.append((viewer, dock))
+    docks[0][1].run()
+    finish(docks[0][1])
+    assert len(predictions(docks[0][0])) == 12
+    assert predictions(docks[1][0]) == []

@@ -1,0 +1,88 @@
+"""Opening the dock is quick and loads no torch; the manifest is valid."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+CODE = """
+import json, sys, time
+import napari
+viewer = napari.Viewer(show=False)
+began = time.perf_counter()
+_, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+opened = time.perf_counter() - began
+import numpy as np
+viewer.add_image(np.zeros((8, 64, 64), np.uint8), scale=(1.16, .29, .29),
+                 units=("um",) * 3, name="bright-field")
+dock.look_ahead()
+state = dock.form.foot.state.value
+heavy = [name for name in ("torch", "bioio", "skimage.metrics") if name in sys.modules]
+print(json.dumps([opened, heavy, state, len(dock.form.structures.rows)]))
+viewer.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def opened():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_opening_the_dock_imports_no_torch(opened):
+    assert opened[1] == []
+
+
+def test_opening_the_dock_is_quick(opened):
+    assert opened[0] < 1.5  # 0.1 s on two idle cores; a loaded machine gets a margin
+
+
+def test_the_shipped_models_card_is_enough_to_get_ready(opened):
+    if opened[3] == 0:
+        pytest.skip("no model is shipped in this checkout")
+    assert opened[2] == "ready"
+
+
+def test_manifest_is_valid():
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_distribution("napari-sparsessp")
+    manifest.validate_imports()
+    assert {w.display_name for w in manifest.contributions.widgets} == {"Predict"}
+    assert {s.key for s in manifest.contributions.sample_data} == {"sparse_colony"}
+
+
+def test_devices_are_looked_for_only_when_the_list_opens(dock, engine, qtbot):
+    box = dock.form.device
+    assert box.count() == 2
+    box.showPopup()
+    qtbot.waitUntil(lambda: box.findText("CPU (2 threads)") >= 0)
+    texts = [box.itemText(i) for i in range(box.count())]
+    assert texts[-1] == "GPU (CUDA) – no GPU here"
+    assert not box.model().item(box.count() - 1).isEnabled()
+    box.hidePopup()
+
+
+def test_run_never_reads_a_pixel_in_the_interface(viewer, engine, finish):
+    """The input is only read by the engine, which the fake one never does."""
+    from fake_engine import MICRO
+
+    reads = []
+
+    class Watched:
+        shape, dtype, ndim = (8, 96, 128), np.dtype("uint16"), 3
+
+        def __getitem__(self, key):
+            reads.append(key)
+            return np.zeros(self.shape, self.dtype)[key]
+
+    viewer.add_image(Watched(), name="TL", contrast_limits=(0, 1), **MICRO)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    before = len(reads)
+    dock.look_ahead()
+    assert len(reads) == before

@@ -1,0 +1,52 @@
+"""What is on screen becomes a box of output voxels."""
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.ui.viewport import ViewportTracker, layer_index, visible_box
+
+
+@pytest.fixture
+def shown(viewer):
+    layer = viewer.add_image(
+        np.zeros((32, 200, 300), np.float32), scale=(0.29,) * 3, units=("um",) * 3
+    )
+    viewer.dims.set_point(0, 10 * 0.29)
+    return viewer, layer
+
+
+def test_the_slice_that_is_shown_is_the_z_of_the_box(shown):
+    viewer, layer = shown
+    time, (z, y, x) = visible_box(viewer, layer, has_time=False)
+    assert time is None
+    assert (z.start, z.stop) == (10, 11)
+    assert 0 <= y.start < y.stop <= 200
+    assert 0 <= x.start < x.stop <= 300
+
+
+def test_units_of_other_layers_do_not_matter(shown):
+    viewer, layer = shown
+    viewer.add_image(np.zeros((9, 20, 30)), scale=(1000,) * 3, units=("nm",) * 3)
+    viewer.dims.set_point(0, 2900)  # the world is in nm now
+    assert layer_index(viewer, layer)[0] == 10
+
+
+def test_three_dimensions_show_all_of_it(shown):
+    viewer, layer = shown
+    viewer.dims.ndisplay = 3
+    assert visible_box(viewer, layer, False)[1] == (
+        slice(0, 32),
+        slice(0, 200),
+        slice(0, 300),
+    )
+
+
+def test_the_tracker_follows_the_slider_and_lets_go(shown, qtbot):
+    viewer, layer = shown
+    tracker = ViewportTracker(viewer)
+    tracker.follow(layer, has_time=False)
+    assert tracker.holder()[1][0] == slice(10, 11)
+    viewer.dims.set_point(0, 20 * 0.29)
+    qtbot.waitUntil(lambda: tracker.holder()[1][0] == slice(20, 21))
+    tracker.stop()
+    assert tracker.holder() is None
