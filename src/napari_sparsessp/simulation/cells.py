@@ -179,7 +179,7 @@ def _grow_nuclei(
             p.nucleus_height * (0.85 + 0.3 * r[1]), 0.45 * float(cell_height[index])
         )
         slack = float(cell_height[index]) - 2 * rz
-        cz = float(floor[row, column]) + rz + max(slack, 0.0) * (0.15 + 0.5 * r[2])
+        cz = float(floor[row, column]) + rz + max(slack, 0.0) * (0.05 + 0.55 * r[2])
         radius = p.nucleus_size * cell_radius * (0.9 + 0.2 * r[3])
         dividing = r[6] < p.mitotic
         angle = math.pi * r[4]
@@ -193,7 +193,7 @@ def _grow_nuclei(
         dy, dx, dz = y[:, window[1]] - cy, x[:, :, window[2]] - cx, z - cz
         a = (math.cos(angle) * dy + math.sin(angle) * dx) / (radius * stretch)
         b = (math.cos(angle) * dx - math.sin(angle) * dy) / (radius / stretch)
-        q = torch.sqrt(a**2 + b**2 + (dz / rz) ** 2 + 1e-6)
+        q = torch.sqrt(a**2 + b**2 + (dz / rz).abs() ** p.boxiness + 1e-6)
         own = (1 - q) * min(radius, rz) + rough[window]
         own = torch.where(owner[window] == index, own, torch.full_like(own, -20.0))
         closest = own > nucleus[window]

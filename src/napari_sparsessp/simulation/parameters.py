@@ -30,6 +30,7 @@ class ColonyParameters:
     nucleus_size: float
     nucleus_height: float
     elongation: float
+    boxiness: float
     roughness: float
     mitotic: float
     # refractive index
@@ -88,8 +89,9 @@ def draw_parameters(seed: int) -> ColonyParameters:
         edge=1.0 if rng.random() < 0.3 else 0.0,
         heading=u(0.0, 2 * math.pi),
         nucleus_size=u(0.66, 0.92),
-        nucleus_height=u(3.2, 5.4),
+        nucleus_height=u(3.4, 5.8),
         elongation=u(1.05, 1.4),
+        boxiness=u(2.0, 4.0),
         roughness=u(0.1, 0.6),
         mitotic=u(0.0, 0.1),
         medium=u(1.333, 1.338),
