@@ -22,7 +22,9 @@ SIDE = 144
 FOLDER = Path(__file__).parents[1] / "src" / "napari_sparsessp" / "samples"
 
 
-def _write(name: str, array: np.ndarray, axes: str, z_step: float, **more: object) -> None:
+def _write(
+    name: str, array: np.ndarray, axes: str, z_step: float, **more: object
+) -> None:
     metadata = {
         "axes": axes,
         "PhysicalSizeX": VOXEL,
