@@ -50,3 +50,25 @@ def test_the_tracker_follows_the_slider_and_lets_go(shown, qtbot):
     qtbot.waitUntil(lambda: tracker.holder()[1][0] == slice(20, 21))
     tracker.stop()
     assert tracker.holder() is None
+
+
+def test_the_drawing_marks_the_plane_on_screen_and_a_click_goes_there(
+    dock, viewer, qtbot
+):
+    drawing = dock.form.sampling.drawing
+    viewer.dims.set_point(0, 4 * 0.29)
+    qtbot.waitUntil(lambda: drawing.plane_text() == "1.2 µm, measured")
+    drawing.plane_asked.emit(8.0)
+    assert viewer.dims.point[0] == pytest.approx(8 * 0.29)
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: drawing.plane_text() == "")
+
+
+def test_planes_between_the_measured_ones_are_called_predicted(
+    dock, viewer, qtbot, finish
+):
+    dock.run()
+    finish(dock)
+    viewer.dims.set_point(0, 6 * 0.29)
+    drawing = dock.form.sampling.drawing
+    qtbot.waitUntil(lambda: drawing.plane_text() == "1.7 µm, predicted")

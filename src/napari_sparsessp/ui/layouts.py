@@ -16,10 +16,12 @@ from napari_sparsessp.ui.compat import (
     fit_to_view,
     grid_of,
     layer_key,
+    layer_with_key,
     scale_bar_of,
     set_background,
     set_gridded,
 )
+from napari_sparsessp.ui.structure_model import Row
 
 OVERLAY, SIDE_BY_SIDE = "overlay", "side"
 
@@ -57,6 +59,31 @@ class Scene:
             [self.predictions[i] for i in self.shown if i in self.predictions],
         ]
         return [cell for cell in cells if cell]
+
+
+def scene_of(
+    viewer: Any, source: Any | None, rows: Sequence[Row], predictions: dict[str, Any]
+) -> Scene:
+    """Collect the layers that belong together and are still there.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    source : Layer or None
+        The input.
+    rows : sequence of Row
+        Structures with their truth layers and eyes.
+    predictions : dict
+        Structure id to layer.
+    """
+    truths = {row.structure.id: layer_with_key(viewer, row.truth) for row in rows}
+    key = None if source is None else layer_key(source)
+    return Scene(
+        source=layer_with_key(viewer, key),
+        truths={id_: layer for id_, layer in truths.items() if layer is not None},
+        predictions=predictions,
+        shown=tuple(row.structure.id for row in rows if row.visible),
+    )
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,17 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
-from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE, Layouts, Scene
+from napari_sparsessp.ui.layouts import (
+    OVERLAY,
+    SIDE_BY_SIDE,
+    Layouts,
+    Scene,
+    scene_of,
+)
 from napari_sparsessp.ui.outlook import Choice, Outlook, Ready, look_ahead
 from napari_sparsessp.ui.outlook_view import (
     done_text,
@@ -24,6 +29,7 @@ from napari_sparsessp.ui.outlook_view import (
     show_outlook,
     work_text,
 )
+from napari_sparsessp.ui.plane_cursor import PlaneCursor
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.prediction_run import PredictionRun, StopSign
 from napari_sparsessp.ui.run_panel import RunState
@@ -67,6 +73,7 @@ class PredictDock(QWidget):
         self._stop = StopSign()
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
+        self.cursor = PlaneCursor(napari_viewer, self.form.sampling.drawing, self)
         self.layouts = Layouts(napari_viewer)
         self._files = FileOpening(napari_viewer, self)
         self._settle = QTimer(self)
@@ -104,10 +111,8 @@ class PredictDock(QWidget):
         self._files.opened.connect(self._on_opened)
         self._files.failed.connect(self._on_problem)
         events = self._viewer.layers.events
-        self._emitters = (events.inserted, events.removed, events.reordered)
-        for emitter in self._emitters:
-            emitter.connect(self._on_layers)
-        events.renamed.connect(self._on_layers)
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            getattr(events, name).connect(self._on_layers)
         self._shortcut("Ctrl+R", self._run_by_key)
         self._shortcut("Esc", self._cancel_by_key)
         # the dock's own slots are gone by then; this one belongs to nobody
@@ -196,6 +201,10 @@ class PredictDock(QWidget):
     def _show_outlook(self, choice: Choice) -> None:
         form, seen = self.form, self.outlook
         show_outlook(form, choice, seen)
+        axis = -1 if seen.reading is None else seen.reading.letters.find("Z")
+        self.cursor.follow(
+            seen.layer, axis, None if seen.plan is None else seen.plan.view
+        )
         foot = form.foot
         if seen.problem is None:
             ready = seen.plan is not None
@@ -359,20 +368,10 @@ class PredictDock(QWidget):
 
     def scene(self) -> Scene:
         """Tell which layers belong together."""
-        seen = self.outlook
-        if self.run_in_progress is not None and self._run_outlook is not None:
-            seen = self._run_outlook
-        key = None if seen.layer is None else layer_key(seen.layer)
-        truths = {
-            row.structure.id: layer_with_key(self._viewer, row.truth)
-            for row in self.form.structures.rows
-        }
-        return Scene(
-            source=layer_with_key(self._viewer, key),
-            truths={i: layer for i, layer in truths.items() if layer is not None},
-            predictions=self.layers.layers(),
-            shown=self.form.structures.visible(),
-        )
+        seen = self.outlook if self.run_in_progress is None else self._run_outlook
+        source = None if seen is None else seen.layer
+        rows = self.form.structures.rows
+        return scene_of(self._viewer, source, rows, self.layers.layers())
 
     def show_layout(self, name: str) -> None:
         """Show overlay or side by side."""

@@ -92,7 +92,7 @@ class SamplingPanel(QWidget):
         row.addWidget(self.spin)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column.setSpacing(4)
         column.addLayout(row)
         column.addWidget(self.simulate_box)
         column.addWidget(self.drawing)

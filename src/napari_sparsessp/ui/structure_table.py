@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 from napari_sparsessp.ui.structure_model import Column, StructureModel
 from napari_sparsessp.ui.theme import Tones, mix
 
-ROW_HEIGHT = 23
+ROW_HEIGHT = 22
 
 
 class _Cell(QStyledItemDelegate):
@@ -275,8 +275,8 @@ class StructureTable(QTableView):
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         for column, width in (
             (Column.VISIBLE, 28),
-            (Column.TRUTH, 98),
-            (Column.R2, 46),
+            (Column.TRUTH, 96),
+            (Column.R2, 50),
         ):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             self.setColumnWidth(column, width)

@@ -1,7 +1,7 @@
 """A drawing of the z-axis: which planes were measured, which will be predicted."""
 
-from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QFont, QPainter
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QFont, QMouseEvent, QPainter, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.sparse import SparseView
@@ -34,22 +34,32 @@ def sampling_sentence(view: SparseView) -> str:
 class ZAxisDrawing(QWidget):
     """The z-axis from left (first plane) to right (last plane).
 
-    Tall bars are planes that were imaged; short ones are filled in by the network.
+    Tall bars are planes that were imaged; short ones are filled in by the network. A
+    mark below shows the plane that is on screen; a click goes to another.
+
+    Signals
+    -------
+    plane_asked : float
+        A position in dense planes was clicked.
     """
+
+    plane_asked = Signal(float)
 
     def __init__(self) -> None:
         super().__init__()
         self._view: SparseView | None = None
-        self._length: float | None = None
+        self._step: float | None = None
+        self._position: float | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
             "The z-axis of the stack. Tall bars: planes that were imaged. Short bars: "
-            "planes that nobody imaged and the network predicts from their neighbours."
+            "planes that nobody imaged and the network predicts from their neighbours. "
+            "Click to go to a plane."
         )
 
     def sizeHint(self) -> QSize:
         """Give a flat strip."""
-        return QSize(260, 46)
+        return QSize(260, 50)
 
     def show_view(self, view: SparseView | None, step_um: float | None) -> None:
         """Draw another view.
@@ -62,11 +72,21 @@ class ZAxisDrawing(QWidget):
             Distance of two dense planes in µm, where it is known.
         """
         self._view = view
-        self._length = None
-        if view is not None and step_um is not None:
-            self._length = step_um * max(view.depth - 1, 0)
+        self._step = step_um
         self.setAccessibleName("" if view is None else sampling_sentence(view))
         self.update()
+
+    def show_position(self, position: float | None) -> None:
+        """Mark the plane that is on screen.
+
+        Parameters
+        ----------
+        position : float or None
+            In dense planes; None marks nothing.
+        """
+        if position != self._position:
+            self._position = position
+            self.update()
 
     def paintEvent(self, _event: object) -> None:
         """Draw the axis."""
@@ -83,12 +103,61 @@ class ZAxisDrawing(QWidget):
         font.setPointSizeF(8.0)
         painter.setFont(font)
         painter.setPen(tones.muted)
-        below = QRectF(strip.left(), strip.bottom() + 2, strip.width(), 15)
+        below = QRectF(strip.left(), strip.bottom() + 4, strip.width(), 15)
         left, right = "first plane", "last plane"
-        if self._length is not None:
-            left, right = "z = 0", f"{self._length:.1f} µm"
+        if self._view is not None and self._step is not None:
+            left = "z = 0"
+            right = f"{self._step * max(self._view.depth - 1, 0):.1f} µm"
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, left)
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, right)
+        if self._view is not None and self._position is not None:
+            self._draw_position(painter, strip, below, tones)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Ask for the plane under the mouse."""
+        self._ask(event.position().x())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Ask for the planes that the mouse is dragged over."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._ask(event.position().x())
+
+    def plane_text(self) -> str:
+        """Say which plane is on screen and whether it was imaged."""
+        if self._view is None or self._position is None:
+            return ""
+        plane = min(max(round(self._position), 0), self._view.depth - 1)
+        kind = "measured" if plane in self._view.measured_planes else "predicted"
+        where = f"plane {plane}"
+        if self._step is not None:
+            where = f"{plane * self._step:.1f} µm"
+        return f"{where}, {kind}"
+
+    def _ask(self, x: float) -> None:
+        if self._view is not None:
+            pitch = (self.width() - 2) / max(self._view.depth, 1)
+            place = round((x - 1) / pitch - 0.5)
+            self.plane_asked.emit(float(min(max(place, 0), self._view.depth - 1)))
+
+    def _draw_position(
+        self, painter: QPainter, strip: QRectF, below: QRectF, tones: Tones
+    ) -> None:
+        assert self._view is not None
+        assert self._position is not None
+        pitch = strip.width() / max(self._view.depth, 1)
+        x = strip.left() + (min(self._position, self._view.depth - 1) + 0.5) * pitch
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(tones.text)
+        y = strip.bottom() + 1
+        painter.drawPolygon(
+            QPolygonF([QPointF(x, y), QPointF(x - 4, y + 6), QPointF(x + 4, y + 6)])
+        )
+        painter.setPen(tones.text)
+        text = self.plane_text()
+        half = painter.fontMetrics().horizontalAdvance(text) / 2 + 2
+        left = min(max(x, below.left() + half + 42), below.right() - half - 46)
+        box = QRectF(left - half, below.top() + 5, 2 * half, below.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _draw_planes(
         self, painter: QPainter, strip: QRectF, view: SparseView, tones: Tones
