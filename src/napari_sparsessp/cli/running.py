@@ -59,7 +59,8 @@ def run(
     console.progress("loading the model")
 
     from napari_sparsessp.models.store import load_model
-    from napari_sparsessp.prediction.engine import output_volume, predict_stream
+    from napari_sparsessp.prediction.engine import predict_stream
+    from napari_sparsessp.prediction.result import output_volume
 
     model = load_model(request.model, request.topology)
     planned, report = None, None

@@ -63,8 +63,9 @@ def figure(
         layout="constrained",
     )
     FigureCanvasAgg(drawing)
-    head, body = drawing.subfigures(2, 1, height_ratios=(3.6, 2.6 * rows))
-    for part in (head, body):
+    parts: Any = drawing.subfigures(2, 1, height_ratios=(3.6, 2.6 * rows))
+    head, body = parts
+    for part in parts:
         part.set_facecolor(BACKGROUND)
     grid = body.add_gridspec(rows, 2 * COLUMNS)
     top = head.add_gridspec(1, 3)

@@ -3,7 +3,6 @@
 import threading
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.metrics import score
 from napari_sparsessp.models.store import Model
 from napari_sparsessp.prediction.blending import RunningMean
-from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.prediction.events import (
     Box,
     Cancelled,
@@ -24,6 +22,7 @@ from napari_sparsessp.prediction.events import (
     StructureDone,
     TileDone,
 )
+from napari_sparsessp.prediction.forward import Forward
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.report import (
     ModelId,
@@ -35,47 +34,17 @@ from napari_sparsessp.prediction.report import (
     peak_memory_mb,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.stack import MeasuredStack, read_stack
+from napari_sparsessp.prediction.result import PredictionResult, output_volume
+from napari_sparsessp.prediction.stack import read_stack
 from napari_sparsessp.prediction.truth import RunningScores, align_truth
 from napari_sparsessp.prediction.viewport import next_tile
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_sparsessp.prediction.tiling import Tile
 
 Viewport = Callable[[], tuple[int | None, Box] | None]
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionResult(Mapping[str, Volume]):
-    """Predicted volumes by structure id, and the report.
-
-    Attributes
-    ----------
-    volume : Volume
-        All structures, CZYX or TCZYX, channel names = structure ids.
-    report : Report
-    """
-
-    volume: Volume
-    report: Report
-
-    def __getitem__(self, structure: str) -> Volume:
-        """Volume (ZYX or TZYX) of one structure."""
-        if structure not in self.volume.channel_names:
-            raise KeyError(structure)
-        return self.volume.channel(structure)
-
-    def __iter__(self) -> Iterator[str]:
-        """Structure ids, in the order of the channels."""
-        return iter(self.volume.channel_names)
-
-    def __len__(self) -> int:
-        """Count the structures."""
-        return len(self.volume.channel_names)
 
 
 def predict_stream(
@@ -170,20 +139,6 @@ def predict(
     return PredictionResult(output_volume(planned), report)
 
 
-def output_volume(planned: Planned) -> Volume:
-    """The buffer of a run as a volume with its place in space."""
-    plan = planned.plan
-    return Volume(
-        planned.buffer,
-        plan.output_axes,
-        plan.voxel_size,
-        plan.structures,
-        plan.origin,
-        name=plan.volume.name,
-        source=plan.volume.source,
-    )
-
-
 def _buffer(plan: Plan, buffer: np.ndarray | None) -> np.ndarray:
     if buffer is None:
         try:
@@ -221,8 +176,7 @@ class _Run:
         self.cancel = cancel or threading.Event()
         self.buffer = buffer
         self.began = clock.perf_counter()
-        self.device = choose_device(plan.request.device)
-        self.precision = choose_precision(plan.request.precision, self.device)
+        self.forward = Forward(model, plan)
         self.stride = NetworkConfig.model_validate(plan.card.network).stride
         self.done = 0
         self.loaded: float | None = None
@@ -235,7 +189,6 @@ class _Run:
         if self.cancel.is_set():
             yield Cancelled(0, self.plan.total_tiles)
             return
-        network = self._on_device(self.model.network)
         scores: dict[int, dict[str, dict[str, Any]]] = {}
         waiting = list(range(len(self.plan.times or (0,))))
         while waiting:
@@ -243,24 +196,13 @@ class _Run:
             slot = seen[0] if seen and seen[0] in waiting else waiting[0]
             assert slot is not None
             waiting.remove(slot)
-            yield from self._time_point(slot, network, scores)
+            yield from self._time_point(slot, scores)
             if self.cancel.is_set() and self.done < self.plan.total_tiles:
                 yield Cancelled(self.done, self.plan.total_tiles)
                 return
         yield Finished(self._report(scores))
 
-    def _on_device(self, network: "torch.nn.Module") -> "torch.nn.Module":
-        """A copy where it is needed: the caller's model stays as it is."""
-        import copy
-
-        if self.device.type == "cpu":
-            return network
-        with _advice():
-            return copy.deepcopy(network).to(self.device)
-
-    def _time_point(
-        self, slot: int, network: "torch.nn.Module", scores: dict[int, Any]
-    ) -> Iterator[Event]:
+    def _time_point(self, slot: int, scores: dict[int, Any]) -> Iterator[Event]:
         plan = self.plan
         time = plan.times[slot] if plan.times else None
         shown = slot if plan.times else None
@@ -270,7 +212,7 @@ class _Run:
         truth = align_truth(plan, time)
         if self.loaded is None:
             self.loaded = clock.perf_counter() - self.began
-            yield Started(str(self.device), self.precision)
+            yield Started(str(self.forward.device), self.forward.precision)
         output = self.buffer[slot] if plan.times else self.buffer
         on_model_grid = plan.request.grid == "model"
         work = (
@@ -288,8 +230,7 @@ class _Run:
             left.remove(index)
             tile = plan.tiles[index]
             started = clock.perf_counter()
-            prediction = self._predict_tile(network, stack, tile)
-            _mark_invalid(prediction, stack, plan, tile)
+            prediction = self.forward.predict(stack, tile)
             mean.add(tile, prediction)
             running.add(tile, plan.structures, prediction)
             if not on_model_grid and not left:
@@ -324,36 +265,6 @@ class _Run:
         )
         return z, y, x
 
-    def _predict_tile(
-        self, network: "torch.nn.Module", stack: MeasuredStack, tile: "Tile"
-    ) -> np.ndarray:
-        """Predict what the tile keeps: (S, D, H, W) float32 of ``tile.box``."""
-        import torch
-
-        from napari_sparsessp.networks.inputs import network_input
-
-        dense, distance = stack.window(tile)
-        wanted = [self.model.card.structures.index(s) for s in self.plan.structures]
-        keep = _kept(tile, self.plan.model_shape[0])
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        flips: list[tuple[int, ...]] = [()]
-        if self.plan.request.tta:
-            flips += [(-1,), (-2,), (-2, -1)]
-        parts = []
-        with _advice(), torch.inference_mode():
-            source = network_input(dense, distance)[None].to(
-                self.device, memory_format=torch.channels_last_3d
-            )
-            for flip in flips:
-                with torch.autocast(
-                    self.device.type, dtype or torch.bfloat16, enabled=dtype is not None
-                ):
-                    output = network(source.flip(flip) if flip else source, wanted)
-                output = output.flip(flip) if flip else output
-                parts.append(output[0][(slice(None), *keep)].float())
-            mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
-            return mean.cpu().numpy()
-
     def _tile_done(
         self, tile: "Tile", shown: int | None, scores: dict[str, Any]
     ) -> TileDone:
@@ -386,8 +297,8 @@ class _Run:
             shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
             voxel_size=plan.voxel_size,
             origin=plan.origin,
-            device=str(self.device),
-            precision=self.precision,
+            device=str(self.forward.device),
+            precision=self.forward.precision,
             seconds=Seconds(
                 load=round(self.loaded or 0.0, 4),
                 first_tile=round(self.first_tile or 0.0, 4),
@@ -399,45 +310,3 @@ class _Run:
             structures=mean_scores(per_time),
             warnings=plan.warnings,
         )
-
-
-def _kept(tile: "Tile", depth: int) -> tuple[slice, slice, slice]:
-    """Where ``tile.box`` lies in the network's output."""
-    z, y, x = tile.box
-    start = z.start - tile.z[0]
-    return (
-        slice(start, min(tile.z[1], depth) - tile.z[0]),
-        slice(y.start - tile.read_y[0], y.stop - tile.read_y[0]),
-        slice(x.start - tile.read_x[0], x.stop - tile.read_x[0]),
-    )
-
-
-def _mark_invalid(
-    prediction: np.ndarray, stack: MeasuredStack, plan: Plan, tile: "Tile"
-) -> None:
-    """Voxels that follow from a masked pixel alone are NaN in the prediction."""
-    if stack.invalid is None:
-        return
-    z, y, x = tile.box
-    planes = slice(z.start, min(z.stop, plan.model_shape[0]))
-    nearest = plan.view.weights("nearest")[planes].argmax(1)
-    masked = stack.invalid[nearest][:, y, x]
-    prediction[:, masked] = np.nan
-
-
-class _advice:
-    """Turn torch's RuntimeErrors into one line that says what to do."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Re-raise as our own error; napari swallows RuntimeErrors of workers."""
-        if not isinstance(error, RuntimeError | MemoryError):
-            return
-        text = str(error).splitlines()[0] if str(error) else kind.__name__
-        if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-            advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
-        else:
-            advice = "choose another device or precision fp32"
-        raise PredictionError(f"the device failed ({text}); {advice}") from None

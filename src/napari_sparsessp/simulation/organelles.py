@@ -1,5 +1,7 @@
 """The twelve structures inside the cells, and their refractive index."""
 
+from dataclasses import dataclass
+
 import torch
 
 from napari_sparsessp.simulation.cells import Cells
@@ -29,6 +31,107 @@ def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tens
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Soft masks that several structures share, each (D, H, W)."""
+
+    body: torch.Tensor
+    in_nucleus: torch.Tensor
+    cytoplasm: torch.Tensor
+    resting: torch.Tensor
+    perinuclear: torch.Tensor
+    rim: torch.Tensor
+    apical: torch.Tensor
+    basal: torch.Tensor
+    wall: torch.Tensor
+    patchy: torch.Tensor
+
+
+def _places(cells: Cells, fields: RandomFields) -> _Places:
+    body = cells.body
+    in_nucleus = inside(cells.nucleus)
+    return _Places(
+        body=body,
+        in_nucleus=in_nucleus,
+        cytoplasm=body * (1 - in_nucleus),
+        resting=1 - cells.mitosis,
+        perinuclear=torch.exp(-torch.relu(-cells.nucleus) / 2.5),
+        rim=shell(cells.nucleus, 0.35),
+        apical=torch.exp(-((cells.top - 1.4) ** 2) / 0.9**2),
+        basal=torch.exp(-((cells.bottom - 0.4) ** 2) / 0.6**2) * body,
+        wall=shell(cells.wall, 0.3) * body,
+        patchy=torch.sigmoid(1.5 * fields.smooth(3.0)),
+    )
+
+
+def _nuclear(
+    cells: Cells, at: _Places, fields: RandomFields
+) -> dict[str, torch.Tensor]:
+    """DNA, nuclear envelope, nucleoli."""
+    chromatin = 1 + 0.12 * fields.smooth(0.5) + 0.12 * fields.smooth(1.3)
+    chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
+    hollow = 1 - 0.75 * cells.nucleoli
+    envelope = at.rim * at.resting * at.body * (1 + 0.25 * fields.smooth(1.0))
+    return {
+        "dna": at.in_nucleus * cells.brightness * chromatin * hollow,
+        "nuclear_envelope": envelope
+        + 0.12 * at.in_nucleus * at.resting
+        + 0.35 * cells.mitosis * at.body,
+        "nucleolus": cells.nucleoli * at.body * (1 + 0.2 * fields.smooth(0.5))
+        + 0.08 * at.in_nucleus,
+    }
+
+
+def _cortical(
+    cells: Cells, at: _Places, fields: RandomFields
+) -> dict[str, torch.Tensor]:
+    """What lies at the cell's borders: actin, myosin, membrane, junctions."""
+    belt = at.wall * at.apical
+    fibres = at.basal * fields.filaments(1.8, 0.35)
+    face = shell(cells.top, 0.3) + shell(cells.bottom, 0.3)
+    face = face * inside(cells.wall + 0.1)
+    vesicles = at.cytoplasm * (1 + 4 * fields.puncta(0.5, 1.6))
+    plaques = at.wall * fields.puncta(0.5, 0.7) * inside(cells.bottom - 3.0, 1.0)
+    junction = torch.exp(-((cells.top - 1.1) ** 2) / 0.5**2) * at.body
+    return {
+        "actin_filament": at.wall
+        + 1.6 * belt
+        + 0.5 * shell(cells.top, 0.4) * at.body
+        + 1.5 * fibres
+        + 0.12 * at.cytoplasm,
+        "actomyosin_bundle": 2.0 * belt
+        + 0.4 * at.wall
+        + 1.4 * fibres
+        + 0.3 * at.basal * at.patchy
+        + 0.2 * at.cytoplasm,
+        "cell_membrane": at.wall + 0.7 * face + 0.12 * vesicles,
+        "desmosome": 3.0 * plaques + 0.4 * belt + 0.03 * at.cytoplasm,
+        "tight_junction": 2.5 * shell(cells.wall, 0.25) * junction
+        + 0.03 * at.cytoplasm,
+    }
+
+
+def _cytoplasmic(
+    cells: Cells, at: _Places, fields: RandomFields
+) -> dict[str, torch.Tensor]:
+    """Endoplasmic reticulum, Golgi, microtubules, mitochondria."""
+    poles = _near_poles(cells, fields, 1.6)
+    centrosome = _near_poles(cells, fields, 0.5)
+    reticulum = 0.35 + fields.sheets(0.8, 0.35)
+    ribbons = 0.2 + 1.4 * fields.sheets(0.6, 0.45)
+    threads = 0.35 + 0.9 * fields.filaments(0.9, 0.5)
+    tubules = fields.filaments(1.0, 0.4) * (0.3 + 1.5 * at.perinuclear) * at.patchy
+    around = (0.4 + 0.9 * at.perinuclear) * (0.6 + 0.6 * at.patchy)
+    spread = 0.6 + 0.5 * at.apical + 0.5 * at.patchy
+    return {
+        "endoplasmic_reticulum": at.cytoplasm * reticulum * around
+        + 0.3 * at.rim * at.resting * at.body,
+        "golgi_apparatus": at.cytoplasm * (poles * ribbons + 0.03),
+        "microtubule": at.cytoplasm * threads * spread + 2.0 * centrosome * at.body,
+        "mitochondria": at.cytoplasm * (tubules + 0.06),
+    }
+
+
 def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tensor]:
     """Label density of the twelve structures, before the microscope.
 
@@ -40,69 +143,16 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
     Returns
     -------
     dict of str to Tensor
-        Structure id to density (D, H, W) ≥ 0, arbitrary units.
+        Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
+        units.
     """
-    body = cells.body
-    in_nucleus = inside(cells.nucleus)
-    cytoplasm = body * (1 - in_nucleus)
-    resting = 1 - cells.mitosis
-    perinuclear = torch.exp(-torch.relu(-cells.nucleus) / 2.5)
-    apical = torch.exp(-((cells.top - 1.4) ** 2) / 0.9**2)
-    basal = torch.exp(-((cells.bottom - 0.4) ** 2) / 0.6**2) * body
-    wall = shell(cells.wall, 0.3) * body
-    face = (shell(cells.top, 0.3) + shell(cells.bottom, 0.3)) * inside(cells.wall + 0.1)
-    patchy = torch.sigmoid(1.5 * fields.smooth(3.0))
-    chromatin = 1 + 0.12 * fields.smooth(0.5) + 0.12 * fields.smooth(1.3)
-    chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
-    rim = shell(cells.nucleus, 0.35)
-    poles = _near_poles(cells, fields, 1.6)
-    centrosome = _near_poles(cells, fields, 0.5)
-    belt = wall * apical
-    dna = in_nucleus * cells.brightness * chromatin * (1 - 0.75 * cells.nucleoli)
-    fibres = basal * fields.filaments(1.8, 0.35)
-    mitochondria = fields.filaments(1.0, 0.4)
-    reticulum = fields.sheets(0.8, 0.35)
-    return {
-        "actin_filament": 1.0 * wall
-        + 1.6 * belt
-        + 0.5 * shell(cells.top, 0.4) * body
-        + 1.5 * fibres
-        + 0.12 * cytoplasm,
-        "actomyosin_bundle": 2.0 * belt
-        + 0.4 * wall
-        + 1.4 * fibres
-        + 0.3 * basal * patchy
-        + 0.2 * cytoplasm,
-        "cell_membrane": 1.0 * wall
-        + 0.7 * face
-        + 0.12 * cytoplasm * (1 + 4 * fields.puncta(0.5, 1.6)),
-        "desmosome": 3.0 * wall * fields.puncta(0.5, 0.7)
-        * inside(cells.bottom - 3.0, 1.0)
-        + 0.4 * belt
-        + 0.03 * cytoplasm,
-        "dna": dna,
-        "endoplasmic_reticulum": cytoplasm
-        * (0.35 + reticulum)
-        * (0.4 + 0.9 * perinuclear)
-        * (0.6 + 0.6 * patchy)
-        + 0.3 * rim * resting * body,
-        "golgi_apparatus": cytoplasm * poles * (0.2 + 1.4 * fields.sheets(0.6, 0.45))
-        + 0.03 * cytoplasm,
-        "microtubule": cytoplasm
-        * (0.35 + 0.9 * fields.filaments(0.9, 0.5))
-        * (0.6 + 0.5 * apical + 0.5 * patchy)
-        + 2.0 * centrosome * body,
-        "mitochondria": cytoplasm * mitochondria * (0.3 + 1.5 * perinuclear) * patchy
-        + 0.06 * cytoplasm,
-        "nuclear_envelope": rim * resting * body * (1 + 0.25 * fields.smooth(1.0))
-        + 0.12 * in_nucleus * resting
-        + 0.35 * cells.mitosis * body,
-        "nucleolus": cells.nucleoli * body * (1 + 0.2 * fields.smooth(0.5))
-        + 0.08 * in_nucleus,
-        "tight_junction": 2.5 * shell(cells.wall, 0.25) * body
-        * torch.exp(-((cells.top - 1.1) ** 2) / 0.5**2)
-        + 0.03 * cytoplasm,
-    }  # fmt: skip
+    at = _places(cells, fields)
+    grown = {
+        **_nuclear(cells, at, fields),
+        **_cortical(cells, at, fields),
+        **_cytoplasmic(cells, at, fields),
+    }
+    return dict(sorted(grown.items()))
 
 
 def refractive_index(

@@ -1,0 +1,131 @@
+"""The network on its device: one tile in, the structures of that tile out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.stack import MeasuredStack
+from napari_sparsessp.prediction.tiling import Tile
+
+if TYPE_CHECKING:
+    import torch
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+"""Axes that are mirrored for each of the four predictions of ``--tta``."""
+
+
+class Forward:
+    """One model on one device, at one precision, for the structures of a plan.
+
+    Parameters
+    ----------
+    model : Model
+        Stays on the CPU as it is; another device gets a copy.
+    plan : Plan
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    PredictionError
+        The network does not fit on it.
+    """
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        self.device = choose_device(plan.request.device)
+        self.precision = choose_precision(plan.request.precision, self.device)
+        self._plan = plan
+        self._outputs = [model.card.structures.index(one) for one in plan.structures]
+        self._flips = FLIPS if plan.request.tta else FLIPS[:1]
+        self._network = model.network
+        if self.device.type != "cpu":
+            import copy
+
+            with _Advice():
+                self._network = copy.deepcopy(model.network).to(self.device)
+
+    def predict(self, stack: MeasuredStack, tile: Tile) -> np.ndarray:
+        """Predict what a tile keeps.
+
+        Returns
+        -------
+        ndarray
+            (S, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
+
+        Raises
+        ------
+        PredictionError
+            The device failed.
+        """
+        import torch
+
+        from napari_sparsessp.networks.inputs import network_input
+
+        dense, distance = stack.window(tile)
+        keep = (slice(None), *_kept(tile, self._plan.model_shape[0]))
+        with _Advice(), torch.inference_mode():
+            source = network_input(dense, distance)[None].to(
+                self.device, memory_format=torch.channels_last_3d
+            )
+            parts = [self._pass(source, flip)[0][keep].float() for flip in self._flips]
+            mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
+            prediction = mean.cpu().numpy()
+        _mark_invalid(prediction, stack, self._plan, tile)
+        return prediction
+
+    def _pass(self, source: "torch.Tensor", flip: tuple[int, ...]) -> "torch.Tensor":
+        import torch
+
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        with torch.autocast(
+            self.device.type, dtype or torch.bfloat16, enabled=dtype is not None
+        ):
+            if not flip:
+                return self._network(source, self._outputs)
+            return self._network(source.flip(flip), self._outputs).flip(flip)
+
+
+def _kept(tile: "Tile", depth: int) -> tuple[slice, slice, slice]:
+    """Where ``tile.box`` lies in the network's output."""
+    z, y, x = tile.box
+    start = z.start - tile.z[0]
+    return (
+        slice(start, min(tile.z[1], depth) - tile.z[0]),
+        slice(y.start - tile.read_y[0], y.stop - tile.read_y[0]),
+        slice(x.start - tile.read_x[0], x.stop - tile.read_x[0]),
+    )
+
+
+def _mark_invalid(
+    prediction: np.ndarray, stack: MeasuredStack, plan: Plan, tile: Tile
+) -> None:
+    """Set voxels to NaN whose nearest measured pixel is masked."""
+    if stack.invalid is None:
+        return
+    z, y, x = tile.box
+    planes = slice(z.start, min(z.stop, plan.model_shape[0]))
+    nearest = plan.view.weights("nearest")[planes].argmax(1)
+    masked = stack.invalid[nearest][:, y, x]
+    prediction[:, masked] = np.nan
+
+
+class _Advice:
+    """Turn torch's RuntimeErrors into one line that says what to do."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Re-raise as our own error; napari swallows RuntimeErrors of workers."""
+        if not isinstance(error, RuntimeError | MemoryError):
+            return
+        text = str(error).splitlines()[0] if str(error) else kind.__name__
+        if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+            advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
+        else:
+            advice = "choose another device or precision fp32"
+        raise PredictionError(f"the device failed ({text}); {advice}") from None
