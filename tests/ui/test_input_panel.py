@@ -72,3 +72,21 @@ def test_a_single_channel_needs_no_choice(panel):
     panel.show_reading(reading((8, 9, 9)))
     assert panel.leading() is None
     assert panel.channel() is None
+
+
+def test_a_typed_size_belongs_to_its_layer(panel):
+    panel.set_layers([("a", "one"), ("b", "two")])
+    panel.type_voxel_size((1, 1, 1))
+    panel.set_layers([("a", "one"), ("b", "two"), ("c", "three")])
+    assert panel.typed_voxel_size() == (1, 1, 1)
+    panel.choose_layer("b")
+    assert panel.typed_voxel_size() is None
+
+
+def test_a_long_name_keeps_both_ends(panel, qtbot):
+    panel.set_layers(
+        [("a", "a_very_long_name_of_a_file_that_has_no_end · Bright-field")]
+    )
+    panel.layer_box.setFixedWidth(150)
+    assert not panel.layer_box.grab().isNull()
+    assert "Bright-field" in panel.layer_box.toolTip()

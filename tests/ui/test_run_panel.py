@@ -77,3 +77,16 @@ def test_layouts_can_be_undone_only_when_one_is_on(panel):
     assert panel.layouts.value() == "side"
     panel.show_layout(None)
     assert panel.layouts.value() == ""
+
+
+def test_many_notices_are_folded_and_can_be_opened(panel):
+    panel.message.show_notices(["one is unknown", "two is unknown", "three is unknown"])
+    assert panel.message.text.text() == "One is unknown.\nTwo is unknown."
+    assert panel.message.more_button.text() == "1 more…"
+    panel.message.more_button.click()
+    assert "Three is unknown." in panel.message.text.text()
+
+
+def test_names_of_files_keep_their_case(panel):
+    panel.message.show_error("stack.tif cannot be read; check it")
+    assert panel.message.text.text().startswith("stack.tif")

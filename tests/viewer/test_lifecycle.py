@@ -228,3 +228,26 @@ def test_two_viewers_do_not_disturb_each_other(make_napari_viewer, engine, finis
     finish(docks[0][1])
     assert len(predictions(docks[0][0])) == 12
     assert predictions(docks[1][0]) == []
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_closing_the_dock_leaves_a_quiet_viewer(
+    viewer, engine, qtbot, running, finish, capsys
+):
+    engine.pause = 0.05
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    outer, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.run()
+    if not running:
+        finish(dock)
+    viewer.window.remove_dock_widget(outer)
+    qtbot.waitUntil(lambda: engine.closed == 1)
+    qtbot.wait(200)
+    viewer.add_image(light(), name="later", **MICRO)
+    viewer.dims.set_point(0, 1.16)
+    viewer.layers.remove(predictions(viewer)[0])
+    predictions(viewer)[0].visible = False
+    viewer.layers["later"].name = "much later"
+    qtbot.wait(200)
+    _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    assert len(again.layers.layers()) == 11

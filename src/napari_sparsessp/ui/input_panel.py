@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.expectation import Expectation, ExpectationTable
 from napari_sparsessp.ui.layer_volume import LayerReading, LeadingAxis
 from napari_sparsessp.ui.segments import Segments
@@ -39,14 +40,8 @@ class InputPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer_box = QComboBox()
+        self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
-        self.layer_box.setToolTip(
-            "The transmitted-light z-stack: any image layer of this viewer."
-        )
-        self.layer_box.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.layer_box.setPlaceholderText("no image layer yet")
         self.open_button = QPushButton("Open file…")
         self.open_button.setToolTip(
@@ -74,6 +69,7 @@ class InputPanel(QWidget):
         self.edit_button.setToolTip(
             "Type in the voxel size where the file has none, or a wrong one."
         )
+        self._key: str | None = None
         self._fields = {axis: _size_field(axis) for axis in "zyx"}
         self._axis_row = _row("First axis is", self.axis)
         self._channel_row = _row("Channel", self.channel_box)
@@ -118,7 +114,7 @@ class InputPanel(QWidget):
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer these layers as (key, name); the chosen one stays if it can."""
-        key = self.layer_key()
+        key = self._key
         self.layer_box.clear()
         for one, name in layers:
             self.layer_box.addItem(name, one)
@@ -129,6 +125,7 @@ class InputPanel(QWidget):
         """Choose a layer without telling anyone; None takes the first."""
         place = self.layer_box.findData(key) if key is not None else 0
         self.layer_box.setCurrentIndex(place if self.layer_box.count() else -1)
+        self._start_afresh()
 
     def show_reading(self, reading: LayerReading | None, guess: bool = True) -> None:
         """Show the controls that this layer needs.
@@ -195,11 +192,22 @@ class InputPanel(QWidget):
         return any(filled) and self.typed_voxel_size() is None
 
     def _on_layer(self, _index: int) -> None:
-        self.type_voxel_size(None)  # it belonged to the layer before
+        self._start_afresh()
+        self.changed.emit()
+
+    def _start_afresh(self) -> None:
+        """Forget what the user said of another layer."""
+        self.layer_box.setToolTip(
+            f"{self.layer_box.currentText()}\n"
+            "The transmitted-light z-stack: any image layer of this viewer."
+        )
+        if self._key == self.layer_key():
+            return
+        self._key = self.layer_key()
+        self.type_voxel_size(None)
         self.edit_button.setChecked(False)
         self._axis_row.hide()
         self.channel_box.clear()
-        self.changed.emit()
 
     def _offer_channels(self, reading: LayerReading | None) -> None:
         count = 1 if reading is None else reading.volume.sizes.get("C", 1)

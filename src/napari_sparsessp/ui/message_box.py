@@ -15,6 +15,9 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.ui.step import Mark, MarkDot
 
+# More than this at once pushes the form out of a small window.
+_UNFOLDED = 2
+
 
 class MessageBox(QFrame):
     """A framed text with a mark; an error can be copied with all its details."""
@@ -36,6 +39,11 @@ class MessageBox(QFrame):
             "Copy the whole error, the request and the versions, to send to someone."
         )
         self.copy_button.clicked.connect(self._copy)
+        self._folded = ""
+        self.more_button = QPushButton("")
+        self.more_button.setProperty("role", "link")
+        self.more_button.setToolTip("Show all of them.")
+        self.more_button.clicked.connect(self._unfold)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
@@ -44,7 +52,11 @@ class MessageBox(QFrame):
         column.setContentsMargins(9, 7, 9, 7)
         column.setSpacing(2)
         column.addLayout(row)
-        column.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
+        foot = QHBoxLayout()
+        foot.addStretch(1)
+        foot.addWidget(self.more_button)
+        foot.addWidget(self.copy_button)
+        column.addLayout(foot)
         self.hide()
 
     def show_error(self, text: str, details: str = "") -> None:
@@ -58,12 +70,19 @@ class MessageBox(QFrame):
             What "Copy details" copies; no button without them.
         """
         self._show("error", Mark.BAD, _sentence(text), details)
+        self.more_button.hide()
 
     def show_notices(self, notices: Sequence[str]) -> None:
         """Show notices, or nothing where there are none."""
         if notices:
-            text = "\n".join(_sentence(notice) for notice in notices)
-            self._show("notice", Mark.WARN, text, "")
+            lines = [_sentence(notice) for notice in notices]
+            first = "\n".join(lines[:_UNFOLDED])
+            self._folded = "\n".join(lines)
+            self._show("notice", Mark.WARN, first, "")
+            self.text.setToolTip(self._folded)
+            rest = len(lines) - _UNFOLDED
+            self.more_button.setText(f"{rest} more…")
+            self.more_button.setVisible(rest > 0)
         else:
             self.clear()
 
@@ -80,6 +99,8 @@ class MessageBox(QFrame):
 
     def _show(self, role: str, mark: Mark, text: str, details: str) -> None:
         self._details = details
+        self.copy_button.setText("Copy details")
+        self.text.setToolTip("")
         self.text.setText(text)
         self.dot.set_mark(mark)
         self.copy_button.setVisible(bool(details))
@@ -89,6 +110,10 @@ class MessageBox(QFrame):
             self.style().polish(self)
         self.setAccessibleName(text)
         self.show()
+
+    def _unfold(self) -> None:
+        self.text.setText(self._folded)
+        self.more_button.hide()
 
     def _copy(self) -> None:
         clipboard = QApplication.clipboard()

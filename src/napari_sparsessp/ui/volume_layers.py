@@ -19,7 +19,7 @@ def layers_of(
     suffix : str
         Added to the names of channels that are structures, such as ``" · truth"``.
     visible : bool, optional
-        Show the layers; where left out only what is no stained structure is shown.
+        Show the layers; where left out, the first one that is no stained structure.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def layers_of(
         As napari's readers and samples give them.
     """
     count = volume.sizes.get("C", 1)
-    result = []
+    result, first = [], True
     for number in range(count):
         one = volume.channel(number) if "C" in volume.axes else volume
         name = one.channel_names[0] if one.channel_names else ""
@@ -37,20 +37,20 @@ def layers_of(
         )
         attributes = spatial_attributes(one)
         if structure is not None:
-            shown = visible if visible is not None else False
             attributes |= {
-                "name": f"{structure.label}{suffix}",
+                "name": f"{structure.label}{suffix}" if suffix else name,
                 "colormap": structure.colour,
                 "blending": "additive",
-                "visible": shown,
+                "visible": bool(visible),
             }
         else:
             label = " · ".join(filter(None, [volume.name, name]))
             attributes |= {
                 "name": label or "image",
                 "colormap": "gray",
-                "visible": True if visible is None else visible,
+                "visible": first if visible is None else visible,
             }
+            first = False
         result.append((one.array, attributes, "image"))
     return result
 
