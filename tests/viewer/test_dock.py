@@ -240,3 +240,23 @@ def test_reopened_dock_finds_earlier_predictions(compared):
     assert set(again.layers.layers()) == set(again.form.structures.ticked())
     assert sum(is_prediction(layer) for layer in viewer.layers) == 12
     again.deleteLater()
+
+
+def test_a_second_run_leaves_my_view_alone(compared, finish):
+    viewer, dock = compared
+    dock.restore_view()
+    dock.run()
+    finish(dock)
+    assert dock.layouts.current is None
+    assert not dock.form.foot.restore_button.isEnabled()
+
+
+def test_keys_run_and_cancel(dock, engine, finish):
+    engine.pause = 0.1
+    dock.form.foot.press(RunState.RUNNING)
+    assert dock.run_in_progress is None
+    dock.form.foot.press(RunState.READY)
+    assert dock.run_in_progress is not None
+    dock.form.foot.press(RunState.RUNNING)
+    finish(dock)
+    assert "Cancelled" in dock.form.foot.status.text()

@@ -6,8 +6,7 @@ it, `prediction_run` runs it, `stream_layers` shows it, `layouts` arranges it.
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
@@ -70,6 +69,7 @@ class PredictDock(QWidget):
         self._run_outlook: Outlook | None = None
         self._told_for: Choice | None = None
         self._arranging = False
+        self._layers_changed = False
         self._stop = StopSign()
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
@@ -107,21 +107,17 @@ class PredictDock(QWidget):
         form.foot.layout_asked.connect(self.show_layout)
         form.foot.restore_asked.connect(self.restore_view)
         self.layers.all_removed.connect(self.cancel)
+        self.layers.complete.connect(self._on_complete)
         self.layers.visible_changed.connect(self._on_layer_eye)
         self._files.opened.connect(self._on_opened)
         self._files.failed.connect(self._on_problem)
         events = self._viewer.layers.events
         for name in ("inserted", "removed", "reordered", "renamed"):
             getattr(events, name).connect(self._on_layers)
-        self._shortcut("Ctrl+R", self._run_by_key)
-        self._shortcut("Esc", self._cancel_by_key)
+        form.add_shortcut("Ctrl+R", lambda: form.foot.press(RunState.READY))
+        form.add_shortcut("Esc", lambda: form.foot.press(RunState.RUNNING))
         # the dock's own slots are gone by then; this one belongs to nobody
         self.destroyed.connect(self._stop.stop)
-
-    def _shortcut(self, keys: str, slot: Any) -> None:
-        shortcut = QShortcut(QKeySequence(keys), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(slot)
 
     # what can be chosen -------------------------------------------------------
 
@@ -138,10 +134,11 @@ class PredictDock(QWidget):
         self._settle.start()
 
     def _on_layers(self, _event: Any = None) -> None:
-        self._offer_layers()
+        self._layers_changed = True
         self._settle.start()
 
     def _offer_layers(self) -> None:
+        self._layers_changed = False
         self.form.input.set_layers(input_choices(self._viewer))
         self._offer_truths()
 
@@ -188,6 +185,8 @@ class PredictDock(QWidget):
         """Plan what Run would do, and show what is expected, found and missing."""
         if self.run_in_progress is not None:
             return
+        if self._layers_changed:
+            self._offer_layers()
         choice = self.choice()
         seen = look_ahead(self._viewer, self._engine, choice)
         self.form.input.show_reading(seen.reading, guess=choice.leading is None)
@@ -240,7 +239,7 @@ class PredictDock(QWidget):
         except InputError as error:
             self._on_problem(error)
             return
-        self._show_layers(ready, buffer)
+        self._run_outlook = self.outlook
         job = Job(
             ready.request,
             ready.reading.volume,
@@ -251,12 +250,13 @@ class PredictDock(QWidget):
             self._stop.renew(),
         )
         self._start(job)
+        self._show_layers(ready, buffer)
 
     def _show_layers(self, ready: Ready, buffer: Any) -> None:
         """Make the layers that will fill up, arrange and follow them."""
         form, plan = self.form, ready.plan
         form.structures.clear_scores()
-        self._run_outlook = self.outlook
+        again = bool(self.layers.layers())
         self._arranging = True
         try:
             self.layers.prepare(
@@ -264,12 +264,10 @@ class PredictDock(QWidget):
             )
         finally:
             self._arranging = False
-        self.show_layout(self.layouts.current or OVERLAY)
-        made = self.layers.layers()
-        shown = [made[id_] for id_ in form.structures.visible() if id_ in made]
-        first = next(iter([*shown, *made.values()]), None)
+        if self.layouts.current or not again:  # a second run leaves "My view" alone
+            self.show_layout(self.layouts.current or OVERLAY)
+        first = next(iter(self.layers.layers().values()), None)
         if first is not None:
-            self._viewer.layers.selection.active = first
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
 
     def _start(self, job: Job) -> None:
@@ -345,8 +343,7 @@ class PredictDock(QWidget):
         self.form.foot.set_state(RunState.READY)
         if run is not None:
             run.deleteLater()
-        if self.layouts.current is not None and state == "done":
-            self.show_layout(self.layouts.current)
+        self._settle.start()
 
     def _on_problem(self, error: Exception) -> None:
         self._told_for = self.choice()
@@ -355,14 +352,6 @@ class PredictDock(QWidget):
     def _details(self, error: BaseException) -> str:
         seen = self._run_outlook if self.run_in_progress is not None else self.outlook
         return error_details(error, None if seen is None else seen.request)
-
-    def _run_by_key(self) -> None:
-        if self.form.foot.state is RunState.READY:
-            self.run()
-
-    def _cancel_by_key(self) -> None:
-        if self.form.foot.state is RunState.RUNNING:
-            self.cancel()
 
     # looking ------------------------------------------------------------------
 
@@ -381,6 +370,15 @@ class PredictDock(QWidget):
         finally:
             self._arranging = False
         self.form.foot.show_layout(self.layouts.current)
+
+    def _on_complete(self) -> None:
+        """Let layers that came one by one find their place."""
+        if self.layouts.current is not None:
+            self.show_layout(self.layouts.current)
+        made = self.layers.layers()
+        shown = [made[id_] for id_ in self.form.structures.visible() if id_ in made]
+        if shown:
+            self._viewer.layers.selection.active = shown[0]
 
     def restore_view(self) -> None:
         """Give the user's own view back."""

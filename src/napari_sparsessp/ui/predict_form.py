@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.device_box import DeviceBox
@@ -109,6 +110,12 @@ class PredictForm(QWidget):
         self.all_button.setEnabled(not locked)
         self.none_button.setEnabled(not locked)
         self.structures.set_locked(locked)
+
+    def add_shortcut(self, keys: str, slot: Callable[[], None]) -> None:
+        """Bind keys that work while the focus is anywhere in the dock."""
+        shortcut = QShortcut(QKeySequence(keys), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(slot)
 
     def changeEvent(self, event: Any) -> None:
         """Follow napari's theme."""

@@ -147,6 +147,11 @@ class RunPanel(QWidget):
         if state is RunState.READY and not self.status.text():
             self.status.setText("Ready.")
 
+    def press(self, state: RunState) -> None:
+        """Press the button, if it does what is meant: a key is never a surprise."""
+        if self._state is state:
+            self.button.click()
+
     def set_status(self, text: str) -> None:
         """Say in one line what is going on."""
         self.status.setText(text)

@@ -5,6 +5,7 @@ now and then, never made anew, so that what the user changed on them stays.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,18 +47,26 @@ class StreamLayers(QObject):
         The user deleted the last layer that was being filled.
     visible_changed : str, bool
         A structure's layer was shown or hidden in napari's own list.
+    complete
+        All layers of a run are there.
     """
 
     all_removed = Signal()
     visible_changed = Signal(str, bool)
+    complete = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._keys: dict[str, str] = {}
-        self._limits: dict[str, tuple[float, float]] = {}
+        self._limits: dict[str, tuple[float, float]] = {}  # that we have set
+        self._wanted: dict[str, tuple[float, float]] = {}  # that are right by now
         self._dirty: set[str] = set()
         self._busy = False
+        self._pending: list[_ToCome] = []
+        self._maker = QTimer(self)
+        self._maker.setSingleShot(True)
+        self._maker.timeout.connect(self._make_next)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
@@ -73,6 +82,9 @@ class StreamLayers(QObject):
     ) -> None:
         """Make the layers, or give new data to those of a former run.
 
+        A new layer takes napari a good part of a second on a slow machine: the first
+        comes at once, the others one by one, shown ones first; then `complete`.
+
         Parameters
         ----------
         plan : Plan
@@ -87,27 +99,20 @@ class StreamLayers(QObject):
         place = placement(source, reading, plan)
         former = self._former(layer_key(source))
         self._keys, self._dirty, self._busy = {}, set(), True
+        self._pending, self._wanted = [], {}
         structure_axis = plan.output_axes.index("C")
         for number, id_ in enumerate(plan.structures):
             view = buffer[(slice(None),) * structure_axis + (number,)]
-            about = {
-                "schema_version": SCHEMA,
-                "role": "prediction",
-                "structure": id_,
-                "source": source.name,
-                "source_id": layer_key(source),
-                "request": plan.request.model_dump(mode="json"),
-                "measured_planes": list(plan.view.planes),
-                "ratio": plan.view.ratio,
-                "state": "running",
-            }
+            about = _about(plan, id_, source)
             layer = former.get(id_)
             if layer is not None and layer.ndim == view.ndim:
                 self._renew(layer, view, place, about)
+                self._follow(id_, layer)
             else:
-                layer = self._add(id_, view, place, about, id_ in visible)
-            layer.events.visible.connect(self._on_visible)
-            self._keys[id_] = layer_key(layer)
+                shown = id_ in visible
+                self._pending.append(_ToCome(id_, view, place, about, shown))
+        self._pending.sort(key=lambda one: not one.visible)
+        self._make_next()
 
     def adopt(self, source_key: str | None) -> dict[str, Any]:
         """Take over the layers that an earlier run made from a source.
@@ -149,6 +154,7 @@ class StreamLayers(QObject):
 
     def set_limits(self, limits: Mapping[str, tuple[float, float]]) -> None:
         """Set contrast limits on layers whose limits the user has left alone."""
+        self._wanted.update(limits)
         for id_, pair in limits.items():
             layer = self.layer(id_)
             if layer is None:
@@ -174,9 +180,14 @@ class StreamLayers(QObject):
         scores : mapping, optional
             Structure id to its scores, added to its own layer.
         """
-        self._timer.stop()
-        self._dirty = set()
-        self._busy = False
+        for timer in (self._timer, self._maker):
+            timer.stop()
+        late = bool(self._pending) and state == "done"
+        while late and self._pending:
+            self._add(self._pending.pop(0))
+        if late:
+            self.complete.emit()
+        self._dirty, self._pending, self._busy = set(), [], False
         for id_ in self._keys:
             layer = self.layer(id_)
             if layer is None:
@@ -220,31 +231,37 @@ class StreamLayers(QObject):
         self, layer: Any, view: np.ndarray, place: dict[str, Any], about: dict[str, Any]
     ) -> None:
         layer.data = view
-        for name in ("scale", "translate", "units"):
-            setattr(layer, name, place[name])
+        for name, value in place.items():
+            setattr(layer, name, value)
         layer.metadata = {**layer.metadata, KEY: about}
 
-    def _add(
-        self,
-        id_: str,
-        view: np.ndarray,
-        place: dict[str, Any],
-        about: dict[str, Any],
-        visible: bool,
-    ) -> Any:
-        structure = structure_or_custom(id_)
+    def _make_next(self) -> None:
+        """Make one layer that is still to come, and let the window breathe."""
+        if self._pending:
+            self._add(self._pending.pop(0))
+        if self._pending:
+            self._maker.start(0)
+        elif self._busy:
+            self.complete.emit()
+
+    def _add(self, one: "_ToCome") -> None:
+        structure = structure_or_custom(one.id)
         layer = self._viewer.add_image(
-            view,
+            one.view,
             name=f"{structure.label} · predicted",
             colormap=structure.colour,
-            contrast_limits=FIRST_LIMITS,
+            contrast_limits=self._wanted.get(one.id, FIRST_LIMITS),
             blending="additive",
-            visible=visible,
-            metadata={KEY: about},
-            **place,
+            visible=one.visible,
+            metadata={KEY: one.about},
+            **one.place,
         )
-        self._limits[id_] = tuple(layer.contrast_limits)
-        return layer
+        self._limits[one.id] = tuple(layer.contrast_limits)
+        self._follow(one.id, layer)
+
+    def _follow(self, id_: str, layer: Any) -> None:
+        layer.events.visible.connect(self._on_visible)
+        self._keys[id_] = layer_key(layer)
 
     def _in_sight(self, layer: Any, event: "TileDone") -> bool:
         """Tell whether a tile touches the slice that is shown."""
@@ -271,5 +288,31 @@ class StreamLayers(QObject):
         gone = layer_key(event.value)
         if gone in self._keys.values():
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
-            if self._busy and not self._keys:
+            if self._busy and not self._keys and not self._pending:
                 self.all_removed.emit()
+
+
+@dataclass(frozen=True, eq=False)
+class _ToCome:
+    """A layer that is still to be made."""
+
+    id: str
+    view: np.ndarray
+    place: dict[str, Any]
+    about: dict[str, Any]
+    visible: bool
+
+
+def _about(plan: "Plan", id_: str, source: Any) -> dict[str, Any]:
+    """Say in values that JSON can hold what a layer is."""
+    return {
+        "schema_version": SCHEMA,
+        "role": "prediction",
+        "structure": id_,
+        "source": str(source.name),
+        "source_id": layer_key(source),
+        "request": plan.request.model_dump(mode="json"),
+        "measured_planes": list(plan.view.planes),
+        "ratio": plan.view.ratio,
+        "state": "running",
+    }
