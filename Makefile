@@ -39,7 +39,7 @@ type: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed system ## take the README's screenshots again
-	eval $(XVFB) $(BIN)/python scripts/readme_screenshot.py
+	eval $(XVFB) $(BIN)/python scripts/screenshots.py
 
 system: ## Qt's system libraries and Xvfb, through apt where that is possible
 	@sh scripts/system_packages.sh libraries

@@ -24,7 +24,9 @@ TINY = NetworkConfig(
     folded_width=8,
     standardised=True,
 )
-RECIPE = PatchRecipe(depth=8, height=16, width=24, noise=(1e-6, 2e-6), gain=0, tilt=0)
+RECIPE = PatchRecipe(
+    depth=8, height=16, width=24, noise=(1e-6, 2e-6), gain=0, tilt=0, clutter=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def test_input_and_target_stay_in_register(pair):
     """At ratio 1 without noise the input is the target, however it is turned."""
     dense = PatchRecipe(
         depth=8, height=16, width=16, ratios=(1,), noise=(1e-6, 2e-6), gain=0,
-        tilt=0, thin=0,
+        tilt=0, clutter=0, thin=0,
     )  # fmt: skip
     for seed in range(10):
         source, target = cut_patch(pair, dense, np.random.default_rng(seed))
@@ -93,10 +95,14 @@ def test_learning_rate_warms_up_and_falls_to_zero():
 def test_training_learns_and_continues_where_it_stopped(pair, tmp_path):
     """Falling loss; a second call with more time goes on counting."""
     torch.manual_seed(0)
-    recipe = PatchRecipe(depth=8, height=16, width=16, ratios=(1,), noise=(0.01, 0.02))
+    recipe = PatchRecipe(
+        depth=8, height=16, width=16, ratios=(1,), noise=(0.01, 0.02), tilt=0, clutter=0
+    )
 
     def go(steps):
-        plan = TrainingPlan(0, steps, batch=2, learning_rate=4e-3, warm_up=0.1)
+        plan = TrainingPlan(
+            0, steps, batch=2, learning_rate=4e-3, warm_up=0.1, precision="fp32"
+        )
         train(
             build_network(TINY), build_network(TINY), [pair], recipe, plan, tmp_path,
             validate=lambda network: {"checked": 1.0},

@@ -30,6 +30,8 @@ class TrainingPlan:
         AdamW's decay; share of the budget; decay of the weights' running average.
     save_every : float
         Minutes between states on disk and validations.
+    precision : {"bf16", "fp32"}
+        Of the forward pass; weights are always float32.
     seed : int
     device : str
     """
@@ -42,6 +44,7 @@ class TrainingPlan:
     warm_up: float = 0.02
     average: float = 0.998
     save_every: float = 4.0
+    precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
 
@@ -111,13 +114,15 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
         source = source.to(plan.device).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(kind, torch.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=plan.precision == "bf16"):
             prediction = network(source)
         loss = (prediction.float() - target.to(plan.device)).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        # A rare overflow in reduced precision must not end the training.
+        if torch.isfinite(norm):
+            optimiser.step()
         _follow(average, network, min(plan.average, (1 + step) / (10 + step)))
         step += 1
         running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()

@@ -44,6 +44,9 @@ class PatchRecipe:
         Contrast is multiplied by 2^u, u uniform in ±gain.
     tilt : float
         Power spectrum is multiplied by f^u, u uniform in ±2 tilt.
+    clutter : float
+        Another part of the stack, turned around, is added with a weight uniform
+        between 0 and this: light that no structure of the patch explains.
     thin : float
         Share of patches whose stack ends inside the window.
     """
@@ -52,9 +55,10 @@ class PatchRecipe:
     height: int = 128
     width: int = 128
     ratios: tuple[int, ...] = (1, 2, 4, 8)
-    noise: tuple[float, float] = (0.01, 0.3)
+    noise: tuple[float, float] = (0.01, 0.5)
     gain: float = 0.4
-    tilt: float = 0.3
+    tilt: float = 0.5
+    clutter: float = 0.4
     thin: float = 0.1
 
 
@@ -97,19 +101,19 @@ def cut_patch(
     target : Tensor
         (S, D, H, W)
     """
-    looks, depth, height, width = pair.looks.shape
+    looks, depth = pair.looks.shape[:2]
     z = int(rng.integers(0, depth - recipe.depth + 1))
-    y = int(rng.integers(0, height - recipe.height + 1))
-    x = int(rng.integers(0, width - recipe.width + 1))
-    area = (slice(y, y + recipe.height), slice(x, x + recipe.width))
+    area = _area(pair.looks.shape, recipe, rng)
     view = _view(depth, recipe, rng)
     # Only measured planes that the window can see take part.
     stack = pair.looks[int(rng.integers(looks))]
     weights = view.weights("linear")[z : z + recipe.depth]
     used = np.flatnonzero(weights.any(0))
-    planes = torch.from_numpy(
-        np.stack([stack[view.planes[i]][area] for i in used]).astype(np.float32)
-    )
+    measured = [view.planes[i] for i in used]
+    planes = _planes(stack, measured, area)
+    planes = planes + float(rng.uniform(0, recipe.clutter)) * _planes(
+        stack, measured, _area(stack.shape, recipe, rng)
+    ).flip(-2, -1)
     planes = _tilted(planes, float(rng.uniform(-recipe.tilt, recipe.tilt)))
     low, high = recipe.noise
     noise = float(np.exp(rng.uniform(np.log(low), np.log(high))))
@@ -125,6 +129,23 @@ def cut_patch(
     )
     turn = int(rng.integers(8))
     return _turned(source, turn), _turned(target, turn).float()
+
+
+def _area(
+    shape: tuple[int, ...], recipe: PatchRecipe, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Random field of a patch."""
+    y = int(rng.integers(0, shape[-2] - recipe.height + 1))
+    x = int(rng.integers(0, shape[-1] - recipe.width + 1))
+    return slice(y, y + recipe.height), slice(x, x + recipe.width)
+
+
+def _planes(
+    stack: np.ndarray, indices: list[int], area: tuple[slice, slice]
+) -> torch.Tensor:
+    """Read some planes of a field, (n, H, W) float32."""
+    planes = np.stack([stack[index][area] for index in indices])
+    return torch.from_numpy(planes.astype(np.float32))
 
 
 def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
