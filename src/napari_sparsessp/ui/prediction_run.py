@@ -11,6 +11,7 @@ from napari_sparsessp.errors import PredictionError, SparseSSPError
 from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
 from napari_sparsessp.ui.stream_worker import (
     ContrastEstimated,
+    Failed,
     Job,
     StreamingEngine,
     StreamWorker,
@@ -104,7 +105,6 @@ class PredictionRun(QObject):
         queued = Qt.ConnectionType.QueuedConnection
         worker.started.connect(self._on_started, queued)
         worker.yielded.connect(self._on_event, queued)
-        worker.errored.connect(self._on_error, queued)
         worker.finished.connect(self._on_worker_finished, queued)
         self._worker, self._job = worker, None
         worker.start()
@@ -133,6 +133,8 @@ class PredictionRun(QObject):
             self.contrast.emit(event)
         elif isinstance(event, Started):
             self.started.emit(event)
+        elif isinstance(event, Failed):
+            self._on_error(event.error)
         elif isinstance(event, Finished):
             self._end()
             self.finished.emit(event.report)
@@ -141,8 +143,6 @@ class PredictionRun(QObject):
             self.cancelled.emit()
 
     def _on_error(self, error: Exception) -> None:
-        if self._ended:
-            return
         self._end()
         if not isinstance(error, SparseSSPError):
             text = " ".join(str(error).split()) or type(error).__name__

@@ -16,7 +16,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.compat import fit_to_view, layer_key
 from napari_sparsessp.ui.contrast import limits_of
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _options(arguments)
     try:
-        viewer, dock = show(
+        viewer, _ = show(
             options.light, options.prediction, options.truth, layout=options.layout
         )
     except SparseSSPError as error:
@@ -101,8 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
     window = viewer.window._qt_window
     window.resize(*WINDOW)
     window.show()
+    # the canvas has its true size only once the window is up
+    QTimer.singleShot(300, lambda: fit_to_view(viewer))
     if options.screenshot is not None:
-        QTimer.singleShot(300, lambda: dock.show_layout(dock.layouts.current))
         QTimer.singleShot(1500, lambda: _save_and_close(viewer, options.screenshot))
     import napari
 

@@ -66,6 +66,13 @@ class ContrastEstimated:
     complete: bool
 
 
+@dataclass(frozen=True)
+class Failed:
+    """The run ended with an error; nothing follows."""
+
+    error: Exception
+
+
 class StreamingEngine(Protocol):
     """What the worker needs of an engine."""
 
@@ -109,16 +116,19 @@ class StreamWorker(GeneratorWorker):
 
     superqt takes a RuntimeError (every out-of-memory of torch is one) for a deleted
     Qt object and says nothing, not even ``finished``; and an aborted generator stays
-    suspended with all its arrays for as long as the window lives.
+    suspended with all its arrays for as long as the window lives. Errors are yielded
+    as `Failed`, not emitted as ``errored``: a slot that napari 0.9 connects to that
+    signal fails itself under PySide6.
     """
 
-    def work(self) -> Any:
-        """Run the generator, then close it."""
+    def work(self) -> None:
+        """Run the generator, tell how it failed if it did, and close it."""
         try:
             result = super().work()
             if isinstance(result, RuntimeError):
                 raise PredictionError(_advice(result)) from result
-            return result
+        except Exception as error:
+            self.yielded.emit(Failed(error))
         finally:
             self._gen.close()
 
