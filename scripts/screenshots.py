@@ -18,6 +18,10 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"
 WINDOW = (1600, 1000)
 PATIENCE = 300.0
+PICTURES = {
+    "light": {"ready": "1_ready_light.png"},
+    "dark": {"overlay": "2_overlay_dark.png", "side": "3_side_by_side_dark.png"},
+}
 
 
 def main() -> int:
@@ -28,8 +32,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as settings:
         os.environ["NAPARI_CONFIG"] = str(Path(settings) / "settings.yaml")
         folder.mkdir(parents=True, exist_ok=True)
-        for theme in ("dark", "light"):
-            tell_the_story(folder, theme)
+        for theme, wanted in PICTURES.items():
+            tell_the_story(folder, theme, wanted)
     return 0
 
 
@@ -44,8 +48,17 @@ def under_xvfb(folder: Path) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def tell_the_story(folder: Path, theme: str) -> None:
-    """Open the sample, predict it and look at it in both layouts."""
+def tell_the_story(folder: Path, theme: str, wanted: dict[str, str]) -> None:
+    """Open the sample, predict it and look at it in both layouts.
+
+    Parameters
+    ----------
+    folder : Path
+    theme : {"dark", "light"}
+    wanted : dict
+        File name of a picture by the moment at which it is taken: ``ready``,
+        ``overlay``, ``side``.
+    """
     import napari
     from napari.settings import get_settings
 
@@ -56,9 +69,11 @@ def tell_the_story(folder: Path, theme: str) -> None:
     window.show()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
 
-    def picture(name: str) -> None:
+    def picture(moment: str) -> None:
+        if moment not in wanted:
+            return
         wait(0.6)
-        path = folder / f"{name}_{theme}.png"
+        path = folder / wanted[moment]
         viewer.screenshot(str(path), canvas_only=False, flash=False)
         print(path)
 
@@ -66,14 +81,14 @@ def tell_the_story(folder: Path, theme: str) -> None:
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     viewer.dims.set_point(0, viewer.dims.range[0].stop * 0.4)
     wait_until(lambda: dock.outlook.plan is not None, "a plan")
-    picture("1_ready")
+    picture("ready")
     dock.run()
     wait_until(lambda: dock.run_in_progress is None, "the prediction")
     if dock.form.foot.message.is_error:
         raise SystemExit(dock.form.foot.message.text.text())
-    picture("2_overlay")
+    picture("overlay")
     dock.show_layout("side")
-    picture("3_side_by_side")
+    picture("side")
     viewer.close()
     wait(0.2)
 

@@ -204,6 +204,22 @@ def test_side_by_side_follows_the_eyes(compared):
     assert cells(viewer) == [{"bright-field"}, {"DNA"}, {"DNA · predicted"}]
 
 
+def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
+    viewer, dock = compared
+    truth, predicted = viewer.layers["DNA"], dock.layers.layer("dna")
+    before = tuple(truth.contrast_limits)
+    dock.show_layout("side")
+    mean, spread = truth.data.mean(), truth.data.std()
+    predicted.contrast_limits = (-1, 3)
+    assert truth.contrast_limits == pytest.approx(
+        (mean - spread, mean + 3 * spread), rel=0.01
+    )
+    dock.show_layout("overlay")
+    assert tuple(truth.contrast_limits) == before
+    predicted.contrast_limits = (0, 1)
+    assert tuple(truth.contrast_limits) == before
+
+
 def test_my_view_gives_everything_back(compared):
     viewer, dock = compared
     dock.restore_view()
@@ -252,7 +268,7 @@ def test_a_second_run_leaves_my_view_alone(compared, finish):
 
 
 def test_keys_run_and_cancel(dock, engine, finish):
-    engine.pause = 0.1
+    engine.pause, engine.tile = 0.05, 8
     dock.form.foot.press(RunState.RUNNING)
     assert dock.run_in_progress is None
     dock.form.foot.press(RunState.READY)

@@ -16,6 +16,11 @@ def predictions(viewer):
     return [layer for layer in viewer.layers if is_prediction(layer)]
 
 
+def many_tiles(engine):
+    """Make a run last for ten seconds, so that no machine is done too early."""
+    engine.pause, engine.tile = 0.05, 8
+
+
 def start(dock, qtbot):
     """Run and wait until all layers are there."""
     with qtbot.waitSignal(dock.layers.complete):
@@ -58,18 +63,19 @@ def test_layers_lie_on_their_input(dock, viewer, finish):
 def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
     dock, viewer, finish, engine, qtbot
 ):
-    engine.pause = 0.2
+    many_tiles(engine)
     dock.run()
-    dock.cancel()
-    dock._on_cancelled()
+    dock.layers.finish("cancelled")
     made = len(predictions(viewer))
     qtbot.wait(100)
     assert 0 < made < 12
     assert len(predictions(viewer)) == made
+    dock.cancel()
+    finish(dock)
 
 
 def test_cancel(dock, viewer, finish, engine, qtbot):
-    engine.pause = 0.05
+    many_tiles(engine)
     dock.run()
     with qtbot.waitSignal(dock.run_in_progress.tile_done):
         pass
@@ -109,7 +115,7 @@ def test_removing_one_layer_leaves_the_others_running(
 
 
 def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
-    engine.pause, engine.tile = 0.05, 8
+    many_tiles(engine)
     start(dock, qtbot)
     for layer in predictions(viewer):
         viewer.layers.remove(layer)
@@ -138,7 +144,7 @@ def test_renaming_and_reordering_do_not_matter(dock, viewer, finish, engine):
 def test_closing_the_viewer_stops_the_worker(
     make_napari_viewer, engine, qtbot, monkeypatch
 ):
-    engine.pause = 0.05
+    many_tiles(engine)
     viewer = make_napari_viewer()
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
@@ -151,7 +157,7 @@ def test_closing_the_viewer_stops_the_worker(
 
 
 def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
-    engine.pause = 0.02
+    many_tiles(engine)
     dock.run()
     ref = weakref.ref(predictions(viewer)[0].data.base)
     with qtbot.waitSignal(dock.run_in_progress.tile_done):
@@ -194,7 +200,7 @@ def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
 def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
     dock, viewer, finish, engine, qtbot
 ):
-    engine.pause, engine.tile = 0.05, 8
+    many_tiles(engine)
     start(dock, qtbot)
     form = dock.form
     assert not form.input.isEnabled()
@@ -255,7 +261,7 @@ def test_two_viewers_do_not_disturb_each_other(make_napari_viewer, engine, finis
 def test_closing_the_dock_leaves_a_quiet_viewer(
     viewer, engine, qtbot, running, finish, capsys
 ):
-    engine.pause = 0.05
+    engine.pause, engine.tile = 0.05, 24
     viewer.add_image(light(), name="bright-field", **MICRO)
     outer, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     start(dock, qtbot)

@@ -4,8 +4,8 @@
 with the transmitted light, one with the ground truth, one with the prediction.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from napari_sparsessp.ui.compat import (
     set_background,
     set_gridded,
 )
+from napari_sparsessp.ui.linked_contrast import ContrastLink, Scale
 from napari_sparsessp.ui.structure_model import Row
 
 OVERLAY, SIDE_BY_SIDE = "overlay", "side"
@@ -44,12 +45,15 @@ class Scene:
         Structure id to layer.
     shown : tuple of str
         Structures that the user wants to see.
+    scales : dict
+        Mean and standard deviation of a truth, by structure, where they are known.
     """
 
     source: Any | None
     truths: dict[str, Any]
     predictions: dict[str, Any]
     shown: tuple[str, ...]
+    scales: dict[str, Scale] = field(default_factory=dict)
 
     def cells(self) -> list[list[Any]]:
         """Give the layers of each cell; a cell without layers is left out."""
@@ -62,7 +66,11 @@ class Scene:
 
 
 def scene_of(
-    viewer: Any, source: Any | None, rows: Sequence[Row], predictions: dict[str, Any]
+    viewer: Any,
+    source: Any | None,
+    rows: Sequence[Row],
+    predictions: dict[str, Any],
+    scales: Mapping[tuple[str, str], Scale] | None = None,
 ) -> Scene:
     """Collect the layers that belong together and are still there.
 
@@ -75,7 +83,10 @@ def scene_of(
         Structures with their truth layers and eyes.
     predictions : dict
         Structure id to layer.
+    scales : mapping, optional
+        Structure id and truth layer's key to the truth's mean and deviation.
     """
+    known = scales or {}
     truths = {row.structure.id: layer_with_key(viewer, row.truth) for row in rows}
     key = None if source is None else layer_key(source)
     return Scene(
@@ -83,6 +94,11 @@ def scene_of(
         truths={id_: layer for id_, layer in truths.items() if layer is not None},
         predictions=predictions,
         shown=tuple(row.structure.id for row in rows if row.visible),
+        scales={
+            row.structure.id: known[row.structure.id, row.truth]
+            for row in rows
+            if row.truth is not None and (row.structure.id, row.truth) in known
+        },
     )
 
 
@@ -169,11 +185,13 @@ class Layouts:
         self._background: Any | None = None
         self._looks: dict[str, _LayerLook] = {}
         self._order: list[str] = []
+        self._links: list[ContrastLink] = []
         self.current: str | None = None
 
     def overlay(self, scene: Scene) -> None:
         """Show the wanted structures in colour on the transmitted light."""
         self._remember()
+        self._unlink()
         grid_of(self._viewer).enabled = False
         for layer in scene.truths.values():
             layer.visible = False
@@ -191,14 +209,13 @@ class Layouts:
     def side_by_side(self, scene: Scene) -> None:
         """Show transmitted light | truth | prediction, one cell each."""
         self._remember()
+        self._unlink()
         cells = scene.cells()
         if not cells:
             return
         plan = self._plan(scene, cells)
         if plan is None:  # too many colours for the grid: the first one alone
-            scene = Scene(
-                scene.source, scene.truths, scene.predictions, scene.shown[:1]
-            )
+            scene = replace(scene, shown=scene.shown[:1])
             cells = scene.cells()
             plan = self._plan(scene, cells) or ([], 1)
         order, stride = plan
@@ -217,6 +234,7 @@ class Layouts:
         grid.spacing = 4
         grid.enabled = True
         self._dress()
+        self._link(scene)
         if self.current != SIDE_BY_SIDE:
             fit_to_view(self._viewer)
         self.current = SIDE_BY_SIDE
@@ -232,6 +250,7 @@ class Layouts:
         """Give the user's own view back: grid, order, visibility, names, scale bar."""
         if self._grid is None:
             return
+        self._unlink()
         grid = grid_of(self._viewer)
         grid.enabled = False
         for name in reversed(_GRID_FIELDS):
@@ -251,6 +270,18 @@ class Layouts:
         self._grid, self._looks, self._order = None, {}, []
         self.current = None
         fit_to_view(self._viewer)
+
+    def _link(self, scene: Scene) -> None:
+        """Show truths as bright as their predictions."""
+        for id_ in scene.shown:
+            pair = scene.truths.get(id_), scene.predictions.get(id_)
+            if None not in pair and id_ in scene.scales:
+                self._links.append(ContrastLink(*pair, scene.scales[id_]))
+
+    def _unlink(self) -> None:
+        for link in self._links:
+            link.undo()
+        self._links = []
 
     def _dress(self) -> None:
         """Fluorescence wants a black ground, also in a light theme, and a scale."""

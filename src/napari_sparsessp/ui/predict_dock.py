@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     import napari
 
     from napari_sparsessp.prediction.events import Started, TileDone
-    from napari_sparsessp.ui.stream_worker import ContrastEstimated
+    from napari_sparsessp.ui.linked_contrast import Scale
+    from napari_sparsessp.ui.stream_worker import TruthScaled
 
 # Several changes in one go (a sample opens thirteen layers) make one plan.
 _SETTLE_MS = 60
@@ -68,6 +69,7 @@ class PredictDock(QWidget):
         self.run_in_progress: PredictionRun | None = None
         self._run_outlook: Outlook | None = None
         self._told_for: Choice | None = None
+        self.truth_scales: dict[tuple[str, str], Scale] = {}
         self._arranging = False
         self._layers_changed = False
         self._stop = StopSign()
@@ -274,27 +276,24 @@ class PredictDock(QWidget):
         run = PredictionRun(self._engine, job, self)
         run.started.connect(self._on_started)
         run.tile_done.connect(self._on_tile)
-        run.contrast.connect(self._on_contrast)
+        run.contrast.connect(self.layers.set_limits)
+        run.truth_scaled.connect(self._on_truth_scaled)
         run.finished.connect(self._on_finished)
         run.cancelled.connect(self._on_cancelled)
         run.failed.connect(self._on_failed)
         self.run_in_progress = run
         self.form.set_locked(True)
-        self.form.foot.message.clear()
-        self.form.foot.set_state(RunState.RUNNING)
-        self.form.foot.show_progress(0, 0, 0.0)
-        self.form.foot.set_status("Loading the model…")
+        self.form.foot.begin()
         run.start()
 
     def cancel(self) -> None:
         """Stop the running prediction; what is done stays."""
         if self.run_in_progress is not None:
             self.form.foot.set_state(RunState.CANCELLING)
-            self.form.foot.set_status("Cancelling after this tile…")
             self.run_in_progress.cancel()
 
     def _on_started(self, event: "Started") -> None:
-        place = "the CPU" if event.device == "cpu" else event.device
+        place = event.device.replace("cpu", "the CPU")
         self.form.foot.set_status(f"Predicting on {place} in {event.precision}…")
 
     def _on_tile(self, event: "TileDone") -> None:
@@ -306,18 +305,18 @@ class PredictDock(QWidget):
             if event.done == event.total and event.scores:
                 self.form.foot.set_status("Comparing with the ground truth…")
 
-    def _on_contrast(self, event: "ContrastEstimated") -> None:
-        self.layers.set_limits(event.limits)
+    def _on_truth_scaled(self, event: "TruthScaled") -> None:
+        keys = self.form.structures.truths()
+        for id_ in keys.keys() & event.scales.keys():
+            self.truth_scales[id_, keys[id_]] = event.scales[id_]
 
     def _on_finished(self, report: Any) -> None:
         scores = {id_: one for id_, one in report.structures.items() if one}
         self.form.structures.set_scores(scores)
         self._end("done", {"provenance": report.provenance()}, scores)
-        foot = self.form.foot
-        foot.bar.setRange(0, 1)
-        foot.bar.setValue(1)
-        foot.message.show_notices(list(report.warnings))
-        foot.set_status(done_text(report))
+        self.form.foot.show_progress(1, 1, 0.0)
+        self.form.foot.message.show_notices(report.warnings)
+        self.form.foot.set_status(done_text(report))
 
     def _on_cancelled(self) -> None:
         self._end("cancelled")
@@ -360,7 +359,8 @@ class PredictDock(QWidget):
         seen = self.outlook if self.run_in_progress is None else self._run_outlook
         source = None if seen is None else seen.layer
         rows = self.form.structures.rows
-        return scene_of(self._viewer, source, rows, self.layers.layers())
+        predictions = self.layers.layers()
+        return scene_of(self._viewer, source, rows, predictions, self.truth_scales)
 
     def show_layout(self, name: str) -> None:
         """Show overlay or side by side."""

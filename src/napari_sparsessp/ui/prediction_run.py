@@ -15,6 +15,7 @@ from napari_sparsessp.ui.stream_worker import (
     Job,
     StreamingEngine,
     StreamWorker,
+    TruthScaled,
     stream,
 )
 
@@ -49,6 +50,7 @@ class PredictionRun(QObject):
     started : Started
     tile_done : TileDone
     contrast : ContrastEstimated
+    truth_scaled : TruthScaled
     finished : Report
     cancelled
     failed : SparseSSPError
@@ -57,6 +59,7 @@ class PredictionRun(QObject):
     started = Signal(object)
     tile_done = Signal(object)
     contrast = Signal(object)
+    truth_scaled = Signal(object)
     finished = Signal(object)
     cancelled = Signal()
     failed = Signal(object)
@@ -131,6 +134,8 @@ class PredictionRun(QObject):
             self.tile_done.emit(event)
         elif isinstance(event, ContrastEstimated):
             self.contrast.emit(event)
+        elif isinstance(event, TruthScaled):
+            self.truth_scaled.emit(event)
         elif isinstance(event, Started):
             self.started.emit(event)
         elif isinstance(event, Failed):

@@ -144,8 +144,15 @@ class RunPanel(QWidget):
             self.button.setProperty("role", role)
             self.button.style().unpolish(self.button)
             self.button.style().polish(self.button)
-        if state is RunState.READY and not self.status.text():
-            self.status.setText("Ready.")
+        if state is RunState.CANCELLING:
+            self.set_status("Cancelling after this tile…")
+
+    def begin(self) -> None:
+        """Show that a run has begun, before anything is known of its length."""
+        self.message.clear()
+        self.set_state(RunState.RUNNING)
+        self.show_progress(0, 0, 0.0)
+        self.set_status("Loading the model…")
 
     def press(self, state: RunState) -> None:
         """Press the button, if it does what is meant: a key is never a surprise."""

@@ -16,9 +16,11 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compat import fit_to_view, layer_key
+from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import limits_of
+from napari_sparsessp.ui.layer_volume import read_layer
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.linked_contrast import truth_scale
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.stream_layers import KEY, SCHEMA
 from napari_sparsessp.ui.structure_model import DEFAULT_VISIBLE
@@ -78,6 +80,9 @@ def show(
     dock.look_ahead()
     if real is not None:
         dock.form.structures.set_scores(_scores(predicted, real))
+        for id_, key in dock.form.structures.truths().items():
+            layer = layer_with_key(viewer, key)
+            dock.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
     dock.show_layout(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
     return viewer, dock
 

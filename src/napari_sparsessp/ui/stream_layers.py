@@ -21,6 +21,7 @@ from napari_sparsessp.ui.viewport import layer_index
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.events import TileDone
     from napari_sparsessp.prediction.plan import Plan
+    from napari_sparsessp.ui.stream_worker import ContrastEstimated
 
 KEY = "sparsessp"
 """The one key of ``layer.metadata`` that belongs to us."""
@@ -152,10 +153,10 @@ class StreamLayers(QObject):
             if layer is not None:
                 layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    def set_limits(self, limits: Mapping[str, tuple[float, float]]) -> None:
+    def set_limits(self, estimate: "ContrastEstimated") -> None:
         """Set contrast limits on layers whose limits the user has left alone."""
-        self._wanted.update(limits)
-        for id_, pair in limits.items():
+        self._wanted.update(estimate.limits)
+        for id_, pair in estimate.limits.items():
             layer = self.layer(id_)
             if layer is None:
                 continue

@@ -16,6 +16,7 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.events import Event, Finished, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.contrast import ContrastEstimate
+from napari_sparsessp.ui.linked_contrast import Scale, truth_scale
 from napari_sparsessp.volume import Volume
 
 Viewport = tuple[int | None, tuple[slice, slice, slice]]
@@ -67,6 +68,19 @@ class ContrastEstimated:
 
 
 @dataclass(frozen=True)
+class TruthScaled:
+    """Brightness of the truths is known.
+
+    Attributes
+    ----------
+    scales : dict
+        Structure id to (mean, standard deviation).
+    """
+
+    scales: dict[str, Scale]
+
+
+@dataclass(frozen=True)
 class Failed:
     """The run ended with an error; nothing follows."""
 
@@ -91,15 +105,19 @@ def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
 
     Yields
     ------
-    Event or ContrastEstimated
+    Event, ContrastEstimated or TruthScaled
     """
     contrast = ContrastEstimate(job.structures)
     due = 1
+    scales = None
     for event in engine.stream(job):
         if isinstance(event, TileDone):
             contrast.add(_tile(job.buffer, event))
             if event.done >= due:
                 due = 2 * event.done
+                if scales is None and job.truth:
+                    scales = {id_: truth_scale(one) for id_, one in job.truth.items()}
+                    yield TruthScaled(scales)
                 yield ContrastEstimated(contrast.limits(complete=False), False)
         elif isinstance(event, Finished):
             yield ContrastEstimated(contrast.limits(complete=True), True)
