@@ -124,3 +124,12 @@ def test_a_damaged_file_is_named_when_its_planes_are_read():
 def test_no_planes_are_an_empty_stack():
     assert Volume(DATA[0, 0], "ZYX", None).planes([]).shape == (0, 5, 6)
     assert Volume(da.from_array(DATA[0, 0]), "ZYX", None).planes([]).shape == (0, 5, 6)
+
+
+def test_a_channel_called_by_a_number_is_found_by_it():
+    volume = _volume(channel_names=("405", "488", "561"))
+    assert volume.channel(488).channel_names == ("488",)
+    assert volume.channel("561").channel_names == ("561",)
+    assert volume.channel(1).channel_names == ("488",)
+    with pytest.raises(InputError, match="no channel 640"):
+        volume.channel(640)

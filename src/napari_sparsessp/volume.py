@@ -193,12 +193,13 @@ class Volume:
     def _channel_index(self, which: str | int) -> int:
         count = self.sizes.get("C", 1)
         names = self.channel_names
-        if isinstance(which, str):
-            if which in names:
-                return names.index(which)
-            folded = [name.casefold() for name in names]
-            if which.casefold() in folded:
-                return folded.index(which.casefold())
+        if isinstance(which, str) or not 0 <= which < count:
+            # A number that is no index may be a name: channels are called 488 or 561.
+            called, folded = str(which), [name.casefold() for name in names]
+            if called in names:
+                return names.index(called)
+            if called.casefold() in folded:
+                return folded.index(called.casefold())
         try:
             index = int(which)
         except ValueError:

@@ -264,6 +264,28 @@ def test_values_that_are_not_finite_are_located(bad, predict, tmp_path, value):
     assert np.isfinite(result).mean() > 0.5
 
 
+def test_an_image_without_any_finite_value_is_refused_masked_or_not(bad, tmp_path):
+    path = write_stack(tmp_path / "nan.ome.tif", np.full((8, 40, 40), np.nan, "f4"))
+    assert "every value" in bad(path)
+    assert "every value" in bad(path, "--mask-invalid")
+
+
+def test_what_is_refused_is_told_in_one_line_without_quiet_too(
+    sparsessp, small_model, tmp_path
+):
+    """No progress, and no warnings about what is not going to be predicted."""
+    array = np.full((8, 40, 40), np.inf, np.float32)
+    path = write_stack(tmp_path / "inf.ome.tif", array, voxel_size=None)
+    for image in (path, tmp_path / "missing.ome.tif"):
+        code, out, err = sparsessp(
+            "predict", image, "--out", tmp_path / "o.ome.tif", "--model", small_model
+        )
+        assert code == 2
+        assert out == ""
+        assert err.startswith("sparsessp: error: ")
+        assert err.count("\n") == 1
+
+
 def test_a_constant_image_is_refused(bad, tmp_path):
     flat = np.full((8, 40, 40), 7, np.uint16)
     assert "constant" in bad(write_stack(tmp_path / "flat.ome.tif", flat))

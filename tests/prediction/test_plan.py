@@ -173,3 +173,28 @@ def test_planning_reads_no_pixel(plan):
             raise AssertionError("a pixel was read")
 
     plan(Volume(Untouchable(), "ZYX", (0.29, 0.29, 0.29)))
+
+
+def test_truth_that_lies_elsewhere_is_noted_too(plan, make_volume):
+    """The same voxels, shifted by half of one, are another grid."""
+    volume = make_volume((8, 40, 40))
+    here, there = make_volume((8, 40, 40)), make_volume((8, 40, 40))
+    there = there.with_(origin=(0, 0.145, 0))
+    assert not plan(volume, {"dna": here}).warnings
+    assert "resampled" in plan(volume, {"dna": there}).warnings[0]
+
+
+@pytest.mark.parametrize("voxel", [(0.29, 0.29, 0.29), (2.0, 0.29, 0.29)])
+def test_one_plane_is_warned_about_whatever_its_step(plan, make_volume, voxel):
+    """A recorded z step does not make a stack of one plane."""
+    done = plan(make_volume((1, 20, 20), voxel=voxel))
+    assert any("one plane" in text for text in done.warnings)
+
+
+def test_requests_are_read_as_people_write_them(plan, make_volume):
+    """One structure without brackets, a time point without quotes."""
+    volume = make_volume((2, 4, 20, 20), "TZYX")
+    done = plan(volume, structures="dna, mitochondria", time=1)
+    assert done.structures == ("dna", "mitochondria")
+    assert done.times == (1,)
+    assert PredictionRequest(structures="all").structures == "all"

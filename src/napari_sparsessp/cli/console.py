@@ -24,7 +24,8 @@ class Console:
     quiet: bool = False
     debug: bool = False
     _line: str = field(default="", repr=False)
-    _last: float = field(default=-SECONDS_BETWEEN_LINES, repr=False)
+    # Counted from the start, so that what is refused at once is told in one line.
+    _last: float = field(default_factory=time.monotonic, repr=False)
 
     def result(self, text: str) -> None:
         """Print a result."""

@@ -54,8 +54,6 @@ def run(
     from napari_sparsessp.prediction.plan import plan_prediction
 
     plan = plan_prediction(card, volume, request, dict(truth))
-    for warning in plan.warnings:
-        console.warning(warning)
     console.progress("loading the model")
 
     from napari_sparsessp.models.store import load_model
@@ -65,6 +63,10 @@ def run(
     model = load_model(request.model, request.topology)
     planned, report = None, None
     for event in predict_stream(model, volume, request=request, truth=dict(truth)):
+        if isinstance(event, Started):
+            # Not before: an image that is refused is told in one line.
+            for warning in plan.warnings:
+                console.warning(warning)
         _show(console, event)
         if isinstance(event, Planned):
             planned = event

@@ -1,8 +1,8 @@
 """The one request that the dock, the command line, Python and batches share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -72,3 +72,18 @@ class PredictionRequest(BaseModel):
     truth: dict[str, str] = {}
     mask_invalid: bool = False
     tta: bool = False
+
+    @field_validator("structures", mode="before")
+    @classmethod
+    def _names_in_one_line(cls, value: Any) -> Any:
+        """Take ``"dna, tom20"`` as people write it in a request."""
+        if not isinstance(value, str) or value.strip() == "all":
+            return value.strip() if isinstance(value, str) else value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _time_as_text(cls, value: Any) -> Any:
+        """Take ``time: 2``, a number in YAML and JSON."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if whole else value

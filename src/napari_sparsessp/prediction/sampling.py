@@ -53,8 +53,9 @@ def plan_sampling(
     voxel = request.voxel_size or volume.voxel_size
     step = voxel[0] if voxel else None
     pixel = voxel[1:] if voxel else volume.pixel_size
-    if step is None and volume.sizes["Z"] == 1:
-        _check_single_plane(request, pixel is not None)
+    if volume.sizes["Z"] == 1:
+        if step is None:
+            _check_single_plane(request, pixel is not None)
         warnings.append(
             "the image is one plane: depth is guessed from it alone; image at least "
             "two planes for a stack that can be trusted"

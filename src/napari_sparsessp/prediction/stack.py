@@ -159,7 +159,12 @@ def _read(volume: Volume, plan: Plan) -> np.ndarray:
 
 
 def _check_invalid(plan: Plan, finite: np.ndarray) -> None:
-    if plan.request.mask_invalid and finite.any():
+    if not finite.any():
+        raise InputError(
+            "every value of the image is NaN or infinite, so there is nothing to "
+            "predict from; check that the right channel and file were chosen"
+        )
+    if plan.request.mask_invalid:
         return
     bad = ~finite
     where = int(np.argmax(bad.any(axis=(1, 2))))

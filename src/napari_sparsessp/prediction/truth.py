@@ -84,8 +84,10 @@ def check_truth(
                 "the same field of view"
             )
         same = found.shape[-3:] == shape and all(
-            abs(a / b - 1) < 1e-3
-            for a, b in zip(found.voxel_size, voxel_size, strict=True)
+            abs(size / step - 1) < 1e-3 and abs(here - there) < 1e-3 * step
+            for size, step, here, there in zip(
+                found.voxel_size, voxel_size, found.origin, origin, strict=True
+            )
         )
         if not same:
             notes.append(
