@@ -1,0 +1,46 @@
+"""The real thing: bundled sample, shipped model, real engine, in a real viewer."""
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.errors import SparseSSPError
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.store import load_model
+from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.ui.stream_layers import KEY
+
+
+@pytest.fixture
+def sample():
+    """Paths of the sample, where sample and model are in this checkout."""
+    try:
+        read_card()
+        return sample_paths()
+    except SparseSSPError as error:
+        pytest.skip(str(error))
+
+
+def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
+    viewer.open_sample("napari-sparsessp", "sparse_colony")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    dock.form.structures.tick(("dna", "cell_membrane"))
+    dock.run()
+    finish(dock, timeout=120_000)
+    assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
+
+    request = dock.layers.layer("dna").metadata[KEY]["request"]
+    assert request["structures"] == ["cell_membrane", "dna"]
+    result = predict(
+        load_model("default"), load_volume(sample[0]), structures=request["structures"]
+    )
+    for id_, volume in result.items():
+        layer = dock.layers.layer(id_)
+        np.testing.assert_array_equal(layer.data, volume.numpy())
+        assert tuple(layer.scale) == pytest.approx(volume.voxel_size)
+        assert tuple(layer.translate) == pytest.approx(volume.origin)
+        scores = layer.metadata[KEY]["scores"]
+        assert scores["r2"] > 0.3
+    assert dock.layers.layer("dna").metadata[KEY]["provenance"]["ratio"] == 4
