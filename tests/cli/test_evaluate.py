@@ -78,6 +78,13 @@ def test_truth_on_another_grid_is_resampled_and_told(sparsessp, pair, tmp_path):
     assert "resampled" in json.loads(report.read_text())["warnings"][0]
 
 
+def test_truth_of_another_field_is_refused(refused, pair, tmp_path):
+    """Its edge would be repeated over what it does not show."""
+    prediction, _, _ = pair
+    part = write_stack(tmp_path / "part.ome.tif", a_stack(8, 20))
+    assert "covers only 50%" in refused("evaluate", prediction, part)
+
+
 def test_raw_counts_are_told_apart_from_a_bad_prediction(sparsessp, pair):
     _, truth, _ = pair
     code, _, err = sparsessp("evaluate", truth, truth)

@@ -121,7 +121,8 @@ def _on_the_same_grid(
     Raises
     ------
     InputError
-        The grids differ and nothing tells how they lie to each other.
+        The grids differ and nothing tells how they lie to each other, or the truth
+        is of another field of view.
     """
     times = prediction.sizes.get("T", 1)
     if truth.sizes.get("T", 1) != times:
@@ -143,10 +144,18 @@ def _on_the_same_grid(
     mine = (prediction.voxel_size, prediction.origin)
     if same_shape and (truth.voxel_size, truth.origin) == mine:
         return [stack.array for stack in stacks]
-    from napari_sparsessp.resampling import resample_zyx
+    from napari_sparsessp.prediction.truth import MIN_COVERAGE
+    from napari_sparsessp.resampling import grid_coverage, resample_zyx
 
-    warn(f"the truth ({_size(truth)}) was resampled to {_size(prediction)} voxels")
     size = (depth, height, width)
+    place = (truth.shape[-3:], truth.voxel_size, truth.origin)
+    covered = min(grid_coverage(*place, size, *mine))
+    if covered < MIN_COVERAGE:
+        raise InputError(
+            f"the truth ({_size(truth)} voxels) covers only {covered:.0%} of the "
+            "prediction along one axis; give one of the same field of view"
+        )
+    warn(f"the truth ({_size(truth)}) was resampled to {_size(prediction)} voxels")
     return [
         resample_zyx(stack.array, truth.voxel_size, truth.origin, *mine, size)
         for stack in stacks
