@@ -21,6 +21,9 @@ FAINT = "#8b8f98"
 CONTRAST = (1.0, 99.7)
 """Percentiles that become black and full colour."""
 
+LIGHT = (0.3, 99.7)
+"""The same for transmitted light: all but its few glints and specks."""
+
 COLUMNS = 3  # structures side by side, each as truth and prediction
 
 
@@ -118,7 +121,9 @@ def _draw_input(axes: "Axes", transmitted: Volume, report: Report, plane: int) -
     index = min(round(plane * report.voxel_size[0] / step), transmitted.shape[0] - 1)
     if report.request.simulate_sparse:
         index = min(plane, transmitted.shape[0] - 1)
-    axes.imshow(np.asarray(transmitted.array[index]), cmap="gray")
+    image = np.asarray(transmitted.array[index], dtype=np.float32)
+    low, high = np.nanpercentile(image, LIGHT)
+    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
     count = len(report.measured_planes)
     axes.set_title(
         f"Transmitted light: {count} of {report.shape.output[1]} planes measured "

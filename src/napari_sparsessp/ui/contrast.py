@@ -13,6 +13,7 @@ _AT_MOST = 400_000
 # Predictions are soft: the middle of their values is background that would veil
 # whatever lies below it.
 _LOW, _HIGH = 65.0, 99.8
+_LIGHT = (0.3, 99.7)
 
 
 def limits_of(stack: Any) -> tuple[float, float]:
@@ -30,6 +31,18 @@ def limits_of(stack: Any) -> tuple[float, float]:
     """
     some = np.asarray(stack[::2, ::3, ::3])
     low, high = np.nanpercentile(some, (_LOW, _HIGH))
+    return float(low), float(max(high, low + 1e-3))
+
+
+def light_limits_of(stack: Any) -> tuple[float, float]:
+    """Give limits that show transmitted light: all but its few glints and specks.
+
+    Parameters
+    ----------
+    stack : array-like
+        Shape (D, H, W); every second plane and third pixel of it is read.
+    """
+    low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), _LIGHT)
     return float(low), float(max(high, low + 1e-3))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from napari_sparsessp.ui.contrast import limits_of
+from napari_sparsessp.ui.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.volume_layers import LayerData, layers_of
 from napari_sparsessp.volume import Volume
 
@@ -21,7 +21,10 @@ def sparse_colony() -> list[LayerData]:
 
     light_path, truth_path = sample_paths()
     light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
-    layers = layers_of(light)
+    layers = [
+        (data, attributes | {"contrast_limits": light_limits_of(data)}, kind)
+        for data, attributes, kind in layers_of(light)
+    ]
     for data, attributes, kind in layers_of(_read(truth_path), suffix=TRUTH_SUFFIX):
         layers.append((data, attributes | {"contrast_limits": limits_of(data)}, kind))
     return layers
