@@ -78,3 +78,9 @@ def test_the_screenshot_shows_the_result(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "napari.png").stat().st_size > 20_000, done.stderr
+
+
+def test_files_of_others_are_never_replaced(refused, tmp_path):
+    (tmp_path / "report.json").write_text("mine")
+    assert "report.json" in refused("demo", "--no-gui", "--out", tmp_path)
+    assert (tmp_path / "report.json").read_text() == "mine"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from napari_sparsessp import metrics
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import (
@@ -185,6 +186,26 @@ def test_invalid_values_are_refused_or_masked(thin_model, make_volume):
     invalid = ~np.isfinite(_array(result))
     assert invalid[:, 3, 5, 6].all()
     assert invalid.sum() == 3
+
+
+def test_planes_beyond_the_truth_are_not_scored(thin_model, make_volume):
+    """The rest counts as if the grid ended there."""
+    volume = make_volume((4, 24, 24), voxel=(1.16, 0.29, 0.29))
+    truth = make_volume((13, 24, 24))
+    result = predict(thin_model, volume, request=FP32, truth={"dna": truth})
+    scores = result.report.structures["dna"]
+    assert [one is None for one in scores["r2_per_plane"]] == [False] * 13 + [True] * 3
+    expected = metrics.score(result["dna"].array[:13], truth.array)
+    assert scores["r2"] == pytest.approx(expected["r2"], abs=1e-6)
+    assert scores["pcc_plane"] == pytest.approx(expected["pcc_plane"], abs=1e-6)
+
+
+def test_arguments_of_the_wrong_kind_are_one_clear_error(thin_model, make_volume):
+    """Whatever Python lets through."""
+    with pytest.raises(InputError, match="structures"):
+        predict_stream(thin_model, make_volume((4, 24, 24)), structures=[3])
+    with pytest.raises(InputError, match="ratio"):
+        predict_stream(thin_model, make_volume((4, 24, 24)), ratio="a")
 
 
 def test_a_constant_image_is_refused(thin_model):

@@ -155,6 +155,20 @@ def test_truth_of_another_field_is_refused(plan, make_volume):
         plan(make_volume((8, 40, 40)), {"dna": make_volume((8, 20, 40))})
 
 
+def test_dense_truth_may_end_before_the_dense_grid(plan, make_volume):
+    """Every 8th plane of 57 stands for 64: seven planes are not scored, and said."""
+    truth = make_volume((57, 20, 20))
+    done = plan(make_volume((8, 20, 20), voxel=(2.32, 0.29, 0.29)), {"dna": truth})
+    assert any("7 of 64 predicted planes" in text for text in done.warnings)
+    assert not any("resampled" in text for text in done.warnings)
+
+
+def test_a_prediction_larger_than_the_memory_is_refused(plan, make_volume):
+    """Before the machine starts to swap; the dock says so before Run."""
+    with pytest.raises(InputError, match="GiB are free"):
+        plan(make_volume((4, 200, 200), voxel=None), ratio=1e9)
+
+
 def test_truth_of_what_is_not_predicted_is_refused(plan, make_volume):
     """A truth nobody compares with is a mistake."""
     volume = make_volume((8, 20, 20))

@@ -17,7 +17,7 @@ from napari_sparsessp.cli.viewing import (
     open_window,
     take_screenshot,
 )
-from napari_sparsessp.errors import OutputError
+from napari_sparsessp.errors import OutputError, SparseSSPError
 from napari_sparsessp.volume import Volume
 
 PREDICTION = "prediction.ome.zarr"
@@ -47,6 +47,7 @@ def demo(
     console = console_of(context)
     _make_folder(out)
     sparse, truth = sample_paths()
+    _check_own(out, sparse)
     outcome = _predict_sample(console, sparse, truth, out)
     console.result(score_table(outcome.report.structures))
     lies = {
@@ -103,6 +104,25 @@ def _channels(volume: Volume, structures: tuple[str, ...]) -> dict[str, Volume]:
         for name in volume.channel_names
         if name in structures
     }
+
+
+def _check_own(out: Path, sparse: Path) -> None:
+    """Replace an earlier demo's files, never anybody else's."""
+    from napari_sparsessp.io.writing import read_provenance
+
+    names = (PREDICTION, REPORT, FIGURE, SCREENSHOT)
+    there = [name for name in names if (out / name).exists()]
+    if not there:
+        return
+    try:
+        about = read_provenance(out / PREDICTION) or {}
+    except SparseSSPError:
+        about = {}
+    if Path(str(about.get("input", ""))).name != sparse.name:
+        raise OutputError(
+            f"{out} holds {there[0]}, which no demo has written; choose another "
+            "folder with --out"
+        )
 
 
 def _make_folder(out: Path) -> None:

@@ -141,25 +141,17 @@ def _on_the_same_grid(
             f"{_size(prediction)}, and no voxel size tells how they align; crop one "
             "to the other or record the voxel size"
         )
-    mine = (prediction.voxel_size, prediction.origin)
-    if same_shape and (truth.voxel_size, truth.origin) == mine:
+    if same_shape and (truth.voxel_size, truth.origin) == (
+        prediction.voxel_size,
+        prediction.origin,
+    ):
         return [stack.array for stack in stacks]
-    from napari_sparsessp.prediction.truth import MIN_COVERAGE
-    from napari_sparsessp.resampling import grid_coverage, resample_zyx
+    from napari_sparsessp.prediction.alignment import Grid, check_alignment, onto_grid
 
-    size = (depth, height, width)
-    place = (truth.shape[-3:], truth.voxel_size, truth.origin)
-    covered = min(grid_coverage(*place, size, *mine))
-    if covered < MIN_COVERAGE:
-        raise InputError(
-            f"the truth ({_size(truth)} voxels) covers only {covered:.0%} of the "
-            "prediction along one axis; give one of the same field of view"
-        )
-    warn(f"the truth ({_size(truth)}) was resampled to {_size(prediction)} voxels")
-    return [
-        resample_zyx(stack.array, truth.voxel_size, truth.origin, *mine, size)
-        for stack in stacks
-    ]
+    grid = Grid((depth, height, width), prediction.voxel_size, prediction.origin)
+    for note in check_alignment(truth, grid, truth.name or "the structure"):
+        warn(note)
+    return [onto_grid(stack, grid) for stack in stacks]
 
 
 def _in_other_units(scores: dict[str, Any]) -> bool:

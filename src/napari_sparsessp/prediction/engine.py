@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp import __version__
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import score
 from napari_sparsessp.models.store import Model
 from napari_sparsessp.prediction.blending import RunningMean
@@ -105,7 +105,7 @@ def predict_stream(
         )
     if ratio is not None:
         changes["ratio"] = ratio
-    request = request.model_copy(update=changes)
+    request = _changed(request, changes)
     plan = plan_prediction(model.card, volume, request, truth)
     run = _Run(model, plan, viewport, cancel, _buffer(plan, buffer))
     return run.events()
@@ -139,16 +139,23 @@ def predict(
     return PredictionResult(output_volume(planned), report)
 
 
+def _changed(request: PredictionRequest, changes: dict[str, Any]) -> PredictionRequest:
+    """Give the request with some fields replaced, checked like any other."""
+    from pydantic import ValidationError
+
+    try:
+        return PredictionRequest.model_validate({**request.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{field} cannot be used: {first['msg']}; correct it"
+        ) from error
+
+
 def _buffer(plan: Plan, buffer: np.ndarray | None) -> np.ndarray:
     if buffer is None:
-        try:
-            return np.zeros(plan.output_shape, np.float32)
-        except MemoryError as error:
-            size = 4 * np.prod(plan.output_shape, dtype=float) / 2**30
-            raise PredictionError(
-                f"the prediction needs {size:.1f} GiB of memory; "
-                "choose fewer structures or time points"
-            ) from error
+        return np.zeros(plan.output_shape, np.float32)
     if buffer.shape != plan.output_shape or buffer.dtype != np.float32:
         raise InputError(
             f"the buffer is {buffer.dtype} {buffer.shape}; give float32 zeros of shape "

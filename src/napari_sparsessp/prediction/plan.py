@@ -1,11 +1,13 @@
 """From a request to a plan: everything that can be known before a voxel is read."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction.alignment import Grid
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import plan_sampling
 from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
@@ -39,8 +41,8 @@ class Plan:
         ((T,) S, D, H, W) of the buffer.
     output_axes : str
         ``CZYX`` or ``TCZYX``.
-    voxel_size, origin : tuple of float
-        (z, y, x) of the output, µm; of the centre of its voxel 0.
+    grid : Grid
+        Of the output: (z, y, x) shape, voxel size and origin in µm.
     tiles : tuple of Tile
         Of each time point.
     times : tuple of int or None
@@ -60,12 +62,21 @@ class Plan:
     model_shape: tuple[int, int, int]
     output_shape: tuple[int, ...]
     output_axes: str
-    voxel_size: tuple[float, float, float]
-    origin: tuple[float, float, float]
+    grid: Grid
     tiles: tuple[Tile, ...]
     times: tuple[int, ...] | None
     truth: dict[str, Volume] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """(z, y, x) of the output in µm."""
+        return self.grid.voxel_size
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """(z, y, x) of the centre of the output's voxel 0 in µm."""
+        return self.grid.origin
 
     @property
     def total_tiles(self) -> int:
@@ -117,14 +128,12 @@ def plan_prediction(
     else:
         pixel, size = sampling.pixel, (height, width)
     y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
-    origin = (volume.origin[0], y, x)
-    voxel_size = (card.voxel_size[0], *pixel)
-    shape: tuple[int, ...] = (len(structures), depth, *size)
+    grid = Grid((depth, *size), (card.voxel_size[0], *pixel), (volume.origin[0], y, x))
+    shape: tuple[int, ...] = (len(structures), *grid.shape)
     if times is not None:
         shape = (len(times), *shape)
-    checked, notes = check_truth(
-        truth or {}, structures, volume, sampling, shape[-3:], voxel_size, origin
-    )
+    _check_memory(shape)
+    checked, notes = check_truth(truth or {}, structures, volume, sampling, grid)
     if request.tile is not None and request.tile[0] < card.patch[0]:
         notes.append(
             f"tile depth {request.tile[0]} is smaller than the network's window; "
@@ -141,13 +150,26 @@ def plan_prediction(
         model_shape=model_shape,
         output_shape=shape,
         output_axes="CZYX" if times is None else "TCZYX",
-        voxel_size=voxel_size,
-        origin=origin,
+        grid=grid,
         tiles=cut_tiles(model_shape, _tile_size(card, request)),
         times=times,
         truth=checked,
         warnings=(*warnings, *notes),
     )
+
+
+def _check_memory(shape: tuple[int, ...]) -> None:
+    """Refuse what this machine cannot hold, before it tries."""
+    import psutil
+
+    needed = 4 * math.prod(shape) / 2**30
+    free = psutil.virtual_memory().available / 2**30
+    if needed > free:
+        raise InputError(
+            f"the prediction needs {needed:.1f} GiB of memory and {free:.1f} GiB are "
+            "free; choose fewer structures or time points, and check the ratio and the "
+            "voxel size"
+        )
 
 
 def _one_channel(volume: Volume, channel: str | int | None) -> Volume:

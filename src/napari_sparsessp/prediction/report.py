@@ -1,11 +1,16 @@
 """The report of a run: what was done, how fast, how good."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp.prediction.request import PredictionRequest
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class ModelId(BaseModel):
@@ -50,6 +55,8 @@ class Report(BaseModel):
         ``schema`` in JSON.
     package : str
         Version of this package.
+    created : str
+        When the run ended, ISO 8601, UTC.
     model : ModelId
     input : str
     request : PredictionRequest
@@ -75,6 +82,7 @@ class Report(BaseModel):
 
     schema_version: int = Field(1, alias="schema")
     package: str
+    created: str = Field(default_factory=_now)
     model: ModelId
     input: str
     request: PredictionRequest

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, zscore_truth
+from napari_sparsessp.prediction.alignment import Grid, check_alignment, onto_grid
 from napari_sparsessp.prediction.sampling import Sampling
-from napari_sparsessp.resampling import grid_coverage, resample_zyx
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -15,20 +15,13 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.tiling import Tile
 
-MIN_COVERAGE = 0.9
-"""Share of the prediction, along each axis, that a truth must cover."""
-
-Size = tuple[float, float, float]
-
 
 def check_truth(
     truth: Mapping[str, Volume],
     structures: tuple[str, ...],
     volume: Volume,
     sampling: Sampling,
-    shape: tuple[int, ...],
-    voxel_size: Size,
-    origin: Size,
+    grid: Grid,
 ) -> tuple[dict[str, Volume], list[str]]:
     """Give each truth a known place in space, or say why it has none.
 
@@ -40,8 +33,8 @@ def check_truth(
         That are predicted.
     volume, sampling : Volume, Sampling
         The input and where its voxels lie.
-    shape, voxel_size, origin : tuple
-        (z, y, x) of the prediction.
+    grid : Grid
+        Of the prediction.
 
     Returns
     -------
@@ -72,28 +65,8 @@ def check_truth(
                 f"the truth of {name} has {one.sizes['T']} time points, the input "
                 f"{volume.sizes.get('T', 1)}; give as many"
             )
-        found = _placed(one, name, volume, sampling, shape, voxel_size, origin)
-        assert found.voxel_size is not None
-        coverage = grid_coverage(
-            found.shape[-3:], found.voxel_size, found.origin, shape, voxel_size, origin
-        )
-        if min(coverage) < MIN_COVERAGE:
-            raise InputError(
-                f"the truth of {name} ({_size(found)}) covers only "
-                f"{min(coverage):.0%} of the prediction along one axis; give one of "
-                "the same field of view"
-            )
-        same = found.shape[-3:] == shape and all(
-            abs(size / step - 1) < 1e-3 and abs(here - there) < 1e-3 * step
-            for size, step, here, there in zip(
-                found.voxel_size, voxel_size, found.origin, origin, strict=True
-            )
-        )
-        if not same:
-            notes.append(
-                f"the truth of {name} ({_size(found)}) was resampled to the "
-                "prediction's grid"
-            )
+        found = _placed(one, name, volume, sampling, grid)
+        notes += check_alignment(found, grid, name)
         placed[name] = found
     return placed, notes
 
@@ -103,20 +76,19 @@ def _placed(
     name: str,
     volume: Volume,
     sampling: Sampling,
-    shape: tuple[int, ...],
-    voxel_size: Size,
-    origin: Size,
+    grid: Grid,
 ) -> Volume:
     """Use the truth's own voxel size, or that of the stack whose shape it has."""
     if one.voxel_size is not None and sampling.known:
         return one
+    shape = grid.shape
     if one.shape[-3:] == shape:
-        return one.with_(voxel_size=voxel_size, origin=origin)
+        return one.with_(voxel_size=grid.voxel_size, origin=grid.origin)
     planes, height, width = volume.shape[-3:]
     # Without physical sizes, a truth of the input's y/x pixels shares its field.
     if one.shape[-2:] == (height, width):
         depth = one.shape[-3]
-        step = shape[0] * voxel_size[0] / depth
+        step = shape[0] * grid.voxel_size[0] / depth
         if depth == planes and sampling.step is not None:
             step = sampling.step
         if depth in (planes, shape[0]):
@@ -128,33 +100,19 @@ def _placed(
     )
 
 
-def _size(volume: Volume) -> str:
-    shape = "×".join(map(str, volume.shape[-3:]))
-    voxel = "×".join(f"{step:.3g}" for step in volume.voxel_size or ())
-    return f"{shape} voxels of {voxel} µm"
-
-
 def align_truth(plan: "Plan", time: int | None) -> dict[str, "np.ndarray"]:
     """Read and resample the truths of one time point, z-scored.
 
     Returns
     -------
     dict
-        Structure id to float32 (D, H, W) on the prediction's grid.
+        Structure id to float32 (D, H, W) on the prediction's grid; planes that the
+        truth does not reach are NaN.
     """
     aligned = {}
     for name, volume in plan.truth.items():
         one = volume.time(time) if time is not None and "T" in volume.axes else volume
-        assert one.voxel_size is not None
-        depth, height, width = plan.output_shape[-3:]
-        stack = resample_zyx(
-            one.planes(range(one.shape[0])),
-            one.voxel_size,
-            one.origin,
-            plan.voxel_size,
-            plan.origin,
-            (depth, height, width),
-        )
+        stack = onto_grid(one, plan.grid)
         try:
             aligned[name] = zscore_truth(stack)
         except InputError as error:
