@@ -60,7 +60,7 @@ def window_r2(
     return float(scores.mean())
 
 
-def card(scores: dict) -> ModelCard:
+def card(scores: dict, colonies: str) -> ModelCard:
     """The card of the shipped model."""
     return ModelCard(
         id="colony-3to2d",
@@ -83,11 +83,11 @@ def card(scores: dict) -> ModelCard:
         modality="bright-field",
         normalisation="z-score of the measured planes, extremes left out",
         trained_on=(
-            f"{len(TRAINING_SEEDS)} simulated hiPSC colonies "
-            "(napari_sparsessp.simulation), no real image. One statistic of real "
-            "cells shaped the simulator: the range of its bright-field power spectra "
-            "brackets that of the bright-field channel of one 32×64×128 crop "
-            "(Allen Institute, pytorch_fnet example)."
+            f"{colonies} simulated hiPSC colonies (napari_sparsessp.simulation), no "
+            "real image. Real data had a say in the simulator only: one 32×64×128 "
+            "crop of an hiPSC colony (Allen Institute, pytorch_fnet example) gave the "
+            "centre of its range of bright-field power spectra, and was looked at when "
+            "the direction of light and the shape of nuclei were chosen."
         ),
         scores=scores,
         limits=(
@@ -95,19 +95,21 @@ def card(scores: dict) -> ModelCard:
             "that has to be checked against fluorescence.",
             "Made for hiPSC colonies in bright-field at 0.29 µm; other cells, "
             "contrasts and magnifications are outside of what it has seen.",
+            "Planes are expected from the cover slip upwards, with light from above, "
+            "as an inverted microscope records them.",
             "Fine textures (microtubules, mitochondria, Golgi) are blurred to their "
             "likely place.",
         ),
     )
 
 
-def export(run: Path, out: Path, scores: dict) -> None:
+def export(run: Path, out: Path, scores: dict, colonies: str) -> None:
     """Write the averaged weights, with their standardisation folded in."""
     state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
     network = build_network(CONFIG)
     network.load_state_dict(state["average"])
     network.bake()
-    save_model(out, network, card(scores), dtype=torch.float16)
+    save_model(out, network, card(scores, colonies), dtype=torch.float16)
 
 
 def main() -> None:
@@ -119,11 +121,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--colonies", default=str(len(TRAINING_SEEDS)), help="how many, for the card"
+    )
     parser.add_argument("--scores", type=Path, help="JSON of scripts/score_model.py")
     options = parser.parse_args()
     if options.step == "export":
         scores = json.loads(options.scores.read_text()) if options.scores else {}
-        export(options.run, options.out, scores)
+        export(options.run, options.out, scores, options.colonies)
         return
     if options.step == "simulate":
         for seed in fill_pool(options.pool, TRAINING_SEEDS, device=options.device):
