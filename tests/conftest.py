@@ -33,27 +33,25 @@ def own_models_folder(tmp_path_factory, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def shared_data():
-    """Real microscopy beside the checkout: `shared_data("name.ome.tif")`."""
+def _finder(folder: Path):
+    """`find(name)`: the file, or the test is skipped."""
 
     def find(name: str) -> Path:
-        path = SHARED / "data" / name
+        path = folder / name
         if not path.exists():
             pytest.skip(f"{path} is not here (a user's clone has no ../shared)")
         return path
 
     return find
+
+
+@pytest.fixture
+def shared_data():
+    """Real microscopy beside the checkout: `shared_data("name.ome.tif")`."""
+    return _finder(SHARED / "data")
 
 
 @pytest.fixture
 def shared_parity():
     """Small reference outputs beside the checkout, as `shared_data`."""
-
-    def find(name: str) -> Path:
-        path = SHARED / "parity" / name
-        if not path.exists():
-            pytest.skip(f"{path} is not here (a user's clone has no ../shared)")
-        return path
-
-    return find
+    return _finder(SHARED / "parity")
