@@ -1,5 +1,6 @@
 """The network on its device: one tile in, the structures of that tile out."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,9 +69,9 @@ class Forward:
         dense, distance = stack.window(tile)
         keep = (slice(None), *_kept(tile, self._plan.model_shape[0]))
         with _Advice(), torch.inference_mode():
-            source = network_input(dense, distance)[None].to(
-                self.device, memory_format=torch.channels_last_3d
-            )
+            source = network_input(dense, distance)[None].to(self.device)
+            if self.device.type != "mps":  # there channels last is no faster layout
+                source = source.contiguous(memory_format=torch.channels_last_3d)
             parts = [self._pass(source, flip)[0][keep].float() for flip in self._flips]
             mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
             prediction = mean.cpu().numpy()
@@ -81,9 +82,9 @@ class Forward:
         import torch
 
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        with torch.autocast(
-            self.device.type, dtype or torch.bfloat16, enabled=dtype is not None
-        ):
+        # No disabled autocast: not every torch knows it for every device.
+        cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+        with cast:
             if not flip:
                 return self._network(source, self._outputs)
             return self._network(source.flip(flip), self._outputs).flip(flip)
