@@ -1,6 +1,6 @@
 """Measure what the documents say about speed and memory.
 
-    python scripts/measure.py IMAGE                 # the command line
+    python scripts/measure.py IMAGE                 # the network, the command line
     xvfb-run -a python scripts/measure.py IMAGE --dock   # from Run to the first tile
 
 IMAGE is a transmitted-light stack, for example the Allen field of view
@@ -42,6 +42,25 @@ def command_line(image: Path, *options: str) -> dict:
         "precision": content["precision"],
         "tiles": content["tiles"],
         "prediction_s": content["seconds"]["total"],
+    }
+
+
+def network() -> dict:
+    """Parameters and cost of the shipped network, all structures together."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from napari_sparsessp import load_model
+
+    model = load_model()
+    source = torch.zeros(1, model.network.config.inputs, *model.card.patch)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.network(source)
+    weights = sum(weight.numel() for weight in model.network.parameters())
+    return {
+        "parameters": weights,
+        "gmac_per_patch": round(counter.get_total_flops() / 2e9, 2),
+        "patch": model.card.patch,
     }
 
 
@@ -100,6 +119,7 @@ def main() -> None:
         result: object = dock(options.image)
     else:
         result = [
+            network(),
             command_line(options.image, "--ratio", "1"),
             command_line(options.image, "--simulate-sparse", "--ratio", "4"),
         ]

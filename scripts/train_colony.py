@@ -2,7 +2,7 @@
 
     python scripts/train_colony.py simulate --pool DIR        # 300 colonies, 11 GB
     python scripts/train_colony.py train --pool DIR --run DIR --minutes 100
-    python scripts/train_colony.py export --run DIR --out colony-3to2d.safetensors
+    python scripts/train_colony.py export --run DIR --out FILE.safetensors
 
 Each step continues where it stopped. Scores: scripts/score_model.py.
 """

@@ -1,5 +1,7 @@
 """A volume stays lazy and says what is wrong with axes, channels and sizes."""
 
+import zlib
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -133,3 +135,19 @@ def test_a_channel_called_by_a_number_is_found_by_it():
     assert volume.channel(1).channel_names == ("488",)
     with pytest.raises(InputError, match="no channel 640"):
         volume.channel(640)
+
+
+@pytest.mark.parametrize("failure", [EOFError, OSError, RuntimeError, zlib.error])
+def test_whatever_a_reader_raises_half_way_is_one_clear_line(failure):
+    class Damaged:
+        shape = (3, 4, 4)
+        dtype = np.dtype("u2")
+        ndim = 3
+
+        def __getitem__(self, index):
+            raise failure("cut off")
+
+    volume = Volume(Damaged(), "ZYX", None, source="stack.tif")
+    for read in (volume.numpy, lambda: volume.planes([1])):
+        with pytest.raises(InputError, match=r"stack\.tif cannot be read to its end"):
+            read()

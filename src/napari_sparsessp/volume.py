@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,9 @@ from napari_sparsessp.errors import InputError
 
 AXES = "TCZYX"
 """All axes that a volume may have, in their order."""
+
+READ_ERRORS = (EOFError, OSError, RuntimeError, ValueError, zlib.error)
+"""What readers and their codecs raise half-way through a damaged file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +182,7 @@ class Volume:
         """Say which image is damaged where its reader fails half-way."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError) as error:  # codecs raise all three
+        except READ_ERRORS as error:
             what = self.source or self.name or "the image"
             raise InputError(
                 f"{what} cannot be read to its end ({error}); copy or export it again"

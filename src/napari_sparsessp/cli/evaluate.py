@@ -1,7 +1,6 @@
 """``sparsessp evaluate``: R² and the rest between two images."""
 
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from napari_sparsessp.cli.request_file import name_or_index
 from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import match_channel
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import READ_ERRORS, Volume
 
 
 def evaluate(
@@ -71,7 +70,7 @@ def _reading(prediction: str, truth: str) -> Iterator[None]:
     """Voxels are read while they are scored; what fails then is the file's fault."""
     try:
         yield
-    except (OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise InputError(
             f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
             "them may be damaged"

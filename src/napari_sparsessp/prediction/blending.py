@@ -50,8 +50,10 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
 
 
 def tile_weights(tile: Tile) -> np.ndarray:
-    """Weights (D, H, W) of what a tile keeps, cropped to the volume."""
-    along_z = gaussian_window(tile.z[1] - tile.z[0])[max(0, -tile.z[0]) :]
+    """Weights (D, H, W) of what a tile keeps."""
+    start, stop = tile.keep_z
+    window = gaussian_window(tile.z[1] - tile.z[0])
+    along_z = window[start - tile.z[0] : stop - tile.z[0]]
     along_y = gaussian_ramp(tile.keep_y, tile.core[1])
     along_x = gaussian_ramp(tile.keep_x, tile.core[2])
     return along_z[:, None, None] * along_y[:, None] * along_x
@@ -82,10 +84,8 @@ class RunningMean:
         prediction : ndarray
             (S, D, H, W) of ``tile.box``.
         """
-        z, y, x = tile.box
-        z = slice(z.start, min(z.stop, self.buffer.shape[1]))
-        box = (z, y, x)
-        weights = tile_weights(tile)[: z.stop - z.start]
+        box = tile.box
+        weights = tile_weights(tile)
         self._weight[box] += weights
         share = weights / self._weight[box]
         for target, source in zip(self.buffer, prediction, strict=True):

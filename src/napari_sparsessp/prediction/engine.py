@@ -175,8 +175,6 @@ class _Run:
         cancel: threading.Event | None,
         buffer: np.ndarray,
     ) -> None:
-        from napari_sparsessp.networks import NetworkConfig
-
         self.model = model
         self.plan = plan
         self.viewport = viewport or (lambda: None)
@@ -184,7 +182,6 @@ class _Run:
         self.buffer = buffer
         self.began = clock.perf_counter()
         self.forward = Forward(model, plan)
-        self.stride = NetworkConfig.model_validate(plan.card.network).stride
         self.done = 0
         self.loaded: float | None = None
         self.first_tile: float | None = None
@@ -213,7 +210,7 @@ class _Run:
         plan = self.plan
         time = plan.times[slot] if plan.times else None
         shown = slot if plan.times else None
-        stack = read_stack(plan, time, self.stride)
+        stack = read_stack(plan, time)
         scaling = stack.normalisation
         self.scalings[slot] = Scaling(mean=scaling.mean, std=scaling.std)
         truth = align_truth(plan, time)

@@ -67,7 +67,7 @@ class Forward:
         from napari_sparsessp.networks.inputs import network_input
 
         dense, distance = stack.window(tile)
-        keep = (slice(None), *_kept(tile, self._plan.model_shape[0]))
+        keep = (slice(None), *_kept(tile))
         with _Advice(), torch.inference_mode():
             source = network_input(dense, distance)[None].to(self.device)
             if self.device.type != "mps":  # there channels last is no faster layout
@@ -90,14 +90,12 @@ class Forward:
             return self._network(source.flip(flip), self._outputs).flip(flip)
 
 
-def _kept(tile: "Tile", depth: int) -> tuple[slice, slice, slice]:
+def _kept(tile: Tile) -> tuple[slice, ...]:
     """Where ``tile.box`` lies in the network's output."""
-    z, y, x = tile.box
-    start = z.start - tile.z[0]
-    return (
-        slice(start, min(tile.z[1], depth) - tile.z[0]),
-        slice(y.start - tile.read_y[0], y.stop - tile.read_y[0]),
-        slice(x.start - tile.read_x[0], x.stop - tile.read_x[0]),
+    reads = (tile.z, tile.read_y, tile.read_x)
+    return tuple(
+        slice(part.start - read[0], part.stop - read[0])
+        for part, read in zip(tile.box, reads, strict=True)
     )
 
 
@@ -108,8 +106,7 @@ def _mark_invalid(
     if stack.invalid is None:
         return
     z, y, x = tile.box
-    planes = slice(z.start, min(z.stop, plan.model_shape[0]))
-    nearest = plan.view.weights("nearest")[planes].argmax(1)
+    nearest = plan.view.weights("nearest")[z].argmax(1)
     masked = stack.invalid[nearest][:, y, x]
     prediction[:, masked] = np.nan
 

@@ -43,6 +43,8 @@ class Plan:
         ``CZYX`` or ``TCZYX``.
     grid : Grid
         Of the output: (z, y, x) shape, voxel size and origin in µm.
+    tile_size : TileSize
+        How tiles are cut.
     tiles : tuple of Tile
         Of each time point.
     times : tuple of int or None
@@ -63,6 +65,7 @@ class Plan:
     output_shape: tuple[int, ...]
     output_axes: str
     grid: Grid
+    tile_size: TileSize
     tiles: tuple[Tile, ...]
     times: tuple[int, ...] | None
     truth: dict[str, Volume] = field(default_factory=dict)
@@ -139,6 +142,7 @@ def plan_prediction(
             f"tile depth {request.tile[0]} is smaller than the network's window; "
             f"{card.patch[0]} planes are used"
         )
+    tile_size = _tile_size(card, request)
     return Plan(
         request=request,
         card=card,
@@ -151,7 +155,8 @@ def plan_prediction(
         output_shape=shape,
         output_axes="CZYX" if times is None else "TCZYX",
         grid=grid,
-        tiles=cut_tiles(model_shape, _tile_size(card, request)),
+        tile_size=tile_size,
+        tiles=cut_tiles(model_shape, tile_size),
         times=times,
         truth=checked,
         warnings=(*warnings, *notes),

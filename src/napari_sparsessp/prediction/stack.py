@@ -9,7 +9,6 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile
 from napari_sparsessp.resampling import resample_yx
-from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +100,7 @@ def normalise(planes: np.ndarray) -> Normalisation:
     )
 
 
-def read_stack(plan: Plan, time: int | None, stride: int) -> MeasuredStack:
+def read_stack(plan: Plan, time: int | None) -> MeasuredStack:
     """Read the measured planes of one time point.
 
     Parameters
@@ -109,18 +108,17 @@ def read_stack(plan: Plan, time: int | None, stride: int) -> MeasuredStack:
     plan : Plan
     time : int or None
         Index on the input's time axis.
-    stride : int
-        Height and width are padded to multiples of it.
 
     Raises
     ------
     InputError
-        NaN or infinite values (unless masked on request), or a constant image.
+        NaN or infinite values (unless masked on request), a constant image, or a
+        damaged file.
     """
     import torch
 
     volume = plan.volume if time is None else plan.volume.time(time)
-    planes = _read(volume, plan)
+    planes = volume.planes(plan.view.planes)
     finite = np.isfinite(planes)
     invalid = None
     if not finite.all():
@@ -133,7 +131,7 @@ def read_stack(plan: Plan, time: int | None, stride: int) -> MeasuredStack:
     resampled = resample_yx(planes, plan.input_pixel, plan.model_pixel, size)
     resampled -= normalisation.mean
     resampled /= normalisation.std
-    padding = [(0, -extent % stride) for extent in size]
+    padding = [(0, -extent % plan.tile_size.stride) for extent in size]
     padded = np.pad(resampled, [(0, 0), *padding], mode="edge")
     if invalid is not None:
         spread = resample_yx(invalid, plan.input_pixel, plan.model_pixel, size)
@@ -145,17 +143,6 @@ def read_stack(plan: Plan, time: int | None, stride: int) -> MeasuredStack:
         invalid,
         normalisation,
     )
-
-
-def _read(volume: Volume, plan: Plan) -> np.ndarray:
-    """Read the measured planes; a reader's own failure becomes one clear line."""
-    try:
-        return volume.planes(plan.view.planes)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"cannot read the voxels of {volume.source or volume.name or 'the image'}: "
-            f"{error}; the file may be damaged"
-        ) from error
 
 
 def _check_invalid(plan: Plan, finite: np.ndarray) -> None:

@@ -21,6 +21,8 @@ class Tile:
     ----------
     z : tuple of int
         The window; may reach beyond a volume that is thinner than it.
+    keep_z : tuple of int
+        The part of it inside the volume.
     read_y, read_x : tuple of int
         What the network sees.
     keep_y, keep_x : tuple of int
@@ -31,6 +33,7 @@ class Tile:
     """
 
     z: Span
+    keep_z: Span
     read_y: Span
     read_x: Span
     keep_y: Span
@@ -40,12 +43,7 @@ class Tile:
     @property
     def box(self) -> tuple[slice, slice, slice]:
         """(z, y, x) voxels of the volume that the tile changes."""
-        depth_start = max(self.z[0], 0)
-        return (
-            slice(depth_start, self.z[1]),
-            slice(*self.keep_y),
-            slice(*self.keep_x),
-        )
+        return slice(*self.keep_z), slice(*self.keep_y), slice(*self.keep_x)
 
 
 @dataclass(frozen=True)
@@ -145,6 +143,7 @@ def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:
     return tuple(
         Tile(
             z,
+            keep_z=(max(z[0], 0), min(z[1], shape[0])),
             read_y=row[2],
             read_x=column[2],
             keep_y=row[1],
