@@ -1,20 +1,37 @@
 """Build a network from its description."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sparsessp.networks.conditioning.multinet import MultiNet
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.three_to_two import ThreeToTwo
+from napari_sparsessp.networks.slim import Slim
+from napari_sparsessp.networks.unet import UNet
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def build_network(config: NetworkConfig) -> ThreeToTwo:
+def build_network(
+    config: NetworkConfig, backbone_weights: Path | None = None
+) -> "nn.Module":
     """Network with fresh random weights.
 
     Parameters
     ----------
     config : NetworkConfig
+    backbone_weights : Path, optional
+        A local file with the weights of a 2D backbone.
 
     Returns
     -------
     torch.nn.Module
-        With ``encode``, ``decode`` and ``forward``: (B, inputs, D, H, W) →
-        (B, T, D, H, W).
+        With ``encode``, ``decode`` and ``forward``: (B, inputs, n, H, W) →
+        (B, S, D, H, W) for all structures or the ``structures`` that are asked for;
+        with ``tasks`` (B,), one for each sample, → (B, 1, D, H, W).
     """
-    return ThreeToTwo(config)
+    if config.backbone == "slim":
+        return Slim(config)
+    if config.conditioning == "multinet":
+        return MultiNet(config, lambda one: UNet(one, backbone_weights))
+    return UNet(config, backbone_weights)

@@ -1,91 +1,269 @@
 """The one description from which a network is built."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from napari_sparsessp.networks.combinations import BACKBONES_2D, FAMILIES, why_not
+
 Count = Annotated[int, Field(ge=1, le=4096)]
+Few = Annotated[int, Field(ge=1, le=64)]
+Widths = Annotated[tuple[Count, ...], Field(min_length=1, max_length=9)]
 
 
 class NetworkConfig(BaseModel):
     """Shape of a network; everything that its weights do not say.
 
+    Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
+    the family (`napari_sparsessp.networks.combinations.FAMILIES`), with the paper's
+    widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
+
     Attributes
     ----------
-    topology : {"3to2d"}
+    backbone : str
+        ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
+        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
+    topology : {"3d", "2d", "2to3d", "3to2d"}
         Dimension of encoder and decoder.
-    mapping : {"prefix"}
-        The sparse stack is interpolated in z before it enters.
-    projection : {"3d"}
-        Depth is folded into channels after a 1×1×1 convolution.
-    conditioning : {"multihead"}
-        Everything but the last layer is shared between the structures.
+    mapping : {"prefix", "postfix", "none"}
+        How D/r planes become D: interpolated before the network, by a learned
+        deconvolution after it, or as the channels of a 2D decoder.
+    interpolation : {"hold", "nearest", "linear"}
+        Of a prefix mapping.
+    projection : {"3d", "2d", "code"}
+        Where depth is folded into channels or unfolded: a 1×1×1 convolution before
+        folding, a 1×1 one after it, or, as the released code has it, a task-gated
+        k×k one after it.
+    conditioning : str
+        ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
+        ``repmode``.
     inputs : int
-        Input channels: the interpolated stack, and the distance to the nearest
-        measured plane.
+        Input channels: 1, the stack; 2, also the distance to the nearest measured
+        plane.
     outputs : int
         Structures T.
     depth : int
-        Planes D of the dense window; a multiple of 2 to the number of 3D levels.
+        Planes D of the dense window.
+    ratio : int
+        The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping,
+        which serves any sparsity; 2D encoders may take the raw planes as channels.
     encoder_widths : tuple of int
-        Channels of the 3D levels, at 1/2, 1/4, … of the resolution.
+        Channels of the encoder's levels from full resolution down, the last one the
+        bottleneck; of ``slim``, of its 3D levels at 1/2, 1/4, …; of 2D backbones in
+        2-to-3D, after depth is unfolded.
     encoder_blocks : tuple of int
-        Residual blocks on each 3D level.
+        Residual blocks on each level (``dod``, ``slim``).
     decoder_widths : tuple of int
-        Channels of the 2D levels from full resolution down; one more than the 3D
-        levels.
+        Channels of the decoder's levels from full resolution down; one less than the
+        encoder has levels, of ``slim`` one more.
     folded_width : int
-        Channels U after depth is folded; a multiple of every level's depth.
+        Channels U after depth is folded.
+    kernel : int
+        Odd size of the convolutions.
+    norm : {"group", "batch", "instance", "none"}
+    groups : int
+        Of group norm; fewer where they do not divide a width.
+    bias : bool
+        Convolutions before a norm have a bias.
     standardised : bool
         Weights are standardised in the forward pass (while training).
+    head_width : int
+        Channels before a dynamic head or a deconvolution.
+    heads : {"last", "decoder"}
+        Of ``multihead``: structures have their own last layer, or decoder.
+    task_code : {"onehot", "hash", "learned"}
+        How ``condnet`` writes a structure's number.
+    task_where : {"decoder", "input", "all"}
+        Where ``condnet`` adds it (``tgnet``: decoder or all).
+    postfix : {"feature", "output"}
+        Deconvolution on the last feature, or on the prediction.
+    tokens : int, optional
+        Patch size of a vision transformer; its own where left out.
+    tiny : bool
+        A 2D backbone with little of everything, for tests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topology: Literal["3to2d"] = "3to2d"
-    mapping: Literal["prefix"] = "prefix"
-    projection: Literal["3d"] = "3d"
-    conditioning: Literal["multihead"] = "multihead"
-    inputs: Count = 2
+    backbone: Literal[
+        "slim",
+        "dod",
+        "plain",
+        "fnet",
+        "resnet18",
+        "swin_b",
+        "vit_b",
+        "vit_l",
+        "dinov2_b",
+    ] = "slim"
+    topology: Literal["3d", "2d", "2to3d", "3to2d"] = "3to2d"
+    mapping: Literal["prefix", "postfix", "none"] = "prefix"
+    interpolation: Literal["hold", "nearest", "linear"] = "linear"
+    projection: Literal["3d", "2d", "code"] = "3d"
+    conditioning: Literal[
+        "multinet", "multihead", "condnet", "dodnet", "tgnet", "tsn", "repmode"
+    ] = "multihead"
+    inputs: Few = 2
     outputs: Count = 12
-    depth: Count = 32
-    encoder_widths: tuple[Count, ...] = (32, 64, 128)
-    encoder_blocks: tuple[Count, ...] = (1, 2, 2)
-    decoder_widths: tuple[Count, ...] = (96, 128, 192, 256)
+    depth: Annotated[int, Field(ge=1, le=1024)] = 32
+    ratio: Few = 1
+    encoder_widths: Widths = (32, 64, 128)
+    encoder_blocks: Annotated[tuple[Few, ...], Field(max_length=9)] = (1, 2, 2)
+    decoder_widths: Annotated[tuple[Count, ...], Field(max_length=9)] = (
+        96,
+        128,
+        192,
+        256,
+    )
     folded_width: Count = 128
+    kernel: Literal[1, 3, 5, 7] = 3
+    norm: Literal["group", "batch", "instance", "none"] = "none"
+    groups: Few = 16
+    bias: bool = False
     standardised: bool = False
+    head_width: Count = 8
+    heads: Literal["last", "decoder"] = "last"
+    task_code: Literal["onehot", "hash", "learned"] = "onehot"
+    task_where: Literal["decoder", "input", "all"] = "decoder"
+    postfix: Literal["feature", "output"] = "feature"
+    tokens: Annotated[int, Field(ge=2, le=64)] | None = None
+    tiny: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_family_has_it(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        family = FAMILIES.get(str(values.get("backbone", "slim")))
+        defaults = dict(family.defaults) if family else {}
+        if values.get("projection") == "code":
+            # The released decoder is twice as wide as its encoder.
+            defaults["decoder_widths"] = (64, 128, 256, 512)
+        return {**defaults, **values}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "NetworkConfig":
+        reason = why_not(self) or self._bad_levels()
+        if reason:
+            raise ValueError(reason)
+        return self
+
+    def _bad_levels(self) -> str | None:
         levels = len(self.encoder_widths)
+        if self.backbone != "slim":
+            if len(self.decoder_widths) != levels - 1:
+                return "decoder_widths needs one entry less than encoder_widths"
+            if self.backbone == "dod" and len(self.encoder_blocks) != levels:
+                return "encoder_blocks needs one entry for each of encoder_widths"
+            if self.backbone in BACKBONES_2D and levels != 5:
+                return "a 2D backbone gives five levels"
+            if self.topology == "3to2d" and self.folded_width < self.planes:
+                return (
+                    f"folded_width {self.folded_width} is smaller than the "
+                    f"{self.planes} planes that it has to hold"
+                )
+            return None
         if len(self.encoder_blocks) != levels or len(self.decoder_widths) != levels + 1:
-            raise ValueError(
+            return (
                 "encoder_blocks needs one entry for each of encoder_widths, "
                 "decoder_widths one more"
             )
         if levels > 8 or self.depth % 2**levels:
-            raise ValueError(
+            return (
                 f"depth {self.depth} is not a multiple of {2**levels}, "
                 f"which {levels} levels need"
             )
         if self.folded_width % (self.depth // 2):
-            raise ValueError(
+            return (
                 f"folded_width {self.folded_width} is not a multiple of "
                 f"{self.depth // 2}"
             )
-        return self
+        return None
+
+    @property
+    def encoder_3d(self) -> bool:
+        """Whether the encoder is 3D."""
+        return self.topology.startswith("3")
+
+    @property
+    def decoder_3d(self) -> bool:
+        """Whether the decoder is 3D."""
+        return self.topology.endswith("3d")
+
+    @property
+    def planes(self) -> int:
+        """Planes that the network takes."""
+        return self.depth // self.ratio
+
+    @property
+    def decoded_planes(self) -> int:
+        """Planes that the decoder writes: D, or D/r before a deconvolution."""
+        return self.planes if self.mapping == "postfix" else self.depth
+
+    def level_depths(self, planes: int) -> tuple[int, ...]:
+        """Planes on each level: halved while even (models of SparseSSP, 2.2)."""
+        depths = [planes]
+        for _ in self.encoder_widths[1:]:
+            last = depths[-1]
+            depths.append(last // 2 if last % 2 == 0 else last)
+        return tuple(depths)
 
     @property
     def stride(self) -> int:
         """Height and width must be multiples of this."""
-        return 2 ** len(self.encoder_widths)
+        levels = len(self.encoder_widths)
+        return 2**levels if self.backbone == "slim" else 2 ** (levels - 1)
+
+    @property
+    def per_structure(self) -> bool:
+        """Whether each structure costs a decoder, or a whole network, of its own."""
+        shared = self.conditioning == "multihead" and self.heads == "last"
+        return not shared and self.conditioning != "dodnet"
+
+    @property
+    def told(self) -> bool:
+        """Whether units on the way learn of the structure, wherever `task_where`."""
+        return self.conditioning in ("condnet", "tgnet")
+
+    @property
+    def sees_whole(self) -> bool:
+        """Whether an output voxel depends on the statistics of all that is seen.
+
+        Then a tile's prediction depends, a little, on where its borders are.
+        """
+        return (
+            self.norm in ("group", "instance")
+            or self.conditioning in ("dodnet", "tgnet", "tsn")
+            or self.backbone in BACKBONES_2D
+        )
 
     @property
     def reach(self) -> int:
         """Pixels in y and x that an output pixel can see in each direction.
 
-        Along the deepest path: two 3×3 convolutions in each decoder block, one coarse
-        pixel in each bilinear step, two in each encoder block, and the strided ones.
+        Along the deepest path; statistics (`sees_whole`) left aside.
+        """
+        if self.backbone == "slim":
+            return self._slim_reach()
+        radius = self.kernel // 2
+        strides = [2**level for level in range(len(self.encoder_widths))]
+        residual = self.backbone == "dod"
+        reach = radius  # the stem or the head
+        for level, stride in enumerate(strides):
+            blocks = self.encoder_blocks[level] if residual else 1
+            reach += 2 * radius * stride * blocks
+            if level < len(strides) - 1:
+                reach += 2 * radius * stride  # the decoder's block
+                # up by a linear step, or down and up by 2×2 convolutions
+                reach += 2 * stride
+        if self.projection == "code" and self.topology == "3to2d":
+            reach += radius * strides[-1]
+        return reach
+
+    def _slim_reach(self) -> int:
+        """Two 3×3 in each decoder block, one coarse pixel in each bilinear step.
+
+        Two more in each encoder block, and the strided ones.
         """
         reach, stride = 2, 1
         for level, blocks in enumerate(self.encoder_blocks):

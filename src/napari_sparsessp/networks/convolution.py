@@ -1,10 +1,18 @@
 """Convolutions in two or three dimensions, with standardised weights on demand."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-_CONVOLVE = {2: F.conv2d, 3: F.conv3d}
+CONVOLVE = {2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def whole_step(dimension: int, z_stride: int = 2) -> tuple[int, ...]:
+    """Stride between two levels: 2 in y and x, `z_stride` in z where there is a z."""
+    return (2, 2) if dimension == 2 else (z_stride, 2, 2)
 
 
 class Convolution(nn.Module):
@@ -21,8 +29,8 @@ class Convolution(nn.Module):
     dimension : {2, 3}
     inputs, outputs : int
         Channels.
-    kernel, stride : int
-    standardised : bool
+    kernel, stride : int or sequence of int
+    bias, standardised : bool
     gain : float
         Start of the learned gain.
     """
@@ -32,19 +40,21 @@ class Convolution(nn.Module):
         dimension: int,
         inputs: int,
         outputs: int,
-        kernel: int = 3,
-        stride: int = 1,
+        kernel: int | Sequence[int] = 3,
+        stride: int | Sequence[int] = 1,
         *,
+        bias: bool = True,
         standardised: bool = False,
         gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.dimension = dimension
-        self.stride = stride
-        self.padding = (kernel - 1) // 2 if stride == 1 else (kernel - stride) // 2
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, *[kernel] * dimension))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        nn.init.normal_(self.weight, std=(inputs * kernel**dimension) ** -0.5)
+        sizes = [kernel] * dimension if isinstance(kernel, int) else list(kernel)
+        self.stride = stride if isinstance(stride, int) else tuple(stride)
+        self.padding = tuple((size - 1) // 2 for size in sizes)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, *sizes))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
         self.gain = nn.Parameter(torch.full((outputs,), gain)) if standardised else None
         if not standardised:
             with torch.no_grad():
@@ -65,32 +75,45 @@ class Convolution(nn.Module):
         self.weight.copy_(self.effective_weight())
         self.gain = None
 
+    def convolved(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Apply this layer's stride and padding with other weights."""
+        return CONVOLVE[self.dimension](x, weight, bias, self.stride, self.padding)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        convolve = _CONVOLVE[self.dimension]
-        return convolve(
-            x, self.effective_weight(), self.bias, self.stride, self.padding
-        )
+        return self.convolved(x, self.effective_weight(), self.bias)
 
 
-class ResidualBlock(nn.Module):
-    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm.
+class TransposedConvolution(nn.Module):
+    """Transposed convolution whose kernel is its stride: each voxel becomes a block.
 
     Parameters
     ----------
     dimension : {2, 3}
-    width : int
-        Channels in and out.
-    standardised : bool
+    inputs, outputs : int
+        Channels.
+    stride : sequence of int
+        Kernel and stride.
+    bias : bool
     """
 
-    def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        inputs: int,
+        outputs: int,
+        stride: Sequence[int],
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
-        self.conv1 = Convolution(
-            dimension, width, width, standardised=standardised, gain=1.4
-        )
-        self.conv2 = Convolution(
-            dimension, width, width, standardised=standardised, gain=0.3
-        )
+        self.dimension = dimension
+        self.stride = tuple(stride)
+        self.weight = nn.Parameter(torch.empty(inputs, outputs, *stride))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        nn.init.normal_(self.weight, std=inputs**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+        transposed = TRANSPOSED[self.dimension]
+        return transposed(x, self.weight, self.bias, self.stride)

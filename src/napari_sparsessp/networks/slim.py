@@ -1,4 +1,4 @@
-"""The 3-to-2D network: a 3D encoder, depth folded on every level, a 2D decoder."""
+"""The slim 3-to-2D network: a 3D encoder, depth folded on every level, a 2D decoder."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,37 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.convolution import Convolution, ResidualBlock
-from napari_sparsessp.networks.fold import DepthToChannel, fold, unfold
+from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.fold import fold, unfold
+from napari_sparsessp.networks.transform import DepthToChannel
+from napari_sparsessp.networks.view import View
 
 
-class ThreeToTwo(nn.Module):
+class SlimBlock(nn.Module):
+    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm.
+
+    Parameters
+    ----------
+    dimension : {2, 3}
+    width : int
+        Channels in and out.
+    standardised : bool
+    """
+
+    def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
+        super().__init__()
+        self.conv1 = Convolution(
+            dimension, width, width, standardised=standardised, gain=1.4
+        )
+        self.conv2 = Convolution(
+            dimension, width, width, standardised=standardised, gain=0.3
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+class Slim(nn.Module):
     """3-to-2D network with one trunk and one head for all structures.
 
     At full resolution the planes are channels from the start (a 3D convolution there
@@ -27,6 +53,7 @@ class ThreeToTwo(nn.Module):
         super().__init__()
         self.config = config
         ws = config.standardised
+        self.view = View(config)
         full, *lower = config.decoder_widths
         self.plane_stem = Convolution(
             2, config.inputs * config.depth, full, standardised=ws
@@ -43,7 +70,7 @@ class ThreeToTwo(nn.Module):
             self.down.append(Convolution(3, before, width, kernel, 2, standardised=ws))
             self.encoder.append(
                 nn.Sequential(
-                    *[ResidualBlock(3, width, standardised=ws) for _ in range(blocks)]
+                    *[SlimBlock(3, width, standardised=ws) for _ in range(blocks)]
                 )
             )
             folded = depth * max(1, config.folded_width // depth)
@@ -61,7 +88,7 @@ class ThreeToTwo(nn.Module):
             )
         )
         self.decoder = nn.ModuleList(
-            ResidualBlock(2, width, standardised=ws) for width in config.decoder_widths
+            SlimBlock(2, width, standardised=ws) for width in config.decoder_widths
         )
         self.head = Convolution(
             2, full, config.outputs * config.depth, kernel=1, gain=0.3
@@ -73,13 +100,15 @@ class ThreeToTwo(nn.Module):
         Parameters
         ----------
         x : Tensor
-            (B, inputs, D, H, W), H and W multiples of ``config.stride``.
+            (B, inputs, D, H, W) or D/r planes, H and W multiples of
+            ``config.stride``.
 
         Returns
         -------
         list of Tensor
             2D features (B, C, H/2ᵏ, W/2ᵏ) from full resolution down.
         """
+        x = self.view(x)
         features = [self.plane_stem(fold(x))]
         for down, blocks, skip in zip(self.down, self.encoder, self.skips, strict=True):
             x = blocks(down(x))
@@ -122,10 +151,23 @@ class ThreeToTwo(nn.Module):
             bias = bias.unflatten(0, (-1, depth))[rows].flatten()
         return unfold(F.conv2d(y, weight, bias), depth)
 
-    def forward(
-        self, x: torch.Tensor, structures: Sequence[int] | None = None
+    def decode_tasks(
+        self, features: list[torch.Tensor], index: torch.Tensor
     ) -> torch.Tensor:
-        return self.decode(self.encode(x), structures)
+        """(B, 1, D, H, W), one structure for each sample."""
+        y = self.decode(features)
+        return y[torch.arange(len(y)), index][:, None]
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        structures: Sequence[int] | None = None,
+        tasks: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        features = self.encode(x)
+        if tasks is not None:
+            return self.decode_tasks(features, tasks)
+        return self.decode(features, structures)
 
     def bake(self) -> None:
         """Fold weight standardisation into plain weights, in place."""

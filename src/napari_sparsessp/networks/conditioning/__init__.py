@@ -1,0 +1,1 @@
+"""How one network serves many structures: one file a method."""

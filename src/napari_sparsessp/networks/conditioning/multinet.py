@@ -1,0 +1,59 @@
+"""Multi-Net: a whole network for each structure (Ounkomol et al. 2018)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from napari_sparsessp.networks.conditioning.task import by_task
+from napari_sparsessp.networks.config import NetworkConfig
+
+
+class MultiNet(nn.Module):
+    """One network a structure; they share nothing but the input.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    build : callable
+        Builds one network from its description.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, build: Callable[[NetworkConfig], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        one = config.model_copy(update={"conditioning": "multihead", "outputs": 1})
+        self.networks = nn.ModuleList(build(one) for _ in range(config.outputs))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Nothing is shared: (B, inputs, n, H, W) as it is."""
+        return x
+
+    def decode(
+        self, features: torch.Tensor, structures: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """(B, S, D, H, W) of the wanted structures, all where left out."""
+        wanted = range(self.config.outputs) if structures is None else structures
+        return torch.cat([self.networks[one](features) for one in wanted], dim=1)
+
+    def decode_tasks(self, features: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """(B, 1, D, H, W), one structure for each sample."""
+        return by_task(index, lambda one, rows: self.networks[one](features[rows]))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        structures: Sequence[int] | None = None,
+        tasks: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return (
+            self.decode(x, structures) if tasks is None else self.decode_tasks(x, tasks)
+        )
+
+    def bake(self) -> None:
+        """Fold weight standardisation into plain weights, in place."""
+        for network in self.networks:
+            network.bake()
+        self.config = self.config.model_copy(update={"standardised": False})

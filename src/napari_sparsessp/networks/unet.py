@@ -1,0 +1,231 @@
+"""The paper's networks: view → encoder → transform → decoder → head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from napari_sparsessp.networks.conditioning.task import (
+    Task,
+    TaskCoder,
+    by_task,
+    code_length,
+)
+from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.decoder import Decoder
+from napari_sparsessp.networks.encoder import make_encoder
+from napari_sparsessp.networks.head import Head
+from napari_sparsessp.networks.merging import MergedNetworks
+from napari_sparsessp.networks.transform import make_transform
+from napari_sparsessp.networks.units import kind_of
+from napari_sparsessp.networks.view import View
+
+
+@dataclass(frozen=True)
+class Features:
+    """What `UNet.encode` gives: all that the structures share.
+
+    Attributes
+    ----------
+    view : Tensor
+        What the network sees.
+    levels : tuple of Tensor
+        Features from full resolution down, on the decoder's side; empty where each
+        structure has an encoder of its own.
+    context : Tensor or None
+        (B, C) pooled bottleneck.
+    """
+
+    view: torch.Tensor
+    levels: tuple[torch.Tensor, ...] = ()
+    context: torch.Tensor | None = None
+
+    def rows(self, rows: torch.Tensor | slice) -> "Features":
+        """Only some samples of the batch."""
+        context = None if self.context is None else self.context[rows]
+        return Features(
+            self.view[rows], tuple(one[rows] for one in self.levels), context
+        )
+
+
+class UNet(nn.Module):
+    """U-Net of any topology, mapping, projection and conditioning.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    backbone_weights : Path, optional
+        Local file with the weights of a 2D backbone.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, backbone_weights: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        method, where = config.conditioning, config.task_where
+        everywhere = method == "repmode" or (where == "all" and config.told)
+        self.told_at_input = where == "input" and config.told
+        self.shares_encoder = not everywhere and not self.told_at_input
+        self.shares_trunk = not config.per_structure
+        dimension = 3 if config.encoder_3d else 2
+        inputs = config.inputs * (1 if config.encoder_3d else config.planes)
+        if self.told_at_input:
+            inputs += code_length(config)
+        kind = kind_of(config, dimension, told=everywhere)
+        self.view = View(config)
+        self.coder = TaskCoder(config)
+        self.encoder = make_encoder(
+            config, kind, inputs, config.level_depths(config.planes), backbone_weights
+        )
+        self.transform, widths = make_transform(config, self.encoder.widths)
+        dimension = 3 if config.decoder_3d else 2
+        kind = kind_of(config, dimension, told=not self.told_at_input)
+        depths = config.level_depths(config.decoded_planes)
+        own_decoders = method == "multihead" and config.heads == "decoder"
+        together = config.outputs if self.shares_trunk else 1
+        context = self.encoder.widths[-1]
+
+        def decoder() -> Decoder:
+            return Decoder(config, kind, widths, depths)
+
+        def head() -> Head:
+            return Head(config, kind, config.decoder_widths[0], context, together)
+
+        self.decoder: nn.Module
+        self.head: nn.Module
+        if own_decoders:
+            self.decoder = nn.ModuleList(decoder() for _ in range(config.outputs))
+            self.head = nn.ModuleList(head() for _ in range(config.outputs))
+        else:
+            self.decoder, self.head = decoder(), head()
+        self.merged = MergedNetworks(self) if method == "repmode" else None
+
+    def encode(self, x: torch.Tensor) -> Features:
+        """What all structures share.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B, inputs, n, H, W): the network's planes, H and W multiples of
+            ``config.stride``. A network of fixed depth with a prefix mapping also takes
+            D/r of its D planes.
+
+        Returns
+        -------
+        Features
+
+        Raises
+        ------
+        InputError
+            The shape does not fit; says which one would.
+        """
+        view = self.view(x)
+        return self._encoded(view, None) if self.shares_encoder else Features(view)
+
+    def decode(
+        self, features: Features, structures: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """Predict structures from what `encode` gave.
+
+        Parameters
+        ----------
+        features : Features
+        structures : sequence of int, optional
+            Indices of the wanted outputs; all where left out.
+
+        Returns
+        -------
+        Tensor
+            (B, S, D, H, W)
+        """
+        wanted = range(self.config.outputs) if structures is None else structures
+        if not self.shares_trunk:
+            return torch.cat([self._each(features, one) for one in wanted], dim=1)
+        prepared = self.head.prepare(self.decoder(features.levels))
+        tasks = [self._task(features, one) for one in wanted]
+        rows = None if structures is None else list(wanted)
+        return self.head.predict(prepared, features.context, tasks, rows)
+
+    def decode_tasks(self, features: Features, index: torch.Tensor) -> torch.Tensor:
+        """Predict one structure for each sample.
+
+        Parameters
+        ----------
+        features : Features
+        index : Tensor
+            (B,) structure of each sample.
+
+        Returns
+        -------
+        Tensor
+            (B, 1, D, H, W)
+        """
+        if not self.shares_trunk:
+            return self._each(features, index)
+        prepared = self.head.prepare(self.decoder(features.levels))
+        task = self._task(features, index)
+        y = self.head.predict(prepared, features.context, [task])
+        # Of a head for all structures, each sample's own.
+        return y[torch.arange(len(y)), index][:, None] if y.shape[1] > 1 else y
+
+    def decode_view(self, view: torch.Tensor) -> torch.Tensor:
+        """Predict all structures from what the network sees."""
+        return self.decode(self._encoded(view, None))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        structures: Sequence[int] | None = None,
+        tasks: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        features = self.encode(x)
+        if tasks is not None:
+            return self.decode_tasks(features, tasks)
+        return self.decode(features, structures)
+
+    def bake(self) -> None:
+        """Fold weight standardisation into plain weights, in place."""
+        for module in self.modules():
+            if isinstance(module, Convolution) and module.gain is not None:
+                module.bake()
+        self.config = self.config.model_copy(update={"standardised": False})
+
+    def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
+        x = view
+        if self.told_at_input:
+            assert task is not None
+            code = task.code.to(x.dtype).view(*task.code.shape, *[1] * (x.ndim - 2))
+            x = torch.cat([x, code.expand(-1, -1, *x.shape[2:])], dim=1)
+        levels = self.encoder(x, task)
+        context = levels[-1].flatten(2).mean(2)
+        return Features(view, tuple(self.transform(levels, task)), context)
+
+    def _task(self, features: Features, index: torch.Tensor | int) -> Task:
+        view = features.view
+        if isinstance(index, int):
+            every = torch.full((len(view),), index, device=view.device)
+            return self.coder(every, index)
+        return self.coder(index)
+
+    def _each(self, features: Features, index: torch.Tensor | int) -> torch.Tensor:
+        """(B, 1, D, H, W) where each structure has a way of its own."""
+        if self.merged is not None and not (self.training or torch.is_grad_enabled()):
+            merged = self.merged
+            return by_task(index, lambda one, rows: merged(one, features.view, rows))
+        if isinstance(self.decoder, nn.ModuleList):
+            return by_task(index, lambda one, rows: self._own(one, features.rows(rows)))
+        task = self._task(features, index)
+        if not features.levels:
+            features = self._encoded(features.view, task)
+        prepared = self.head.prepare(self.decoder(features.levels, task))
+        return self.head.predict(prepared, features.context, [task])
+
+    def _own(self, one: int, features: Features) -> torch.Tensor:
+        """Predict by the decoder and head of one structure."""
+        head = self.head[one]
+        prepared = head.prepare(self.decoder[one](features.levels))
+        return head.predict(prepared, features.context)

@@ -1,0 +1,247 @@
+"""Convolution, norm, activation: the unit of which encoders and decoders are made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from napari_sparsessp.networks.conditioning.condnet import ConditionBias
+from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
+from napari_sparsessp.networks.conditioning.task import Task, code_length
+from napari_sparsessp.networks.conditioning.tgnet import ChannelGate
+from napari_sparsessp.networks.conditioning.tsn import AdaptiveNorm
+from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.convolution import (
+    Convolution,
+    TransposedConvolution,
+)
+
+_NORMS = {
+    "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
+    "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
+}
+
+
+@dataclass(frozen=True)
+class UnitKind:
+    """What the units of one part of a network have in common.
+
+    Attributes
+    ----------
+    dimension : {2, 3}
+    order : {"pre", "post"}
+        Norm and activation before the convolution (``dod``), or after it.
+    kernel : int
+    norm : str
+    groups : int
+    bias, standardised : bool
+    told : str or None
+        How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
+        ``repmode``, or not at all.
+    tasks, code : int
+        Structures T, length of their code.
+    """
+
+    dimension: int
+    order: Literal["pre", "post"]
+    kernel: int
+    norm: str
+    groups: int
+    bias: bool
+    standardised: bool
+    told: str | None
+    tasks: int
+    code: int
+
+    @property
+    def task_free(self) -> "UnitKind":
+        """The same, without a word on the structure."""
+        return replace(self, told=None)
+
+    @property
+    def plain(self) -> bool:
+        """Whether convolutions need a bias because no norm shifts their output."""
+        return self.bias or self.norm == "none"
+
+
+def kind_of(config: NetworkConfig, dimension: int, *, told: bool) -> UnitKind:
+    """Kind of the units in a network's encoder or decoder."""
+    method = config.conditioning
+    adapts = method in ("condnet", "tgnet", "tsn", "repmode")
+    return UnitKind(
+        dimension=dimension,
+        order="pre" if config.backbone == "dod" else "post",
+        kernel=config.kernel,
+        norm=config.norm,
+        groups=config.groups,
+        bias=config.bias,
+        standardised=config.standardised,
+        told=method if told and adapts else None,
+        tasks=config.outputs,
+        code=code_length(config),
+    )
+
+
+def make_norm(kind: UnitKind, width: int) -> nn.Module:
+    """Norm layer of a kind; an identity where there is none."""
+    if kind.norm == "none":
+        return nn.Identity()
+    if kind.norm == "group":
+        return nn.GroupNorm(gcd(kind.groups, width), width)
+    make = _NORMS[kind.norm][kind.dimension]
+    return make(width, affine=True) if kind.norm == "instance" else make(width)
+
+
+class Unit(nn.Module):
+    """One convolution with its norm and activation.
+
+    Parameters
+    ----------
+    kind : UnitKind
+    inputs, outputs : int
+        Channels.
+    kernel : int, optional
+        The kind's where left out.
+    stride : int or sequence of int
+    up : bool
+        Transposed: `stride` enlarges.
+    gain : float
+        Size of fresh weights.
+    """
+
+    def __init__(
+        self,
+        kind: UnitKind,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int | Sequence[int] | None = None,
+        stride: int | Sequence[int] = 1,
+        up: bool = False,
+        gain: float = 1.4,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        size = kind.kernel if kernel is None else kernel
+        step = stride if isinstance(stride, int) else tuple(stride)
+        self.conv: nn.Module
+        if up:
+            assert isinstance(step, tuple)
+            self.conv = TransposedConvolution(
+                kind.dimension, inputs, outputs, step, bias=kind.plain
+            )
+        elif kind.told == "repmode":
+            assert isinstance(size, int)
+            self.conv = ExpertConvolution(
+                kind.dimension, inputs, outputs, size, kind.tasks, step
+            )
+        else:
+            self.conv = Convolution(
+                kind.dimension,
+                inputs,
+                outputs,
+                size,
+                step,
+                bias=kind.plain,
+                standardised=kind.standardised,
+                gain=gain,
+            )
+        self.told = (
+            ConditionBias(kind.code, outputs) if kind.told == "condnet" else None
+        )
+        width = inputs if kind.order == "pre" else outputs
+        self.norm: nn.Module
+        if kind.told == "tsn":
+            self.norm = AdaptiveNorm(kind.code, width)
+        else:
+            self.norm = make_norm(kind, width)
+
+    def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
+        if self.kind.order == "pre":
+            return self._convolved(self._activated(x, task), task)
+        return self._activated(self._convolved(x, task), task)
+
+    def _convolved(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
+        y = self.conv(x, task) if self.kind.told == "repmode" else self.conv(x)
+        if self.told is not None:
+            assert task is not None
+            y = self.told(y, task.code)
+        return y
+
+    def _activated(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
+        if self.kind.told == "tsn":
+            assert task is not None
+            return F.leaky_relu(self.norm(x, task.code), 0.01)
+        return F.relu(self.norm(x))
+
+
+class PlainBlock(nn.Module):
+    """Two units (``plain``, ``fnet``).
+
+    Parameters
+    ----------
+    kind : UnitKind
+    inputs, outputs : int
+        Channels.
+    """
+
+    def __init__(self, kind: UnitKind, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(
+            [Unit(kind, inputs, outputs), Unit(kind, outputs, outputs)]
+        )
+        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+
+    def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
+        for unit in self.units:
+            x = unit(x, task)
+        if self.gate is not None:
+            assert task is not None
+            x = self.gate(x, task.code)
+        return x
+
+
+class ResidualBlock(nn.Module):
+    """Two pre-activated units and a shortcut (``dod``).
+
+    Parameters
+    ----------
+    kind : UnitKind
+    inputs, outputs : int
+        Channels.
+    stride : int or sequence of int
+    """
+
+    def __init__(
+        self,
+        kind: UnitKind,
+        inputs: int,
+        outputs: int,
+        stride: int | Sequence[int] = 1,
+    ) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(
+            [
+                Unit(kind, inputs, outputs, stride=stride),
+                Unit(kind, outputs, outputs, gain=0.3 if kind.norm == "none" else 1.0),
+            ]
+        )
+        self.shortcut = None
+        if inputs != outputs or stride != 1:
+            self.shortcut = Unit(
+                kind.task_free, inputs, outputs, kernel=1, stride=stride
+            )
+        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+
+    def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
+        y = x
+        for unit in self.units:
+            y = unit(y, task)
+        if self.gate is not None:
+            assert task is not None
+            y = self.gate(y, task.code)
+        return y + (x if self.shortcut is None else self.shortcut(x))
