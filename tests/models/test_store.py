@@ -72,13 +72,13 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path):
 
     for name, protocol in (("old.p", 2), ("new.safetensors", 5)):
         (tmp_path / name).write_bytes(pickle.dumps(Hostile(), protocol=protocol))
-        refuse(tmp_path / name, "is a pickle.*safetensors")
+        refuse(tmp_path / name, "is a pickle.*import it first: sparsessp models import")
     (tmp_path / "ascii.p").write_bytes(pickle.dumps(Hostile(), protocol=0))
     refuse(tmp_path / "ascii.p", "damaged")
     torch.save({"weights": Hostile()}, tmp_path / "model.pth")
-    refuse(tmp_path / "model.pth", "is a pickle.*safetensors")
+    refuse(tmp_path / "model.pth", "is a pickle.*import it first: sparsessp models import")
     shutil.copy(tmp_path / "model.pth", tmp_path / "model.safetensors")
-    refuse(tmp_path, "is a pickle.*safetensors")
+    refuse(tmp_path, "is a pickle.*import it first: sparsessp models import")
     assert not witness.exists()
 
 
@@ -175,7 +175,7 @@ def test_a_failed_save_leaves_the_old_model_and_no_scraps(
     def disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", disk_full)
+    monkeypatch.setattr("pathlib.Path.replace", disk_full)
     with pytest.raises(OutputError, match="No space left on device"):
         save_model(saved, network, card)
     assert saved.read_bytes() == before

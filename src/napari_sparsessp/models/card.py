@@ -1,6 +1,7 @@
 """The card: all that is needed to use a model honestly."""
 
 import json
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +19,62 @@ SCHEMA = 1
 """The newest form of card that this version reads and the one that it writes."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_SAME_IN_THE_NETWORK = (
+    "topology",
+    "mapping",
+    "interpolation",
+    "projection",
+    "conditioning",
+)
+
+LARGEST_TEST_INPUT = 2**22
+"""Numbers in a card's test input; a card must not be able to fill the memory."""
+
+
+class Check(BaseModel):
+    """How to tell that a model file is what it was when its card was written.
+
+    Attributes
+    ----------
+    seed : int
+        Of the test input (`napari_sparsessp.models.verification.noise`).
+    shape : tuple of int
+        (inputs, planes, H, W) of the test input.
+    outputs : tuple of int
+        Which of the network's outputs are computed.
+    positions : tuple of int
+        Flat indices into the prediction (len(outputs), D, H, W).
+    values : tuple of float
+        What the network gives there.
+    tolerance : float
+        Largest deviation that another computer may show.
+    tensors : str
+        SHA-256 over names, types, shapes and bytes of all weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    shape: tuple[Count, Count, Count, Count]
+    outputs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    positions: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=1000)
+    ]
+    values: tuple[Finite, ...]
+    tolerance: Positive
+    tensors: Digest
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(self.positions) != len(self.values):
+            raise ValueError("a position without a value")
+        if math.prod(self.shape) > LARGEST_TEST_INPUT:
+            raise ValueError("the test input is too large")
+        return self
 
 
 class ModelCard(BaseModel):
@@ -51,13 +107,21 @@ class ModelCard(BaseModel):
     modality : str
         The transmitted light that it was trained on, for example ``bright-field``.
     normalisation : str
-        How the input is scaled before the network sees it.
+        How the input is scaled before the network sees it, in words.
+    scaling : {"robust", "zscore", "none"}
+        The same for the program. All measured planes of a stack are scaled together:
+        by mean and standard deviation without the most extreme values, by plain mean
+        and standard deviation, or not at all.
     trained_on : str
         The data, in words.
     scores : dict
         How it scored, and on what.
     limits : tuple of str
         Known limits, one sentence each.
+    source : dict
+        Of an imported model: format, file name and SHA-256 of the original.
+    check : Check or None
+        Test input and digest with which the file can be verified by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -80,9 +144,12 @@ class ModelCard(BaseModel):
     ratios: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)]
     modality: str
     normalisation: str
+    scaling: Literal["robust", "zscore", "none"] = "robust"
     trained_on: str
     scores: dict[str, JsonValue] = {}
     limits: tuple[str, ...] = ()
+    source: dict[str, JsonValue] = {}
+    check: Check | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -93,7 +160,7 @@ class ModelCard(BaseModel):
             raise ValueError(
                 f"{len(self.structures)} structures for the network's {outputs} outputs"
             )
-        for field in ("topology", "mapping", "projection", "conditioning"):
+        for field in _SAME_IN_THE_NETWORK:
             if self.network.get(field, getattr(self, field)) != getattr(self, field):
                 raise ValueError(f"{field} is not that of the network")
         return self

@@ -7,7 +7,7 @@ download goes wrong its own message.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_sparsessp.errors import ModelError
@@ -32,10 +32,16 @@ class Header:
         Free text by key; the card is under `CARD_KEY`.
     shapes : dict
         Shape of each tensor by name.
+    types : dict
+        Type of each tensor by name, in safetensors' words: ``F32``, ``I64``, …
+    offsets : dict
+        Where each tensor's bytes begin and end in the file.
     """
 
     metadata: dict[str, str]
     shapes: dict[str, tuple[int, ...]]
+    types: dict[str, str] = field(default_factory=dict)
+    offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -51,8 +57,9 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             start = file.read(8)
             length = int.from_bytes(start, "little")
-            refuse_foreign(start, path)
+            # Headers of some lengths begin like a pickle; their bytes are all there.
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
+                refuse_foreign(start, path)
                 raise _damaged(path, "its header is cut off or is not safetensors")
             text = file.read(length)
     except OSError as error:
@@ -64,7 +71,9 @@ def read_header(path: Path) -> Header:
         raw = json.loads(text.decode())
         metadata = dict(raw.pop("__metadata__", {}))
         shapes = {name: tuple(entry["shape"]) for name, entry in raw.items()}
+        types = {name: str(entry["dtype"]) for name, entry in raw.items()}
         end = max((_checked_end(entry) for entry in raw.values()), default=0)
+        offsets = {name: _place(entry, 8 + length) for name, entry in raw.items()}
     except (
         AttributeError,
         KeyError,
@@ -75,19 +84,20 @@ def read_header(path: Path) -> Header:
         raise _damaged(path, "its header is not a safetensors header") from error
     if 8 + length + end != size:
         raise _damaged(path, f"it has {size} bytes and should have {8 + length + end}")
-    return Header(metadata, shapes)
+    return Header(metadata, shapes, types, offsets)
 
 
 def refuse_foreign(start: bytes, path: Path) -> None:
-    """Say clearly that pickles and torch archives are not read.
+    """Say clearly that pickles and torch archives are not read here.
 
-    A pickle runs whatever code its author put in, so none is opened, ever.
+    A pickle runs whatever code its author put in. Only the importers open some, with
+    a reader that runs nothing.
     """
     pickled = start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
     if pickled or start[:4] == b"PK\x03\x04":
         raise ModelError(
-            f"model file {path} is a pickle (.pth, .pt, .ckpt), which can run any "
-            "code when opened, so it is not read; ask for a .safetensors file"
+            f"model file {path} is a pickle (.p, .pth, .pt), which is not read as it "
+            f"is; import it first: sparsessp models import {path}"
         )
 
 
@@ -100,6 +110,11 @@ def _checked_end(entry: dict) -> int:
     if size is not None and end - start != size * math.prod(entry["shape"]):
         raise ValueError("length does not fit the shape")
     return end
+
+
+def _place(entry: dict, data: int) -> tuple[int, int]:
+    start, end = entry["data_offsets"]
+    return data + start, data + end
 
 
 def _damaged(path: Path, why: str) -> ModelError:

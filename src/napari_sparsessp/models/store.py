@@ -1,10 +1,11 @@
 """Save and load models: a network with its card."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from napari_sparsessp.errors import ModelError, OutputError
 from napari_sparsessp.models.card import ModelCard
@@ -16,6 +17,7 @@ from napari_sparsessp.models.registry import (
     find_model,
     weights_file,
 )
+from napari_sparsessp.models.serialisation import write_parts, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -67,12 +69,15 @@ def load_model(
     path = find_model(id_or_path, topology)
     card = card_of(path)
     weights = weights_file(path)
-    network = _build(card, path)
+    network = build_empty(card, path)
     _check_shapes(network, read_header(weights).shapes, path)
     digest = file_sha256(weights)
-    network.load_state_dict(_read_weights(weights))
-    network.eval().requires_grad_(False)
-    return Model(card, network, digest, path)
+    tensors = _read_weights(weights)
+    wanted = network.state_dict()
+    for name, tensor in tensors.items():
+        # A copy, so that the file can be replaced while the model is in use.
+        tensors[name] = tensor.to(wanted[name].dtype, copy=True)
+    return Model(card, fill(network, tensors, card), digest, path)
 
 
 def save_model(
@@ -106,8 +111,6 @@ def save_model(
     OutputError
         The file cannot be written.
     """
-    from safetensors.torch import save
-
     path = Path(path)
     single = path.suffix == ".safetensors"
     folder, weights = (path.parent, path) if single else (path, path / WEIGHTS_NAME)
@@ -115,14 +118,13 @@ def save_model(
     for name, tensor in network.state_dict().items():
         if dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(dtype)
-        tensors[name] = tensor.detach().cpu().contiguous().clone()
+        tensors[name] = tensor.detach().cpu()
     _check_finite(tensors, path)
-    content = save(tensors, metadata={CARD_KEY: card.to_json(indent=None)})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(weights, content)
+        write_tensors(weights, tensors, {CARD_KEY: card.to_json(indent=None)})
         if not single:
-            _write_whole(folder / CARD_NAME, card.to_json().encode())
+            write_text(folder / CARD_NAME, card.to_json())
     except OSError as error:
         raise OutputError(
             f"cannot write model {path}: {error.strerror or error}; "
@@ -137,17 +139,82 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(card: ModelCard, path: Path) -> "torch.nn.Module":
+def write_text(path: Path, text: str) -> None:
+    """Write a small file in one step.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    content = text.encode()
+    write_parts(path, b"", [content], len(content))
+
+
+def build_empty(card: ModelCard, path: Path) -> "torch.nn.Module":
+    """Build the network of a card without weights: on the meta device, at no cost.
+
+    Parameters
+    ----------
+    card : ModelCard
+    path : Path
+        For the messages.
+
+    Raises
+    ------
+    ModelError
+        There is no such network.
+    """
+    import torch
+
     from napari_sparsessp.networks import NetworkConfig, build_network
 
     try:
-        return build_network(NetworkConfig.model_validate(card.network))
+        with torch.device("meta"):
+            return build_network(NetworkConfig.model_validate(card.network))
+    except ValidationError as error:
+        first = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ModelError(
+            f"no network can be built from the card of model {path} ({first}); "
+            "update napari-sparsessp, or get the file again"
+        ) from error
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(
             f"no network can be built from the card of model {path} ({first}); "
             "update napari-sparsessp, or get the file again"
         ) from error
+
+
+def fill(
+    network: "torch.nn.Module", tensors: dict[str, Any], card: ModelCard
+) -> "torch.nn.Module":
+    """Put weights into a network of `build_empty`, without copying them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    tensors : dict of str to Tensor
+        One for each of the network's, of the same shape and type.
+    card : ModelCard
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode, without gradients.
+    """
+    import torch
+
+    network.load_state_dict(tensors, assign=True)
+    parts = [*network.parameters(), *network.buffers()]
+    if any(part.device.type == "meta" for part in parts):
+        # It computes something when it is built that it does not save.
+        from napari_sparsessp.networks import NetworkConfig, build_network
+
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(NetworkConfig.model_validate(card.network))
+        network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False)
 
 
 def _read_weights(weights: Path) -> dict[str, Any]:
@@ -189,13 +256,3 @@ def _check_finite(tensors: dict[str, Any], where: Path) -> None:
                 f"model {where} has weights that are NaN or infinite ({name}); "
                 "it cannot predict anything: get it again or train it again"
             )
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under another name and rename, so that no half file is ever found."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

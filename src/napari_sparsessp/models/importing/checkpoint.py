@@ -1,0 +1,209 @@
+"""Open a published checkpoint without running anything that its author put in.
+
+A ``.p`` or ``.pth`` file is a pickle, and a pickle is a program. torch's restricted
+reader knows tensors, numbers, texts and containers and nothing else; the one class that
+is allowed beside them is `argparse.Namespace`, in which RepMode keeps its options.
+There is no second attempt: what this reader refuses stays shut.
+"""
+
+import argparse
+import re
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.header import CARD_KEY, read_header
+
+SAFE_SINCE = (2, 6)
+"""First torch whose ``weights_only=True`` holds (CVE-2025-32434 is in 2.5.1)."""
+
+LARGEST_FILE = 16 * 2**30
+"""Bytes. The largest published checkpoint, SparseSSP with its optimiser, has 2.4 GB."""
+
+LARGEST_PICKLE = 64 * 2**20
+"""Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes
+    ----------
+    path : Path
+    content : dict
+        Tensors, numbers, texts and containers of them; nobody has checked them yet.
+    legacy : bool
+        Written before torch 1.6: no zip file, so nothing could be mapped from disk.
+    """
+
+    path: Path
+    content: dict[Any, Any]
+    legacy: bool
+
+
+def open_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint; tensors of a zip file stay on disk until they are used.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.p``, ``.pth`` or ``.pt`` file.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    ModelError
+        There is no such file, it is damaged or of another kind, it wants to run code,
+        or the installed torch is too old to open it safely.
+    """
+    path = Path(path).expanduser()
+    zipped = _check_file(path)
+    if zipped:
+        _check_archive(path)
+    content = _load(path, zipped)
+    if type(content).__name__ not in ("dict", "OrderedDict"):
+        raise _unknown(path, f"it holds a {type(content).__name__}")
+    return Checkpoint(path, content, legacy=not zipped)
+
+
+def _check_file(path: Path) -> bool:
+    """Refuse what cannot be a checkpoint; tell whether it is a zip file."""
+    try:
+        if path.is_dir():
+            raise ModelError(
+                f"{path} is a folder, not a checkpoint; name the file inside it"
+            )
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read checkpoint {path}: {error.strerror or error}; check the path"
+        ) from error
+    if size > LARGEST_FILE:
+        raise ModelError(
+            f"{path} has {size / 2**30:.0f} GiB, more than any network that can be "
+            "imported; check the file"
+        )
+    if start.startswith(b"PK\x03\x04"):
+        return True
+    # A safetensors header may have a length that begins like a pickle.
+    if re.match(rb"\x80[\x02-\x05]", start) and start[8:9] != b"{":
+        return False
+    if path.suffix == ".safetensors":
+        raise _native(path)
+    raise _unknown(path, _kind(start))
+
+
+def _native(path: Path) -> ModelError:
+    if CARD_KEY in read_header(path).metadata:
+        return ModelError(
+            f"{path} is a model of this plugin already; use it by its path, or copy "
+            "it into the folder that sparsessp models list names"
+        )
+    return ModelError(
+        f"{path} has weights but no card; save it with napari_sparsessp.save_model"
+    )
+
+
+def _kind(start: bytes) -> str:
+    """Say in words what a file that is no checkpoint seems to be."""
+    images = {
+        b"\x89PNG": "an image (PNG)",
+        b"\xff\xd8\xff": "an image (JPEG)",
+        b"II*\x00": "an image (TIFF)",
+        b"MM\x00*": "an image (TIFF)",
+        b"II+\x00": "an image (TIFF)",
+        b"\x89HDF": "an HDF5 file",
+        b"\x93NUM": "a NumPy array",
+    }
+    for magic, kind in images.items():
+        if start.startswith(magic):
+            return f"it is {kind}"
+    if not start:
+        return "it is empty"
+    if b"\0" not in start and all(byte < 128 for byte in start):
+        return "it is a text file; was a web page saved instead of the file?"
+    return "its first bytes are not those of a torch file"
+
+
+def _check_archive(path: Path) -> None:
+    """Compare the zip file's directory with its size before anything is unpacked.
+
+    torch stores without compression, so that entries can be mapped from disk. Anything
+    else was packed by somebody else, and could unpack to any size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _damaged(path, "its directory of contents is cut off") from error
+    except Exception as error:
+        # Python's reader meets damaged fields with whatever they make it stumble over.
+        raise _damaged(path, "its directory of contents is unreadable") from error
+    size = path.stat().st_size
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise _unknown(path, "it is a compressed archive; unpack it first")
+    if sum(entry.file_size for entry in entries) > size or any(
+        entry.header_offset + entry.file_size > size for entry in entries
+    ):
+        raise _damaged(path, "its contents are larger than the file")
+    pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
+    if len(pickles) != 1 or len({entry.filename for entry in entries}) != len(entries):
+        raise _unknown(path, "it is an archive that torch did not write")
+    if pickles[0].file_size > LARGEST_PICKLE:
+        raise _unknown(path, "its description is larger than that of any network")
+
+
+def _load(path: Path, zipped: bool) -> Any:
+    import pickle
+
+    import torch
+
+    release = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if release < SAFE_SINCE:
+        raise ModelError(
+            f"torch {torch.__version__} cannot open foreign checkpoints safely "
+            "(CVE-2025-32434); update torch to 2.6 or newer"
+        )
+    try:
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals([argparse.Namespace]),
+        ):
+            warnings.simplefilter("ignore")
+            return torch.load(
+                str(path), map_location="cpu", weights_only=True, mmap=zipped
+            )
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "disallowed" in str(error):
+            raise ModelError(
+                f"checkpoint {path} holds more than weights and could run code when "
+                "opened, so it is not read; ask its authors for the weights alone"
+            ) from error
+        raise _damaged(path, "it is not a complete torch file") from error
+    except MemoryError as error:
+        raise ModelError(
+            f"checkpoint {path} does not fit into memory; close other programs"
+        ) from error
+    except Exception as error:
+        # A damaged file fails wherever the damage is met, with any kind of error.
+        raise _damaged(path, "it is not a complete torch file") from error
+
+
+def _damaged(path: Path, why: str) -> ModelError:
+    return ModelError(f"checkpoint {path} is damaged: {why}; get the file again")
+
+
+def _unknown(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path} is no checkpoint that can be imported: {why}; RepMode .p, SparseSSP "
+        ".pth and pytorch_fnet .p files can"
+    )

@@ -1,0 +1,267 @@
+"""From a published checkpoint to a model file of ours."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sparsessp.errors import InputError, ModelError, OutputError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.header import CARD_KEY
+from napari_sparsessp.models.importing.answers import Answers
+from napari_sparsessp.models.importing.found import Found, Source
+from napari_sparsessp.models.importing.recognise import read_source
+from napari_sparsessp.models.importing.state import COUNTER, check_finite, refusal
+from napari_sparsessp.models.registry import (
+    DEFAULT_MODEL,
+    shipped_folder,
+    user_folder,
+)
+from napari_sparsessp.models.serialisation import (
+    Progress,
+    digest_of_tensors,
+    write_tensors,
+)
+from napari_sparsessp.models.store import build_empty, file_sha256, fill
+from napari_sparsessp.models.verification import make_check
+
+if TYPE_CHECKING:
+    import torch
+
+TRAINED = {"pytorch_fnet": (64, 64)}
+"""Pixels (y, x) of the published training patches; 128×128 of the others."""
+
+SCALINGS = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
+
+
+def import_checkpoint(
+    path: str | Path,
+    answers: Answers,
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Turn a published checkpoint into a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        RepMode ``.p``, SparseSSP ``.pth`` or pytorch_fnet ``.p``.
+    answers : Answers
+        What the card shall say; see `answers_for`.
+    folder : str or Path, optional
+        Where the file goes; the user's own models' folder if left out. May also be
+        the ``.safetensors`` file itself.
+    overwrite : bool
+        Replace a file of the same name.
+    progress : callable, optional
+        Called with what is being done and the share of it that is done.
+
+    Returns
+    -------
+    Path
+        The ``.safetensors`` file. It computes exactly what the checkpoint computes.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged, hostile, not finite, or of an unknown kind.
+    InputError
+        The answers do not fit the checkpoint, or the id is that of a shipped model.
+    OutputError
+        The file is there already, or cannot be written.
+    """
+    target = _target(answers, folder, overwrite)
+    tell = progress or (lambda what, share: None)
+    tell("opening", 0.0)
+    source = read_source(path)
+    card = _card(source.found, answers)
+    network, tensors = _matched(source, card)
+    tell("checking weights", 0.0)
+    for done, (ours, tensor) in enumerate(tensors.items(), 1):
+        if tensor.is_floating_point():
+            check_finite(tensor, source.names[ours], source.found.path)
+        tell("checking weights", done / len(tensors))
+    tell("running a test input", 0.0)
+    with torch_errors(source.found.path):
+        digest = digest_of_tensors(tensors)
+        check = make_check(fill(network, tensors, card), digest)
+    tell("hashing the original", 0.0)
+    original = {**card.source, "sha256": file_sha256(source.found.path)}
+    card = card.model_copy(update={"check": check, "source": original})
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(target, tensors, {CARD_KEY: card.to_json(indent=None)}, progress)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write model {target}: {error.strerror or error}; "
+            "choose another place"
+        ) from error
+    return target
+
+
+def open_network(path: str | Path) -> tuple[Found, "torch.nn.Module"]:
+    """Build the network of a checkpoint for one run, without a model file.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged, hostile, not finite, or of an unknown kind.
+    """
+    source = read_source(path)
+    found = source.found
+    names = tuple(f"output_{index}" for index in range(found.outputs))
+    answers = Answers(
+        id="checkpoint",
+        name="checkpoint",
+        structures=found.structures or names,
+        ratios=(found.ratio or 1,),
+        voxel_size=(1, 1, 1),
+        scaling="none",
+    )
+    card = _card(found, answers)
+    network, tensors = _matched(source, card)
+    for ours, tensor in tensors.items():
+        if tensor.is_floating_point():
+            check_finite(tensor, source.names[ours], found.path)
+    with torch_errors(found.path):
+        return found, fill(network, tensors, card)
+
+
+@contextmanager
+def torch_errors(path: Path) -> Iterator[None]:
+    """Turn what torch raises over an odd network into one line.
+
+    Raises
+    ------
+    ModelError
+        The network cannot be run.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError, IndexError) as error:
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, MemoryError) or "memory" in text:
+            raise ModelError(
+                f"the network of {path} does not fit into memory; close other programs"
+            ) from error
+        raise ModelError(
+            f"the network of {path} cannot be run ({text}); get the file again"
+        ) from error
+
+
+def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Path:
+    """Where the model goes, known to be free before anything takes time."""
+    shipped = {path.stem for path in shipped_folder().glob("*.safetensors")}
+    if answers.id in {"default", DEFAULT_MODEL, *shipped}:
+        raise InputError(
+            f"{answers.id} is the id of a shipped model; choose another with --id"
+        )
+    place = Path(folder).expanduser() if folder is not None else user_folder()
+    if place.suffix == ".safetensors":
+        target = place
+    else:
+        target = place / f"{answers.id}.safetensors"
+    if target.exists() and (target.is_dir() or not overwrite):
+        raise OutputError(
+            f"model {target} exists already; choose another --id, or --overwrite"
+        )
+    existing = next((p for p in (target.parent, *target.parents) if p.exists()), None)
+    if existing is not None and not os.access(existing, os.W_OK):
+        raise OutputError(f"folder {existing} cannot be written; choose another")
+    return target
+
+
+def _card(found: Found, answers: Answers) -> ModelCard:
+    from pydantic import ValidationError
+
+    from napari_sparsessp.networks import NetworkConfig
+
+    try:
+        network = NetworkConfig.model_validate(found.network).model_dump(mode="json")
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise refusal(found.path, f"its network cannot be built ({reason})") from error
+    if len(answers.structures) != found.outputs:
+        raise InputError(
+            f"{len(answers.structures)} structures are named for the network's "
+            f"{found.outputs} outputs; name each output, in their order"
+        )
+    family = found.format.partition(" ")[0]
+    height, width = TRAINED.get(family, (128, 128))
+    try:
+        return ModelCard(
+            id=answers.id,
+            version="imported",
+            name=answers.name,
+            licence=answers.licence,
+            citation=answers.citation,
+            structures=answers.structures,
+            topology=network["topology"],
+            mapping=network["mapping"],
+            interpolation=network["interpolation"],
+            projection=network["projection"],
+            conditioning=network["conditioning"],
+            network=network,
+            voxel_size=answers.voxel_size,
+            patch=(network["depth"], height, width),
+            ratios=answers.ratios,
+            modality=answers.modality,
+            normalisation=SCALINGS[answers.scaling],
+            scaling=answers.scaling,
+            trained_on="not stated in the file; see its publication",
+            limits=answers.limits,
+            source={"format": found.format, "file": found.path.name},
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"these answers do not fit together: {reason}") from error
+
+
+def _matched(
+    source: Source, card: ModelCard
+) -> tuple["torch.nn.Module", dict[str, Any]]:
+    """The empty network, and the checkpoint's tensors under our names.
+
+    Raises
+    ------
+    ModelError
+        A tensor is missing, left over, or has another shape.
+    """
+    path = source.found.path
+    network = build_empty(card, path)
+    wanted = network.state_dict()
+    left = set(source.state) - set(source.names.values())
+    if left:
+        raise refusal(path, f"{min(left)} has no place in a {source.found.format} net")
+    tensors = {}
+    for ours, place in wanted.items():
+        theirs = source.names.get(ours)
+        if theirs is None:
+            raise refusal(path, f"it has nothing for {ours}")
+        tensors[ours] = _converted(source, theirs, place, path)
+    return network, tensors
+
+
+def _converted(
+    source: Source, theirs: str, place: "torch.Tensor", path: Path
+) -> "torch.Tensor":
+    """A tensor in the type of its place; a copy only where the type differs."""
+    import torch
+
+    tensor = source.state.get(theirs)
+    if tensor is None:
+        if theirs.endswith(COUNTER):  # torch before 0.4.1 did not count batches
+            return torch.zeros(place.shape, dtype=place.dtype)
+        raise refusal(path, f"{theirs} is missing")
+    if theirs.endswith(COUNTER):
+        tensor = tensor.reshape(place.shape)
+    if tensor.shape != place.shape:
+        shapes = ["×".join(map(str, shape)) for shape in (tensor.shape, place.shape)]
+        raise refusal(path, f"{theirs} is {shapes[0]} where {shapes[1]} belongs")
+    return tensor.to(place.dtype).contiguous()
