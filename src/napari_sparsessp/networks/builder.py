@@ -33,5 +33,5 @@ def build_network(
     if config.backbone == "slim":
         return Slim(config)
     if config.conditioning == "multinet":
-        return MultiNet(config, lambda one: UNet(one, backbone_weights))
+        return MultiNet(config, backbone_weights)
     return UNet(config, backbone_weights)

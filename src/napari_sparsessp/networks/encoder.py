@@ -1,6 +1,7 @@
 """Encoders: from the network's view to one feature a level."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -9,6 +10,9 @@ from napari_sparsessp.networks.conditioning.task import Task
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.convolution import Convolution, whole_step
 from napari_sparsessp.networks.units import PlainBlock, ResidualBlock, Unit, UnitKind
+
+if TYPE_CHECKING:
+    from napari_sparsessp.networks.backbones import Backbone2d
 
 
 def z_strides(depths: tuple[int, ...]) -> tuple[int, ...]:
@@ -88,7 +92,8 @@ class ResidualEncoder(nn.Module):
         )
         self.levels = nn.ModuleList()
         before = self.widths[0]
-        steps = [1, *(whole_step(kind.dimension, z) for z in z_strides(depths))]
+        steps: list[int | tuple[int, ...]] = [1]
+        steps += (whole_step(kind.dimension, z) for z in z_strides(depths))
         for width, blocks, step in zip(
             self.widths, config.encoder_blocks, steps, strict=True
         ):
@@ -102,6 +107,7 @@ class ResidualEncoder(nn.Module):
         features = []
         x = self.stem(x)
         for blocks in self.levels:
+            assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 x = block(x, task)
             features.append(x)
@@ -114,14 +120,14 @@ class Encoder2d(nn.Module):
 
     Parameters
     ----------
-    backbone : Module
-        With ``widths``; gives five features at strides 1 to 16.
+    backbone : Backbone2d
+        Gives five features at strides 1 to 16.
     """
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: "Backbone2d") -> None:
         super().__init__()
         self.backbone = backbone
-        self.widths: tuple[int, ...] = backbone.widths
+        self.widths = backbone.widths
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> list[torch.Tensor]:
         return list(self.backbone(x))
@@ -133,7 +139,7 @@ def make_encoder(
     inputs: int,
     depths: tuple[int, ...],
     backbone_weights: Path | None = None,
-) -> nn.Module:
+) -> PlainEncoder | ResidualEncoder | Encoder2d:
     """Encoder of a family; has ``widths``, the channels of its features."""
     if config.backbone == "dod":
         return ResidualEncoder(config, kind, inputs, depths)

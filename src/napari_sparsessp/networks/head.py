@@ -85,7 +85,7 @@ class Head(nn.Module):
     def predict(
         self,
         x: torch.Tensor,
-        context: torch.Tensor,
+        context: torch.Tensor | None,
         tasks: Sequence[Task] | None = None,
         rows: Sequence[int] | None = None,
     ) -> torch.Tensor:
@@ -95,8 +95,8 @@ class Head(nn.Module):
         ----------
         x : Tensor
             (B, C, …)
-        context : Tensor
-            (B, C₅) pooled bottleneck.
+        context : Tensor, optional
+            (B, C₅) pooled bottleneck, for dynamic heads.
         tasks : sequence of Task, optional
             Structure of each sample, once for each wanted output.
         rows : sequence of int, optional
@@ -109,6 +109,7 @@ class Head(nn.Module):
         """
         if self.dynamic is not None:
             assert tasks is not None
+            assert context is not None
             y = self.dynamic(x, context, [task.index for task in tasks])
         elif isinstance(self.conv, ExpertConvolution):
             assert tasks is not None

@@ -65,8 +65,9 @@ def merge(network: "UNet", task: int) -> "UNet":
 def _folded(unit: Unit, task: int, name: str) -> dict[str, torch.Tensor]:
     conv, norm = unit.conv, unit.norm
     assert isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
+    variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
     if isinstance(conv, ExpertConvolution):
         weight, bias = conv.merged(task), None
     else:

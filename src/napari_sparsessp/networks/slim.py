@@ -145,6 +145,7 @@ class Slim(nn.Module):
     ) -> torch.Tensor:
         depth = self.config.depth
         weight, bias = self.head.weight, self.head.bias
+        assert bias is not None
         if structures is not None:
             rows = torch.tensor(list(structures), device=y.device)
             weight = weight.unflatten(0, (-1, depth))[rows].flatten(0, 1)

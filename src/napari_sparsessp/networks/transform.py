@@ -177,14 +177,14 @@ def make_transform(
     """
     if config.encoder_3d == config.decoder_3d:
         return Transform([]), tuple(widths)
-    options = {"space": config.projection, "standardised": config.standardised}
+    space, ws = config.projection, config.standardised
     if config.topology == "2to3d":
         depths = config.level_depths(config.decoded_planes)
         targets = config.encoder_widths
         return (
             Transform(
                 [
-                    ChannelToDepth(width, depth, target, **options)
+                    ChannelToDepth(width, depth, target, space=space, standardised=ws)
                     for width, depth, target in zip(
                         widths, depths, targets, strict=True
                     )
@@ -206,7 +206,7 @@ def make_transform(
     return (
         Transform(
             [
-                DepthToChannel(width, depth, target, **options)
+                DepthToChannel(width, depth, target, space=space, standardised=ws)
                 for width, depth, target in zip(widths, depths, targets, strict=True)
             ]
         ),

@@ -95,8 +95,8 @@ class UNet(nn.Module):
         def head() -> Head:
             return Head(config, kind, config.decoder_widths[0], context, together)
 
-        self.decoder: nn.Module
-        self.head: nn.Module
+        self.decoder: Decoder | nn.ModuleList
+        self.head: Head | nn.ModuleList
         if own_decoders:
             self.decoder = nn.ModuleList(decoder() for _ in range(config.outputs))
             self.head = nn.ModuleList(head() for _ in range(config.outputs))
@@ -145,10 +145,11 @@ class UNet(nn.Module):
         wanted = range(self.config.outputs) if structures is None else structures
         if not self.shares_trunk:
             return torch.cat([self._each(features, one) for one in wanted], dim=1)
-        prepared = self.head.prepare(self.decoder(features.levels))
+        decoder, head = self._way()
+        prepared = head.prepare(decoder(features.levels))
         tasks = [self._task(features, one) for one in wanted]
         rows = None if structures is None else list(wanted)
-        return self.head.predict(prepared, features.context, tasks, rows)
+        return head.predict(prepared, features.context, tasks, rows)
 
     def decode_tasks(self, features: Features, index: torch.Tensor) -> torch.Tensor:
         """Predict one structure for each sample.
@@ -166,9 +167,9 @@ class UNet(nn.Module):
         """
         if not self.shares_trunk:
             return self._each(features, index)
-        prepared = self.head.prepare(self.decoder(features.levels))
-        task = self._task(features, index)
-        y = self.head.predict(prepared, features.context, [task])
+        decoder, head = self._way()
+        prepared = head.prepare(decoder(features.levels))
+        y = head.predict(prepared, features.context, [self._task(features, index)])
         # Of a head for all structures, each sample's own.
         return y[torch.arange(len(y)), index][:, None] if y.shape[1] > 1 else y
 
@@ -221,11 +222,21 @@ class UNet(nn.Module):
         task = self._task(features, index)
         if not features.levels:
             features = self._encoded(features.view, task)
-        prepared = self.head.prepare(self.decoder(features.levels, task))
-        return self.head.predict(prepared, features.context, [task])
+        decoder, head = self._way()
+        prepared = head.prepare(decoder(features.levels, task))
+        return head.predict(prepared, features.context, [task])
 
     def _own(self, one: int, features: Features) -> torch.Tensor:
         """Predict by the decoder and head of one structure."""
-        head = self.head[one]
-        prepared = head.prepare(self.decoder[one](features.levels))
-        return head.predict(prepared, features.context)
+        decoder, head = self._way(one)
+        return head.predict(head.prepare(decoder(features.levels)), features.context)
+
+    def _way(self, one: int | None = None) -> tuple[Decoder, Head]:
+        """Decoder and head, the only ones or those of one structure."""
+        decoder, head = self.decoder, self.head
+        if isinstance(decoder, nn.ModuleList) and isinstance(head, nn.ModuleList):
+            assert one is not None
+            return decoder[one], head[one]  # type: ignore[return-value]
+        assert isinstance(decoder, Decoder)
+        assert isinstance(head, Head)
+        return decoder, head

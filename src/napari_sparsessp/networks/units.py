@@ -20,7 +20,7 @@ from napari_sparsessp.networks.convolution import (
     TransposedConvolution,
 )
 
-_NORMS = {
+_NORMS: dict[str, dict[int, type[nn.Module]]] = {
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
     "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
 }
@@ -92,8 +92,8 @@ def make_norm(kind: UnitKind, width: int) -> nn.Module:
         return nn.Identity()
     if kind.norm == "group":
         return nn.GroupNorm(gcd(kind.groups, width), width)
-    make = _NORMS[kind.norm][kind.dimension]
-    return make(width, affine=True) if kind.norm == "instance" else make(width)
+    options = {"affine": True} if kind.norm == "instance" else {}
+    return _NORMS[kind.norm][kind.dimension](width, **options)
 
 
 class Unit(nn.Module):

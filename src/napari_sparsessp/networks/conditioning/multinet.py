@@ -1,12 +1,14 @@
 """Multi-Net: a whole network for each structure (Ounkomol et al. 2018)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from napari_sparsessp.networks.conditioning.task import by_task
 from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.unet import UNet
 
 
 class MultiNet(nn.Module):
@@ -15,17 +17,19 @@ class MultiNet(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-    build : callable
-        Builds one network from its description.
+    backbone_weights : Path, optional
+        Local file with the weights of a 2D backbone.
     """
 
     def __init__(
-        self, config: NetworkConfig, build: Callable[[NetworkConfig], nn.Module]
+        self, config: NetworkConfig, backbone_weights: Path | None = None
     ) -> None:
         super().__init__()
         self.config = config
         one = config.model_copy(update={"conditioning": "multihead", "outputs": 1})
-        self.networks = nn.ModuleList(build(one) for _ in range(config.outputs))
+        self.networks = nn.ModuleList(
+            UNet(one, backbone_weights) for _ in range(config.outputs)
+        )
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Nothing is shared: (B, inputs, n, H, W) as it is."""
@@ -48,12 +52,13 @@ class MultiNet(nn.Module):
         structures: Sequence[int] | None = None,
         tasks: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        return (
-            self.decode(x, structures) if tasks is None else self.decode_tasks(x, tasks)
-        )
+        if tasks is not None:
+            return self.decode_tasks(x, tasks)
+        return self.decode(x, structures)
 
     def bake(self) -> None:
         """Fold weight standardisation into plain weights, in place."""
         for network in self.networks:
+            assert isinstance(network, UNet)
             network.bake()
         self.config = self.config.model_copy(update={"standardised": False})

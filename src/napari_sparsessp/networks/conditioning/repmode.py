@@ -57,11 +57,12 @@ class ExpertConvolution(nn.Module):
     def merged(self, task: int) -> torch.Tensor:
         """Kernel (Co, Ci, K, …) of one structure."""
         logits = self.gate.weight[:, task] + self.gate.bias
-        outputs = self.expert_1.shape[0]
+        outputs = self.get_parameter("expert_1").shape[0]
         shares = logits.view(-1, outputs).softmax(0)
         shares = shares.view(*shares.shape, *[1] * (self.dimension + 1))
         kernel = shares[0] * self.get_parameter(f"expert_{self.kernel}")
-        others = [self.get_parameter(f"expert_{size}") for size in self.sizes[1:]]
+        others: list[torch.Tensor] = []
+        others += [self.get_parameter(f"expert_{size}") for size in self.sizes[1:]]
         others += [
             self.get_parameter(f"pool_{size}") * self.get_buffer(f"average_{size}")
             for size in self.pools

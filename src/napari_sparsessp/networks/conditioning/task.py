@@ -90,6 +90,7 @@ class TaskCoder(nn.Module):
         self.embedding = None
         if table == "learned":
             self.embedding = nn.Parameter(torch.randn(config.outputs, LEARNED_CODE))
+        self.hash: torch.Tensor | None
         self.register_buffer(
             "hash",
             torch.rand(config.outputs, 1) * 2 - 1 if table == "hash" else None,
