@@ -10,7 +10,7 @@ def test_unserved_topologies_are_off_and_say_why(qtbot, card):
     on = [name for name, button in picker.buttons.items() if button.isEnabled()]
     assert on == ["3to2d"]
     assert "no installed model" in picker.buttons["3d"].toolTip()
-    assert "no installed model" in picker.note.text()
+    assert "3D, 2D, 2D → 3D: no installed model" in picker.note.text()
 
 
 def test_a_click_on_a_diagram_takes_its_model(qtbot, card):
@@ -44,4 +44,4 @@ def test_no_model_says_what_to_do(qtbot):
     picker = TopologyPicker()
     qtbot.addWidget(picker)
     assert picker.card() is None
-    assert "Reinstall" in picker.note.text()
+    assert "reinstall" in picker.note.text()

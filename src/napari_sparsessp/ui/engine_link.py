@@ -1,9 +1,12 @@
 """The dock's only way to models and engine; nothing heavy is imported before Run."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.errors import ModelError
 from napari_sparsessp.prediction.events import Event
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.stream_worker import Job
@@ -11,9 +14,32 @@ from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.models.importing import Found
     from napari_sparsessp.models.store import Model
     from napari_sparsessp.prediction.device import DeviceInfo
     from napari_sparsessp.prediction.plan import Plan
+
+# What a network counts or averages, and does not learn.
+_NOT_LEARNT = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class ModelPlace:
+    """Where a model is.
+
+    Attributes
+    ----------
+    path : Path
+        Its file, or its folder.
+    own : bool
+        It is the user's own, not one that came with the package.
+    parameters : int
+        Numbers that it has learnt, nearly; 0 where the file does not tell.
+    """
+
+    path: Path
+    own: bool
+    parameters: int = 0
 
 
 class InstalledEngine:
@@ -25,11 +51,92 @@ class InstalledEngine:
     def __init__(self) -> None:
         self._loaded: tuple[tuple[str, float], Model] | None = None
 
+    # models -------------------------------------------------------------------
+
     def cards(self) -> "list[ModelCard]":
         """List the cards of all models, the default first; only headers are read."""
         from napari_sparsessp.models.registry import list_models
 
         return list_models()
+
+    def place(self, card: "ModelCard") -> ModelPlace | None:
+        """Find a model's file; None where it is gone."""
+        from napari_sparsessp.models.header import read_header
+        from napari_sparsessp.models.registry import (
+            find_model,
+            user_folder,
+            weights_file,
+        )
+
+        try:
+            path = Path(find_model(card.id))
+            shapes = read_header(weights_file(path)).shapes
+        except ModelError:
+            return None
+        learnt = sum(
+            math.prod(shape)
+            for name, shape in shapes.items()
+            if not name.endswith(_NOT_LEARNT)
+        )
+        return ModelPlace(path, path.parent == user_folder(), learnt)
+
+    def inspect(self, path: Path) -> "Found | ModelCard":
+        """Read what a checkpoint is; for a worker thread, it imports torch.
+
+        Returns
+        -------
+        Found or ModelCard
+            The card of a file that is a model of this package already.
+
+        Raises
+        ------
+        ModelError
+            The file is damaged, hostile or of another kind.
+        """
+        if path.suffix == ".safetensors":
+            from napari_sparsessp.models.registry import card_of
+
+            return card_of(path)
+        from napari_sparsessp.models.importing import inspect_checkpoint
+
+        return inspect_checkpoint(path)
+
+    def bring_in(
+        self,
+        path: Path,
+        given: Mapping[str, Any],
+        progress: Callable[..., None] | None = None,
+    ) -> str:
+        """Import a checkpoint among the user's models; for a worker thread.
+
+        Parameters
+        ----------
+        path : Path
+        given : mapping
+            Fields of `napari_sparsessp.models.importing.Answers`; empty for a file
+            that is a model already.
+        progress : callable, optional
+            Called now and then; what it raises stops the import.
+
+        Returns
+        -------
+        str
+            Id of the new model.
+
+        Raises
+        ------
+        ModelError, OutputError
+            Nothing was written.
+        """
+        if path.suffix == ".safetensors":
+            return add_native(path)
+        from napari_sparsessp.models.importing import Answers, import_checkpoint
+        from napari_sparsessp.models.registry import card_of
+
+        answers = Answers(**given)
+        return card_of(import_checkpoint(path, answers, progress=progress)).id
+
+    # predicting ---------------------------------------------------------------
 
     def plan(
         self,
@@ -83,3 +190,43 @@ class InstalledEngine:
             self._loaded = None  # never two models in memory
             self._loaded = (key, load_model(path))
         return self._loaded[1]
+
+
+def add_native(path: Path) -> str:
+    """Copy a model of this package into the user's folder.
+
+    Returns
+    -------
+    str
+        Its id.
+
+    Raises
+    ------
+    ModelError
+        The file is no whole model, or a model of this id is there already.
+    OutputError
+        The folder cannot be written.
+    """
+    import shutil
+
+    from napari_sparsessp.errors import OutputError
+    from napari_sparsessp.models.registry import card_of, list_models, user_folder
+
+    card = card_of(path)
+    target = user_folder() / f"{card.id}.safetensors"
+    if target.exists() or any(one.id == card.id for one in list_models()):
+        raise ModelError(
+            f"a model with the id {card.id} is installed already; remove that one first"
+        )
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot copy the model to {target}: {error.strerror or error}; "
+            "make room or set SPARSESSP_MODELS to another folder"
+        ) from error
+    return card.id

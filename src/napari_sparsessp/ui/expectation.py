@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_sparsessp.ui.model_words import ratios_text
 from napari_sparsessp.ui.step import Mark, MarkDot
 
 if TYPE_CHECKING:
@@ -155,22 +156,37 @@ def _planes(
             "One plane shows nothing of the depth: load the whole z-stack, or expect "
             "a rough guess.",
         )
-    if card is not None and ratio is not None and not _trained_for(card, ratio):
-        ratios = ", ".join(f"{r:g}" for r in card.ratios)
+    if card is None or ratio is None:
+        return Expectation("Planes", found, "2 or more", Mark.GOOD, "A z-stack.")
+    found += f", r = {ratio:.3g}"
+    expected = ratios_text(card.ratios)
+    if _trained_for(card, ratio):
         return Expectation(
-            "Planes",
-            found,
-            f"r = {ratios}",
-            Mark.WARN,
-            f"The model was not trained for r = {ratio:.3g}: it will answer, check it "
-            "against something you know.",
+            "Planes", found, expected, Mark.GOOD, "As sparse as the model learnt it."
         )
-    return Expectation("Planes", found, "2 or more", Mark.GOOD, "A z-stack, as needed.")
+    return Expectation("Planes", found, expected, Mark.WARN, _off_ratio(card, ratio))
 
 
 def _trained_for(card: "ModelCard", ratio: float) -> bool:
     low, high = min(card.ratios), max(card.ratios)
     return low * 0.95 <= ratio <= high * 1.05
+
+
+def _off_ratio(card: "ModelCard", ratio: float) -> str:
+    """Say what it means that a model knows other ratios, and what to do."""
+    high = max(card.ratios)
+    advice = (
+        f"The model was made for {ratios_text(card.ratios)}, not for r = {ratio:.3g}: "
+        "whatever it answers has to be checked against something you know. "
+    )
+    if ratio < 1.05 < high:
+        return (
+            f"{advice}This stack is dense: choose r = {high:g} and simulate it, or "
+            "choose a model for dense stacks."
+        )
+    if ratio < min(card.ratios):
+        return f"{advice}The stack has more planes than the model uses."
+    return f"{advice}The stack has fewer planes than the model needs."
 
 
 def _channels(

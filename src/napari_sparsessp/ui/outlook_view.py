@@ -3,12 +3,12 @@
 from typing import Any
 
 from napari_sparsessp.ui.expectation import expectations
+from napari_sparsessp.ui.model_words import TOPOLOGIES, is_pass_each
 from napari_sparsessp.ui.outlook import Choice, Outlook
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.run_panel import duration_text
 from napari_sparsessp.ui.sampling_panel import ordinal
 from napari_sparsessp.ui.step import Mark
-from napari_sparsessp.ui.topology_picker import TOPOLOGIES
 
 # A stack whose z step is at most this much above the model's counts as dense.
 _DENSE = 1.25
@@ -53,7 +53,8 @@ def work_text(plan: Any) -> str:
     count = len(plan.structures)
     what = "1 structure" if count == 1 else f"{count} structures"
     at = f" at {times} times" if times > 1 else ""
-    return f"Ready: {what}{at}, {depth} × {height} × {width} voxels"
+    passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
+    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels"
 
 
 def done_text(report: Any) -> str:

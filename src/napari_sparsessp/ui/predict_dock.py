@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.file_opening import FileOpening
@@ -21,6 +21,7 @@ from napari_sparsessp.ui.layouts import (
     Scene,
     scene_of,
 )
+from napari_sparsessp.ui.model_shelf import ModelShelf
 from napari_sparsessp.ui.outlook import Choice, Outlook, Ready, look_ahead
 from napari_sparsessp.ui.outlook_view import (
     done_text,
@@ -78,6 +79,7 @@ class PredictDock(QWidget):
         self.cursor = PlaneCursor(napari_viewer, self.form.sampling.drawing, self)
         self.layouts = Layouts(napari_viewer)
         self._files = FileOpening(napari_viewer, self)
+        self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
@@ -88,7 +90,7 @@ class PredictDock(QWidget):
         # without it napari puts an empty stretch below the form
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._connect()
-        self._offer_models()
+        self.shelf.offer()
         self._offer_layers()
         self.look_ahead()
 
@@ -100,7 +102,8 @@ class PredictDock(QWidget):
         form.input.file_asked.connect(self._files.ask)
         form.input.sample_asked.connect(self._open_sample)
         form.sampling.changed.connect(self._settle.start)
-        form.topology.changed.connect(self._on_model)
+        self.shelf.changed.connect(self._on_model)
+        self.shelf.failed.connect(self._on_problem)
         form.device.changed.connect(self._settle.start)
         form.structures.choice_changed.connect(self._settle.start)
         form.structures.visibility_changed.connect(self._on_eye)
@@ -123,16 +126,8 @@ class PredictDock(QWidget):
 
     # what can be chosen -------------------------------------------------------
 
-    def _offer_models(self) -> None:
-        try:
-            self.form.topology.set_cards(self._engine.cards())
-        except SparseSSPError as error:
-            self._on_problem(error)
-        self._on_model()
-
     def _on_model(self) -> None:
-        card = self.form.topology.card()
-        self.form.structures.set_structures(() if card is None else card.structures)
+        self.form.show_model()
         self._settle.start()
 
     def _on_layers(self, _event: Any = None) -> None:

@@ -5,20 +5,21 @@ network · on this device → Run.* Only widgets; `predict_dock` gives them thei
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.device_box import DeviceBox
+from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.input_panel import InputPanel
+from napari_sparsessp.ui.model_words import cost_words
 from napari_sparsessp.ui.run_panel import RunPanel
 from napari_sparsessp.ui.sampling_panel import SamplingPanel
 from napari_sparsessp.ui.step import Step
 from napari_sparsessp.ui.structure_model import StructureModel
 from napari_sparsessp.ui.structure_table import StructureTable
-from napari_sparsessp.ui.theme import Tones, style_sheet
 from napari_sparsessp.ui.topology_picker import TopologyPicker
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class PredictForm(QWidget):
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()
-        self._tones: Tones | None = None
+        Dress(self)
         self.structures = StructureModel()
         self.input = InputPanel()
         self.sampling = SamplingPanel()
@@ -102,6 +103,13 @@ class PredictForm(QWidget):
             self.device_step,
         )
 
+    def show_model(self) -> None:
+        """Offer the structures of the chosen model, and say what they cost."""
+        card = self.topology.card()
+        ids = () if card is None else card.structures
+        cost = "" if card is None else cost_words(card)
+        self.structures.set_structures(ids, cost)
+
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; what is shown can still be chosen."""
         self.input.edit_button.setEnabled(not locked)
@@ -116,23 +124,6 @@ class PredictForm(QWidget):
         shortcut = QShortcut(QKeySequence(keys), self)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(slot)
-
-    def changeEvent(self, event: Any) -> None:
-        """Follow napari's theme."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._follow_theme()
-
-    def showEvent(self, event: Any) -> None:
-        """Dress for the theme before the first look."""
-        super().showEvent(event)
-        self._follow_theme()
-
-    def _follow_theme(self) -> None:
-        tones = Tones.of(self)
-        if tones != self._tones:  # a new style sheet is itself a change of style
-            self._tones = tones
-            self.setStyleSheet(style_sheet(tones))
 
 
 def _link(text: str, tip: str) -> QPushButton:

@@ -56,8 +56,7 @@ class Row:
 
 
 _TIPS = {
-    Column.NAME: "Tick what is to be predicted. All ticked structures come out of one "
-    "pass: twelve cost hardly more than one.",
+    Column.NAME: "Tick what is to be predicted.",
     Column.VISIBLE: "Show or hide this structure's layers (V).",
     Column.TRUTH: "A layer that shows the real structure. Choose one and R² is "
     "computed while the prediction runs.",
@@ -91,11 +90,20 @@ class StructureModel(QAbstractTableModel):
         self._rows: list[Row] = []
         self._layers: list[tuple[str, str]] = []
         self._locked = False
+        self._cost = ""
 
     # what the dock says -------------------------------------------------------
 
-    def set_structures(self, ids: Sequence[str]) -> None:
-        """Offer these structures; what was chosen for those that stay is kept."""
+    def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
+        """Offer these structures; what was chosen for those that stay is kept.
+
+        Parameters
+        ----------
+        ids : sequence of str
+        cost : str
+            What every structure more costs, in words.
+        """
+        self._cost = cost
         before = {row.structure.id: row for row in self._rows}
         self.beginResetModel()
         self._rows = []
@@ -307,7 +315,7 @@ class StructureModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return _HEADERS[Column(section)]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS[Column(section)]
+            return self._help(Column(section))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             right = Column(section) is Column.R2
             side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
@@ -324,8 +332,12 @@ class StructureModel(QAbstractTableModel):
             return "" if score is None else f"{score:.2f}".replace("-", "\u2212")
         return None
 
+    def _help(self, column: Column) -> str:
+        cost = self._cost if column is Column.NAME else ""
+        return f"{_TIPS[column]} {cost}".strip()
+
     def _tip(self, row: Row, column: Column) -> str:
-        tip = _TIPS[column]
+        tip = self._help(column)
         if column is Column.NAME:
             known = [row.structure.protein, row.structure.cell_line]
             tip = " · ".join([row.structure.label, *filter(None, known)]) + "\n" + tip

@@ -139,11 +139,15 @@ QPushButton[role="run"]:disabled { background: %(field)s; color: %(muted)s; }
 QPushButton[role="stop"] { background: %(field)s; color: %(text)s;
     font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px;
     border: 1px solid %(bad)s; }
+QPushButton[role="danger"] { color: %(text)s; border: 1px solid %(bad)s; }
+QLabel[role="problem"] { color: %(bad)s; font-size: 8.5pt; }
 QPushButton[role="link"] { background: transparent; color: %(accent)s;
     padding: 1px 3px; font-size: 9pt; }
 QPushButton[role="link"]:hover { color: %(text)s; background: transparent; }
 QPushButton[role="link"]:focus { border: 1px solid %(accent)s; }
 QPushButton[role="link"]:disabled { color: %(muted)s; background: transparent; }
+QPushButton[role="info"] { padding: 2px; min-width: 20px; max-width: 20px;
+    min-height: 18px; font-weight: 600; font-style: italic; }
 QPushButton[role="segment"] { border-radius: 0; padding: 4px 4px; margin: 0;
     font-size: 9pt; border-right: 1px solid %(back)s; }
 QPushButton[role="segment"][place="first"] { border-top-left-radius: 4px;

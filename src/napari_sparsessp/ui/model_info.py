@@ -1,0 +1,163 @@
+"""A pop-up that shows a model's card, its file, and what can be done with it."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.ui.dress import Dress
+from napari_sparsessp.ui.message_box import MessageBox
+from napari_sparsessp.ui.model_words import card_rows, count_text
+
+if TYPE_CHECKING:
+    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.ui.engine_link import ModelPlace
+
+
+class ModelInfo(QDialog):
+    """Non-modal: it can stay open beside the dock.
+
+    Parameters
+    ----------
+    card : ModelCard
+    place : ModelPlace or None
+        Where the model is; None where nobody knows.
+    parent : QWidget, optional
+
+    Signals
+    -------
+    folder_asked
+        Show the file in the system's file browser.
+    removal_asked
+        The user wants the model gone, and has said so twice.
+    """
+
+    folder_asked = Signal()
+    removal_asked = Signal()
+
+    def __init__(
+        self,
+        card: "ModelCard",
+        place: "ModelPlace | None",
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        Dress(self)
+        self.setWindowTitle("About this model")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.card = card
+        self.rows = card_rows(card)
+        if place is not None:
+            if place.parameters:
+                self.rows.append(("Parameters", count_text(place.parameters)))
+            self.rows.append(("File", str(place.path)))
+        self.message = MessageBox()
+        self.folder_button = QPushButton("Show in folder")
+        self.folder_button.setEnabled(place is not None)
+        self.remove_button = QPushButton("Remove…")
+        self.remove_button.setVisible(place is not None and place.own)
+        self.remove_button.setToolTip(
+            "Move this model's file to the trash. Shipped models cannot be removed."
+        )
+        self.close_button = QPushButton("Close")
+        self.close_button.setDefault(True)
+        self.sure_button = QPushButton("Move to the trash")
+        self.sure_button.setProperty("role", "danger")
+        self.keep_button = QPushButton("Keep it")
+        self._arrange()
+        self._connect()
+        self._ask(False)
+
+    def sizeHint(self) -> QSize:
+        """Give room to read."""
+        return QSize(560, 620)
+
+    def show_problem(self, text: str) -> None:
+        """Say what went wrong."""
+        self._ask(False)
+        self.message.show_error(text)
+
+    def _arrange(self) -> None:
+        title = QLabel(self.card.name)
+        title.setProperty("role", "title")
+        title.setTextFormat(Qt.TextFormat.PlainText)
+        title.setWordWrap(True)
+        below = QLabel(f"{self.card.id} · version {self.card.version}")
+        below.setProperty("role", "muted")
+        below.setTextFormat(Qt.TextFormat.PlainText)
+        foot = QHBoxLayout()
+        foot.addWidget(self.folder_button)
+        foot.addWidget(self.remove_button)
+        foot.addStretch(1)
+        for button in (self.keep_button, self.sure_button, self.close_button):
+            foot.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 14, 16, 12)
+        column.setSpacing(6)
+        column.addWidget(title)
+        column.addWidget(below)
+        column.addWidget(_scrolled(_table(self.rows)), 1)
+        column.addWidget(self.message)
+        column.addLayout(foot)
+
+    def _connect(self) -> None:
+        self.folder_button.clicked.connect(lambda _on: self.folder_asked.emit())
+        self.remove_button.clicked.connect(lambda _on: self._ask(True))
+        self.keep_button.clicked.connect(lambda _on: self._ask(False))
+        self.sure_button.clicked.connect(lambda _on: self.removal_asked.emit())
+        self.close_button.clicked.connect(lambda _on: self.close())
+
+    def _ask(self, asking: bool) -> None:
+        """Ask once more before a file goes."""
+        for button in (self.keep_button, self.sure_button):
+            button.setVisible(asking)
+        self.close_button.setVisible(not asking)
+        self.remove_button.setEnabled(not asking)
+        if asking:
+            self.message.show_notices(
+                ["move this model's file to the trash? Predictions made with it stay"]
+            )
+            self.keep_button.setFocus()
+        else:
+            self.message.clear()
+
+
+def _table(rows: list[tuple[str, str]]) -> QWidget:
+    holder = QFrame()
+    holder.setProperty("role", "panel")
+    grid = QGridLayout(holder)
+    grid.setContentsMargins(12, 10, 12, 10)
+    grid.setHorizontalSpacing(14)
+    grid.setVerticalSpacing(9)
+    grid.setColumnStretch(1, 1)
+    top = Qt.AlignmentFlag.AlignTop
+    for number, (name, text) in enumerate(rows):
+        label = QLabel(name)
+        label.setProperty("role", "muted")
+        told = QLabel(text)
+        told.setTextFormat(Qt.TextFormat.PlainText)
+        told.setWordWrap(True)
+        told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid.addWidget(label, number, 0, top)
+        grid.addWidget(told, number, 1, top)
+    grid.setRowStretch(len(rows), 1)
+    return holder
+
+
+def _scrolled(body: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(body)
+    return area

@@ -1,0 +1,153 @@
+"""Fields for the names of a network's outputs, with the catalogue at hand."""
+
+import re
+from collections.abc import Sequence
+
+from qtpy.QtCore import QStringListModel, Qt, Signal
+from qtpy.QtWidgets import (
+    QCompleter,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.structures import (
+    CATALOGUE,
+    find_structure,
+    structure_or_custom,
+)
+
+_BEFORE_PROTEIN = " – "
+_ROW = 30
+_MOST_ROWS = 7
+
+
+def structure_id(text: str) -> str:
+    """Give the id of what was typed; a name outside the catalogue makes its own.
+
+    Parameters
+    ----------
+    text : str
+        Any name of a structure; "" gives "".
+    """
+    name = text.split(_BEFORE_PROTEIN)[0].strip()
+    try:
+        return find_structure(name).id if name else ""
+    except InputError:
+        return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:60]
+
+
+class StructureFields(QWidget):
+    """One field for each output; completes from the catalogue, takes any name.
+
+    A list with commas that is typed or pasted into one field fills those below it.
+
+    Signals
+    -------
+    changed
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: list[QLineEdit] = []
+        self._words = QStringListModel(
+            [
+                f"{one.label}{_BEFORE_PROTEIN}{one.protein}" if one.protein else one.id
+                for one in CATALOGUE.values()
+            ]
+        )
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._area)
+
+    def offer(self, count: int, ids: Sequence[str] = ()) -> None:
+        """Make fields.
+
+        Parameters
+        ----------
+        count : int
+            Outputs of the network.
+        ids : sequence of str
+            What suggests itself, in the order of the outputs.
+        """
+        columns = 1 if count < 4 else 2
+        rows = -(-count // columns)
+        holder = QWidget()
+        grid = QGridLayout(holder)
+        grid.setContentsMargins(0, 0, 6, 0)
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(4)
+        self.fields = []
+        for number in range(count):
+            row, column = number % rows, 2 * (number // rows)
+            label = QLabel(str(number + 1))
+            label.setProperty("role", "muted")
+            field = self._field(number)
+            field.setText(
+                structure_or_custom(ids[number]).label if number < len(ids) else ""
+            )
+            grid.addWidget(label, row, column, Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(field, row, column + 1)
+            grid.setColumnStretch(column + 1, 1)
+            self.fields.append(field)
+        self._area.setWidget(holder)
+        self._area.setFixedHeight(_ROW * min(rows, _MOST_ROWS) + 2)
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of what the fields say; "" for an empty one."""
+        return tuple(structure_id(field.text()) for field in self.fields)
+
+    def problem(self) -> str:
+        """Say what keeps the fields from being used; "" where nothing does."""
+        ids = self.ids()
+        empty = [str(number + 1) for number, id_ in enumerate(ids) if not id_]
+        if empty:
+            if len(ids) == 1:
+                return "Name the structure that this network predicts."
+            few = ", ".join(empty[:4]) + (", …" if len(empty) > 4 else "")
+            return f"Name every output of the network; number {few} has no name."
+        for id_ in ids:
+            if ids.count(id_) > 1:
+                label = structure_or_custom(id_).label
+                return f"{label} stands there twice; each output needs its own name."
+        return ""
+
+    def _field(self, number: int) -> QLineEdit:
+        field = QLineEdit()
+        field.setMaxLength(400)
+        field.setAccessibleName(f"Structure of output {number + 1}")
+        field.setToolTip(
+            "What this output of the network shows. Choose from the catalogue, or "
+            "type a name of your own; a list with commas fills the fields below."
+        )
+        field.setPlaceholderText("name of the structure")
+        completer = QCompleter(self._words, field)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        field.setCompleter(completer)
+        field.textChanged.connect(lambda _text: self.changed.emit())
+        field.editingFinished.connect(lambda: self._settle(number))
+        return field
+
+    def _settle(self, number: int) -> None:
+        """Spread a list, and write names as the catalogue does."""
+        text = self.fields[number].text()
+        if not text.strip():
+            return
+        parts = [part for part in re.split(r"[,;\t\n]+", text) if part.strip()]
+        for field, part in zip(self.fields[number:], parts, strict=False):
+            id_ = structure_id(part)
+            label = structure_or_custom(id_).label if id_ else ""
+            if field.text() != label:
+                field.setText(label)

@@ -1,0 +1,158 @@
+"""Diagrams of the four topologies: a cube is 3D, a sheet is 2D."""
+
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QFont, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import QAbstractButton, QWidget
+
+from napari_sparsessp.ui.model_words import TOPOLOGIES
+from napari_sparsessp.ui.theme import Tones, mix
+
+_DIMENSIONS = {"3d": (3, 3), "2d": (2, 2), "2to3d": (2, 3), "3to2d": (3, 2)}
+
+
+def draw_topology(
+    painter: QPainter, centre: QPointF, topology: str, ink: QColor, fill: QColor
+) -> None:
+    """Draw encoder, arrow and decoder, about 54 × 24 pixels.
+
+    Parameters
+    ----------
+    painter : QPainter
+    centre : QPointF
+    topology : {"3d", "2d", "2to3d", "3to2d"}
+    ink, fill : QColor
+    """
+    x, y = centre.x(), centre.y()
+    first, second = _DIMENSIONS[topology]
+    _draw_block(painter, QPointF(x - 17, y), first, ink, fill)
+    _draw_block(painter, QPointF(x + 17, y), second, ink, fill)
+    painter.setPen(QPen(ink, 1.3))
+    painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
+    painter.drawPolyline(
+        [
+            QPointF(x + 0.5, y - 2.6),
+            QPointF(x + 3.2, y),
+            QPointF(x + 0.5, y + 2.6),
+        ]
+    )
+
+
+def _draw_block(
+    painter: QPainter, centre: QPointF, dimension: int, ink: QColor, fill: QColor
+) -> None:
+    """Draw a cube for three dimensions, a tilted sheet for two."""
+    x, y = centre.x(), centre.y()
+    w, h = 10.0, 5.2
+    painter.setPen(QPen(ink, 1.1))
+
+    def sheet(level: float) -> QPolygonF:
+        return QPolygonF(
+            [
+                QPointF(x - w, y + level),
+                QPointF(x, y - h + level),
+                QPointF(x + w, y + level),
+                QPointF(x, y + h + level),
+            ]
+        )
+
+    def side(direction: float, level: float) -> QPolygonF:
+        return QPolygonF(
+            [
+                QPointF(x + direction * w, y - level),
+                QPointF(x, y + h - level),
+                QPointF(x, y + h + level),
+                QPointF(x + direction * w, y + level),
+            ]
+        )
+
+    if dimension == 2:
+        painter.setBrush(fill)
+        painter.drawPolygon(sheet(0))
+        return
+    level = 4.5
+    painter.setBrush(fill.darker(125))
+    painter.drawPolygon(side(-1, level))
+    painter.setBrush(fill.darker(150))
+    painter.drawPolygon(side(1, level))
+    painter.setBrush(fill)
+    painter.drawPolygon(sheet(-level))
+
+
+class TopologyDrawing(QWidget):
+    """The diagram of one topology, to look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._topology = ""
+        self.setFixedSize(QSize(62, 30))
+
+    @property
+    def topology(self) -> str:
+        """What is drawn; "" for nothing."""
+        return self._topology
+
+    def set_topology(self, topology: str) -> None:
+        """Draw this topology; nothing for one without a diagram."""
+        self._topology = topology if topology in TOPOLOGIES else ""
+        label, what = TOPOLOGIES.get(self._topology, ("", ""))
+        self.setToolTip(f"{label}: {what}." if label else "")
+        self.setAccessibleName(f"Topology {label}")
+        self.update()
+
+    def paintEvent(self, _event: object) -> None:
+        """Draw the diagram."""
+        if not self._topology:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        tones = Tones.of(self)
+        centre = QRectF(self.rect()).center()
+        draw_topology(painter, centre, self._topology, tones.text, tones.accent)
+
+
+class TopologyButton(QAbstractButton):
+    """A diagram of encoder and decoder with its name, to choose."""
+
+    def __init__(self, topology: str) -> None:
+        super().__init__()
+        self.topology = topology
+        self.label = TOPOLOGIES[topology][0]
+        self.setCheckable(True)
+        self.setMinimumWidth(62)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(f"Topology {self.label}")
+
+    def sizeHint(self) -> QSize:
+        """Give room for a diagram and its name."""
+        return QSize(76, 62)
+
+    def paintEvent(self, _event: object) -> None:
+        """Draw frame, diagram and name."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        tones = Tones.of(self)
+        on, able = self.isChecked(), self.isEnabled()
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        back = mix(tones.back, tones.accent, 0.22) if on else tones.panel
+        if self.underMouse() and able and not on:
+            back = tones.field
+        edge = mix(tones.back, tones.accent, 1.0 if able else 0.5)
+        edge = edge if on else tones.panel
+        if self.hasFocus():
+            edge = tones.text
+        painter.setPen(QPen(edge, 1.6 if on or self.hasFocus() else 1.0))
+        painter.setBrush(back)
+        painter.drawRoundedRect(frame, 5, 5)
+        ink = tones.text if able else mix(tones.back, tones.text, 0.34)
+        fill = tones.accent if on and able else mix(tones.back, ink, 0.45)
+        centre = QPointF(frame.center().x(), frame.top() + 21)
+        draw_topology(painter, centre, self.topology, ink, fill)
+        font = QFont(self.font())
+        font.setPointSizeF(9.0)
+        font.setBold(on and able)
+        painter.setFont(font)
+        painter.drawText(
+            frame.adjusted(0, 0, 0, -4),
+            Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom,
+            self.label,
+        )
