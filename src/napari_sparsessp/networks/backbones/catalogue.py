@@ -1,0 +1,140 @@
+"""Which 2D backbones there are and how large each is; needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from napari_sparsessp.errors import InputError
+
+STRIDE = 16
+"""Height and width of a backbone's input are multiples of this."""
+
+Kind = Literal["resnet", "swin", "vit", "dinov2"]
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """One backbone in numbers.
+
+    Attributes
+    ----------
+    kind : {"resnet", "swin", "vit", "dinov2"}
+        Family: which class of the transformers library it is.
+    widths : tuple of int
+        Channels at strides 1, 2, 4, 8, 16.
+    patch : int
+        Pixels along a side of a patch; 1 where the image is not cut in patches.
+    shape : mapping
+        Options of the library's configuration class.
+    reach : int or None
+        Pixels in y and x that a feature can see in each direction; None where a
+        feature depends on the whole image or on where its windows begin.
+    """
+
+    kind: Kind
+    widths: tuple[int, int, int, int, int]
+    patch: int
+    shape: Mapping[str, Any]
+    reach: int | None = None
+
+    @property
+    def sees_whole(self) -> bool:
+        """A tile's features depend on the tile, not only on the pixels nearby."""
+        return self.reach is None
+
+
+def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
+    # Reach in pixels: 7×7 (3), pooling (2), then 3×3 steps at each stage's stride; the
+    # last stage is dilated by 2 but for its first step. 15 more for the coarsest grid.
+    steps = 2 * depth - 1
+    reach = 3 + 2 + 4 * (steps + 1) + (4 + 8 * steps) + (8 + 16 * steps)
+    reach += 16 + 32 * steps + STRIDE - 1
+    shape = {
+        "layer_type": "basic",
+        "embedding_size": hidden[0],
+        "hidden_sizes": list(hidden),
+        "depths": [depth] * 4,
+    }
+    widths = (stem, hidden[0], hidden[0], hidden[1], hidden[3])
+    return BackboneSpec("resnet", widths, 1, MappingProxyType(shape), reach)
+
+
+def _swin(
+    embedding: int, depths: list[int], heads: list[int], stems: tuple[int, int]
+) -> BackboneSpec:
+    shape = {
+        "embed_dim": embedding,
+        "depths": depths,
+        "num_heads": heads,
+        "window_size": 7,
+        "drop_path_rate": 0.1,
+    }
+    widths = (*stems, embedding, 2 * embedding, 4 * embedding)
+    return BackboneSpec("swin", widths, 4, MappingProxyType(shape))
+
+
+def _vit(
+    kind: Kind, hidden: int, layers: int, heads: int, stems: tuple[int, int]
+) -> BackboneSpec:
+    shape: dict[str, Any] = {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    if kind == "dinov2":
+        shape["mlp_ratio"] = 4
+    else:
+        shape["intermediate_size"] = 4 * hidden
+    widths = (*stems, hidden // 4, hidden // 2, hidden)
+    return BackboneSpec(kind, widths, 16, MappingProxyType(shape))
+
+
+BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType(
+    {
+        "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
+        "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
+        "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
+        "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
+        # The published kernel of 14 × 14 pixels is resampled, so that features lie on
+        # the decoder's grid.
+        "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
+    }
+)
+"""The backbones of Table 5."""
+
+_TINY: Mapping[Kind, BackboneSpec] = MappingProxyType(
+    {
+        "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
+        "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
+        "vit": _vit("vit", 32, 4, 2, (4, 8)),
+        "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
+    }
+)
+
+
+def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
+    """Numbers of a backbone.
+
+    Parameters
+    ----------
+    name : str
+        A key of `BACKBONES`.
+    tiny : bool
+        The same architecture with few, narrow layers, for tests.
+
+    Returns
+    -------
+    BackboneSpec
+
+    Raises
+    ------
+    InputError
+        There is no backbone of this name.
+    """
+    if name not in BACKBONES:
+        raise InputError(
+            f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}"
+        )
+    spec = BACKBONES[name]
+    return _TINY[spec.kind] if tiny else spec
