@@ -24,7 +24,7 @@ class Normalisation:
     Attributes
     ----------
     mean, std : float
-        Of the measured planes without their most extreme values.
+        Of the measured planes; 0 and 1 where a model takes them as they are.
     """
 
     mean: float
@@ -77,27 +77,56 @@ class MeasuredStack:
         return dense, self.distance[inside] + (index - inside)
 
 
-def normalise(planes: np.ndarray) -> Normalisation:
-    """Robust mean and standard deviation of the finite values.
+def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
+    """Mean and standard deviation of the finite values, as the model wants them.
+
+    Parameters
+    ----------
+    planes : ndarray
+        All measured planes.
+    scaling : {"robust", "zscore", "none"}
+        ``robust``: without the most extreme values, from a sample of 4 million.
+        ``zscore``: of every value, as published checkpoints were trained.
 
     Raises
     ------
     InputError
         The image is constant.
     """
-    step = max(1, planes.size // 4_000_000)
-    sample = planes.reshape(-1)[::step]
-    sample = sample[np.isfinite(sample)].astype(np.float64)
-    if sample.size:
-        low, high = np.percentile(sample, CLIP)
-        inner = np.clip(sample, low, high)
-        mean, std = float(inner.mean()), float(inner.std())
-        if std > 1e-9 * max(abs(mean), 1e-30):
-            return Normalisation(mean, std)
+    mean, std = (_clipped if scaling == "robust" else _plain)(planes)
+    if std > 1e-9 * max(abs(mean), 1e-30):
+        return Normalisation(mean, std)
     raise InputError(
         "the image is constant, so there is nothing to predict from; check that the "
         "right channel and file were chosen"
     )
+
+
+def _clipped(planes: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of a sample without its most extreme values."""
+    step = max(1, planes.size // 4_000_000)
+    sample = planes.reshape(-1)[::step]
+    sample = sample[np.isfinite(sample)].astype(np.float64)
+    if not sample.size:
+        return 0.0, 0.0
+    inner = np.clip(sample, *np.percentile(sample, CLIP))
+    return float(inner.mean()), float(inner.std())
+
+
+def _plain(planes: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of all finite values; a plane at a time, to save memory."""
+    count, total, squares = 0, 0.0, 0.0
+    first = planes[0][np.isfinite(planes[0])]
+    origin = float(first.mean(dtype=np.float64)) if first.size else 0.0
+    for plane in planes:
+        values = plane[np.isfinite(plane)] - origin  # so that squares cancel little
+        count += values.size
+        total += float(values.sum(dtype=np.float64))
+        squares += float(np.square(values, dtype=np.float64).sum())
+    if not count:
+        return 0.0, 0.0
+    mean = total / count
+    return origin + mean, max(squares / count - mean**2, 0.0) ** 0.5
 
 
 def read_stack(plan: Plan, time: int | None) -> MeasuredStack:
@@ -124,9 +153,11 @@ def read_stack(plan: Plan, time: int | None) -> MeasuredStack:
     if not finite.all():
         _check_invalid(plan, finite)
         invalid = ~finite
-    normalisation = normalise(planes)
+    normalisation = normalise(planes, plan.card.scaling)
     if invalid is not None:
         planes[invalid] = normalisation.mean
+    if plan.card.scaling == "none":
+        normalisation = Normalisation(0.0, 1.0)
     size = plan.model_shape[1:]
     resampled = resample_yx(planes, plan.input_pixel, plan.model_pixel, size)
     resampled -= normalisation.mean
