@@ -101,22 +101,33 @@ class InstalledEngine:
 
         return inspect_checkpoint(path)
 
+    def name_for(self, path: Path, found: "Found | ModelCard") -> str:
+        """Suggest a name for what `inspect` found."""
+        if path.suffix == ".safetensors":
+            return str(getattr(found, "name", path.stem))
+        from napari_sparsessp.models.importing.answers import suggested_id
+
+        return suggested_id(found)  # type: ignore[arg-type]
+
     def bring_in(
         self,
         path: Path,
+        found: "Found | ModelCard",
         given: Mapping[str, Any],
-        progress: Callable[..., None] | None = None,
+        progress: Callable[[str, float], None] | None = None,
     ) -> str:
         """Import a checkpoint among the user's models; for a worker thread.
 
         Parameters
         ----------
         path : Path
+        found : Found or ModelCard
+            What `inspect` gave.
         given : mapping
-            Fields of `napari_sparsessp.models.importing.Answers`; empty for a file
-            that is a model already.
+            Fields of `napari_sparsessp.models.importing.Answers`; the others follow
+            from what was found.
         progress : callable, optional
-            Called now and then; what it raises stops the import.
+            Called with what is done and its share; what it raises stops the import.
 
         Returns
         -------
@@ -125,16 +136,16 @@ class InstalledEngine:
 
         Raises
         ------
-        ModelError, OutputError
+        InputError, ModelError, OutputError
             Nothing was written.
         """
         if path.suffix == ".safetensors":
             return add_native(path)
-        from napari_sparsessp.models.importing import Answers, import_checkpoint
-        from napari_sparsessp.models.registry import card_of
+        from napari_sparsessp.models.importing import answers_for, import_checkpoint
 
-        answers = Answers(**given)
-        return card_of(import_checkpoint(path, answers, progress=progress)).id
+        answers = answers_for(found, **given)  # type: ignore[arg-type]
+        import_checkpoint(path, answers, progress=progress)
+        return answers.id
 
     # predicting ---------------------------------------------------------------
 

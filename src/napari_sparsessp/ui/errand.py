@@ -22,14 +22,15 @@ class Meter:
     """
 
     def __init__(self) -> None:
-        self.done = 0.0
+        self.what = ""
+        self.share = 0.0
         self._stop = threading.Event()
 
-    def __call__(self, done: float, total: float = 1.0, *_: Any) -> None:
-        """Tell how much is done; raises `Stopped` after `stop`."""
+    def __call__(self, what: str, share: float) -> None:
+        """Tell what is done and how much of it; raises `Stopped` after `stop`."""
         if self._stop.is_set():
             raise Stopped
-        self.done = done / total if total else 0.0
+        self.what, self.share = what, share
 
     def stop(self) -> None:
         """Let the thread stop when it tells its progress next."""
@@ -41,14 +42,14 @@ class Errand(QObject):
 
     Signals
     -------
-    progressed : float
-        From 0 to 1.
+    progressed : str, float
+        What is being done, and its share from 0 to 1.
     returned : object
     failed : Exception
         `Stopped` where it was stopped.
     """
 
-    progressed = Signal(float)
+    progressed = Signal(str, float)
     returned = Signal(object)
     failed = Signal(object)
 
@@ -86,7 +87,7 @@ class Errand(QObject):
         self.meter.stop()
 
     def _look(self) -> None:
-        self.progressed.emit(self.meter.done)
+        self.progressed.emit(self.meter.what, self.meter.share)
 
     def _on_outcome(self, outcome: tuple[Any, Exception | None]) -> None:
         self._timer.stop()

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -33,6 +33,7 @@ from napari_sparsessp.ui.message_box import MessageBox
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
 
+_WIDTH = 560
 _HINT = (
     "Published weights of RepMode (model_best_….p), SparseSSP (best.pth) and "
     "pytorch_fnet (model.p) can be used here. Nothing in the file is executed, and "
@@ -71,6 +72,7 @@ class ImportDialog(QDialog):
         Dress(self)
         self._engine = engine
         self._path: Path | None = None
+        self._found: Any = None
         self._errand: Errand | None = None
         self._state = ImportState.NO_FILE
         self.setWindowTitle("Import a model checkpoint")
@@ -98,10 +100,7 @@ class ImportDialog(QDialog):
         self._arrange()
         self._connect()
         self._set_state(ImportState.NO_FILE)
-
-    def sizeHint(self) -> QSize:
-        """Give room for all questions where the screen has it."""
-        return QSize(540, 700)
+        self.resize(_WIDTH, 180)
 
     def _arrange(self) -> None:
         first = QHBoxLayout()
@@ -163,10 +162,15 @@ class ImportDialog(QDialog):
         self._run(_inspect, self._path, self._on_found)
 
     def _on_found(self, found: Any) -> None:
-        taken = {card.id for card in self._engine.cards()}
         assert self._path is not None
-        self.form.offer(found, self._path, taken)
+        self._found = found
+        name = self._engine.name_for(self._path, found)
+        taken = {card.id for card in self._engine.cards()}
+        self.form.offer(found, self._path, name, taken)
         self._set_state(ImportState.ASKING)
+        self._grow()
+        if not self.form.focus_on_open():
+            self.import_button.setFocus()
 
     # importing ----------------------------------------------------------------
 
@@ -176,7 +180,8 @@ class ImportDialog(QDialog):
             return
         self.message.clear()
         self._set_state(ImportState.IMPORTING)
-        self._run(_bring_in, self._path, self._on_imported, self.form.answers())
+        given = self.form.answers()
+        self._run(_bring_in, self._path, self._on_imported, self._found, given)
 
     def _on_imported(self, id_: str) -> None:
         self._set_state(ImportState.NO_FILE)
@@ -220,10 +225,13 @@ class ImportDialog(QDialog):
             self._errand = None
             self._state = ImportState.NO_FILE
 
-    def _on_progress(self, share: float) -> None:
-        if self._state is ImportState.IMPORTING and share > 0:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * share))
+    def _on_progress(self, what: str, share: float) -> None:
+        if self._state is not ImportState.IMPORTING or not what:
+            return
+        self.bar.setRange(0, 1000 if share > 0 else 0)
+        self.bar.setValue(round(1000 * share))
+        if self.cancel_button.isEnabled():
+            self.status.setText(f"{what[:1].upper()}{what[1:]}…")
 
     def _on_failed(self, error: Exception) -> None:
         reading = self._state is ImportState.READING
@@ -258,10 +266,20 @@ class ImportDialog(QDialog):
         self.status.setText(
             {
                 ImportState.READING: "Reading the file…",
-                ImportState.IMPORTING: "Checking and writing the weights…",
+                ImportState.IMPORTING: "Opening the file…",
             }.get(state, "")
         )
         self._on_answers()
+
+    def _grow(self) -> None:
+        """Give room for all questions where the screen has it."""
+        self.form.adjustSize()
+        inside = self.form.width() if self.form.width() > 1 else _WIDTH
+        wanted = self.form.heightForWidth(min(inside, _WIDTH - 50))
+        around = self.layout().sizeHint().height() - self.scroll.sizeHint().height()
+        screen = self.screen().availableGeometry().height()
+        height = max(wanted, self.form.sizeHint().height()) + around + 24
+        self.resize(max(self.width(), _WIDTH), min(height, round(0.85 * screen)))
 
     def _on_answers(self) -> None:
         asking = self._state is ImportState.ASKING
@@ -285,5 +303,7 @@ def _inspect(engine: Any, path: Path, _meter: Any) -> Any:
     return engine.inspect(path)
 
 
-def _bring_in(engine: Any, path: Path, given: dict[str, Any], meter: Any) -> Any:
-    return engine.bring_in(path, given, meter)
+def _bring_in(
+    engine: Any, path: Path, found: Any, given: dict[str, Any], meter: Any
+) -> Any:
+    return engine.bring_in(path, found, given, meter)

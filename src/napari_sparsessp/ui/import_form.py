@@ -136,7 +136,11 @@ class ImportForm(QWidget):
     # what the dialog says -----------------------------------------------------
 
     def offer(
-        self, found: "Found | ModelCard", path: Path, taken: Collection[str]
+        self,
+        found: "Found | ModelCard",
+        path: Path,
+        name: str,
+        taken: Collection[str],
     ) -> None:
         """Show what was found and ask for the rest.
 
@@ -144,7 +148,8 @@ class ImportForm(QWidget):
         ----------
         found : Found or ModelCard
         path : Path
-            The file, for the name.
+        name : str
+            What suggests itself.
         taken : collection of str
             Ids of the models that are installed.
         """
@@ -156,14 +161,14 @@ class ImportForm(QWidget):
         self.name_row.setVisible(not native)
         self.licence_row.setVisible(not native)
         self.licence_row.explain(_licence_hint(str(getattr(found, "format", ""))))
-        self.name.setText(path.stem.replace("_", " ").strip() or path.name)
-        self._on_name(self.name.text())
-        for name, row in self.rows.items():
-            question = questions.get(name)
+        self.name.setText(name)
+        self._on_name(name)
+        for asked, row in self.rows.items():
+            question = questions.get(asked)
             row.setVisible(question is not None)
             if question is not None:
                 row.explain(_reason(question))
-                self._suggest(name, question.suggestion, getattr(found, "outputs", 1))
+                self._suggest(asked, question.suggestion, getattr(found, "outputs", 1))
         self.check()
 
     def _suggest(self, name: str, value: Any, outputs: int) -> None:
@@ -183,6 +188,21 @@ class ImportForm(QWidget):
         """Show what is missing beside its field; give the first of it, or ""."""
         rows = [self.name_row, *self.rows.values()]
         return next(filter(None, [row.check() for row in rows]), "")
+
+    def focus_on_open(self) -> bool:
+        """Put the cursor where something is missing; tell whether anything is."""
+        for asked, row in self.rows.items():
+            if row.check():
+                fields = {
+                    "structures": next(
+                        (f for f in self.structures.fields if not f.text()), self
+                    ),
+                    "ratio": self.ratio,
+                    "voxel_size": self.voxel_size.fields["z"],
+                }
+                fields.get(asked, self).setFocus()
+                return True
+        return False
 
     def answers(self) -> dict[str, Any]:
         """Give what the user answered; empty for a file that asks nothing at all.
@@ -247,15 +267,17 @@ def _reason(question: Any) -> str:
     """Say where a suggestion comes from, or that there is none."""
     if question.suggestion is None:
         return "The file does not say."
-    reason = question.reason or "a guess"
-    sure = "" if question.assumable else " Check it: a wrong answer is not noticed."
-    return f"Suggested: {reason.rstrip('.')}.{sure}"
+    reason = question.reason.rstrip(".") or "nothing better is known"
+    if question.assumable:
+        return f"Assumed: {reason}."
+    return f"Guessed: {reason}. Check it, for nobody else will notice."
 
 
 def _licence_hint(format_: str) -> str:
-    if format_.startswith(("RepMode", "pytorch_fnet")):
+    family = format_.split(" ")[0]
+    if family in ("RepMode", "pytorch_fnet"):
         return (
-            f"{_LICENCE_HINT} The Allen Institute's licence, under which {format_} "
-            "is published, forbids commercial use."
+            f"{_LICENCE_HINT} {family} is published under the Allen Institute's "
+            "licence, which forbids commercial use."
         )
-    return f"{_LICENCE_HINT} Not every published file says under which licence it is."
+    return f"{_LICENCE_HINT} The file does not say under which licence they are."

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QFrame,
@@ -22,6 +22,9 @@ from napari_sparsessp.ui.model_words import card_rows, count_text
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.ui.engine_link import ModelPlace
+
+
+_WIDTH, _TALLEST = 580, 680
 
 
 class ModelInfo(QDialog):
@@ -78,10 +81,6 @@ class ModelInfo(QDialog):
         self._connect()
         self._ask(False)
 
-    def sizeHint(self) -> QSize:
-        """Give room to read."""
-        return QSize(560, 620)
-
     def show_problem(self, text: str) -> None:
         """Say what went wrong."""
         self._ask(False)
@@ -92,7 +91,9 @@ class ModelInfo(QDialog):
         title.setProperty("role", "title")
         title.setTextFormat(Qt.TextFormat.PlainText)
         title.setWordWrap(True)
-        below = QLabel(f"{self.card.id} · version {self.card.version}")
+        version = self.card.version
+        told = version if version == "imported" else f"version {version}"
+        below = QLabel(f"{self.card.id} · {told}")
         below.setProperty("role", "muted")
         below.setTextFormat(Qt.TextFormat.PlainText)
         foot = QHBoxLayout()
@@ -106,9 +107,11 @@ class ModelInfo(QDialog):
         column.setSpacing(6)
         column.addWidget(title)
         column.addWidget(below)
-        column.addWidget(_scrolled(_table(self.rows)), 1)
+        table = _table(self.rows)
+        column.addWidget(_scrolled(table), 1)
         column.addWidget(self.message)
         column.addLayout(foot)
+        self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
 
     def _connect(self) -> None:
         self.folder_button.clicked.connect(lambda _on: self.folder_asked.emit())

@@ -130,7 +130,8 @@ def _kind(card: "ModelCard") -> str:
         "postfix": "gaps between planes are filled after the network",
         "none": "the network itself writes the planes in between",
     }[card.mapping]
-    return f"{how[0].upper()}{how[1:]}; {gap}."
+    told = gap if len(card.structures) < 2 else f"{how}; {gap}"
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _source(source: Any) -> str:

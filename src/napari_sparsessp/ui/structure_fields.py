@@ -85,7 +85,7 @@ class StructureFields(QWidget):
         rows = -(-count // columns)
         holder = QWidget()
         grid = QGridLayout(holder)
-        grid.setContentsMargins(0, 0, 6, 0)
+        grid.setContentsMargins(0, 0, 1, 0)
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(4)
         self.fields = []
@@ -93,6 +93,7 @@ class StructureFields(QWidget):
             row, column = number % rows, 2 * (number // rows)
             label = QLabel(str(number + 1))
             label.setProperty("role", "muted")
+            label.setVisible(count > 1)
             field = self._field(number)
             field.setText(
                 structure_or_custom(ids[number]).label if number < len(ids) else ""
@@ -116,7 +117,8 @@ class StructureFields(QWidget):
             if len(ids) == 1:
                 return "Name the structure that this network predicts."
             few = ", ".join(empty[:4]) + (", …" if len(empty) > 4 else "")
-            return f"Name every output of the network; number {few} has no name."
+            number = f"number {few} has" if len(empty) == 1 else f"numbers {few} have"
+            return f"Name every output of the network; {number} no name yet."
         for id_ in ids:
             if ids.count(id_) > 1:
                 label = structure_or_custom(id_).label

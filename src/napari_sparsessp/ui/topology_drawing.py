@@ -105,7 +105,7 @@ class TopologyDrawing(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        tones = Tones.of(self)
+        tones = Tones.of(self.window())  # a panel's own back may be transparent
         centre = QRectF(self.rect()).center()
         draw_topology(painter, centre, self._topology, tones.text, tones.accent)
 

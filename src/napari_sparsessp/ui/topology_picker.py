@@ -137,7 +137,7 @@ class TopologyPicker(QWidget):
         same = [c for c in self._cards if c.topology == topology]
         self.model_box.clear()
         for one in same:
-            self.model_box.addItem(f"{one.name} {one.version}".strip(), one.id)
+            self.model_box.addItem(_title(one), one.id)
             last = self.model_box.count() - 1
             self.model_box.setItemData(last, _tip(one), Qt.ItemDataRole.ToolTipRole)
         self.model_box.insertSeparator(self.model_box.count())
@@ -190,10 +190,17 @@ class TopologyPicker(QWidget):
             self.changed.emit()
 
 
+def _title(card: "ModelCard") -> str:
+    """Name and version; what was imported has no version to be proud of."""
+    if card.version == "imported":
+        return f"{card.name} (imported)"
+    return f"{card.name} {card.version}".strip()
+
+
 def _tip(card: "ModelCard") -> str:
     """Say in a tool tip what the card says."""
     lines = [
-        f"{card.name} {card.version} ({card.id})".replace("  ", " "),
+        f"{_title(card)}, id {card.id}",
         f"Trained on: {card.trained_on}",
         f"Made for {ratios_text(card.ratios)}, {card.modality} images",
         f"Licence: {card.licence}",
