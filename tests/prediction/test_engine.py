@@ -249,7 +249,7 @@ def test_a_failing_device_becomes_one_clear_error(thin_model, make_volume, monke
     def fail(*_):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
 
-    monkeypatch.setattr(type(thin_model.network), "forward", fail)
+    monkeypatch.setattr(type(thin_model.network), "encode", fail)
     with pytest.raises(PredictionError, match="smaller tiles") as caught:
         predict(thin_model, make_volume((8, 16, 16)), request=FP32)
     assert "\n" not in str(caught.value)

@@ -57,3 +57,15 @@ def test_a_thin_volume_lies_in_the_middle_of_its_window():
 def test_sliding_window_of_the_paper():
     """65 planes, window 32, half overlap (models.md 5.3)."""
     assert window_starts(65, 32, 0.5) == [0, 16, 32, 33]
+
+
+@given(st.integers(1, 300), st.sampled_from([2, 4, 8]), st.floats(0, 0.9))
+def test_windows_start_on_measured_planes(length, ratio, overlap):
+    """A network that takes every r-th plane gets those that were measured."""
+    window = 32
+    starts = window_starts(length, window, overlap, ratio)
+    assert all(start % ratio == 0 for start in starts)
+    assert starts == sorted(set(starts))
+    seen = {plane for start in starts for plane in range(start, start + window)}
+    assert seen >= set(range(length))
+    assert starts[-1] < max(length - window, 0) + ratio

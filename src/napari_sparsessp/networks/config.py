@@ -238,6 +238,17 @@ class NetworkConfig(BaseModel):
         )
 
     @property
+    def full_resolution_channels(self) -> int:
+        """Channels, times planes where they are 3D, of the largest feature."""
+        if self.backbone == "slim":
+            return self.decoder_widths[0]
+        encoder = self.encoder_widths[0] * (self.planes if self.encoder_3d else 1)
+        skip = self.folded_width if self.topology == "3to2d" else self.encoder_widths[0]
+        joined = self.decoder_widths[0] + (0 if self.backbone == "dod" else skip)
+        decoder = joined * (self.decoded_planes if self.decoder_3d else 1)
+        return max(encoder, decoder)
+
+    @property
     def reach(self) -> int:
         """Pixels in y and x that an output pixel can see in each direction.
 

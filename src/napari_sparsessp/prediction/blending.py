@@ -1,6 +1,7 @@
 """Blend overlapping tiles into one volume, readable at any moment."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -75,18 +76,38 @@ class RunningMean:
         self.buffer = buffer
         self._weight = np.zeros(buffer.shape[1:], np.float32)
 
-    def add(self, tile: Tile, prediction: np.ndarray) -> None:
+    def begin(self, tile: Tile) -> np.ndarray:
+        """Give the share (D, H, W) that a tile has in the mean from now on.
+
+        Parameters
+        ----------
+        tile : Tile
+            One that all structures are now blended with, by `blend`.
+        """
+        weights = tile_weights(tile)
+        self._weight[tile.box] += weights
+        return weights / self._weight[tile.box]
+
+    def blend(
+        self,
+        tile: Tile,
+        share: np.ndarray,
+        prediction: np.ndarray,
+        structures: Sequence[int] | None = None,
+    ) -> None:
         """Blend in a tile.
 
         Parameters
         ----------
         tile : Tile
+        share : ndarray
+            What `begin` gave for it.
         prediction : ndarray
             (S, D, H, W) of ``tile.box``.
+        structures : sequence of int, optional
+            Which of the buffer's structures these are; all where left out.
         """
-        box = tile.box
-        weights = tile_weights(tile)
-        self._weight[box] += weights
-        share = weights / self._weight[box]
-        for target, source in zip(self.buffer, prediction, strict=True):
-            target[box] += share * (source - target[box])
+        rows = range(len(self.buffer)) if structures is None else structures
+        for row, source in zip(rows, prediction, strict=True):
+            target = self.buffer[row][tile.box]
+            target += share * (source - target)

@@ -233,18 +233,25 @@ class _Run:
             index = next_tile(left, plan.tiles, self._visible(shown))
             left.remove(index)
             tile = plan.tiles[index]
+            share = mean.begin(tile)
             started = clock.perf_counter()
-            prediction = self.forward.predict(stack, tile)
-            mean.add(tile, prediction)
-            running.add(tile, plan.structures, prediction)
-            if not on_model_grid and not left:
-                size = (plan.output_shape[-2], plan.output_shape[-1])
-                output[:] = resample_yx(work, plan.model_pixel, plan.input_pixel, size)
-            self.computing += clock.perf_counter() - started
-            self.done += 1
-            if self.first_tile is None:
-                self.first_tile = clock.perf_counter() - self.began
-            yield self._tile_done(tile, shown, running.current())
+            for rows, prediction in self.forward.predict(stack, tile):
+                names = tuple(plan.structures[row] for row in rows)
+                mean.blend(tile, share, prediction, rows)
+                running.add(tile, names, prediction)
+                if not on_model_grid and not left and rows[-1] == len(work) - 1:
+                    size = (plan.output_shape[-2], plan.output_shape[-1])
+                    output[:] = resample_yx(
+                        work, plan.model_pixel, plan.input_pixel, size
+                    )
+                self.computing += clock.perf_counter() - started
+                self.done += 1
+                if self.first_tile is None:
+                    self.first_tile = clock.perf_counter() - self.began
+                yield self._tile_done(tile, shown, names, running.current())
+                if self.cancel.is_set():
+                    return
+                started = clock.perf_counter()
         for structure in plan.structures:
             yield StructureDone(structure, shown)
         scores[slot] = {
@@ -270,7 +277,11 @@ class _Run:
         return z, y, x
 
     def _tile_done(
-        self, tile: "Tile", shown: int | None, scores: dict[str, Any]
+        self,
+        tile: "Tile",
+        shown: int | None,
+        structures: tuple[str, ...],
+        scores: dict[str, Any],
     ) -> TileDone:
         plan = self.plan
         box: Box = tile.box
@@ -283,7 +294,7 @@ class _Run:
             total=plan.total_tiles,
             time=shown,
             box=box,
-            structures=plan.structures,
+            structures=structures,
             seconds_left=self.computing / self.done * left,
             scores=scores,
         )

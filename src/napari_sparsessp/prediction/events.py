@@ -37,12 +37,13 @@ class Started:
 
 @dataclass(frozen=True)
 class TileDone:
-    """One tile of all structures is in the buffer.
+    """One tile is in the buffer, of all structures that the network gives together.
 
     Attributes
     ----------
     done, total : int
-        Tiles, over all time points.
+        Tiles, over all time points; where each structure is a pass of its own, also
+        over structures.
     time : int or None
         Index on the output's time axis; None without one.
     box : tuple of slice

@@ -1,6 +1,7 @@
 """The network on its device: one tile in, the structures of that tile out."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,12 +50,16 @@ class Forward:
             with _Advice():
                 self._network = copy.deepcopy(model.network).to(self.device)
 
-    def predict(self, stack: MeasuredStack, tile: Tile) -> np.ndarray:
-        """Predict what a tile keeps.
+    def predict(
+        self, stack: MeasuredStack, tile: Tile
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Predict what a tile keeps, one pass of the decoder after the other.
 
-        Returns
-        -------
-        ndarray
+        Yields
+        ------
+        rows : list of int
+            Which of the plan's structures these are: all, where one pass gives all.
+        prediction : ndarray
             (S, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
 
         Raises
@@ -62,32 +67,52 @@ class Forward:
         PredictionError
             The device failed.
         """
+        rows = list(range(len(self._outputs)))
+        groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
+        keep = (slice(None), *_kept(tile))
+        with self._computing():
+            source = self._source(stack, tile)
+            features = [self._network.encode(_flipped(source, f)) for f in self._flips]
+        for group in groups:
+            outputs = [self._outputs[row] for row in group]
+            with self._computing():
+                parts = [
+                    _flipped(self._network.decode(one, outputs), flip)[0][keep].float()
+                    for one, flip in zip(features, self._flips, strict=True)
+                ]
+                mean = parts[0] if len(parts) == 1 else sum(parts) / len(parts)
+                prediction = mean.cpu().numpy()
+            _mark_invalid(prediction, stack, self._plan, tile)
+            yield group, prediction
+
+    def _source(self, stack: MeasuredStack, tile: Tile) -> "torch.Tensor":
+        """What the network takes: (1, inputs, planes, h, w) on the device."""
         import torch
 
         from napari_sparsessp.networks.inputs import network_input
 
+        config = self._network.config
         dense, distance = stack.window(tile)
-        keep = (slice(None), *_kept(tile))
-        with _Advice(), torch.inference_mode():
-            source = network_input(dense, distance)[None].to(self.device)
-            if self.device.type != "mps":  # there channels last is no faster layout
-                source = source.contiguous(memory_format=torch.channels_last_3d)
-            parts = [self._pass(source, flip)[0][keep].float() for flip in self._flips]
-            mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
-            prediction = mean.cpu().numpy()
-        _mark_invalid(prediction, stack, self._plan, tile)
-        return prediction
+        both = network_input(dense, distance)[: config.inputs, :: config.ratio]
+        source = both[None].to(self.device)
+        if self.device.type == "mps":  # there channels last is no faster layout
+            return source
+        return source.contiguous(memory_format=torch.channels_last_3d)
 
-    def _pass(self, source: "torch.Tensor", flip: tuple[int, ...]) -> "torch.Tensor":
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """No gradients, the plan's precision, and errors that say what to do."""
         import torch
 
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         # No disabled autocast: not every torch knows it for every device.
         cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
-        with cast:
-            if not flip:
-                return self._network(source, self._outputs)
-            return self._network(source.flip(flip), self._outputs).flip(flip)
+        with _Advice(), torch.inference_mode(), cast:
+            yield
+
+
+def _flipped(x: "torch.Tensor", flip: tuple[int, ...]) -> "torch.Tensor":
+    return x.flip(flip) if flip else x
 
 
 def _kept(tile: Tile) -> tuple[slice, ...]:

@@ -18,6 +18,16 @@ from napari_sparsessp.structures import find_structure
 from napari_sparsessp.volume import Volume
 
 DEFAULT_CORE = 384  # pixels; larger tiles waste less halo, smaller ones show sooner
+FADE = 8  # pixels on each side of a cut over which neighbours cross-fade
+LARGEST_HALO = 96
+"""Pixels that are computed to be thrown away, at most, so that no cut can be seen."""
+
+FAINT_HALO = 48
+"""Pixels of a network that reaches further: what lies beyond counts little, and the
+published sliding window (128, half overlap) gives it less."""
+
+LARGEST_FEATURE = 2**27
+"""Values of the largest feature of one pass: 512 MiB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +92,15 @@ class Plan:
         return self.grid.origin
 
     @property
+    def passes(self) -> int:
+        """How often the network, or its decoder, runs for a tile."""
+        network = NetworkConfig.model_validate(self.card.network)
+        return len(self.structures) if network.per_structure else 1
+
+    @property
     def total_tiles(self) -> int:
-        """Tiles over all time points."""
-        return len(self.tiles) * len(self.times or (0,))
+        """Tiles over all time points and passes."""
+        return len(self.tiles) * len(self.times or (0,)) * self.passes
 
 
 def plan_prediction(
@@ -235,13 +251,26 @@ def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
 
 
 def _tile_size(card: ModelCard, request: PredictionRequest) -> TileSize:
-    core = (DEFAULT_CORE, DEFAULT_CORE)
+    network = NetworkConfig.model_validate(card.network)
+    halo = network.reach if network.reach <= LARGEST_HALO else FAINT_HALO
+    if network.sees_whole:
+        # Its norms want windows of the size that they were trained with.
+        halo = card.patch[1] // 4 - FADE
+    largest = math.isqrt(LARGEST_FEATURE // network.full_resolution_channels)
+    side = card.patch[1] if network.sees_whole else min(largest, DEFAULT_CORE)
+    spare = network.sees_whole or side < DEFAULT_CORE
+    side = max(side - 2 * (halo + FADE) if spare else side, network.stride)
+    core = (side, side)
     if request.tile is not None:
         if min(request.tile) < 1:
             raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
         core = request.tile[1:]
-    overlap = 0.5 if request.overlap is None else request.overlap
-    network = NetworkConfig.model_validate(card.network)
     return TileSize(
-        network.depth, core, network.stride, halo=network.reach, overlap=overlap
+        network.depth,
+        core,
+        network.stride,
+        halo=halo,
+        fade=FADE,
+        overlap=0.5 if request.overlap is None else request.overlap,
+        step=network.ratio,
     )

@@ -64,6 +64,9 @@ class TileSize:
         Pixels on each side of a cut over which neighbours cross-fade.
     overlap : float
         Share of the z window that neighbouring windows have in common.
+    step : int
+        Windows start on multiples of this: r, where a network takes every r-th plane,
+        so that it gets measured ones.
     """
 
     depth: int
@@ -72,24 +75,25 @@ class TileSize:
     halo: int = 96
     fade: int = 8
     overlap: float = 0.5
+    step: int = 1
 
 
-def window_starts(length: int, window: int, overlap: float) -> list[int]:
+def window_starts(length: int, window: int, overlap: float, step: int = 1) -> list[int]:
     """First planes of the windows that cover `length` planes.
 
     A volume thinner than the window gets one window around its middle; the last
-    window is shifted to end with the volume.
+    window is shifted to end with the volume, or less than `step` planes after it.
     """
     if length <= window:
-        return [-((window - length) // 2)]
-    step = max(1, round(window * (1 - overlap)))
-    starts = list(range(0, length - window, step))
-    return [*starts, length - window]
+        return [-((window - length) // 2 // step * step)]
+    advance = max(1, round(window * (1 - overlap) / step)) * step
+    last = -(-(length - window) // step) * step
+    return [*range(0, last, advance), last]
 
 
 def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
     """Windows with their cores, which meet half-way between window centres."""
-    starts = window_starts(depth, size.depth, size.overlap)
+    starts = window_starts(depth, size.depth, size.overlap, size.step)
     cuts = [0]
     cuts += [
         (a + b + size.depth) // 2 for a, b in zip(starts, starts[1:], strict=False)

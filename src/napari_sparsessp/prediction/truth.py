@@ -146,6 +146,8 @@ class RunningScores:
             for span, part in zip(tile.core, tile.box, strict=True)
         )
         for name, sums in self._sums.items():
+            if name not in structures:
+                continue
             values = prediction[structures.index(name)][inner]
             sums.update(values, self._truth[name][core])
 

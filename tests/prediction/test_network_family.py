@@ -1,0 +1,142 @@
+"""The engine serves every network, not only the shipped design."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.prediction.engine import predict, predict_stream
+from napari_sparsessp.prediction.events import Cancelled, TileDone
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.sparse import SparseView
+
+SMALL = {
+    "encoder_widths": (4, 8, 8),
+    "encoder_blocks": (1, 1, 1),
+    "decoder_widths": (4, 8),
+    "folded_width": 16,
+    "groups": 4,
+    "depth": 8,
+    "outputs": 3,
+}
+STRUCTURES = ("dna", "cell_membrane", "mitochondria")
+
+
+@pytest.fixture
+def make_model(tmp_path):
+    """`make_model(**config)`: random weights behind a card."""
+
+    def make(**config):
+        import torch
+
+        network = NetworkConfig(**{**SMALL, **config})
+        torch.manual_seed(1)
+        card = ModelCard(
+            id="family",
+            version="1",
+            name="family",
+            licence="BSD-3-Clause",
+            structures=STRUCTURES,
+            topology=network.topology,
+            mapping=network.mapping,
+            projection=network.projection,
+            conditioning=network.conditioning,
+            network=network.model_dump(mode="json"),
+            voxel_size=(0.29, 0.29, 0.29),
+            patch=(8, 128, 128),
+            ratios=(network.ratio,),
+            modality="bright-field",
+            normalisation="z-score",
+            trained_on="nothing",
+        )
+        path = tmp_path / "family.safetensors"
+        save_model(path, build_network(network), card)
+        return load_model(path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"backbone": "plain", "topology": "3d", "conditioning": "repmode"},
+        {"backbone": "dod", "topology": "2to3d", "conditioning": "dodnet"},
+        {"backbone": "dod", "topology": "3d", "conditioning": "tsn"},
+        {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"},
+        {"backbone": "dod", "ratio": 2, "mapping": "postfix", "conditioning": "tgnet"},
+        {"backbone": "plain", "conditioning": "multinet"},
+    ],
+    ids=lambda config: "-".join(str(value) for value in config.values()),
+)
+def test_every_kind_of_network_predicts(make_model, make_volume, config):
+    """Some structures in the asked order, as all together give them."""
+    model = make_model(**config)
+    volume = make_volume((7, 40, 50), voxel=(0.58, 0.29, 0.29))
+    fp32 = PredictionRequest(precision="fp32")
+    every = predict(model, volume, request=fp32)
+    some = predict(model, volume, request=fp32, structures=["mitochondria", "dna"])
+    assert every.volume.shape == (3, 14, 40, 50)
+    assert np.isfinite(every.volume.numpy()).all()
+    for name in ("mitochondria", "dna"):
+        np.testing.assert_allclose(some[name].array, every[name].array, atol=1e-5)
+
+
+def test_a_network_of_fixed_ratio_gets_the_measured_planes(make_model, make_volume):
+    """Not a mixture of them: windows start where planes were measured."""
+    import torch
+
+    model = make_model(backbone="plain", topology="2d", ratio=2, mapping="none")
+    volume = make_volume((9, 16, 16), voxel=(0.58, 0.29, 0.29))
+    got = []
+    model.network.encode = lambda x: got.append(x) or torch.zeros(1)
+    model.network.decode = lambda _, rows: torch.zeros(1, len(rows), 8, 16, 16)
+    predict(model, volume, request=PredictionRequest(precision="fp32"))
+    planes = volume.numpy()
+    planes = (planes - planes.mean()) / planes.std()
+    for x in got:
+        assert x.shape == (1, 1, 4, 16, 16)
+        for plane in x[0, 0].numpy():
+            near = [np.corrcoef(plane.ravel(), p.ravel())[0, 1] for p in planes]
+            assert max(near) > 0.999
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_tiles_fit_without_seams_where_no_norm_looks_around(
+    make_model, make_volume, norm
+):
+    """Halo = reach: the cuts do not change the prediction."""
+    model = make_model(backbone="dod", topology="2to3d", norm=norm)
+    volume = make_volume((8, 200, 40))
+    whole, tiled = (
+        predict(
+            model,
+            volume,
+            request=PredictionRequest(precision="fp32", tile=(8, side, side)),
+        ).volume.numpy()
+        for side in (512, 32)
+    )
+    assert np.abs(whole - tiled).max() <= 0.02 * whole.std()
+
+
+def test_each_pass_is_an_event_and_can_be_cancelled(make_model, make_volume):
+    """Where structures cost a pass each, nobody waits for all of them."""
+    model = make_model(backbone="plain", topology="3d", conditioning="repmode")
+    cancel = threading.Event()
+    seen = []
+    for event in predict_stream(model, make_volume((8, 32, 32)), cancel=cancel):
+        seen.append(event)
+        if isinstance(event, TileDone):
+            assert event.structures == ("dna",)
+            assert event.total == 3
+            cancel.set()
+    assert isinstance(seen[-1], Cancelled)
+    assert seen[-1].done == 1
+
+
+def test_measured_planes_of_a_sparse_view_lie_on_multiples_of_the_ratio():
+    """What the windows of a fixed ratio rely on."""
+    view = SparseView.from_ratio(5, 2)
+    assert view.positions == (0, 2, 4, 6, 8)
