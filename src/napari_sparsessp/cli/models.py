@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from napari_sparsessp.cli import model_files, model_import, model_run
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.card import ModelCard
@@ -16,6 +17,10 @@ from napari_sparsessp.models.registry import (
 )
 
 app = typer.Typer(rich_markup_mode=None)
+app.command("import")(model_import.import_model)
+app.command("export")(model_files.export)
+app.command("verify")(model_files.verify)
+app.command("run")(model_run.run_model)
 
 
 @app.callback(invoke_without_command=True)
@@ -25,7 +30,7 @@ def models(
     debug: Debug = False,
     version: Version = False,
 ) -> None:
-    """List the models, or show one."""
+    """List, show, import, export, verify or run models."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -94,6 +99,13 @@ def show(
     console.result(f"{'sha256':<14}{file_sha256(weights_file(path))}")
 
 
+def _origin(card: ModelCard) -> list[tuple[str, str]]:
+    """Where an imported model comes from."""
+    if not card.source:
+        return []
+    return [("imported", f"{card.source.get('format')}, {card.source.get('file')}")]
+
+
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
     voxel = " × ".join(f"{size:g}" for size in card.voxel_size)
     return [
@@ -106,5 +118,6 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("ratios", ", ".join(f"{ratio:g}" for ratio in card.ratios)),
         ("modality", card.modality),
         ("normalisation", card.normalisation),
+        *_origin(card),
         ("trained on", card.trained_on),
     ] + ([("cite", card.citation)] if card.citation else [])

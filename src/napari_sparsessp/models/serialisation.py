@@ -122,7 +122,7 @@ def tensor_bytes(tensor: "torch.Tensor") -> memoryview:
     import torch
 
     flat = tensor.detach().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def digest_of_tensors(tensors: Tensors) -> str:

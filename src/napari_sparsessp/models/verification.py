@@ -8,7 +8,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -85,7 +85,7 @@ def make_check(network: "torch.nn.Module", tensors: str, seed: int = 0) -> Check
     ModelError
         What comes out is not finite.
     """
-    config = network.config
+    config: Any = network.config
     planes = getattr(config, "planes", config.depth)
     # Twice as wide as high, so that swapped axes do not pass.
     shape = (config.inputs, planes, config.stride, 2 * config.stride)
@@ -178,7 +178,7 @@ def _expectation(weights: Path, card: ModelCard) -> tuple[str | None, Check | No
 
 def _deviation(model: Model, check: Check) -> float | None:
     """Largest deviation from the test values; None if they do not lie in the output."""
-    config = model.network.config
+    config: Any = model.network.config
     fits = check.shape[0] == config.inputs and max(check.outputs) < config.outputs
     if not fits or any(extent % config.stride for extent in check.shape[2:]):
         return None

@@ -124,7 +124,8 @@ def _opened(
         from napari_sparsessp.models.importing.conversion import open_network
 
         found, network = open_network(path)
-        return found.structures, network, network.config.interpolation, True
+        config: Any = network.config
+        return found.structures, network, config.interpolation, True
     from napari_sparsessp.models.store import load_model
 
     loaded = load_model(model)

@@ -120,9 +120,13 @@ def _structures(found: Found, given: Any) -> tuple[str, ...]:
     if names is None:
         names = assumed(found, "structures")
     if names is None:
+        which = (
+            "which structure its output is; name it"
+            if found.outputs == 1
+            else f"which structures its {found.outputs} outputs are; name them in order"
+        )
         raise InputError(
-            f"the file does not say which structures its {found.outputs} outputs are; "
-            f"name them in their order with --structures {_example(found)}"
+            f"the file does not say {which} with --structures {_example(found)}"
         )
     ids = structure_ids(names)
     if len(ids) != found.outputs:

@@ -1,0 +1,196 @@
+"""``sparsessp models import``: a published checkpoint becomes a model of ours."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_sparsessp.cli.console import Console
+from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of, numbers
+from napari_sparsessp.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_sparsessp.models.importing import Answers, Found, Question
+
+_WORDS = {
+    "structures": "structures of its outputs, in order",
+    "ratio": "sparsity ratio that it was trained for",
+    "voxel_size": "voxel size Z,Y,X in µm",
+    "scaling": "scaling of the input (zscore, robust, none)",
+}
+_FIELDS = {"ratio": "ratios"}
+"""Where `Answers` calls a thing differently."""
+
+
+def import_model(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="RepMode .p, SparseSSP .pth or pytorch_fnet .p.")
+    ],
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Id of the model; from the file's name.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    structures: Annotated[
+        str | None,
+        typer.Option(help="Structures of the outputs, in their order: a,b,c."),
+    ] = None,
+    ratio: Annotated[
+        str | None, typer.Option(help="Sparsity ratios it was trained for: R[,R].")
+    ] = None,
+    voxel_size: Annotated[
+        str | None,
+        typer.Option(help="Z,Y,X in µm of the grid it was trained on; 0.29 published."),
+    ] = None,
+    scaling: Annotated[
+        str | None,
+        typer.Option(help="zscore (as published), robust or none."),
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Transmitted light; bright-field published.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights.")] = None,
+    citation: Annotated[str | None, typer.Option(help="Whom to cite.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file or a folder; your models' if left out."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of the same id.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what was found, write nothing.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Import a published checkpoint; nothing in it is executed."""
+    console = console_of(context)
+    given = {
+        "id": id_,
+        "name": name,
+        "structures": None if structures is None else structures.split(","),
+        "ratios": _ratios(ratio),
+        "voxel_size": numbers(voxel_size, "--voxel-size", float),
+        "scaling": scaling,
+        "modality": modality,
+        "licence": licence,
+        "citation": citation,
+    }
+    from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
+
+    console.progress(f"opening {file}")
+    found = inspect_checkpoint(file)
+    _show_found(console, found)
+    asked = _ask(found, given) if _is_terminal() else {}
+    answers = answers_for(found, **{**given, **asked})
+    said = {name for name, value in given.items() if value is not None} | set(asked)
+    _show_answers(console, found, answers, said)
+    if dry_run:
+        console.note("nothing was written (--dry-run)")
+        return
+    _write(console, found, answers, out, overwrite)
+
+
+def _write(
+    console: Console,
+    found: "Found",
+    answers: "Answers",
+    out: Path | None,
+    overwrite: bool,
+) -> None:
+    from napari_sparsessp.models.importing import import_checkpoint
+
+    def tell(what: str, share: float) -> None:
+        console.progress(f"{what} {share:.0%}" if share else what)
+
+    target = import_checkpoint(found.path, answers, out, overwrite, tell)
+    _fact(console, "model", str(target))
+    console.note("Check that you may use these weights: a card does not give the right")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _ask(found: "Found", given: dict[str, Any]) -> dict[str, Any]:
+    """Ask what neither the file nor the options say."""
+    answers = {}
+    for question in found.questions:
+        field = _FIELDS.get(question.name, question.name)
+        if given.get(field) is None:
+            answers[field] = _asked(question)
+    return answers
+
+
+def _asked(question: "Question") -> Any:
+    """Ask one thing until the answer can be read."""
+    default = _shown(question.suggestion) or None
+    while True:
+        reason = f" ({question.reason})" if question.reason else ""
+        text = typer.prompt(_WORDS[question.name] + reason, default=default, err=True)
+        try:
+            if question.name == "structures":
+                from napari_sparsessp.models.importing.questions import structure_ids
+
+                return structure_ids(text.split(","))
+            if question.name == "ratio":
+                return _ratios(text)
+            if question.name == "voxel_size":
+                return numbers(text, "voxel size", float)
+            return text.strip()
+        except (InputError, typer.BadParameter) as error:
+            typer.echo(str(error), err=True)
+
+
+def _ratios(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--ratio {text!r} is not a number; write R or R,R, for example 2,4,8"
+        ) from None
+
+
+def _show_found(console: Console, found: "Found") -> None:
+    """Print what the file says of itself, one fact a line."""
+    _fact(console, "format", found.format)
+    for note in found.notes:
+        _fact(console, "network", note)
+    _fact(console, "parameters", f"{found.parameters:,}")
+
+
+def _show_answers(
+    console: Console, found: "Found", answers: "Answers", said: set[str]
+) -> None:
+    """Print what goes into the card, and where each answer comes from."""
+    _fact(console, "id", answers.id)
+    for name in ("structures", "ratio", "voxel_size", "scaling"):
+        field = _FIELDS.get(name, name)
+        question = found.question(name)
+        if field in said:
+            origin = "given"
+        elif question is not None:
+            origin = f"assumed: {question.reason}"
+        else:
+            origin = "in the file" if name == "structures" else "by the network's kind"
+        value = _shown(getattr(answers, field))
+        _fact(console, name.replace("_", " "), f"{value}   [{origin}]")
+    _fact(console, "modality", answers.modality)
+    _fact(console, "licence", answers.licence)
+
+
+def _fact(console: Console, name: str, value: str) -> None:
+    console.result(f"{name:<14}{value}")
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple | list):
+        return ",".join(map(_shown, value))
+    return f"{value:g}"
