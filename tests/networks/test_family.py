@@ -1,0 +1,211 @@
+"""Every network that the table promises can be built, learns and predicts."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.combinations import (
+    CONDITIONINGS,
+    FAMILIES,
+    MAPPINGS,
+    TOPOLOGIES,
+)
+
+SMALL = {
+    "encoder_widths": (4, 8, 16),
+    "encoder_blocks": (1, 1, 1),
+    "decoder_widths": (4, 8),
+    "groups": 4,
+    "outputs": 2,
+    "depth": 8,
+    "folded_width": 16,
+}
+
+
+def combinations():
+    for backbone in ("dod", "plain"):
+        for topology, mapping, method in itertools.product(
+            TOPOLOGIES, MAPPINGS, CONDITIONINGS
+        ):
+            if mapping != "none" or topology.endswith("2d") or topology == "2d":
+                yield backbone, topology, mapping, method
+
+
+def small(backbone, topology, mapping="prefix", method="multihead", **more):
+    ratio = 1 if mapping == "prefix" else 2
+    return NetworkConfig(
+        backbone=backbone,
+        topology=topology,
+        mapping=mapping,
+        conditioning=method,
+        **{"ratio": ratio, **SMALL, **more},
+    )
+
+
+def toy(config):
+    """Two structures: the stack's smooth part, and its negative, brighter."""
+    torch.manual_seed(0)
+    planes = config.planes
+    x = F.interpolate(
+        torch.randn(4, 1, 2, 4, 4), size=(planes, 16, 16), mode="trilinear"
+    )
+    dense = F.interpolate(x, size=(8, 16, 16), mode="trilinear")
+    tasks = torch.tensor([0, 1, 1, 0])
+    sign = torch.where(tasks == 0, 1.0, -1.0)[:, None, None, None, None]
+    return x, dense * sign + 0.5 * (1 - sign), tasks
+
+
+@pytest.mark.parametrize(
+    "combination", list(combinations()), ids=lambda combination: "-".join(combination)
+)
+def test_ten_steps_lower_the_loss(combination):
+    """With two structures mixed in each batch; every weight takes part."""
+    config = small(*combination)
+    x, y, tasks = toy(config)
+    network = build_network(config).train()
+    optimiser = torch.optim.Adam(network.parameters(), 3e-2)
+    losses = []
+    for _ in range(11):
+        loss = (network(x, tasks=tasks) - y).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    unused = [name for name, p in network.named_parameters() if p.grad is None]
+    assert unused == []
+    assert losses[-1] < 0.9 * losses[0]
+    network.eval()
+    with torch.no_grad():
+        every = network(x)
+        mixed = network(x, tasks=tasks)
+        second = network.decode(network.encode(x), [1])
+    assert every.shape == (4, 2, 8, 16, 16)
+    assert torch.isfinite(every).all()
+    torch.testing.assert_close(every[torch.arange(4), tasks][:, None], mixed)
+    torch.testing.assert_close(every[:, 1:], second)
+    assert (every[:, 0] - every[:, 1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"method": "multihead", "heads": "decoder"},
+        {"method": "condnet", "task_code": "hash"},
+        {"method": "condnet", "task_code": "learned"},
+        {"method": "condnet", "task_where": "input"},
+        {"method": "condnet", "task_where": "all"},
+        {"method": "tgnet", "task_where": "all"},
+        {"method": "dodnet", "mapping": "postfix", "postfix": "output"},
+        {"method": "dodnet", "projection": "2d"},
+        {"norm": "instance"},
+        {"norm": "none", "standardised": True},
+        {"inputs": 2},
+        {"folded_width": 20},
+    ],
+    ids=lambda more: "-".join(map(str, more.values())),
+)
+@pytest.mark.parametrize("topology", ["3to2d", "2to3d"])
+def test_every_variant_predicts_and_learns(more, topology):
+    """Finite in, finite out, finite gradients."""
+    config = small("dod", topology, **more)
+    network = build_network(config)
+    x = torch.randn(2, config.inputs, config.planes, 16, 16)
+    y = network(x, tasks=torch.tensor([1, 0]))
+    y.square().mean().backward()
+    assert y.shape == (2, 1, 8, 16, 16)
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+    network.bake()
+    assert network.config.standardised is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"backbone": "plain", "topology": "3d", "mapping": "none"}, "2D decoder"),
+        ({"backbone": "fnet", "conditioning": "dodnet"}, "multinet or multihead"),
+        ({"backbone": "slim", "topology": "3d"}, "slim does not exist"),
+        ({"backbone": "dod", "projection": "code"}, "no projection code"),
+        ({"backbone": "plain", "projection": "code"}, "conditioning repmode"),
+        ({"backbone": "plain", "topology": "3d", "ratio": 2}, "serves all ratios"),
+        ({"backbone": "vit_b", "topology": "3d"}, "2d or 2to3d"),
+        ({"backbone": "dod", "folded_width": 16}, "smaller than the 32 planes"),
+        ({"backbone": "dod", "mapping": "none", "ratio": 3}, "not a multiple"),
+        ({"backbone": "dod", "decoder_widths": (8,)}, "one entry less"),
+        ({"backbone": "dod", "encoder_blocks": (1,)}, "encoder_blocks"),
+        (
+            {"backbone": "dod", "conditioning": "tgnet", "task_where": "input"},
+            "decoder or all",
+        ),
+        (
+            {"backbone": "dod", "conditioning": "repmode", "standardised": True},
+            "not standardised",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_exist_is_explained(changes, says):
+    """One error, which names what would work."""
+    with pytest.raises(ValidationError, match=says):
+        NetworkConfig(**changes)
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_a_family_alone_is_a_whole_description(backbone):
+    """Everything else has the published value."""
+    config = NetworkConfig(backbone=backbone)
+    assert NetworkConfig.model_validate(config.model_dump(mode="json")) == config
+    assert config.topology in FAMILIES[backbone].topologies
+
+
+@pytest.mark.parametrize(
+    ("topology", "shape", "says"),
+    [
+        ("3to2d", (1, 1, 3, 16, 16), "a whole share"),
+        ("3to2d", (1, 1, 8, 18, 16), "20×16"),
+        ("3to2d", (1, 2, 8, 16, 16), "not .1, 2, 8"),
+        ("3d", (1, 1, 6, 16, 16), "to 8"),
+        ("3d", (1, 1, 8, 0, 16), "multiples"),
+    ],
+)
+def test_a_wrong_shape_gets_the_one_that_would_work(topology, shape, says):
+    """Said before anything is computed."""
+    network = build_network(small("plain", topology))
+    with pytest.raises(InputError, match=says):
+        network(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("interpolation", ["hold", "nearest", "linear"])
+def test_a_prefix_network_takes_sparse_planes(interpolation):
+    """D/r planes give what the interpolated stack gives, for every whole r."""
+    from napari_sparsessp.sparse import SparseView
+
+    network = build_network(small("plain", "3to2d", interpolation=interpolation)).eval()
+    planes = torch.randn(2, 16, 16)
+    dense = SparseView.from_ratio(2, 4).to_dense(planes.numpy(), interpolation)
+    with torch.no_grad():
+        sparse = network(planes[None, None])
+        torch.testing.assert_close(sparse, network(torch.tensor(dense)[None, None]))
+
+
+@pytest.mark.parametrize("backbone", ["dod", "plain"])
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_nothing_beyond_the_reach_is_seen(backbone, topology):
+    """What the tiles rely on; a pixel well inside is seen."""
+    config = small(backbone, topology, norm="none")
+    torch.manual_seed(0)
+    network = build_network(config).eval()
+    side = 16 * (-(-(2 * config.reach + 32) // 16))
+    x = torch.randn(1, 1, 8, 16, side)
+    far, near = x.clone(), x.clone()
+    far[..., config.reach + 1 + 16 :] = 50.0
+    near[..., 16 + 3] = 50.0
+    with torch.no_grad():
+        still = network(x)[..., 16]
+        torch.testing.assert_close(network(far)[..., 16], still, atol=1e-6, rtol=0)
+        assert (network(near)[..., 16] - still).abs().max() > 1e-5
+    assert config.sees_whole is False
