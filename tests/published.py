@@ -1,0 +1,169 @@
+"""Tiny checkpoints in the published formats, made from networks of ours.
+
+The names are written down here a second time, from the formats' descriptions, so that
+the importers' tables are compared with something.
+"""
+
+import re
+from argparse import Namespace
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from napari_sparsessp.networks import NetworkConfig, build_network
+
+MODE = {
+    "conv.expert_5": "expert_conv5x5_conv",
+    "conv.expert_3": "expert_conv3x3_conv",
+    "conv.expert_1": "expert_conv1x1_conv",
+    "conv.pool_3": "expert_avg3x3_conv",
+    "conv.pool_5": "expert_avg5x5_conv",
+    "conv.average_3": "expert_avg3x3_pool",
+    "conv.average_5": "expert_avg5x5_pool",
+    "conv.gate": "gate",
+    "norm": "subsequent_layer.0",
+}
+ADAM = {"state": {}, "param_groups": [{"lr": 1e-4, "params": [0, 1]}]}
+
+
+def repmode(path: Path, data_sets=("dna", "lamin_b1"), **changes) -> torch.nn.Module:
+    """RepMode's ``model_best_*.p``; returns the network that it came from."""
+    network = _network(conditioning="repmode", outputs=len(data_sets), **changes)
+    state = _renamed(network, _repmode_name)
+    options = Namespace(adopted_datasets=list(data_sets), gpu_ids=-1, lr=1e-4)
+    content = {
+        "nn_module": "RepMode",
+        "opts": options,
+        "nn_state": state,
+        "optimizer_state": ADAM,
+        "count_iter": 7,
+        "count_epoch": 1,
+    }
+    torch.save(content, path)
+    return network
+
+
+def sparsessp(
+    path: Path, topology: str = "3to2d", prefix: str = "", **changes
+) -> torch.nn.Module:
+    """SparseSSP's ``best.pth``; returns the network that it came from."""
+    fields = {"outputs": 3, "interpolation": "hold", "depth": 8}
+    if topology == "3to2d":
+        fields |= {"projection": "code", "decoder_widths": (4, 6), "folded_width": 8}
+    fields |= changes
+    network = _network(conditioning="repmode", topology=topology, **fields)
+    state = _renamed(network, _sparsessp_name)
+    state = OrderedDict((prefix + name, tensor) for name, tensor in state.items())
+    torch.save({"model": state, "optimizer": ADAM, "metas": {"epoch": 9}}, path)
+    return network
+
+
+def fnet(
+    path: Path, dimension: int = 3, *, legacy: bool = False, **changes
+) -> torch.nn.Module:
+    """pytorch_fnet's ``model.p``; returns the network that it came from."""
+    fields = {"backbone": "fnet", "topology": f"{dimension}d", "kernel": 3}
+    fields |= {"outputs": 1, "depth": 32 if dimension == 3 else 1, **changes}
+    network = _network(**fields)
+    state = _renamed(network, _fnet_name)
+    if legacy:
+        content = {"nn_module": "fnet_nn_3d", "nn_kwargs": {}, "nn_state": state}
+        torch.save(content, path, _use_new_zipfile_serialization=False)
+    else:
+        content = {
+            "fnet_model_class": "fnet.fnet_model.Model",
+            "fnet_model_kwargs": {"nn_kwargs": {"depth": 2, "mult_chan": 2}},
+            "fnet_model_posargs": [],
+            "nn_state": state,
+            "optimizer_state": ADAM,
+            "count_iter": 50_000,
+        }
+        torch.save(content, path)
+    return network
+
+
+def _network(**fields) -> torch.nn.Module:
+    """A network with two levels and norms that change what passes."""
+    fields = {
+        "backbone": "plain",
+        "topology": "3d",
+        "kernel": 5,
+        "inputs": 1,
+        "encoder_widths": (2, 3, 4),
+        "decoder_widths": (2, 3),
+        **fields,
+    }
+    torch.manual_seed(4)
+    network = build_network(NetworkConfig(**fields))
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("norm.weight", "running_var")):
+            tensor.uniform_(0.5, 2)
+        elif name.endswith(("norm.bias", "running_mean")):
+            tensor.normal_()
+    return network.eval()
+
+
+def _renamed(
+    network: torch.nn.Module, name_of: Callable[[str, int], str]
+) -> "OrderedDict[str, torch.Tensor]":
+    bottom = len(network.config.encoder_widths) - 1
+    return OrderedDict(
+        (name_of(name, bottom), tensor.clone())
+        for name, tensor in network.state_dict().items()
+    )
+
+
+def _mode(rest: str) -> str:
+    ours = next(one for one in MODE if rest == one or rest.startswith(f"{one}."))
+    return MODE[ours] + rest[len(ours) :]
+
+
+def _step(rest: str) -> str:
+    return rest.replace("conv.", "0.").replace("norm.", "1.")
+
+
+def _repmode_name(name: str, bottom: int) -> str:
+    if name.startswith("head."):
+        return f"conv_out.{_mode(name[5:])}"
+    side, kind, level, rest = re.match(r"(\w+)\.(\w+)\.(\d)\.(.*)", name).groups()
+    number = int(level) + 1
+    if kind in ("downs", "ups"):
+        step = "conv_down" if kind == "downs" else "convt"
+        return f"{side}_block{number}.{step}.{_step(rest)}"
+    unit, rest = int(rest[6]) + 1, _mode(rest[8:])
+    if number > bottom:
+        return f"bottle_block.conv{unit}.{rest}"
+    pair = "conv_more" if side == "encoder" else "conv_less"
+    return f"{side}_block{number}.{pair}.conv{unit}.{rest}"
+
+
+def _sparsessp_name(name: str, bottom: int) -> str:
+    if name.startswith("head."):
+        return f"out_head.{_mode(name[5:])}"
+    if name.startswith("transform."):
+        level, rest = re.match(r"transform\.levels\.(\d)\.(.*)", name).groups()
+        gate = 0 if int(level) == bottom else int(level) + 1
+        return f"dec_before_hook.out_gates.{gate}.{_mode(rest)}"
+    theirs = _repmode_name(name, bottom)
+    theirs = theirs.replace("bottle_block.", "bottle_neck.")
+    block = re.match(r"(encoder|decoder)_block(\d)\.(.*)", theirs)
+    if block is None:
+        return theirs
+    side, number, rest = block.groups()
+    index = int(number) - 1 if side == "encoder" else bottom - int(number)
+    return f"{side}_layers.blocks.{index}.{rest}"
+
+
+def _fnet_name(name: str, bottom: int) -> str:
+    if name.startswith("head.conv."):
+        return f"conv_out.{name[10:]}"
+    side, kind, level, rest = re.match(r"(\w+)\.(\w+)\.(\d)\.(.*)", name).groups()
+    place = "net_recurse" + ".sub_u" * int(level)
+    if kind == "levels":
+        unit, rest = int(rest[6]) + 1, rest[8:]
+        rest = rest.replace("conv.", f"conv{unit}.").replace("norm.", f"bn{unit}.")
+        return f"{place}.sub_2conv_{'more' if side == 'encoder' else 'less'}.{rest}"
+    conv, norm = ("conv_down", "bn0") if kind == "downs" else ("convt", "bn1")
+    return f"{place}.{rest.replace('conv.', f'{conv}.').replace('norm.', f'{norm}.')}"
