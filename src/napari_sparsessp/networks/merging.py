@@ -12,6 +12,7 @@ from torch import nn
 
 from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
 from napari_sparsessp.networks.convolution import Convolution, TransposedConvolution
+from napari_sparsessp.networks.head import Stretch
 from napari_sparsessp.networks.units import Unit
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def merge(network: "UNet", task: int) -> "UNet":
     weights: dict[str, torch.Tensor] = {}
     for name, module in network.named_modules():
         if isinstance(module, Unit) and folds:
-            weights |= _folded(module, task, f"{name}.conv")
+            weights |= _folded(module.conv, module.norm, task, f"{name}.conv")
+        elif isinstance(module, Stretch) and folds:
+            weights |= _folded(module.deconv, module.norm, task, f"{name}.deconv")
         elif isinstance(module, ExpertConvolution) and f"{name}.weight" not in weights:
             weights[f"{name}.weight"] = module.merged(task)
     wanted = twin.state_dict()
@@ -62,8 +65,9 @@ def merge(network: "UNet", task: int) -> "UNet":
     return twin.eval().requires_grad_(False)
 
 
-def _folded(unit: Unit, task: int, name: str) -> dict[str, torch.Tensor]:
-    conv, norm = unit.conv, unit.norm
+def _folded(
+    conv: nn.Module, norm: nn.Module, task: int, name: str
+) -> dict[str, torch.Tensor]:
     assert isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
     variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
     scale = norm.weight * torch.rsqrt(variance + norm.eps)

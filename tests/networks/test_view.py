@@ -1,0 +1,127 @@
+"""How measured planes reach a network: interpolated, or as channels."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.view import View, prefix_weights
+
+MODES = ("hold", "nearest", "linear")
+planes, ratios = st.integers(1, 9), st.integers(1, 9)
+TINY = {
+    "conditioning": "multihead",
+    "outputs": 2,
+    "depth": 8,
+    "encoder_widths": (4, 4, 8, 8, 8),
+    "decoder_widths": (4, 4, 4, 8),
+    "folded_width": 16,
+    "inputs": 1,
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(n=planes, r=ratios)
+@settings(max_examples=40, deadline=None)
+def test_a_measured_plane_stays_as_it_was_measured(mode, n, r):
+    """Plane j lies on dense plane j·r; the others are a weighted mean."""
+    weights = prefix_weights(n, n * r, mode)
+    assert weights.shape == (n * r, n)
+    assert torch.equal(weights[::r], torch.eye(n))
+    torch.testing.assert_close(weights.sum(1), torch.ones(n * r))
+    assert (weights >= 0).all()
+
+
+@given(n=planes, r=ratios)
+@settings(max_examples=40, deadline=None)
+def test_hold_is_what_the_released_code_calls_nearest(n, r):
+    """Models.md 2.1; the released code leaves it to torch."""
+    x = torch.randn(1, 1, n, 2, 2)
+    held = torch.einsum("dn,bcnhw->bcdhw", prefix_weights(n, n * r, "hold"), x)
+    torch.testing.assert_close(held, F.interpolate(x, size=(n * r, 2, 2)))
+
+
+@given(n=planes, r=ratios)
+@settings(max_examples=40, deadline=None)
+def test_nearest_takes_the_closest_plane_and_the_lower_of_two(n, r):
+    weights = prefix_weights(n, n * r, "nearest")
+    for dense, row in enumerate(weights):
+        distances = [abs(dense - r * j) for j in range(n)]
+        assert row.argmax() == distances.index(min(distances))
+        assert row.max() == 1
+
+
+@given(n=st.integers(2, 9), r=ratios)
+@settings(max_examples=40, deadline=None)
+def test_linear_keeps_a_ramp_and_holds_beyond_the_last_plane(n, r):
+    """No shift in z, which interpolation of torch would bring in."""
+    measured = torch.arange(n).float() * r
+    dense = prefix_weights(n, n * r, "linear") @ measured
+    expected = torch.arange(n * r).clamp_max((n - 1) * r).float()
+    torch.testing.assert_close(dense, expected)
+
+
+def config(**changes):
+    return NetworkConfig(**{"backbone": "plain", "topology": "3to2d"} | TINY | changes)
+
+
+@pytest.mark.parametrize("topology", ["2d", "2to3d", "3to2d"])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_sparse_planes_are_looked_at_as_if_interpolated_before(topology, n):
+    view = View(config(topology=topology))
+    x = torch.randn(2, 1, n, 16, 16)
+    dense = torch.einsum("dn,bcnhw->bcdhw", prefix_weights(n, 8, "linear"), x)
+    torch.testing.assert_close(view(x), view(dense))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+@pytest.mark.parametrize("topology", ["2d", "2to3d"])
+@pytest.mark.parametrize("backbone", ["plain", "dod"])
+def test_for_a_2d_encoder_a_prefix_is_raw_planes_with_summed_kernels(
+    backbone, topology, ratio, mode
+):
+    """Models.md finding 2: r times fewer channels, the same functions."""
+    torch.manual_seed(0)
+    options = {"backbone": backbone, "topology": topology, "interpolation": mode}
+    dense = build_network(config(**options)).eval()
+    raw = build_network(config(**options, ratio=ratio)).eval()
+    first = (
+        "encoder.stem.weight"
+        if backbone == "dod"
+        else "encoder.levels.0.units.0.conv.weight"
+    )
+    weights = dense.state_dict()
+    mix = prefix_weights(8 // ratio, 8, mode)
+    weights[first] = torch.einsum("odhw,dn->onhw", weights[first], mix)
+    raw.load_state_dict(weights)
+    x = torch.randn(2, 1, 8 // ratio, 16, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(raw(x), dense(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "words"),
+    [
+        ({}, (1, 1, 3, 16, 16), "takes 8 planes, or a whole share of them, not 3"),
+        ({}, (1, 1, 16, 16, 16), "not 16"),
+        ({}, (1, 1, 8, 20, 16), "pad or crop them to 32×16"),
+        ({}, (1, 1, 8, 0, 16), "16×16"),
+        ({}, (1, 2, 8, 16, 16), r"\(batch, 1, planes"),
+        ({}, (1, 8, 16, 16), r"\(batch, 1, planes"),
+        ({"topology": "3d"}, (1, 1, 12, 16, 16), "multiple of 8"),
+        (
+            {"mapping": "postfix", "ratio": 2},
+            (1, 1, 2, 16, 16),
+            "takes 4 planes, not 2",
+        ),
+        ({"mapping": "none", "ratio": 2}, (1, 1, 8, 16, 16), "takes 4 planes, not 8"),
+    ],
+)
+def test_a_stack_that_does_not_fit_is_told_which_would(changes, shape, words):
+    with pytest.raises(InputError, match=words) as error:
+        View(config(**changes))(torch.zeros(shape))
+    assert "\n" not in str(error.value)
