@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.importing.found import Found, Question
 from napari_sparsessp.prediction.events import (
     Cancelled,
     Finished,
@@ -59,9 +61,46 @@ class FakeEngine:
     paint: object = None
     seen: list = field(default_factory=list)
     closed: int = 0
+    found: object = None
+    places: dict = field(default_factory=dict)
+    imported: list = field(default_factory=list)
+    hold: object = None
+    topology: str = "3d"
 
     def cards(self):
-        return self.the_cards
+        return list(self.the_cards)
+
+    def place(self, one):
+        return self.places.get(one.id)
+
+    def forget(self):
+        self.forgotten = True
+
+    def inspect(self, path):
+        """Give `found`, or raise it; waits for `hold` where there is one."""
+        if self.hold is not None:
+            self.hold.wait(10)
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    def name_for(self, path, found):
+        return path.stem
+
+    def bring_in(self, path, given_found, given, progress):
+        """Make a card of the answers; raises `error` where the id is ``bad``."""
+        for step in range(5):
+            progress("checking weights", step / 5)
+            if self.hold is not None:
+                self.hold.wait(10)
+        if given["id"] == "bad":
+            raise self.error
+        self.imported.append((path, given_found, dict(given)))
+        known = {"structures": given_found.structures, "ratios": (given_found.ratio,)}
+        fields = {**known, **given}
+        fields.pop("scaling", None)
+        self.the_cards.append(card(topology=self.topology, **fields))
+        return given["id"]
 
     def plan(self, one, volume, request, truth):
         return plan_prediction(one, volume, request, truth=dict(truth))
@@ -144,6 +183,26 @@ class FakeEngine:
         )
 
 
+def found(path="best.pth", **changes):
+    """What the importers find in a checkpoint: RepMode's with everything asked."""
+    fields = {
+        "format": "RepMode",
+        "network": {"topology": "3d", "conditioning": "repmode"},
+        "outputs": 2,
+        "structures": None,
+        "ratio": None,
+        "parameters": 123_877_633,
+        "notes": ("3D U-Net with 4 levels",),
+        "questions": (
+            Question("structures"),
+            Question("ratio"),
+            Question("voxel_size", (0.29, 0.29, 0.29), True, "as published"),
+            Question("scaling", "zscore", True, "as published"),
+        ),
+    }
+    return Found(path=Path(path), **{**fields, **changes})
+
+
 def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):
     """A transmitted-light stack of noise."""
     rng = np.random.default_rng(seed)
@@ -152,4 +211,4 @@ def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):
 
 MICRO = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
 
-__all__ = ["CATALOGUE", "MICRO", "FakeEngine", "InputError", "card", "light"]
+__all__ = ["CATALOGUE", "MICRO", "FakeEngine", "InputError", "card", "found", "light"]

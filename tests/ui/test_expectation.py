@@ -72,3 +72,23 @@ def test_marks_are_told_by_words_as_well(qtbot, card):
     table.show_expectations(rows(card()))
     assert table.marks()[0] is Mark.WARN
     assert Mark.WARN.value in table._rows[0][3].accessibleName()
+
+
+def test_a_model_of_one_ratio_says_so_when_the_stack_has_another(card):
+    only = card(ratios=(8,))
+    fits = rows(only, scale=(2.32, 0.29, 0.29), units=UM, ratio=8.0)[1]
+    assert (fits.found, fits.expected, fits.mark) == ("8, r = 8", "r = 8", Mark.GOOD)
+    other = rows(only, scale=(1.16, 0.29, 0.29), units=UM, ratio=4.0)[1]
+    assert (other.found, other.expected, other.mark) == ("8, r = 4", "r = 8", Mark.WARN)
+    assert "made for r = 8, not for r = 4" in other.advice
+
+
+def test_a_dense_stack_may_simulate_what_a_sparse_model_needs(card):
+    dense = rows(card(ratios=(8,)), scale=(0.29,) * 3, units=UM, ratio=1.0)[1]
+    assert "choose r = 8 and simulate it" in dense.advice
+
+
+def test_a_dense_model_says_what_a_sparse_stack_lacks(card):
+    sparse = rows(card(ratios=(1,)), scale=(1.16, 0.29, 0.29), units=UM, ratio=4.0)[1]
+    assert sparse.mark is Mark.WARN
+    assert "fewer planes than the model needs" in sparse.advice

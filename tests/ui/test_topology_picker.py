@@ -1,6 +1,8 @@
 """Only topologies that a model serves can be chosen; the others say why."""
 
-from napari_sparsessp.ui.topology_picker import TopologyPicker
+from qtpy.QtCore import Qt
+
+from napari_sparsessp.ui.topology_picker import IMPORT, TopologyPicker
 
 
 def test_unserved_topologies_are_off_and_say_why(qtbot, card):
@@ -45,3 +47,41 @@ def test_no_model_says_what_to_do(qtbot):
     qtbot.addWidget(picker)
     assert picker.card() is None
     assert "reinstall" in picker.note.text()
+
+
+def test_twelve_passes_are_told_before_they_are_run(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(conditioning="repmode")])
+    assert "12 take 12 times as long" in picker.note.text()
+
+
+def test_choosing_another_model_of_the_box_is_told_once(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(), card(id="mine", name="Mine")])
+    told = []
+    picker.changed.connect(lambda: told.append(picker.card().id))
+    row = picker.model_box.findData("mine")
+    for _ in range(2):
+        picker.model_box.setCurrentIndex(row)
+        picker.model_box.activated.emit(row)
+    assert told == ["mine"]
+
+
+def test_of_two_models_with_one_id_the_first_counts(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(name="first"), card(id="b"), card(name="second")])
+    assert picker.card().name == "first"
+    assert picker.model_box.findText("second", Qt.MatchFlag.MatchStartsWith) < 0
+
+
+def test_importing_is_offered_also_where_no_model_is(qtbot):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    row = picker.model_box.findData(IMPORT)
+    with qtbot.waitSignal(picker.import_asked):
+        picker.model_box.setCurrentIndex(row)
+        picker.model_box.activated.emit(row)
+    assert not picker.info_button.isEnabled()

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
 
 # What a network counts or averages, and does not learn.
-_NOT_LEARNT = ("running_mean", "running_var", "num_batches_tracked")
+_NOT_LEARNT = (
+    *("running_mean", "running_var", "num_batches_tracked"),
+    *("average_3", "average_5"),
+)
 
 
 @dataclass(frozen=True)

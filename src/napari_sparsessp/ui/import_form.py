@@ -268,6 +268,10 @@ def _reason(question: Any) -> str:
     if question.suggestion is None:
         return "The file does not say."
     reason = question.reason.rstrip(".") or "nothing better is known"
+    if reason.startswith("in "):
+        reason = f"found {reason}"
+    if question.assumable and reason.startswith("found"):
+        return f"{reason[0].upper()}{reason[1:]}."
     if question.assumable:
         return f"Assumed: {reason}."
     return f"Guessed: {reason}. Check it, for nobody else will notice."

@@ -32,12 +32,13 @@ def is_pass_each(card: "ModelCard") -> bool:
 
 def cost_words(card: "ModelCard") -> str:
     """Say what more structures cost; "" where there is only one."""
-    if len(card.structures) < 2:
+    many = len(card.structures)
+    if many < 2:
         return ""
     if card.conditioning in _WHOLE:
         return (
-            "Each structure is a pass of its own: untick those you do not need, "
-            f"{len(card.structures)} take {len(card.structures)} times as long as one."
+            f"Each structure is a pass of its own: all {many} take {many} times as "
+            "long as one. Untick those you do not need."
         )
     if card.conditioning in _DECODER:
         return (
@@ -130,6 +131,8 @@ def _kind(card: "ModelCard") -> str:
         "postfix": "gaps between planes are filled after the network",
         "none": "the network itself writes the planes in between",
     }[card.mapping]
+    if max(card.ratios) < 1.05:
+        gap = "made for stacks without gaps"
     told = gap if len(card.structures) < 2 else f"{how}; {gap}"
     return f"{told[0].upper()}{told[1:]}."
 

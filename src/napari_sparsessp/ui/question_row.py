@@ -86,9 +86,12 @@ class VoxelSizeFields(QWidget):
 
     def size(self) -> tuple[float, float, float] | None:
         """(z, y, x) in µm; None unless all three are there and above 0."""
-        values = numbers(" ".join(f.text() or "?" for f in self.fields.values()))
-        if values is None or len(values) != 3 or min(values) <= 0:
-            return None
+        values = []
+        for field in self.fields.values():
+            read = numbers(field.text())
+            if not read or len(read) > 1 or read[0] <= 0:
+                return None
+            values.append(read[0])
         return values[0], values[1], values[2]
 
     def problem(self) -> str:
