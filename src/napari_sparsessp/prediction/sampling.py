@@ -78,9 +78,9 @@ def plan_sampling(
     low, high = min(card.ratios), max(card.ratios)
     if view.ratio > high * 1.05 or view.ratio < low / 1.5:
         span = f"outside the {low:g} to {high:g}"
-        known = f"not the {low:g}" if low == high else span
+        which = f"not the {low:g}" if low == high else span
         warnings.append(
-            f"sparsity ratio {view.ratio:.3g} is {known} that model {card.id} was "
+            f"sparsity ratio {view.ratio:.3g} is {which} that model {card.id} was "
             "trained for"
         )
     return Sampling(view, pixel, step, known, tuple(warnings))
