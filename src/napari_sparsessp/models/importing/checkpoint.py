@@ -183,10 +183,11 @@ def _load(path: Path, zipped: bool) -> Any:
                 str(path), map_location="cpu", weights_only=True, mmap=zipped
             )
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "disallowed" in str(error):
+        if re.search("unsupported|blocked|disallowed", str(error), re.IGNORECASE):
             raise ModelError(
                 f"checkpoint {path} holds more than weights and could run code when "
-                "opened, so it is not read; ask its authors for the weights alone"
+                "opened, so it is not read; ask its authors for the weights alone, or "
+                "get it again if it was damaged on the way"
             ) from error
         raise _damaged(path, "it is not a complete torch file") from error
     except MemoryError as error:

@@ -80,6 +80,12 @@ def import_checkpoint(
     tell = progress or (lambda what, share: None)
     tell("opening", 0.0)
     source = read_source(path)
+    if source.found.network["inputs"] > 1:
+        raise ModelError(
+            f"the network of {path} takes {source.found.network['inputs']} input "
+            "channels and the plugin predicts from one; run it with: sparsessp models "
+            "run FILE --input PLANES.npy"
+        )
     card = _card(source.found, answers)
     network, tensors = _matched(source, card)
     tell("checking weights", 0.0)
