@@ -68,7 +68,7 @@ def test_ten_steps_lower_the_loss(combination):
     config = small(*combination)
     x, y, tasks = toy(config)
     network = build_network(config).train()
-    optimiser = torch.optim.Adam(network.parameters(), 3e-2)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     losses = []
     for _ in range(11):
         loss = (network(x, tasks=tasks) - y).square().mean()

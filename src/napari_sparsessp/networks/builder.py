@@ -1,6 +1,6 @@
 """Build a network from its description."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.conditioning.multinet import MultiNet
@@ -9,19 +9,20 @@ from napari_sparsessp.networks.slim import Slim
 from napari_sparsessp.networks.unet import UNet
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
 def build_network(
-    config: NetworkConfig, backbone_weights: Path | None = None
+    config: NetworkConfig, backbone_weights: "Mapping[str, torch.Tensor] | None" = None
 ) -> "nn.Module":
     """Network with fresh random weights.
 
     Parameters
     ----------
     config : NetworkConfig
-    backbone_weights : Path, optional
-        A local file with the weights of a 2D backbone.
+    backbone_weights : mapping, optional
+        Published tensors of a 2D backbone by name.
 
     Returns
     -------

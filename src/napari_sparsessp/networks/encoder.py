@@ -1,6 +1,6 @@
 """Encoders: from the network's view to one feature a level."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -138,7 +138,7 @@ def make_encoder(
     kind: UnitKind,
     inputs: int,
     depths: tuple[int, ...],
-    backbone_weights: Path | None = None,
+    backbone_weights: Mapping[str, torch.Tensor] | None = None,
 ) -> PlainEncoder | ResidualEncoder | Encoder2d:
     """Encoder of a family; has ``widths``, the channels of its features."""
     if config.backbone == "dod":

@@ -1,8 +1,7 @@
 """The paper's networks: view → encoder → transform → decoder → head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -20,7 +19,7 @@ from napari_sparsessp.networks.encoder import make_encoder
 from napari_sparsessp.networks.head import Head
 from napari_sparsessp.networks.merging import MergedNetworks
 from napari_sparsessp.networks.transform import make_transform
-from napari_sparsessp.networks.units import kind_of
+from napari_sparsessp.networks.units import kind_of, make_norm
 from napari_sparsessp.networks.view import View
 
 
@@ -57,12 +56,14 @@ class UNet(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-    backbone_weights : Path, optional
-        Local file with the weights of a 2D backbone.
+    backbone_weights : mapping, optional
+        Published tensors of a 2D backbone by name.
     """
 
     def __init__(
-        self, config: NetworkConfig, backbone_weights: Path | None = None
+        self,
+        config: NetworkConfig,
+        backbone_weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -78,6 +79,7 @@ class UNet(nn.Module):
         kind = kind_of(config, dimension, told=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
+        context_kind = kind.task_free
         self.encoder = make_encoder(
             config, kind, inputs, config.level_depths(config.planes), backbone_weights
         )
@@ -88,6 +90,12 @@ class UNet(nn.Module):
         own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
         context = self.encoder.widths[-1]
+        # f = GAP(ReLU(norm(F))) where units end without norm and activation.
+        self.context_norm = (
+            make_norm(context_kind, context)
+            if config.backbone == "dod" and config.conditioning in ("dodnet", "tgnet")
+            else None
+        )
 
         def decoder() -> Decoder:
             return Decoder(config, kind, widths, depths)
@@ -202,7 +210,10 @@ class UNet(nn.Module):
             code = task.code.to(x.dtype).view(*task.code.shape, *[1] * (x.ndim - 2))
             x = torch.cat([x, code.expand(-1, -1, *x.shape[2:])], dim=1)
         levels = self.encoder(x, task)
-        context = levels[-1].flatten(2).mean(2)
+        deepest = levels[-1]
+        if self.context_norm is not None:
+            deepest = torch.relu(self.context_norm(deepest))
+        context = deepest.flatten(2).mean(2)
         return Features(view, tuple(self.transform(levels, task)), context)
 
     def _task(self, features: Features, index: torch.Tensor | int) -> Task:

@@ -43,7 +43,7 @@ class Forward:
         self._plan = plan
         self._outputs = [model.card.structures.index(one) for one in plan.structures]
         self._flips = FLIPS if plan.request.tta else FLIPS[:1]
-        self._network = model.network
+        self._network: Any = model.network
         if self.device.type != "cpu":
             import copy
 
@@ -67,6 +67,8 @@ class Forward:
         PredictionError
             The device failed.
         """
+        import torch
+
         rows = list(range(len(self._outputs)))
         groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
         keep = (slice(None), *_kept(tile))
@@ -80,7 +82,7 @@ class Forward:
                     _flipped(self._network.decode(one, outputs), flip)[0][keep].float()
                     for one, flip in zip(features, self._flips, strict=True)
                 ]
-                mean = parts[0] if len(parts) == 1 else sum(parts) / len(parts)
+                mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
                 prediction = mean.cpu().numpy()
             _mark_invalid(prediction, stack, self._plan, tile)
             yield group, prediction

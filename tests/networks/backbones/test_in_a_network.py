@@ -80,7 +80,7 @@ def test_published_weights_reach_the_encoder(tmp_path):
     }
     save_file(other, tmp_path / "model.safetensors")
     config = network.config
-    loaded = build_network(config, tmp_path).encoder.backbone.trunk.state_dict()
+    loaded = build_network(config, read_backbone_weights(tmp_path)).encoder.backbone.trunk.state_dict()
     assert torch.equal(
         loaded["encoder.stages.0.layers.0.layer.0.convolution.weight"],
         other["encoder.stages.0.layers.0.layer.0.convolution.weight"],

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.backbone_weights import read_backbone_weights
 from napari_sparsessp.networks.backbones import build_backbone
 from napari_sparsessp.networks.backbones.catalogue import backbone_spec
 
@@ -59,8 +60,9 @@ def folder(tmp_path):
 
 def build(name, weights, channels=3, **options):
     torch.manual_seed(0)
+    tensors = None if weights is None else read_backbone_weights(weights)
     return build_backbone(
-        name, channels, weights=weights, tiny=True, image_size=64, **options
+        name, channels, weights=tensors, tiny=True, image_size=64, **options
     ).eval()
 
 

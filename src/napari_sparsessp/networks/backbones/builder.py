@@ -1,6 +1,8 @@
 """Build a backbone by its name."""
 
-from pathlib import Path
+from collections.abc import Mapping
+
+import torch
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.backbones.catalogue import backbone_spec
@@ -17,12 +19,12 @@ def build_backbone(
     channels: int,
     *,
     patch_size: int | None = None,
-    weights: Path | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
     image_size: int = 128,
     taps: bool = False,
     tiny: bool = False,
 ) -> Backbone2d:
-    """A 2D backbone with random weights, or with those of a local file.
+    """A 2D backbone with random weights, or with given ones.
 
     Nothing is ever downloaded.
 
@@ -34,10 +36,10 @@ def build_backbone(
     patch_size : int, optional
         Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
         for DINOv2, whose published kernel of 14 is then resampled.
-    weights : Path, optional
-        A ``.safetensors`` file, or a folder that holds ``model.safetensors``, as
-        published for the transformers library. Its first layer and its positions are
-        fitted to `channels`, `patch_size` and `image_size`.
+    weights : mapping, optional
+        Tensors as published for the transformers library, by their names there. The
+        first layer and the positions are fitted to `channels`, `patch_size` and
+        `image_size`.
     image_size : int
         Height and width in pixels for which positions are stored; images of any other
         size work too.
@@ -57,7 +59,7 @@ def build_backbone(
     InputError
         The transformers library is missing, or an option does not fit the backbone.
     ModelError
-        `weights` cannot be read, or are another network's.
+        `weights` are another network's.
     """
     spec = backbone_spec(name, tiny=tiny)
     is_vit = spec.kind in {"vit", "dinov2"}
@@ -83,5 +85,5 @@ def build_backbone(
     else:
         backbone = ResNetPyramid(name, spec, channels, library)
     if weights is not None:
-        load_weights(name, backbone.trunk, Path(weights))
+        load_weights(name, backbone.trunk, weights)
     return backbone

@@ -1,12 +1,11 @@
-"""Load published weights from a local file into a backbone's trunk.
+"""Load published weights into a backbone's trunk.
 
 Names differ between releases of the transformers library and the files published for
 it: both the file's and the trunk's are brought to one spelling before they are matched.
 """
 
 import re
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -55,30 +54,10 @@ def plain_name(name: str) -> str:
     return name
 
 
-def weights_file(path: Path) -> Path:
-    """The safetensors file that a path means.
-
-    Raises
-    ------
-    ModelError
-        There is none, or it is of another kind: a pickle could run code.
-    """
-    file = path / "model.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise ModelError(
-            f"there are no backbone weights at {file}; give a .safetensors file or a "
-            "folder that holds model.safetensors"
-        )
-    if file.suffix.lower() != ".safetensors":
-        raise ModelError(
-            f"backbone weights {file.name} are not a .safetensors file; other kinds "
-            "are never opened, because they can run code: convert them first"
-        )
-    return file
-
-
-def load_weights(name: str, trunk: nn.Module, path: Path) -> None:
-    """Copy a local file's weights into a trunk.
+def load_weights(
+    name: str, trunk: nn.Module, tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Copy published weights into a trunk.
 
     The first layer and the positions are fitted to the trunk's.
 
@@ -87,60 +66,48 @@ def load_weights(name: str, trunk: nn.Module, path: Path) -> None:
     name : str
         The backbone's, for messages.
     trunk : Module
-        Changed in place; untouched tensors stay where the file has none to give.
-    path : Path
-        A ``.safetensors`` file, or a folder that holds ``model.safetensors``.
+        Changed in place; what has no counterpart among `tensors` stays.
+    tensors : mapping
+        Tensors by their published names.
 
     Raises
     ------
     ModelError
-        The file is missing, damaged or another network's; names the first tensor that
-        does not fit.
+        They are another network's; names the first tensor that does not fit.
     """
-    from safetensors import SafetensorError, safe_open
-
-    file = weights_file(path)
-    try:
-        with safe_open(file, framework="pt") as handle:
-            _copy_all(name, trunk, handle, file.name)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"backbone weights {file.name} cannot be read as safetensors; get the "
-            "file again"
-        ) from error
-
-
-def _copy_all(name: str, trunk: nn.Module, handle: Any, file: str) -> None:
-    stored = {plain_name(key): key for key in handle.keys()}  # noqa: SIM118
+    stored = {plain_name(key): key for key in tensors}
     wanted = {plain_name(key): value for key, value in trunk.state_dict().items()}
     advice = f"choose a file published for {name}"
     if extra := sorted(k for k in set(stored) - set(wanted) if not _IGNORED.search(k)):
         raise ModelError(
-            f"backbone weights {file} hold {stored[extra[0]]}, which {name} does not "
+            f"the backbone weights hold {stored[extra[0]]}, which {name} does not "
             f"have; {advice}"
         )
     if gone := sorted(k for k in set(wanted) - set(stored) if not _OPTIONAL.search(k)):
         raise ModelError(
-            f"backbone weights {file} lack {gone[0]}, which {name} needs; {advice}"
+            f"the backbone weights lack {gone[0]}, which {name} needs; {advice}"
         )
     for key, target in wanted.items():
-        if key not in stored or _OPTIONAL.search(key):
-            continue
-        tensor = handle.get_tensor(stored[key])
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise ModelError(
-                f"backbone weights {file} hold values in {stored[key]} that are not "
-                "finite numbers; get the file again"
-            )
-        published = tuple(tensor.shape)
-        tensor = _fitted(key, tensor.float(), target)
-        if tensor.shape != target.shape:
-            raise ModelError(
-                f"backbone weights {file} hold {stored[key]} as {published}, where "
-                f"{name} needs {tuple(target.shape)}; {advice}"
-            )
-        with torch.no_grad():
-            target.copy_(tensor)
+        if key in stored and not _OPTIONAL.search(key):
+            _copy(name, key, target, stored[key], tensors[stored[key]])
+
+
+def _copy(
+    name: str, key: str, target: torch.Tensor, published: str, tensor: torch.Tensor
+) -> None:
+    if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+        raise ModelError(
+            f"the backbone weights hold values in {published} that are not finite "
+            "numbers; get the file again"
+        )
+    fitted = _fitted(key, tensor.float(), target)
+    if fitted.shape != target.shape:
+        raise ModelError(
+            f"the backbone weights hold {published} as {tuple(tensor.shape)}, where "
+            f"{name} needs {tuple(target.shape)}; choose a file published for {name}"
+        )
+    with torch.no_grad():
+        target.copy_(fitted)
 
 
 def _fitted(key: str, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

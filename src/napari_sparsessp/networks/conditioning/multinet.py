@@ -1,7 +1,6 @@
 """Multi-Net: a whole network for each structure (Ounkomol et al. 2018)."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -17,12 +16,14 @@ class MultiNet(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-    backbone_weights : Path, optional
-        Local file with the weights of a 2D backbone.
+    backbone_weights : mapping, optional
+        Published tensors of a 2D backbone by name.
     """
 
     def __init__(
-        self, config: NetworkConfig, backbone_weights: Path | None = None
+        self,
+        config: NetworkConfig,
+        backbone_weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
