@@ -85,7 +85,12 @@ def read_repmode(checkpoint: Checkpoint, state: State) -> Source:
         ),
         questions_for(path, unet.tasks, structures, 1),
     )
-    return Source(found, state, mode_unet_names(SPELLING, levels))
+    return Source(found, state, published_names(levels))
+
+
+def published_names(levels: int) -> dict[str, str]:
+    """Published name of each of our weights, of a network with so many levels."""
+    return mode_unet_names(SPELLING, levels)
 
 
 def _data_sets(content: dict[Any, Any]) -> list[Any] | None:

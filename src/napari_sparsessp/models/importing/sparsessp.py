@@ -57,11 +57,7 @@ def read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
             f"{'with' if gated else 'without'} gates between them, which no published "
             "network has",
         )
-    names = mode_unet_names(spelling, levels)
-    if gated:
-        for level in range(levels + 1):
-            theirs = f"{GATES}{0 if level == levels else level + 1}"
-            names |= mode_names(f"transform.levels.{level}", theirs)
+    names = published_names(levels, gated=gated)
     network, ratio, notes = _network(shapes, unet, ends, checkpoint)
     found = Found(
         path,
@@ -75,6 +71,25 @@ def read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
         questions_for(path, unet.tasks, None, ratio, depth=network["depth"]),
     )
     return Source(found, state, names)
+
+
+def published_names(levels: int, *, gated: bool) -> dict[str, str]:
+    """Published name of each of our weights.
+
+    Parameters
+    ----------
+    levels : int
+        Without the bottleneck.
+    gated : bool
+        Whether features are folded by task-gated convolutions, as in the released
+        3-to-2D network.
+    """
+    names = mode_unet_names(_spelling(levels), levels)
+    if gated:
+        for level in range(levels + 1):
+            theirs = f"{GATES}{0 if level == levels else level + 1}"
+            names |= mode_names(f"transform.levels.{level}", theirs)
+    return names
 
 
 def _spelling(levels: int) -> Spelling:
