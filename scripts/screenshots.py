@@ -15,12 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "images"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs" / "images"
 WINDOW = (1600, 1000)
 PATIENCE = 300.0
 PICTURES = {
-    "light": {"ready": "1_ready_light.png"},
-    "dark": {"overlay": "2_overlay_dark.png", "side": "3_side_by_side_dark.png"},
+    "light": {"ready": "1_ready_light.png", "import": "4_import_light.png"},
+    "dark": {
+        "overlay": "2_overlay_dark.png",
+        "side": "3_side_by_side_dark.png",
+        "import": "5_import_dark.png",
+    },
 }
 
 
@@ -57,7 +62,7 @@ def tell_the_story(folder: Path, theme: str, wanted: dict[str, str]) -> None:
     theme : {"dark", "light"}
     wanted : dict
         File name of a picture by the moment at which it is taken: ``ready``,
-        ``overlay``, ``side``.
+        ``overlay``, ``side``, ``import``.
     """
     import napari
     from napari.settings import get_settings
@@ -82,6 +87,12 @@ def tell_the_story(folder: Path, theme: str, wanted: dict[str, str]) -> None:
     viewer.dims.set_point(0, viewer.dims.range[0].stop * 0.4)
     wait_until(lambda: dock.outlook.plan is not None, "a plan")
     picture("ready")
+    if "import" in wanted:
+        picture_of_import(dock, folder / wanted["import"])
+    if not wanted.keys() & {"overlay", "side"}:
+        viewer.close()
+        wait(0.2)
+        return
     dock.run()
     wait_until(lambda: dock.run_in_progress is None, "the prediction")
     if dock.form.foot.message.is_error:
@@ -91,6 +102,39 @@ def tell_the_story(folder: Path, theme: str, wanted: dict[str, str]) -> None:
     picture("side")
     viewer.close()
     wait(0.2)
+
+
+def picture_of_import(dock: Any, path: Path) -> None:
+    """Show the import dialog with a checkpoint of SparseSSP's form, but fewer channels.
+
+    Parameters
+    ----------
+    dock : PredictDock
+    path : Path
+        Of the picture.
+    """
+    from napari_sparsessp.ui.import_dialog import ImportState
+
+    sys.path.insert(0, str(ROOT / "tests"))
+    import published
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "sparsessp_3to2d_r8.pth"
+        published.sparsessp(
+            checkpoint,
+            outputs=12,
+            depth=32,
+            encoder_widths=(8, 16, 32, 64, 128),
+            decoder_widths=(16, 32, 64, 128),
+            folded_width=256,
+        )
+        dock.shelf.import_file(checkpoint)
+        dialog = dock.shelf.dialog
+        wait_until(lambda: dialog.state is not ImportState.READING, "the checkpoint")
+        wait(0.6)
+        dialog.grab().save(str(path))
+        dialog.reject()
+    print(path)
 
 
 def wait(seconds: float) -> None:

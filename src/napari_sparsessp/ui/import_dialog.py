@@ -279,7 +279,7 @@ class ImportDialog(QDialog):
         around = self.layout().sizeHint().height() - self.scroll.sizeHint().height()
         screen = self.screen().availableGeometry().height()
         height = max(wanted, self.form.sizeHint().height()) + around + 24
-        self.resize(max(self.width(), _WIDTH), min(height, round(0.85 * screen)))
+        self.resize(max(self.width(), _WIDTH), min(height, round(0.9 * screen)))
 
     def _on_answers(self) -> None:
         asking = self._state is ImportState.ASKING

@@ -64,7 +64,7 @@ class PredictForm(QWidget):
         self.structure_step.title_row.addWidget(self.none_button)
         steps = QWidget()
         column = QVBoxLayout(steps)
-        column.setContentsMargins(12, 10, 10, 0)
+        column.setContentsMargins(12, 7, 10, 0)
         column.setSpacing(0)
         for step, body in (
             (self.stack_step, self.input),

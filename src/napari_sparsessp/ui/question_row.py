@@ -7,6 +7,10 @@ from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 
+# Letters that have room beside any title.
+_SHORT = 45
+
+
 class QuestionRow(QWidget):
     """A titled field with its reason beside the title and its problem below.
 
@@ -28,7 +32,14 @@ class QuestionRow(QWidget):
         self.reason = QLabel("")
         self.reason.setProperty("role", "small")
         self.reason.setTextFormat(Qt.TextFormat.PlainText)
+        self._beside = QLabel("")
+        self._beside.setProperty("role", "small")
+        self._beside.setTextFormat(Qt.TextFormat.PlainText)
         self.reason.setWordWrap(True)
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(label)
+        head.addWidget(self._beside, 1)
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setTextFormat(Qt.TextFormat.PlainText)
@@ -36,15 +47,18 @@ class QuestionRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        for widget in (label, self.reason, field, self.problem):
+        column.addLayout(head)
+        for widget in (self.reason, field, self.problem):
             column.addWidget(widget)
         self.explain("")
         self.problem.hide()
 
     def explain(self, text: str) -> None:
         """Say where the suggestion comes from, or what the question means."""
+        short = len(text) <= _SHORT
         self.reason.setText(text)
-        self.reason.setVisible(bool(text))
+        self.reason.setVisible(bool(text) and not short)
+        self._beside.setText(text if short else "")
 
     def check(self) -> str:
         """Show what is wrong and give it; "" where nothing is, or nobody asked."""

@@ -121,7 +121,7 @@ class Step(QWidget):
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(6)
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(self.GUTTER, 0, 0, 10)
+        outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
         outer.setSpacing(5)
         outer.addLayout(self.title_row)
         outer.addLayout(self.body)

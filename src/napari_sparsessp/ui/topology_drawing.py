@@ -124,7 +124,7 @@ class TopologyButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """Give room for a diagram and its name."""
-        return QSize(76, 62)
+        return QSize(76, 57)
 
     def paintEvent(self, _event: object) -> None:
         """Draw frame, diagram and name."""
@@ -145,7 +145,7 @@ class TopologyButton(QAbstractButton):
         painter.drawRoundedRect(frame, 5, 5)
         ink = tones.text if able else mix(tones.back, tones.text, 0.34)
         fill = tones.accent if on and able else mix(tones.back, ink, 0.45)
-        centre = QPointF(frame.center().x(), frame.top() + 21)
+        centre = QPointF(frame.center().x(), frame.top() + 19)
         draw_topology(painter, centre, self.topology, ink, fill)
         font = QFont(self.font())
         font.setPointSizeF(9.0)
