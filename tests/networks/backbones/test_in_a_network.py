@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.backbone_weights import read_backbone_weights
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.backbones import BACKBONES
 from napari_sparsessp.networks.view import prefix_weights
@@ -80,7 +81,8 @@ def test_published_weights_reach_the_encoder(tmp_path):
     }
     save_file(other, tmp_path / "model.safetensors")
     config = network.config
-    loaded = build_network(config, read_backbone_weights(tmp_path)).encoder.backbone.trunk.state_dict()
+    again = build_network(config, read_backbone_weights(tmp_path))
+    loaded = again.encoder.backbone.trunk.state_dict()
     assert torch.equal(
         loaded["encoder.stages.0.layers.0.layer.0.convolution.weight"],
         other["encoder.stages.0.layers.0.layer.0.convolution.weight"],
