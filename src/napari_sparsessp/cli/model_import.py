@@ -103,8 +103,14 @@ def _write(
 ) -> None:
     from napari_sparsessp.models.importing import import_checkpoint
 
+    told = ""
+
     def tell(what: str, share: float) -> None:
-        console.progress(f"{what} {share:.0%}" if share else what)
+        nonlocal told
+        text = f"{what} {share:.0%}" if share else what
+        if text != told:  # there are hundreds of tensors
+            console.progress(text)
+        told = text
 
     target = import_checkpoint(found.path, answers, out, overwrite, tell)
     _fact(console, "model", str(target))
@@ -127,10 +133,8 @@ def _ask(found: "Found", given: dict[str, Any]) -> dict[str, Any]:
 
 def _asked(question: "Question") -> Any:
     """Ask one thing until the answer can be read."""
-    default = _shown(question.suggestion) or None
     while True:
-        reason = f" ({question.reason})" if question.reason else ""
-        text = typer.prompt(_WORDS[question.name] + reason, default=default, err=True)
+        text = _typed(question)
         try:
             if question.name == "structures":
                 from napari_sparsessp.models.importing.questions import structure_ids
@@ -140,9 +144,22 @@ def _asked(question: "Question") -> Any:
                 return _ratios(text)
             if question.name == "voxel_size":
                 return numbers(text, "voxel size", float)
-            return text.strip()
+            return text
         except (InputError, typer.BadParameter) as error:
             typer.echo(str(error), err=True)
+
+
+def _typed(question: "Question") -> str:
+    """Read a line; the question goes to stderr, results have stdout to themselves."""
+    suggestion = _shown(question.suggestion)
+    reason = f" ({question.reason})" if question.reason else ""
+    default = f" [{suggestion}]" if suggestion else ""
+    sys.stderr.write(f"{_WORDS[question.name]}{reason}{default}: ")
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise typer.Abort
+    return line.strip() or suggestion
 
 
 def _ratios(text: str | None) -> tuple[float, ...] | None:

@@ -187,10 +187,9 @@ def _dense(
     if config.mapping != "prefix":
         _check_depth(config, count, ratio)
         return array, SparseView.from_ratio(count, ratio or config.ratio)
-    if ratio is None:
-        whole = config.topology != "3d" and config.planes % count == 0
-        ratio = config.planes / count if whole else 1.0
-    view = SparseView.from_ratio(count, ratio)
+    whole = config.topology != "3d" and config.planes % count == 0
+    own = config.planes / count if whole else 1.0
+    view = SparseView.from_ratio(count, own if ratio is None else ratio)
     _check_depth(config, view.depth, ratio, count)
     return view.to_dense(array, interpolation), view
 

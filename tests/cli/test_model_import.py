@@ -1,0 +1,188 @@
+"""`sparsessp models import`, and what can be done with what it makes."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import published
+from napari_sparsessp.cli import model_import
+from napari_sparsessp.models.registry import read_card
+
+
+@pytest.fixture
+def repmode(tmp_path):
+    path = tmp_path / "pair.p"
+    published.repmode(path)
+    return path
+
+
+@pytest.fixture
+def sparse(tmp_path):
+    path = tmp_path / "weights.pth"
+    published.sparsessp(path)
+    return path
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """`terminal("a", "b")`: a user who types these lines."""
+
+    def type_lines(*lines):
+        monkeypatch.setattr(model_import, "_is_terminal", lambda: True)
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{x}\n" for x in lines)))
+
+    return type_lines
+
+
+def test_a_file_that_answers_everything_is_imported_by_its_name_alone(
+    sparsessp, repmode
+):
+    code, out, err = sparsessp("models", "import", repmode)
+    assert code == 0
+    assert "RepMode" in out
+    assert "dna,nuclear_envelope   [in the file]" in out
+    assert "zscore   [assumed: as published]" in out
+    assert "may use these weights" in err
+    assert read_card("pair").structures == ("dna", "nuclear_envelope")
+    code, out, _ = sparsessp("models", "show", "pair")
+    assert "imported" in out
+    assert "RepMode, pair.p" in out
+
+
+def test_what_nobody_can_know_is_asked_for_by_the_name_of_its_option(
+    sparsessp, sparse, own_models_folder
+):
+    code, out, err = sparsessp("models", "import", sparse)
+    assert code == 2
+    assert "SparseSSP" in out
+    assert err.count("\n") == 1
+    assert "3 outputs" in err
+    assert "--structures dna," in err
+    code, _, err = sparsessp("models", "import", sparse, "--structures", "dna,er,zo1")
+    assert code == 2
+    assert "--ratio R" in err
+    assert list(own_models_folder.iterdir()) == []
+
+
+def test_options_fill_the_card(sparsessp, sparse, tmp_path):
+    target = tmp_path / "mine.safetensors"
+    code, out, _ = sparsessp(
+        *("models", "import", sparse, "--id", "mine", "--name", "My net"),
+        *("--structures", "dna,lamin_b1,my_stain", "--ratio", "4,8"),
+        *("--voxel-size", "0.5,0.3,0.3", "--scaling", "robust"),
+        *("--modality", "phase contrast", "--licence", "CC0", "--citation", "me"),
+        *("--out", target, "--quiet"),
+    )
+    assert code == 0
+    assert str(target) in out
+    card = read_card(target)
+    assert card.id == "mine"
+    assert card.name == "My net"
+    assert card.structures == ("dna", "nuclear_envelope", "my_stain")
+    assert card.ratios == (4, 8)
+    assert card.voxel_size == (0.5, 0.3, 0.3)
+    assert card.scaling == "robust"
+    assert (card.modality, card.licence) == ("phase contrast", "CC0")
+    assert card.citation == "me"
+
+
+def test_a_dry_run_shows_and_writes_nothing(sparsessp, repmode, own_models_folder):
+    code, out, err = sparsessp("models", "import", repmode, "--dry-run")
+    assert code == 0
+    assert "parameters" in out
+    assert "nothing was written" in err
+    assert list(own_models_folder.iterdir()) == []
+
+
+def test_on_a_terminal_the_rest_is_asked_with_suggestions(sparsessp, sparse, terminal):
+    terminal("dna,dna,er", "dna,lamin_b1,er", "8", "", "zscore")
+    code, out, err = sparsessp("models", "import", sparse)
+    assert code == 0, err
+    assert "named twice" in err
+    (name,) = (line.split()[1] for line in out.splitlines() if line.startswith("id "))
+    card = read_card(name)
+    assert card.structures == ("dna", "nuclear_envelope", "endoplasmic_reticulum")
+    assert card.ratios == (8,)
+    assert card.voxel_size == (0.29, 0.29, 0.29)
+
+
+def test_an_existing_model_needs_overwrite(sparsessp, repmode):
+    assert sparsessp("models", "import", repmode)[0] == 0
+    code, _, err = sparsessp("models", "import", repmode)
+    assert code == 2
+    assert "exists already" in err
+    assert sparsessp("models", "import", repmode, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--ratio", "two"),
+        ("--voxel-size", "0.29"),
+        ("--id", "No Spaces"),
+        ("--scaling", "loud"),
+        ("--structures", "dna"),
+    ],
+)
+def test_a_bad_option_is_one_line(sparsessp, repmode, options):
+    code, _, err = sparsessp("models", "import", repmode, "--quiet", *options)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_a_hostile_file_is_one_line_and_makes_nothing(refused, tmp_path):
+    witness = tmp_path / "was_run"
+
+    class Hostile:
+        def __reduce__(self):
+            return open, (str(witness), "w")
+
+    torch.save({"nn_state": Hostile()}, tmp_path / "bad.p")
+    assert "could run code" in refused("models", "import", tmp_path / "bad.p")
+    line = refused(
+        *("models", "run", tmp_path / "bad.p", "--input", _planes(tmp_path, (8, 8, 8))),
+        *("--out", tmp_path / "y.npy"),
+    )
+    assert "could run code" in line
+    assert not witness.exists()
+
+
+def test_a_pickle_given_for_a_model_is_told_to_be_imported(refused, repmode):
+    for command in ("show", "export"):
+        more = ["--out", repmode.parent / "x.safetensors"] * (command == "export")
+        line = refused("models", command, repmode, *more)
+        assert f"sparsessp models import {repmode}" in line
+
+
+def _planes(folder, shape):
+    path = folder / "x.npy"
+    np.save(path, np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    return path
+
+
+def test_import_run_export_and_verify_tell_one_story(sparsessp, repmode, tmp_path):
+    """The imported and the exported model give what the checkpoint gives."""
+    planes = _planes(tmp_path, (16, 8, 12))
+    assert sparsessp("models", "import", repmode)[0] == 0
+    folder = tmp_path / "copy"
+    assert sparsessp("models", "export", "pair", "--out", folder)[0] == 0
+    assert json.loads((folder / "card.json").read_text())["id"] == "pair"
+    outputs = []
+    for number, model in enumerate((repmode, "pair", folder)):
+        out = tmp_path / f"{number}.npy"
+        code, said, err = sparsessp(
+            "models", "run", model, "--input", planes, "--out", out
+        )
+        assert code == 0, err
+        assert "2×16×8×12 float32" in said
+        outputs.append(np.load(out))
+    assert outputs[0].dtype == np.float32
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    np.testing.assert_array_equal(outputs[0], outputs[2])
+    code, said, _ = sparsessp("models", "verify", folder)
+    assert code == 0
+    assert said.startswith("ok")
