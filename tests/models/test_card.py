@@ -31,6 +31,10 @@ def test_a_newer_schema_is_refused_with_the_advice_to_update(card):
         ("unheard_of", 1),
         ("network", {"outputs": 3}),
         ("network", {"topology": "2d"}),
+        ("network", {"interpolation": "hold"}),
+        ("scaling", "loud"),
+        ("check", {}),
+        ("check", {"seed": -1}),
     ],
 )
 def test_a_damaged_card_is_refused(card, field, value):
@@ -50,3 +54,14 @@ def test_a_card_cannot_be_changed(card):
     with pytest.raises(ValueError, match="frozen"):
         card.id = "other"
     assert isinstance(card, ModelCard)
+
+
+def test_a_card_of_before_scaling_and_checks_is_read_as_it_was_meant(card):
+    raw = json.loads(card.to_json())
+    for field in ("scaling", "source", "check"):
+        del raw[field]
+    old = parse_card(json.dumps(raw), "here")
+    assert old.scaling == "robust"
+    assert old.source == {}
+    assert old.check is None
+    assert old == card

@@ -72,13 +72,13 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path):
 
     for name, protocol in (("old.p", 2), ("new.safetensors", 5)):
         (tmp_path / name).write_bytes(pickle.dumps(Hostile(), protocol=protocol))
-        refuse(tmp_path / name, "is a pickle.*import it first: sparsessp models import")
+        refuse(tmp_path / name, "is a pickle.*first: sparsessp models import")
     (tmp_path / "ascii.p").write_bytes(pickle.dumps(Hostile(), protocol=0))
     refuse(tmp_path / "ascii.p", "damaged")
     torch.save({"weights": Hostile()}, tmp_path / "model.pth")
-    refuse(tmp_path / "model.pth", "is a pickle.*import it first: sparsessp models import")
+    refuse(tmp_path / "model.pth", "is a pickle.*first: sparsessp models import")
     shutil.copy(tmp_path / "model.pth", tmp_path / "model.safetensors")
-    refuse(tmp_path, "is a pickle.*import it first: sparsessp models import")
+    refuse(tmp_path, "is a pickle.*first: sparsessp models import")
     assert not witness.exists()
 
 

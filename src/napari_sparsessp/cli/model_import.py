@@ -144,6 +144,10 @@ def _asked(question: "Question") -> Any:
                 return _ratios(text)
             if question.name == "voxel_size":
                 return numbers(text, "voxel size", float)
+            if text not in ("zscore", "robust", "none"):
+                raise InputError(
+                    f"{text!r} is no scaling; write zscore, robust or none"
+                )
             return text
         except (InputError, typer.BadParameter) as error:
             typer.echo(str(error), err=True)

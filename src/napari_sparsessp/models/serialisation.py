@@ -121,7 +121,11 @@ def tensor_bytes(tensor: "torch.Tensor") -> memoryview:
     """Bytes of a tensor on the CPU; no copy where it is contiguous."""
     import torch
 
+    if not tensor.numel():
+        return memoryview(b"")
     flat = tensor.detach().contiguous().reshape(-1)
+    if flat.stride(0) != 1:  # one element counts as contiguous whatever its stride
+        flat = flat.clone(memory_format=torch.contiguous_format)
     return flat.view(torch.uint8).numpy().data
 
 
