@@ -125,10 +125,11 @@ def test_names_that_are_no_structures_are_refused(path, name):
         (b"\0" * 4096, "not those of a torch file"),
         (b"\x93NUMPY\x01\0v\0", "a NumPy array"),
         (b"\x80\x02.", "damaged"),
-        (b"\x80\x04\x95\xff\0\0\0\0\0\0\0", "more than weights"),
+        (b"\x80\x04\x95\xff\0\0\0\0\0\0\0", "damaged"),
         (b"PK\x03\x04", "damaged"),
         (b"PK\x03\x04" + b"\0" * 500, "damaged"),
-        (pickle.dumps({"a": 1}, protocol=2), "damaged"),
+        (pickle.dumps({"a": 1}, protocol=2), "more than weights"),
+        (pickle.dumps([Path("x")], protocol=4), "more than weights"),
     ],
 )
 def test_files_of_other_kinds_are_named(path, content, match):
@@ -347,6 +348,18 @@ def test_a_torch_that_cannot_open_safely_opens_nothing(path, monkeypatch):
     published.fnet(path)
     monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
     refuse(path, "CVE-2025-32434.*update torch")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_description_that_would_fill_the_memory_is_not_read(
+    path, monkeypatch, legacy
+):
+    """Each byte of a pickle can become an object."""
+    published.fnet(path, legacy=legacy)
+    monkeypatch.setattr(
+        "napari_sparsessp.models.importing.checkpoint.LARGEST_PICKLE", 1000
+    )
+    refuse(path, "larger than that of any network|does not begin like a torch file")
 
 
 def test_a_file_that_is_far_too_large_is_not_read(path, monkeypatch):

@@ -7,6 +7,8 @@ There is no second attempt: what this reader refuses stays shut.
 """
 
 import argparse
+import io
+import pickletools
 import re
 import warnings
 import zipfile
@@ -23,8 +25,12 @@ SAFE_SINCE = (2, 6)
 LARGEST_FILE = 16 * 2**30
 """Bytes. The largest published checkpoint, SparseSSP with its optimiser, has 2.4 GB."""
 
-LARGEST_PICKLE = 64 * 2**20
-"""Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB."""
+LARGEST_PICKLE = 8 * 2**20
+"""Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB. A byte can
+become an object of 56 bytes, so that a limit here is one on memory as well."""
+
+LEGACY_PICKLES = 5
+"""Before the tensors: magic number, protocol, machine, contents, names of tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +71,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path).expanduser()
     zipped = _check_file(path)
-    if zipped:
-        _check_archive(path)
+    (_check_archive if zipped else _check_pickles)(path)
     content = _load(path, zipped)
     if type(content).__name__ not in ("dict", "OrderedDict"):
         raise _unknown(path, f"it holds a {type(content).__name__}")
@@ -162,6 +167,24 @@ def _check_archive(path: Path) -> None:
         raise _unknown(path, "its description is larger than that of any network")
 
 
+def _check_pickles(path: Path) -> None:
+    """Walk through the pickles of a legacy file, without following any of them."""
+    with path.open("rb") as file:
+        start = io.BytesIO(file.read(LARGEST_PICKLE))
+    whole = 0
+    try:
+        while whole < LEGACY_PICKLES:
+            for _ in pickletools.genops(start):
+                pass
+            whole += 1
+    except ValueError as error:
+        if whole and start.tell() == path.stat().st_size:
+            raise _hostile(path) from error
+        if path.stat().st_size > LARGEST_PICKLE:
+            raise _unknown(path, "it does not begin like a torch file") from error
+        raise _damaged(path, "it is not a complete torch file") from error
+
+
 def _load(path: Path, zipped: bool) -> Any:
     import pickle
 
@@ -184,11 +207,7 @@ def _load(path: Path, zipped: bool) -> Any:
             )
     except pickle.UnpicklingError as error:
         if re.search("unsupported|blocked|disallowed", str(error), re.IGNORECASE):
-            raise ModelError(
-                f"checkpoint {path} holds more than weights and could run code when "
-                "opened, so it is not read; ask its authors for the weights alone, or "
-                "get it again if it was damaged on the way"
-            ) from error
+            raise _hostile(path) from error
         raise _damaged(path, "it is not a complete torch file") from error
     except MemoryError as error:
         raise ModelError(
@@ -197,6 +216,14 @@ def _load(path: Path, zipped: bool) -> Any:
     except Exception as error:
         # A damaged file fails wherever the damage is met, with any kind of error.
         raise _damaged(path, "it is not a complete torch file") from error
+
+
+def _hostile(path: Path) -> ModelError:
+    return ModelError(
+        f"checkpoint {path} holds more than weights and could run code when opened, "
+        "so it is not read; ask its authors for the weights alone, or get it again if "
+        "it was damaged on the way"
+    )
 
 
 def _damaged(path: Path, why: str) -> ModelError:

@@ -178,8 +178,10 @@ def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Pat
             f"model {target} exists already; choose another --id, or --overwrite"
         )
     existing = next((p for p in (target.parent, *target.parents) if p.exists()), None)
-    if existing is not None and not os.access(existing, os.W_OK):
-        raise OutputError(f"folder {existing} cannot be written; choose another")
+    if existing is not None and not (
+        existing.is_dir() and os.access(existing, os.W_OK)
+    ):
+        raise OutputError(f"{existing} is no folder to write into; choose another")
     return target
 
 
