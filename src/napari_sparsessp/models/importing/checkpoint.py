@@ -29,6 +29,9 @@ LARGEST_PICKLE = 8 * 2**20
 """Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB. A byte can
 become an object of 56 bytes, so that a limit here is one on memory as well."""
 
+LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
+"""The number with which torch files began before they were zip files."""
+
 LEGACY_PICKLES = 5
 """Before the tensors: magic number, protocol, machine, contents, names of tensors."""
 
@@ -178,7 +181,7 @@ def _check_pickles(path: Path) -> None:
                 pass
             whole += 1
     except ValueError as error:
-        if whole and start.tell() == path.stat().st_size:
+        if whole and LEGACY_MAGIC not in start.getvalue()[:64]:
             raise _hostile(path) from error
         if path.stat().st_size > LARGEST_PICKLE:
             raise _unknown(path, "it does not begin like a torch file") from error
