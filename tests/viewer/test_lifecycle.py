@@ -278,3 +278,40 @@ def test_closing_the_dock_leaves_a_quiet_viewer(
     qtbot.wait(200)
     _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     assert len(again.layers.layers()) == 11
+
+
+@pytest.fixture
+def two_models(dock, engine, finish):
+    """A dock where two models have predicted DNA from the same stack."""
+    from fake_engine import card
+
+    engine.the_cards.append(card(id="other", name="Other", structures=("dna",)))
+    dock.shelf.offer()
+    dock.form.structures.tick(("dna",))
+    dock.run()
+    finish(dock)
+    dock.shelf.offer("other")
+    engine.the_cards.reverse()  # the fake engine plans with the first one
+    dock.run()
+    finish(dock)
+    return dock
+
+
+def test_another_model_does_not_overwrite_what_the_first_predicted(two_models, viewer):
+    made = {layer.name: layer for layer in predictions(viewer)}
+    assert set(made) == {"DNA · predicted", "DNA · other"}
+    models = [one.metadata[KEY]["request"]["model"] for one in made.values()]
+    assert models == ["colony-3to2d", "other"]
+    assert [one.visible for one in made.values()] == [False, True]
+
+
+def test_choosing_a_model_shows_its_own_predictions(two_models, viewer, finish):
+    made = {layer.name: layer for layer in predictions(viewer)}
+    two_models.shelf.offer("colony-3to2d")
+    assert [one.visible for one in made.values()] == [True, False]
+    assert two_models.layers.layer("dna").name == "DNA · predicted"
+    two_models.shelf.offer("other")
+    assert [one.visible for one in made.values()] == [False, True]
+    two_models.run()  # the second run of a model renews its own layers
+    finish(two_models)
+    assert len(predictions(viewer)) == 2

@@ -128,6 +128,10 @@ class PredictDock(QWidget):
 
     def _on_model(self) -> None:
         self.form.show_model()
+        chosen = self.form.input.layer_key(), self.form.topology.model_id()
+        if self.run_in_progress is None and self.layers.adopt(*chosen):
+            self.layers.come_forward(self.form.structures.visible())
+            self._on_complete()
         self._settle.start()
 
     def _on_layers(self, _event: Any = None) -> None:
@@ -142,9 +146,10 @@ class PredictDock(QWidget):
     def _offer_truths(self) -> None:
         """Offer truth layers, and take over what was predicted from this input."""
         key = self.form.input.layer_key()
+        model = self.form.topology.model_id()
         self.form.structures.set_layers(truth_choices(self._viewer, key))
         if self.run_in_progress is None and not self._arranging:
-            for id_, layer in self.layers.adopt(key).items():
+            for id_, layer in self.layers.adopt(key, model).items():
                 self.form.structures.set_visible(id_, layer.visible, tell=False)
 
     def _on_input(self) -> None:

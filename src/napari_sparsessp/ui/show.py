@@ -77,6 +77,7 @@ def show(
             viewer.add_image(data, **attributes, contrast_limits=limits)
     _add_predictions(viewer, predicted, source, about)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
     dock.look_ahead()
     if real is not None:
         dock.form.structures.set_scores(_scores(predicted, real))

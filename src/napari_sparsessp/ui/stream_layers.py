@@ -39,8 +39,19 @@ def is_prediction(layer: Any) -> bool:
     return isinstance(about, dict) and about.get("role") == "prediction"
 
 
+def model_of(layer: Any) -> str:
+    """Id of the model that made a prediction; "" where the layer does not say."""
+    about = layer.metadata[KEY]
+    for part in (about.get("request"), (about.get("provenance") or {}).get("model")):
+        if isinstance(part, dict):
+            return str(part.get("model") or part.get("id") or "")
+    return ""
+
+
 class StreamLayers(QObject):
-    """The layers of one input's prediction.
+    """The layers of one input's prediction by one model.
+
+    Another model's predictions have layers of their own, to be compared.
 
     Signals
     -------
@@ -98,8 +109,9 @@ class StreamLayers(QObject):
             Structures to show.
         """
         place = placement(source, reading, plan)
-        former = self._former(layer_key(source))
+        former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy = {}, set(), True
+        self._hide_others(layer_key(source), plan.card.id)
         self._pending, self._wanted = [], {}
         structure_axis = plan.output_axes.index("C")
         for number, id_ in enumerate(plan.structures):
@@ -115,13 +127,16 @@ class StreamLayers(QObject):
         self._pending.sort(key=lambda one: not one.visible)
         self._make_next()
 
-    def adopt(self, source_key: str | None) -> dict[str, Any]:
+    def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
         """Take over the layers that an earlier run made from a source.
 
         Parameters
         ----------
         source_key : str or None
             Key of the input layer.
+        model : str
+            Id of the model. Where it has no layers, those count that were opened
+            from a file.
 
         Returns
         -------
@@ -129,11 +144,25 @@ class StreamLayers(QObject):
             Structure id to layer.
         """
         if not self._busy and source_key is not None:
-            found = self._former(source_key)
+            found = self._former(source_key, model) or self._opened(source_key)
             self._keys = {id_: layer_key(layer) for id_, layer in found.items()}
             for layer in found.values():
                 layer.events.visible.connect(self._on_visible)
         return self.layers()
+
+    def come_forward(self, visible: tuple[str, ...]) -> None:
+        """Show the adopted layers in place of those of other models.
+
+        Parameters
+        ----------
+        visible : tuple of str
+            Structures that the user wants to see.
+        """
+        first = next(iter(self.layers().values()), None)
+        if first is not None and not self._busy:
+            self._hide_others(first.metadata[KEY].get("source_id"), model_of(first))
+            for id_ in self._keys:
+                self.set_visible(id_, id_ in visible)
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon what this tile changed, if it can be seen."""
@@ -219,14 +248,30 @@ class StreamLayers(QObject):
         self._timer.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
-    def _former(self, source_key: str) -> dict[str, Any]:
-        """Layers of an earlier prediction from the same source, by structure."""
-        return {
-            layer.metadata[KEY]["structure"]: layer
+    def _from(self, source_key: str | None) -> list[Any]:
+        """All predictions from a source, by whatever model."""
+        return [
+            layer
             for layer in self._viewer.layers
             if is_prediction(layer)
             and layer.metadata[KEY].get("source_id") == source_key
-        }
+        ]
+
+    def _former(self, source_key: str, model: str) -> dict[str, Any]:
+        """Layers of a model's earlier prediction from a source, by structure."""
+        layers = [one for one in self._from(source_key) if model_of(one) == model]
+        return {layer.metadata[KEY]["structure"]: layer for layer in layers}
+
+    def _opened(self, source_key: str) -> dict[str, Any]:
+        """Layers of a prediction that came from a file, by structure."""
+        layers = [o for o in self._from(source_key) if "request" not in o.metadata[KEY]]
+        return {layer.metadata[KEY]["structure"]: layer for layer in layers}
+
+    def _hide_others(self, source_key: str | None, model: str) -> None:
+        """Hide what other models made of a source: colours would add up."""
+        for layer in self._from(source_key):
+            if model_of(layer) != model and layer.visible:
+                layer.visible = False
 
     def _renew(
         self, layer: Any, view: np.ndarray, place: dict[str, Any], about: dict[str, Any]
@@ -247,9 +292,12 @@ class StreamLayers(QObject):
 
     def _add(self, one: "_ToCome") -> None:
         structure = structure_or_custom(one.id)
+        name = f"{structure.label} · predicted"
+        if any(layer.name == name for layer in self._from(one.about["source_id"])):
+            name = f"{structure.label} · {one.about['request']['model']}"
         layer = self._viewer.add_image(
             one.view,
-            name=f"{structure.label} · predicted",
+            name=name,
             colormap=structure.colour,
             contrast_limits=self._wanted.get(one.id, FIRST_LIMITS),
             blending="additive",

@@ -126,6 +126,10 @@ class TopologyPicker(QWidget):
         """Card of the chosen model."""
         return self._chosen
 
+    def model_id(self) -> str:
+        """Id of the chosen model; "" where there is none."""
+        return "" if self._chosen is None else self._chosen.id
+
     def set_card(self, card: "ModelCard | None") -> None:
         """Choose a model without telling anyone."""
         if card is not None:
