@@ -148,3 +148,18 @@ def test_a_second_file_replaces_the_one_being_read(qtbot, dialog, engine):
     engine.hold.set()
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
     assert dialog.form.name.text() == "second"
+
+
+def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):
+    owner = QWidget()
+    dialog = ImportDialog(engine, owner)
+    dialog.show()
+    read(qtbot, dialog)
+    engine.hold = threading.Event()
+    dialog.start_import()
+    qtbot.waitUntil(lambda: "weights" in dialog.status.text(), timeout=10_000)
+    with qtbot.waitSignal(owner.destroyed):
+        owner.deleteLater()
+    engine.hold.set()
+    qtbot.wait(100)
+    assert engine.imported == []

@@ -32,7 +32,7 @@ class Meter:
             raise Stopped
         self.what, self.share = what, share
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Let the thread stop when it tells its progress next."""
         self._stop.set()
 
@@ -60,6 +60,8 @@ class Errand(QObject):
         self._function, self._args = function, args
         self.meter = Meter()
         self._forgotten = False
+        # a window may go without being closed; this slot belongs to nobody
+        self.destroyed.connect(self.meter.stop)
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self._look)
