@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import ModelError, OutputError
+from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.header import CARD_KEY, read_header
 from napari_sparsessp.models.registry import (
@@ -178,8 +178,17 @@ def build_empty(card: ModelCard, path: Path) -> "torch.nn.Module":
             f"no network can be built from the card of model {path} ({first}); "
             "update napari-sparsessp, or get the file again"
         ) from error
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (
+        ArithmeticError,
+        AssertionError,
+        InputError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # A card that is no network of ours fails wherever it first makes no sense.
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"no network can be built from the card of model {path} ({first}); "
             "update napari-sparsessp, or get the file again"

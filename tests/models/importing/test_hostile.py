@@ -302,6 +302,17 @@ def test_an_ensemble_is_told_to_be_imported_by_its_members(path):
     refuse(path, "ensemble.*import the member models")
 
 
+def test_a_network_without_levels_is_refused(path):
+    """Found by flipping bytes: the names of the lower levels no longer match."""
+
+    def misspell(state):
+        for name in [n for n in state if ".sub_u" in n]:
+            state[name.replace("sub_u", "sub_v")] = state.pop(name)
+
+    changed(path, misspell)
+    refuse(path, "it has 0 levels")
+
+
 def test_mixed_dimensions_are_refused(path):
     def flatten(state):
         for name, tensor in state.items():

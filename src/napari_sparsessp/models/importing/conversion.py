@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 TRAINED = {"pytorch_fnet": (64, 64)}
 """Pixels (y, x) of the published training patches; 128×128 of the others."""
 
+UNKNOWN = "Imported: the file does not say how well it predicts, or on what."
+"""A limit of every imported model."""
+
 SCALINGS = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
@@ -223,7 +226,7 @@ def _card(found: Found, answers: Answers) -> ModelCard:
             normalisation=SCALINGS[answers.scaling],
             scaling=answers.scaling,
             trained_on="not stated in the file; see its publication",
-            limits=answers.limits,
+            limits=(*answers.limits, UNKNOWN),
             source={"format": found.format, "file": found.path.name},
         )
     except ValidationError as error:

@@ -50,8 +50,8 @@ def read_fnet(checkpoint: Checkpoint, state: State) -> Source:
     levels = 0
     while f"{_level(levels + 1)}.sub_2conv_more.conv1.weight" in shapes:
         levels += 1
-    if levels > 8:
-        raise refusal(path, f"it has {levels} levels")
+    if not 1 <= levels <= 8:
+        raise refusal(path, f"it has {levels} levels above its bottleneck")
     encoder = [
         shapes.kernel(f"{_level(level)}.sub_2conv_more.conv1.weight")[0]
         for level in range(levels + 1)
