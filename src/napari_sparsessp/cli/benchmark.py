@@ -1,0 +1,101 @@
+"""``sparsessp benchmark``: how fast the networks are on this machine."""
+
+import json as json_module
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer import Option
+
+from napari_sparsessp.cli.console import clock
+from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.cli.report_file import check_report_path, write_report
+
+app = typer.Typer(rich_markup_mode=None)
+
+Rows = Annotated[
+    str | None,
+    Option(
+        help="Only rows with these words, choices separated by commas: "
+        "'dodnet 3to2d,slim'."
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def benchmark(
+    context: typer.Context,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Measure the networks."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("speed")
+def speed(
+    context: typer.Context,
+    json: Annotated[
+        Path | None, Option("--json", help="Write the result as JSON, row by row.")
+    ] = None,
+    rows: Rows = None,
+    threads: Annotated[
+        int | None, Option(min=1, max=1024, help="CPU threads; by default all.")
+    ] = None,
+    precision: Annotated[Literal["fp32", "bf16"], Option()] = "fp32",
+    quick: Annotated[
+        bool, Option("--quick", help="A handful of rows on a 32×64×64 patch.")
+    ] = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace an existing JSON file.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Time, cost and memory of every combination for one patch, on the CPU.
+
+    One row after the other, each in a fresh process; Ctrl-C stops at once and keeps
+    what was measured.
+    """
+    from napari_sparsessp.evaluation.speed import (
+        SpeedOptions,
+        SpeedProgress,
+        all_threads,
+        measure_speed,
+    )
+    from napari_sparsessp.evaluation.speed_rows import choose_rows
+    from napari_sparsessp.evaluation.speed_table import speed_text
+
+    console = console_of(context)
+    check_report_path(json, overwrite)
+    chosen = choose_rows(rows.split(",") if rows else (), quick)
+    options = SpeedOptions(
+        size=(64, 64) if quick else (128, 128),
+        threads=threads or all_threads(),
+        precision=precision,
+        repeats=2 if quick else 3,
+        quick=quick,
+    )
+
+    def tell(now: SpeedProgress) -> None:
+        console.progress(
+            f"[{now.row}/{now.rows}] {now.name}, {clock(now.seconds)}; "
+            f"about {clock(now.left)} left"
+        )
+
+    result: dict[str, Any] = {}
+    try:
+        with closing(measure_speed(chosen, options, tell)) as results:
+            for result in results:
+                if json is not None:
+                    write_report(json, json_module.dumps(result, indent=2))
+    finally:
+        if result:
+            console.result(speed_text(result))
+            if not result["finished"]:
+                count = f"{len(result['rows'])} of {len(chosen)} rows"
+                console.warning(f"stopped early; {count} were measured")
