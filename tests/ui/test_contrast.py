@@ -32,6 +32,18 @@ def test_masked_voxels_do_not_count():
     assert np.isfinite(estimate.limits(complete=True)["a"]).all()
 
 
+def test_structures_that_are_still_to_come_do_not_count():
+    tile = np.stack([np.full((4, 8, 8), 5.0), np.zeros((4, 8, 8))]).astype("f4")
+    estimate = ContrastEstimate(("a", "b"))
+    estimate.add(tile, ("a",))
+    assert set(estimate.limits(complete=False)) == {"a"}
+    tile[1] = 7
+    estimate.add(tile, ("b",))
+    limits = estimate.limits(complete=True)
+    assert limits["a"][0] == 5
+    assert limits["b"][0] == 7  # the zeros of the first pass were never taken
+
+
 def test_nothing_is_known_before_the_first_tile():
     assert ContrastEstimate(("a",)).limits(complete=True) == {}
 

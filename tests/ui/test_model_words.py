@@ -28,6 +28,20 @@ def test_the_cost_of_many_structures_is_told_honestly(card, conditioning, said):
     assert said in cost_words(card(conditioning=conditioning))
 
 
+@pytest.mark.parametrize(
+    ("conditioning", "network", "said"),
+    [
+        ("condnet", {"task_where": "input"}, "a pass of its own"),
+        ("tgnet", {"task_where": "all"}, "a pass of its own"),
+        ("condnet", {}, "encoder runs once"),
+        ("multihead", {"heads": "decoder"}, "encoder runs once"),
+    ],
+)
+def test_where_the_structure_enters_decides_the_cost(card, conditioning, network, said):
+    one = card(conditioning=conditioning, network=network)
+    assert said in cost_words(one)
+
+
 def test_twelve_passes_are_called_twelve(card):
     assert "all 12 take 12 times" in cost_words(card(conditioning="repmode"))
 

@@ -57,48 +57,54 @@ class ContrastEstimate:
 
     def __init__(self, structures: Sequence[str]) -> None:
         self._structures = tuple(structures)
-        self._samples: list[np.ndarray] = []
-        self._kept = 0
+        self._samples: dict[str, list[np.ndarray]] = {id_: [] for id_ in structures}
+        self._kept = dict.fromkeys(structures, 0)
 
-    def add(self, tile: np.ndarray) -> None:
+    def add(self, tile: np.ndarray, structures: Sequence[str] | None = None) -> None:
         """Take some voxels of a tile.
 
         Parameters
         ----------
         tile : ndarray
             Shape (S, d, h, w).
+        structures : sequence of str, optional
+            Those that are predicted in it; all if left out.
         """
-        if self._kept >= _AT_MOST or tile.size == 0:
+        if tile.size == 0:
             return
         voxels = tile[0].size
         step = max(1, round((voxels / _PER_TILE) ** (1 / 3)))
-        some = tile[:, ::step, ::step, ::step].reshape(len(tile), -1)
-        self._samples.append(np.array(some))
-        self._kept += some.shape[1]
+        for id_ in self._structures if structures is None else structures:
+            if self._kept[id_] < _AT_MOST:
+                row = tile[self._structures.index(id_)]
+                some = np.array(row[::step, ::step, ::step]).reshape(-1)
+                self._samples[id_].append(some)
+                self._kept[id_] += some.size
 
-    def limits(self, *, complete: bool) -> dict[str, tuple[float, float]]:
-        """Give limits for each structure.
+    def limits(
+        self, *, complete: bool, structures: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """Give limits for each structure of which something is known.
 
         Parameters
         ----------
         complete : bool
             Whether all voxels are predicted. Before, the lower limit is at least 0,
             so that what is still to come (0 in the buffer) stays black.
+        structures : sequence of str, optional
+            For these only.
 
         Returns
         -------
         dict
             Structure id to (low, high).
         """
-        if not self._samples:
-            return {}
-        values = np.concatenate(self._samples, axis=1)
-        low, high = np.nanpercentile(values, (_LOW, _HIGH), axis=1)
-        if not complete:
-            low = np.maximum(low, 0.0)
-        high = np.maximum(high, low + 0.1)
-        return {
-            name: (float(low[i]), float(high[i]))
-            for i, name in enumerate(self._structures)
-            if np.isfinite(low[i]) and np.isfinite(high[i])
-        }
+        found = {}
+        for id_ in self._structures if structures is None else structures:
+            values = np.concatenate(self._samples[id_] or [np.empty(0)])
+            values = values[np.isfinite(values)]
+            if values.size:
+                low, high = np.percentile(values, (_LOW, _HIGH))
+                low = low if complete else max(low, 0.0)
+                found[id_] = (float(low), float(max(high, low + 0.1)))
+        return found

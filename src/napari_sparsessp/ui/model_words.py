@@ -1,7 +1,7 @@
 """What a card says, in the words of the interface. Pure: no Qt, no file."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sparsessp.structures import structure_or_custom
 
@@ -20,14 +20,24 @@ TOPOLOGIES = {
 }
 """Name and explanation of each topology."""
 
-# What has to be computed again for each structure: nothing, the decoder, everything.
 _WHOLE = ("repmode", "multinet")
 _DECODER = ("condnet", "tsn", "tgnet")
 
 
+def repeated(card: "ModelCard") -> Literal["nothing", "decoder", "network"]:
+    """Tell what has to be computed again for each structure."""
+    how, network = card.conditioning, card.network
+    told_early = network.get("task_where", "decoder") != "decoder"
+    if how in _WHOLE or (how in ("condnet", "tgnet") and told_early):
+        return "network"
+    if how in _DECODER or (how == "multihead" and network.get("heads") == "decoder"):
+        return "decoder"
+    return "nothing"
+
+
 def is_pass_each(card: "ModelCard") -> bool:
     """Tell whether each structure needs a pass through the whole network."""
-    return card.conditioning in _WHOLE and len(card.structures) > 1
+    return repeated(card) == "network" and len(card.structures) > 1
 
 
 def cost_words(card: "ModelCard") -> str:
@@ -35,12 +45,12 @@ def cost_words(card: "ModelCard") -> str:
     many = len(card.structures)
     if many < 2:
         return ""
-    if card.conditioning in _WHOLE:
+    if repeated(card) == "network":
         return (
             f"Each structure is a pass of its own: all {many} take {many} times as "
             "long as one. Untick those you do not need."
         )
-    if card.conditioning in _DECODER:
+    if repeated(card) == "decoder":
         return (
             "The encoder runs once for all structures, the decoder once for each: "
             "every structure more takes some time more."

@@ -108,17 +108,21 @@ def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
     Event, ContrastEstimated or TruthScaled
     """
     contrast = ContrastEstimate(job.structures)
-    due = 1
+    seen = dict.fromkeys(job.structures, 0)
     scales = None
     for event in engine.stream(job):
         if isinstance(event, TileDone):
-            contrast.add(_tile(job.buffer, event))
-            if event.done >= due:
-                due = 2 * event.done
-                if scales is None and job.truth:
-                    scales = {id_: truth_scale(one) for id_, one in job.truth.items()}
-                    yield TruthScaled(scales)
-                yield ContrastEstimated(contrast.limits(complete=False), False)
+            contrast.add(_tile(job.buffer, event), event.structures)
+            for id_ in event.structures:
+                seen[id_] += 1
+            # after a structure's 1st, 2nd, 4th, 8th… tile
+            due = [i for i in event.structures if seen[i] & (seen[i] - 1) == 0]
+            if scales is None and job.truth:
+                scales = {id_: truth_scale(one) for id_, one in job.truth.items()}
+                yield TruthScaled(scales)
+            if due:
+                limits = contrast.limits(complete=False, structures=due)
+                yield ContrastEstimated(limits, False)
         elif isinstance(event, Finished):
             yield ContrastEstimated(contrast.limits(complete=True), True)
         yield event
