@@ -140,3 +140,26 @@ def test_measured_planes_of_a_sparse_view_lie_on_multiples_of_the_ratio():
     """What the windows of a fixed ratio rely on."""
     view = SparseView.from_ratio(5, 2)
     assert view.positions == (0, 2, 4, 6, 8)
+
+
+def test_a_network_that_reaches_far_shows_no_seams_either(make_model, make_volume):
+    """Its halo ends before its reach does; what lies beyond counts little."""
+    model = make_model(
+        backbone="plain",
+        topology="2to3d",
+        norm="none",
+        kernel=5,
+        encoder_widths=(4,) * 5,
+        decoder_widths=(4,) * 4,
+    )
+    assert model.network.config.reach > 96
+    volume = make_volume((8, 400, 48))
+    whole, tiled = (
+        predict(
+            model,
+            volume,
+            request=PredictionRequest(precision="fp32", tile=(8, side, side)),
+        ).volume.numpy()
+        for side in (512, 64)
+    )
+    assert np.abs(whole - tiled).max() <= 0.02 * whole.std()
