@@ -42,6 +42,13 @@ def test_first_limit_of_the_model_is_always_in_sight(qtbot, card):
     assert "Trained on simulated cells only" in picker.note.text()
 
 
+def test_a_limit_is_not_shortened_to_one_word(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(limits=("Imported: nothing is known.",))])
+    assert picker.note.text().startswith("Imported: nothing is known.\n")
+
+
 def test_no_model_says_what_to_do(qtbot):
     picker = TopologyPicker()
     qtbot.addWidget(picker)

@@ -173,7 +173,7 @@ class TopologyPicker(QWidget):
             )
         lines = [cost_words(card)] if is_pass_each(card) else []
         if card.limits:  # the first limit is the one that everybody has to know
-            lines.append(f"{card.limits[0].split(':')[0].rstrip('.')}.")
+            lines.append(_in_short(card.limits[0]))
         missing = [b.label for b in self.buttons.values() if not b.isEnabled()]
         if missing:
             lines.append(f"{', '.join(missing)}: no installed model; import one.")
@@ -192,6 +192,12 @@ class TopologyPicker(QWidget):
         elif self._chosen is None or key != self._chosen.id:
             self._choose(next(card for card in self._cards if card.id == key))
             self.changed.emit()
+
+
+def _in_short(limit: str) -> str:
+    """Give what stands before a colon, where that says something by itself."""
+    head = limit.split(":")[0]
+    return (head if len(head.split()) > 2 else limit).rstrip(".") + "."
 
 
 def _title(card: "ModelCard") -> str:
