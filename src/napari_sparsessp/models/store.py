@@ -72,12 +72,18 @@ def load_model(
     network = build_empty(card, path)
     _check_shapes(network, read_header(weights).shapes, path)
     digest = file_sha256(weights)
-    tensors = _read_weights(weights)
     wanted = network.state_dict()
-    for name, tensor in tensors.items():
-        # A copy, so that the file can be replaced while the model is in use.
-        tensors[name] = tensor.to(wanted[name].dtype, copy=True)
-    return Model(card, fill(network, tensors, card), digest, path)
+
+    import torch
+
+    # Tensors made in inference mode could not be used outside of it.
+    with torch.inference_mode(False):
+        tensors = _read_weights(weights)
+        for name, tensor in tensors.items():
+            # A copy, so that the file can be replaced while the model is in use.
+            tensors[name] = tensor.to(wanted[name].dtype, copy=True)
+        network = fill(network, tensors, card)
+    return Model(card, network, digest, path)
 
 
 def save_model(

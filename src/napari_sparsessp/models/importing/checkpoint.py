@@ -138,7 +138,7 @@ def _kind(start: bytes) -> str:
     if not start:
         return "it is empty"
     if b"\0" not in start and all(byte < 128 for byte in start):
-        return "it is a text file; was a web page saved instead of the file?"
+        return "it is a text file (a web page, saved by mistake?)"
     return "its first bytes are not those of a torch file"
 
 

@@ -47,9 +47,12 @@ def read_source(path: str | Path) -> Source:
     ModelError
         The file cannot be opened safely, or is none of the known formats.
     """
-    checkpoint = open_checkpoint(path)
-    fnet.refuse_ensemble(checkpoint)
-    state = checked_state(_table(checkpoint), checkpoint.path)
+    import torch
+
+    with torch.inference_mode(False):  # its tensors could not be used outside of it
+        checkpoint = open_checkpoint(path)
+        fnet.refuse_ensemble(checkpoint)
+        state = checked_state(_table(checkpoint), checkpoint.path)
     for mark, read in _READERS.items():
         if any(name.startswith(mark) for name in state):
             return read(checkpoint, state)
