@@ -96,7 +96,7 @@ class InstalledEngine:
         ModelError
             The file is damaged, hostile or of another kind.
         """
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from napari_sparsessp.models.registry import card_of
 
             return card_of(path)
@@ -106,7 +106,7 @@ class InstalledEngine:
 
     def name_for(self, path: Path, found: "Found | ModelCard") -> str:
         """Suggest a name for what `inspect` found."""
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return str(getattr(found, "name", path.stem))
         from napari_sparsessp.models.importing.answers import suggested_id
 
@@ -142,7 +142,7 @@ class InstalledEngine:
         InputError, ModelError, OutputError
             Nothing was written.
         """
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return add_native(path)
         from napari_sparsessp.models.importing import answers_for, import_checkpoint
 
