@@ -145,7 +145,7 @@ def measure_speed(
         result["seconds"] = round(time.monotonic() - began, 1)
         result["claims"] = claims(result["rows"])
         result["finished"] = number == len(rows) - 1
-        yield result
+        yield {**result, "rows": list(result["rows"])}
 
 
 def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def conditions(result: Mapping[str, Any]) -> str:
     bf16 = "with" if machine.get("bf16") else "without"
     return (
         f"One {size} patch at r = {options['ratio']}, {options['precision']}, "
-        f"{options['threads']} threads; {machine['cpu']}, {machine['cores']} cores, "
+        f"on {options['threads']} of {machine['cores']} cores; {machine['cpu']} "
         f"{bf16} bf16 instructions, torch {machine.get('torch', '?')}."
     )
 

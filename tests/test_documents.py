@@ -1,0 +1,35 @@
+"""Numbers in the documents are those that their script gives."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("transformers", reason="docs/networks.md counts 2D backbones")
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "table6.py"
+
+
+@pytest.fixture(scope="module")
+def table6():
+    """The script as a module."""
+    found = importlib.util.spec_from_file_location("table6", SCRIPT)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["families", "mappings", "counts", "table6", "speed"])
+def test_docs_of_networks_are_up_to_date(table6, name):
+    """Otherwise: python scripts/table6.py."""
+    page = table6.PAGE.read_text(encoding="utf-8")
+    assert table6.filled(page, name, getattr(table6, name)()) == page
+
+
+def test_all_generated_parts_are_checked(table6):
+    page = table6.PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- /") == 5
+
+
+def test_a_page_without_markers_is_refused(table6):
+    with pytest.raises(SystemExit, match="no markers"):
+        table6.filled("a page", "counts", "text")
