@@ -223,4 +223,5 @@ def test_the_guess_of_the_time_left_falls():
     first = clock.left(0, 0.0)
     assert clock.left(0, 1.0) == pytest.approx(first - 1)
     entries[0] |= {"seconds_one": 10 * 0.04}
+    assert clock.left(0, 10 * first) > first  # slower than thought: so is the rest
     assert 0 < clock.left(1, 0.0) < first

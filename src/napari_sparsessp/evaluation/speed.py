@@ -30,6 +30,9 @@ SCHEMA = 1
 START_SECONDS = 5.0
 """Of a fresh process until its network is built, for the time that is left."""
 
+GUESSED_RATE = 0.04
+"""Seconds for each GMAC on one core, until some are measured."""
+
 PROCESS_MIB = 450.0
 """What Python and torch take before a network is built."""
 
@@ -169,7 +172,7 @@ def needed_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
         weights += min(12 * weights, MERGED_MIB + weights)
     flat = not (row.config.encoder_3d or row.config.decoder_3d)
     planes = 1000 if flat else 500 * row.config.depth
-    return PROCESS_MIB + 1.1 * weights + planes * size[0] * size[1] * 4 / 2**20
+    return PROCESS_MIB + 1.25 * weights + planes * size[0] * size[1] * 4 / 2**20
 
 
 def _counted(
@@ -329,16 +332,18 @@ class _Clock:
     def left(self, number: int, seconds: float) -> float:
         """Seconds from here on, `seconds` after the row of this number began."""
         rate = self._rate(number)
-        now = max(0.0, self._expected(self._entries[number], rate) - seconds)
-        later = self._entries[number + 1 :]
-        return now + sum(self._expected(entry, rate) for entry in later)
+        now = self._expected(self._entries[number], rate)
+        later = sum(self._expected(one, rate) for one in self._entries[number + 1 :])
+        # A row that takes longer than expected says the same of the rest.
+        slower = max(1.0, 1.2 * seconds / now)
+        return slower * (now + later) - seconds
 
     def _rate(self, number: int) -> float:
-        """Seconds for each GMAC."""
+        """Seconds for each GMAC: a first guess, outweighed by rows of any size."""
         known = [e for e in self._entries[:number] if "seconds_one" in e]
-        if not known:
-            return 0.04 / self._options.threads
-        return sum(e["seconds_one"] for e in known) / sum(e["gmac_one"] for e in known)
+        seconds = GUESSED_RATE * 100 / self._options.threads
+        seconds += sum(e["seconds_one"] for e in known)
+        return seconds / (100 + sum(e["gmac_one"] for e in known))
 
     def _expected(self, entry: dict[str, Any], rate: float) -> float:
         if "skipped" in entry:
