@@ -1,0 +1,266 @@
+"""What a training is made of: one model for the YAML file and for programs.
+
+Needs no torch, so that a wrong file is refused at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_sparsessp.models.card import Positive
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.training.recipe import Recipe
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Ratio = Annotated[int, Field(ge=1, le=64)]
+Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+DEFAULT_VOXEL = (0.29, 0.29, 0.29)
+"""µm; the paper's grid, and that of the shipped models."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Part):
+    """What the new model is called, and what its card says beside the scores.
+
+    Attributes
+    ----------
+    id : str
+        Lower-case letters, digits, ``.``, ``_`` and ``-``.
+    name : str, optional
+        For people; the id where left out.
+    structures : tuple of str, optional
+        Ids in the order of the outputs; those of the model that is fine-tuned, or of
+        the data, where left out.
+    voxel_size : tuple of float, optional
+        (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
+    version, licence, citation, modality : str
+    limits : tuple of str
+        Known limits, one sentence each.
+    weights : {"float32", "float16"}
+        Type on disk; float16 halves the file.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    name: Line | None = None
+    structures: Annotated[tuple[Line, ...], Field(min_length=1)] | None = None
+    voxel_size: tuple[Positive, Positive, Positive] | None = None
+    version: Line = "1"
+    licence: Line = "not stated"
+    citation: str = ""
+    modality: Line = "bright-field"
+    limits: tuple[Line, ...] = ()
+    weights: Literal["float32", "float16"] = "float32"
+
+
+class FineTune(_Part):
+    """A network that begins as an existing model.
+
+    Attributes
+    ----------
+    source : str
+        ``from`` in the file: a model's id or path.
+    freeze_encoder : bool
+        Only what comes after the encoder learns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    source: Annotated[Line, Field(alias="from")]
+    freeze_encoder: bool = False
+
+
+class Simulated(_Part):
+    """Simulated colonies, from a folder or made for this training.
+
+    Attributes
+    ----------
+    pool : Path, optional
+        Folder of colonies; a folder ``validation`` in it is kept for validation.
+    colonies : int, optional
+        So many are simulated into ``colonies`` in the output folder.
+    seed : int
+        Of the first of them; each has the next.
+    looks : int
+        Bright-field stacks of each.
+    """
+
+    pool: Path | None = None
+    colonies: Count | None = None
+    seed: Seed = 0
+    looks: Annotated[int, Field(ge=1, le=64)] = 3
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.pool is None) == (self.colonies is None):
+            raise ValueError("give either a pool folder or a number of colonies")
+        return self
+
+
+class Pairs(_Part):
+    """Real pairs of transmitted light and fluorescence.
+
+    Attributes
+    ----------
+    path : Path
+        A CSV, or a folder of images with both channels in each.
+    root : Path, optional
+        Where relative paths of the CSV begin; the CSV's own folder by default.
+    structure : str, optional
+        What the target is, where the CSV does not say; needed for a folder.
+    signal, target : str or int, optional
+        Channel names or indices, for a folder.
+    projection : {"mean", "max"}
+        A target of one plane is compared with this projection of the prediction.
+    """
+
+    path: Path
+    root: Path | None = None
+    structure: Line | None = None
+    signal: str | int | None = None
+    target: str | int | None = None
+    projection: Literal["mean", "max"] = "mean"
+
+
+class Data(_Part):
+    """Where the training gets its stacks.
+
+    Attributes
+    ----------
+    simulated : Simulated, optional
+    pairs : Pairs, optional
+        A path alone is enough for a CSV.
+    """
+
+    simulated: Simulated | None = None
+    pairs: Pairs | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_path_is_enough(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("pairs"), str):
+            return {**values, "pairs": {"path": values["pairs"]}}
+        return values
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.simulated is None and self.pairs is None:
+            raise ValueError("give simulated, or pairs, or both")
+        return self
+
+
+class Budget(_Part):
+    """How long to learn, and how often to save and validate.
+
+    Attributes
+    ----------
+    steps, minutes : int or float, optional
+        One of them. Only with steps is the result the same on a slower machine.
+    save_steps : int, optional
+        Steps between states on disk; a tenth of the budget by default.
+    save_minutes : float, optional
+        The same in minutes; 4, at most a tenth of the budget, by default.
+    """
+
+    steps: Count | None = None
+    minutes: Positive | None = None
+    save_steps: Count | None = None
+    save_minutes: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give either steps or minutes")
+        return self
+
+
+class Validation(_Part):
+    """What is kept back to choose the best state.
+
+    Attributes
+    ----------
+    share : float
+        Of the stacks, or of their rows or columns; 0 keeps nothing back.
+    by : {"stack", "y", "x"}
+        Whole stacks, or the far end of every stack along an axis: the way out with
+        one or two stacks.
+    seed : int
+        Of the choice of stacks.
+    stacks : int
+        At most so many are scored.
+    """
+
+    share: Share = 0.1
+    by: Literal["stack", "y", "x"] = "stack"
+    seed: Seed = 0
+    stacks: Count = 16
+
+
+class TrainConfig(_Part):
+    """A whole training.
+
+    Attributes
+    ----------
+    out : Path
+        Output folder: state, log, cache, and at the end the model.
+    model : ModelSection
+    network : NetworkConfig or FineTune
+        Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
+        structures.
+    data : Data
+    recipe : Recipe
+        ``paper`` or ``fast``, or a recipe's name with changed values.
+    ratios : tuple of int, optional
+        Sparsity ratios, drawn uniformly; those the model or the network is for.
+    random_phase : bool, optional
+        The first measured plane is drawn too; the recipe's by default.
+    loss : {"mse", "l1", "l1_msssim", "foreground"}
+    budget : Budget
+    validation : Validation
+    seed : int
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    tensorboard : bool
+        Also write TensorBoard files.
+    """
+
+    out: Path
+    model: ModelSection
+    network: NetworkConfig | FineTune = NetworkConfig()
+    data: Data
+    recipe: Recipe = Recipe(name="fast")
+    ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)] | None = None
+    random_phase: bool | None = None
+    loss: Literal["mse", "l1", "l1_msssim", "foreground"] = "mse"
+    budget: Budget
+    validation: Validation = Validation()
+    seed: Seed = 0
+    device: str = "auto"
+    tensorboard: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _which_network(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "network" not in values:
+            return values
+        return {**values, "network": as_network(values["network"])}
+
+
+def as_network(values: Any) -> Any:
+    """Choose between a new network and a model to begin with, by ``from``.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A field is impossible.
+    """
+    if not isinstance(values, dict):
+        return values
+    kind = FineTune if "from" in values or "source" in values else NetworkConfig
+    return kind.model_validate(values)
