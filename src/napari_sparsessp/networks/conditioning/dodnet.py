@@ -9,6 +9,10 @@ import torch
 from torch import nn
 
 
+BLOCK = 8192
+"""Voxels that a CPU works on at once: their few channels then stay in its cache."""
+
+
 class DynamicHead(nn.Module):
     """Three 1×1 convolutions whose weights a controller writes for each structure.
 
@@ -65,12 +69,29 @@ class DynamicHead(nn.Module):
             (B, len(indices)·outputs, …), structures outermost.
         """
         flat = x.flatten(2)
-        predictions = []
-        for index in indices:
-            y = flat
-            for layer, (weight, bias) in enumerate(self._weights(context, index)):
-                y = torch.baddbmm(bias.to(y.dtype), weight.to(y.dtype), y)
-                if layer < 2:
-                    y = torch.relu_(y) if not torch.is_grad_enabled() else y.relu()
-            predictions.append(y)
-        return torch.cat(predictions, dim=1).unflatten(2, x.shape[2:])
+        weights = [self._weights(context, index) for index in indices]
+        if torch.is_grad_enabled() or flat.device.type != "cpu":
+            y = torch.cat([_applied(one, flat) for one in weights], dim=1)
+            return y.unflatten(2, x.shape[2:])
+        out: torch.Tensor | None = None
+        for start in range(0, flat.shape[2], BLOCK):
+            block = flat[:, :, start : start + BLOCK]
+            for row, one in enumerate(weights):
+                y = _applied(one, block)
+                if out is None:
+                    shape = (len(x), len(weights), y.shape[1], flat.shape[2])
+                    out = y.new_empty(shape)
+                out[:, row, :, start : start + BLOCK] = y
+        assert out is not None
+        return out.flatten(1, 2).unflatten(2, x.shape[2:])
+
+
+def _applied(
+    weights: Sequence[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor
+) -> torch.Tensor:
+    """Three 1×1 convolutions with ReLU between, (B, C, V) → (B, outputs, V)."""
+    for layer, (weight, bias) in enumerate(weights):
+        if layer:
+            x = x.relu()
+        x = torch.baddbmm(bias.to(x.dtype), weight.to(x.dtype), x)
+    return x
