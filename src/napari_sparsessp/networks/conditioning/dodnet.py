@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-
 BLOCK = 8192
 """Voxels that a CPU works on at once: their few channels then stay in its cache."""
 
