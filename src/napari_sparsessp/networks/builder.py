@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.conditioning.multinet import MultiNet
 from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.network import Network
 from napari_sparsessp.networks.slim import Slim
 from napari_sparsessp.networks.unet import UNet
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
 def build_network(
     config: NetworkConfig, backbone_weights: "Mapping[str, torch.Tensor] | None" = None
-) -> "nn.Module":
+) -> Network:
     """Network with fresh random weights.
 
     Parameters
@@ -26,9 +26,8 @@ def build_network(
 
     Returns
     -------
-    torch.nn.Module
-        With ``encode``, ``decode`` and ``forward``: (B, inputs, n, H, W) →
-        (B, S, D, H, W) for all structures or the ``structures`` that are asked for;
+    Network
+        A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or the ``structures`` that are asked for;
         with ``tasks`` (B,), one for each sample, → (B, 1, D, H, W).
     """
     if config.backbone == "slim":

@@ -9,6 +9,7 @@ from torch import nn
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.convolution import Convolution
 from napari_sparsessp.networks.fold import fold, unfold
+from napari_sparsessp.networks.network import Network
 from napari_sparsessp.networks.transform import DepthToChannel
 from napari_sparsessp.networks.view import View
 
@@ -37,7 +38,7 @@ class SlimBlock(nn.Module):
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
-class Slim(nn.Module):
+class Slim(Network):
     """3-to-2D network with one trunk and one head for all structures.
 
     At full resolution the planes are channels from the start (a 3D convolution there
@@ -50,8 +51,7 @@ class Slim(nn.Module):
     """
 
     def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         ws = config.standardised
         self.view = View(config)
         full, *lower = config.decoder_widths
@@ -95,19 +95,6 @@ class Slim(nn.Module):
         )
 
     def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What all structures share.
-
-        Parameters
-        ----------
-        x : Tensor
-            (B, inputs, D, H, W) or D/r planes, H and W multiples of
-            ``config.stride``.
-
-        Returns
-        -------
-        list of Tensor
-            2D features (B, C, H/2ᵏ, W/2ᵏ) from full resolution down.
-        """
         x = self.view(x)
         features = [self.plane_stem(fold(x))]
         for down, blocks, skip in zip(self.down, self.encoder, self.skips, strict=True):
@@ -118,19 +105,6 @@ class Slim(nn.Module):
     def decode(
         self, features: list[torch.Tensor], structures: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Predict structures from what `encode` gave.
-
-        Parameters
-        ----------
-        features : list of Tensor
-        structures : sequence of int, optional
-            Indices of the wanted outputs; all where left out.
-
-        Returns
-        -------
-        Tensor
-            (B, T, D, H, W)
-        """
         y = self.decoder[-1](features[-1])
         for level in range(len(self.up) - 1, -1, -1):
             coarse = self.up[level](F.relu(y))
@@ -155,24 +129,5 @@ class Slim(nn.Module):
     def decode_tasks(
         self, features: list[torch.Tensor], index: torch.Tensor
     ) -> torch.Tensor:
-        """(B, 1, D, H, W), one structure for each sample."""
         y = self.decode(features)
         return y[torch.arange(len(y)), index][:, None]
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        structures: Sequence[int] | None = None,
-        tasks: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        features = self.encode(x)
-        if tasks is not None:
-            return self.decode_tasks(features, tasks)
-        return self.decode(features, structures)
-
-    def bake(self) -> None:
-        """Fold weight standardisation into plain weights, in place."""
-        for module in self.modules():
-            if isinstance(module, Convolution) and module.gain is not None:
-                module.bake()
-        self.config = self.config.model_copy(update={"standardised": False})

@@ -13,11 +13,11 @@ from napari_sparsessp.networks.conditioning.task import (
     code_length,
 )
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.convolution import Convolution
 from napari_sparsessp.networks.decoder import Decoder
 from napari_sparsessp.networks.encoder import make_encoder
 from napari_sparsessp.networks.head import Head
 from napari_sparsessp.networks.merging import MergedNetworks
+from napari_sparsessp.networks.network import Network
 from napari_sparsessp.networks.transform import make_transform
 from napari_sparsessp.networks.units import kind_of, make_norm
 from napari_sparsessp.networks.view import View
@@ -50,7 +50,7 @@ class Features:
         )
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """U-Net of any topology, mapping, projection and conditioning.
 
     Parameters
@@ -65,8 +65,7 @@ class UNet(nn.Module):
         config: NetworkConfig,
         backbone_weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         method, where = config.conditioning, config.task_where
         everywhere = method == "repmode" or (where == "all" and config.told)
         self.told_at_input = where == "input" and config.told
@@ -113,43 +112,12 @@ class UNet(nn.Module):
         self.merged = MergedNetworks(self) if method == "repmode" else None
 
     def encode(self, x: torch.Tensor) -> Features:
-        """What all structures share.
-
-        Parameters
-        ----------
-        x : Tensor
-            (B, inputs, n, H, W): the network's planes, H and W multiples of
-            ``config.stride``. A network of fixed depth with a prefix mapping also takes
-            D/r of its D planes.
-
-        Returns
-        -------
-        Features
-
-        Raises
-        ------
-        InputError
-            The shape does not fit; says which one would.
-        """
         view = self.view(x)
         return self._encoded(view, None) if self.shares_encoder else Features(view)
 
     def decode(
         self, features: Features, structures: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Predict structures from what `encode` gave.
-
-        Parameters
-        ----------
-        features : Features
-        structures : sequence of int, optional
-            Indices of the wanted outputs; all where left out.
-
-        Returns
-        -------
-        Tensor
-            (B, S, D, H, W)
-        """
         wanted = range(self.config.outputs) if structures is None else structures
         if not self.shares_trunk:
             return torch.cat([self._each(features, one) for one in wanted], dim=1)
@@ -160,19 +128,6 @@ class UNet(nn.Module):
         return head.predict(prepared, features.context, tasks, rows)
 
     def decode_tasks(self, features: Features, index: torch.Tensor) -> torch.Tensor:
-        """Predict one structure for each sample.
-
-        Parameters
-        ----------
-        features : Features
-        index : Tensor
-            (B,) structure of each sample.
-
-        Returns
-        -------
-        Tensor
-            (B, 1, D, H, W)
-        """
         if not self.shares_trunk:
             return self._each(features, index)
         decoder, head = self._way()
@@ -184,24 +139,6 @@ class UNet(nn.Module):
     def decode_view(self, view: torch.Tensor) -> torch.Tensor:
         """Predict all structures from what the network sees."""
         return self.decode(self._encoded(view, None))
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        structures: Sequence[int] | None = None,
-        tasks: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        features = self.encode(x)
-        if tasks is not None:
-            return self.decode_tasks(features, tasks)
-        return self.decode(features, structures)
-
-    def bake(self) -> None:
-        """Fold weight standardisation into plain weights, in place."""
-        for module in self.modules():
-            if isinstance(module, Convolution) and module.gain is not None:
-                module.bake()
-        self.config = self.config.model_copy(update={"standardised": False})
 
     def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
         x = view
