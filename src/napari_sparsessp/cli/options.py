@@ -51,6 +51,42 @@ Version = Annotated[
     ),
 ]
 
+# What predict and sweep have in common.
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Name or index of the transmitted-light channel."),
+]
+Scene = Annotated[str | None, typer.Option(help="Name or index of the scene.")]
+ModelName = Annotated[str, typer.Option(help="Id or path of a model.")]
+Topology = Annotated[
+    str | None,
+    typer.Option(help="Take the model of this topology: 3d, 2d, 2to3d, 3to2d."),
+]
+VoxelSize = Annotated[
+    str | None,
+    typer.Option(help="Z,Y,X in µm, instead of what the file says.", metavar="Z,Y,X"),
+]
+Truth = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Ground truth to score against.", metavar="STRUCTURE=FILE[:CHANNEL]"
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
+TileSize = Annotated[
+    str | None, typer.Option(help="Largest tile in voxels.", metavar="Z,Y,X")
+]
+Overlap = Annotated[
+    float | None, typer.Option(help="Share of a z window that the next one repeats.")
+]
+Flips = Annotated[
+    bool, typer.Option("--tta", help="Average over flips: better, four times slower.")
+]
+MaskInvalid = Annotated[
+    bool, typer.Option("--mask-invalid", help="Predict around NaN and infinite values.")
+]
+
 
 def numbers(text: str | None, option: str, kind: type) -> tuple | None:
     """Read ``Z,Y,X``.

@@ -1,29 +1,40 @@
 """``sparsessp predict``: one image in, one image with a channel a structure out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import (
+    Channel,
     Debug,
+    Device,
+    Flips,
+    MaskInvalid,
+    ModelName,
+    Overlap,
+    Precision,
     Quiet,
+    Scene,
+    TileSize,
+    Topology,
+    Truth,
     Version,
+    VoxelSize,
     console_of,
-    numbers,
 )
 from napari_sparsessp.cli.report_file import check_report_path, write_report
 from napari_sparsessp.cli.request_file import (
     make_request,
-    name_or_index,
     options_given,
     read_request,
+    request_fields,
 )
 from napari_sparsessp.cli.running import Outcome, run
 from napari_sparsessp.cli.table import score_table
-from napari_sparsessp.cli.truth import load_truth, parse_truth
+from napari_sparsessp.cli.truth import load_truth
 from napari_sparsessp.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,18 +49,13 @@ def predict(
     input: Annotated[  # noqa: A002 - the request's own word
         str | None, Argument(help="A z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
     ] = None,
-    channel: Annotated[
-        str | None, Option(help="Name or index of the transmitted-light channel.")
-    ] = None,
-    scene: Annotated[str | None, Option(help="Name or index of the scene.")] = None,
+    channel: Channel = None,
+    scene: Scene = None,
     time: Annotated[
         str | None, Option(help="Time points: 3, or a slice such as 0:10:2.")
     ] = None,
-    model: Annotated[str, Option(help="Id or path of a model.")] = "default",
-    topology: Annotated[
-        str | None,
-        Option(help="Take the model of this topology: 3d, 2d, 2to3d, 3to2d."),
-    ] = None,
+    model: ModelName = "default",
+    topology: Topology = None,
     structures: Annotated[str, Option(help="Names, parted by commas, or all.")] = "all",
     ratio: Annotated[
         float | None,
@@ -61,34 +67,17 @@ def predict(
             "--simulate-sparse", help="The stack is dense: use every r-th plane only."
         ),
     ] = False,
-    voxel_size: Annotated[
-        str | None,
-        Option(help="Z,Y,X in µm, instead of what the file says.", metavar="Z,Y,X"),
-    ] = None,
+    voxel_size: VoxelSize = None,
     grid: Annotated[
         str, Option(help="Voxels of the result in y and x: model or input.")
     ] = "model",
-    truth: Annotated[
-        list[str] | None,
-        Option(
-            help="Ground truth to score against.", metavar="STRUCTURE=FILE[:CHANNEL]"
-        ),
-    ] = None,
-    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    tile: Annotated[
-        str | None, Option(help="Largest tile in voxels.", metavar="Z,Y,X")
-    ] = None,
-    overlap: Annotated[
-        float | None, Option(help="Share of a z window that the next one repeats.")
-    ] = None,
-    tta: Annotated[
-        bool, Option("--tta", help="Average over flips: better, four times slower.")
-    ] = False,
-    mask_invalid: Annotated[
-        bool,
-        Option("--mask-invalid", help="Predict around NaN and infinite values."),
-    ] = False,
+    truth: Truth = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    tile: TileSize = None,
+    overlap: Overlap = None,
+    tta: Flips = False,
+    mask_invalid: MaskInvalid = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing output.")
     ] = False,
@@ -104,34 +93,11 @@ def predict(
     """Predict structures from a transmitted-light z-stack."""
     console = console_of(context)
     fields = read_request(request) if request else {}
-    asked = make_request(fields | _request_fields(options_given(context)))
+    asked = make_request(fields | request_fields(options_given(context)))
     if not asked.input:
         raise InputError("there is no input; name an image file")
     outcome = _predict(console, asked, out, report, overwrite)
     _tell(console, outcome, out)
-
-
-def _request_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Turn the options' text into the request's values."""
-    fields = {
-        name: value
-        for name, value in given.items()
-        if name not in ("out", "report", "request", "overwrite")
-        and name not in ("quiet", "debug", "version")
-    }
-    for name in ("channel", "scene"):
-        if name in fields:
-            fields[name] = name_or_index(fields[name])
-    if "structures" in fields and fields["structures"] != "all":
-        names = fields["structures"].split(",")
-        fields["structures"] = tuple(name.strip() for name in names if name.strip())
-    if "voxel_size" in fields:
-        fields["voxel_size"] = numbers(fields["voxel_size"], "--voxel-size", float)
-    if "tile" in fields:
-        fields["tile"] = numbers(fields["tile"], "--tile", int)
-    if "truth" in fields:
-        fields["truth"] = parse_truth(fields["truth"])
-    return fields
 
 
 def _predict(

@@ -5,6 +5,8 @@ from typing import Any
 
 import typer
 
+from napari_sparsessp.cli.options import numbers
+from napari_sparsessp.cli.truth import parse_truth
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -20,6 +22,36 @@ def options_given(context: typer.Context) -> dict[str, Any]:
         if source is not None and source.name != "DEFAULT":
             given[name] = value
     return given
+
+
+def request_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Turn options, as text, into the request's values; leave other options out.
+
+    Raises
+    ------
+    InputError
+        A truth that is no ``STRUCTURE=FILE``.
+    typer.BadParameter
+        Sizes that are not three positive numbers.
+    """
+    fields = {
+        name: value
+        for name, value in given.items()
+        if name in PredictionRequest.model_fields
+    }
+    for name in ("channel", "scene"):
+        if name in fields:
+            fields[name] = name_or_index(fields[name])
+    if "structures" in fields and fields["structures"] != "all":
+        names = fields["structures"].split(",")
+        fields["structures"] = tuple(name.strip() for name in names if name.strip())
+    if "voxel_size" in fields:
+        fields["voxel_size"] = numbers(fields["voxel_size"], "--voxel-size", float)
+    if "tile" in fields:
+        fields["tile"] = numbers(fields["tile"], "--tile", int)
+    if "truth" in fields:
+        fields["truth"] = parse_truth(fields["truth"])
+    return fields
 
 
 def read_request(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Scores as a table for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 COLUMNS = {
@@ -30,10 +30,15 @@ def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
         return ""
     rows = [["structure", *COLUMNS.values()]]
     for name, fields in scored.items():
-        rows.append([name, *(_number(fields.get(column)) for column in COLUMNS)])
+        rows.append([name, *(number(fields.get(column)) for column in COLUMNS)])
     if len(scored) > 1:
         means = [_mean(scored, column) for column in COLUMNS]
-        rows.append(["mean of structures", *map(_number, means)])
+        rows.append(["mean of structures", *map(number, means)])
+    return lay_out(rows)
+
+
+def lay_out(rows: Sequence[Sequence[str]]) -> str:
+    """Align columns: the first to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
@@ -50,5 +55,6 @@ def _mean(scored: Mapping[str, Mapping[str, Any]], column: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Write a score; a dash where it is not defined."""
     return "–" if value is None else f"{value:.3f}"

@@ -129,7 +129,7 @@ def plan_prediction(
     InputError
         The request cannot be met; says why and what to do.
     """
-    volume = _one_channel(volume, request.channel)
+    volume = one_channel(volume, request.channel)
     structures = _structures(card, request)
     times = _times(volume, request.time)
     sampling = plan_sampling(card, volume, request)
@@ -193,7 +193,14 @@ def _check_memory(shape: tuple[int, ...]) -> None:
         )
 
 
-def _one_channel(volume: Volume, channel: str | int | None) -> Volume:
+def one_channel(volume: Volume, channel: str | int | None) -> Volume:
+    """Take the channel that is named, or the only one.
+
+    Raises
+    ------
+    InputError
+        There is no such channel, or several and none is named.
+    """
     if channel is not None:
         return volume.channel(channel)
     if "C" not in volume.axes:
