@@ -1,5 +1,10 @@
 """RepMode's experts are one kernel, and its batch norm is part of it."""
 
+import copy
+import itertools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -191,3 +196,47 @@ def test_a_mixed_batch_is_the_same_merged_or_not(network):
     limit = 1e-4 * float(literal.abs().max())
     torch.testing.assert_close(merged, literal, atol=limit, rtol=0)
     assert not torch.allclose(merged[0], merged[1])
+
+
+def test_a_network_made_in_inference_mode_predicts(network):
+    """Its weights count no changes, so what was merged from them is not kept."""
+    x = stack(network)
+    with torch.no_grad():
+        expected = network(x)
+    with torch.inference_mode():
+        made = build_network(network.config).eval()
+        before = made(x)
+        made.load_state_dict(network.state_dict())
+        after = made(x)
+    assert not torch.equal(before, expected)
+    limit = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(after, expected, atol=limit, rtol=0)
+
+
+def test_copies_and_pickles_leave_merged_kernels_behind(network):
+    """They are hundreds of megabytes, and made again when they are asked for."""
+    x = stack(network)
+    empty = len(pickle.dumps(network))
+    with torch.no_grad():
+        expected = network(x)
+        assert len(pickle.dumps(network)) < 1.01 * empty
+        for copied in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+            assert torch.equal(copied(x), expected)
+
+
+def test_two_predictions_at_once_share_merged_kernels(network, monkeypatch):
+    """Even where only one structure's are kept, and each throws out the other's."""
+    monkeypatch.setattr("napari_sparsessp.networks.merging.KEPT_BYTES", 1)
+    x = stack(network)
+    with torch.no_grad():
+        expected = network(x)
+
+    def run(start):
+        with torch.no_grad():
+            return [
+                torch.allclose(network(x, [one])[:, 0], expected[:, one], atol=1e-5)
+                for one in [(start + step) % 3 for step in range(12)]
+            ]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(itertools.chain(*pool.map(run, range(4))))

@@ -4,6 +4,7 @@ The experts of each convolution are merged and batch norm is folded into the ker
 K' = K·γ/√(v + ε), b' = β − γ·m/√(v + ε), once for each structure and not in each call.
 """
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +99,22 @@ class MergedNetworks:
         self._network = network
         self._kept: OrderedDict[int, UNet] = OrderedDict()
         self._of: tuple[Any, ...] = ()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> "UNet":
+        """Copies and pickles leave out what can be merged again."""
+        return self._network
+
+    def __setstate__(self, network: "UNet") -> None:
+        self.__init__(network)  # type: ignore[misc]
 
     def __call__(
         self, task: int, view: torch.Tensor, rows: torch.Tensor | slice
     ) -> torch.Tensor:
         """Predict one structure, (b, 1, D, H, W), of some samples of the view."""
-        return self._twin(task).decode_view(view[rows])
+        with self._lock:  # two predictions may run on one model
+            twin = self._twin(task)
+        return twin.decode_view(view[rows])
 
     def _twin(self, task: int) -> "UNet":
         state = self._state()
@@ -121,4 +132,6 @@ class MergedNetworks:
     def _state(self) -> tuple[Any, ...]:
         """What changes when weights are trained, loaded or moved."""
         tensors = [*self._network.parameters(), *self._network.buffers()]
+        if any(t.is_inference() for t in tensors):
+            return (object(),)  # torch does not count their changes: keep nothing
         return tuple((t.data_ptr(), t._version, t.device) for t in tensors)
