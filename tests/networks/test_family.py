@@ -145,6 +145,18 @@ def test_every_variant_predicts_and_learns(more, topology):
             {"backbone": "dod", "conditioning": "repmode", "standardised": True},
             "not standardised",
         ),
+        (
+            {"backbone": "plain", "conditioning": "condnet", "norm": "instance"},
+            "all structures would be one",
+        ),
+        (
+            {
+                "backbone": "dod",
+                "conditioning": "condnet",
+                "decoder_widths": (16, 16, 16, 16),
+            },
+            "all structures would be one",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

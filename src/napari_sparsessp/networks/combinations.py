@@ -1,6 +1,7 @@
 """Which networks exist: one table of families, one list of rules, one error."""
 
 from dataclasses import dataclass, field
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -147,6 +148,20 @@ def _rules(config: "NetworkConfig") -> str | None:
         return "tgnet has no task_where input; choose decoder or all"
     if config.depth % config.ratio:
         return f"depth {config.depth} is not a multiple of ratio {config.ratio}"
+    if config.conditioning == "condnet" and _levels_out(config):
+        return (
+            "a norm of single channels takes away what condnet adds to them, so that "
+            "all structures would be one; choose norm batch, or fewer groups"
+        )
     if config.standardised and config.conditioning == "repmode":
         return "the merged kernels of repmode are not standardised; set it to false"
     return None
+
+
+def _levels_out(config: "NetworkConfig") -> bool:
+    """Whether the norm sees each of the decoder's channels by itself."""
+    if config.norm == "group":
+        return all(
+            gcd(config.groups, width) == width for width in config.decoder_widths
+        )
+    return config.norm == "instance"
