@@ -92,3 +92,13 @@ def test_a_file_with_a_colon_in_its_name_is_a_file(tmp_path):
 
 def test_an_equals_sign_in_the_file_name_is_kept():
     assert parse_truth(["dna=r=4.tif"]) == {"dna": "r=4.tif"}
+
+
+def test_other_peoples_text_commands_no_terminal(capsys):
+    """A file's name and a card's text may hold anything, also what has no UTF-8."""
+    console = Console()
+    console.result("a\x1b[31m \udcff\tb\nc")
+    console.error("no\x1b]0;title\x07file\x9b")
+    said = capsys.readouterr()
+    assert said.out == "a\\x1b[31m \\xdcff\tb\nc\n"
+    assert said.err == "sparsessp: error: no\\x1b]0;title\\x07file\\x9b\n"

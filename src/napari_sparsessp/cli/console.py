@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+import unicodedata
 from dataclasses import dataclass, field
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -30,7 +31,7 @@ class Console:
     def result(self, text: str) -> None:
         """Print a result."""
         self._end_line()
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def note(self, text: str) -> None:
         """Tell what is going on, unless asked to be quiet."""
@@ -51,7 +52,7 @@ class Console:
             return
         if sys.stderr.isatty():
             # A line longer than the terminal would wrap and never be overwritten.
-            text = text[: shutil.get_terminal_size().columns - 1]
+            text = one_line(printable(text))[: shutil.get_terminal_size().columns - 1]
             padded = text.ljust(len(self._line))
             sys.stderr.write(f"\r{padded}" + ("\n" if last else ""))
             sys.stderr.flush()
@@ -62,7 +63,7 @@ class Console:
 
     def _write(self, text: str) -> None:
         self._end_line()
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()
 
     def _end_line(self) -> None:
@@ -70,6 +71,19 @@ class Console:
         if self._line:
             sys.stderr.write("\r" + " " * len(self._line) + "\r")
             self._line = ""
+
+
+def printable(text: str) -> str:
+    """Spell out what would command the terminal, or what it cannot show.
+
+    Names of files and texts of cards are other people's.
+    """
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs")
+        else f"\\x{ord(char):02x}"
+        for char in text
+    )
 
 
 def one_line(text: str) -> str:
