@@ -1,5 +1,8 @@
 """`sparsessp models run`: planes in, raw output out."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +187,11 @@ def test_an_output_is_not_replaced_unasked(refused, sparse, planes, tmp_path):
     assert "is a folder" in refused("models", "run", sparse, *options, tmp_path)
     nowhere = tmp_path / "no" / "y.npy"
     assert "no folder" in refused("models", "run", sparse, *options, nowhere)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(refused, sparse, tmp_path):
+    pipe = tmp_path / "x.npy"
+    os.mkfifo(pipe)
+    line = refused("models", "run", sparse, "--input", pipe, "--out", tmp_path / "y")
+    assert "pipe or a device" in line

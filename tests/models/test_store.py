@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 
 import pytest
 import torch
@@ -186,3 +187,11 @@ def test_the_header_is_read_without_the_weights(saved):
     header = read_header(saved)
     assert header.shapes["0.weight"] == (4, 1, 3, 3)
     assert CARD_KEY in header.metadata
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "m.safetensors"
+    os.mkfifo(pipe)
+    with pytest.raises(ModelError, match="pipe or a device"):
+        load_model(pipe)

@@ -20,6 +20,8 @@ def read_array(path: Path) -> "np.ndarray":
     """
     import numpy as np
 
+    if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
+        raise InputError(f"{path} is a pipe or a device; save the array as a file")
     try:
         array = np.load(path, allow_pickle=False)
     except OSError as error:

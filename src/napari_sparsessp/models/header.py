@@ -53,6 +53,8 @@ def read_header(path: Path) -> Header:
         The file is missing, unreadable, truncated, a pickle, or something else.
     """
     try:
+        if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
+            raise _damaged(path, "it is a pipe or a device")
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(8)

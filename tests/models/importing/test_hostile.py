@@ -387,3 +387,9 @@ def test_a_copy_under_a_safetensors_name_is_never_read_as_one(path, tmp_path):
     shutil.copy(path, other)
     assert inspect_checkpoint(path).format == "pytorch_fnet"
     refuse(other, "pickle|damaged|torch file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(path):
+    os.mkfifo(path)
+    refuse(path, "pipe or a device")

@@ -88,6 +88,8 @@ def _check_file(path: Path) -> bool:
             raise ModelError(
                 f"{path} is a folder, not a checkpoint; name the file inside it"
             )
+        if path.exists() and not path.is_file():
+            raise _unknown(path, "it is a pipe or a device, not a file")
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(4096)
