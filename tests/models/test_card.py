@@ -50,6 +50,12 @@ def test_what_is_no_card_is_refused(text):
         parse_card(text, "here")
 
 
+def test_text_that_could_not_be_saved_again_is_refused(card):
+    raw = json.loads(card.to_json()) | {"name": "\ud800"}
+    with pytest.raises(ModelError, match="get the file again"):
+        parse_card(json.dumps(raw), "here")
+
+
 def test_a_card_cannot_be_changed(card):
     with pytest.raises(ValueError, match="frozen"):
         card.id = "other"

@@ -187,6 +187,8 @@ def parse_card(text: str, where: str) -> ModelCard:
     """
     try:
         raw: Any = json.loads(text)
+        # Half a surrogate pair could be neither shown nor saved again.
+        json.dumps(raw, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"the card of model {where} is not valid JSON; get the file again"
