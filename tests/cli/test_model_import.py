@@ -134,6 +134,12 @@ def test_a_bad_option_is_one_line(sparsessp, repmode, options):
     assert "Traceback" not in err
 
 
+def test_a_refused_ratio_is_told_by_the_name_of_its_option(sparsessp, repmode):
+    code, _, err = sparsessp("models", "import", repmode, "--ratio", "nan")
+    assert code == 2
+    assert "--ratio (nan,) cannot be used" in err
+
+
 def test_a_hostile_file_is_one_line_and_makes_nothing(refused, tmp_path):
     witness = tmp_path / "was_run"
 

@@ -93,9 +93,10 @@ def answers_for(found: Found, **given: Any) -> Answers:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "answers"
+        option = {"ratios": "ratio"}.get(field, field).replace("_", "-")
         reason = first["msg"][0].lower() + first["msg"][1:]
         raise InputError(
-            f"--{field.replace('_', '-')} {fields.get(field)!r} cannot be used: "
+            f"--{option} {fields.get(field)!r} cannot be used: "
             f"{reason}; give another one"
         ) from error
 
