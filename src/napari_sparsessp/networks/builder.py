@@ -27,8 +27,9 @@ def build_network(
     Returns
     -------
     Network
-        A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or the ``structures`` that are asked for;
-        with ``tasks`` (B,), one for each sample, → (B, 1, D, H, W).
+        A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or
+        the ``structures`` that are asked for; with ``tasks`` (B,), one for each sample,
+        → (B, 1, D, H, W).
     """
     if config.backbone == "slim":
         return Slim(config)
