@@ -1,16 +1,28 @@
-"""The training loop: plain torch, a time budget, resumable."""
+"""The training loop: plain torch, a budget, resumable."""
 
-import json
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from napari_sparsessp.training.patches import Pair, PatchRecipe, patch_batches
+from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.training.losses import make_loss, project
+from napari_sparsessp.training.patches import Pair, PatchRecipe
+from napari_sparsessp.training.sampling import Batch, batches
+from napari_sparsessp.training.state import Progress, RunFolder
+
+LOG_STEPS = 20
+"""Steps between lines of the log that hold the loss alone."""
+
+HOPELESS = 50
+"""Steps in a row without a finite gradient after which training gives up."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +37,26 @@ class TrainingPlan:
         Budget in steps instead, which does not depend on the machine's speed.
     batch : int
     learning_rate : float
-        Peak, reached after `warm_up` of the budget, then a cosine.
+        Peak, reached after `warm_up` of the budget.
     weight_decay, warm_up, average : float
-        AdamW's decay; share of the budget; decay of the weights' running average.
+        The optimiser's decay; share of the budget; decay of the weights' running
+        average, 0 for none.
     save_every : float
         Minutes between states on disk and validations.
+    save_steps : int, optional
+        The same in steps.
     precision : {"bf16", "fp32"}
         Of the forward pass; weights are always float32.
     seed : int
     device : str
+    optimiser : {"adamw", "adam"}
+    schedule : {"cosine", "constant"}
+    clip : float
+        Largest norm of the gradient; 0 does not clip.
+    loss : str
+        See `napari_sparsessp.training.losses.make_loss`.
+    projection : {"mean", "max"}
+        Of a prediction whose label is one plane.
     """
 
     minutes: float
@@ -44,121 +67,288 @@ class TrainingPlan:
     warm_up: float = 0.02
     average: float = 0.998
     save_every: float = 4.0
+    save_steps: int | None = None
     precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    clip: float = 1.0
+    loss: str = "mse"
+    projection: str = "mean"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is told after each step.
+
+    Attributes
+    ----------
+    step : int
+    share : float
+        Of the budget.
+    seconds_left : float
+    loss, rate : float
+        Running mean of the loss; learning rate.
+    entry : dict or None
+        What was logged, where a state was saved.
+    note : str
+        Something that the user should know.
+    """
+
+    step: int
+    share: float
+    seconds_left: float
+    loss: float
+    rate: float
+    entry: dict[str, Any] | None = None
+    note: str = ""
 
 
 def learning_rate(plan: TrainingPlan, progress: float) -> float:
-    """Warm-up then half a cosine; `progress` runs from 0 to 1."""
+    """Warm-up, then half a cosine or no change; `progress` runs from 0 to 1."""
     if progress < plan.warm_up:
         return plan.learning_rate * max(progress / plan.warm_up, 0.02)
+    if plan.schedule == "constant":
+        return plan.learning_rate
     share = (progress - plan.warm_up) / (1 - plan.warm_up)
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def _progress(plan: TrainingPlan, step: int, spent: float) -> float:
-    """Share of the budget that is used up."""
-    return step / plan.steps if plan.steps else spent / (60 * plan.minutes)
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-
-
 def train(
     network: nn.Module,
-    average: nn.Module,
     pairs: Sequence[Pair],
     recipe: PatchRecipe,
     plan: TrainingPlan,
     folder: Path,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
-) -> None:
-    """Train until the time budget is used up; continues what `folder` holds.
+    validate: Callable[[nn.Module], dict[str, Any]] | None = None,
+    listen: Callable[[Status], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> bool:
+    """Train until the budget is used up; continues what `folder` holds.
 
     Parameters
     ----------
-    network, average : Module
-        Two of the same shape; `average` ends up with the running mean of the weights.
+    network : Module
+        On the plan's device. Parameters without gradient stay as they are.
     pairs : sequence of Pair
     recipe : PatchRecipe
     plan : TrainingPlan
     folder : Path
-        Gets ``state.pt`` (to resume) and ``log.jsonl``.
+        Gets ``state.pt`` (to resume), ``best.pt`` (where validation gives an ``r2``)
+        and ``log.jsonl``.
     validate : callable, optional
         Scores the averaged network; what it returns goes into the log.
+    listen : callable, optional
+        Called after each step.
+    stop : callable, optional
+        Asked after each step; true saves and ends.
+
+    Returns
+    -------
+    bool
+        Whether the budget is used up; otherwise it was stopped.
+
+    Raises
+    ------
+    PredictionError
+        The device has too little memory for one patch, or the loss is never finite.
+    OutputError
+        The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
-    )
-    state_file = folder / "state.pt"
-    step, spent = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, map_location=plan.device, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    else:
-        average.load_state_dict(network.state_dict())
-    kind = torch.device(plan.device).type
-    batches = patch_batches(pairs, recipe, plan.batch, plan.seed + step)
-    last, saved, running = time.monotonic(), spent, 0.0
-    network.train()
-    for source, target in batches:
-        rate = learning_rate(plan, _progress(plan, step, spent))
-        for group in optimiser.param_groups:
+    run = _Run(network, pairs, recipe, plan, folder)
+    run.validate = validate
+    run.listen = listen or (lambda status: None)
+    return run.go(stop or (lambda: False))
+
+
+class _Run:
+    """One training: network, its average, the optimiser and where they are."""
+
+    validate: Callable[[nn.Module], dict[str, Any]] | None
+    listen: Callable[[Status], None]
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pairs: Sequence[Pair],
+        recipe: PatchRecipe,
+        plan: TrainingPlan,
+        folder: Path,
+    ) -> None:
+        self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
+        self.device = torch.device(plan.device)
+        self.average = copy.deepcopy(network).eval() if plan.average else None
+        kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
+        self.learning = [p for p in network.parameters() if p.requires_grad]
+        self.optimiser = kind(
+            self.learning, lr=plan.learning_rate, weight_decay=plan.weight_decay
+        )
+        self.loss = make_loss(plan.loss)
+        config: Any = network.config
+        several = any(len(pair.targets) > 1 for pair in pairs)
+        # Where all structures come out of one pass, all labels of a stack count.
+        self.outputs = config.outputs if several and not config.per_structure else None
+        self.files = RunFolder(folder)
+        found = self.files.load(network, self.average, self.optimiser, self.device)
+        self.at = found or Progress(batch=plan.batch)
+        self.saved = (self.at.step, self.at.spent)
+        self.lost = 0
+
+    def go(self, stop: Callable[[], bool]) -> bool:
+        """Train; true where the budget is used up."""
+        self._to_training()
+        while self._share() < 1:
+            stream = batches(
+                self.pairs, self.recipe, self.at.batch, self.plan.seed,
+                self.at.step, self.outputs,
+            )  # fmt: skip
+            with closing(stream):
+                since = time.monotonic()
+                for batch in stream:
+                    if not self._tried(batch):
+                        break  # a smaller batch, from the same step on
+                    self.at.spent += time.monotonic() - since
+                    stopped = stop()
+                    self._after_step(stopped)
+                    since = time.monotonic()
+                    if stopped:
+                        return self._share() >= 1
+                    if self._share() >= 1:
+                        return True
+        return True
+
+    def _tried(self, batch: Batch) -> bool:
+        """Learn from a batch; false where it was too large and has been halved."""
+        try:
+            self._learn(batch.to(self.device))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            self.optimiser.zero_grad(set_to_none=True)
+        else:
+            return True
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.at.batch == 1:
+            raise PredictionError(
+                "memory does not suffice for a single patch; choose a smaller "
+                "recipe.patch or network, or another device"
+            )
+        self.at.batch //= 2
+        self._tell(note=f"out of memory: the batch is halved to {self.at.batch}")
+        return False
+
+    def _learn(self, batch: Batch) -> None:
+        plan = self.plan
+        rate = learning_rate(plan, self._share())
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        source = source.to(plan.device).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(kind, torch.bfloat16, enabled=plan.precision == "bf16"):
-            prediction = network(source)
-        loss = (prediction.float() - target.to(plan.device)).square().mean()
-        optimiser.zero_grad(set_to_none=True)
+        source = batch.source
+        if self.device.type != "mps":  # there channels last is no faster layout
+            source = source.contiguous(memory_format=torch.channels_last_3d)
+        reduced = plan.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            prediction = self.network(source, tasks=batch.tasks)
+        prediction = project(
+            prediction.float(), batch.weight, batch.projected, plan.projection
+        )
+        loss = self.loss(prediction, batch.target, batch.weight)
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(self.learning, plan.clip or math.inf)
         # A rare overflow in reduced precision must not end the training.
-        if torch.isfinite(norm):
-            optimiser.step()
-        _follow(average, network, min(plan.average, (1 + step) / (10 + step)))
-        step += 1
-        running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
-        spent += time.monotonic() - last
-        last = time.monotonic()
-        done = _progress(plan, step, spent) >= 1
-        if done or spent - saved >= 60 * plan.save_every:
-            saved = spent
-            entry: dict[str, float] = {"step": step, "spent": spent, "loss": running}
-            if validate is not None:
-                entry.update(validate(average))
-            _save_state(state_file, network, average, optimiser, step, spent)
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(entry) + "\n")
-            last = time.monotonic()
-        if done:
+        if torch.isfinite(norm) and torch.isfinite(loss):
+            self.optimiser.step()
+            self._follow()
+            old, new = self.at.loss, loss.item()
+            self.at.loss = new if math.isnan(old) else 0.98 * old + 0.02 * new
+            self.lost = 0
+        else:
+            self.at.skipped += 1
+            self.lost += 1
+        self.at.step += 1
+        if self.lost >= HOPELESS:
+            raise PredictionError(
+                f"the loss was not finite in {HOPELESS} steps in a row; lower "
+                "recipe.learning_rate or set recipe.precision to fp32"
+            )
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the average follow: weights slowly, statistics of norms at once."""
+        if self.average is None:
             return
+        decay = min(self.plan.average, (1 + self.at.step) / (10 + self.at.step))
+        slow, fast = self.average, self.network
+        for one, other in zip(slow.parameters(), fast.parameters(), strict=True):
+            if other.requires_grad:
+                one.lerp_(other, 1 - decay)
+        for old, new in zip(slow.buffers(), fast.buffers(), strict=True):
+            old.copy_(new)
+
+    def _after_step(self, stopped: bool) -> None:
+        done = self._share() >= 1
+        steps, seconds = self.at.step - self.saved[0], self.at.spent - self.saved[1]
+        due = (
+            steps >= self.plan.save_steps
+            if self.plan.save_steps
+            else seconds >= 60 * self.plan.save_every
+        )
+        if done or due or stopped:
+            self._tell(entry=self._saved(validated=done or due))
+        else:
+            if self.at.step % LOG_STEPS == 0:
+                self.files.log(self._entry())
+            self._tell()
+
+    def _saved(self, validated: bool) -> dict[str, Any]:
+        entry = self._entry()
+        if validated and self.validate is not None:
+            judged = self.network if self.average is None else self.average
+            judged.eval()
+            entry |= self.validate(judged)
+            score = entry.get("r2")
+            if score is not None and score > self.at.best:
+                self.at.best = score
+                self.files.save_best(judged, self.at)
+            self._to_training()
+        self.files.save(self.network, self.average, self.optimiser, self.at)
+        self.files.log(entry)
+        self.saved = (self.at.step, self.at.spent)
+        return entry
+
+    def _entry(self) -> dict[str, Any]:
+        entry = asdict(self.at)
+        del entry["best"]
+        entry["loss"] = None if math.isnan(self.at.loss) else self.at.loss
+        return {**entry, "rate": learning_rate(self.plan, self._share())}
+
+    def _to_training(self) -> None:
+        """Training mode, but frozen parts keep the statistics of their norms too."""
+        self.network.train()
+        for module in self.network.modules():
+            own = list(module.parameters())
+            if own and not any(one.requires_grad for one in own):
+                module.eval()
+
+    def _share(self) -> float:
+        """Share of the budget that is used up."""
+        plan = self.plan
+        if plan.steps:
+            return self.at.step / plan.steps
+        return self.at.spent / (60 * plan.minutes)
+
+    def _tell(self, entry: dict[str, Any] | None = None, note: str = "") -> None:
+        share = self._share()
+        left = self.at.spent * (1 - share) / share if share else math.inf
+        rate = learning_rate(self.plan, share)
+        self.listen(
+            Status(self.at.step, share, max(left, 0), self.at.loss, rate, entry, note)
+        )
 
 
-def _save_state(
-    path: Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    spent: float,
-) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "step": step,
-            "spent": spent,
-        },
-        partial,
-    )
-    partial.replace(path)
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in text for word in words)

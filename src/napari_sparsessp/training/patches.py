@@ -1,9 +1,7 @@
 """Training patches: random place, random sparsity, random optics."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Queue
 
 import numpy as np
 import torch
@@ -20,12 +18,27 @@ class Pair:
     ----------
     looks : ndarray
         (V, D, H, W) transmitted-light stacks of it, each z-scored.
-    targets : ndarray
-        (S, D, H, W), each structure z-scored.
+    targets : sequence of ndarray
+        (D, H, W), or (1, H, W) for a projection; each z-scored.
+    outputs : tuple of int, optional
+        Which of the network's outputs each target is; all in order where left out.
+    masks : sequence of ndarray or None
+        (D, H, W) or (1, H, W) for each target, true where it counts; empty where
+        all of them count everywhere.
+    name : str
+        What a person calls it.
     """
 
     looks: np.ndarray
-    targets: np.ndarray
+    targets: Sequence[np.ndarray]
+    outputs: tuple[int, ...] | None = None
+    masks: Sequence[np.ndarray | None] = ()
+    name: str = ""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Output of the network for each target."""
+        return tuple(range(len(self.targets))) if self.outputs is None else self.outputs
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class PatchRecipe:
         Size of a patch in voxels.
     ratios : tuple of int
         Sparsity ratios, drawn uniformly.
-    noise : tuple of float
+    noise : tuple of float or None
         Range of camera noise (standard deviations of the stack), drawn on a log scale.
     gain : float
         Contrast is multiplied by 2^u, u uniform in ±gain.
@@ -49,17 +62,186 @@ class PatchRecipe:
         between 0 and this: light that no structure of the patch explains.
     thin : float
         Share of patches whose stack ends inside the window.
+    turns : {"dihedral", "flips", "none"}
+        The symmetries of the square in y and x. Or mirrored in z, y and x; then the
+        patch, not the stack, is what is made sparse, as in the released code.
+    random_phase : bool
+        Draw the first measured plane; otherwise it is plane 0.
+    interpolation : {"hold", "nearest", "linear"}
+        How planes in between follow from the measured ones.
+    inputs, every : int
+        Of the network: its input channels, and it takes each such plane of the window.
     """
 
     depth: int = 32
     height: int = 128
     width: int = 128
     ratios: tuple[int, ...] = (1, 2, 4, 8)
-    noise: tuple[float, float] = (0.01, 0.5)
+    noise: tuple[float, float] | None = (0.01, 0.5)
     gain: float = 0.4
     tilt: float = 0.5
     clutter: float = 0.4
     thin: float = 0.1
+    turns: str = "dihedral"
+    random_phase: bool = True
+    interpolation: str = "linear"
+    inputs: int = 2
+    every: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """What the network sees and what it should say.
+
+    Attributes
+    ----------
+    source : Tensor
+        (inputs, planes, H, W)
+    target : Tensor
+        (L, D, H, W), one for each label; a projection is repeated on all planes.
+    weight : Tensor
+        (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
+    projected : Tensor
+        (L,) bool: the target is a projection.
+    labels : tuple of int
+        The network's outputs.
+    """
+
+    source: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    projected: torch.Tensor
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Planes of the stack that the patch shows, and how they were measured."""
+
+    planes: np.ndarray  # (D,) planes of the stack, the end ones repeated
+    inside: np.ndarray  # (D,) bool
+    measured: np.ndarray  # (n,) planes of the stack
+    weights: np.ndarray  # (D, n)
+    distance: np.ndarray  # (D,)
+
+
+def cut_patch(
+    pair: Pair,
+    recipe: PatchRecipe,
+    rng: np.random.Generator,
+    rows: Sequence[int] | None = None,
+) -> Patch:
+    """Cut one random patch.
+
+    Parameters
+    ----------
+    pair : Pair
+    recipe : PatchRecipe
+    rng : Generator
+        Two of the same state cut the same patch.
+    rows : sequence of int, optional
+        Which of the pair's targets are wanted; all where left out.
+
+    Returns
+    -------
+    Patch
+    """
+    window = _window(pair.looks.shape[1], recipe, rng)
+    area = _area(pair.looks.shape, recipe, rng)
+    stack = pair.looks[int(rng.integers(len(pair.looks)))]
+    planes = _varied(stack, window.measured, area, recipe, rng)
+    dense = torch.einsum("dn,nhw->dhw", torch.from_numpy(window.weights), planes)
+    source = network_input(dense, torch.from_numpy(window.distance))
+    turn = _turn(recipe, rng)
+    wanted = range(len(pair.targets)) if rows is None else rows
+    targets, weights = zip(
+        *(_target(pair, row, window, area) for row in wanted), strict=True
+    )
+    return Patch(
+        _turned(source[: recipe.inputs, :: recipe.every], turn).contiguous(),
+        _turned(torch.stack(targets), turn).contiguous(),
+        _turned(torch.stack(torch.broadcast_tensors(*weights)), turn).contiguous(),
+        torch.tensor([len(pair.targets[row]) == 1 for row in wanted]),
+        tuple(pair.labels[row] for row in wanted),
+    )
+
+
+def window_start(
+    depth: int, recipe: PatchRecipe, rng: np.random.Generator | None = None
+) -> int:
+    """First plane of a window; one around the middle of a stack that is thinner."""
+    if depth <= recipe.depth:
+        return -((recipe.depth - depth) // 2 // recipe.every * recipe.every)
+    places = (depth - recipe.depth) // recipe.every + 1
+    return (places // 2 if rng is None else int(rng.integers(places))) * recipe.every
+
+
+def _window(depth: int, recipe: PatchRecipe, rng: np.random.Generator) -> _Window:
+    start = window_start(depth, recipe, rng)
+    wanted = np.arange(start, start + recipe.depth)
+    planes = wanted.clip(0, depth - 1)
+    if recipe.turns == "flips":
+        if rng.random() < 0.5:
+            wanted, planes = wanted[::-1], planes[::-1]
+        view = _view(recipe.depth, recipe, rng)
+        return _Window(
+            planes,
+            planes == wanted,
+            planes[list(view.planes)],
+            view.weights(recipe.interpolation),
+            view.distance(),
+        )
+    view = _view(depth, recipe, rng)
+    # Only measured planes that the window can see take part.
+    weights = view.weights(recipe.interpolation)[planes]
+    used = np.flatnonzero(weights.any(0))
+    distance = view.distance()[planes] + (wanted - planes)
+    return _Window(
+        planes,
+        planes == wanted,
+        np.asarray(view.planes)[used],
+        weights[:, used],
+        distance.astype(np.float32),
+    )
+
+
+def _view(n_planes: int, recipe: PatchRecipe, rng: np.random.Generator) -> SparseView:
+    ratio = int(rng.choice(recipe.ratios))
+    phase = int(rng.integers(min(ratio, n_planes))) if recipe.random_phase else 0
+    view = SparseView.simulate(n_planes, ratio, phase=phase)
+    if rng.random() < recipe.thin and len(view.planes) > 2:
+        keep = int(rng.integers(1, len(view.planes)))
+        start = int(rng.integers(0, len(view.planes) - keep + 1))
+        view = SparseView(
+            view.planes[start : start + keep],
+            view.positions[start : start + keep],
+            view.depth,
+            view.ratio,
+        )
+    return view
+
+
+def _varied(
+    stack: np.ndarray,
+    measured: np.ndarray,
+    area: tuple[slice, slice],
+    recipe: PatchRecipe,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Measured planes of a field as another microscope might have seen them."""
+    planes = _planes(stack, measured, area)
+    if recipe.clutter:
+        other = _planes(stack, measured, _area(stack.shape, recipe, rng))
+        planes = planes + float(rng.uniform(0, recipe.clutter)) * other.flip(-2, -1)
+    if recipe.tilt:
+        planes = _tilted(planes, float(rng.uniform(-recipe.tilt, recipe.tilt)))
+    if recipe.noise is not None:
+        low, high = recipe.noise
+        noise = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        planes = planes + noise * torch.from_numpy(
+            rng.standard_normal(planes.shape, dtype=np.float32)
+        )
+    return planes * float(2.0 ** rng.uniform(-recipe.gain, recipe.gain))
 
 
 def _tilted(planes: torch.Tensor, tilt: float) -> torch.Tensor:
@@ -74,61 +256,16 @@ def _tilted(planes: torch.Tensor, tilt: float) -> torch.Tensor:
     return shaped * (planes.std() / shaped.std().clamp_min(1e-6))
 
 
-def _view(n_planes: int, recipe: PatchRecipe, rng: np.random.Generator) -> SparseView:
-    ratio = int(rng.choice(recipe.ratios))
-    view = SparseView.simulate(n_planes, ratio, phase=int(rng.integers(ratio)))
-    if rng.random() < recipe.thin and len(view.planes) > 2:
-        keep = int(rng.integers(1, len(view.planes)))
-        start = int(rng.integers(0, len(view.planes) - keep + 1))
-        view = SparseView(
-            view.planes[start : start + keep],
-            view.positions[start : start + keep],
-            view.depth,
-            view.ratio,
-        )
-    return view
-
-
-def cut_patch(
-    pair: Pair, recipe: PatchRecipe, rng: np.random.Generator
+def _target(
+    pair: Pair, row: int, window: _Window, area: tuple[slice, slice]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut one random patch.
-
-    Returns
-    -------
-    network_input : Tensor
-        (2, D, H, W)
-    target : Tensor
-        (S, D, H, W)
-    """
-    looks, depth = pair.looks.shape[:2]
-    z = int(rng.integers(0, depth - recipe.depth + 1))
-    area = _area(pair.looks.shape, recipe, rng)
-    view = _view(depth, recipe, rng)
-    # Only measured planes that the window can see take part.
-    stack = pair.looks[int(rng.integers(looks))]
-    weights = view.weights("linear")[z : z + recipe.depth]
-    used = np.flatnonzero(weights.any(0))
-    measured = [view.planes[i] for i in used]
-    planes = _planes(stack, measured, area)
-    planes = planes + float(rng.uniform(0, recipe.clutter)) * _planes(
-        stack, measured, _area(stack.shape, recipe, rng)
-    ).flip(-2, -1)
-    planes = _tilted(planes, float(rng.uniform(-recipe.tilt, recipe.tilt)))
-    low, high = recipe.noise
-    noise = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    planes = planes + noise * torch.from_numpy(
-        rng.standard_normal(planes.shape, dtype=np.float32)
-    )
-    planes = planes * float(2.0 ** rng.uniform(-recipe.gain, recipe.gain))
-    dense = torch.einsum("dn,nhw->dhw", torch.from_numpy(weights[:, used]), planes)
-    distance = torch.from_numpy(view.distance()[z : z + recipe.depth])
-    source = network_input(dense, distance)
-    target = torch.from_numpy(
-        np.ascontiguousarray(pair.targets[:, z : z + recipe.depth, area[0], area[1]])
-    )
-    turn = int(rng.integers(8))
-    return _turned(source, turn), _turned(target, turn).float()
+    """(D, H, W) target and its weight, which may be (D, 1, 1)."""
+    target = _planes(pair.targets[row], window.planes, area)
+    weight = torch.from_numpy(window.inside.astype(np.float32))[:, None, None]
+    mask = pair.masks[row] if pair.masks else None
+    if mask is not None:
+        weight = weight * (_planes(mask, window.planes, area) > 0).float()
+    return target, weight
 
 
 def _area(
@@ -141,58 +278,23 @@ def _area(
 
 
 def _planes(
-    stack: np.ndarray, indices: list[int], area: tuple[slice, slice]
+    stack: np.ndarray, indices: np.ndarray, area: tuple[slice, slice]
 ) -> torch.Tensor:
-    """Read some planes of a field, (n, H, W) float32."""
-    planes = np.stack([stack[index][area] for index in indices])
+    """Read some planes of a field, (n, H, W) float32; of one plane, always that."""
+    planes = np.stack([stack[min(int(i), len(stack) - 1)][area] for i in indices])
     return torch.from_numpy(planes.astype(np.float32))
+
+
+def _turn(recipe: PatchRecipe, rng: np.random.Generator) -> int:
+    """Bits: 1 mirrors y, 2 mirrors x, 4 swaps them."""
+    if recipe.turns == "none":
+        return 0
+    square = recipe.turns == "dihedral" and recipe.height == recipe.width
+    return int(rng.integers(8 if square else 4))
 
 
 def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
     """One of the eight symmetries of the square, in y and x."""
     if turn & 4:
         x = x.transpose(-2, -1)
-    return torch.rot90(x, turn & 3, (-2, -1))
-
-
-def patch_batches(
-    pairs: Sequence[Pair], recipe: PatchRecipe, batch: int, seed: int, ahead: int = 3
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless batches, cut on a thread while the network learns.
-
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        May grow while training; new ones take part at once.
-    recipe : PatchRecipe
-    batch, seed, ahead : int
-        Patches in a batch; of the randomness; batches kept ready.
-    """
-    queue: Queue[tuple[torch.Tensor, torch.Tensor]] = Queue(ahead)
-    stop = threading.Event()
-
-    def cut() -> None:
-        rng = np.random.default_rng(seed)
-        while not stop.is_set():
-            chosen = [
-                cut_patch(pairs[int(rng.integers(len(pairs)))], recipe, rng)
-                for _ in range(batch)
-            ]
-            queue.put(
-                (
-                    torch.stack([c[0] for c in chosen]),
-                    torch.stack([c[1] for c in chosen]),
-                )
-            )
-
-    thread = threading.Thread(target=cut, daemon=True)
-    thread.start()
-    try:
-        while True:
-            yield queue.get()
-    finally:
-        stop.set()
-        while thread.is_alive():
-            if not queue.empty():
-                queue.get()
-            thread.join(0.05)
+    return x.flip([axis for bit, axis in ((1, -2), (2, -1)) if turn & bit])

@@ -1,0 +1,182 @@
+"""What a training leaves on disk: its state, its best weights and its log.
+
+Everything is written under another name and renamed: a killed training finds either
+the state before or the one after, never half of one.
+"""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_sparsessp.errors import InputError, OutputError
+
+STATE_NAME = "state.pt"
+BEST_NAME = "best.pt"
+LOG_NAME = "log.jsonl"
+
+
+@dataclass
+class Progress:
+    """Where a training is.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    spent : float
+        Seconds.
+    batch : int
+        Patches of a step; halved where memory ran out.
+    loss : float
+        Running mean.
+    skipped : int
+        Steps whose gradient was not finite.
+    best : float
+        Largest validation R² so far.
+    """
+
+    step: int = 0
+    spent: float = 0.0
+    batch: int = 1
+    loss: float = math.nan
+    skipped: int = 0
+    best: float = -math.inf
+
+
+class RunFolder:
+    """The files of one training.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write into {folder}: {error.strerror}; choose another place"
+            ) from error
+
+    def load(
+        self,
+        network: nn.Module,
+        average: nn.Module | None,
+        optimiser: torch.optim.Optimizer,
+        device: torch.device,
+    ) -> Progress | None:
+        """Put everything as it was; None where nothing has been saved.
+
+        Raises
+        ------
+        InputError
+            The state is damaged or of another network.
+        """
+        path = self.folder / STATE_NAME
+        if not path.exists():
+            self._cut_log(-1)
+            return None
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+            network.load_state_dict(state["network"])
+            if average is not None:
+                average.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+            progress = Progress(**state["progress"])
+        except Exception as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            raise InputError(
+                f"{path} does not belong to this training ({first[0][:120]}); choose "
+                "another output folder, or remove it to begin anew"
+            ) from error
+        self._cut_log(progress.step)
+        return progress
+
+    def save(
+        self,
+        network: nn.Module,
+        average: nn.Module | None,
+        optimiser: torch.optim.Optimizer,
+        progress: Progress,
+    ) -> None:
+        """Write the state."""
+        state = {
+            "network": network.state_dict(),
+            "average": None if average is None else average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "progress": vars(progress),
+        }
+        self._write(STATE_NAME, state)
+
+    def save_best(self, network: nn.Module, progress: Progress) -> None:
+        """Write the weights that validated best so far."""
+        kept = {"network": network.state_dict(), "step": progress.step}
+        self._write(BEST_NAME, {**kept, "r2": progress.best})
+
+    def best(self) -> dict[str, Any] | None:
+        """Give ``network`` (a state dict), ``step`` and ``r2``, if there is a best."""
+        path = self.folder / BEST_NAME
+        if not path.exists():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+    def averaged(self) -> dict[str, torch.Tensor]:
+        """Give the weights of the last state, averaged where that was asked for."""
+        path = self.folder / STATE_NAME
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return state["average"] or state["network"]
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append a line."""
+        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Read the log; a line that a kill cut off is left out."""
+        path = self.folder / LOG_NAME
+        found = []
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    found.append(json.loads(line))
+                except ValueError:
+                    continue
+        return found
+
+    def _cut_log(self, step: int) -> None:
+        """Forget what was logged after the state that is gone on with."""
+        path = self.folder / LOG_NAME
+        if not path.exists():
+            return
+        lines = [json.dumps(one) for one in self.entries() if one["step"] <= step]
+        part = path.with_suffix(".part")
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        part.replace(path)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        path = self.folder / name
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            torch.save(content, part)
+            part.replace(path)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(
+                f"cannot write {path}: {error}; make room and run the same command "
+                "again: it goes on from the last state"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
