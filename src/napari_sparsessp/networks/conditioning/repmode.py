@@ -6,7 +6,6 @@ each output channel; because all are linear, the mixture is one convolution.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from napari_sparsessp.networks.conditioning.task import Task, by_task
@@ -61,16 +60,26 @@ class ExpertConvolution(nn.Module):
         shares = logits.view(-1, outputs).softmax(0)
         shares = shares.view(*shares.shape, *[1] * (self.dimension + 1))
         kernel = shares[0] * self.get_parameter(f"expert_{self.kernel}")
-        others: list[torch.Tensor] = []
-        others += [self.get_parameter(f"expert_{size}") for size in self.sizes[1:]]
-        others += [
-            self.get_parameter(f"pool_{size}") * self.get_buffer(f"average_{size}")
-            for size in self.pools
-        ]
-        for share, weight in zip(shares[1:], others, strict=True):
-            margin = (self.kernel - weight.shape[-1]) // 2
-            kernel = kernel + F.pad(share * weight, [margin] * (2 * self.dimension))
+        # Added where they lie; padded first, a published network, with its 400 MB of
+        # kernels, takes three times as long to merge.
+        experts = len(self.sizes)
+        for share, size in zip(shares[1:experts], self.sizes[1:], strict=True):
+            self._middle(kernel, size).add_(
+                share * self.get_parameter(f"expert_{size}")
+            )
+        for share, size in zip(shares[experts:], self.pools, strict=True):
+            self._middle(kernel, size).addcmul_(
+                share * self.get_parameter(f"pool_{size}"),
+                self.get_buffer(f"average_{size}"),
+            )
         return kernel
+
+    def _middle(self, kernel: torch.Tensor, size: int) -> torch.Tensor:
+        """View of the taps that a smaller kernel covers."""
+        margin = (self.kernel - size) // 2
+        taps = slice(margin, self.kernel - margin)
+        whole = slice(None)
+        return kernel[(whole, whole, *[taps] * self.dimension)]
 
     def forward(self, x: torch.Tensor, task: Task) -> torch.Tensor:
         def mixed(one: int, rows: torch.Tensor | slice) -> torch.Tensor:
