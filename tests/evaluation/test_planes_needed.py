@@ -1,0 +1,76 @@
+"""The answer of a sweep: the fewest planes that do, or why nobody can tell."""
+
+import pytest
+
+from napari_sparsessp.evaluation.planes_needed import Point, answer, planes_needed
+
+
+def _curve(*values, depth=32):
+    ratios = (1, 2, 4, 8)[: len(values)]
+    return [
+        Point(ratio, depth // ratio, value)
+        for ratio, value in zip(ratios, values, strict=True)
+    ]
+
+
+def _answer(r2, pcc=(0.9, 0.9, 0.9, 0.9), tolerance=0.02, trivial=None):
+    return answer(_curve(*r2), _curve(*pcc), tolerance, "DNA", trivial or {})
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "planes"), [(0.0, 32), (0.01, 16), (0.05, 8), (0.2, 4)]
+)
+def test_the_fewest_planes_follow_from_the_tolerance(tolerance, planes):
+    need = planes_needed(_curve(0.60, 0.59, 0.55, 0.45), tolerance)
+    assert need.fewest.planes == planes
+    assert need.sparsest_tried == (planes == 4)
+
+
+def test_the_order_of_the_points_does_not_matter():
+    curve = _curve(0.60, 0.59, 0.55, 0.45)
+    assert planes_needed(curve[::-1], 0.05) == planes_needed(curve, 0.05)
+
+
+def test_a_dip_on_the_way_is_told():
+    need = planes_needed(_curve(0.60, 0.50, 0.60), 0.02)
+    assert need.fewest.planes == 8
+    assert need.failed_between == (16,)
+    assert "not with 16 planes" in _answer((0.60, 0.50, 0.60), (0.9, 0.9, 0.9))
+
+
+def test_the_sentence_names_planes_scores_and_tolerance():
+    text = _answer((0.62, 0.61, 0.605, 0.40))
+    assert text == (
+        "8 of 32 planes (r = 4) are enough: R² of DNA is 0.60 there, within 0.02 of "
+        "0.62 at r = 1, all 32 planes."
+    )
+
+
+def test_the_sparsest_may_not_be_the_limit():
+    assert _answer((0.62, 0.62, 0.62, 0.62)).endswith("fewer were not tried.")
+
+
+def test_all_planes_may_be_needed():
+    assert _answer((0.62, 0.5, 0.4, 0.3)).startswith("All 32 planes (r = 1) are needed")
+
+
+def test_a_model_that_does_not_work_has_no_number_of_planes():
+    text = _answer((-0.09, -0.06, -0.07, 0.0), (0.413, 0.412, 0.392, 0.381))
+    assert text.startswith("R² cannot tell")
+    assert "no better than that of a constant (0.00)" in text
+    assert "For the pattern alone, 16 of 32 planes" in text
+
+
+def test_a_model_that_loses_to_a_trivial_predictor_is_not_recommended():
+    text = _answer((0.1, 0.1, 0.1, 0.1), trivial={"the mean by plane": 0.14, "x": None})
+    assert "no better than that of the mean by plane (0.14)" in text
+
+
+def test_one_ratio_has_nothing_to_compare_with():
+    assert "sweep more ratios" in _answer((0.6,), (0.9,))
+
+
+def test_scores_that_are_not_defined_give_no_answer():
+    assert planes_needed(_curve(None, 0.5)) is None
+    assert "not defined" in _answer((None, 0.5), (0.9, 0.9))
+    assert planes_needed(_curve(0.5, None, 0.5)).fewest.planes == 8

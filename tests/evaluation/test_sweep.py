@@ -1,0 +1,182 @@
+"""Sweeps with a small model: what is kept, scored and told."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sparsessp import PredictionRequest, load_model, metrics, predict
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
+from napari_sparsessp.evaluation.sweep_report import measure_yardsticks, sweep_report
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.store import save_model
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.volume import Volume
+
+CUBE = (0.29, 0.29, 0.29)
+REQUEST = PredictionRequest(input="stack", device="cpu", precision="fp32")
+
+
+def _volume(seed, planes=8, voxel=CUBE):
+    rng = np.random.default_rng(seed)
+    stack = rng.integers(100, 4000, (planes, 40, 40)).astype(np.uint16)
+    return Volume(stack, "ZYX", voxel, name="stack")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Random weights: enough for every promise but the quality."""
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        outputs=2,
+        depth=8,
+        encoder_widths=(4, 4),
+        encoder_blocks=(1, 1),
+        decoder_widths=(4, 8, 8),
+        folded_width=8,
+    )
+    card = ModelCard(
+        id="thin",
+        version="1",
+        name="Thin",
+        licence="BSD-3-Clause",
+        structures=("dna", "golgi_apparatus"),
+        topology=config.topology,
+        mapping=config.mapping,
+        projection=config.projection,
+        conditioning=config.conditioning,
+        network=config.model_dump(mode="json"),
+        voxel_size=CUBE,
+        patch=(8, 32, 32),
+        ratios=(1, 2, 4, 8),
+        modality="bright-field",
+        normalisation="z-score",
+        trained_on="nothing",
+    )
+    path = tmp_path_factory.mktemp("model") / "thin.safetensors"
+    return load_model(save_model(path, build_network(config), card))
+
+
+def _sweep(model, ratios, volume=None, truth=None, **options):
+    volume = volume or _volume(0)
+    truth = truth or {"dna": _volume(1)}
+    runs = plan_sweep(model.card, volume, truth, REQUEST, ratios, **options)
+    seen = []
+    return runs, list(run_sweep(model, runs, seen.append)), seen
+
+
+def test_a_sweep_gives_the_numbers_of_predict(model):
+    _, results, _ = _sweep(model, (1, 4))
+    request = REQUEST.model_copy(update={"simulate_sparse": True})
+    alone = predict(
+        model,
+        _volume(0),
+        structures=["dna"],
+        ratio=4,
+        request=request,
+        truth={"dna": _volume(1)},
+    )
+    result, prediction = results[1]
+    assert np.array_equal(prediction.numpy(), alone.volume.numpy())
+    scores = result.structures["dna"]
+    assert scores["r2"] == alone.report.structures["dna"]["r2"]
+    assert scores["r2_fitted"] == pytest.approx(max(0, scores["pcc"]) ** 2)
+    assert result.planes == 2
+    assert result.phases[0].measured_planes == (0, 4)
+
+
+def test_planes_that_are_left_out_are_never_looked_at(model):
+    spoilt = _volume(0)
+    spoilt.array[[1, 2, 3, 5, 6, 7]] = 0
+    clean = _sweep(model, (4,))[1][0]
+    other = _sweep(model, (4,), volume=spoilt)[1][0]
+    assert np.array_equal(clean[1].numpy(), other[1].numpy())
+
+
+@pytest.mark.parametrize("voxel", [CUBE, None])
+def test_every_phase_starts_at_its_own_plane(model, voxel):
+    truth = {"dna": _volume(1, voxel=voxel)}
+    _, results, _ = _sweep(
+        model, (1, 4), _volume(0, voxel=voxel), truth, all_phases=True
+    )
+    phases = results[1][0].phases
+    assert [phase.measured_planes for phase in phases] == [
+        (0, 4),
+        (1, 5),
+        (2, 6),
+        (3, 7),
+    ]
+    assert len({phase.structures["dna"]["r2"] for phase in phases}) == 4
+    mean = np.mean([phase.structures["dna"]["r2"] for phase in phases])
+    assert results[1][0].structures["dna"]["r2"] == pytest.approx(mean)
+
+
+def test_a_later_phase_is_scored_against_the_same_planes_of_the_truth(model):
+    runs, results, _ = _sweep(model, (2,), all_phases=True)
+    truth = _volume(1).array[1:]
+    late = predict(
+        model,
+        Volume(_volume(0).array[1:], "ZYX", CUBE),
+        structures=["dna"],
+        ratio=2,
+        request=REQUEST.model_copy(update={"simulate_sparse": True}),
+    )
+    expected = metrics.score(late["dna"].array, truth)["r2"]
+    got = results[0][0].phases[1].structures["dna"]["r2"]
+    assert got == pytest.approx(expected, abs=1e-6)
+    assert not any("resampled" in text for text in runs[1].plan.warnings)
+
+
+def test_progress_counts_every_tile_once(model):
+    runs, _, seen = _sweep(model, (1, 2), all_phases=True)
+    assert [now.done for now in seen] == list(range(1, seen[-1].total + 1))
+    assert seen[-1].total == sum(run.plan.total_tiles for run in runs)
+    assert seen[-1].seconds_left == 0
+
+
+def test_the_report_says_everything_in_valid_json(model):
+    runs, results, _ = _sweep(
+        model, (8, 1, 2), truth={"dna": _volume(1), "golgi_apparatus": _volume(2)}
+    )
+    yardsticks, truth, light = measure_yardsticks(runs[0])
+    assert light.shape == truth["dna"].shape == (8, 40, 40)
+    report = sweep_report([one for one, _ in results], runs, yardsticks, 0.02)
+    said = json.loads(report.to_json())
+    assert said["schema"] == 1
+    assert said["finished"] is True
+    assert [one["ratio"] for one in said["ratios"]] == [1, 2, 8]
+    assert [one["planes"] for one in said["ratios"]] == [8, 4, 1]
+    assert said["model"]["sha256"] == model.sha256
+    first = said["ratios"][0]
+    r2 = [first["structures"][name]["r2"] for name in ("dna", "golgi_apparatus")]
+    assert first["means"]["over_structures"]["r2"] == pytest.approx(np.mean(r2))
+    assert set(said["yardsticks"]["trivial"]["dna"]) >= {"plane_mean", "input"}
+    assert "the mean of 2 structures" in said["answer"]
+
+
+def test_a_part_of_a_sweep_says_that_it_is_one(model):
+    runs, results, _ = _sweep(model, (1, 2))
+    yardsticks, _, _ = measure_yardsticks(runs[0])
+    report = sweep_report([results[0][0]], runs, yardsticks, 0.02)
+    assert not report.finished
+    assert "sweep more ratios" in report.answer
+
+
+@pytest.mark.parametrize(
+    ("ratios", "says"), [((0,), "from 1 to 8"), ((), "from 1 to 8"), ((9,), "1 to 8")]
+)
+def test_ratios_that_leave_no_plane_are_refused(model, ratios, says):
+    with pytest.raises(InputError, match=says):
+        plan_sweep(model.card, _volume(0), {"dna": _volume(1)}, REQUEST, ratios)
+
+
+def test_a_sweep_needs_a_truth_and_a_dense_stack(model):
+    with pytest.raises(InputError, match="needs a truth"):
+        plan_sweep(model.card, _volume(0), {}, REQUEST)
+    coarse = (1.16, 0.29, 0.29)
+    with pytest.raises(InputError, match="sparse already"):
+        plan_sweep(
+            model.card, _volume(0, voxel=coarse), {"dna": _volume(1)}, REQUEST, (2,)
+        )
