@@ -8,7 +8,7 @@ from typer import Option
 
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
-from napari_sparsessp.cli.report_file import write_report
+from napari_sparsessp.cli.report_file import make_folder, write_report
 from napari_sparsessp.cli.running import Outcome, run
 from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.cli.viewing import (
@@ -45,7 +45,7 @@ def demo(
     from napari_sparsessp.io.sample import sample_paths
 
     console = console_of(context)
-    _make_folder(out)
+    make_folder(out)
     sparse, truth = sample_paths()
     _check_own(out, sparse)
     outcome = _predict_sample(console, sparse, truth, out)
@@ -123,12 +123,3 @@ def _check_own(out: Path, sparse: Path) -> None:
             f"{out} holds {there[0]}, which no demo has written; choose another "
             "folder with --out"
         )
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make folder {out}: {error.strerror}; choose another with --out"
-        ) from error

@@ -26,6 +26,22 @@ def check_report_path(path: Path | None, overwrite: bool) -> None:
         raise OutputError(f"folder {path.parent} cannot be written; choose another")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make folder {folder}: {error.strerror}; choose another with --out"
+        ) from error
+
+
 def write_report(path: Path, text: str) -> None:
     """Write under another name and rename, so that no half report is ever found.
 

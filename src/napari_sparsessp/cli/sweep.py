@@ -1,0 +1,284 @@
+"""``sparsessp sweep``: how R² falls as planes are left out, and how many are needed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from napari_sparsessp.cli.console import Console, clock
+from napari_sparsessp.cli.options import (
+    Channel,
+    Debug,
+    Device,
+    Flips,
+    MaskInvalid,
+    ModelName,
+    Overlap,
+    Precision,
+    Quiet,
+    Scene,
+    TileSize,
+    Topology,
+    Truth,
+    Version,
+    VoxelSize,
+    console_of,
+)
+from napari_sparsessp.cli.report_file import (
+    check_report_path,
+    make_folder,
+    write_report,
+)
+from napari_sparsessp.cli.request_file import (
+    make_request,
+    options_given,
+    request_fields,
+)
+from napari_sparsessp.cli.sweep_table import sweep_table
+from napari_sparsessp.cli.truth import load_truth, model_structure
+from napari_sparsessp.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.gallery import Gallery
+    from napari_sparsessp.evaluation.sweep import (
+        PlannedRun,
+        RatioResult,
+        SweepProgress,
+    )
+    from napari_sparsessp.evaluation.sweep_report import SweepReport, Yardsticks
+    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.volume import Volume
+
+SCORES = "sweep.json"
+FIGURE = "sweep.png"
+PAGE = "sweep.html"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the options ask for besides the request."""
+
+    out: Path | None
+    ratios: tuple[int, ...]
+    all_phases: bool
+    tolerance: float
+
+
+@dataclass(eq=False)
+class _Findings:
+    """What there is so far; kept when the sweep is interrupted."""
+
+    runs: "Sequence[PlannedRun]"
+    yardsticks: "Yardsticks"
+    gallery: "Gallery | None"
+    tolerance: float
+    results: "list[RatioResult]" = field(default_factory=list)
+
+    def report(self) -> "SweepReport":
+        from napari_sparsessp.evaluation.sweep_report import sweep_report
+
+        return sweep_report(self.results, self.runs, self.yardsticks, self.tolerance)
+
+
+def sweep(
+    context: typer.Context,
+    input: Annotated[  # noqa: A002 - the request's own word
+        str, Argument(help="A dense z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
+    ],
+    truth: Truth = None,
+    ratios: Annotated[
+        str, Option(help="Whole numbers: keep every r-th plane.")
+    ] = "1,2,4,8",
+    out: Annotated[
+        Path | None,
+        Option("--out", "-o", help="Folder for JSON, figure and HTML page."),
+    ] = None,
+    all_phases: Annotated[
+        bool,
+        Option("--all-phases", help="Start at each of the first r planes in turn."),
+    ] = False,
+    tolerance: Annotated[
+        float, Option(min=0, help="R² that may be lost by leaving planes out.")
+    ] = 0.02,
+    channel: Channel = None,
+    scene: Scene = None,
+    time: Annotated[
+        int | None, Option(min=0, help="Time point; the first if left out.")
+    ] = None,
+    model: ModelName = "default",
+    topology: Topology = None,
+    structures: Annotated[
+        str, Option(help="Names, parted by commas; all that have a truth.")
+    ] = "all",
+    voxel_size: VoxelSize = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    tile: TileSize = None,
+    overlap: Overlap = None,
+    tta: Flips = False,
+    mask_invalid: MaskInvalid = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace an earlier sweep's files.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Tell how R² falls as planes of a dense stack are left out.
+
+    Every r-th plane is kept, the rest is never looked at. Ctrl-C keeps the ratios
+    that are done.
+    """
+    console = console_of(context)
+    asked = make_request(request_fields(options_given(context)))
+    job = _Job(out, _ratios(ratios), all_phases, tolerance)
+    _check_out(out, overwrite)
+    _sweep(console, asked, job)
+    if out is not None:
+        for name in (SCORES, FIGURE, PAGE):
+            console.result(str((out / name).resolve()))
+
+
+def _ratios(text: str) -> tuple[int, ...]:
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or min(values) < 1:
+        raise InputError(
+            f"--ratios {text!r} cannot be used; write whole numbers of at least 1, "
+            "for example 1,2,4,8"
+        )
+    return values
+
+
+def _check_out(out: Path | None, overwrite: bool) -> None:
+    """Refuse what could not be written at the end."""
+    if out is None or not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out} is a file; give a folder with --out")
+    for name in (SCORES, FIGURE, PAGE):
+        check_report_path(out / name, overwrite)
+
+
+def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
+    from napari_sparsessp.evaluation.gallery import Gallery
+    from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
+    from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
+    from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.models.registry import read_card
+
+    card = read_card(asked.model, asked.topology)
+    console.progress(f"opening {asked.input}")
+    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    stack = _one_stack(console, volume, asked)
+    truth = _truth(asked, card, volume)
+    runs = plan_sweep(card, stack, truth, asked, job.ratios, all_phases=job.all_phases)
+    if job.out is not None:
+        make_folder(job.out)
+    console.progress("scoring the yardsticks")
+    yardsticks, scored, light = measure_yardsticks(runs[0])
+    gallery = None if job.out is None else Gallery(light, scored, len(set(job.ratios)))
+    findings = _Findings(runs, yardsticks, gallery, job.tolerance)
+    for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
+        console.warning(warning)
+    console.progress("loading the model")
+
+    from napari_sparsessp.models.store import load_model
+
+    loaded = load_model(asked.model, asked.topology)
+    try:
+        for result, prediction in run_sweep(loaded, runs, _teller(console)):
+            if gallery is not None:
+                gallery.add(result.ratio, prediction)
+            findings.results.append(result)
+            if job.out is not None:
+                write_report(job.out / SCORES, findings.report().to_json())
+    finally:
+        # Also after Ctrl-C and errors: what was measured is told and kept.
+        if findings.results:
+            _tell(console, findings, job.out)
+
+
+def _one_stack(
+    console: Console, volume: "Volume", asked: "PredictionRequest"
+) -> "Volume":
+    """Choose channel and time point."""
+    from napari_sparsessp.prediction.plan import one_channel
+
+    stack = one_channel(volume, asked.channel)
+    if "T" in stack.axes and asked.time is None and stack.sizes["T"] > 1:
+        console.warning(
+            f"the first of {stack.sizes['T']} time points is swept; choose another "
+            "with --time"
+        )
+    return stack.time(int(asked.time or 0))
+
+
+def _truth(
+    asked: "PredictionRequest", card: "ModelCard", volume: "Volume"
+) -> "dict[str, Volume]":
+    """Open the truths of the structures asked for, at the time point of the input."""
+    truth = load_truth(asked.truth, card.structures)
+    if asked.structures != "all":
+        names = [model_structure(name, card.structures) for name in asked.structures]
+        missing = [name for name in names if name not in truth]
+        if missing:
+            raise InputError(
+                f"there is no truth for {missing[0]}; add --truth {missing[0]}=FILE or "
+                "leave it out of --structures"
+            )
+        truth = {name: truth[name] for name in names}
+    times = {name: one.sizes.get("T", 1) for name, one in truth.items()}
+    for name, count in times.items():
+        if count not in (1, volume.sizes.get("T", 1)):
+            raise InputError(
+                f"the truth of {name} has {count} time points, the input "
+                f"{volume.sizes.get('T', 1)}; give as many"
+            )
+    return {
+        name: one.time(int(asked.time or 0) if times[name] > 1 else 0)
+        for name, one in truth.items()
+    }
+
+
+def _teller(console: Console) -> "Callable[[SweepProgress], None]":
+    def tell(now: "SweepProgress") -> None:
+        phase = f", from plane {now.phase}" if now.phase else ""
+        console.progress(
+            f"r = {now.ratio}{phase}: tile {now.done} of {now.total}, "
+            f"{clock(now.seconds_left)} left",
+            last=now.done == now.total,
+        )
+
+    return tell
+
+
+def _tell(console: Console, findings: _Findings, out: Path | None) -> None:
+    report = findings.report()
+    if out is not None:
+        _write(findings, report, out)
+    console.result(sweep_table(report))
+    if not report.finished:
+        asked = sorted({run.ratio for run in findings.runs})
+        done = ", ".join(str(one.ratio) for one in report.ratios)
+        console.warning(
+            f"stopped early: of the ratios {', '.join(map(str, asked))} these are done "
+            f"and kept: {done}"
+        )
+    console.result(report.answer)
+
+
+def _write(findings: _Findings, report: "SweepReport", out: Path) -> None:
+    from napari_sparsessp.evaluation.html_report import write_page
+    from napari_sparsessp.evaluation.sweep_figure import write_figure
+
+    write_report(out / SCORES, report.to_json())
+    write_figure(report, out / FIGURE)
+    assert findings.gallery is not None
+    write_page(report, findings.gallery, out / PAGE)

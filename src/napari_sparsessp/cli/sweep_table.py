@@ -1,0 +1,65 @@
+"""A sweep as tables for people: scores by ratio beside what they are read by."""
+
+from typing import TYPE_CHECKING
+
+from napari_sparsessp.cli.table import lay_out, number
+from napari_sparsessp.evaluation.means import mean_fields
+from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
+
+SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
+"""The paper's score, and the one to judge real cells by."""
+
+_SHORT = {
+    "plane_mean": "plane mean",
+    "smoothness": "smoothness",
+    "input": "input",
+    "negative": "negative",
+}
+
+
+def sweep_table(report: "SweepReport") -> str:
+    """Lay out one table a score: structures down, ratios and yardsticks across."""
+    return "\n\n".join(
+        lay_out(_rows(report, score, heading)) for score, heading in SCORES.items()
+    )
+
+
+def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
+    rows = [
+        [
+            heading,
+            *(f"r={one.ratio} ({one.planes})" for one in report.ratios),
+            *(_SHORT[name] for name in YARDSTICKS),
+            "ceiling",
+        ]
+    ]
+    for structure in report.structures:
+        ceiling = report.yardsticks.ceiling[structure] or {}
+        trivial = report.yardsticks.trivial[structure]
+        rows.append(
+            [
+                structure,
+                *(number(point.value) for point in report.curve(score, structure)),
+                *(number(trivial[name].get(score)) for name in YARDSTICKS),
+                number(ceiling.get(score)),
+            ]
+        )
+    if len(report.structures) > 1:
+        rows.append(["mean of structures", *map(number, _means(report, score))])
+    return rows
+
+
+def _means(report: "SweepReport", score: str) -> list[float | None]:
+    sticks = report.yardsticks
+    across = [
+        {name: sticks.trivial[name][which] for name in report.structures}
+        for which in YARDSTICKS
+    ]
+    across.append({name: sticks.ceiling[name] or {} for name in report.structures})
+    return [
+        *(point.value for point in report.curve(score)),
+        *(mean_fields([one])["over_structures"][score] for one in across),
+    ]
