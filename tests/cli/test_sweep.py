@@ -41,7 +41,7 @@ def test_a_table_and_one_sentence_go_to_standard_output(sweep, tmp_path):
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split()[:5] == ["R²", "r=1", "(8)", "r=4", "(2)"]
-    assert lines[0].endswith("ceiling")
+    assert lines[0].endswith("ceiling  planes needed")
     assert lines[1].startswith("dna")
     assert lines[3].startswith("PCC within planes")
     assert lines[-1].startswith(("R² cannot tell", "2 of 8", "All 8"))

@@ -43,6 +43,7 @@ def _report(name="dna", ratios=(1, 2), value=0.5):
         voxel_size=(0.29, 0.29, 0.29),
         tolerance=0.02,
         answer="3 of 6 planes & no more <b>",
+        planes_needed={name: 3},
         ratios=tuple(
             RatioScores(
                 ratio=ratio,

@@ -1,6 +1,7 @@
 """Sweeps with a small model: what is kept, scored and told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,6 +155,25 @@ def test_the_report_says_everything_in_valid_json(model):
     assert first["means"]["over_structures"]["r2"] == pytest.approx(np.mean(r2))
     assert set(said["yardsticks"]["trivial"]["dna"]) >= {"plane_mean", "input"}
     assert "the mean of 2 structures" in said["answer"]
+    # Random weights lose to a constant: no number of planes is enough for them.
+    assert said["planes_needed"] == {"dna": None, "golgi_apparatus": None}
+
+
+def test_each_structure_has_its_own_number_of_planes(model):
+    runs, results, _ = _sweep(model, (1, 2, 4))
+    yardsticks, truth, _ = measure_yardsticks(runs[0])
+    r2 = iter((0.6, 0.59, 0.5))
+    good = [
+        replace(one, phases=(replace(phase, structures={"dna": {"r2": next(r2)}}),))
+        for one, _ in results
+        for phase in one.phases
+    ]
+    report = sweep_report(good, runs, yardsticks, 0.02)
+    assert report.planes_needed == {"dna": 4}
+    assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
+    loses = yardsticks.model_copy(deep=True)
+    loses.trivial["dna"]["input"]["r2"] = 0.7
+    assert sweep_report(good, runs, loses, 0.02).planes_needed == {"dna": None}
 
 
 def test_a_part_of_a_sweep_says_that_it_is_one(model):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.table import lay_out, number
-from napari_sparsessp.evaluation.means import mean_fields
+from napari_sparsessp.evaluation.sweep_report import reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
             *(f"r={one.ratio} ({one.planes})" for one in report.ratios),
             *(_SHORT[name] for name in YARDSTICKS),
             "ceiling",
+            *(["planes needed"] if score == "r2" else []),
         ]
     ]
     for structure in report.structures:
@@ -45,21 +46,16 @@ def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
                 *(number(point.value) for point in report.curve(score, structure)),
                 *(number(trivial[name].get(score)) for name in YARDSTICKS),
                 number(ceiling.get(score)),
+                *([_count(report.planes_needed[structure])] if score == "r2" else []),
             ]
         )
     if len(report.structures) > 1:
-        rows.append(["mean of structures", *map(number, _means(report, score))])
+        means = [point.value for point in report.curve(score)]
+        means += reference_scores(report, score).values()
+        empty = [""] if score == "r2" else []
+        rows.append(["mean of structures", *map(number, means), *empty])
     return rows
 
 
-def _means(report: "SweepReport", score: str) -> list[float | None]:
-    sticks = report.yardsticks
-    across = [
-        {name: sticks.trivial[name][which] for name in report.structures}
-        for which in YARDSTICKS
-    ]
-    across.append({name: sticks.ceiling[name] or {} for name in report.structures})
-    return [
-        *(point.value for point in report.curve(score)),
-        *(mean_fields([one])["over_structures"][score] for one in across),
-    ]
+def _count(planes: int | None) -> str:
+    return "–" if planes is None else str(planes)

@@ -97,7 +97,8 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         f"<h1>How many planes do I need?</h1>"
         f'<div class="faint">{escape(Path(report.input).name)} · model '
         f"{escape(report.model.id)} · {escape(report.created)}</div>",
-        f'<div class="answer{early}">{escape(report.answer)}{unfinished}</div>',
+        f'<div class="answer{early}">{escape(report.answer)}{_needed(report)}'
+        f"{unfinished}</div>",
         f'<img class="figure" alt="R² over the sparsity ratio, and along z" '
         f'src="data:image/png;base64,{figure}">',
         "<h2>Look at it</h2>",
@@ -120,6 +121,18 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         f"<title>Sweep of {escape(Path(report.input).name)}</title>"
         f"<style>{STYLE}</style></head>\n<body>" + "\n".join(parts) + "</body></html>\n"
     )
+
+
+def _needed(report: SweepReport) -> str:
+    """The answer for each structure, where there are several."""
+    if len(report.structures) < 2:
+        return ""
+    each = ", ".join(
+        f"{structure_or_custom(name).label} {'–' if planes is None else planes}"
+        for name, planes in report.planes_needed.items()
+    )
+    text = f"Planes needed by structure (–: no better than trivial): {each}."
+    return f'<div class="note">{escape(text)}</div>'
 
 
 def _controls(report: SweepReport, gallery: Gallery) -> str:
@@ -153,8 +166,8 @@ def _row(report: SweepReport, gallery: Gallery, name: str) -> str:
     captions = {
         "light": f"Transmitted light, every plane; bar {length} µm",
         "truth": f"{label}, truth",
-        "prediction": f'{label}, predicted; R² in this plane <b data-score="'
-        f'{escape(name)}"></b>',
+        "prediction": "Predicted; R² in this plane "
+        f'<b data-score="{escape(name)}"></b>',
         "error": 'Error: too dark <span class="key"></span> too bright',
     }
     figures = "".join(

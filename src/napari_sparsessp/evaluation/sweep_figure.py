@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sparsessp.errors import OutputError
-from napari_sparsessp.evaluation.sweep_report import SweepReport
+from napari_sparsessp.evaluation.sweep_report import SweepReport, reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.structures import structure_or_custom
 
@@ -97,8 +97,7 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     if len(names) > 1:
         mean = _values([point.value for point in report.curve("r2")])
         axes.plot(places, mean, "s--", color=INK, lw=2, label="mean of structures")
-    else:
-        lowest = min(lowest, _draw_yardsticks(axes, report, names[0]))
+    lowest = min(lowest, _draw_references(axes, report))
     axes.axhline(0, color=FAINT, lw=0.8, zorder=0)
     axes.set_ylim(max(LOWEST, lowest - 0.08), 1.0)
     axes.set_xlim(-0.25, len(places) - 0.75)
@@ -112,20 +111,23 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     )
 
 
-def _draw_yardsticks(axes: "Axes", report: SweepReport, name: str) -> float:
+def _draw_references(axes: "Axes", report: SweepReport) -> float:
     """Draw what a score is read by; give the lowest value drawn."""
-    ceiling = report.yardsticks.ceiling[name]
-    if ceiling is not None and ceiling["r2"] is not None:
-        axes.axhline(ceiling["r2"], color=INK, lw=1.2, ls=":", label="noise ceiling")
-        axes.axhspan(ceiling["r2"], 1.0, color="#eceef1", zorder=0)
+    values = reference_scores(report, "r2")
+    several = "" if len(report.structures) == 1 else " (mean)"
+    ceiling = values["ceiling"]
+    if ceiling is not None:
+        axes.axhline(
+            ceiling, color=INK, lw=1.2, ls=":", label=f"noise ceiling{several}"
+        )
+        axes.axhspan(ceiling, 1.0, color="#eceef1", zorder=0)
     drawn = [0.0]
-    trivial = report.yardsticks.trivial[name]
     for style, (which, (label, _)) in zip(
         ("-.", "--", (0, (1, 3)), (0, (5, 5))), YARDSTICKS.items(), strict=True
     ):
-        value = trivial[which]["r2"]
+        value = values[which]
         if value is not None and value > LOWEST:
-            axes.axhline(value, color=FAINT, lw=1.2, ls=style, label=label)
+            axes.axhline(value, color=FAINT, lw=1.2, ls=style, label=label + several)
             drawn.append(value)
     return min(drawn)
 

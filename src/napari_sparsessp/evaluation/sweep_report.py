@@ -1,6 +1,6 @@
 """The result of a sweep as JSON: scores by ratio, yardsticks, ceiling, answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.means import mean_fields
-from napari_sparsessp.evaluation.planes_needed import Point, answer
+from napari_sparsessp.evaluation.planes_needed import Point, answer, planes_needed
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -96,6 +96,9 @@ class SweepReport(BaseModel):
     tolerance : float
     answer : str
         How many planes are needed, in words.
+    planes_needed : dict
+        Structure id to the fewest planes whose R² is within the tolerance of that of
+        the densest stack; None where even that is no better than a trivial predictor.
     ratios : tuple of RatioScores
         Ascending.
     yardsticks : Yardsticks
@@ -118,6 +121,7 @@ class SweepReport(BaseModel):
     voxel_size: tuple[float, float, float]
     tolerance: float
     answer: str
+    planes_needed: dict[str, int | None]
     ratios: tuple[RatioScores, ...]
     yardsticks: Yardsticks
     warnings: tuple[str, ...]
@@ -221,13 +225,17 @@ def sweep_report(
         voxel_size=first.voxel_size,
         tolerance=tolerance,
         answer="",
+        planes_needed={},
         ratios=tuple(_of_ratio(one) for one in results),
         yardsticks=yardsticks,
         warnings=tuple(
             dict.fromkeys(text for one in results for text in one.report.warnings)
         ),
     )
-    return report.model_copy(update={"answer": _answer(report)})
+    needed = {name: _needed(report, name) for name in report.structures}
+    return report.model_copy(
+        update={"answer": _answer(report), "planes_needed": needed}
+    )
 
 
 def _of_ratio(result: "RatioResult") -> RatioScores:
@@ -249,6 +257,35 @@ def _of_ratio(result: "RatioResult") -> RatioScores:
     )
 
 
+def _needed(report: SweepReport, structure: str) -> int | None:
+    need = planes_needed(report.curve("r2", structure), report.tolerance)
+    trivial = report.yardsticks.trivial[structure].values()
+    bar = max([0.0, *(one["r2"] for one in trivial if one["r2"] is not None)])
+    if need is None or need.densest.value is None or need.densest.value <= bar:
+        return None
+    return need.fewest.planes
+
+
+def reference_scores(report: SweepReport, score: str) -> dict[str, float | None]:
+    """Give what a score is read by: its mean over structures.
+
+    Returns
+    -------
+    dict
+        Name of each yardstick, and ``ceiling``.
+    """
+    sticks, names = report.yardsticks, report.structures
+    fields: dict[str, dict[str, dict[str, Any]]] = {
+        which: {name: sticks.trivial[name][which] for name in names}
+        for which in YARDSTICKS
+    }
+    fields["ceiling"] = {name: sticks.ceiling[name] or {} for name in names}
+    return {
+        which: mean_fields([one])["over_structures"].get(score)
+        for which, one in fields.items()
+    }
+
+
 def _answer(report: SweepReport) -> str:
     names = report.structures
     what = (
@@ -256,10 +293,9 @@ def _answer(report: SweepReport) -> str:
         if len(names) == 1
         else f"the mean of {len(names)} structures"
     )
-    best: Mapping[str, float | None] = {
-        f"the yardstick “{label}”": mean_fields(
-            [{name: report.yardsticks.trivial[name][which] for name in names}]
-        )["over_structures"]["r2"]
+    r2 = reference_scores(report, "r2")
+    best = {
+        f"the yardstick “{label}”": r2[which]
         for which, (label, _) in YARDSTICKS.items()
     }
     curves = report.curve("r2"), report.curve("pcc_plane")
