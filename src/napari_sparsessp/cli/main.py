@@ -10,7 +10,15 @@ from typing import NoReturn
 
 import typer
 
-from napari_sparsessp.cli import benchmark, demo, evaluate, models, predict, sweep
+from napari_sparsessp.cli import (
+    benchmark,
+    demo,
+    evaluate,
+    models,
+    predict,
+    sweep,
+    train,
+)
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import Debug, Quiet, Version
 from napari_sparsessp.errors import SparseSSPError
@@ -43,6 +51,7 @@ app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sweep")(sweep.sweep)
+app.command("train")(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(benchmark.app, name="benchmark")
 

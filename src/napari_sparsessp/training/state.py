@@ -136,9 +136,16 @@ class RunFolder:
 
     def averaged(self) -> dict[str, torch.Tensor]:
         """Give the weights of the last state, averaged where that was asked for."""
-        path = self.folder / STATE_NAME
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = self._state()
         return state["average"] or state["network"]
+
+    def progress(self) -> Progress:
+        """Say where the last state is."""
+        return Progress(**self._state()["progress"])
+
+    def _state(self) -> dict[str, Any]:
+        path = self.folder / STATE_NAME
+        return torch.load(path, map_location="cpu", weights_only=True)
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append a line."""

@@ -1,0 +1,139 @@
+"""``sparsessp train``: learn from simulated colonies and one's own pairs."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument
+
+from napari_sparsessp.cli.console import Console, clock
+from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+
+if TYPE_CHECKING:
+    from napari_sparsessp.training.loop import Status
+
+STOPPED = 130
+"""128 + SIGINT, as shells expect."""
+
+
+def train(
+    context: typer.Context,
+    config: Annotated[
+        Path, Argument(help="YAML file; docs/training.md has one to copy.")
+    ],
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Version = False,
+) -> None:
+    """Train a model; the same command goes on where it was stopped.
+
+    Ctrl-C saves and ends.
+    """
+    from napari_sparsessp.cli.train_data import find_labels, read_stacks
+    from napari_sparsessp.training.config_file import read_config
+    from napari_sparsessp.training.setup import make_setup
+
+    console = console_of(context)
+    setup = make_setup(read_config(config))
+    labels = find_labels(setup.config.data.pairs)
+    stacks = read_stacks(console, setup, labels)
+
+    from napari_sparsessp.training.board import open_board
+    from napari_sparsessp.training.run import run_training
+
+    table = _Table(console)
+    listeners: list[Callable[[Status], None]] = [table.show]
+    if setup.config.tensorboard:
+        board = open_board(setup.config.out / "tensorboard")
+        if board is None:
+            console.warning(
+                "TensorBoard is not installed, so no files of it are written; install "
+                "the package tensorboard, or set tensorboard to false"
+            )
+        else:
+            listeners.append(board)
+
+    def listen(status: "Status") -> None:
+        for one in listeners:
+            one(status)
+
+    console.note(
+        f"{len(stacks.training)} stacks to learn from, {len(stacks.validation)} to "
+        f"validate on; structures: {', '.join(stacks.structures)}"
+    )
+    with _asked_to_stop() as asked:
+        path = run_training(setup, stacks, listen, lambda: bool(asked))
+    if path is None:
+        console.note(
+            f"stopped after step {table.step} and saved; go on with: "
+            f"sparsessp train {config}"
+        )
+        raise typer.Exit(STOPPED)
+    console.result(str(path))
+
+
+class _Table:
+    """Rows of what was validated, and between them a line that is rewritten."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._headed = False
+        self.step = 0
+
+    def show(self, status: "Status") -> None:
+        self.step = status.step
+        if status.note:
+            self._console.warning(status.note)
+        left = "?" if math.isinf(status.seconds_left) else clock(status.seconds_left)
+        if status.entry is None:
+            self._console.progress(
+                f"step {status.step}, {status.share:.0%}, {left} left, "
+                f"loss {status.loss:.4f}"
+            )
+            return
+        if not self._headed:
+            self._headed = True
+            self._console.note(
+                f"{'step':>8} {'left':>9} {'loss':>8} {'rate':>8} {'R²':>7}  "
+                "best structures"
+            )
+        score = status.entry.get("r2")
+        shown = "" if score is None else f"{score:.4f}"
+        self._console.note(
+            f"{status.step:>8} {left:>9} {status.loss:>8.4f} {status.rate:>8.1e} "
+            f"{shown:>7}  {_best(status.entry.get('scores', {}))}".rstrip()
+        )
+
+
+def _best(scores: dict[str, dict[str, float]]) -> str:
+    """Name the three structures that are predicted best, with their mean R²."""
+    means = {name: sum(row.values()) / len(row) for name, row in scores.items()}
+    ordered = sorted(means, key=lambda name: -means[name])
+    return ", ".join(f"{name} {means[name]:.2f}" for name in ordered[:3])
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C, so that a step is finished; a second one ends at once.
+
+    Yields
+    ------
+    list
+        Empty until it is pressed.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,152 @@
+"""From a finished training to a model file with its card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.serialisation import digest_of_tensors
+from napari_sparsessp.models.store import save_model
+from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.training.config import TrainConfig
+from napari_sparsessp.training.setup import Setup
+from napari_sparsessp.training.state import RunFolder
+
+_SCALING_WORDS = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
+
+
+def write_model(
+    setup: Setup,
+    network: NetworkConfig,
+    structures: tuple[str, ...],
+    patch: tuple[int, int, int],
+    trained_on: Sequence[str],
+    validated_on: str,
+) -> Path:
+    """Write the best state of a training, or its last, as a native model.
+
+    Parameters
+    ----------
+    setup : Setup
+    network : NetworkConfig
+    structures : tuple of str
+    patch : tuple of int
+        (D, H, W) in voxels.
+    trained_on : sequence of str
+        Sentences on the data.
+    validated_on : str
+        What the scores are of.
+
+    Returns
+    -------
+    Path
+        ``ID.safetensors`` in the output folder.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    ModelError
+        The weights are not finite.
+    """
+    config = setup.config
+    files = RunFolder(config.out)
+    best = files.best()
+    trained: Any = build_network(network)
+    trained.load_state_dict(files.averaged() if best is None else best["network"])
+    trained.requires_grad_(False)
+    if network.standardised:
+        trained.bake()
+    dtype = getattr(torch, config.model.weights)
+    # The card's check is of the weights as they will be in the file.
+    trained = trained.to(dtype).float().eval()
+    card = _card(setup, trained, structures, patch).model_copy(
+        update={
+            "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
+            "scores": {} if best is None else _scores(files, best, validated_on),
+        }
+    )
+    tensors = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in trained.state_dict().items()
+    }
+    check = make_check(trained, digest_of_tensors(tensors))
+    card = card.model_copy(update={"check": check})
+    path = config.out / f"{card.id}.safetensors"
+    return save_model(path, trained, card, dtype=dtype)
+
+
+def _card(
+    setup: Setup,
+    network: nn.Module,
+    structures: tuple[str, ...],
+    patch: tuple[int, int, int],
+) -> ModelCard:
+    model, config = setup.config.model, network.config
+    assert isinstance(config, NetworkConfig)
+    source = {} if setup.source is None else {
+        "fine_tuned_from": setup.source.id, "version": setup.source.version
+    }  # fmt: skip
+    limits = model.limits
+    if setup.source is not None:
+        limits = (*limits, *(one for one in setup.source.limits if one not in limits))
+    return ModelCard(
+        id=model.id,
+        version=model.version,
+        name=model.name or model.id,
+        licence=model.licence,
+        citation=model.citation,
+        structures=structures,
+        topology=config.topology,
+        mapping=config.mapping,
+        interpolation=config.interpolation,
+        projection=config.projection,
+        conditioning=config.conditioning,
+        network=config.model_dump(mode="json"),
+        voxel_size=setup.voxel_size,
+        patch=patch,
+        ratios=setup.ratios(config),
+        modality=model.modality,
+        normalisation=_SCALING_WORDS[setup.scaling],
+        scaling=setup.scaling,  # type: ignore[arg-type]
+        trained_on="",
+        limits=limits,
+        source=source,
+    )
+
+
+def _recipe_words(
+    config: TrainConfig, files: RunFolder, patch: tuple[int, int, int]
+) -> str:
+    steps = files.progress().step
+    extent = "×".join(map(str, patch))
+    return (
+        f"Recipe {config.recipe.name}, loss {config.loss}, {steps} steps of "
+        f"{files.progress().batch} patches of {extent} voxels, seed {config.seed}."
+    )
+
+
+def _scores(
+    files: RunFolder, best: dict[str, Any], validated_on: str
+) -> dict[str, Any]:
+    """R² of the best state, by structure and ratio."""
+    entry = next(
+        (one for one in files.entries() if one["step"] == best["step"] and "r2" in one),
+        {},
+    )
+    return {
+        "validation": {
+            "on": validated_on,
+            "r2": best["r2"],
+            "step": best["step"],
+            "r2_by_structure_and_ratio": entry.get("scores", {}),
+        }
+    }

@@ -1,0 +1,188 @@
+"""A whole training: from a config and the data's stacks to a model file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.training.finishing import write_model
+from napari_sparsessp.training.loop import Status, TrainingPlan, train
+from napari_sparsessp.training.patches import Pair, PatchRecipe
+from napari_sparsessp.training.setup import Setup, claim_folder
+from napari_sparsessp.training.starting import starting_network
+from napari_sparsessp.training.validation import Validator
+
+
+@dataclass(frozen=True, eq=False)
+class Stacks:
+    """The data of a training.
+
+    Attributes
+    ----------
+    structures : tuple of str
+        Of the network's outputs, which the pairs' labels count.
+    training, validation : list of Pair
+    words : list of str
+        Sentences for the card.
+    """
+
+    structures: tuple[str, ...]
+    training: list[Pair]
+    validation: list[Pair]
+    words: list[str]
+
+
+def run_training(
+    setup: Setup,
+    stacks: Stacks,
+    listen: Callable[[Status], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Path | None:
+    """Train, or go on with it, and write the model.
+
+    Parameters
+    ----------
+    setup : Setup
+    stacks : Stacks
+    listen : callable, optional
+        Called after each step.
+    stop : callable, optional
+        Asked after each step; true saves and ends.
+
+    Returns
+    -------
+    Path or None
+        The model; None where training was stopped.
+
+    Raises
+    ------
+    SparseSSPError
+        Anything that the user can mend.
+    """
+    config = setup.config
+    network = setup.network(stacks.structures)
+    recipe = patch_recipe(setup, network, stacks.training)
+    plan = training_plan(setup)
+    claim_folder(config)
+    fresh = starting_network(setup, network, stacks.structures).to(plan.device)
+    validator = Validator(
+        stacks.validation[: config.validation.stacks],
+        stacks.structures,
+        recipe.ratios,
+        recipe.interpolation,
+        plan.device,
+        plan.precision,
+        plan.projection,
+    )
+    done = train(
+        fresh, stacks.training, recipe, plan, config.out,
+        validator if validator.pairs else None, listen, stop,
+    )  # fmt: skip
+    if not done:
+        return None
+    count, by = len(validator.pairs), config.validation.by
+    part = "whole stacks" if by == "stack" else f"the far end of the stacks in {by}"
+    return write_model(
+        setup,
+        network,
+        stacks.structures,
+        (recipe.depth, recipe.height, recipe.width),
+        stacks.words,
+        f"{count} kept back for validation, {part} where the data do not say; the "
+        "state was chosen by this score",
+    )
+
+
+def training_plan(setup: Setup) -> TrainingPlan:
+    """Put together what the loop needs.
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    """
+    config, recipe = setup.config, setup.config.recipe
+    device = choose_device(config.device)
+    precision = choose_precision(recipe.precision, device)
+    budget, pairs = config.budget, config.data.pairs
+    minutes = budget.minutes or 0.0
+    save_steps = budget.save_steps
+    if budget.steps and not budget.save_minutes:
+        save_steps = save_steps or max(1, budget.steps // 10)
+    return TrainingPlan(
+        minutes=minutes,
+        steps=budget.steps,
+        batch=recipe.batch,
+        learning_rate=setup.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warm_up=recipe.warm_up,
+        average=recipe.average,
+        save_every=budget.save_minutes or min(4.0, minutes / 10),
+        save_steps=save_steps,
+        # float16 would need its gradients scaled; bfloat16 does not.
+        precision="bf16" if precision == "bf16" else "fp32",
+        seed=config.seed,
+        device=str(device),
+        optimiser=recipe.optimiser,
+        schedule=recipe.schedule,
+        clip=recipe.clip,
+        loss=config.loss,
+        projection="mean" if pairs is None else pairs.projection,
+    )
+
+
+def patch_recipe(
+    setup: Setup, network: NetworkConfig, pairs: Sequence[Pair]
+) -> PatchRecipe:
+    """Say how patches are cut from these stacks for this network.
+
+    Raises
+    ------
+    InputError
+        A stack is smaller than the network's stride, or deeper than its window where
+        the target is a projection.
+    """
+    recipe, stride = setup.config.recipe, network.stride
+    if not pairs:
+        raise InputError(
+            "nothing is left to train on; lower validation.share or add stacks"
+        )
+    size = []
+    for axis, wanted in zip((-2, -1), recipe.patch, strict=True):
+        smallest = min(pairs, key=lambda pair: pair.looks.shape[axis])
+        extent = min(wanted, smallest.looks.shape[axis]) // stride * stride
+        if not extent:
+            raise InputError(
+                f"{smallest.name or 'a stack'} has {smallest.looks.shape[axis]} pixels "
+                f"in {'zyx'[axis]} on the model's grid and recipe.patch {wanted}; the "
+                f"network needs {stride}: leave that stack out or choose fewer levels"
+            )
+        size.append(extent)
+    for pair in pairs:
+        depth = pair.looks.shape[1]
+        flat = any(len(target) == 1 for target in pair.targets)
+        if flat and 1 < network.depth < depth:
+            raise InputError(
+                f"the target of {pair.name or 'a stack'} is the projection of {depth} "
+                f"planes and the network sees {network.depth} at once; set "
+                f"network.depth to at least {depth}"
+            )
+    height, width = size
+    return PatchRecipe(
+        network.depth,
+        height,
+        width,
+        ratios=setup.ratios(network),
+        noise=recipe.noise,
+        gain=recipe.gain,
+        tilt=recipe.tilt,
+        clutter=recipe.clutter,
+        thin=recipe.thin,
+        turns=recipe.turns,
+        random_phase=setup.random_phase(network),
+        interpolation=network.interpolation,
+        inputs=network.inputs,
+        every=network.ratio,
+    )

@@ -1,0 +1,189 @@
+"""What a config means for the data that were found; needs no torch."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.training.config import DEFAULT_VOXEL, FineTune, TrainConfig
+
+CONFIG_NAME = "config.json"
+
+RATES = {"paper": 1e-4, "fast": 1.5e-3}
+"""Of a new network; the first is the paper's."""
+
+GENTLE_RATE = 3e-4
+"""Of ``fast`` where a model is fine-tuned: what it knows is not to be lost."""
+
+_MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
+"""A training may go on with these changed."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A config, and all that it leaves open, decided.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    source : ModelCard or None
+        Of the model that is fine-tuned.
+    voxel_size : tuple of float
+        (z, y, x) in µm of the model's grid.
+    scaling : str
+        How the transmitted light is normalised.
+    """
+
+    config: TrainConfig
+    source: ModelCard | None
+    voxel_size: tuple[float, float, float]
+    scaling: str
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak of the learning rate."""
+        recipe = self.config.recipe
+        if recipe.learning_rate is not None:
+            return recipe.learning_rate
+        gentle = recipe.name == "fast" and self.source is not None
+        return GENTLE_RATE if gentle else RATES[recipe.name]
+
+    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
+        """Outputs of the network, in order.
+
+        Parameters
+        ----------
+        found : sequence of str
+            Structures that the data have.
+
+        Raises
+        ------
+        InputError
+            The data have nothing of what is asked for.
+        """
+        wanted = self.config.model.structures
+        if wanted is None and self.source is not None:
+            wanted = self.source.structures
+        if wanted is None:
+            ordered = [one for one in CATALOGUE if one in found]
+            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+        if len(set(wanted)) != len(wanted):
+            raise InputError("model.structures lists one twice; list each once")
+        missing = [one for one in wanted if one not in found]
+        # A model that is fine-tuned may know more than the new data show.
+        if not set(wanted) & set(found) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(found))) or "none"
+            raise InputError(
+                f"the data have no label of {', '.join(missing)}; they have {listed}: "
+                "change model.structures, or the structure column"
+            )
+        return tuple(wanted)
+
+    def network(self, structures: Sequence[str]) -> NetworkConfig:
+        """Describe the network with an output for each structure.
+
+        Raises
+        ------
+        InputError
+            `network.outputs` was given and is another number.
+        """
+        given = self.config.network
+        outputs = len(structures)
+        if isinstance(given, FineTune):
+            assert self.source is not None
+            fields = dict(self.source.network)
+        else:
+            fields = given.model_dump(mode="json")
+            if "outputs" in given.model_fields_set and given.outputs != outputs:
+                raise InputError(
+                    f"network.outputs {given.outputs} does not fit {outputs} "
+                    "structures; leave it out"
+                )
+        return NetworkConfig.model_validate({**fields, "outputs": outputs})
+
+    def ratios(self, network: NetworkConfig) -> tuple[int, ...]:
+        """Sparsity ratios to draw from."""
+        if self.config.ratios is not None:
+            return self.config.ratios
+        if network.ratio > 1:
+            return (network.ratio,)
+        known = () if self.source is None else self.source.ratios
+        whole = tuple(int(one) for one in known if one == int(one))
+        return whole or (1, 2, 4, 8)
+
+    def random_phase(self, network: NetworkConfig) -> bool:
+        """Whether the first measured plane is drawn."""
+        if self.config.random_phase is not None:
+            return self.config.random_phase
+        # A network that takes every r-th plane gets those that were measured.
+        return self.config.recipe.random_phase and network.ratio == 1
+
+
+def make_setup(config: TrainConfig) -> Setup:
+    """Decide what does not depend on the data.
+
+    Raises
+    ------
+    ModelError
+        The model to begin with does not exist.
+    InputError
+        Simulated colonies do not fit the grid.
+    """
+    source = None
+    if isinstance(config.network, FineTune):
+        source = read_card(config.network.source)
+    voxel = config.model.voxel_size
+    if voxel is None:
+        voxel = DEFAULT_VOXEL if source is None else source.voxel_size
+    if config.data.simulated is not None and voxel != DEFAULT_VOXEL:
+        raise InputError(
+            f"model.voxel_size {voxel} does not fit data.simulated: colonies are made "
+            f"on {DEFAULT_VOXEL[0]} µm cubes; leave one of them out"
+        )
+    recipe = config.recipe
+    keeps = source is not None and "scaling" not in recipe.model_fields_set
+    scaling = source.scaling if keeps and source is not None else recipe.scaling
+    return Setup(config, source, voxel, scaling)
+
+
+def claim_folder(config: TrainConfig) -> None:
+    """Make sure that the output folder holds this training or none.
+
+    Raises
+    ------
+    InputError
+        It holds another one; names what differs.
+    OutputError
+        It cannot be written.
+    """
+    folder: Path = config.out
+    file = folder / CONFIG_NAME
+    now = json.loads(config.model_dump_json(by_alias=True))
+    if (folder / "state.pt").exists() and file.exists():
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            before = {}
+        differing = [
+            name for name in now if name not in _MAY_CHANGE
+            and now[name] != before.get(name)
+        ]  # fmt: skip
+        if differing:
+            raise InputError(
+                f"{folder} holds a training with another {' and '.join(differing)}; "
+                "choose another out, or remove that folder to begin anew"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(now, indent=2), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {folder}: {error.strerror}; choose another out"
+        ) from error

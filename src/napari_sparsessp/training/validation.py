@@ -1,0 +1,135 @@
+"""R² of a network on the stacks that were kept back."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_sparsessp.metrics import PixelSums
+from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.prediction.tiling import window_starts
+from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.training.patches import Pair
+
+FIELD = 256
+"""Pixels of the middle of a stack that are scored, at most, in y and in x."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validator:
+    """Scores a network; call it with one.
+
+    Every r-th plane is measured, from the first. In z windows follow each other
+    without overlap, so scores are a little lower than those of a real prediction.
+
+    Attributes
+    ----------
+    pairs : sequence of Pair
+    structures : tuple of str
+        Names of the outputs.
+    ratios : tuple of int
+    interpolation : str
+    device, precision, projection : str
+        As in `napari_sparsessp.training.loop.TrainingPlan`.
+    """
+
+    pairs: Sequence[Pair]
+    structures: tuple[str, ...]
+    ratios: tuple[int, ...]
+    interpolation: str = "linear"
+    device: str = "cpu"
+    precision: str = "fp32"
+    projection: str = "mean"
+
+    def __call__(self, network: nn.Module) -> dict[str, Any]:
+        """Give R², each the mean over stacks.
+
+        Returns
+        -------
+        dict
+            ``r2``: mean over structures and ratios, None where no truth varies.
+            ``scores``: structure to ratio to R².
+        """
+        found: dict[str, dict[str, list[float]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for pair in self.pairs:
+            for ratio in self.ratios:
+                for label, sums in self._sums(network, pair, ratio).items():
+                    if sums.r2 is not None:
+                        found[self.structures[label]][str(ratio)].append(sums.r2)
+        scores = {
+            name: {ratio: float(np.mean(values)) for ratio, values in rows.items()}
+            for name, rows in sorted(found.items())
+        }
+        flat = [value for rows in scores.values() for value in rows.values()]
+        return {"r2": float(np.mean(flat)) if flat else None, "scores": scores}
+
+    @torch.inference_mode()
+    def _sums(self, network: nn.Module, pair: Pair, ratio: int) -> dict[int, PixelSums]:
+        config: Any = network.config
+        depth, *size = pair.looks.shape[1:]
+        area = tuple(_middle(extent, config.stride) for extent in size)
+        view = SparseView.simulate(depth, min(ratio, depth))
+        planes = np.stack([pair.looks[0][(i, *area)] for i in view.planes])
+        weights, distance = view.weights(self.interpolation), view.distance()
+        sums = {label: PixelSums() for label in pair.labels}
+        done = 0
+        for start in window_starts(depth, config.depth, 0, config.ratio):
+            wanted = np.arange(start, start + config.depth)
+            index = wanted.clip(0, depth - 1)
+            dense = np.einsum("dn,nhw->dhw", weights[index], planes.astype(np.float32))
+            source = network_input(
+                torch.from_numpy(dense),
+                torch.from_numpy((distance[index] + wanted - index).astype(np.float32)),
+            )[: config.inputs, :: config.ratio]
+            prediction = self._predicted(network, source, pair.labels)
+            # Planes of the window that the stack has and no window before.
+            fresh = (wanted == index) & (wanted >= done)
+            for row, label in enumerate(pair.labels):
+                _add(sums[label], prediction[row, fresh], pair, row, index[fresh], area,
+                     self.projection)  # fmt: skip
+            done = start + config.depth
+        return sums
+
+    def _predicted(
+        self, network: nn.Module, source: torch.Tensor, labels: tuple[int, ...]
+    ) -> np.ndarray:
+        kind = torch.device(self.device).type
+        reduced = self.precision == "bf16"
+        with torch.autocast(kind, torch.bfloat16, enabled=reduced):
+            prediction = network(source[None].to(self.device), structures=list(labels))
+        return prediction[0].float().cpu().numpy()
+
+
+def _add(
+    sums: PixelSums,
+    prediction: np.ndarray,
+    pair: Pair,
+    row: int,
+    index: np.ndarray,
+    area: tuple[slice, ...],
+    projection: str,
+) -> None:
+    """Compare (d, H, W) planes, or their projection, with what is labelled."""
+    target, mask = pair.targets[row], pair.masks[row] if pair.masks else None
+    if len(target) == 1:
+        flat = prediction.max(0) if projection == "max" else prediction.mean(0)
+        prediction, index = flat[None], np.zeros(1, np.int64)
+    for plane, one in zip(index.tolist(), prediction, strict=True):
+        truth = target[(min(plane, len(target) - 1), *area)].astype(np.float32)
+        if mask is not None:
+            seen = mask[(min(plane, len(mask) - 1), *area)] > 0
+            truth = np.where(seen, truth, np.nan)
+        sums.update(one, truth)
+
+
+def _middle(extent: int, stride: int) -> slice:
+    """The middle, a multiple of the network's stride long."""
+    length = min(extent, max(FIELD, stride)) // stride * stride
+    start = (extent - length) // 2
+    return slice(start, start + length)

@@ -1,0 +1,205 @@
+"""`sparsessp train` from a YAML file to a model that verifies and predicts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from images import a_stack, write_stack
+from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.verification import verify_model
+from napari_sparsessp.simulation.colony import simulate_colony
+from napari_sparsessp.simulation.pool import zscore_structures
+
+SLIM = {
+    "depth": 8, "encoder_widths": [4, 8], "encoder_blocks": [1, 1],
+    "decoder_widths": [8, 8, 12], "folded_width": 8, "standardised": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory):
+    """Two tiny colonies, as `sparsessp simulate` leaves large ones."""
+    folder = tmp_path_factory.mktemp("pool")
+    for seed in range(2):
+        colony = simulate_colony(seed, (16, 32, 32), looks=2)
+        looks = colony.brightfield.half().numpy()
+        np.save(folder / f"{seed}.brightfield.npy", looks)
+        truth = zscore_structures(colony).half().numpy()
+        np.save(folder / f"{seed}.fluorescence.npy", truth)
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three stacks with one or two labels each, as a CSV."""
+    lines = ["path,signal,target,structure"]
+    for seed in range(3):
+        channels = np.stack([a_stack(10, 32, seed + k) for k in range(3)])
+        path = write_stack(tmp_path / f"{seed}.ome.tif", channels, "CZYX")
+        lines.append(f"{path.name},0,1,dna")
+        if seed:
+            lines.append(f"{path.name},0,2,golgi_apparatus")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    return tmp_path / "pairs.csv"
+
+
+def written(folder, **changes):
+    """Write a config with little to do."""
+    values = {
+        "out": "run",
+        "model": {"id": "mine"},
+        "network": SLIM,
+        "recipe": {"patch": [16, 16], "batch": 2, "precision": "fp32"},
+        "ratios": [1, 2],
+        "budget": {"steps": 6, "save_steps": 3},
+        "validation": {"share": 0.3},
+        "device": "cpu",
+        **changes,
+    }
+    file = folder / "train.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def test_colonies_become_a_model(sparsessp, pool, tmp_path):
+    """With a card that says all, a check that holds, and a prediction."""
+    config = written(tmp_path, data={"simulated": {"pool": str(pool)}})
+    code, out, err = sparsessp("train", config)
+    assert code == 0, err
+    assert "1 stacks to learn from, 1 to validate on" in err
+    model = tmp_path / "run" / "mine.safetensors"
+    assert out.strip() == str(model)
+    assert verify_model(model).ok
+    card = load_model(model).card
+    assert len(card.structures) == 12
+    assert card.ratios == (1, 2)
+    assert "2 simulated hiPSC colonies" in card.trained_on
+    assert "6 steps of 2 patches of 8×16×16" in card.trained_on
+    scores = card.scores["validation"]
+    assert scores["r2_by_structure_and_ratio"]["dna"].keys() == {"1", "2"}
+    assert not card.network["standardised"]
+    stack = write_stack(tmp_path / "s.ome.tif", a_stack())
+    target = tmp_path / "p.ome.tif"
+    code, out, err = sparsessp(
+        "predict", stack, "--out", target, "--model", model, "--structures", "dna"
+    )
+    assert code == 0, err
+    # Once it is done, the same command only writes the model again.
+    before = model.read_bytes()
+    assert sparsessp("train", config)[0] == 0
+    assert model.read_bytes() == before
+
+
+def test_pairs_with_some_labels_become_a_model(sparsessp, pairs, tmp_path):
+    """Structures from the list; a network that is told what to predict; half size."""
+    config = written(
+        tmp_path,
+        data={"pairs": "pairs.csv"},
+        model={"id": "two", "weights": "float16", "licence": "CC0"},
+        network={
+            "backbone": "plain", "conditioning": "repmode", "topology": "3d",
+            "depth": 8, "encoder_widths": [4, 4], "decoder_widths": [4],
+            "encoder_blocks": [1, 1], "kernel": 5,
+        },
+        recipe={"name": "paper", "patch": [16, 16], "batch": 2},
+    )  # fmt: skip
+    code, _, err = sparsessp("train", config)
+    assert code == 0, err
+    model = tmp_path / "run" / "two.safetensors"
+    assert verify_model(model).ok
+    card = load_model(model).card
+    assert card.structures == ("dna", "golgi_apparatus")
+    assert (card.scaling, card.licence) == ("zscore", "CC0")
+    assert "labels of: dna 3, golgi_apparatus 2" in card.trained_on
+
+
+def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
+    """Its encoder stays as it is; one stack, of which a part is kept back."""
+    channels = np.stack([a_stack(32, 64, k) for k in range(2)])
+    write_stack(tmp_path / "a.ome.tif", channels, "CZYX", channels=["TL", "DNA"])
+    (tmp_path / "pairs.csv").write_text(
+        "path,signal,target,structure\na.ome.tif,TL,DNA,dna\n"
+    )
+    config = written(
+        tmp_path,
+        data={"pairs": "pairs.csv"},
+        model={"id": "tuned", "structures": ["dna", "map2"]},
+        network={"from": "colony-3to2d", "freeze_encoder": True},
+        recipe={"patch": [32, 32], "batch": 1, "precision": "fp32", "warm_up": 0},
+        budget={"steps": 2},
+        validation={"by": "x", "share": 0.5},
+    )
+    code, _, err = sparsessp("train", config)
+    assert code == 0, err
+    tuned = load_model(tmp_path / "run" / "tuned.safetensors")
+    shipped = load_model("colony-3to2d")
+    assert tuned.card.source["fine_tuned_from"] == "colony-3to2d"
+    assert "Fine-tuned from colony-3to2d, which had seen" in tuned.card.trained_on
+    assert tuned.card.scaling == shipped.card.scaling
+    new, old = tuned.network.state_dict(), shipped.network.state_dict()
+    assert (new["encoder.0.0.conv1.weight"] == old["encoder.0.0.conv1.weight"]).all()
+    assert (new["up.0.weight"] != old["up.0.weight"]).any()
+    row = shipped.card.structures.index("dna") * 32
+    near = (new["head.weight"][:32] - old["head.weight"][row : row + 32]).abs().max()
+    assert 0 < near < 0.01
+
+
+def test_what_is_wrong_is_told_before_anything_is_made(refused, pairs, tmp_path):
+    data = {"pairs": "pairs.csv"}
+    config = written(tmp_path, data=data, loss="l3")
+    assert "loss 'l3' cannot be used" in refused("train", config)
+    config = written(tmp_path, data={"pairs": "none.csv"})
+    assert "cannot read the list of pairs" in refused("train", config)
+    config = written(tmp_path, data=data, model={"id": "x", "structures": ["zo1"]})
+    assert "no label of zo1; they have dna" in refused("train", config)
+    config = written(tmp_path, data=data, network={"from": "nothing"})
+    assert "there is no model called nothing" in refused("train", config)
+    assert "cannot read config" in refused("train", tmp_path / "no.yaml")
+    (tmp_path / "1.ome.tif").unlink()
+    line = refused("train", written(tmp_path, data=data))
+    assert "1 of the 3 images" in line
+    assert "1.ome.tif" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_training_in_the_folder_is_not_overwritten(
+    sparsessp, refused, pool, tmp_path
+):
+    data = {"simulated": {"pool": str(pool)}}
+    assert sparsessp("train", written(tmp_path, data=data))[0] == 0
+    line = refused("train", written(tmp_path, data=data, loss="l1"))
+    assert "another loss" in line
+    longer = written(tmp_path, data=data, budget={"steps": 8, "save_steps": 3})
+    assert sparsessp("train", longer)[0] == 0
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [3, 6, 8]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_saves_and_says_how_to_go_on(sparsessp, pool, tmp_path):
+    config = written(
+        tmp_path, data={"simulated": {"pool": str(pool)}}, budget={"steps": 4000}
+    )
+    command = "from napari_sparsessp.cli.main import app_main; app_main()"
+    running = subprocess.Popen(
+        [sys.executable, "-c", command, "train", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    while not (log.exists() and log.read_text()):
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.kill(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert f"go on with: sparsessp train {config}" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "run" / "state.pt").exists()

@@ -1,0 +1,144 @@
+"""What a config leaves open, and what is kept back."""
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.errors import InputError, ModelError
+from napari_sparsessp.training.config import Validation
+from napari_sparsessp.training.config_file import make_config
+from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.training.run import patch_recipe, training_plan
+from napari_sparsessp.training.setup import claim_folder, make_setup
+from napari_sparsessp.training.splitting import split_pairs
+
+LEAST = {
+    "out": "run",
+    "model": {"id": "mine"},
+    "data": {"pairs": "pairs.csv"},
+    "budget": {"steps": 100},
+    "device": "cpu",
+}
+
+
+def setup(**changes):
+    return make_setup(make_config({**LEAST, **changes}))
+
+
+def a_pair(*labels, shape=(8, 40, 60), name=""):
+    look = np.zeros((1, *shape), np.float16)
+    return Pair(look, [look[0]] * len(labels), labels, name=name)
+
+
+def test_structures_come_from_config_model_or_data_in_this_order():
+    data = ["golgi_apparatus", "dna", "own"]
+    assert setup().structures(data) == ("dna", "golgi_apparatus", "own")
+    named = setup(model={"id": "x", "structures": ["own", "dna"]})
+    assert named.structures(data) == ("own", "dna")
+    tuned = setup(network={"from": "colony-3to2d"})
+    assert len(tuned.structures(data)) == 12
+    with pytest.raises(InputError, match="no label of zo1; they have dna"):
+        setup(model={"id": "x", "structures": ["zo1"]}).structures(["dna"])
+    with pytest.raises(InputError, match="they have own"):
+        tuned.structures(["own"])
+
+
+def test_a_fine_tuned_model_keeps_grid_ratios_and_scaling():
+    tuned = setup(network={"from": "colony-3to2d"}, recipe="fast")
+    network = tuned.network(tuned.structures(["dna"]))
+    assert tuned.voxel_size == (0.29, 0.29, 0.29)
+    assert tuned.ratios(network) == (1, 2, 4, 8)
+    assert tuned.scaling == "robust"
+    assert tuned.learning_rate < setup(recipe="fast").learning_rate
+    with pytest.raises(ModelError, match="no model called nowhere"):
+        setup(network={"from": "nowhere"})
+
+
+def test_a_network_for_one_ratio_learns_that_one_at_phase_0():
+    one = setup(network={"backbone": "dod", "topology": "2d", "ratio": 4})
+    network = one.network(["dna"])
+    assert one.ratios(network) == (4,)
+    assert not one.random_phase(network)
+    assert setup().random_phase(setup().network(["dna"]))
+
+
+def test_the_paper_s_plan_is_the_paper_s():
+    plan = training_plan(setup(recipe="paper"))
+    assert (plan.optimiser, plan.learning_rate, plan.batch) == ("adam", 1e-4, 8)
+    assert (plan.schedule, plan.average, plan.clip) == ("constant", 0, 0)
+    assert (plan.steps, plan.save_steps, plan.precision) == (100, 10, "fp32")
+
+
+def test_outputs_that_contradict_the_structures_are_refused():
+    with pytest.raises(InputError, match="network.outputs 3 does not fit 1"):
+        setup(network={"outputs": 3}).network(["dna"])
+
+
+def test_colonies_need_their_own_grid():
+    with pytest.raises(InputError, match="model.voxel_size"):
+        setup(
+            data={"simulated": {"colonies": 2}},
+            model={"id": "x", "voxel_size": [0.5, 0.2, 0.2]},
+        )
+
+
+def test_patches_fit_into_the_smallest_stack():
+    one = setup()
+    network = one.network(["dna"])
+    pairs = [a_pair(0), a_pair(0, shape=(8, 300, 300))]
+    recipe = patch_recipe(one, network, pairs)
+    assert (recipe.depth, recipe.height, recipe.width) == (32, 40, 56)
+    with pytest.raises(InputError, match="tiny has 4 pixels in y"):
+        patch_recipe(one, network, [a_pair(0, shape=(8, 4, 60), name="tiny")])
+    flat = Pair(np.zeros((1, 50, 40, 40)), [np.zeros((1, 40, 40))], (0,), name="deep")
+    with pytest.raises(InputError, match="set network.depth to at least 50"):
+        patch_recipe(one, network, [flat])
+
+
+def test_each_structure_keeps_something_back_and_something_to_learn_from():
+    pairs = [a_pair(0, name=f"a{k}") for k in range(10)]
+    pairs += [a_pair(1, name="b0"), a_pair(0, 1, name="b1")]
+    training, held = split_pairs(pairs, [""] * 12, Validation(share=0.2))
+    assert len(held) == 3
+    for part in (training, held):
+        assert {label for pair in part for label in pair.labels} == {0, 1}
+    again = split_pairs(pairs, [""] * 12, Validation(share=0.2))
+    assert [p.name for p in again[1]] == [p.name for p in held]
+
+
+def test_what_the_list_says_of_the_split_counts():
+    pairs = [a_pair(0, name=str(k)) for k in range(4)]
+    splits = ["", "validation", "train", ""]
+    training, held = split_pairs(pairs, splits, Validation())
+    assert [p.name for p in held] == ["1"]
+    assert [p.name for p in training] == ["0", "2", "3"]
+    free = ["train", "train", "", ""]
+    _, held = split_pairs(pairs, free, Validation(share=0.25))
+    assert held[0].name in ("2", "3")
+
+
+@pytest.mark.parametrize(("by", "axis"), [("y", 2), ("x", 3)])
+def test_the_end_of_one_stack_can_be_kept_back(by, axis):
+    whole = a_pair(0)
+    validation = Validation(by=by, share=0.25)
+    (training,), (held,) = split_pairs([whole], [""], validation)
+    sizes = [pair.looks.shape[axis] for pair in (training, held)]
+    assert sizes == [whole.looks.shape[axis] * 3 // 4, whole.looks.shape[axis] // 4]
+    assert held.targets[0].shape == held.looks.shape[1:]
+
+
+def test_one_stack_cannot_be_divided_by_stacks():
+    with pytest.raises(InputError, match=r"set validation\.by to x or y"):
+        split_pairs([a_pair(0)], [""], Validation())
+    assert split_pairs([a_pair(0)], [""], Validation(share=0))[1] == []
+
+
+def test_a_folder_holds_one_training(tmp_path):
+    def config(**changes):
+        return make_config({**LEAST, **changes}, tmp_path)
+
+    claim_folder(config())
+    claim_folder(config(loss="l1"))  # nothing has been learnt yet
+    (tmp_path / "run" / "state.pt").touch()
+    claim_folder(config(loss="l1", budget={"steps": 500}))
+    with pytest.raises(InputError, match="another loss and seed"):
+        claim_folder(config(seed=3))
