@@ -221,3 +221,18 @@ def test_nothing_beyond_the_reach_is_seen(backbone, topology):
         torch.testing.assert_close(network(far)[..., 16], still, atol=1e-6, rtol=0)
         assert (network(near)[..., 16] - still).abs().max() > 1e-5
     assert config.sees_whole is False
+
+
+@pytest.mark.parametrize(
+    "method", ["multinet", "multihead", "dodnet", "tsn", "repmode"]
+)
+@pytest.mark.parametrize("structures", [[2], [-1], []], ids=["beyond", "below", "none"])
+def test_a_structure_that_does_not_exist_is_refused(method, structures):
+    """Not predicted from an empty code, which would look like a prediction."""
+    network = build_network(small("plain", "2d", method=method)).eval()
+    x = torch.zeros(1, 1, 8, 16, 16)
+    with pytest.raises(InputError, match="from 0 to 1"):
+        network(x, structures)
+    if structures:
+        with pytest.raises(InputError, match="from 0 to 1"):
+            network(x, tasks=torch.tensor(structures))

@@ -240,3 +240,33 @@ def test_two_predictions_at_once_share_merged_kernels(network, monkeypatch):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(itertools.chain(*pool.map(run, range(4))))
+
+
+def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
+    """Two of three fit: from the second round on two merges are saved, not none."""
+    from napari_sparsessp.networks import merging
+
+    config = NetworkConfig(
+        backbone="plain",
+        topology="2d",
+        conditioning="repmode",
+        outputs=3,
+        depth=4,
+        encoder_widths=(4, 4),
+        decoder_widths=(4,),
+    )
+    network = build_network(config).eval()
+    made = []
+    real = merging.merge
+    monkeypatch.setattr(
+        merging, "merge", lambda net, task: made.append(task) or real(net, task)
+    )
+    with torch.no_grad():
+        network(torch.zeros(1, 1, 4, 8, 8), [0])
+        one = sum(p.numel() for p in network.merged._twin(0).parameters())
+        network.merged.kept_bytes = 2 * 4 * one
+        made.clear()
+        for _ in range(4):
+            network(torch.zeros(1, 1, 4, 8, 8))
+    assert made.count(0) == 0
+    assert len(made) < 4 * 2 + 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.networks.unet import UNet
 
 KEPT_BYTES = 2 * 2**30
-"""Merged networks are kept up to this size, the least recently used go first."""
+"""Where nobody knows how much memory there is."""
 
 
 @torch.no_grad()
@@ -92,6 +92,11 @@ class MergedNetworks:
     Parameters
     ----------
     network : UNet
+
+    Attributes
+    ----------
+    kept_bytes : int
+        Merged networks are kept up to this size, and at least one.
     """
 
     def __init__(self, network: "UNet") -> None:
@@ -100,6 +105,7 @@ class MergedNetworks:
         self._kept: OrderedDict[int, UNet] = OrderedDict()
         self._of: tuple[Any, ...] = ()
         self._lock = threading.Lock()
+        self.kept_bytes = KEPT_BYTES
 
     def __getstate__(self) -> "UNet":
         """Copies and pickles leave out what can be merged again."""
@@ -125,8 +131,10 @@ class MergedNetworks:
             self._kept[task] = merge(self._network, task)
         self._kept.move_to_end(task)
         size = 4 * sum(p.numel() for p in self._kept[task].parameters())
-        while len(self._kept) > max(1, KEPT_BYTES // max(size, 1)):
-            self._kept.popitem(last=False)
+        while len(self._kept) > max(1, self.kept_bytes // max(size, 1)):
+            # The one asked for before this one: structures are asked for in turns,
+            # and dropping the oldest would always drop the next one wanted.
+            del self._kept[list(self._kept)[-2]]
         return self._kept[task]
 
     def _state(self) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.convolution import Convolution
 
@@ -79,6 +80,23 @@ class Network(nn.Module, ABC):
             (B, 1, D, H, W)
         """
 
+    def wanted(self, structures: Sequence[int] | None) -> list[int]:
+        """Check which structures are asked for; all where left out.
+
+        Raises
+        ------
+        InputError
+            There is no such structure, or none is named.
+        """
+        count = self.config.outputs
+        chosen = list(range(count)) if structures is None else list(structures)
+        if not chosen or any(not 0 <= one < count for one in chosen):
+            raise InputError(
+                f"structures {chosen} are not in this network; give numbers from 0 to "
+                f"{count - 1}"
+            )
+        return chosen
+
     def forward(
         self,
         x: torch.Tensor,
@@ -87,6 +105,7 @@ class Network(nn.Module, ABC):
     ) -> torch.Tensor:
         features = self.encode(x)
         if tasks is not None:
+            self.wanted(tasks.tolist())
             return self.decode_tasks(features, tasks)
         return self.decode(features, structures)
 

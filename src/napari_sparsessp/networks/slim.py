@@ -121,7 +121,7 @@ class Slim(Network):
         weight, bias = self.head.weight, self.head.bias
         assert bias is not None
         if structures is not None:
-            rows = torch.tensor(list(structures), device=y.device)
+            rows = torch.tensor(self.wanted(structures), device=y.device)
             weight = weight.unflatten(0, (-1, depth))[rows].flatten(0, 1)
             bias = bias.unflatten(0, (-1, depth))[rows].flatten()
         return unfold(F.conv2d(y, weight, bias), depth)

@@ -118,13 +118,13 @@ class UNet(Network):
     def decode(
         self, features: Features, structures: Sequence[int] | None = None
     ) -> torch.Tensor:
-        wanted = range(self.config.outputs) if structures is None else structures
+        wanted = self.wanted(structures)
         if not self.shares_trunk:
             return torch.cat([self._each(features, one) for one in wanted], dim=1)
         decoder, head = self._way()
         prepared = head.prepare(decoder(features.levels))
         tasks = [self._task(features, one) for one in wanted]
-        rows = None if structures is None else list(wanted)
+        rows = None if structures is None else wanted
         return head.predict(prepared, features.context, tasks, rows)
 
     def decode_tasks(self, features: Features, index: torch.Tensor) -> torch.Tensor:

@@ -49,6 +49,9 @@ class Forward:
 
             with _Advice():
                 self._network = copy.deepcopy(model.network).to(self.device)
+        merged = getattr(self._network, "merged", None)
+        if merged is not None:
+            merged.kept_bytes = _spare_bytes()
 
     def predict(
         self, stack: MeasuredStack, tile: Tile
@@ -111,6 +114,13 @@ class Forward:
         cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
         with _Advice(), torch.inference_mode(), cast:
             yield
+
+
+def _spare_bytes() -> int:
+    """Memory that merged networks may take: a quarter of what is free."""
+    import psutil
+
+    return psutil.virtual_memory().available // 4
 
 
 def _flipped(x: "torch.Tensor", flip: tuple[int, ...]) -> "torch.Tensor":

@@ -38,7 +38,7 @@ class MultiNet(Network):
     def decode(
         self, features: torch.Tensor, structures: Sequence[int] | None = None
     ) -> torch.Tensor:
-        wanted = range(self.config.outputs) if structures is None else structures
+        wanted = self.wanted(structures)
         return torch.cat([self.networks[one](features) for one in wanted], dim=1)
 
     def decode_tasks(self, features: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
