@@ -71,6 +71,17 @@ def test_the_published_list_loads_unchanged(tmp_path):
     assert {(one.signal, one.target) for one in labels} >= {(6, 5)}
 
 
+def test_stains_keep_their_name_and_structures_have_one(tmp_path):
+    """A model may bring DAPI of its own; the catalogue's names all mean its id."""
+    rows = ("DAPI", "DNA", "Golgi apparatus", "tom20")
+    text = "path,signal,target,structure\n"
+    text += "".join(f"a.tif,0,{k},{name}\n" for k, name in enumerate(rows, 1))
+    labels = read_labels(listed(tmp_path, text))
+    assert [one.structure for one in labels] == [
+        "dapi", "dna", "golgi_apparatus", "mitochondria",
+    ]  # fmt: skip
+
+
 def test_a_folder_needs_to_know_what_is_in_it(tmp_path):
     (tmp_path / "a.ome.tif").touch()
     (tmp_path / "notes.txt").touch()

@@ -209,6 +209,17 @@ def test_a_step_that_is_not_finite_is_skipped(pair, plain, tiny, tmp_path):
         train(net, [pair], plain, plan(80, average=0.0), tmp_path / "never")
 
 
+def test_what_is_fine_tuned_may_stay_the_best(pair, plain, tiny, tmp_path):
+    scores = iter([0.9, 0.5])
+    train(
+        network(tiny), [pair], plain, plan(4, judge_first=True), tmp_path,
+        validate=lambda network: {"r2": next(scores)},
+    )  # fmt: skip
+    best = RunFolder(tmp_path).best()
+    assert (best["step"], best["r2"]) == (0, 0.9)
+    assert same(best["network"], dict(network(tiny).state_dict()))
+
+
 def test_frozen_parts_stay_as_they_are(pair, plain, tiny, tmp_path):
     net = network(tiny)
     net.encoder.requires_grad_(False)

@@ -34,9 +34,11 @@ def test_structures_come_from_config_model_or_data_in_this_order():
     assert setup().structures(data) == ("dna", "golgi_apparatus", "own")
     named = setup(model={"id": "x", "structures": ["own", "dna"]})
     assert named.structures(data) == ("own", "dna")
+    aliased = setup(model={"id": "x", "structures": ["st6gal1"]})
+    assert aliased.structures(data) == ("golgi_apparatus",)
     tuned = setup(network={"from": "colony-3to2d"})
     assert len(tuned.structures(data)) == 12
-    with pytest.raises(InputError, match="no label of zo1; they have dna"):
+    with pytest.raises(InputError, match="no label of tight_junction; they have dna"):
         setup(model={"id": "x", "structures": ["zo1"]}).structures(["dna"])
     with pytest.raises(InputError, match="they have own"):
         tuned.structures(["own"])

@@ -103,8 +103,9 @@ class _Table:
             )
         score = status.entry.get("r2")
         shown = "" if score is None else f"{score:.4f}"
+        loss = "" if math.isnan(status.loss) else f"{status.loss:.4f}"
         self._console.note(
-            f"{status.step:>8} {left:>9} {status.loss:>8.4f} {status.rate:>8.1e} "
+            f"{status.step:>8} {left:>9} {loss:>8} {status.rate:>8.1e} "
             f"{shown:>7}  {_best(status.entry.get('scores', {}))}".rstrip()
         )
 

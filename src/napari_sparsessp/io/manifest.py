@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import CATALOGUE, find_structure
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.training.setup import structure_id
 
 Channel = str | int
 
@@ -126,7 +127,7 @@ def _of_folder(
     ]  # fmt: skip
     if not images:
         raise InputError(f"folder {folder} holds no image; check data.pairs.path")
-    known = _structure_id(structure)
+    known = structure_id(structure)
     return [Label(one, signal, one, target, known) for one in images]
 
 
@@ -213,7 +214,7 @@ def _structure(
 ) -> str:
     name = row.get("structure") or given
     if name:
-        return _structure_id(str(name))
+        return structure_id(str(name))
     datasets = {one.dataset: one.id for one in CATALOGUE.values() if one.dataset}
     # RepMode's DNA list has the other sets' images, with another target channel: the
     # list's own name goes before the folders of its images.
@@ -225,14 +226,6 @@ def _structure(
         f"{where}: nothing says which structure this is; add a column structure, or "
         "data.pairs.structure to the config"
     )
-
-
-def _structure_id(name: str) -> str:
-    """Give the catalogue's id; other names are structures of the model's own."""
-    try:
-        return find_structure(name).id
-    except InputError:
-        return name.strip().lower().replace(" ", "_")
 
 
 def _check_files(labels: list[Label], path: Path) -> None:

@@ -57,6 +57,8 @@ class TrainingPlan:
         See `napari_sparsessp.training.losses.make_loss`.
     projection : {"mean", "max"}
         Of a prediction whose label is one plane.
+    judge_first : bool
+        Validate before the first step: what is fine-tuned may be the best already.
     """
 
     minutes: float
@@ -76,6 +78,7 @@ class TrainingPlan:
     clip: float = 1.0
     loss: str = "mse"
     projection: str = "mean"
+    judge_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ class _Run:
 
     def go(self, stop: Callable[[], bool]) -> bool:
         """Train; true where the budget is used up."""
+        if self.plan.judge_first and not self.at.step:
+            self._tell(entry=self._saved(validated=True))
         self._to_training()
         while self._share() < 1:
             stream = batches(
@@ -261,8 +266,10 @@ class _Run:
         if torch.isfinite(norm) and torch.isfinite(loss):
             self.optimiser.step()
             self._follow()
+            # A plain mean at first, else the first patch would count for long.
+            share = max(0.02, 1 / (self.at.step + 1))
             old, new = self.at.loss, loss.item()
-            self.at.loss = new if math.isnan(old) else 0.98 * old + 0.02 * new
+            self.at.loss = new if math.isnan(old) else old + share * (new - old)
             self.lost = 0
         else:
             self.at.skipped += 1

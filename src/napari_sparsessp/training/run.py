@@ -130,6 +130,7 @@ def training_plan(setup: Setup) -> TrainingPlan:
         clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
+        judge_first=setup.source is not None,
     )
 
 

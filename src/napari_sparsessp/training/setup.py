@@ -1,6 +1,7 @@
 """What a config means for the data that were found; needs no torch."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ class Setup:
         InputError
             The data have nothing of what is asked for.
         """
-        wanted = self.config.model.structures
+        named = self.config.model.structures
+        wanted = None if named is None else tuple(map(structure_id, named))
         if wanted is None and self.source is not None:
             wanted = self.source.structures
         if wanted is None:
@@ -122,6 +124,19 @@ class Setup:
             return self.config.random_phase
         # A network that takes every r-th plane gets those that were measured.
         return self.config.recipe.random_phase and network.ratio == 1
+
+
+def structure_id(name: str) -> str:
+    """Give the catalogue's id for its own names and data sets, else an id of its own.
+
+    Stains stay what they are called: a model may bring ``dapi`` beside ``dna``.
+    """
+    slug = "_".join(re.findall(r"[a-z0-9]+", name.lower())) or name.strip()
+    for one in CATALOGUE.values():
+        label = one.label.lower().replace(" ", "_")
+        if slug in (one.id, one.dataset, label):
+            return one.id
+    return slug
 
 
 def make_setup(config: TrainConfig) -> Setup:
