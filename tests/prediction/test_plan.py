@@ -76,6 +76,11 @@ BAD_REQUESTS = {
     "no structure": ({"structures": ()}, "at least one structure"),
     "no time axis": ({"time": "3"}, "no time axis"),
     "simulate without ratio": ({"simulate_sparse": True}, "give the ratio"),
+    "phase beyond the ratio": (
+        {"simulate_sparse": True, "ratio": 2, "phase": 2},
+        "from 0 to 1",
+    ),
+    "phase of a sparse stack": ({"phase": 1}, "leave the phase out"),
     "simulate a fraction": ({"simulate_sparse": True, "ratio": 2.5}, "whole number"),
     "tile of nothing": ({"tile": (8, 0, 16)}, "above 0"),
 }

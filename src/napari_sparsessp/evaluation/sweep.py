@@ -35,9 +35,9 @@ class PlannedRun:
     ratio, phase : int
         Planes phase, phase + ratio, … of the dense stack are kept.
     volume : Volume
-        The stack from plane `phase` on.
+        The dense stack.
     truth : dict
-        Structure id to its truth, from that plane on where it has the stack's planes.
+        Structure id to its truth.
     plan : Plan
     """
 
@@ -169,17 +169,9 @@ def plan_sweep(
     for ratio in wanted:
         asked = request.model_copy(update={**fields, "ratio": float(ratio)})
         for phase in range(ratio if all_phases else 1):
-            stack = _from_plane(volume, phase, _step(card, volume, request))
-            some = {
-                name: _from_plane(
-                    one, phase, one.voxel_size[0] if one.voxel_size else 0
-                )
-                if one.shape[0] == depth
-                else one
-                for name, one in truth.items()
-            }
-            plan = plan_prediction(card, stack, asked, some)
-            runs.append(PlannedRun(ratio, phase, stack, some, plan))
+            one = asked.model_copy(update={"phase": phase})
+            plan = plan_prediction(card, volume, one, truth)
+            runs.append(PlannedRun(ratio, phase, volume, dict(truth), plan))
     return runs
 
 
@@ -248,7 +240,7 @@ def light_of(run: PlannedRun) -> Volume:
 def _phase(run: PlannedRun, report: "Report") -> Phase:
     return Phase(
         phase=run.phase,
-        measured_planes=tuple(run.phase + plane for plane in report.measured_planes),
+        measured_planes=report.measured_planes,
         seconds=report.seconds.total,
         structures={
             name: with_fitted(scores) for name, scores in report.structures.items()
@@ -260,11 +252,3 @@ def _step(card: ModelCard, volume: Volume, request: PredictionRequest) -> float:
     """The z step of the stack in µm; the dense grid's where it is unknown."""
     voxel = request.voxel_size or volume.voxel_size or card.voxel_size
     return voxel[0]
-
-
-def _from_plane(volume: Volume, first: int, step: float) -> Volume:
-    """The stack without its first planes, at its own place in space."""
-    if first == 0:
-        return volume
-    z, y, x = volume.origin
-    return volume.with_(array=volume.array[first:], origin=(z + first * step, y, x))

@@ -38,7 +38,7 @@ def decay_figure(report: SweepReport) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+    drawing = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
     FigureCanvasAgg(drawing)
     left, right = drawing.subplots(1, 2)
     _draw_decay(left, report)
@@ -97,7 +97,8 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     if len(names) > 1:
         mean = _values([point.value for point in report.curve("r2")])
         axes.plot(places, mean, "s--", color=INK, lw=2, label="mean of structures")
-    lowest = min(lowest, _draw_references(axes, report))
+    _draw_ceilings(axes, report)
+    lowest = min(lowest, _draw_yardsticks(axes, report))
     axes.axhline(0, color=FAINT, lw=0.8, zorder=0)
     axes.set_ylim(max(LOWEST, lowest - 0.08), 1.0)
     axes.set_xlim(-0.25, len(places) - 0.75)
@@ -106,21 +107,35 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     )
     axes.set_ylabel("R² over the stack", color=INK)
     axes.set_title("What leaving out planes costs", color=INK, fontsize=11)
-    axes.legend(
-        fontsize=8, frameon=False, ncol=2 if len(names) > 4 else 1, loc="upper right"
-    )
+    _legend(axes)
 
 
-def _draw_references(axes: "Axes", report: SweepReport) -> float:
-    """Draw what a score is read by; give the lowest value drawn."""
+def _draw_ceilings(axes: "Axes", report: SweepReport) -> None:
+    """Draw the noise ceiling: a line, or a mark a structure where there are several."""
+    last = len(report.ratios) - 1
+    known = [
+        (structure_or_custom(name), ceiling["r2"])
+        for name, ceiling in report.yardsticks.ceiling.items()
+        if ceiling is not None and ceiling["r2"] is not None
+    ]
+    for number, (structure, value) in enumerate(known):
+        if len(report.structures) == 1:
+            axes.axhline(value, color=INK, lw=1.2, ls=":", label="noise ceiling")
+            axes.axhspan(value, 1.0, color="#eceef1", zorder=0)
+            return
+        axes.plot(
+            [last + 0.1, last + 0.25],
+            [value, value],
+            color=_darker(structure.colour),
+            lw=3,
+            label="noise ceiling of each" if number == 0 else None,
+        )
+
+
+def _draw_yardsticks(axes: "Axes", report: SweepReport) -> float:
+    """Draw what a score has to beat; give the lowest value drawn."""
     values = reference_scores(report, "r2")
     several = "" if len(report.structures) == 1 else " (mean)"
-    ceiling = values["ceiling"]
-    if ceiling is not None:
-        axes.axhline(
-            ceiling, color=INK, lw=1.2, ls=":", label=f"noise ceiling{several}"
-        )
-        axes.axhspan(ceiling, 1.0, color="#eceef1", zorder=0)
     drawn = [0.0]
     for style, (which, (label, _)) in zip(
         ("-.", "--", (0, (1, 3)), (0, (5, 5))), YARDSTICKS.items(), strict=True
@@ -154,7 +169,18 @@ def _draw_along_z(axes: "Axes", report: SweepReport) -> None:
     axes.set_ylabel("R² within the plane", color=INK)
     several = "" if len(report.structures) == 1 else ", median of structures"
     axes.set_title(f"Where along z{several}", color=INK, fontsize=11)
-    axes.legend(fontsize=8, frameon=False, ncol=2, loc="upper right")
+    _legend(axes)
+
+
+def _legend(axes: "Axes") -> None:
+    """Below the axes, where it hides no curve."""
+    axes.legend(
+        fontsize=8,
+        frameon=False,
+        ncol=4,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+    )
 
 
 def _values(values: list[float | None]) -> np.ndarray:

@@ -31,6 +31,8 @@ class PredictionRequest(BaseModel):
         Sparsity ratio r ≥ 1; from the voxel size where it is left out.
     simulate_sparse : bool
         The stack is dense: use every r-th plane of it and never look at the rest.
+    phase : int
+        With `simulate_sparse`: the first plane that is used, from 0 to r − 1.
     voxel_size : tuple of float, optional
         (z, y, x) in µm; overrides what the file says.
     grid : {"model", "input"}
@@ -64,6 +66,7 @@ class PredictionRequest(BaseModel):
     structures: tuple[str, ...] | Literal["all"] = "all"
     ratio: float | None = None
     simulate_sparse: bool = False
+    phase: Annotated[int, Field(ge=0)] = 0
     voxel_size: tuple[Positive, Positive, Positive] | None = None
     grid: Literal["model", "input"] = "model"
     device: str = "auto"

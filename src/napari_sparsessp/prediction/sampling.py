@@ -103,7 +103,12 @@ def _view(
 ) -> SparseView:
     dense = card.voxel_size[0]
     if request.simulate_sparse:
-        return _simulated(n_planes, step, dense, request.ratio, warnings)
+        return _simulated(n_planes, step, dense, request, warnings)
+    if request.phase:
+        raise InputError(
+            f"phase {request.phase} says which planes to leave out of a dense stack; "
+            "add simulate_sparse, or leave the phase out"
+        )
     if request.ratio is None:
         if step is not None:
             return SparseView.from_voxel_size(n_planes, step, dense)
@@ -129,20 +134,22 @@ def _simulated(
     n_planes: int,
     step: float | None,
     dense: float,
-    ratio: float | None,
+    request: PredictionRequest,
     warnings: list[str],
 ) -> SparseView:
+    ratio, phase = request.ratio, request.phase
     if ratio is None:
         raise InputError("give the ratio: which planes shall be left out?")
     if step is None:
         warnings.append(
             f"the z step is unknown: {dense:g} µm, the dense grid's, was assumed"
         )
-        return SparseView.simulate(n_planes, ratio)
+        return SparseView.simulate(n_planes, ratio, phase)
     if step > 1.5 * dense:
         raise InputError(
             f"the stack is sparse already (z step {step:g} µm, dense grid {dense:g} "
             "µm); leave the simulation out"
         )
     close = abs(step / dense - 1) < 0.01
-    return SparseView.simulate(n_planes, ratio, step=1.0 if close else step / dense)
+    step = 1.0 if close else step / dense
+    return SparseView.simulate(n_planes, ratio, phase, step)
