@@ -151,6 +151,56 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     assert 0 < near < 0.01
 
 
+def test_colonies_are_simulated_for_a_training(sparsessp, tmp_path, monkeypatch):
+    """Once: when it goes on they are there."""
+    made = []
+
+    def small(seed, **options):
+        made.append(seed)
+        return simulate_colony(seed, (16, 32, 32), looks=1)
+
+    monkeypatch.setattr("napari_sparsessp.simulation.pool.simulate_colony", small)
+    data = {"simulated": {"colonies": 2, "seed": 7, "looks": 1}}
+    model = {"id": "x", "structures": ["nucleolus", "dna"]}
+    config = written(tmp_path, data=data, model=model, budget={"steps": 2})
+    for _ in range(2):
+        code, out, err = sparsessp("train", config)
+        assert code == 0, err
+    assert made == [7, 8]
+    card = load_model(tmp_path / "run" / "x.safetensors").card
+    assert card.structures == ("nucleolus", "dna")
+
+
+def test_tensorboard_is_asked_for_and_may_be_missing(
+    sparsessp, pool, tmp_path, monkeypatch
+):
+    import types
+
+    written_to = []
+
+    class Writer:
+        def __init__(self, folder):
+            written_to.append(folder)
+
+        def add_scalar(self, name, value, step):
+            written_to.append((name, step))
+
+        def flush(self):
+            pass
+
+    data = {"simulated": {"pool": str(pool)}}
+    config = written(tmp_path, data=data, tensorboard=True)
+    name = "torch.utils.tensorboard"
+    monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(SummaryWriter=Writer))
+    assert sparsessp("train", config)[0] == 0
+    assert written_to[0] == str(tmp_path / "run" / "tensorboard")
+    assert ("r2/mean", 3) in written_to
+    monkeypatch.setitem(sys.modules, name, None)
+    code, _, err = sparsessp("train", config)
+    assert code == 0
+    assert "warning: TensorBoard is not installed" in err
+
+
 def test_what_is_wrong_is_told_before_anything_is_made(refused, pairs, tmp_path):
     data = {"pairs": "pairs.csv"}
     config = written(tmp_path, data=data, loss="l3")

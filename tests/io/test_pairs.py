@@ -33,6 +33,16 @@ def test_stacks_are_normalised_on_the_model_s_pixels(image, tmp_path):
     assert float(target.std()) == pytest.approx(1, abs=1e-3)
 
 
+def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):
+    """Beyond what float16 holds."""
+    bright = np.full((8, 20, 20), 60_001, np.uint16)
+    bright[0, 0, 0] = 65_535
+    path = write_stack(tmp_path / "b.ome.tif", bright)
+    labels = [Label(path, None, path, None, "dna")]
+    (pair,) = reader(tmp_path, scaling="none").read(labels)
+    np.testing.assert_array_equal(pair.signal, bright)
+
+
 def test_a_stack_is_read_once(image, tmp_path, monkeypatch):
     """And again when its file has changed."""
     labels = [Label(image, 0, image, 1, "dna")]

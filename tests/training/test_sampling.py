@@ -16,10 +16,10 @@ def stack(seed):
 
 
 def test_batches_are_the_same_from_any_step_on(pair, plain):
-    """What a thread cuts is what is cut alone; step 2 needs no steps before."""
+    """However many threads cut them; step 2 needs no steps before."""
     with closing(batches([pair], plain, 2, seed=4)) as stream:
         first = [next(stream) for _ in range(4)]
-    with closing(batches([pair], plain, 2, seed=4, step=2)) as stream:
+    with closing(batches([pair], plain, 2, seed=4, step=2, workers=3)) as stream:
         later = [next(stream) for _ in range(2)]
     for one, other in zip(first[2:], later, strict=True):
         assert torch.equal(one.source, other.source)

@@ -24,7 +24,9 @@ _FORM = 1  # of the cache; another number, and all is read again
 
 @dataclass(frozen=True, eq=False)
 class CachedPair:
-    """One stack with its labels, memory-mapped float16 on the model's pixels.
+    """One stack with its labels, memory-mapped on the model's pixels.
+
+    float16, but for what is not normalised.
 
     Attributes
     ----------
@@ -196,7 +198,8 @@ class PairReader:
             return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
         scale = normalise(planes, self.scaling)
         if self.scaling == "none":
-            return resample_yx(planes, pixel, grid).astype(np.float16)
+            # Camera counts do not fit into float16.
+            return resample_yx(planes, pixel, grid)
         resampled = resample_yx(planes, pixel, grid)
         return ((resampled - scale.mean) / scale.std).astype(np.float16)
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -206,7 +207,7 @@ class _Run:
         while self._share() < 1:
             stream = batches(
                 self.pairs, self.recipe, self.at.batch, self.plan.seed,
-                self.at.step, self.outputs,
+                self.at.step, self.outputs, workers=self._workers(),
             )  # fmt: skip
             with closing(stream):
                 since = time.monotonic()
@@ -222,6 +223,12 @@ class _Run:
                     if self._share() >= 1:
                         return True
         return True
+
+    def _workers(self) -> int:
+        """Threads that cut patches; on the CPU the network wants the cores."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, min(8, (os.cpu_count() or 2) // 2))
 
     def _tried(self, batch: Batch) -> bool:
         """Learn from a batch; false where it was too large and has been halved."""

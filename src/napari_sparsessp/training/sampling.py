@@ -4,10 +4,11 @@ The randomness of a patch follows from (seed, step, place in the batch) alone, s
 training that was killed goes on with exactly the patches that it would have seen.
 """
 
-import threading
+from collections import deque
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
+from itertools import count
 
 import numpy as np
 import torch
@@ -142,8 +143,9 @@ def batches(
     step: int = 0,
     outputs: int | None = None,
     ahead: int = 3,
+    workers: int = 1,
 ) -> Generator[Batch, None, None]:
-    """Endless batches from a step on, cut on a thread while the network learns.
+    """Endless batches from a step on, cut on threads while the network learns.
 
     Parameters
     ----------
@@ -151,44 +153,23 @@ def batches(
         See `cut_batch`.
     ahead : int
         Batches kept ready.
+    workers : int
+        Threads; their number changes nothing in the batches.
 
     Raises
     ------
     Exception
-        Whatever went wrong on the thread.
+        Whatever went wrong on a thread.
     """
-    queue: Queue[Batch | BaseException] = Queue(ahead)
-    stop = threading.Event()
-
-    def put(item: Batch | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                queue.put(item, timeout=0.1)
-            except Full:
-                continue
-            return
-
-    def cut() -> None:
-        at = step
-        while not stop.is_set():
-            try:
-                put(cut_batch(pairs, recipe, batch, seed, at, outputs))
-            except BaseException as error:
-                put(error)
-                return
-            at += 1
-
-    thread = threading.Thread(target=cut, daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                item = queue.get(timeout=1.0)
-            except Empty:
-                continue
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(workers, "patches") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for at in count(step):
+                waiting.append(
+                    pool.submit(cut_batch, pairs, recipe, batch, seed, at, outputs)
+                )
+                if len(waiting) >= ahead + workers:
+                    yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
