@@ -4,7 +4,8 @@
     python scripts/score_model.py --real ../shared/data/allen_hipsc_dna_top.ome.tif
 
 Held-out simulated colonies (seeds from 1 000 000, noise-free truth): mean R² of each
-structure and over structures at r = 1, 2, 4, 8. Real pair: DNA within planes.
+structure and over structures at r = 1, 2, 4, 8, beside the mean intensity by plane.
+Real pair: DNA within planes, beside the trivial predictors and the noise ceiling.
 """
 
 import argparse
@@ -15,6 +16,10 @@ import numpy as np
 import torch
 
 from napari_sparsessp import PredictionRequest, load_model, load_volume, predict
+from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
+from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
+from napari_sparsessp.evaluation.yardsticks import plane_mean
+from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
 from napari_sparsessp.simulation.optics import photon_noise
 from napari_sparsessp.volume import Volume
@@ -25,7 +30,8 @@ CUBE = (VOXEL, VOXEL, VOXEL)
 
 
 def _simulated(model, colonies: int) -> dict:
-    scores: dict[int, list[dict[str, float]]] = {ratio: [] for ratio in RATIOS}
+    scores: dict[int | str, list[dict[str, float]]] = {ratio: [] for ratio in RATIOS}
+    scores["plane_mean"] = []
     for seed in range(FIRST_SEED, FIRST_SEED + colonies):
         colony = simulate_colony(seed)
         noise = torch.Generator().manual_seed(seed)
@@ -42,12 +48,18 @@ def _simulated(model, colonies: int) -> dict:
             scores[ratio].append(
                 {name: one["r2"] for name, one in report.structures.items()}
             )
+        scores["plane_mean"].append(
+            {
+                name: score(plane_mean(zscore_truth(image)), image)["r2"]
+                for name, image in ((key, one.numpy()) for key, one in truth.items())
+            }
+        )
     table = {
-        f"r2_at_{ratio}": {
+        f"r2_{'at' if isinstance(what, int) else 'of'}_{what}": {
             name: round(float(np.mean([one[name] for one in all_])), 3)
             for name in all_[0]
         }
-        for ratio, all_ in scores.items()
+        for what, all_ in scores.items()
     }
     for row in table.values():
         row["mean"] = round(float(np.mean(list(row.values()))), 3)
@@ -57,17 +69,19 @@ def _simulated(model, colonies: int) -> dict:
 def _real(model, path: Path) -> dict:
     volume = load_volume(path, channel="Bright-field")
     truth = {"dna": load_volume(path, channel="DNA")}
-    table = {}
-    for ratio in RATIOS:
-        request = PredictionRequest(
-            simulate_sparse=True, ratio=ratio, structures=("dna",)
-        )
-        one = predict(model, volume, request=request, truth=truth).report
-        scores = one.structures["dna"]
-        table[f"at_{ratio}"] = {
-            key: round(scores[key], 3) for key in ("pcc_plane", "pcc", "r2")
-        }
-    return table
+    runs = plan_sweep(model.card, volume, truth, PredictionRequest(), RATIOS)
+    yardsticks, _, _ = measure_yardsticks(runs[0])
+    rows = {
+        f"at_{result.ratio}": result.structures["dna"]
+        for result, _ in run_sweep(model, runs)
+    }
+    rows |= yardsticks.trivial["dna"]
+    rows["noise_ceiling"] = yardsticks.ceiling["dna"] or {}
+    keys = ("pcc_plane", "pcc", "r2", "r2_fitted")
+    return {
+        name: {key: round(row[key], 3) for key in keys if row.get(key) is not None}
+        for name, row in rows.items()
+    }
 
 
 def main() -> None:

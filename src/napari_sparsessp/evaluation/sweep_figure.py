@@ -38,7 +38,7 @@ def decay_figure(report: SweepReport) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
+    drawing = Figure(figsize=(12, 4.8), dpi=120, layout="constrained")
     FigureCanvasAgg(drawing)
     left, right = drawing.subplots(1, 2)
     _draw_decay(left, report)
@@ -93,6 +93,7 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
                 for one in report.ratios
             ]
             low, high = [np.min(s) for s in spans], [np.max(s) for s in spans]
+            lowest = min(lowest, float(np.nanmin(low, initial=0)))
             axes.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
     if len(names) > 1:
         mean = _values([point.value for point in report.curve("r2")])
@@ -107,7 +108,7 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     )
     axes.set_ylabel("R² over the stack", color=INK)
     axes.set_title("What leaving out planes costs", color=INK, fontsize=11)
-    _legend(axes)
+    _legend(axes, 3)
 
 
 def _draw_ceilings(axes: "Axes", report: SweepReport) -> None:
@@ -169,15 +170,17 @@ def _draw_along_z(axes: "Axes", report: SweepReport) -> None:
     axes.set_ylabel("R² within the plane", color=INK)
     several = "" if len(report.structures) == 1 else ", median of structures"
     axes.set_title(f"Where along z{several}", color=INK, fontsize=11)
-    _legend(axes)
+    _legend(axes, 4)
 
 
-def _legend(axes: "Axes") -> None:
+def _legend(axes: "Axes", columns: int) -> None:
     """Below the axes, where it hides no curve."""
     axes.legend(
         fontsize=8,
         frameon=False,
-        ncol=4,
+        ncol=columns,
+        columnspacing=1.2,
+        handlelength=1.6,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.16),
     )
