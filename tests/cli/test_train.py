@@ -130,7 +130,7 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     config = written(
         tmp_path,
         data={"pairs": "pairs.csv"},
-        model={"id": "tuned", "structures": ["dna", "map2"]},
+        model={"id": "tuned", "structures": ["dna", "zo1"]},
         network={"from": "colony-3to2d", "freeze_encoder": True},
         recipe={"patch": [32, 32], "batch": 1, "precision": "fp32", "warm_up": 0},
         budget={"steps": 2},
@@ -142,6 +142,7 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     shipped = load_model("colony-3to2d")
     assert tuned.card.source["fine_tuned_from"] == "colony-3to2d"
     assert "Fine-tuned from colony-3to2d, which had seen" in tuned.card.trained_on
+    assert "Had no label of tight_junction" in tuned.card.limits[-1]
     assert tuned.card.scaling == shipped.card.scaling
     new, old = tuned.network.state_dict(), shipped.network.state_dict()
     assert (new["encoder.0.0.conv1.weight"] == old["encoder.0.0.conv1.weight"]).all()

@@ -7,7 +7,7 @@ from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.training.config import Validation
 from napari_sparsessp.training.config_file import make_config
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.run import patch_recipe, training_plan
+from napari_sparsessp.training.run import _some, patch_recipe, training_plan
 from napari_sparsessp.training.setup import claim_folder, make_setup
 from napari_sparsessp.training.splitting import split_pairs
 
@@ -37,11 +37,14 @@ def test_structures_come_from_config_model_or_data_in_this_order():
     aliased = setup(model={"id": "x", "structures": ["st6gal1"]})
     assert aliased.structures(data) == ("golgi_apparatus",)
     tuned = setup(network={"from": "colony-3to2d"})
-    assert len(tuned.structures(data)) == 12
+    assert tuned.structures(data) == ("dna", "golgi_apparatus", "own")
+    keeps = {"id": "x", "structures": ["zo1", "dna"]}
+    kept = setup(network={"from": "colony-3to2d"}, model=keeps)
+    assert kept.structures(data) == ("tight_junction", "dna")
     with pytest.raises(InputError, match="no label of tight_junction; they have dna"):
         setup(model={"id": "x", "structures": ["zo1"]}).structures(["dna"])
     with pytest.raises(InputError, match="they have own"):
-        tuned.structures(["own"])
+        kept.structures(["own"])
 
 
 def test_a_fine_tuned_model_keeps_grid_ratios_and_scaling():
@@ -138,9 +141,16 @@ def test_a_folder_holds_one_training(tmp_path):
     def config(**changes):
         return make_config({**LEAST, **changes}, tmp_path)
 
-    claim_folder(config())
-    claim_folder(config(loss="l1"))  # nothing has been learnt yet
+    claim_folder(config(), ["dna", "zo1"])
+    claim_folder(config(loss="l1"), ["dna", "zo1"])  # nothing has been learnt yet
     (tmp_path / "run" / "state.pt").touch()
-    claim_folder(config(loss="l1", budget={"steps": 500}))
+    claim_folder(config(loss="l1", budget={"steps": 500}), ["dna", "zo1"])
     with pytest.raises(InputError, match="another loss and seed"):
-        claim_folder(config(seed=3))
+        claim_folder(config(seed=3), ["dna", "zo1"])
+    with pytest.raises(InputError, match="another structures"):
+        claim_folder(config(loss="l1"), ["zo1", "dna"])
+
+
+def test_validation_looks_at_stacks_from_all_over():
+    assert _some(list(range(40)), 4) == [9, 19, 29, 39]
+    assert _some([1, 2], 16) == [1, 2]

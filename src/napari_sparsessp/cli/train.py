@@ -121,6 +121,8 @@ def _best(scores: dict[str, dict[str, float]]) -> str:
 def _asked_to_stop() -> Iterator[list[int]]:
     """Collect the first Ctrl-C, so that a step is finished; a second one ends at once.
 
+    A cluster's SIGTERM, which comes before it kills, counts too.
+
     Yields
     ------
     list
@@ -133,8 +135,10 @@ def _asked_to_stop() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, note) for number in numbers]
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

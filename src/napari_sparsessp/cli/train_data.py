@@ -44,6 +44,12 @@ def read_stacks(console: Console, setup: "Setup", labels: Sequence[Label]) -> "S
     simulated = config.data.simulated
     found = [one.structure for one in labels if one.split != "test"]
     structures = setup.structures([*found, *(CATALOGUE if simulated else ())])
+    unused = sorted(set(found) - set(structures))
+    if unused:
+        console.warning(
+            f"labels of {', '.join(unused)} are left out; add them to "
+            "model.structures if they shall be learnt"
+        )
     stacks = Stacks(structures, [], [], [])
     if setup.source is not None:
         stacks.words.append(f"Fine-tuned from {setup.source.id}, which had seen: "

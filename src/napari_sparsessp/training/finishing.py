@@ -29,6 +29,7 @@ def write_model(
     structures: tuple[str, ...],
     patch: tuple[int, int, int],
     trained_on: Sequence[str],
+    labelled: set[int],
     validated_on: str,
 ) -> Path:
     """Write the best state of a training, or its last, as a native model.
@@ -42,6 +43,8 @@ def write_model(
         (D, H, W) in voxels.
     trained_on : sequence of str
         Sentences on the data.
+    labelled : set of int
+        Outputs that had any label to learn from.
     validated_on : str
         What the scores are of.
 
@@ -68,7 +71,15 @@ def write_model(
     dtype = getattr(torch, config.model.weights)
     # The card's check is of the weights as they will be in the file.
     trained = trained.to(dtype).float().eval()
-    card = _card(setup, trained, structures, patch).model_copy(
+    card = _card(setup, trained, structures, patch)
+    forgotten = [one for k, one in enumerate(structures) if k not in labelled]
+    if forgotten:
+        limit = (
+            f"Had no label of {', '.join(forgotten)} when it was fine-tuned: these may "
+            "be worse than in the model that it began with."
+        )
+        card = card.model_copy(update={"limits": (*card.limits, limit)})
+    card = card.model_copy(
         update={
             "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
             "scores": {} if best is None else _scores(files, best, validated_on),

@@ -65,10 +65,10 @@ def run_training(
     network = setup.network(stacks.structures)
     recipe = patch_recipe(setup, network, stacks.training)
     plan = training_plan(setup)
-    claim_folder(config)
+    claim_folder(config, stacks.structures)
     fresh = starting_network(setup, network, stacks.structures).to(plan.device)
     validator = Validator(
-        stacks.validation[: config.validation.stacks],
+        _some(stacks.validation, config.validation.stacks),
         stacks.structures,
         recipe.ratios,
         recipe.interpolation,
@@ -90,9 +90,19 @@ def run_training(
         stacks.structures,
         (recipe.depth, recipe.height, recipe.width),
         stacks.words,
+        {label for pair in stacks.training for label in pair.labels},
         f"{count} kept back for validation, {part} where the data do not say; the "
         "state was chosen by this score",
     )
+
+
+def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """At most so many, from all over the list."""
+    share = min(1.0, count / max(len(pairs), 1))
+    return [
+        pair for index, pair in enumerate(pairs)
+        if int((index + 1) * share + 1e-9) > int(index * share + 1e-9)
+    ]  # fmt: skip
 
 
 def training_plan(setup: Setup) -> TrainingPlan:

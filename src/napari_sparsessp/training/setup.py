@@ -69,15 +69,15 @@ class Setup:
         """
         named = self.config.model.structures
         wanted = None if named is None else tuple(map(structure_id, named))
-        if wanted is None and self.source is not None:
-            wanted = self.source.structures
         if wanted is None:
-            ordered = [one for one in CATALOGUE if one in found]
+            # Outputs that no label holds would drift while the others learn.
+            known = CATALOGUE if self.source is None else self.source.structures
+            ordered = [one for one in known if one in found]
             wanted = tuple(ordered + sorted(set(found) - set(ordered)))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
         missing = [one for one in wanted if one not in found]
-        # A model that is fine-tuned may know more than the new data show.
+        # A model that is fine-tuned may keep more than the new data show.
         if not set(wanted) & set(found) or (missing and self.source is None):
             listed = ", ".join(sorted(set(found))) or "none"
             raise InputError(
@@ -166,8 +166,14 @@ def make_setup(config: TrainConfig) -> Setup:
     return Setup(config, source, voxel, scaling)
 
 
-def claim_folder(config: TrainConfig) -> None:
+def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
     """Make sure that the output folder holds this training or none.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    structures : sequence of str
+        Of the network's outputs.
 
     Raises
     ------
@@ -179,6 +185,9 @@ def claim_folder(config: TrainConfig) -> None:
     folder: Path = config.out
     file = folder / CONFIG_NAME
     now = json.loads(config.model_dump_json(by_alias=True))
+    # The same number of outputs in another order would fit, and be wrong.
+    now["structures"] = list(structures)
+    now["voxel_size"] = now["model"].pop("voxel_size")
     if (folder / "state.pt").exists() and file.exists():
         try:
             before = json.loads(file.read_text(encoding="utf-8"))

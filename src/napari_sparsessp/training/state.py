@@ -149,8 +149,15 @@ class RunFolder:
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append a line."""
-        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        path = self.folder / LOG_NAME
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}; make room and run the same "
+                "command again: it goes on from the last state"
+            ) from error
 
     def entries(self) -> list[dict[str, Any]]:
         """Read the log; a line that a kill cut off is left out."""
