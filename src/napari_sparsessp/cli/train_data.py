@@ -52,7 +52,8 @@ def read_stacks(console: Console, setup: "Setup", labels: Sequence[Label]) -> "S
         )
     stacks = Stacks(structures, [], [], [])
     if setup.source is not None:
-        stacks.words.append(f"Fine-tuned from {setup.source.id}, which had seen: "
+        stacks.words.append(f"Fine-tuned from {setup.source.id} "
+                            f"{setup.source.version}, which had seen: "
                             f"{setup.source.trained_on}")  # fmt: skip
     groups = []
     if simulated is not None:

@@ -103,12 +103,10 @@ def _card(
 ) -> ModelCard:
     model, config = setup.config.model, network.config
     assert isinstance(config, NetworkConfig)
-    source = {} if setup.source is None else {
-        "fine_tuned_from": setup.source.id, "version": setup.source.version
-    }  # fmt: skip
     limits = model.limits
     if setup.source is not None:
-        limits = (*limits, *(one for one in setup.source.limits if one not in limits))
+        began = f"Of {setup.source.id}, with which it began: "
+        limits = (*limits, *(began + one for one in setup.source.limits))
     return ModelCard(
         id=model.id,
         version=model.version,
@@ -130,7 +128,6 @@ def _card(
         scaling=setup.scaling,  # type: ignore[arg-type]
         trained_on="",
         limits=limits,
-        source=source,
     )
 
 
