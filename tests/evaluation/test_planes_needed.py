@@ -61,6 +61,15 @@ def test_a_model_that_does_not_work_has_no_number_of_planes():
     assert "For the pattern alone, 16 of 32 planes" in text
 
 
+@pytest.mark.parametrize(("pattern", "trivial"), [(0.06, 0.0), (0.3, 0.35)])
+def test_a_pattern_that_is_not_there_needs_no_planes(pattern, trivial):
+    text = answer(
+        _curve(-0.2, -0.2), _curve(pattern, pattern), 0.02, "DNA", {}, trivial
+    )
+    assert text.endswith(f"found either: Pearson within planes is {pattern:.2f}.")
+    assert "enough" not in text
+
+
 def test_a_model_that_loses_to_a_trivial_predictor_is_not_recommended():
     text = _answer((0.1, 0.1, 0.1, 0.1), trivial={"the mean by plane": 0.14, "x": None})
     assert "no better than that of the mean by plane (0.14)" in text

@@ -167,6 +167,8 @@ def test_each_structure_has_its_own_number_of_planes(model):
     report = sweep_report(good, runs, yardsticks, 0.02)
     assert report.planes_needed == {"dna": 4}
     assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
+    alone = sweep_report(good[:1], runs, yardsticks, 0.02)
+    assert alone.planes_needed == {"dna": None}
     loses = yardsticks.model_copy(deep=True)
     loses.trivial["dna"]["input"]["r2"] = 0.7
     assert sweep_report(good, runs, loses, 0.02).planes_needed == {"dna": None}

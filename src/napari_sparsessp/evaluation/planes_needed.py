@@ -6,6 +6,9 @@ from dataclasses import dataclass
 TOLERANCE = 0.02
 """R² that may be lost. A choice, no law: the sweep's table lets anyone make another."""
 
+NO_PATTERN = 0.2
+"""Pearson within planes up to which there is no pattern to keep: 4 % of variance."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -81,6 +84,7 @@ def answer(
     tolerance: float,
     what: str,
     trivial: Mapping[str, float | None],
+    trivial_pattern: float = 0.0,
 ) -> str:
     """Say how many planes are needed, or why the scores cannot tell.
 
@@ -94,6 +98,8 @@ def answer(
         ``DNA``, or ``the mean of 12 structures``.
     trivial : mapping
         Name to R² of predictors that no model may lose to.
+    trivial_pattern : float
+        The best Pearson within planes of those predictors.
 
     Returns
     -------
@@ -121,9 +127,14 @@ def answer(
             f"({bar:.2f}), so do not trust its brightness on this stack."
         )
         pattern = planes_needed(pcc_plane, tolerance)
-        if pattern is not None and len(pcc_plane) > 1:
-            text += f" {_enough(pattern, tolerance, what, 'the pattern alone')}"
-        return text
+        if pattern is None or pattern.densest.value is None:
+            return text
+        if pattern.densest.value <= max(NO_PATTERN, trivial_pattern):
+            return (
+                f"{text} Its pattern is hardly found either: Pearson within planes is "
+                f"{pattern.densest.value:.2f}."
+            )
+        return f"{text} {_enough(pattern, tolerance, what, 'the pattern alone')}"
     return _enough(need, tolerance, what, None)
 
 

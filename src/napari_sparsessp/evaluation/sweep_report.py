@@ -98,7 +98,8 @@ class SweepReport(BaseModel):
         How many planes are needed, in words.
     planes_needed : dict
         Structure id to the fewest planes whose R² is within the tolerance of that of
-        the densest stack; None where even that is no better than a trivial predictor.
+        the densest stack; None where even that is no better than a trivial predictor,
+        or nothing sparser was measured.
     ratios : tuple of RatioScores
         Ascending.
     yardsticks : Yardsticks
@@ -258,6 +259,8 @@ def _of_ratio(result: "RatioResult") -> RatioScores:
 
 
 def _needed(report: SweepReport, structure: str) -> int | None:
+    if len(report.ratios) < 2:
+        return None
     need = planes_needed(report.curve("r2", structure), report.tolerance)
     trivial = report.yardsticks.trivial[structure].values()
     bar = max([0.0, *(one["r2"] for one in trivial if one["r2"] is not None)])
@@ -299,4 +302,7 @@ def _answer(report: SweepReport) -> str:
         for which, (label, _) in YARDSTICKS.items()
     }
     curves = report.curve("r2"), report.curve("pcc_plane")
-    return answer(*curves, report.tolerance, what, best)
+    pattern = reference_scores(report, "pcc_plane")
+    known = [pattern[which] for which in YARDSTICKS]
+    strongest = max([0.0, *(value for value in known if value is not None)])
+    return answer(*curves, report.tolerance, what, best, strongest)
