@@ -40,8 +40,8 @@ negative where the prediction is worse than that. “Contrast fitted” is R² a
 straight line (Pearson squared, 0 where that is negative): the difference is what
 wrong brightness costs. A trend along z alone makes a good Pearson over the stack and
 none within planes.</p>
-<p class="note">Grey rows need no model: {{sticks}}. They see every plane. A model that
-does not beat them has learnt nothing about this stack.</p>
+<p class="note">Grey rows need no model: {{sticks}}. They see every plane. A score
+in which the model does not beat them speaks against it.</p>
 <p class="note">The noise ceiling is the score that the structure itself, without
 camera noise, would reach against this truth: no prediction can be expected above it.
 It is estimated from second differences along all axes and takes noise to be
