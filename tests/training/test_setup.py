@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError, ModelError
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training.config import Validation
 from napari_sparsessp.training.config_file import make_config
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.run import _some, patch_recipe, training_plan
+from napari_sparsessp.training.run import (
+    _some,
+    bf16_is_safe,
+    patch_recipe,
+    training_plan,
+)
 from napari_sparsessp.training.setup import claim_folder, make_setup
 from napari_sparsessp.training.splitting import split_pairs
 
@@ -67,10 +73,29 @@ def test_a_network_for_one_ratio_learns_that_one_at_phase_0():
 
 
 def test_the_paper_s_plan_is_the_paper_s():
-    plan = training_plan(setup(recipe="paper"))
+    paper = setup(recipe="paper")
+    plan = training_plan(paper, paper.network(["dna"]))
     assert (plan.optimiser, plan.learning_rate, plan.batch) == ("adam", 1e-4, 8)
     assert (plan.schedule, plan.average, plan.clip) == ("constant", 0, 0)
     assert (plan.steps, plan.save_steps, plan.precision) == (100, 10, "fp32")
+
+
+@pytest.mark.parametrize(
+    ("network", "safe"),
+    [
+        ({"backbone": "slim"}, True),
+        ({"backbone": "dod", "topology": "3to2d"}, False),
+        ({"backbone": "dod", "topology": "2d"}, True),
+        ({"backbone": "plain", "topology": "2to3d"}, False),
+        ({"backbone": "plain", "topology": "3d", "depth": 48}, True),
+    ],
+    ids=["slim", "3to2d", "2d", "2to3d", "three planes"],
+)
+def test_bfloat16_is_not_trusted_where_its_gradients_are_wrong(network, safe):
+    """Two planes in a 3D convolution, on the CPU."""
+    config = NetworkConfig(**network)
+    assert bf16_is_safe(config, "cpu") is safe
+    assert bf16_is_safe(config, "cuda")
 
 
 def test_outputs_that_contradict_the_structures_are_refused():

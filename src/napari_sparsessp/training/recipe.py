@@ -60,7 +60,7 @@ class Recipe(BaseModel):
         Patches of a step; halved where memory runs out.
     precision : {"auto", "fp32", "bf16"}
         Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
-        hardware has it.
+        hardware has it and its gradients are right.
     patch : tuple of int
         (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
     turns : {"dihedral", "flips", "none"}
