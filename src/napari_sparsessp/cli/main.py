@@ -16,6 +16,7 @@ from napari_sparsessp.cli import (
     evaluate,
     models,
     predict,
+    simulate,
     sweep,
     train,
 )
@@ -50,6 +51,7 @@ def root(
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("simulate")(simulate.simulate)
 app.command("sweep")(sweep.sweep)
 app.command("train")(train.train)
 app.add_typer(models.app, name="models")
