@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,14 +70,5 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     """
     import numpy as np
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; choose another place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        np.save(file, array, allow_pickle=False)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from napari_sparsessp.errors import OutputError
+from napari_sparsessp.whole_file import whole_file
 
 
 def check_report_path(path: Path | None, overwrite: bool) -> None:
@@ -50,14 +51,5 @@ def write_report(path: Path, text: str) -> None:
     OutputError
         It cannot be written, for example because the disk is full.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path, "report") as part:
         part.write_text(f"{text}\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write report {path}: {error.strerror or error}; "
-            "choose another place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

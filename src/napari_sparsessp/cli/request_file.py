@@ -9,9 +9,7 @@ from napari_sparsessp.cli.options import numbers
 from napari_sparsessp.cli.truth import parse_truth
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
-
-LARGEST_REQUEST = 1_000_000
-"""Bytes. A request is a page of text; anything larger is another file."""
+from napari_sparsessp.yaml_file import read_yaml
 
 
 def options_given(context: typer.Context) -> dict[str, Any]:
@@ -62,20 +60,7 @@ def read_request(path: Path) -> dict[str, Any]:
     InputError
         The file is missing, or is not a request.
     """
-    import yaml
-
-    try:
-        if path.stat().st_size > LARGEST_REQUEST:
-            raise InputError(f"{path} is too large for a request; check the path")
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read request {path}: {error.strerror}; check the path"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where is not None else ""
-        raise InputError(f"request {path} is not valid YAML{line}; mend it") from error
+    fields = read_yaml(path, "request")
     if not isinstance(fields, dict):
         raise InputError(f"request {path} is not a list of `field: value` lines")
     return fields

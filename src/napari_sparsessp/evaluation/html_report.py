@@ -2,19 +2,18 @@
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from napari_sparsessp.errors import OutputError
 from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, Gallery
 from napari_sparsessp.evaluation.page_parts import SCRIPT, STYLE
 from napari_sparsessp.evaluation.sweep_figure import figure_png
 from napari_sparsessp.evaluation.sweep_report import SweepReport
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.whole_file import whole_file
 
 COLUMNS = {
     "r2": "R²",
@@ -68,16 +67,8 @@ def write_page(report: SweepReport, gallery: Gallery, path: Path) -> None:
     OutputError
         It cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         part.write_text(page(report, gallery), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; choose another place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def page(report: SweepReport, gallery: Gallery) -> str:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sparsessp.errors import OutputError
 from napari_sparsessp.evaluation.sweep_report import SweepReport, reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,17 +57,8 @@ def write_figure(report: SweepReport, path: Path) -> None:
     OutputError
         It cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path, "figure") as part:
         part.write_bytes(figure_png(report))
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write figure {path}: {error.strerror or error}; choose another "
-            "place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def figure_png(report: SweepReport) -> bytes:

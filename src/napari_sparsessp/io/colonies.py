@@ -1,14 +1,13 @@
 """Simulated colonies as images, with a list of them that training can read."""
 
 import csv
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import OutputError
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.structures import CATALOGUE, Structure
 from napari_sparsessp.volume import Volume
+from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from napari_sparsessp.simulation.colony import Colony
@@ -77,20 +76,14 @@ def write_list(folder: Path) -> Path:
         It cannot be written.
     """
     path = folder / LIST_NAME
-    part = folder / f".{LIST_NAME}.{os.getpid()}.part"
     images = sorted(folder.glob("colony_*.ome.tif"))
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["path", "signal", "target", "structure"])
-            for image in images:
-                for channel, structure in enumerate(CATALOGUE, 1):
-                    table.writerow([image.name, 0, channel, structure])
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole_file(path) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(["path", "signal", "target", "structure"])
+        for image in images:
+            for channel, structure in enumerate(CATALOGUE, 1):
+                table.writerow([image.name, 0, channel, structure])
     return path

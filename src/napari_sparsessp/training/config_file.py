@@ -11,9 +11,7 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training import config as parts
 from napari_sparsessp.training.config import TrainConfig, as_network
 from napari_sparsessp.training.recipe import Recipe
-
-LARGEST_CONFIG = 1_000_000
-"""Bytes. A config is a page of text; anything larger is another file."""
+from napari_sparsessp.yaml_file import read_yaml
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): TrainConfig,
@@ -44,21 +42,8 @@ def read_config(path: str | Path) -> TrainConfig:
         The file is missing or no YAML, or a value is impossible; names the field and
         what would be right.
     """
-    import yaml
-
     path = Path(path).expanduser()
-    try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise InputError(f"{path} is too large for a config; check the path")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read config {path}: {error.strerror}; check the path"
-        ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where is not None else ""
-        raise InputError(f"config {path} is not valid YAML{line}; mend it") from error
+    values = read_yaml(path, "config")
     return make_config(values, path.parent)
 
 
