@@ -59,6 +59,8 @@ class Plan:
         Of each time point.
     times : tuple of int or None
         Time points of the input; None without a T axis.
+    passes : int
+        How often the network, or its decoder, runs for a tile.
     truth : dict
         Structure id to its ground truth.
     warnings : tuple of str
@@ -78,6 +80,7 @@ class Plan:
     tile_size: TileSize
     tiles: tuple[Tile, ...]
     times: tuple[int, ...] | None
+    passes: int = 1
     truth: dict[str, Volume] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -90,12 +93,6 @@ class Plan:
     def origin(self) -> tuple[float, float, float]:
         """(z, y, x) of the centre of the output's voxel 0 in µm."""
         return self.grid.origin
-
-    @property
-    def passes(self) -> int:
-        """How often the network, or its decoder, runs for a tile."""
-        network = NetworkConfig.model_validate(self.card.network)
-        return len(self.structures) if network.per_structure else 1
 
     @property
     def total_tiles(self) -> int:
@@ -158,7 +155,8 @@ def plan_prediction(
             f"tile depth {request.tile[0]} is smaller than the network's window; "
             f"{card.patch[0]} planes are used"
         )
-    tile_size = _tile_size(card, request)
+    network = NetworkConfig.model_validate(card.network)
+    tile_size = _tile_size(card, network, request)
     return Plan(
         request=request,
         card=card,
@@ -174,6 +172,7 @@ def plan_prediction(
         tile_size=tile_size,
         tiles=cut_tiles(model_shape, tile_size),
         times=times,
+        passes=len(structures) if network.per_structure else 1,
         truth=checked,
         warnings=(*warnings, *notes),
     )
@@ -257,8 +256,9 @@ def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
     return tuple(t % count for t in times)
 
 
-def _tile_size(card: ModelCard, request: PredictionRequest) -> TileSize:
-    network = NetworkConfig.model_validate(card.network)
+def _tile_size(
+    card: ModelCard, network: NetworkConfig, request: PredictionRequest
+) -> TileSize:
     halo = network.reach if network.reach <= LARGEST_HALO else FAINT_HALO
     if network.sees_whole:
         # Its norms want windows of the size that they were trained with.
