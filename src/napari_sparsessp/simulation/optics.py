@@ -7,6 +7,12 @@ import torch
 from napari_sparsessp.simulation.fields import blur, frequencies
 from napari_sparsessp.simulation.parameters import ColonyParameters
 
+HAZE_XY, HAZE_Z = 1.5, 3.0
+"""Standard deviations of the haze, µm."""
+
+HAZE_LIMIT = 0.6
+"""Cycles/µm beyond which less than a millionth of the haze is left."""
+
 
 def weak_object_transfer(
     p: ColonyParameters, depth: int, voxel: float, q: torch.Tensor, sources: int = 240
@@ -78,23 +84,46 @@ def brightfield(
     q_plane = lateral[0].sqrt().to(index.device)
     table = torch.linspace(0, float(q_plane.max()), 160, device=index.device)
     transfer = weak_object_transfer(p, depth, voxel, table)
+    # Distances between planes wrap around without meeting: 2 D - 1 fit.
+    length = fast_length(2 * depth - 1)
+    wrapped = torch.zeros(
+        (length, len(table)), dtype=transfer.dtype, device=q_plane.device
+    )
+    wrapped[:depth] = transfer[depth - 1 :]
+    wrapped[length - depth + 1 :] = transfer[: depth - 1]
+    # The phase part is odd along z and the absorption part even: their spectra are
+    # one real array each, and interpolating a spectrum is as good as its kernel.
+    odd = torch.fft.fft(wrapped.imag, dim=0).imag
+    even = torch.fft.fft(wrapped.real, dim=0).real
     position = q_plane / table[-1] * (len(table) - 1)
     low = position.long().clamp_max(len(table) - 2)
     share = position - low
-    kernel = transfer[:, low] * (1 - share) + transfer[:, low + 1] * share
-    length = 3 * depth - 2
-    kernel_spectrum_im = torch.fft.fft(kernel.imag, n=length, dim=0)
-    kernel_spectrum_re = torch.fft.fft(kernel.real, n=length, dim=0)
-    strength = 4 * math.pi / p.wavelength * voxel
+
+    def at_each_frequency(values: torch.Tensor) -> torch.Tensor:
+        return torch.lerp(values[:, low], values[:, low + 1], share)
 
     def along_z(volume: torch.Tensor) -> torch.Tensor:
         return torch.fft.fft(torch.fft.rfft2(volume), n=length, dim=0)
 
-    spectrum = along_z(index) * kernel_spectrum_im
-    spectrum = spectrum + along_z(absorption) * kernel_spectrum_re
-    planes = torch.fft.ifft(spectrum, dim=0)[depth - 1 : 2 * depth - 1]
+    spectrum = along_z(index).mul_(1j).mul_(at_each_frequency(odd))
+    spectrum.add_(along_z(absorption).mul_(at_each_frequency(even)))
+    planes = torch.fft.ifft(spectrum, dim=0)[:depth]
     contrast = torch.fft.irfft2(planes, s=index.shape[1:])
+    strength = 4 * math.pi / p.wavelength * voxel
     return torch.exp((-strength * contrast).clamp(-3, 3))
+
+
+def fast_length(least: int) -> int:
+    """The smallest product of 2, 3 and 5 that is not less: FFTs are quick there."""
+    length = least
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 1
 
 
 def reshape_spectrum(
@@ -161,12 +190,36 @@ def fluorescence(
     Tensor
         (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
     """
-    images = []
-    for one in density:
-        sharp = blur(one, p.blur_xy, p.blur_z, voxel)
-        haze = blur(one, 1.5, 3.0, voxel)
-        images.append((sharp + p.haze * haze).clamp_min(0))
-    return torch.stack(images)
+    depth, height, width = density.shape[1:]
+    lateral, _ = frequencies((1, height, width), voxel)
+    lateral = lateral[0].to(density.device)
+    focus = torch.exp(-2 * math.pi**2 * p.blur_xy**2 * lateral)
+    focus_z = _axial_blur(depth, p.blur_z, voxel).to(density)
+    # Out of focus only the coarsest part is left.
+    rows = int((lateral[: height // 2 + 1, 0].sqrt() < HAZE_LIMIT).sum())
+    columns = int((lateral[0].sqrt() < HAZE_LIMIT).sum())
+    far = p.haze * torch.exp(-2 * math.pi**2 * HAZE_XY**2 * lateral)
+    far_z = _axial_blur(depth, HAZE_Z, voxel).to(density)
+    images = torch.empty_like(density)
+    for one, image in zip(density, images, strict=True):
+        spectrum = torch.fft.rfft2(one)
+        sharp = _mix_planes(focus_z, spectrum).mul_(focus)
+        for part in (slice(0, rows), slice(max(rows, height - rows + 1), None)):
+            coarse = spectrum[:, part, :columns]
+            sharp[:, part, :columns] += _mix_planes(far_z, coarse) * far[part, :columns]
+        torch.clamp_min(torch.fft.irfft2(sharp, s=(height, width)), 0, out=image)
+    return images
+
+
+def _axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
+    """The (D, D) matrix of a Gaussian blur along z; the last planes go on for ever."""
+    return blur(torch.eye(depth)[:, :, None], 0.0, sigma, voxel)[:, :, 0]
+
+
+def _mix_planes(weights: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
+    """Real ``weights`` (D, D) times complex planes (D, ...)."""
+    pairs = torch.view_as_real(spectrum).reshape(len(spectrum), -1)
+    return torch.view_as_complex((weights @ pairs).view(*spectrum.shape, 2))
 
 
 def photon_noise(
