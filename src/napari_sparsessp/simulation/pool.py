@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from napari_sparsessp.simulation.colony import Colony, simulate_colony
+from napari_sparsessp.simulation.fields import Grid
+from napari_sparsessp.whole_file import whole_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +38,35 @@ def zscore_structures(colony: Colony) -> torch.Tensor:
     return (colony.fluorescence - mean) / std
 
 
-def _save(path: Path, array: torch.Tensor) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.save(file, array.to(torch.float16).cpu().numpy())
-    partial.replace(path)
+def save_colony(folder: Path, seed: int, colony: Colony) -> None:
+    """Write a colony into a pool; it counts as there once its last file has its name.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, for example because the disk is full.
+    """
+    arrays = {
+        "brightfield": colony.brightfield,
+        "fluorescence": zscore_structures(colony),
+    }
+    for kind, array in arrays.items():
+        path = pool_file(folder, seed, kind)
+        with whole_file(path, "colony") as part, part.open("wb") as file:
+            np.save(file, array.to(torch.float16).cpu().numpy())
+
+
+def pool_file(folder: Path, seed: int, kind: str = "fluorescence") -> Path:
+    """Where an array of a colony lies; ``fluorescence`` is written last."""
+    return folder / f"{seed}.{kind}.npy"
 
 
 def fill_pool(
-    folder: Path, seeds: Iterable[int], looks: int = 3, device: str = "cpu"
+    folder: Path,
+    seeds: Iterable[int],
+    looks: int = 3,
+    device: str = "cpu",
+    shape: Grid | None = None,
 ) -> Iterator[int]:
     """Simulate the seeds that are not in the folder yet; yields each when it is there.
 
@@ -56,27 +78,33 @@ def fill_pool(
     looks : int
         Bright-field stacks per colony.
     device : str
+    shape : tuple of int, optional
+        (D, H, W) voxels; the simulator's own by default.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    size = {} if shape is None else {"shape": shape}
     for seed in seeds:
-        target = folder / f"{seed}.fluorescence.npy"
-        if not target.exists():
-            colony = simulate_colony(seed, looks=looks, device=device)
-            _save(folder / f"{seed}.brightfield.npy", colony.brightfield)
-            _save(target, zscore_structures(colony))
+        if not pool_file(folder, seed).exists():
+            colony = simulate_colony(seed, looks=looks, device=device, **size)
+            save_colony(folder, seed, colony)
         yield seed
+
+
+def open_colony(folder: Path, seed: int) -> PooledColony:
+    """Map a finished colony into memory."""
+    return PooledColony(
+        seed,
+        np.load(pool_file(folder, seed, "brightfield"), mmap_mode="r"),
+        np.load(pool_file(folder, seed), mmap_mode="r"),
+    )
 
 
 def open_pool(folder: Path) -> list[PooledColony]:
     """All finished colonies of the folder, in the order of their seeds."""
-    pool = []
-    for path in folder.glob("*.fluorescence.npy"):
-        seed = int(path.name.split(".")[0])
-        pool.append(
-            PooledColony(
-                seed,
-                np.load(folder / f"{seed}.brightfield.npy", mmap_mode="r"),
-                np.load(path, mmap_mode="r"),
-            )
-        )
-    return sorted(pool, key=lambda colony: colony.seed)
+    seeds = [int(path.name.split(".")[0]) for path in folder.glob("*.fluorescence.npy")]
+    return [open_colony(folder, seed) for seed in sorted(seeds)]

@@ -13,73 +13,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.losses import make_loss, project
 from napari_sparsessp.training.patches import Pair, PatchRecipe
+from napari_sparsessp.training.plan import TrainingPlan, learning_rate
 from napari_sparsessp.training.sampling import Batch, batches
 from napari_sparsessp.training.state import Progress, RunFolder
+
+__all__ = ["LOG_STEPS", "Status", "TrainingPlan", "learning_rate", "train"]
 
 LOG_STEPS = 20
 """Steps between lines of the log that hold the loss alone."""
 
 HOPELESS = 50
 """Steps in a row without a finite gradient after which training gives up."""
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long and how fast to learn.
-
-    Attributes
-    ----------
-    minutes : float
-        Time budget; the learning rate falls to zero along it.
-    steps : int, optional
-        Budget in steps instead, which does not depend on the machine's speed.
-    batch : int
-    learning_rate : float
-        Peak, reached after `warm_up` of the budget.
-    weight_decay, warm_up, average : float
-        The optimiser's decay; share of the budget; decay of the weights' running
-        average, 0 for none.
-    save_every : float
-        Minutes between states on disk and validations.
-    save_steps : int, optional
-        The same in steps.
-    precision : {"bf16", "fp32"}
-        Of the forward pass; weights are always float32.
-    seed : int
-    device : str
-    optimiser : {"adamw", "adam"}
-    schedule : {"cosine", "constant"}
-    clip : float
-        Largest norm of the gradient; 0 does not clip.
-    loss : str
-        See `napari_sparsessp.training.losses.make_loss`.
-    projection : {"mean", "max"}
-        Of a prediction whose label is one plane.
-    judge_first : bool
-        Validate before the first step: what is fine-tuned may be the best already.
-    """
-
-    minutes: float
-    steps: int | None = None
-    batch: int = 4
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.01
-    warm_up: float = 0.02
-    average: float = 0.998
-    save_every: float = 4.0
-    save_steps: int | None = None
-    precision: str = "bf16"
-    seed: int = 0
-    device: str = "cpu"
-    optimiser: str = "adamw"
-    schedule: str = "cosine"
-    clip: float = 1.0
-    loss: str = "mse"
-    projection: str = "mean"
-    judge_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,16 +57,6 @@ class Status:
     note: str = ""
 
 
-def learning_rate(plan: TrainingPlan, progress: float) -> float:
-    """Warm-up, then half a cosine or no change; `progress` runs from 0 to 1."""
-    if progress < plan.warm_up:
-        return plan.learning_rate * max(progress / plan.warm_up, 0.02)
-    if plan.schedule == "constant":
-        return plan.learning_rate
-    share = (progress - plan.warm_up) / (1 - plan.warm_up)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
 def train(
     network: nn.Module,
     pairs: Sequence[Pair],
@@ -128,6 +66,7 @@ def train(
     validate: Callable[[nn.Module], dict[str, Any]] | None = None,
     listen: Callable[[Status], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    group: Group | None = None,
 ) -> bool:
     """Train until the budget is used up; continues what `folder` holds.
 
@@ -136,6 +75,7 @@ def train(
     network : Module
         On the plan's device. Parameters without gradient stay as they are.
     pairs : sequence of Pair
+        Those of `RenewedPairs` change with the step.
     recipe : PatchRecipe
     plan : TrainingPlan
     folder : Path
@@ -146,7 +86,9 @@ def train(
     listen : callable, optional
         Called after each step.
     stop : callable, optional
-        Asked after each step; true saves and ends.
+        Asked after each step, and while stacks are waited for; true saves and ends.
+    group : Group, optional
+        Other processes that train with this one, on the plan's device.
 
     Returns
     -------
@@ -159,10 +101,13 @@ def train(
         The device has too little memory for one patch, or the loss is never finite.
     OutputError
         The folder cannot be written.
+    InputError
+        What the folder holds does not belong to this training.
     """
-    run = _Run(network, pairs, recipe, plan, folder)
+    group = group or Group()
+    run = _Run(network, pairs, recipe, plan, folder, group)
     run.validate = validate
-    run.listen = listen or (lambda status: None)
+    run.listen = listen if listen and group.main else lambda status: None
     return run.go(stop or (lambda: False))
 
 
@@ -179,6 +124,7 @@ class _Run:
         recipe: PatchRecipe,
         plan: TrainingPlan,
         folder: Path,
+        group: Group,
     ) -> None:
         self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
         self.device = torch.device(plan.device)
@@ -193,9 +139,17 @@ class _Run:
         several = any(len(pair.targets) > 1 for pair in pairs)
         # Where all structures come out of one pass, all labels of a stack count.
         self.outputs = config.outputs if several and not config.per_structure else None
-        self.files = RunFolder(folder)
+        self.files = RunFolder(folder, group.main)
         found = self.files.load(network, self.average, self.optimiser, self.device)
         self.at = found or Progress(batch=plan.batch)
+        self.group = group
+        if group.largest(self.at.step)[0] != self.at.step:
+            raise InputError(
+                f"not all processes find the same state in {folder}; choose an out "
+                "that all of them can read"
+            )
+        uneven = self.outputs is None and config.outputs > 1
+        self.called = group.joined(network, uneven)
         self.saved = (self.at.step, self.at.spent)
         self.lost = 0
 
@@ -208,6 +162,7 @@ class _Run:
             stream = batches(
                 self.pairs, self.recipe, self.at.batch, self.plan.seed,
                 self.at.step, self.outputs, workers=self._workers(),
+                rank=self.group.rank, stop=stop if self.group.count == 1 else None,
             )  # fmt: skip
             with closing(stream):
                 since = time.monotonic()
@@ -215,13 +170,16 @@ class _Run:
                     if not self._tried(batch):
                         break  # a smaller batch, from the same step on
                     self.at.spent += time.monotonic() - since
-                    stopped = stop()
-                    self._after_step(stopped)
+                    self.at.spent, asked = self.group.largest(self.at.spent, stop())
+                    self._after_step(stopped=bool(asked))
                     since = time.monotonic()
-                    if stopped:
+                    if asked:
                         return self._share() >= 1
                     if self._share() >= 1:
                         return True
+                else:  # stopped while the next stacks were waited for
+                    self._after_step(stopped=True)
+                    return False
         return True
 
     def _workers(self) -> int:
@@ -237,6 +195,11 @@ class _Run:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
+            if self.group.count > 1:  # the others are waiting for these gradients
+                raise PredictionError(
+                    "memory does not suffice for this process's patches; lower "
+                    "recipe.batch, which is that of each process"
+                ) from error
             self.optimiser.zero_grad(set_to_none=True)
         else:
             return True
@@ -261,13 +224,14 @@ class _Run:
             source = source.contiguous(memory_format=torch.channels_last_3d)
         reduced = plan.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
-            prediction = self.network(source, tasks=batch.tasks)
+            prediction = self.called(source, tasks=batch.tasks)
         prediction = project(
             prediction.float(), batch.weight, batch.projected, plan.projection
         )
         loss = self.loss(prediction, batch.target, batch.weight)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.group.backward(loss)
+        loss = self.group.mean(loss)
         norm = nn.utils.clip_grad_norm_(self.learning, plan.clip or math.inf)
         # A rare overflow in reduced precision must not end the training.
         if torch.isfinite(norm) and torch.isfinite(loss):
@@ -312,12 +276,16 @@ class _Run:
         if done or due or stopped:
             self._tell(entry=self._saved(validated=done or due))
         else:
-            if self.at.step % LOG_STEPS == 0:
+            if self.at.step % LOG_STEPS == 0 and self.group.main:
                 self.files.log(self._entry())
             self._tell()
 
     def _saved(self, validated: bool) -> dict[str, Any]:
         entry = self._entry()
+        if not self.group.main:
+            self.group.wait()
+            self.saved = (self.at.step, self.at.spent)
+            return entry
         if validated and self.validate is not None:
             judged = self.network if self.average is None else self.average
             judged.eval()
@@ -329,6 +297,7 @@ class _Run:
             self._to_training()
         self.files.save(self.network, self.average, self.optimiser, self.at)
         self.files.log(entry)
+        self.group.wait()
         self.saved = (self.at.step, self.at.spent)
         return entry
 

@@ -1,13 +1,14 @@
 """A whole training: from a config and the data's stacks to a model file."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.training.finishing import write_model
+from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 from napari_sparsessp.training.setup import Setup, claim_folder
@@ -23,14 +24,16 @@ class Stacks:
     ----------
     structures : tuple of str
         Of the network's outputs, which the pairs' labels count.
-    training, validation : list of Pair
+    training : sequence of Pair
+        May change with the step; see `RenewedPairs`.
+    validation : sequence of Pair
     words : list of str
         Sentences for the card.
     """
 
     structures: tuple[str, ...]
-    training: list[Pair]
-    validation: list[Pair]
+    training: Sequence[Pair]
+    validation: Sequence[Pair]
     words: list[str]
 
 
@@ -39,6 +42,7 @@ def run_training(
     stacks: Stacks,
     listen: Callable[[Status], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    group: Group | None = None,
 ) -> Path | None:
     """Train, or go on with it, and write the model.
 
@@ -50,6 +54,8 @@ def run_training(
         Called after each step.
     stop : callable, optional
         Asked after each step; true saves and ends.
+    group : Group, optional
+        Other processes that train with this one; the main one writes the model.
 
     Returns
     -------
@@ -61,11 +67,14 @@ def run_training(
     SparseSSPError
         Anything that the user can mend.
     """
-    config = setup.config
+    config, group = setup.config, group or Group()
     network = setup.network(stacks.structures)
     recipe = patch_recipe(setup, network, stacks.training)
     plan = training_plan(setup, network)
-    claim_folder(config, stacks.structures)
+    if group.device is not None:
+        plan = replace(plan, device=group.device)
+    with group.main_first():
+        claim_folder(config, stacks.structures, group.main)
     fresh = starting_network(setup, network, stacks.structures).to(plan.device)
     validator = Validator(
         _some(stacks.validation, config.validation.stacks),
@@ -78,11 +87,25 @@ def run_training(
     )
     done = train(
         fresh, stacks.training, recipe, plan, config.out,
-        validator if validator.pairs else None, listen, stop,
+        validator if validator.pairs else None, listen, stop, group,
     )  # fmt: skip
     if not done:
         return None
-    count, by = len(validator.pairs), config.validation.by
+    with group.main_first():
+        if not group.main:
+            return config.out / f"{config.model.id}.safetensors"
+        return _written(setup, network, stacks, recipe, len(validator.pairs))
+
+
+def _written(
+    setup: Setup,
+    network: NetworkConfig,
+    stacks: Stacks,
+    recipe: PatchRecipe,
+    count: int,
+) -> Path:
+    """Write the model; `count` stacks chose its state."""
+    by = setup.config.validation.by
     part = "whole stacks" if by == "stack" else f"the far end of the stacks in {by}"
     return write_model(
         setup,
@@ -93,7 +116,13 @@ def run_training(
         {label for pair in stacks.training for label in pair.labels},
         f"{count} kept back for validation, {part} where the data do not say; the "
         "state was chosen by this score",
+        plan.projection if all_flat(stacks.training) else "none",
     )
+
+
+def all_flat(pairs: Sequence[Pair]) -> bool:
+    """Tell whether all labels are projections: then so is what the model predicts."""
+    return all(len(target) == 1 for pair in pairs for target in pair.targets)
 
 
 def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:

@@ -5,15 +5,20 @@ training that was killed goes on with exactly the patches that it would have see
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
+from threading import Event
 
 import numpy as np
 import torch
 
 from napari_sparsessp.training.patches import Pair, Patch, PatchRecipe, cut_patch
+from napari_sparsessp.training.renewal import RenewedPairs
+
+PAUSE = 0.2
+"""Seconds between two questions whether to stop, while a batch is waited for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,7 @@ def cut_batch(
     seed: int,
     step: int,
     outputs: int | None = None,
+    rank: int = 0,
 ) -> Batch:
     """Cut the batch of one step.
 
@@ -86,13 +92,16 @@ def cut_batch(
     outputs : int, optional
         All structures together, so many, with those that lack a label left out of
         the loss. Otherwise one structure a patch.
+    rank : int
+        Which of several processes: together they cut the patches that one of them
+        would cut with a batch as large as all of theirs.
 
     Returns
     -------
     Batch
     """
     patches = []
-    for place in range(batch):
+    for place in range(rank * batch, (rank + 1) * batch):
         rng = np.random.default_rng([seed, step, place])
         index, row = choose(pairs, rng)
         rows = [row] if outputs is None else None
@@ -144,32 +153,46 @@ def batches(
     outputs: int | None = None,
     ahead: int = 3,
     workers: int = 1,
+    rank: int = 0,
+    stop: Callable[[], bool] | None = None,
 ) -> Generator[Batch, None, None]:
-    """Endless batches from a step on, cut on threads while the network learns.
+    """Batches from a step on, cut on threads while the network learns.
 
     Parameters
     ----------
-    pairs, recipe, batch, seed, step, outputs
-        See `cut_batch`.
+    pairs, recipe, batch, seed, step, outputs, rank
+        See `cut_batch`. Pairs that change are those of each step.
     ahead : int
         Batches kept ready.
     workers : int
         Threads; their number changes nothing in the batches.
+    stop : callable, optional
+        Asked while a batch is not ready; true ends the batches, which are endless
+        otherwise.
 
     Raises
     ------
     Exception
         Whatever went wrong on a thread.
     """
+    ended = Event()
+
+    def cut(at: int) -> Batch:
+        now = pairs.at(at, ended) if isinstance(pairs, RenewedPairs) else pairs
+        return cut_batch(now, recipe, batch, seed, at, outputs, rank)
+
     with ThreadPoolExecutor(workers, "patches") as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             for at in count(step):
-                waiting.append(
-                    pool.submit(cut_batch, pairs, recipe, batch, seed, at, outputs)
-                )
-                if len(waiting) >= ahead + workers:
-                    yield waiting.popleft().result()
+                waiting.append(pool.submit(cut, at))
+                if len(waiting) < ahead + workers:
+                    continue
+                while not wait([waiting[0]], PAUSE).done:
+                    if stop is not None and stop():
+                        return
+                yield waiting.popleft().result()
         finally:
+            ended.set()
             for one in waiting:
                 one.cancel()

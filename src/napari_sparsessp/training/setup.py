@@ -5,6 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.models.card import ModelCard
@@ -166,7 +169,9 @@ def make_setup(config: TrainConfig) -> Setup:
     return Setup(config, source, voxel, scaling)
 
 
-def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
+def claim_folder(
+    config: TrainConfig, structures: Sequence[str], owner: bool = True
+) -> None:
     """Make sure that the output folder holds this training or none.
 
     Parameters
@@ -174,6 +179,8 @@ def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
     config : TrainConfig
     structures : sequence of str
         Of the network's outputs.
+    owner : bool
+        False in a process that only looks; another one writes.
 
     Raises
     ------
@@ -190,7 +197,7 @@ def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
     now["voxel_size"] = now["model"].pop("voxel_size")
     if (folder / "state.pt").exists() and file.exists():
         try:
-            before = json.loads(file.read_text(encoding="utf-8"))
+            before = _as_today(json.loads(file.read_text(encoding="utf-8")))
         except ValueError:
             before = {}
         differing = [
@@ -202,6 +209,8 @@ def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
                 f"{folder} holds a training with another {' and '.join(differing)}; "
                 "choose another out, or remove that folder to begin anew"
             )
+    if not owner:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
@@ -211,3 +220,13 @@ def claim_folder(config: TrainConfig, structures: Sequence[str]) -> None:
         raise OutputError(
             f"cannot write into {folder}: {error.strerror}; choose another out"
         ) from error
+
+
+def _as_today(before: Any) -> Any:
+    """A config with the fields that have been added since, as they were meant."""
+    known = {name: before[name] for name in before if name in TrainConfig.model_fields}
+    try:
+        config = TrainConfig.model_validate(known)
+    except ValidationError:
+        return before
+    return {**before, **json.loads(config.model_dump_json(by_alias=True))}

@@ -56,6 +56,8 @@ class RunFolder:
     ----------
     folder : Path
         Made if it is missing.
+    owner : bool
+        False in a process that only reads; another one writes.
 
     Raises
     ------
@@ -63,8 +65,8 @@ class RunFolder:
         It cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, owner: bool = True) -> None:
+        self.folder, self._owner = folder, owner
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -174,7 +176,7 @@ class RunFolder:
     def _cut_log(self, step: int) -> None:
         """Forget what was logged after the state that is gone on with."""
         path = self.folder / LOG_NAME
-        if not path.exists():
+        if not path.exists() or not self._owner:
             return
         lines = [json.dumps(one) for one in self.entries() if one["step"] <= step]
         part = path.with_suffix(".part")
@@ -194,3 +196,20 @@ class RunFolder:
             ) from error
         finally:
             part.unlink(missing_ok=True)
+
+
+def saved_step(folder: Path) -> int:
+    """Steps that a folder's state has behind it; 0 where there is none to go on with.
+
+    Parameters
+    ----------
+    folder : Path
+        A training's output folder.
+    """
+    try:
+        state = torch.load(
+            folder / STATE_NAME, map_location="cpu", weights_only=True, mmap=True
+        )
+        return int(state["progress"]["step"])
+    except Exception:  # a damaged state is told where it is loaded
+        return 0
