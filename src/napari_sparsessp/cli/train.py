@@ -3,7 +3,7 @@
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,10 @@ from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 
 if TYPE_CHECKING:
+    from napari_sparsessp.training.group import Group
     from napari_sparsessp.training.loop import Status
+    from napari_sparsessp.training.run import Stacks
+    from napari_sparsessp.training.setup import Setup
 
 STOPPED = 130
 """128 + SIGINT, as shells expect."""
@@ -31,7 +34,8 @@ def train(
 ) -> None:
     """Train a model; the same command goes on where it was stopped.
 
-    Ctrl-C saves and ends.
+    Ctrl-C saves and ends. On several GPUs or machines: accelerate launch -m
+    napari_sparsessp.cli train CONFIG.yaml.
     """
     from napari_sparsessp.cli.train_data import find_labels, read_stacks
     from napari_sparsessp.training.config_file import read_config
@@ -40,14 +44,29 @@ def train(
     console = console_of(context)
     setup = make_setup(read_config(config))
     labels = find_labels(setup.config.data.pairs)
-    stacks = read_stacks(console, setup, labels)
 
+    from napari_sparsessp.training.group import join_group
+
+    group = join_group(setup.config.device)
+    if not group.main:
+        console = Console(quiet=True, debug=console.debug)
+    with ExitStack() as closing:
+        closing.callback(group.leave)
+        with group.main_first():
+            stacks = read_stacks(console, setup, labels, group, closing)
+        _trained(console, config, setup, stacks, group)
+
+
+def _trained(
+    console: Console, config: Path, setup: "Setup", stacks: "Stacks", group: "Group"
+) -> None:
+    """Train with all that was read, and say where the model is."""
     from napari_sparsessp.training.board import open_board
     from napari_sparsessp.training.run import run_training
 
     table = _Table(console)
     listeners: list[Callable[[Status], None]] = [table.show]
-    if setup.config.tensorboard:
+    if setup.config.tensorboard and group.main:
         board = open_board(setup.config.out / "tensorboard")
         if board is None:
             console.warning(
@@ -61,19 +80,21 @@ def train(
         for one in listeners:
             one(status)
 
+    together = "" if group.count == 1 else f"; {group.count} processes"
     console.note(
         f"{len(stacks.training)} stacks to learn from, {len(stacks.validation)} to "
-        f"validate on; structures: {', '.join(stacks.structures)}"
+        f"validate on; structures: {', '.join(stacks.structures)}{together}"
     )
-    with _asked_to_stop() as asked:
-        path = run_training(setup, stacks, listen, lambda: bool(asked))
+    with _asked_to_stop(group.count) as asked:
+        path = run_training(setup, stacks, listen, lambda: bool(asked), group)
     if path is None:
         console.note(
             f"stopped after step {table.step} and saved; go on with: "
             f"sparsessp train {config}"
         )
         raise typer.Exit(STOPPED)
-    console.result(str(path))
+    if group.main:
+        console.result(str(path))
 
 
 class _Table:
@@ -118,10 +139,11 @@ def _best(scores: dict[str, dict[str, float]]) -> str:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
+def _asked_to_stop(processes: int = 1) -> Iterator[list[int]]:
     """Collect the first Ctrl-C, so that a step is finished; a second one ends at once.
 
-    A cluster's SIGTERM, which comes before it kills, counts too.
+    A cluster's SIGTERM, which comes before it kills, counts too. Several processes get
+    every signal twice, from the terminal and from what launched them.
 
     Yields
     ------
@@ -131,7 +153,7 @@ def _asked_to_stop() -> Iterator[list[int]]:
     asked: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        if asked:
+        if asked and processes == 1:
             raise KeyboardInterrupt
         asked.append(number)
 

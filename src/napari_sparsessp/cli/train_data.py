@@ -1,15 +1,15 @@
 """The stacks that a training's config asks for: simulated colonies and real pairs."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.console import Console
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.manifest import Label, read_labels
 
 if TYPE_CHECKING:
-    from napari_sparsessp.training.config import Pairs, Simulated
+    from napari_sparsessp.training.config import Pairs
+    from napari_sparsessp.training.group import Group
     from napari_sparsessp.training.patches import Pair
     from napari_sparsessp.training.run import Stacks
     from napari_sparsessp.training.setup import Setup
@@ -28,14 +28,31 @@ def find_labels(pairs: "Pairs | None") -> list[Label]:
     )
 
 
-def read_stacks(console: Console, setup: "Setup", labels: Sequence[Label]) -> "Stacks":
+def read_stacks(
+    console: Console,
+    setup: "Setup",
+    labels: Sequence[Label],
+    group: "Group",
+    closing: ExitStack,
+) -> "Stacks":
     """Read, or simulate, everything and divide it.
+
+    Parameters
+    ----------
+    console : Console
+    setup : Setup
+    labels : sequence of Label
+    group : Group
+        The main process simulates for all.
+    closing : ExitStack
+        Ends what goes on in the background.
 
     Raises
     ------
     SparseSSPError
         An image cannot be read, or the data do not fit the config.
     """
+    from napari_sparsessp.cli.train_colonies import fixed_colonies, fresh_colonies
     from napari_sparsessp.structures import CATALOGUE
     from napari_sparsessp.training.run import Stacks
     from napari_sparsessp.training.splitting import split_pairs
@@ -50,24 +67,27 @@ def read_stacks(console: Console, setup: "Setup", labels: Sequence[Label]) -> "S
             f"labels of {', '.join(unused)} are left out; add them to "
             "model.structures if they shall be learnt"
         )
-    stacks = Stacks(structures, [], [], [])
+    words: list[str] = []
     if setup.source is not None:
-        stacks.words.append(f"Fine-tuned from {setup.source.id} "
-                            f"{setup.source.version}, which had seen: "
-                            f"{setup.source.trained_on}")  # fmt: skip
-    groups = []
-    if simulated is not None:
-        device = config.device
-        groups.append(
-            _colonies(console, simulated, config.out, device, structures, stacks.words)
+        words.append(
+            f"Fine-tuned from {setup.source.id} {setup.source.version}, which had "
+            f"seen: {setup.source.trained_on}"
         )
-    if labels:
-        groups.append(_pairs(console, setup, labels, structures, stacks.words))
-    for pairs, splits in groups:
+    training: list[Pair] = []
+    validation: list[Pair] = []
+    if simulated is not None and not simulated.fresh:
+        pairs, splits = fixed_colonies(console, config, structures, words, group)
         training, validation = split_pairs(pairs, splits, config.validation)
-        stacks.training.extend(training)
-        stacks.validation.extend(validation)
-    return stacks
+    if labels:
+        pairs, splits = _pairs(console, setup, labels, structures, words)
+        more, kept = split_pairs(pairs, splits, config.validation)
+        training, validation = [*training, *more], [*validation, *kept]
+    if simulated is None or not simulated.fresh:
+        return Stacks(structures, training, validation, words)
+    fresh, kept = fresh_colonies(
+        console, config, structures, words, group, training, closing
+    )
+    return Stacks(structures, fresh, [*kept, *validation], words)
 
 
 def _pairs(
@@ -113,49 +133,3 @@ def _pairs(
         "those kept back for validation included."
     )
     return pairs, [one.split for one in cached]
-
-
-def _colonies(
-    console: Console,
-    simulated: "Simulated",
-    out: Path,
-    device: str,
-    structures: tuple[str, ...],
-    words: list[str],
-) -> tuple[list["Pair"], list[str]]:
-    from napari_sparsessp.prediction.device import choose_device
-    from napari_sparsessp.simulation.pool import fill_pool, open_pool
-    from napari_sparsessp.structures import CATALOGUE
-    from napari_sparsessp.training.patches import Pair
-
-    folder = simulated.pool or out / "colonies"
-    if simulated.colonies is not None:
-        seeds = range(simulated.seed, simulated.seed + simulated.colonies)
-        where = str(choose_device(device))
-        for done, _ in enumerate(fill_pool(folder, seeds, simulated.looks, where), 1):
-            console.progress(
-                f"simulated colony {done} of {len(seeds)}", last=done == len(seeds)
-            )
-    known = list(CATALOGUE)
-    wanted = [name for name in structures if name in known]
-    pairs, splits = [], []
-    for part, split in ((folder, ""), (folder / "validation", "validation")):
-        for colony in open_pool(part):
-            pairs.append(
-                Pair(
-                    colony.brightfield,
-                    [colony.fluorescence[known.index(name)] for name in wanted],
-                    tuple(structures.index(name) for name in wanted),
-                    name=f"colony {colony.seed}",
-                )
-            )
-            splits.append(split)
-    if not any(not split for split in splits):
-        raise InputError(
-            f"{folder} holds no simulated colony; check data.simulated.pool"
-        )
-    words.append(
-        f"{len(pairs)} simulated hiPSC colonies (napari_sparsessp.simulation), those "
-        "kept back for validation included."
-    )
-    return pairs, splits

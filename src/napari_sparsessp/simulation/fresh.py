@@ -2,8 +2,8 @@
 
 Colony number c has the seed ``seed + c``. After every `every` steps the oldest leaves
 the stock and a new one comes, so at step s it holds the numbers n to n + slots − 1 with
-n = s // every. That follows from the step alone: a training that was killed goes on with
-the stock that it would have had.
+n = s // every. That follows from the step alone: a training that was killed goes on
+with the stock that it would have had.
 """
 
 import os
@@ -102,9 +102,9 @@ class FreshColonies(Generic[Kept]):
         """
         if not self._makes:
             return
-        self._tidy(self._renewal.seeds(step))
         seeds = self._renewal.seeds(step)
-        yield from fill_at_once(self._job, seeds, self._whole)
+        self._tidy(seeds)
+        yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
         """Give the stock of a step; waits where a colony of it is not ready.
@@ -187,7 +187,7 @@ class FreshColonies(Generic[Kept]):
 
 
 def fill_at_once(
-    job: ColonyJob, seeds: range, whole: Callable[[int], bool], most: int = MOST_AT_ONCE
+    job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
 ) -> Iterator[int]:
     """Simulate the colonies that are missing, on as many cores as there are.
 
@@ -195,8 +195,6 @@ def fill_at_once(
     ----------
     job : ColonyJob
     seeds : range
-    whole : callable
-        Whether a colony is there.
     most : int
         Processes at once, at most. A GPU gets one.
 
@@ -210,7 +208,8 @@ def fill_at_once(
     SparseSSPError
         One cannot be simulated or written.
     """
-    missing = [seed for seed in seeds if not whole(seed)]
+    folder = Path(job.folder)
+    missing = [seed for seed in seeds if not pool_file(folder, seed).exists()]
     if not missing:
         return
     there = len(seeds) - len(missing)

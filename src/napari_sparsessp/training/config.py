@@ -16,6 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Ratio = Annotated[int, Field(ge=1, le=64)]
 Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
+Depth = Annotated[int, Field(ge=8, le=512)]
+Width = Annotated[int, Field(ge=32, le=2048)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 DEFAULT_VOXEL = (0.29, 0.29, 0.29)
@@ -85,21 +87,39 @@ class Simulated(_Part):
         Folder of colonies; a folder ``validation`` in it is kept for validation.
     colonies : int, optional
         So many are simulated into ``colonies`` in the output folder.
+    fresh : bool
+        A stock of colonies is renewed one by one while the training goes on.
+    slots, every : int
+        Colonies in that stock, and the steps after which one of them is replaced.
+    held_out : int
+        Colonies beside it for validation, always the same.
     seed : int
         Of the first of them; each has the next.
     looks : int
         Bright-field stacks of each.
+    shape : tuple of int
+        (D, H, W) voxels of each that is simulated here.
     """
 
     pool: Path | None = None
     colonies: Count | None = None
+    fresh: bool = False
+    slots: Annotated[int, Field(ge=1, le=10_000)] = 32
+    every: Count = 25
+    held_out: Annotated[int, Field(ge=0, le=10_000)] = 8
     seed: Seed = 0
     looks: Annotated[int, Field(ge=1, le=64)] = 3
+    shape: tuple[Depth, Width, Width] = (56, 160, 160)
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.pool is None) == (self.colonies is None):
-            raise ValueError("give either a pool folder or a number of colonies")
+    def _one_of_three(self) -> Self:
+        if (self.pool is not None) + (self.colonies is not None) + self.fresh != 1:
+            raise ValueError("give a pool folder, a number of colonies, or fresh: true")
+        for name in ("slots", "every", "held_out"):
+            if name in self.model_fields_set and not self.fresh:
+                raise ValueError(f"{name} is for fresh: true; leave it out")
+        if self.pool is not None and "shape" in self.model_fields_set:
+            raise ValueError("the colonies of a pool have a shape; leave shape out")
         return self
 
 

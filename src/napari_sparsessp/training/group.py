@@ -91,6 +91,7 @@ class AcceleratedGroup(Group):
         self.device = str(accelerator.device)
 
     def joined(self, network: nn.Module, uneven: bool) -> nn.Module:
+        """Wrap the network, so that gradients are averaged."""
         from accelerate.utils import DistributedDataParallelKwargs
 
         # Known only now; accelerate reads it when it wraps the network.
@@ -100,26 +101,32 @@ class AcceleratedGroup(Group):
         return self._accelerator.prepare_model(network)
 
     def backward(self, loss: torch.Tensor) -> None:
+        """Compute gradients and average them."""
         self._accelerator.backward(loss)
 
     def mean(self, loss: torch.Tensor) -> torch.Tensor:
+        """Average over all processes."""
         return self._accelerator.reduce(loss.detach(), "mean")
 
     def largest(self, *values: float) -> tuple[float, ...]:
+        """Take the largest of all processes."""
         # MPS knows no float64, and seconds need no more than this.
         mine = torch.tensor([values], device=self.device)
         together = self._accelerator.gather(mine)
         return tuple(together.amax(0).tolist())
 
     def wait(self) -> None:
+        """Wait for all."""
         self._accelerator.wait_for_everyone()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
+        """Let the others wait for the main process."""
         with self._accelerator.main_process_first():
             yield
 
     def leave(self) -> None:
+        """Leave the group, so that its connections are closed."""
         self._accelerator.end_training()
 
 

@@ -94,7 +94,7 @@ def run_training(
     with group.main_first():
         if not group.main:
             return config.out / f"{config.model.id}.safetensors"
-        return _written(setup, network, stacks, recipe, len(validator.pairs))
+        return _written(setup, network, stacks, recipe, plan, len(validator.pairs))
 
 
 def _written(
@@ -102,6 +102,7 @@ def _written(
     network: NetworkConfig,
     stacks: Stacks,
     recipe: PatchRecipe,
+    plan: TrainingPlan,
     count: int,
 ) -> Path:
     """Write the model; `count` stacks chose its state."""
@@ -116,13 +117,15 @@ def _written(
         {label for pair in stacks.training for label in pair.labels},
         f"{count} kept back for validation, {part} where the data do not say; the "
         "state was chosen by this score",
-        plan.projection if all_flat(stacks.training) else "none",
+        z_projection(setup, stacks.training),
     )
 
 
-def all_flat(pairs: Sequence[Pair]) -> bool:
-    """Tell whether all labels are projections: then so is what the model predicts."""
-    return all(len(target) == 1 for pair in pairs for target in pair.targets)
+def z_projection(setup: Setup, pairs: Sequence[Pair]) -> str:
+    """Say whether all labels are projections: then so is what the model predicts."""
+    source = setup.config.data.pairs
+    flat = all(len(target) == 1 for pair in pairs for target in pair.targets)
+    return source.projection if source is not None and flat else "none"
 
 
 def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:
