@@ -4,7 +4,7 @@
     python scripts/train_colony.py train --pool DIR --run DIR --minutes 100
     python scripts/train_colony.py export --run DIR --out FILE.safetensors
 
-Each step continues where it stopped. Scores: scripts/score_model.py.
+Each step continues where it stopped. Scores: sparsessp benchmark quality --json FILE.
 """
 
 import argparse
@@ -132,10 +132,12 @@ def main() -> None:
     parser.add_argument(
         "--colonies", default=str(len(TRAINING_SEEDS)), help="how many, for the card"
     )
-    parser.add_argument("--scores", type=Path, help="JSON of scripts/score_model.py")
+    parser.add_argument("--scores", type=Path, help="JSON of sparsessp benchmark quality")
     options = parser.parse_args()
     if options.step == "export":
-        scores = json.loads(options.scores.read_text()) if options.scores else {}
+        scores = {}
+        if options.scores:
+            scores = json.loads(options.scores.read_text())["cards"]["colony-3to2d"]
         export(options.run, options.out, scores, options.colonies)
         return
     if options.step == "simulate":

@@ -1,4 +1,4 @@
-"""``sparsessp benchmark``: how fast the networks are on this machine."""
+"""``sparsessp benchmark``: how fast the networks are, and how good the models."""
 
 import json as json_module
 from contextlib import closing
@@ -10,6 +10,7 @@ from typer import Option
 
 from napari_sparsessp.cli.console import clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.cli.quality import quality
 from napari_sparsessp.cli.report_file import check_report_path, write_report
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,9 +31,12 @@ def benchmark(
     debug: Debug = False,
     version: Version = False,
 ) -> None:
-    """Measure the networks."""
+    """Measure the networks and the models."""
     if context.invoked_subcommand is None:
         print(context.get_help())
+
+
+app.command("quality")(quality)
 
 
 @app.command("speed")

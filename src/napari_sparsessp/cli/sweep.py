@@ -135,7 +135,7 @@ def sweep(
     """
     console = console_of(context)
     asked = make_request(request_fields(options_given(context)))
-    job = _Job(out, _ratios(ratios), all_phases, tolerance)
+    job = _Job(out, whole_ratios(ratios), all_phases, tolerance)
     _check_out(out, overwrite)
     _sweep(console, asked, job)
     if out is not None:
@@ -143,7 +143,14 @@ def sweep(
             console.result(str((out / name).resolve()))
 
 
-def _ratios(text: str) -> tuple[int, ...]:
+def whole_ratios(text: str) -> tuple[int, ...]:
+    """Read ``1,2,4,8``.
+
+    Raises
+    ------
+    InputError
+        These are not whole numbers of at least 1.
+    """
     try:
         values = tuple(int(part) for part in text.split(","))
     except ValueError:

@@ -1,0 +1,238 @@
+"""Quality of models: the same fields for all, means, what is told and kept."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sparsessp import PredictionRequest, load_model, metrics, predict
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation.means import improvement
+from napari_sparsessp.evaluation.quality import measure_quality
+from napari_sparsessp.evaluation.quality_fields import (
+    REAL,
+    SIMULATED,
+    Field,
+    FieldSource,
+    colony_sources,
+    parse_pair,
+    simulated_field,
+)
+from napari_sparsessp.evaluation.quality_report import (
+    QualityOptions,
+    QualityReport,
+    quality_report,
+    usable,
+)
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.store import save_model
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.prediction.report import ModelId
+from napari_sparsessp.volume import Volume
+
+CUBE = (0.29, 0.29, 0.29)
+REQUEST = PredictionRequest(device="cpu", precision="fp32")
+
+
+def _model(folder, name, structures=("dna", "golgi_apparatus"), seed=0):
+    torch.manual_seed(seed)
+    config = NetworkConfig(
+        outputs=len(structures),
+        depth=8,
+        encoder_widths=(4, 4),
+        encoder_blocks=(1, 1),
+        decoder_widths=(4, 8, 8),
+        folded_width=8,
+    )
+    card = ModelCard(
+        id=name,
+        version="1",
+        name=name,
+        licence="BSD-3-Clause",
+        structures=structures,
+        topology=config.topology,
+        mapping=config.mapping,
+        projection=config.projection,
+        conditioning=config.conditioning,
+        network=config.model_dump(mode="json"),
+        voxel_size=CUBE,
+        patch=(8, 32, 32),
+        ratios=(1, 2, 4, 8),
+        modality="bright-field",
+        normalisation="z-score",
+        trained_on="nothing",
+    )
+    path = folder / f"{name}.safetensors"
+    return load_model(save_model(path, build_network(config), card))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Two models with random weights; the second knows one structure."""
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "both": _model(folder, "both"),
+        "dna-only": _model(folder, "dna-only", ("dna",), seed=1),
+    }
+
+
+def _stack(seed):
+    rng = np.random.default_rng(seed)
+    return Volume(rng.random((8, 40, 40), np.float32), "ZYX", CUBE, name=f"{seed}")
+
+
+def _source(seed, structures=("dna", "golgi_apparatus"), group=REAL, opened=None):
+    def make():
+        if opened is not None:
+            opened.append(seed)
+        truth = {name: _stack(10 * seed + k) for k, name in enumerate(structures, 1)}
+        return Field(f"field {seed}", group, _stack(seed), truth, group == SIMULATED)
+
+    return FieldSource(f"field {seed}", group, make)
+
+
+def _options(ratios=(1, 4), **more):
+    return QualityOptions(
+        colonies=2, first_seed=0, shape=(8, 40, 40), photons=0, ratios=ratios, **more
+    )
+
+
+def _ids(models):
+    return {name: ModelId(id=name, sha256=one.sha256) for name, one in models.items()}
+
+
+def test_scores_are_those_of_predict(models):
+    (found,) = measure_quality(models, [_source(1)], (1, 4), REQUEST)
+    field = _source(1).open()
+    request = REQUEST.model_copy(update={"simulate_sparse": True, "ratio": 4.0})
+    alone = predict(models["both"], field.light, request=request, truth=field.truth)
+    for name, scores in alone.report.structures.items():
+        mine = found.models["both"][4][name]
+        assert {key: scores[key] for key in ("r2", "mse", "mae", "ssim")} == {
+            key: mine[key] for key in ("r2", "mse", "mae", "ssim")
+        }
+
+
+def test_a_model_is_scored_on_the_structures_that_it_knows(models):
+    (found,) = measure_quality(models, [_source(1)], (1,), REQUEST)
+    assert set(found.models["both"][1]) == {"dna", "golgi_apparatus"}
+    assert set(found.models["dna-only"][1]) == {"dna"}
+    assert set(found.yardsticks.trivial) == {"dna", "golgi_apparatus"}
+
+
+def test_a_field_that_no_model_knows_is_refused(models):
+    with pytest.raises(InputError, match="no model predicts any .* map2; give another"):
+        list(measure_quality(models, [_source(1, ("map2",))], (1,), REQUEST))
+
+
+def test_means_are_taken_within_groups(models):
+    sources = [_source(1), _source(2, ("dna",)), _source(3, group=SIMULATED)]
+    fields = list(measure_quality(models, sources, (1, 4), REQUEST))
+    report = quality_report(fields, _ids(models), _options(), True)
+    assert {name: one.fields for name, one in report.groups.items()} == {
+        "simulated": 1,
+        "real": 2,
+    }
+    row = report.groups["real"].models["both"][4]
+    dna = [one.models["both"][4]["dna"]["r2"] for one in fields[:2]]
+    golgi = fields[0].models["both"][4]["golgi_apparatus"]["r2"]
+    assert row.structures["dna"]["r2"] == pytest.approx(np.mean(dna))
+    assert row.means["over_images"]["r2"] == pytest.approx(np.mean([*dna, golgi]))
+    by_structure = np.mean([np.mean(dna), golgi])
+    assert row.means["over_structures"]["r2"] == pytest.approx(by_structure)
+
+
+@pytest.mark.parametrize("base", [None, "dna-only"])
+def test_improvement_is_against_the_base_at_its_smallest_ratio(models, base):
+    fields = list(measure_quality(models, [_source(1, ("dna",))], (2, 4), REQUEST))
+    report = quality_report(fields, _ids(models), _options((2, 4), base=base), True)
+    rows = report.groups["real"].models
+    first = rows[base or "both"][2].means["over_images"]["mse"]
+    row = rows["both"][4]
+    wanted = improvement(first, row.means["over_images"]["mse"], "mse")
+    assert row.delta_imp["mse"] == pytest.approx(wanted)
+    assert row.delta_imp["r2"] is None, "R² of random weights is below 0"
+
+
+def test_the_ceiling_of_a_truth_without_noise_is_one(models):
+    sources = [_source(1, group=SIMULATED), _source(2)]
+    clean, noisy = measure_quality(models, sources, (1,), REQUEST)
+    assert clean.yardsticks.ceiling["dna"]["r2"] == 1
+    assert noisy.yardsticks.ceiling["dna"]["r2"] < 0.2, "it is nothing but noise"
+
+
+def test_going_on_measures_only_what_is_missing(models):
+    opened = []
+    sources = [_source(seed, opened=opened) for seed in (1, 2, 3)]
+    whole = list(measure_quality(models, sources, (1, 4), REQUEST))
+    text = quality_report(whole[:2], _ids(models), _options(), False).to_json()
+    report = QualityReport.model_validate_json(text)
+    known = usable(report, _ids(models), _options())
+    opened.clear()
+    again = list(measure_quality(models, sources, (1, 4), REQUEST, known))
+    assert again == whole
+    assert opened == [1, 3], "the first to see that it is the same, and the new one"
+
+
+def test_scores_of_other_weights_are_not_gone_on_with(models):
+    fields = list(measure_quality(models, [_source(1)], (1,), REQUEST))
+    report = quality_report(fields, _ids(models), _options(), True)
+    changed = {**_ids(models), "both": ModelId(id="both", sha256="other")}
+    assert set(usable(report, changed, _options())["field 1"].models) == {"dna-only"}
+
+
+def test_fields_that_changed_are_not_gone_on_with(models):
+    fields = list(measure_quality(models, [_source(1)], (1,), REQUEST))
+    known = {"field 1": fields[0].model_copy(update={"digest": "other"})}
+    with pytest.raises(InputError, match="field 1 is no longer the one"):
+        list(measure_quality(models, [_source(1)], (1,), REQUEST, known))
+    report = quality_report(fields, _ids(models), _options(), True)
+    with pytest.raises(InputError, match="made with photons 0"):
+        usable(report, _ids(models), _options().model_copy(update={"photons": 9.0}))
+
+
+def test_a_card_tells_scores_beside_what_they_are_read_by(models):
+    sources = [_source(1, group=SIMULATED), _source(2)]
+    fields = list(measure_quality(models, sources, (1, 4), REQUEST))
+    card = quality_report(fields, _ids(models), _options(), True).cards["dna-only"]
+    simulated, real = card.values()
+    assert list(card) == ["1 held-out simulated colonies", "dna of 1 real pair(s)"]
+    assert set(simulated["r2_at_4"]) == {"dna", "mean"}
+    assert simulated["r2_at_4"]["mean"] == simulated["r2_at_4"]["dna"]
+    assert "r2_of_plane_mean" in simulated
+    assert {"at_1", "at_4", "of_smoothness", "of_ceiling"} <= set(real)
+    assert set(real["at_1"]) == {"pcc_plane", "pcc", "r2"}
+
+
+def test_the_time_that_is_left_is_told(models):
+    seen = []
+    list(measure_quality(models, [_source(1), _source(2)], (1,), REQUEST, {},
+                         seen.append))  # fmt: skip
+    assert seen[0].seconds_left is None
+    assert seen[-1].seconds_left >= 0
+    assert {one.name for one in seen} == {"field 1", "field 2"}
+
+
+def test_colonies_are_noisy_in_light_and_clean_in_truth():
+    shape = (8, 32, 32)
+    (source,) = colony_sources(1, 7, shape)
+    one, clean = source.open(), simulated_field(7, shape, photons=0)
+    assert one.digest() == simulated_field(7, shape).digest()
+    assert one.digest() != clean.digest()
+    noise = one.light.numpy() - clean.light.numpy()
+    # Photons of 20 000 at the bright end: shot noise of some 0.7 % of the light.
+    assert 0.003 < noise.std() < 0.012
+    assert set(one.truth) == set(clean.truth)
+    for name, truth in one.truth.items():
+        assert np.array_equal(truth.numpy(), clean.truth[name].numpy())
+        assert metrics.score(truth.numpy(), truth.numpy())["pcc"] == pytest.approx(1)
+
+
+def test_a_pair_is_read_from_its_end():
+    pair = parse_pair("C:/data/cells.ome.tif:Bright-field:1:dna")
+    assert (pair.path, pair.signal, pair.target) == (
+        "C:/data/cells.ome.tif",
+        "Bright-field",
+        1,
+    )
+    with pytest.raises(InputError, match="FILE:SIGNAL:TARGET:STRUCTURE"):
+        parse_pair("cells.ome.tif:0:1")
