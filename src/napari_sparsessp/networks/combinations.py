@@ -34,6 +34,8 @@ class Family:
         What exists.
     defaults : dict
         Values of `NetworkConfig` where it is silent.
+    by_topology : dict
+        The same of single topologies; they come before `defaults`.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Family:
     projections: tuple[str, ...] = PROJECTIONS[:2]
     conditionings: tuple[str, ...] = CONDITIONINGS
     defaults: dict[str, Any] = field(default_factory=dict)
+    by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _PLAIN: dict[str, Any] = {
@@ -53,12 +56,29 @@ _PLAIN: dict[str, Any] = {
     "norm": "batch",
 }
 
+_SLIM: dict[str, dict[str, Any]] = {
+    "2d": {
+        "encoder_widths": (96, 144, 192),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (96, 128, 160, 192),
+    },
+    "3d": {
+        "encoder_widths": (24, 64, 128),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+    },
+    "2to3d": {
+        "encoder_widths": (96, 128, 160),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+        "projection": "2d",
+    },
+}
+
 FAMILIES: dict[str, Family] = {
     "slim": Family(
         "this project; planes are channels at full resolution",
-        topologies=("3to2d",),
         mappings=("prefix",),
-        projections=("3d",),
         conditionings=("multihead",),
         defaults={
             "inputs": 2,
@@ -68,6 +88,7 @@ FAMILIES: dict[str, Family] = {
             "folded_width": 128,
             "norm": "none",
         },
+        by_topology=_SLIM,
     ),
     "dod": Family(
         "DoDNet's residual U-Net, the one whose cost the paper reports",

@@ -135,7 +135,10 @@ class NetworkConfig(BaseModel):
         if not isinstance(values, dict):
             return values
         family = FAMILIES.get(str(values.get("backbone", "slim")))
-        defaults = dict(family.defaults) if family else {}
+        defaults: dict[str, Any] = {}
+        if family:
+            topology = str(values.get("topology", "3to2d"))
+            defaults = {**family.defaults, **family.by_topology.get(topology, {})}
         if values.get("projection") == "code":
             # The released decoder is twice as wide as its encoder.
             defaults["decoder_widths"] = (64, 128, 256, 512)
@@ -163,17 +166,24 @@ class NetworkConfig(BaseModel):
                     f"{self.planes} planes that it has to hold"
                 )
             return None
-        if len(self.encoder_blocks) != levels or len(self.decoder_widths) != levels + 1:
+        return self._bad_slim_levels(levels)
+
+    def _bad_slim_levels(self, levels: int) -> str | None:
+        more = 0 if self.decoder_3d else 1
+        if (
+            len(self.encoder_blocks) != levels
+            or len(self.decoder_widths) != levels + more
+        ):
             return (
                 "encoder_blocks needs one entry for each of encoder_widths, "
-                "decoder_widths one more"
+                f"decoder_widths {'one more' if more else 'too'}"
             )
         if levels > 8 or self.depth % 2**levels:
             return (
                 f"depth {self.depth} is not a multiple of {2**levels}, "
                 f"which {levels} levels need"
             )
-        if self.folded_width % (self.depth // 2):
+        if self.topology == "3to2d" and self.folded_width % (self.depth // 2):
             return (
                 f"folded_width {self.folded_width} is not a multiple of "
                 f"{self.depth // 2}"
@@ -203,7 +213,8 @@ class NetworkConfig(BaseModel):
     def level_depths(self, planes: int) -> tuple[int, ...]:
         """Planes on each level: halved while even (models of SparseSSP, 2.2)."""
         depths = [planes]
-        for _ in self.encoder_widths[1:]:
+        # The first level of slim is at half resolution already.
+        for _ in self.encoder_widths[0 if self.backbone == "slim" else 1 :]:
             last = depths[-1]
             depths.append(last // 2 if last % 2 == 0 else last)
         return tuple(depths)
@@ -241,7 +252,11 @@ class NetworkConfig(BaseModel):
     def full_resolution_channels(self) -> int:
         """Channels, times planes where they are 3D, of the largest feature."""
         if self.backbone == "slim":
-            return self.decoder_widths[0]
+            if not self.decoder_3d:
+                return self.decoder_widths[0]
+            # Eight sub-voxels of each output, or a feature at half resolution.
+            half = self.decoder_widths[0] * self.depth // 8
+            return max(self.outputs * self.depth, half)
         encoder = self.encoder_widths[0] * (self.planes if self.encoder_3d else 1)
         skip = self.folded_width if self.topology == "3to2d" else self.encoder_widths[0]
         joined = self.decoder_widths[0] + (0 if self.backbone == "dod" else skip)
@@ -272,13 +287,15 @@ class NetworkConfig(BaseModel):
         return reach
 
     def _slim_reach(self) -> int:
-        """Two 3×3 in each decoder block, one coarse pixel in each bilinear step.
+        """Two 3×3 in each decoder block, one coarse pixel in each linear step.
 
-        Two more in each encoder block, and the strided ones.
+        Two more in each encoder block, and the strided ones. A 3D decoder ends at half
+        resolution, without a linear step.
         """
-        reach, stride = 2, 1
+        reach, stride = (0 if self.decoder_3d else 2), 1
         for level, blocks in enumerate(self.encoder_blocks):
             reach += 2 if level == 0 else stride  # down to the next level
             stride *= 2
-            reach += stride * (1 + 2 + 2 * blocks)
+            linear = 0 if level == 0 and self.decoder_3d else 1
+            reach += stride * (linear + 2 + 2 * blocks)
         return reach

@@ -1,4 +1,4 @@
-"""The slim 3-to-2D network: a 3D encoder, depth folded on every level, a 2D decoder."""
+"""The slim family: one trunk and one head for all structures, in four topologies."""
 
 from collections.abc import Sequence
 
@@ -8,42 +8,28 @@ from torch import nn
 
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.convolution import Convolution
-from napari_sparsessp.networks.fold import fold, unfold
+from napari_sparsessp.networks.fold import fold
 from napari_sparsessp.networks.network import Network
-from napari_sparsessp.networks.transform import DepthToChannel
+from napari_sparsessp.networks.slim_parts import (
+    Detail,
+    PlaneHead,
+    SlimBlock,
+    VoxelHead,
+    make_skip,
+)
 from napari_sparsessp.networks.view import View
 
-
-class SlimBlock(nn.Module):
-    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm.
-
-    Parameters
-    ----------
-    dimension : {2, 3}
-    width : int
-        Channels in and out.
-    standardised : bool
-    """
-
-    def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
-        super().__init__()
-        self.conv1 = Convolution(
-            dimension, width, width, standardised=standardised, gain=1.4
-        )
-        self.conv2 = Convolution(
-            dimension, width, width, standardised=standardised, gain=0.3
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+UP = {2: "bilinear", 3: "trilinear"}
 
 
 class Slim(Network):
-    """3-to-2D network with one trunk and one head for all structures.
+    """Network with one trunk and one head for all structures.
 
-    At full resolution the planes are channels from the start (a 3D convolution there
-    would cost more than all the rest); below, the encoder is 3D with strides of 2 in
-    z, y and x. Nothing in it depends on the size of the image.
+    Nothing 3D is computed at full resolution (it would cost more than all the rest).
+    A 2D decoder has the planes as channels there. A 3D one ends at half resolution,
+    where it sees all voxels of the input as channels, and predicts sub-voxels. The
+    encoder works from half resolution down; a 3D one has strides of 2 in z, y and x.
+    Nothing depends on the size of the image.
 
     Parameters
     ----------
@@ -53,78 +39,79 @@ class Slim(Network):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
         ws = config.standardised
+        wide, widths = (3 if config.decoder_3d else 2), config.decoder_widths
+        deep = 3 if config.encoder_3d else 2
         self.view = View(config)
-        full, *lower = config.decoder_widths
-        self.plane_stem = Convolution(
-            2, config.inputs * config.depth, full, standardised=ws
-        )
+        planes = config.inputs * config.planes
+        if config.decoder_3d:
+            self.detail = Detail(config)
+            targets = widths
+        else:
+            self.plane_stem = Convolution(2, planes, widths[0], standardised=ws)
+            targets = widths[1:]
         self.down = nn.ModuleList()
         self.encoder = nn.ModuleList()
         self.skips = nn.ModuleList()
-        before, depth = config.inputs, config.depth
-        for level, (width, blocks, target) in enumerate(
-            zip(config.encoder_widths, config.encoder_blocks, lower, strict=True)
+        before, depth = (config.inputs if config.encoder_3d else planes), config.depth
+        kernel = 4
+        if config.topology == "2d":
+            before, kernel = widths[0], 2  # from the stem, which has looked around
+        for width, blocks, target in zip(
+            config.encoder_widths, config.encoder_blocks, targets, strict=True
         ):
             depth //= 2
-            kernel = 4 if level == 0 else 2
-            self.down.append(Convolution(3, before, width, kernel, 2, standardised=ws))
+            self.down.append(
+                Convolution(deep, before, width, kernel, 2, standardised=ws)
+            )
             self.encoder.append(
                 nn.Sequential(
-                    *[SlimBlock(3, width, standardised=ws) for _ in range(blocks)]
+                    *[SlimBlock(deep, width, standardised=ws) for _ in range(blocks)]
                 )
             )
-            folded = depth * max(1, config.folded_width // depth)
-            self.skips.append(
-                nn.Sequential(
-                    DepthToChannel(width, depth, folded, standardised=ws),
-                    Convolution(2, folded, target, kernel=1, standardised=ws),
-                )
-            )
-            before = width
+            self.skips.append(make_skip(config, width, depth, target))
+            before, kernel = width, 2
         self.up = nn.ModuleList(
-            Convolution(2, deep, shallow, kernel=1, standardised=ws)
-            for shallow, deep in zip(
-                config.decoder_widths[:-1], config.decoder_widths[1:], strict=True
-            )
+            Convolution(wide, coarse, fine, kernel=1, standardised=ws)
+            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
         )
         self.decoder = nn.ModuleList(
-            SlimBlock(2, width, standardised=ws) for width in config.decoder_widths
+            SlimBlock(wide, width, standardised=ws) for width in widths
         )
-        self.head = Convolution(
-            2, full, config.outputs * config.depth, kernel=1, gain=0.3
+        self.head = (
+            VoxelHead(widths[0], config.outputs)
+            if config.decoder_3d
+            else PlaneHead(widths[0], config.outputs, config.depth)
         )
 
     def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
         x = self.view(x)
-        features = [self.plane_stem(fold(x))]
+        config = self.config
+        features = []
+        if config.decoder_3d:
+            detail = self.detail(x)
+        else:
+            features.append(self.plane_stem(fold(x) if config.encoder_3d else x))
+        if config.topology == "2d":
+            x = F.relu(features[0])
         for down, blocks, skip in zip(self.down, self.encoder, self.skips, strict=True):
             x = blocks(down(x))
             features.append(skip(F.relu(x)))
+        if config.decoder_3d:
+            features[0] = features[0] + detail
         return features
 
     def decode(
         self, features: list[torch.Tensor], structures: Sequence[int] | None = None
     ) -> torch.Tensor:
+        rows = None if structures is None else self.wanted(structures)
         y = self.decoder[-1](features[-1])
         for level in range(len(self.up) - 1, -1, -1):
             coarse = self.up[level](F.relu(y))
             y = features[level] + F.interpolate(
-                coarse, scale_factor=2, mode="bilinear", align_corners=False
+                coarse, scale_factor=2, mode=UP[coarse.ndim - 2], align_corners=False
             )
             y = self.decoder[level](y)
-        return self._predict(F.relu(y), structures)
-
-    def _predict(
-        self, y: torch.Tensor, structures: Sequence[int] | None
-    ) -> torch.Tensor:
-        depth = self.config.depth
-        weight, bias = self.head.weight, self.head.bias
-        assert bias is not None
-        if structures is not None:
-            rows = torch.tensor(self.wanted(structures), device=y.device)
-            weight = weight.unflatten(0, (-1, depth))[rows].flatten(0, 1)
-            bias = bias.unflatten(0, (-1, depth))[rows].flatten()
-        return unfold(F.conv2d(y, weight, bias), depth)
+        return self.head(F.relu(y), rows)
 
     def decode_tasks(
         self, features: list[torch.Tensor], index: torch.Tensor
