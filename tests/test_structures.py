@@ -90,6 +90,14 @@ def test_unknown_structures_are_listed(name):
         find_structure(name)
 
 
+def test_stains_are_written_as_people_write_them():
+    """Of the shipped neuron model; told apart, and not taken for the catalogue's."""
+    stains = [structure_or_custom(name) for name in ("dapi", "map2", "nfh")]
+    assert [stain.label for stain in stains] == ["DAPI", "MAP2", "NFH"]
+    assert len({stain.colour for stain in stains}) == 3
+    assert not {stain.id for stain in stains} & set(CATALOGUE)
+
+
 def test_models_may_bring_structures_of_their_own():
     assert structure_or_custom("dna") is CATALOGUE["dna"]
     own = structure_or_custom("map2_dendrite")

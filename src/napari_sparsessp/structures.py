@@ -98,6 +98,16 @@ CATALOGUE: dict[str, Structure] = {
 }
 """Structure by id, in alphabetical order of the ids."""
 
+_OTHERS = {
+    one.id: one
+    for one in (
+        Structure("dapi", "DAPI", "DAPI", "", "", "#00bfff"),
+        Structure("map2", "MAP2", "MAP2", "", "", "#bfbf00"),
+        Structure("nfh", "NFH", "neurofilament heavy chain", "", "", "#df0080"),
+    )
+}
+"""Outputs of shipped models outside the catalogue, with three of its colours."""
+
 # What microscopists write beside or instead of the names above. Words of a channel
 # name are compared, never fragments, so that "Tom" does not match "bottom".
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -167,8 +177,9 @@ def structure_or_custom(name: str) -> Structure:
         For an id outside the catalogue the label is made from it and the colour is
         one of the catalogue's, the same for the same id everywhere.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
+    known = CATALOGUE.get(name) or _OTHERS.get(name)
+    if known is not None:
+        return known
     label = name.replace("_", " ").strip()
     label = label[:1].upper() + label[1:]
     colour = _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]

@@ -120,6 +120,48 @@ def test_pairs_with_some_labels_become_a_model(sparsessp, pairs, tmp_path):
     assert "labels of: dna 3, golgi_apparatus 2" in card.trained_on
 
 
+def test_maximum_projections_become_a_model_of_one_plane(sparsessp, tmp_path):
+    """Learned from targets of one plane, it gives one and is scored by one."""
+    light = a_stack(6, 32)
+    flat = np.stack([light.max(0)[None], light.min(0)[None]])
+    write_stack(tmp_path / "light.ome.tif", light)
+    truth = write_stack(tmp_path / "labels.ome.tif", flat, "CZYX", channels=["A", "B"])
+    lines = [f"light.ome.tif,0,labels.ome.tif,{one},{one}" for one in "AB"]
+    table = ["path,signal,path_target,target,structure", *lines]
+    (tmp_path / "pairs.csv").write_text("\n".join(table))
+    config = written(
+        tmp_path,
+        data={"pairs": "pairs.csv"},
+        network={
+            "backbone": "dod", "conditioning": "multihead", "topology": "2d",
+            "depth": 6, "encoder_widths": [4, 4], "decoder_widths": [4],
+            "encoder_blocks": [1, 1], "norm": "none",
+        },
+        ratios=[1],
+        validation={"share": 0},
+    )  # fmt: skip
+    code, out, err = sparsessp("train", config)
+    assert code == 0, err
+    model = out.strip()
+    assert load_model(model).card.z_projection == "mean"
+    assert "one plane, the mean of its planes" in sparsessp("models", "show", model)[1]
+    target, report = tmp_path / "p.ome.tif", tmp_path / "p.json"
+    code, _, err = sparsessp(
+        "predict", tmp_path / "light.ome.tif", "--model", model, "--out", target,
+        "--report", report, "--truth", f"a={truth}:A", "--truth", f"b={truth}:B",
+    )  # fmt: skip
+    assert code == 0, err
+    content = json.loads(report.read_text())
+    assert content["shape"]["output"] == [2, 1, 32, 32]
+    code, out, err = sparsessp("evaluate", target, truth, "--report", tmp_path / "e")
+    assert code == 0, err
+    scored = json.loads((tmp_path / "e").read_text())["structures"]
+    for name in "ab":
+        assert scored[name]["pcc"] == pytest.approx(
+            content["structures"][name]["pcc"], abs=1e-3
+        )
+
+
 def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     """Its encoder stays as it is; one stack, of which a part is kept back."""
     channels = np.stack([a_stack(32, 64, k) for k in range(2)])

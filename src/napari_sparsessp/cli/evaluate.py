@@ -129,6 +129,12 @@ def _on_the_same_grid(
             f"the prediction has {times} time points and the truth "
             f"{truth.sizes.get('T', 1)}; cut them to the same ones"
         )
+    if truth.voxel_size and prediction.voxel_size and _both_flat(truth, prediction):
+        # Two projections: neither lies anywhere in z.
+        step, first = prediction.voxel_size[0], prediction.origin[0]
+        truth = truth.with_(
+            voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
+        )
     stacks = [truth.time(i) for i in range(times)]
     depth, height, width = prediction.shape[-3:]
     same_shape = truth.shape[-3:] == prediction.shape[-3:]
@@ -151,6 +157,10 @@ def _on_the_same_grid(
     for note in check_alignment(truth, grid, truth.name or "the structure"):
         warn(note)
     return [onto_grid(stack, grid) for stack in stacks]
+
+
+def _both_flat(truth: Volume, prediction: Volume) -> bool:
+    return truth.shape[-3] == prediction.shape[-3] == 1
 
 
 def _in_other_units(scores: dict[str, Any]) -> bool:

@@ -106,6 +106,13 @@ def _origin(card: ModelCard) -> list[tuple[str, str]]:
     return [("imported", f"{card.source.get('format')}, {card.source.get('file')}")]
 
 
+def _output(card: ModelCard) -> list[tuple[str, str]]:
+    """What a model gives where it is no stack."""
+    if card.z_projection == "none":
+        return []
+    return [("output", f"one plane, the {card.z_projection} of its planes over z")]
+
+
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
     voxel = " × ".join(f"{size:g}" for size in card.voxel_size)
     return [
@@ -114,6 +121,7 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("licence", card.licence),
         ("structures", ", ".join(card.structures)),
         ("topology", f"{card.topology}, {card.mapping} mapping, {card.conditioning}"),
+        *_output(card),
         ("voxel size", f"{voxel} µm (z, y, x)"),
         ("ratios", ", ".join(f"{ratio:g}" for ratio in card.ratios)),
         ("modality", card.modality),

@@ -98,6 +98,9 @@ class ModelCard(BaseModel):
         How depth is folded, and how one network serves many structures.
     network : dict
         What `napari_sparsessp.networks.NetworkConfig` needs to build the network.
+    z_projection : {"none", "mean", "max"}
+        What its outputs are: stacks, or projections of the network's planes over z,
+        one plane deep, because it learned from such (maximum projections).
     voxel_size : tuple of float
         (z, y, x) of the dense grid in µm.
     patch : tuple of int
@@ -139,6 +142,7 @@ class ModelCard(BaseModel):
     projection: str = ""
     conditioning: str
     network: dict[str, JsonValue]
+    z_projection: Literal["none", "mean", "max"] = "none"
     voxel_size: tuple[Positive, Positive, Positive]
     patch: tuple[Count, Count, Count]
     ratios: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)]

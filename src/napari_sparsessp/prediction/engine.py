@@ -11,7 +11,7 @@ from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import score
 from napari_sparsessp.models.store import Model
-from napari_sparsessp.prediction.blending import RunningMean
+from napari_sparsessp.prediction.canvas import Canvas
 from napari_sparsessp.prediction.events import (
     Box,
     Cancelled,
@@ -38,7 +38,6 @@ from napari_sparsessp.prediction.result import PredictionResult, output_volume
 from napari_sparsessp.prediction.stack import read_stack
 from napari_sparsessp.prediction.truth import RunningScores, align_truth
 from napari_sparsessp.prediction.viewport import next_tile
-from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -218,14 +217,8 @@ class _Run:
             self.loaded = clock.perf_counter() - self.began
             yield Started(str(self.forward.device), self.forward.precision)
         output = self.buffer[slot] if plan.times else self.buffer
-        on_model_grid = plan.request.grid == "model"
-        work = (
-            output
-            if on_model_grid
-            else np.zeros((len(plan.structures), *plan.model_shape), np.float32)
-        )
-        mean = RunningMean(work)
-        running = RunningScores(truth if on_model_grid else {})
+        canvas = Canvas(plan, output)
+        running = RunningScores(truth if canvas.scores_on_the_way else {})
         left = list(range(len(plan.tiles)))
         while left:
             if self.cancel.is_set():
@@ -233,22 +226,20 @@ class _Run:
             index = next_tile(left, plan.tiles, self._visible(shown))
             left.remove(index)
             tile = plan.tiles[index]
-            share = mean.begin(tile)
+            share = canvas.begin(tile)
             started = clock.perf_counter()
             for rows, prediction in self.forward.predict(stack, tile):
                 names = tuple(plan.structures[row] for row in rows)
-                mean.blend(tile, share, prediction, rows)
-                running.add(tile, names, prediction)
-                if not on_model_grid and not left and rows[-1] == len(work) - 1:
-                    size = (plan.output_shape[-2], plan.output_shape[-1])
-                    output[:] = resample_yx(
-                        work, plan.model_pixel, plan.input_pixel, size
-                    )
+                canvas.blend(tile, share, prediction, rows)
+                place, values = canvas.seen(tile, prediction)
+                running.add(place, names, values)
+                if not left and rows[-1] == len(plan.structures) - 1:
+                    canvas.finish()
                 self.computing += clock.perf_counter() - started
                 self.done += 1
                 if self.first_tile is None:
                     self.first_tile = clock.perf_counter() - self.began
-                yield self._tile_done(tile, shown, names, running.current())
+                yield self._tile_done(place, shown, names, running.current())
                 if self.cancel.is_set():
                     return
                 started = clock.perf_counter()

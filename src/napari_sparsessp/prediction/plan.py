@@ -52,7 +52,8 @@ class Plan:
     output_axes : str
         ``CZYX`` or ``TCZYX``.
     grid : Grid
-        Of the output: (z, y, x) shape, voxel size and origin in µm.
+        Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is
+        one plane as thick as the stack, in its middle.
     tile_size : TileSize
         How tiles are cut.
     tiles : tuple of Tile
@@ -145,11 +146,16 @@ def plan_prediction(
         pixel, size = sampling.pixel, (height, width)
     y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
     grid = Grid((depth, *size), (card.voxel_size[0], *pixel), (volume.origin[0], y, x))
+    if flat := card.z_projection != "none":
+        grid = _one_plane(grid)
+        warnings += _depth_notes(card, depth)
     shape: tuple[int, ...] = (len(structures), *grid.shape)
     if times is not None:
         shape = (len(times), *shape)
-    _check_memory(shape)
-    checked, notes = check_truth(truth or {}, structures, volume, sampling, grid)
+    _check_memory(shape if not flat else (len(structures), *model_shape))
+    checked, notes = check_truth(
+        truth or {}, structures, volume, sampling, grid, flat=flat
+    )
     if request.tile is not None and request.tile[0] < card.patch[0]:
         notes.append(
             f"tile depth {request.tile[0]} is smaller than the network's window; "
@@ -176,6 +182,28 @@ def plan_prediction(
         truth=checked,
         warnings=(*warnings, *notes),
     )
+
+
+def _one_plane(grid: Grid) -> Grid:
+    """One plane in the middle of a grid, as thick as all of them."""
+    depth, height, width = grid.shape
+    step, first = grid.voxel_size[0], grid.origin[0]
+    return Grid(
+        (1, height, width),
+        (depth * step, *grid.voxel_size[1:]),
+        (first + (depth - 1) / 2 * step, *grid.origin[1:]),
+    )
+
+
+def _depth_notes(card: ModelCard, depth: int) -> list[str]:
+    """Say where a stack is not as deep as what a model of projections learned from."""
+    window = card.patch[0]
+    if depth == window:
+        return []
+    return [
+        f"the stack is {depth} planes deep on the model's grid and {card.id} learned "
+        f"projections of {window}; expect less, or give {window} planes"
+    ]
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:

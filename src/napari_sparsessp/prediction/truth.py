@@ -22,6 +22,8 @@ def check_truth(
     volume: Volume,
     sampling: Sampling,
     grid: Grid,
+    *,
+    flat: bool = False,
 ) -> tuple[dict[str, Volume], list[str]]:
     """Give each truth a known place in space, or say why it has none.
 
@@ -35,6 +37,8 @@ def check_truth(
         The input and where its voxels lie.
     grid : Grid
         Of the prediction.
+    flat : bool
+        The prediction is a projection over z, and so must the truth be.
 
     Returns
     -------
@@ -65,7 +69,15 @@ def check_truth(
                 f"the truth of {name} has {one.sizes['T']} time points, the input "
                 f"{volume.sizes.get('T', 1)}; give as many"
             )
+        if flat and one.sizes["Z"] > 1:
+            raise InputError(
+                f"the truth of {name} has {one.sizes['Z']} planes and the prediction "
+                "is a projection of one; give the truth's maximum projection"
+            )
         found = _placed(one, name, volume, sampling, grid)
+        if flat:
+            # A projection lies nowhere in z: it stands for the whole stack.
+            found = _at_the_depth_of(found, grid)
         notes += check_alignment(found, grid, name)
         placed[name] = found
     return placed, notes
@@ -97,6 +109,15 @@ def _placed(
         f"the truth of {name} has shape {one.shape[-3:]}, which fits neither the input "
         f"{volume.shape[-3:]} nor the prediction {shape}, and no voxel size tells how "
         "to align it; give one on the input's grid or with a voxel size"
+    )
+
+
+def _at_the_depth_of(one: Volume, grid: Grid) -> Volume:
+    """Place a single plane where that of a projection lies."""
+    assert one.voxel_size is not None
+    return one.with_(
+        voxel_size=(grid.voxel_size[0], *one.voxel_size[1:]),
+        origin=(grid.origin[0], *one.origin[1:]),
     )
 
 

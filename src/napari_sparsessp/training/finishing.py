@@ -31,6 +31,7 @@ def write_model(
     trained_on: Sequence[str],
     labelled: set[int],
     validated_on: str,
+    z_projection: str = "none",
 ) -> Path:
     """Write the best state of a training, or its last, as a native model.
 
@@ -47,6 +48,8 @@ def write_model(
         Outputs that had any label to learn from.
     validated_on : str
         What the scores are of.
+    z_projection : {"none", "mean", "max"}
+        Of the card: how predictions become what all labels were, single planes.
 
     Returns
     -------
@@ -83,6 +86,7 @@ def write_model(
         update={
             "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
             "scores": {} if best is None else _scores(files, best, validated_on),
+            "z_projection": z_projection,
         }
     )
     tensors = {

@@ -94,6 +94,7 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     rows = [
         (f"{many} structures" if many > 1 else "Structure", _names(card)),
         ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
+        ("Gives", _given(card)),
         ("Voxel grid", f"{size} µm (z, y, x)"),
         ("Normalisation", card.normalisation),
         ("Network", f"{label}: {what}.\n{_kind(card)}"),
@@ -127,6 +128,13 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
 
 def _names(card: "ModelCard") -> str:
     return structure_names(card.structures)
+
+
+def _given(card: "ModelCard") -> str:
+    """Say what comes out where it is no stack."""
+    if getattr(card, "z_projection", "none") == "none":
+        return ""
+    return "one plane for a whole stack: a projection over z"
 
 
 def _kind(card: "ModelCard") -> str:

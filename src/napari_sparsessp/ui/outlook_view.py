@@ -32,7 +32,7 @@ def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
         rows = expectations(choice.card, seen.reading, choice.channel, ratio)
     form.input.show_expectations(rows)
     known = seen.reading is not None and seen.reading.volume.voxel_size is not None
-    step = seen.plan.voxel_size[0] if seen.plan is not None and known else None
+    step = seen.plan.card.voxel_size[0] if seen.plan is not None and known else None
     form.sampling.show_view(view, step)
     _show_headlines(form, choice, seen)
     _show_marks(form, choice, seen, [row.mark for row in rows])

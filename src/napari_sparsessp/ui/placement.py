@@ -16,11 +16,12 @@ def input_voxel(plan: "Plan") -> tuple[float, float, float]:
     It follows from the geometry alone, also where the size was not known.
     """
     view = plan.view
+    step = plan.card.voxel_size[0]  # of the dense grid; a projection is thicker
     if len(view.planes) > 1:
         dense = view.positions[1] - view.positions[0]
-        z = plan.voxel_size[0] * dense / (view.planes[1] - view.planes[0])
+        z = step * dense / (view.planes[1] - view.planes[0])
     else:
-        z = plan.voxel_size[0] * view.ratio
+        z = step * view.ratio
     return z, *plan.input_pixel
 
 
