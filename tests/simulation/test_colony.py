@@ -11,7 +11,6 @@ from napari_sparsessp.simulation.optics import (
     brightfield,
     photon_noise,
     reshape_spectrum,
-    weak_object_transfer,
 )
 from napari_sparsessp.simulation.parameters import draw_parameters
 from napari_sparsessp.simulation.pool import fill_pool, open_pool
@@ -91,14 +90,6 @@ def test_an_absorbing_bead_is_dark_in_focus():
     along_z = _bead(0.0, 0.02)
     assert along_z[16] < 0.999
     assert int(along_z.argmin()) == 16
-
-
-def test_transfer_of_a_uniform_object_is_one():
-    """Zero frequency passes unchanged, without phase."""
-    p = draw_parameters(2)
-    transfer = weak_object_transfer(p, 4, VOXEL, torch.tensor([0.0, 50.0]))
-    torch.testing.assert_close(transfer[:, 0].real, torch.ones(7), atol=1e-3, rtol=0)
-    assert transfer[:, 1].abs().max() < 1e-3  # far outside the pupil
 
 
 def test_reshaping_reaches_the_target_slope():

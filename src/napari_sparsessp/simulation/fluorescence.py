@@ -1,0 +1,87 @@
+"""Fluorescence through a spinning-disk confocal, and what a camera makes of light."""
+
+import math
+
+import torch
+
+from napari_sparsessp.simulation.fields import blur, frequencies
+from napari_sparsessp.simulation.parameters import ColonyParameters
+
+HAZE_XY, HAZE_Z = 1.5, 3.0
+"""Standard deviations of the haze, µm."""
+
+HAZE_LIMIT = 0.6
+"""Cycles/µm beyond which less than a millionth of the haze is left."""
+
+
+def fluorescence(
+    p: ColonyParameters, density: torch.Tensor, voxel: float
+) -> torch.Tensor:
+    """Expected (noise-free) image of label densities by a spinning-disk confocal.
+
+    Parameters
+    ----------
+    density : Tensor
+        (S, D, H, W); one structure after another is transformed.
+
+    Returns
+    -------
+    Tensor
+        (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
+    """
+    depth, height, width = density.shape[1:]
+    lateral, _ = frequencies((1, height, width), voxel)
+    lateral = lateral[0].to(density.device)
+    focus = torch.exp(-2 * math.pi**2 * p.blur_xy**2 * lateral)
+    focus_z = _axial_blur(depth, p.blur_z, voxel).to(density)
+    # Out of focus only the coarsest part is left.
+    rows = int((lateral[: height // 2 + 1, 0].sqrt() < HAZE_LIMIT).sum())
+    columns = int((lateral[0].sqrt() < HAZE_LIMIT).sum())
+    far = p.haze * torch.exp(-2 * math.pi**2 * HAZE_XY**2 * lateral)
+    far_z = _axial_blur(depth, HAZE_Z, voxel).to(density)
+    images = torch.empty_like(density)
+    for one, image in zip(density, images, strict=True):
+        spectrum = torch.fft.rfft2(one)
+        sharp = _mix_planes(focus_z, spectrum).mul_(focus)
+        for part in (slice(0, rows), slice(max(rows, height - rows + 1), None)):
+            coarse = spectrum[:, part, :columns]
+            sharp[:, part, :columns] += _mix_planes(far_z, coarse) * far[part, :columns]
+        torch.clamp_min(torch.fft.irfft2(sharp, s=(height, width)), 0, out=image)
+    return images
+
+
+def _axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
+    """The (D, D) matrix of a Gaussian blur along z; the last planes go on for ever."""
+    return blur(torch.eye(depth)[:, :, None], 0.0, sigma, voxel)[:, :, 0]
+
+
+def _mix_planes(weights: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
+    """Real ``weights`` (D, D) times complex planes (D, ...)."""
+    pairs = torch.view_as_real(spectrum).reshape(len(spectrum), -1)
+    return torch.view_as_complex((weights @ pairs).view(*spectrum.shape, 2))
+
+
+def photon_noise(
+    image: torch.Tensor, photons: float, read: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Camera counts of an expected image: shot noise plus Gaussian read noise.
+
+    Parameters
+    ----------
+    image : Tensor
+        Expected image ≥ 0; its 99.9th percentile receives `photons` photons.
+    photons, read : float
+        Photons at the bright end, and read noise in photons.
+
+    Returns
+    -------
+    Tensor
+        Same shape, in the units of `image`.
+    """
+    bright = torch.quantile(
+        image.flatten()[:: max(1, image.numel() // 1_000_000)], 0.999
+    )
+    scale = photons / bright.clamp_min(1e-9)
+    counts = torch.poisson(image * scale, generator=generator)
+    noise = torch.randn(image.shape, generator=generator, device=image.device) * read
+    return (counts + noise) / scale
