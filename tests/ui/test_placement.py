@@ -13,12 +13,15 @@ from napari_sparsessp.ui.placement import placement
 UM = ("um",) * 3
 
 
-def placed(shape=(8, 40, 50), voxel_size=None, request=None, **changes):
+def placed(
+    shape=(8, 40, 50), voxel_size=None, request=None, z_projection="none", **changes
+):
     """A layer and what would be predicted from it, as two layers."""
     source = Image(np.zeros(shape, np.uint8), contrast_limits=(0, 1), **changes)
     reading = read_layer(source, voxel_size=voxel_size)
     request = request or PredictionRequest(voxel_size=voxel_size)
-    plan = plan_prediction(card(), reading.volume, request)
+    model = card().model_copy(update={"z_projection": z_projection})
+    plan = plan_prediction(model, reading.volume, request)
     axes = 4 if plan.output_axes.startswith("T") else 3
     shape = plan.output_shape[-3:]
     if axes == 4:
@@ -63,6 +66,22 @@ def test_planes_coincide_with_the_measured_ones():
     for plane in range(8):
         dense = world(prediction, (4 * plane, 0, 0))
         assert dense == pytest.approx(world(source, (plane, 0, 0)))
+
+
+def test_a_projection_is_one_plane_as_thick_as_its_stack():
+    """So that it is seen at every plane of the input."""
+    source, prediction = placed(
+        scale=(0.29, 0.29, 0.29), units=UM, translate=(3, 7, 11), z_projection="mean"
+    )
+    assert prediction.data.shape[0] == 1
+    assert prediction.scale[0] == pytest.approx(8 * 0.29)
+    np.testing.assert_allclose(
+        prediction.extent.world[:, 1:], source.extent.world[:, 1:]
+    )
+    for edge in (-0.5, 0.5):
+        plane = -0.5 if edge < 0 else 7.5
+        place = world(prediction, (edge, 0, 0))[0]
+        assert place == pytest.approx(world(source, (plane, 0, 0))[0])
 
 
 def test_pixels_of_unknown_size_stay_pixels():
