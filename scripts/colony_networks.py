@@ -26,7 +26,7 @@ NETWORKS: dict[str, NetworkConfig] = {
     "colony-2to3d": NetworkConfig(
         topology="2to3d",
         projection="2d",
-        encoder_widths=(96, 128, 160),
+        encoder_widths=(96, 144, 192),
         encoder_blocks=(1, 1, 1),
         decoder_widths=(32, 64, 128),
         standardised=True,

@@ -1,13 +1,15 @@
 """One simulated colony: bright-field in, twelve structures as truth."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from napari_sparsessp.simulation.cells import grow_cells
-from napari_sparsessp.simulation.fields import Grid, RandomFields
+from napari_sparsessp.simulation.fields import Grid, RandomFields, blur, inside
+from napari_sparsessp.simulation.motion import drifting_speckle, jostled
+from napari_sparsessp.simulation.oblique import oblique_brightfield
 from napari_sparsessp.simulation.optics import (
-    brightfield,
     fluorescence,
     reshape_spectrum,
 )
@@ -40,9 +42,9 @@ class Colony:
 
 
 def _look(
-    stack: torch.Tensor, fields: RandomFields, crop: slice, plain: bool
+    stack: torch.Tensor, busy: torch.Tensor, fields: RandomFields, plain: bool
 ) -> torch.Tensor:
-    """One randomised look at a bright-field stack: spectrum, tilted light."""
+    """One randomised look at a bright-field stack: spectrum, motion, tilted light."""
     if plain:
         shaped = stack - stack.mean()
     else:
@@ -57,8 +59,22 @@ def _look(
             share=fields.uniform(0.75, 1.0),
             per_plane=fields.uniform(0, 1) < 0.5,
         )
+        step = fields.uniform(-0.03, 0.13)
+        if step > 0:
+            shaped = jostled(
+                shaped, VOXEL, step, fields.uniform(0.8, 1.8), fields.generator
+            )
+        moving = fields.uniform(-0.2, 0.35)
+        if moving > 0:
+            speckle = drifting_speckle(
+                shaped, VOXEL, fields.uniform(0.2, 0.9), fields.generator
+            )
+            # It lies where the cytoplasm is, more or less.
+            speckle = speckle * (1 + fields.uniform(0.0, 1.0) * (busy - busy.mean()))
+            share = moving * (shaped.std() / speckle.std()) ** 2
+            shaped = math.sqrt(1 - moving) * shaped + torch.sqrt(share) * speckle
     light = fields.uniform(0.0, 0.2) * fields.plane(25.0) * shaped.std()
-    look = (shaped + light)[:, crop, crop]
+    look = (shaped + light)[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     return (look - look.mean()) / look.std()
 
 
@@ -101,9 +117,10 @@ def simulate_colony(
             for name in names
         ]
     )
-    stack = brightfield(p, index, absorption, VOXEL)
+    stack = oblique_brightfield(p, index, absorption, VOXEL)
+    busy = blur(cells.body * inside(-cells.nucleus), 0.8, 0.8, VOXEL)
     views = [
-        _look(stack, fields, crop, plain=look == 0 and seed % 8 == 0)
+        _look(stack, busy, fields, plain=look == 0 and seed % 8 == 0)
         for look in range(looks)
     ]
     return Colony(torch.stack(views), images, names, p)

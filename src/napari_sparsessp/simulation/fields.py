@@ -16,30 +16,46 @@ def frequencies(shape: Grid, voxel: float) -> tuple[torch.Tensor, torch.Tensor]:
     return fy**2 + fx**2, fz**2
 
 
+def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
+    """Matrix (D, D) that blurs along z; beyond the ends, the end planes go on.
+
+    Parameters
+    ----------
+    depth : int
+    sigma, voxel : float
+        µm.
+    """
+    reach = max(1, math.ceil(4 * sigma / voxel))
+    steps = torch.arange(-reach, reach + 1)
+    taps = torch.exp(-0.5 * (steps * voxel / max(sigma, 1e-6)) ** 2)
+    sources = (torch.arange(depth)[:, None] + steps).clamp(0, depth - 1)
+    matrix = torch.zeros(depth, depth)
+    matrix.scatter_add_(1, sources, (taps / taps.sum()).expand(depth, -1))
+    return matrix
+
+
+def along_z(matrix: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
+    """Apply a real matrix (D, D) to the planes of complex spectra (D, H, W)."""
+    flat = torch.view_as_real(spectrum).flatten(1)
+    product = matrix.to(flat.device) @ flat
+    return torch.view_as_complex(product.view(*spectrum.shape, 2))
+
+
 def blur(
     volume: torch.Tensor, sigma_xy: float, sigma_z: float, voxel: float
 ) -> torch.Tensor:
-    """Gaussian blur with standard deviations in µm; y and x wrap around, z is padded.
+    """Gaussian blur with standard deviations in µm; y and x wrap around, z ends hold.
 
     Parameters
     ----------
     volume : Tensor
-        (..., D, H, W)
+        (D, H, W)
     """
-    depth = volume.shape[-3]
-    margin = min(depth - 1, math.ceil(3 * sigma_z / voxel))
-    padded = torch.cat(
-        [volume, volume[..., -1:, :, :].expand(*volume.shape[:-3], margin, -1, -1),
-         volume[..., :1, :, :].expand(*volume.shape[:-3], margin, -1, -1)],
-        dim=-3,
-    )  # fmt: skip
-    shape = (padded.shape[-3], padded.shape[-2], padded.shape[-1])
-    lateral, axial = (f.to(volume.device) for f in frequencies(shape, voxel))
-    gain = torch.exp(-2 * math.pi**2 * (lateral * sigma_xy**2 + axial * sigma_z**2))
-    spectrum = torch.fft.rfftn(padded, dim=(-3, -2, -1))
-    return torch.fft.irfftn(spectrum * gain, s=shape, dim=(-3, -2, -1))[
-        ..., :depth, :, :
-    ]
+    depth, height, width = volume.shape
+    lateral, _ = frequencies((1, height, width), voxel)
+    gain = torch.exp(-2 * math.pi**2 * lateral[0] * sigma_xy**2).to(volume.device)
+    spectrum = along_z(axial_blur(depth, sigma_z, voxel), torch.fft.rfft2(volume))
+    return torch.fft.irfft2(spectrum * gain, s=(height, width))
 
 
 class RandomFields:
@@ -60,18 +76,24 @@ class RandomFields:
         self.voxel = voxel
         self.generator = generator
         lateral, axial = frequencies(shape, voxel)
-        self._lateral = lateral.to(generator.device)
-        self._axial = axial.to(generator.device)
+        self._lateral = lateral[0].to(generator.device)
+        self._axial = axial[:, 0, 0].to(generator.device)
 
     def smooth(self, length: float, axial: float | None = None) -> torch.Tensor:
         """Field whose correlation length is `length` µm (`axial` µm along z)."""
+        d, h, w = self.shape
+        # White noise is white in Fourier space, too: one transform and not two.
         white = torch.randn(
-            self.shape, generator=self.generator, device=self.generator.device
+            (d, h, w // 2 + 1, 2),
+            generator=self.generator,
+            device=self.generator.device,
         )
-        exponent = self._lateral * length**2 + self._axial * (axial or length) ** 2
-        gain = torch.exp(-(math.pi**2) * exponent)
-        field = torch.fft.irfftn(torch.fft.rfftn(white) * gain, s=self.shape)
-        return (field - field.mean()) / field.std().clamp_min(1e-6)
+        gain_z = torch.exp(-(math.pi**2) * self._axial * (axial or length) ** 2)
+        gain = torch.exp(-(math.pi**2) * self._lateral * length**2)
+        spectrum = torch.view_as_complex(white)
+        spectrum *= gain
+        spectrum *= gain_z[:, None, None]
+        return _standardised(torch.fft.irfftn(spectrum, s=self.shape))
 
     def plane(self, length: float) -> torch.Tensor:
         """Field (H, W) with correlation length `length` µm."""
@@ -79,9 +101,8 @@ class RandomFields:
         white = torch.randn(
             (h, w), generator=self.generator, device=self.generator.device
         )
-        gain = torch.exp(-(math.pi**2) * self._lateral[0] * length**2)
-        field = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(h, w))
-        return (field - field.mean()) / field.std().clamp_min(1e-6)
+        gain = torch.exp(-(math.pi**2) * self._lateral * length**2)
+        return _standardised(torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(h, w)))
 
     def filaments(self, length: float, width: float) -> torch.Tensor:
         """Curved lines in space, 0 to 1: where two fields vanish together."""
@@ -100,6 +121,10 @@ class RandomFields:
         """One number from the same generator."""
         draw = torch.rand((), generator=self.generator, device=self.generator.device)
         return low + (high - low) * float(draw)
+
+
+def _standardised(field: torch.Tensor) -> torch.Tensor:
+    return (field - field.mean()) / field.std().clamp_min(1e-6)
 
 
 def inside(distance: torch.Tensor, softness: float = 0.2) -> torch.Tensor:

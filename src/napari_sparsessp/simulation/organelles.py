@@ -68,9 +68,13 @@ def _nuclear(
     cells: Cells, at: _Places, fields: RandomFields
 ) -> dict[str, torch.Tensor]:
     """DNA, nuclear envelope, nucleoli."""
-    chromatin = 1 + 0.12 * fields.smooth(0.5) + 0.12 * fields.smooth(1.3)
+    coarse, fine = fields.uniform(0.08, 0.25), fields.uniform(0.08, 0.3)
+    chromatin = 1 + fine * fields.smooth(0.5) + coarse * fields.smooth(1.3)
+    # Heterochromatin lies against the envelope, and around nucleoli.
+    depth = torch.relu(cells.nucleus)
+    chromatin = chromatin + fields.uniform(0.0, 0.5) * torch.exp(-depth / 0.5)
     chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
-    hollow = 1 - 0.75 * cells.nucleoli
+    hollow = 1 - fields.uniform(0.25, 0.75) * cells.nucleoli
     envelope = at.rim * at.resting * at.body * (1 + 0.25 * fields.smooth(1.0))
     return {
         "dna": at.in_nucleus * cells.brightness * chromatin * hollow,
@@ -120,6 +124,7 @@ def _cytoplasmic(
     reticulum = 0.35 + fields.sheets(0.8, 0.35)
     ribbons = 0.2 + 1.4 * fields.sheets(0.6, 0.45)
     threads = 0.35 + 0.9 * fields.filaments(0.9, 0.5)
+    threads = threads * (0.7 + 1.3 * _near_poles(cells, fields, 3.5))
     tubules = fields.filaments(1.0, 0.4) * (0.3 + 1.5 * at.perinuclear) * at.patchy
     around = (0.4 + 0.9 * at.perinuclear) * (0.6 + 0.6 * at.patchy)
     spread = 0.6 + 0.5 * at.apical + 0.5 * at.patchy
@@ -155,6 +160,24 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
     return dict(sorted(grown.items()))
 
 
+def _vesicles(
+    p: ColonyParameters,
+    cells: Cells,
+    cytoplasm: torch.Tensor,
+    fields: RandomFields,
+) -> torch.Tensor:
+    """Endosomes, lysosomes and the like: what makes cytoplasm look grainy.
+
+    They crowd beside and above the nucleus, which looks smooth in between.
+    """
+    small = fields.puncta(p.vesicle_size, 1.3)
+    large = fields.puncta(2 * p.vesicle_size, 1.8)
+    crowd = torch.sigmoid(2 * fields.smooth(2.5)) + torch.exp(
+        -torch.relu(cells.top - 1.0) / 2.0
+    )
+    return p.vesicles * cytoplasm * crowd * (small + large).clamp_max(2.0)
+
+
 def refractive_index(
     p: ColonyParameters,
     cells: Cells,
@@ -183,7 +206,7 @@ def refractive_index(
     index = index + p.chromatin * in_nucleus * fields.smooth(0.6)
     index = index + 0.012 * cells.mitosis * bounded("dna")
     index = index + p.nucleolus * cells.nucleoli
-    index = index + 0.5 * p.chromatin * shell(cells.nucleus, 0.3) * body
+    index = index + p.envelope * shell(cells.nucleus, 0.25) * body
     index = index + p.membrane * (
         shell(cells.wall, 0.22) * body * fields.uniform(-1.0, 1.0)
         + 0.5 * shell(cells.top, 0.25) * inside(cells.bottom)
@@ -204,6 +227,7 @@ def refractive_index(
         (crowd * 3).clamp(0, 1) * cytoplasm * torch.sigmoid(2 * fields.smooth(4.0))
     )
     index = index + p.droplet_index * droplets
+    index = index + _vesicles(p, cells, cytoplasm, fields)
     # Matrix below, secretions and debris above and between the cells.
     outside = 1 - body
     index = index + p.debris * outside * fields.smooth(0.7) * torch.sigmoid(
