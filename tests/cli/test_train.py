@@ -195,22 +195,19 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     assert 0 < near < 0.01
 
 
-def test_colonies_are_simulated_for_a_training(sparsessp, tmp_path, monkeypatch):
+def test_colonies_are_simulated_for_a_training(sparsessp, tmp_path):
     """Once: when it goes on they are there."""
-    made = []
-
-    def small(seed, **options):
-        made.append(seed)
-        return simulate_colony(seed, (16, 32, 32), looks=1)
-
-    monkeypatch.setattr("napari_sparsessp.simulation.pool.simulate_colony", small)
-    data = {"simulated": {"colonies": 2, "seed": 7, "looks": 1}}
+    data = {"simulated": {"colonies": 2, "seed": 7, "looks": 1, "shape": [16, 32, 32]}}
     model = {"id": "x", "structures": ["nucleolus", "dna"]}
     config = written(tmp_path, data=data, model=model, budget={"steps": 2})
+    times = []
     for _ in range(2):
-        code, out, err = sparsessp("train", config)
+        code, _, err = sparsessp("train", config)
         assert code == 0, err
-    assert made == [7, 8]
+        made = sorted((tmp_path / "run" / "colonies").iterdir())
+        assert {path.name[0] for path in made} == {"7", "8"}
+        times.append([path.stat().st_mtime_ns for path in made])
+    assert times[0] == times[1]
     card = load_model(tmp_path / "run" / "x.safetensors").card
     assert card.structures == ("nucleolus", "dna")
 

@@ -1,5 +1,7 @@
 """What a config leaves open, and what is kept back."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -174,6 +176,28 @@ def test_a_folder_holds_one_training(tmp_path):
         claim_folder(config(seed=3), ["dna", "zo1"])
     with pytest.raises(InputError, match="another structures"):
         claim_folder(config(loss="l1"), ["zo1", "dna"])
+
+
+def test_a_folder_of_an_older_version_can_be_gone_on_with(tmp_path):
+    """Fields that were added since have their defaults."""
+    config = make_config({**LEAST, "data": {"simulated": {"colonies": 3}}}, tmp_path)
+    claim_folder(config, ["dna"])
+    file = tmp_path / "run" / "config.json"
+    before = json.loads(file.read_text())
+    del before["data"]["simulated"]["slots"]
+    del before["recipe"]["clutter"]
+    file.write_text(json.dumps(before))
+    (tmp_path / "run" / "state.pt").touch()
+    claim_folder(config, ["dna"])
+    before["data"]["simulated"]["looks"] = 2
+    file.write_text(json.dumps(before))
+    with pytest.raises(InputError, match="another data"):
+        claim_folder(config, ["dna"])
+
+
+def test_a_second_process_only_looks_at_the_folder(tmp_path):
+    claim_folder(make_config(LEAST, tmp_path), ["dna"], owner=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_validation_looks_at_stacks_from_all_over():

@@ -115,10 +115,15 @@ class Simulated(_Part):
     def _one_of_three(self) -> Self:
         if (self.pool is not None) + (self.colonies is not None) + self.fresh != 1:
             raise ValueError("give a pool folder, a number of colonies, or fresh: true")
+        # Not by what was given: a config that was written down gives everything.
+        fields = type(self).model_fields
+        changed = {
+            name for name in fields if getattr(self, name) != fields[name].default
+        }
         for name in ("slots", "every", "held_out"):
-            if name in self.model_fields_set and not self.fresh:
+            if name in changed and not self.fresh:
                 raise ValueError(f"{name} is for fresh: true; leave it out")
-        if self.pool is not None and "shape" in self.model_fields_set:
+        if self.pool is not None and "shape" in changed:
             raise ValueError("the colonies of a pool have a shape; leave shape out")
         return self
 

@@ -1,0 +1,104 @@
+"""Stacks that change while a training goes on."""
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sparsessp.networks import build_network
+from napari_sparsessp.training.loop import TrainingPlan, train
+from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.training.renewal import RenewedPairs
+from napari_sparsessp.training.sampling import batches, cut_batch
+from napari_sparsessp.training.state import RunFolder, saved_step
+
+
+def a_pair(seed):
+    look = np.random.default_rng(seed).normal(size=(1, 12, 24, 24)).astype(np.float16)
+    return Pair(look, np.concatenate([look, -look]), name=str(seed))
+
+
+def changing(step, ended):
+    """Another stack after every third step."""
+    return [a_pair(10 + step // 3)]
+
+
+def test_fixed_stacks_stay_beside_those_that_change():
+    pairs = RenewedPairs([a_pair(0)], changing, step=3)
+    assert [pair.name for pair in pairs] == ["0", "11"]
+    assert [pair.name for pair in pairs.at(9, threading.Event())] == ["0", "13"]
+    assert (len(pairs), pairs[-1].name, pairs[:1][0].name) == (2, "13", "0")
+
+
+def test_a_batch_is_cut_from_the_stacks_of_its_step(plain):
+    with closing(batches(RenewedPairs([], changing), plain, 2, seed=4)) as stream:
+        found = [next(stream) for _ in range(8)]
+    for step, batch in enumerate(found):
+        alone = cut_batch([a_pair(10 + step // 3)], plain, 2, 4, step)
+        assert torch.equal(batch.source, alone.source)
+
+
+def test_going_on_with_changing_stacks_is_as_if_nothing_had_happened(
+    plain, tiny, tmp_path
+):
+    def run(name, stop=None):
+        torch.manual_seed(0)
+        pairs = RenewedPairs([], changing, saved_step(tmp_path / name))
+        plan = TrainingPlan(0, 12, batch=2, precision="fp32", save_steps=100)
+        return train(build_network(tiny), pairs, plain, plan, tmp_path / name,
+                     stop=stop)  # fmt: skip
+
+    assert run("whole")
+    asked = []
+    assert not run("halves", lambda: asked.append(1) or len(asked) >= 5)
+    assert 0 < saved_step(tmp_path / "halves") <= 5
+    assert run("halves")
+    states = [RunFolder(tmp_path / name)._state() for name in ("whole", "halves")]
+    for name, tensor in states[0]["network"].items():
+        assert torch.equal(tensor, states[1]["network"][name])
+
+
+def test_stopping_does_not_wait_for_a_stack(plain, tiny, tmp_path):
+    """One that will never come: the state is saved at once."""
+
+    def stuck(step, ended):
+        if step >= 3:
+            ended.wait()
+            raise CancelledError
+        return [a_pair(1)]
+
+    began = time.monotonic()
+    plan = TrainingPlan(0, 12, batch=1, precision="fp32", save_steps=100)
+    torch.manual_seed(0)
+    stop = lambda: time.monotonic() - began > 0.8  # noqa: E731
+    done = train(
+        build_network(tiny), RenewedPairs([], stuck), plain, plan, tmp_path, stop=stop
+    )
+    assert not done
+    assert time.monotonic() - began < 5
+    assert saved_step(tmp_path) <= 3
+    assert (tmp_path / "state.pt").exists()
+
+
+def test_the_step_of_a_damaged_or_missing_state_is_the_first(tmp_path):
+    assert saved_step(tmp_path) == 0
+    (tmp_path / "state.pt").write_bytes(b"no state")
+    assert saved_step(tmp_path) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_while_stacks_are_made_ends_the_batches(plain, workers):
+    def broken(step, ended):
+        if step > 1:
+            raise OSError("the disk is full")
+        return [a_pair(1)]
+
+    pairs = RenewedPairs([], broken)
+    with closing(batches(pairs, plain, 1, seed=0, workers=workers)) as stream:
+        next(stream), next(stream)
+        with pytest.raises(OSError, match="disk is full"):
+            next(stream)
