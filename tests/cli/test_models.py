@@ -44,3 +44,21 @@ def test_show_refuses_what_is_no_model(refused, tmp_path, content):
 
 def test_an_unknown_model_is_named(refused):
     assert "no model called nope" in refused("models", "show", "nope")
+
+
+def test_show_tells_where_a_model_comes_from(sparsessp, small_model, tmp_path):
+    """Whatever its card says of it; an imported one has a format and a file."""
+    from napari_sparsessp.models.store import load_model, save_model
+
+    model = load_model(small_model)
+
+    def shown(**source):
+        card = model.card.model_copy(update={"source": source})
+        path = save_model(tmp_path / "other.safetensors", model.network, card)
+        return sparsessp("models", "show", path)[1]
+
+    assert "imported      repmode, a.p" in shown(format="repmode", file="a.p")
+    told = shown(script="scripts/train.py")
+    assert "source        script: scripts/train.py" in told
+    assert "None" not in told
+    assert "imported" not in shown()

@@ -100,10 +100,10 @@ def show(
 
 
 def _origin(card: ModelCard) -> list[tuple[str, str]]:
-    """Where an imported model comes from."""
-    if not card.source:
-        return []
-    return [("imported", f"{card.source.get('format')}, {card.source.get('file')}")]
+    """Where a model that was not trained here comes from."""
+    if "format" in card.source:
+        return [("imported", f"{card.source['format']}, {card.source.get('file')}")]
+    return [("source", f"{name}: {value}") for name, value in card.source.items()]
 
 
 def _output(card: ModelCard) -> list[tuple[str, str]]:
