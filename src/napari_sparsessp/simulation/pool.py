@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ def fill_pool(
         The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    size = {} if shape is None else {"shape": shape}
+    size: dict[str, Any] = {} if shape is None else {"shape": shape}
     for seed in seeds:
         if not pool_file(folder, seed).exists():
             colony = simulate_colony(seed, looks=looks, device=device, **size)
