@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.structures import CATALOGUE
 
 SMALL = ("--shape", "8,48,48")
@@ -65,3 +66,52 @@ def test_a_colony_that_is_there_is_kept(sparsessp, tmp_path):
 )
 def test_an_impossible_shape_is_one_line(refused, tmp_path, shape, says):
     assert says in refused("simulate", "--out", tmp_path, "--shape", shape)
+
+
+@pytest.mark.parametrize("contrast", ["phase-contrast", "dic"])
+def test_the_same_colony_in_another_contrast(sparsessp, tmp_path, contrast):
+    """Its channel and its provenance say which; the structures are the same."""
+    sparsessp("simulate", "--out", tmp_path / "bright", *SMALL, "--photons", 0)
+    code, out, err = sparsessp(
+        "simulate", "--out", tmp_path / contrast, *SMALL, "--photons", 0,
+        "--contrast", contrast,
+    )  # fmt: skip
+    assert code == 0, err
+    name = "colony_000000.ome.tif"
+    bright = load_volume(tmp_path / "bright" / name)
+    other = load_volume(tmp_path / contrast / name)
+    assert other.channel_names == (contrast.replace("-", "_"), *CATALOGUE)
+    assert read_provenance(tmp_path / contrast / name)["contrast"] == contrast
+    np.testing.assert_array_equal(bright.numpy()[1:], other.numpy()[1:])
+    alike = np.corrcoef(bright.numpy()[0].ravel(), other.numpy()[0].ravel())[0, 1]
+    assert abs(alike) < 0.9
+
+
+def test_fluorescence_through_a_camera_is_asked_for(sparsessp, tmp_path):
+    """Counts above the camera's offset; what bleached is written down."""
+    for name, photons in (("expected", 0), ("counted", 200)):
+        code, _, err = sparsessp(
+            "simulate", "--out", tmp_path / name, *SMALL,
+            "--fluorescence-photons", photons,
+        )  # fmt: skip
+        assert code == 0, err
+    expected, counted = (
+        load_volume(tmp_path / name / "colony_000000.ome.tif").numpy()
+        for name in ("expected", "counted")
+    )
+    np.testing.assert_array_equal(expected[0], counted[0])
+    labels = counted[1:]
+    np.testing.assert_array_equal(labels, labels.round())
+    assert 100 < labels.mean() < 300
+    dna = 1 + list(CATALOGUE).index("dna")
+    assert np.corrcoef(expected[dna].ravel(), counted[dna].ravel())[0, 1] > 0.8
+    told = read_provenance(tmp_path / "counted" / "colony_000000.ome.tif")
+    assert told["fluorescence_photons"] == 200
+    assert len(told["bleached"]) == len(CATALOGUE)
+    assert all(0.05 <= one <= 0.4 for one in told["bleached"])
+
+
+def test_an_unknown_contrast_is_one_line(refused, tmp_path):
+    assert "phase-contrast" in refused(
+        "simulate", "--out", tmp_path, "--contrast", "dark-field"
+    )

@@ -11,6 +11,7 @@ from napari_sparsessp.cli.console import clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of, numbers
 from napari_sparsessp.cli.report_file import make_folder
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.simulation.contrasts import Contrast
 
 SMALLEST = (8, 32, 32)
 LARGEST = 2**28  # voxels of one colony; each takes about a hundred bytes while it grows
@@ -24,9 +25,16 @@ def simulate(
     shape: Annotated[
         str, Option(metavar="Z,Y,X", help="Voxels of 0.29 µm.")
     ] = "56,160,160",
+    contrast: Annotated[
+        Contrast, Option(help="What the transmitted light shows.")
+    ] = Contrast.BRIGHT_FIELD,
     photons: Annotated[
         float, Option(min=0, help="At the bright end of the light; 0: no noise.")
     ] = 20_000,
+    fluorescence_photons: Annotated[
+        float,
+        Option(min=0, help="Bleaching, background and noise; 0: the expected image."),
+    ] = 0,
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")] = "cpu",
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace colonies that are there.")
@@ -35,7 +43,7 @@ def simulate(
     debug: Debug = False,
     version: Version = False,
 ) -> None:
-    """Simulate hiPSC colonies: bright-field, and twelve structures as truth.
+    """Simulate hiPSC colonies: transmitted light, and twelve structures as truth.
 
     Each becomes one OME-TIFF, listed in colonies.csv, which sparsessp train reads. The
     same seed, shape and kind of device give the same colony. Colonies that are there
@@ -59,8 +67,10 @@ def simulate(
             left = (time.monotonic() - began) / made * (volumes - number) if made else 0
             told = f", {clock(left)} left" if made else ""
             console.progress(f"colony {number + 1} of {volumes}{told}")
-            colony = simulate_colony(one, size, device=place)
-            write_colony(path, colony, one, photons, overwrite)
+            colony = simulate_colony(one, size, device=place, contrast=contrast)
+            write_colony(
+                path, colony, one, photons, overwrite, contrast, fluorescence_photons
+            )
             made += 1
     console.result(str(write_list(out)))
 

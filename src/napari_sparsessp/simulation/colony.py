@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import torch
 
 from napari_sparsessp.simulation.cells import grow_cells
+from napari_sparsessp.simulation.contrasts import Contrast
 from napari_sparsessp.simulation.fields import Grid, RandomFields, blur, inside
 from napari_sparsessp.simulation.motion import drifting_speckle, jostled
 from napari_sparsessp.simulation.oblique import oblique_brightfield
 from napari_sparsessp.simulation.optics import (
     fluorescence,
     reshape_spectrum,
+    transmitted,
 )
 from napari_sparsessp.simulation.organelles import grow_structures, refractive_index
 from napari_sparsessp.simulation.parameters import ColonyParameters, draw_parameters
@@ -28,7 +30,8 @@ class Colony:
     ----------
     brightfield : Tensor
         (V, D, H, W) float32: V looks of one colony, background 0, each of unit
-        standard deviation; they differ in power spectrum and illumination.
+        standard deviation; they differ in power spectrum and illumination. Phase
+        contrast or DIC where that was asked for.
     fluorescence : Tensor
         (S, D, H, W) float32 ≥ 0, expected image, in the order of `structures`.
     structures : tuple of str
@@ -83,6 +86,7 @@ def simulate_colony(
     shape: Grid = (56, 160, 160),
     looks: int = 1,
     device: str = "cpu",
+    contrast: str = Contrast.BRIGHT_FIELD,
 ) -> Colony:
     """Simulate one colony.
 
@@ -97,6 +101,9 @@ def simulate_colony(
         spectrum in one colony out of eight.
     device : str
         Where torch computes.
+    contrast : str
+        A `Contrast`. Phase contrast and DIC keep the spectrum of the weak object:
+        there is no real colony here to bend it towards.
 
     Returns
     -------
@@ -117,10 +124,14 @@ def simulate_colony(
             for name in names
         ]
     )
-    stack = oblique_brightfield(p, index, absorption, VOXEL)
+    bright = contrast == Contrast.BRIGHT_FIELD
+    if bright:
+        stack = oblique_brightfield(p, index, absorption, VOXEL)
+    else:
+        stack = transmitted(p, index, absorption, VOXEL, contrast)
     busy = blur(cells.body * inside(-cells.nucleus), 0.8, 0.8, VOXEL)
     views = [
-        _look(stack, busy, fields, plain=look == 0 and seed % 8 == 0)
+        _look(stack, busy, fields, plain=not bright or (look == 0 and seed % 8 == 0))
         for look in range(looks)
     ]
     return Colony(torch.stack(views), images, names, p)

@@ -85,3 +85,51 @@ def photon_noise(
     counts = torch.poisson(image * scale, generator=generator)
     noise = torch.randn(image.shape, generator=generator, device=image.device) * read
     return (counts + noise) / scale
+
+
+OFFSET = 100.0
+"""Counts that a scientific CMOS camera adds, so that noise stays above zero."""
+
+READ_NOISE = 1.6
+"""Electrons, root mean square, of such a camera."""
+
+
+def camera_stack(
+    expected: torch.Tensor,
+    photons: float,
+    bleached: float,
+    background: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """What the camera of a spinning-disk confocal counts of an expected image.
+
+    The planes are taken one after another, from z = 0, and every exposure bleaches all
+    of them: the label fades exponentially. Background does not.
+
+    Parameters
+    ----------
+    expected : Tensor
+        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` photons unbleached.
+    photons : float
+        > 0.
+    bleached : float
+        Share of the label that is gone at the last plane, 0 to below 1.
+    background : float
+        Over `photons`.
+    generator : Generator
+
+    Returns
+    -------
+    Tensor
+        (D, H, W) whole counts, one for each electron, `OFFSET` where it is dark.
+    """
+    depth = len(expected)
+    bright = torch.quantile(
+        expected.flatten()[:: max(1, expected.numel() // 1_000_000)], 0.999
+    )
+    time = torch.arange(depth, device=expected.device) / max(depth - 1, 1)
+    left = torch.exp(math.log1p(-bleached) * time)[:, None, None]
+    light = photons * (expected / bright.clamp_min(1e-9) * left + background)
+    counts = torch.poisson(light, generator=generator)
+    noise = torch.randn(light.shape, generator=generator, device=light.device)
+    return (counts + READ_NOISE * noise + OFFSET).round().clamp(0, 65535)
