@@ -11,6 +11,7 @@ numbers are those of SparseSSP's Table 6 and of the networks' own publications.
 
 import argparse
 import json
+import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -53,6 +54,7 @@ NARROW = (32, 64, 128, 256, 256)
 ONE = {"conditioning": "multihead", "outputs": 1}
 PLAIN, DOD = {"backbone": "plain", **ONE}, {"backbone": "dod", "conditioning": "dodnet"}
 REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
+BAKED = {"standardised": False}
 FOLDED = {"topology": "3to2d", "encoder_widths": NARROW}
 
 COUNTS = (
@@ -134,6 +136,21 @@ def counts() -> str:
     return markdown(table)
 
 
+def slim() -> str:
+    """The shipped networks."""
+    networks = runpy.run_path(str(DOCS.parent / "scripts" / "colony_networks.py"))
+    head = ("network", "topology", "encoder", "blocks", "decoder", "sees, pixels")
+    table = [(*head, "parameters", "GMAC 1", "GMAC 12")]
+    for name, config in networks["NETWORKS"].items():
+        # Gains are folded into the weights before a model is written.
+        parameters, one, every = _cost(config.model_copy(update=BAKED))
+        widths = (config.encoder_widths, config.encoder_blocks, config.decoder_widths)
+        row = ("-".join(map(str, one_of)) for one_of in widths)
+        own = (f"{parameters / 1e6:.2f} M", f"{one:.2f}", f"{every:.2f}")
+        table.append((name, f"`{config.topology}`", *row, str(config.reach), *own))
+    return markdown(table)
+
+
 def table6() -> str:
     """The paper's Table 6 beside ours."""
     head = ("method", "topology", "GMAC, paper", "of its 3d", "our network")
@@ -180,6 +197,7 @@ def sections(speed_file: Path = SPEED) -> Iterator[tuple[str, str]]:
     """Every generated part of the page: its name and text."""
     yield "families", families()
     yield "mappings", mappings()
+    yield "slim", slim()
     yield "counts", counts()
     yield "table6", table6()
     yield "speed", speed(speed_file)

@@ -22,7 +22,9 @@ def table6():
     return module
 
 
-@pytest.mark.parametrize("name", ["families", "mappings", "counts", "table6", "speed"])
+@pytest.mark.parametrize(
+    "name", ["families", "mappings", "slim", "counts", "table6", "speed"]
+)
 def test_docs_of_networks_are_up_to_date(table6, name):
     """Otherwise: python scripts/table6.py."""
     page = table6.PAGE.read_text(encoding="utf-8")

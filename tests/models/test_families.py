@@ -36,6 +36,10 @@ NETWORKS = [
         "ratio": 2,
     },
     {"backbone": "fnet", "topology": "2d", "conditioning": "multihead"},
+    {"backbone": "slim", "topology": "2d", "decoder_widths": (2, 3, 4, 5)},
+    {"backbone": "slim", "topology": "3d", "decoder_widths": (2, 3, 4)},
+    {"backbone": "slim", "topology": "2to3d", "decoder_widths": (2, 3, 4)},
+    {"backbone": "slim", "topology": "3to2d", "decoder_widths": (2, 3, 4, 5)},
 ]
 
 

@@ -128,7 +128,7 @@ def test_every_variant_predicts_and_learns(more, topology):
     [
         ({"backbone": "plain", "topology": "3d", "mapping": "none"}, "2D decoder"),
         ({"backbone": "fnet", "conditioning": "dodnet"}, "multinet or multihead"),
-        ({"backbone": "slim", "topology": "3d"}, "slim does not exist"),
+        ({"backbone": "slim", "mapping": "none"}, "slim does not exist"),
         ({"backbone": "dod", "projection": "code"}, "no projection code"),
         ({"backbone": "plain", "projection": "code"}, "conditioning repmode"),
         ({"backbone": "plain", "topology": "3d", "ratio": 2}, "serves all ratios"),

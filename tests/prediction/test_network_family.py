@@ -68,6 +68,9 @@ def make_model(tmp_path):
         {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"},
         {"backbone": "dod", "ratio": 2, "mapping": "postfix", "conditioning": "tgnet"},
         {"backbone": "plain", "conditioning": "multinet"},
+        {"backbone": "slim", "topology": "2d", "decoder_widths": (4, 6, 8, 8)},
+        {"backbone": "slim", "topology": "3d", "decoder_widths": (4, 6, 8)},
+        {"backbone": "slim", "topology": "2to3d", "decoder_widths": (4, 6, 8)},
     ],
     ids=lambda config: "-".join(str(value) for value in config.values()),
 )

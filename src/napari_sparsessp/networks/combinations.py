@@ -68,7 +68,7 @@ _SLIM: dict[str, dict[str, Any]] = {
         "decoder_widths": (32, 64, 128),
     },
     "2to3d": {
-        "encoder_widths": (96, 128, 160),
+        "encoder_widths": (96, 144, 192),
         "encoder_blocks": (1, 1, 1),
         "decoder_widths": (32, 64, 128),
         "projection": "2d",
@@ -77,7 +77,7 @@ _SLIM: dict[str, dict[str, Any]] = {
 
 FAMILIES: dict[str, Family] = {
     "slim": Family(
-        "this project; planes are channels at full resolution",
+        "this project; nothing 3D is computed at full resolution",
         mappings=("prefix",),
         conditionings=("multihead",),
         defaults={

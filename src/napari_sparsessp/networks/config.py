@@ -49,13 +49,14 @@ class NetworkConfig(BaseModel):
         which serves any sparsity; 2D encoders may take the raw planes as channels.
     encoder_widths : tuple of int
         Channels of the encoder's levels from full resolution down, the last one the
-        bottleneck; of ``slim``, of its 3D levels at 1/2, 1/4, …; of 2D backbones in
+        bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in
         2-to-3D, after depth is unfolded.
     encoder_blocks : tuple of int
         Residual blocks on each level (``dod``, ``slim``).
     decoder_widths : tuple of int
         Channels of the decoder's levels from full resolution down; one less than the
-        encoder has levels, of ``slim`` one more.
+        encoder has levels, of ``slim`` one more, or as many where the decoder is 3D
+        and ends at 1/2.
     folded_width : int
         Channels U after depth is folded.
     kernel : int
@@ -178,7 +179,7 @@ class NetworkConfig(BaseModel):
                 "encoder_blocks needs one entry for each of encoder_widths, "
                 f"decoder_widths {'one more' if more else 'too'}"
             )
-        if levels > 8 or self.depth % 2**levels:
+        if levels > 8 or (self.topology != "2d" and self.depth % 2**levels):
             return (
                 f"depth {self.depth} is not a multiple of {2**levels}, "
                 f"which {levels} levels need"

@@ -1,0 +1,252 @@
+"""The slim family keeps its promises in each of the four topologies."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.combinations import TOPOLOGIES
+from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.cost import count_cost
+from napari_sparsessp.networks.slim_parts import VoxelHead
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "colony_networks.py"
+SHIPPED = runpy.run_path(str(SCRIPT))["NETWORKS"]
+
+
+def small(topology, **changes):
+    """Two levels: stride 4, eight planes, five structures."""
+    options = {
+        "topology": topology,
+        "outputs": 5,
+        "depth": 8,
+        "encoder_widths": (4, 8),
+        "encoder_blocks": (1, 2),
+        "decoder_widths": (8, 12) if topology.endswith("3d") else (8, 8, 12),
+        "folded_width": 8,
+        "standardised": True,
+    }
+    return NetworkConfig(**options | changes)
+
+
+def network(topology, **changes):
+    torch.manual_seed(0)
+    return build_network(small(topology, **changes)).eval()
+
+
+each_topology = pytest.mark.parametrize("topology", TOPOLOGIES)
+
+
+@each_topology
+@pytest.mark.parametrize("size", [(4, 4), (12, 20), (28, 8)])
+@torch.no_grad()
+def test_any_multiple_of_the_stride_is_taken(topology, size):
+    x = torch.randn(2, 2, 8, *size)
+    assert network(topology)(x).shape == (2, 5, 8, *size)
+
+
+@each_topology
+def test_another_size_gets_the_one_that_would_work(topology):
+    with pytest.raises(InputError, match="12×16"):
+        network(topology)(torch.zeros(1, 2, 8, 10, 16))
+
+
+@torch.no_grad()
+def test_a_3d_network_takes_stacks_of_any_multiple_of_its_z_stride():
+    """Others have their planes as channels somewhere."""
+    made_for_eight = network("3d")
+    assert made_for_eight(torch.zeros(1, 2, 12, 8, 8)).shape == (1, 5, 12, 8, 8)
+    with pytest.raises(InputError, match="multiple of 4; pad or crop them to 8"):
+        made_for_eight(torch.zeros(1, 2, 6, 8, 8))
+
+
+@pytest.mark.parametrize("topology", ["2d", "2to3d"])
+@pytest.mark.parametrize("ratio", [2, 4])
+@torch.no_grad()
+def test_2d_encoders_take_the_measured_planes_alone(topology, ratio):
+    """As channels; the prediction is dense."""
+    x = torch.randn(1, 2, 8 // ratio, 8, 8)
+    assert network(topology, ratio=ratio)(x).shape == (1, 5, 8, 8, 8)
+
+
+@torch.no_grad()
+def test_a_2d_network_has_no_stride_in_z():
+    assert network("2d", depth=7)(torch.zeros(1, 2, 7, 8, 8)).shape == (1, 5, 7, 8, 8)
+
+
+@each_topology
+@torch.no_grad()
+def test_twelve_together_are_twelve_alone(topology):
+    """In any order, and one for each sample."""
+    slim = network(topology)
+    x = torch.randn(3, 2, 8, 16, 16)
+    every = slim(x)
+    features = slim.encode(x)
+    for rows in ([0], [3], [4, 1]):
+        some = slim.decode(features, rows)
+        torch.testing.assert_close(some, every[:, rows], atol=1e-5, rtol=0)
+    tasks = torch.tensor([2, 0, 4])
+    mixed = slim(x, tasks=tasks)
+    torch.testing.assert_close(mixed, every[torch.arange(3), tasks][:, None])
+    assert every.std(dim=1).max() > 1e-3  # structures differ
+    for row in (-1, 5):
+        with pytest.raises(InputError, match="from 0 to 4"):
+            slim.decode(features, [row])
+
+
+@each_topology
+@pytest.mark.parametrize("blocks", [(1, 2), (2, 1)])
+def test_the_reach_is_that_of_the_farthest_pixel_seen(topology, blocks):
+    """By the gradient: never more, and not so much less that tiles would waste time."""
+    slim = network(topology, outputs=2, encoder_blocks=blocks)
+    reach = slim.config.reach
+    middle, side = 64, 128
+    assert reach < middle - 4
+    seen = 0
+    for column in range(middle, middle + 4):
+        x = torch.randn(2, 2, 8, 4, side, requires_grad=True)
+        slim(x)[..., column].square().sum().backward()
+        columns = x.grad.abs().sum((0, 1, 2, 3)).nonzero().flatten()
+        far = max(column - int(columns[0]), int(columns[-1]) - column)
+        assert far <= reach
+        seen = max(seen, far)
+    assert seen > reach - slim.config.stride
+
+
+@each_topology
+@torch.no_grad()
+def test_a_tile_with_its_reach_predicts_what_the_whole_does(topology):
+    slim = network(topology)
+    step, reach = slim.config.stride, slim.config.reach
+    halo = -(-reach // step) * step
+    x = torch.randn(1, 2, 8, 8, 2 * halo + 4 * step)
+    whole = slim(x)
+    start = halo + step  # the core; the tile is cut on the left and on the right
+    tile = slim(x[..., step : start + step + halo])
+    torch.testing.assert_close(
+        tile[..., halo : halo + step], whole[..., start : start + step]
+    )
+
+
+@each_topology
+@torch.no_grad()
+def test_baking_leaves_the_output_as_it_is(topology):
+    slim = network(topology)
+    x = torch.randn(1, 2, 8, 16, 16)
+    before = slim(x)
+    slim.bake()
+    torch.testing.assert_close(slim(x), before, atol=1e-5, rtol=1e-4)
+    assert not any("gain" in name for name in slim.state_dict())
+    same = build_network(slim.config).eval()
+    same.load_state_dict(slim.state_dict())
+    assert torch.equal(same(x), slim(x))
+
+
+@each_topology
+def test_ten_steps_lower_the_loss_and_every_weight_takes_part(topology):
+    slim = network(topology, outputs=2).train()
+    coarse = torch.randn(2, 2, 4, 4, 4)
+    x = F.interpolate(coarse, size=(8, 16, 16), mode="trilinear")
+    y = torch.stack([x[:, 0], 1 - x[:, 0]], dim=1)
+    optimiser = torch.optim.Adam(slim.parameters(), 1e-2)
+    losses = []
+    for _ in range(11):
+        loss = (slim(x) - y).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert [n for n, p in slim.named_parameters() if not p.grad.abs().sum()] == []
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@each_topology
+def test_no_3d_feature_has_full_resolution(topology):
+    """What makes the family cheap; only the input itself may be read there."""
+    slim = network(topology)
+    seen = []
+    for module in slim.modules():
+        if isinstance(module, Convolution) and module.dimension == 3:
+            module.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1:]))
+    slim(torch.zeros(1, 2, 8, 16, 16))
+    assert bool(seen) is (topology != "2d")
+    full = [shape for shape in seen if max(shape[2:]) > 8]
+    assert all(channels == slim.config.inputs for channels, *_ in full)
+
+
+@torch.no_grad()
+def test_sub_voxels_are_where_a_transposed_convolution_has_them():
+    head = VoxelHead(6, 3)
+    head.weight.normal_()
+    head.bias.normal_()
+    x = torch.randn(2, 6, 2, 3, 4)
+    weight = head.weight.view(3, 8, 6).permute(2, 0, 1).reshape(6, 3, 2, 2, 2)
+    expected = F.conv_transpose3d(x, weight, stride=2)
+    expected += head.bias.view(1, 3, 2, 2, 2).repeat(1, 1, 2, 3, 4)
+    torch.testing.assert_close(head(x), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(head(x, [2, 0]), expected[:, [2, 0]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("topology", ["3d", "2to3d"])
+@torch.no_grad()
+def test_a_fresh_network_has_no_checkerboard(topology):
+    """The eight sub-voxels of a coarse one start as equals."""
+    y = network(topology)(torch.randn(1, 2, 8, 16, 16))
+    coarse = F.avg_pool3d(y, 2)
+    blocks = F.interpolate(coarse, scale_factor=2, mode="nearest")
+    torch.testing.assert_close(y, blocks, atol=1e-5, rtol=0)
+    assert coarse.std() > 1e-3
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_networks_are_small(name):
+    """Twelve structures of a 32×128×128 patch."""
+    config = SHIPPED[name]
+    cost = count_cost(config)
+    assert name == f"colony-{config.topology}"
+    assert (config.outputs, config.depth) == (12, 32)
+    assert cost.gmac <= 13
+    assert cost.parameters <= (4.7e6 if config.topology == "3to2d" else 3.5e6)
+
+
+@each_topology
+def test_the_largest_feature_is_not_understated(topology):
+    """Tiles are made as large as it allows; the head's output is the prediction."""
+    slim = network(topology, outputs=1)
+    sizes = []
+    for module in slim.modules():
+        if isinstance(module, Convolution):
+            module.register_forward_hook(lambda m, _, y: sizes.append(y.numel()))
+    slim(torch.zeros(1, 2, 8, 16, 16))
+    assert max(sizes) <= slim.config.full_resolution_channels * 16 * 16
+
+
+@pytest.mark.parametrize(
+    ("topology", "changes", "says"),
+    [
+        ("3d", {"decoder_widths": (8, 8, 12)}, "decoder_widths too"),
+        ("2to3d", {"encoder_blocks": (1,)}, "decoder_widths too"),
+        ("2d", {"decoder_widths": (8, 12)}, "one more"),
+        ("2to3d", {"depth": 6}, "multiple of 4"),
+        ("3d", {"mapping": "postfix"}, "does not exist"),
+        ("3d", {"ratio": 2}, "serves all ratios"),
+        ("2d", {"conditioning": "dodnet"}, "does not exist"),
+    ],
+)
+def test_what_does_not_fit_is_explained(topology, changes, says):
+    with pytest.raises(ValueError, match=says):
+        small(topology, **changes)
+
+
+@each_topology
+def test_a_topology_alone_is_a_whole_description(topology):
+    """With the widths that ship."""
+    config = NetworkConfig(topology=topology)
+    assert NetworkConfig.model_validate(config.model_dump(mode="json")) == config
+    if topology != "3to2d":
+        shipped = SHIPPED[f"colony-{topology}"]
+        assert config == shipped.model_copy(update={"standardised": False})
