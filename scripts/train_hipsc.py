@@ -33,7 +33,9 @@ from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
 from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score
+from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import Model, load_model, save_model
+from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.stack import normalise
@@ -44,6 +46,7 @@ from napari_sparsessp.training.config_file import make_config
 from napari_sparsessp.training.patches import Pair
 from napari_sparsessp.training.run import Stacks, run_training
 from napari_sparsessp.training.setup import make_setup
+from napari_sparsessp.training.starting import starting_network
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"
@@ -93,14 +96,19 @@ class Recipe:
         Peak of the learning rate.
     share : float
         Of the patches, real ones.
+    blend : float
+        Share of the way from the old weights to the tuned ones that is gone: on the
+        straight line between them what was known before is lost last (Wortsman et
+        al. 2022, arXiv 2109.01903).
     freeze : bool
         Leave the encoder as it is.
     seed : int
     """
 
-    steps: int = 200
-    rate: float = 2e-4
+    steps: int = 120
+    rate: float = 3e-4
     share: float = 0.5
+    blend: float = 0.7
     freeze: bool = False
     seed: int = 0
 
@@ -158,7 +166,12 @@ def learn(
 ) -> Path:
     """Train, and give the model's file in `out`."""
     recipe = Recipe(
-        options.steps, options.rate, options.share, options.freeze, options.seed
+        options.steps,
+        options.rate,
+        options.share,
+        options.blend,
+        options.freeze,
+        options.seed,
     )
     setup = make_setup(config_of(options.begin, options.pool, out, recipe))
     colonies = open_pool(options.pool)
@@ -172,11 +185,40 @@ def learn(
         f"({options.data.name}, Allen Institute for Cell Science), "
         f"{recipe.share:.0%} of the patches; the others are of {len(colonies)} "
         "simulated colonies.",
+        f"The weights are {recipe.blend:.0%} of the way from the old to the tuned.",
     ]
     stacks = Stacks((STRUCTURE,), mixed(pair, colonies, recipe.share), [], words)
     path = run_training(setup, stacks, lambda status: _tell(status.step, status.loss))
     assert path is not None
-    return path
+    begin = starting_network(setup, setup.network((STRUCTURE,)), (STRUCTURE,))
+    return blend(path, begin, recipe.blend)
+
+
+@torch.no_grad()
+def blend(path: Path, begin: torch.nn.Module, share: float) -> Path:
+    """Go back along the straight line to where the training began; rewrites the file.
+
+    Parameters
+    ----------
+    path : Path
+        Of the tuned model.
+    begin : Module
+        The network before the first step.
+    share : float
+        1 leaves the tuned weights.
+    """
+    model = load_model(path)
+    if begin.config.standardised:
+        begin.bake()  # as the tuned file is
+    old = begin.state_dict()
+    between = {
+        name: torch.lerp(old[name], tensor, share).to(torch.float16)
+        for name, tensor in model.network.state_dict().items()
+    }
+    model.network.load_state_dict(between)
+    check = make_check(model.network, digest_of_tensors(between))
+    card = model.card.model_copy(update={"check": check})
+    return save_model(path, model.network, card, dtype=torch.float16)
 
 
 def _tell(step: int, loss: float) -> None:
@@ -247,6 +289,18 @@ def _few(row: Any) -> dict[str, float]:
     return {key: round(row[key], 3) for key in KEYS if row.get(key) is not None}
 
 
+def _text(table: dict[str, Any], depth: int = 1) -> str:
+    """JSON with a line for each row of scores."""
+    lines = []
+    for name, row in table.items():
+        nested = isinstance(row, dict) and any(
+            isinstance(v, dict) for v in row.values()
+        )
+        value = _text(row, depth + 1) if nested else json.dumps(row, ensure_ascii=False)
+        lines.append(f"{' ' * depth}{json.dumps(name)}: {value}")
+    return "{\n" + ",\n".join(lines) + "\n" + " " * (depth - 1) + "}"
+
+
 def _rows(text: str) -> slice:
     first, last = text.split(":")
     return slice(int(first), int(last))
@@ -268,6 +322,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=chosen.steps)
     parser.add_argument("--rate", type=float, default=chosen.rate)
     parser.add_argument("--share", type=float, default=chosen.share)
+    parser.add_argument("--blend", type=float, default=chosen.blend)
     parser.add_argument("--freeze", action="store_true", help="the encoder")
     parser.add_argument("--seed", type=int, default=chosen.seed)
     options = parser.parse_args()
@@ -276,7 +331,7 @@ def main() -> None:
         return
     if options.step == "score":
         scores = scores_of(load_model(options.begin), options.data, options.rows)
-        print(json.dumps(scores, indent=1))
+        print(_text(scores))
         return
     _write(options)
 
@@ -297,7 +352,7 @@ def _write(options: argparse.Namespace) -> None:
             "fine-tuned": scores_of(load_model(options.out), options.data, held),
             "before": scores_of(load_model(options.begin), options.data, held),
         }
-        text = json.dumps(table, indent=1)
+        text = _text(table)
         print(text)
         if options.scores is not None:
             options.scores.write_text(text + "\n")

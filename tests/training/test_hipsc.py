@@ -1,6 +1,8 @@
 """The script behind hipsc-dna: what it may see, and what its card says."""
 
+import copy
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import tifffile
 import torch
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.store import load_model, save_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.networks.inputs import network_input
 from napari_sparsessp.simulation.pool import PooledColony
@@ -112,6 +114,27 @@ def test_the_model_it_writes_says_what_it_has_seen(script, tmp_path, monkeypatch
     assert card.scores["split"]["fine-tuned"]["r = 1"]["pcc_plane"] == 0.5
     assert any("commercial" in one for one in card.limits)
     assert verify_model(out).ok
+
+
+def test_a_blend_lies_between_the_old_weights_and_the_tuned(script, tmp_path):
+    model = load_model("colony-3to2d")
+    path = save_model(tmp_path / "m.safetensors", model.network, model.card)
+    before = copy.deepcopy(model.network)
+    for one in before.parameters():
+        one.data.zero_()
+    blended = load_model(script.blend(path, before, 0.25))
+    for new, old in zip(
+        blended.network.parameters(), model.network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(new, 0.25 * old, rtol=1e-3, atol=1e-6)
+    assert verify_model(path).ok
+
+
+def test_scores_are_printed_a_row_a_line_and_stay_json(script):
+    table = {"on": "µm", "tuned": {"r = 1": {"pcc": 0.5}, "r = 2": {"pcc": 0.4}}}
+    text = script._text(table)
+    assert json.loads(text) == table
+    assert len(text.splitlines()) == 7
 
 
 def test_scores_are_of_the_rows_alone_and_within_the_crop(
