@@ -15,6 +15,7 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.plan import LARGEST_HALO
+from napari_sparsessp.training.config_file import make_config
 from napari_sparsessp.training.setup import make_setup
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_neurons.py"
@@ -30,7 +31,8 @@ def script():
 
 def test_its_network_is_small_and_leaves_no_seams(script, tmp_path):
     """At most 3 million weights; no statistics of the image; a halo that holds all."""
-    setup = make_setup(script.config_of(tmp_path, 10))
+    values = script.config_of(tmp_path, tmp_path, 10, None)
+    setup = make_setup(make_config(values))
     config = setup.network(script.STAINS)
     assert sum(one.numel() for one in build_network(config).parameters()) < 3e6
     assert not config.sees_whole
