@@ -37,7 +37,7 @@ def _study(plan, r2):
     for name, trial in plan.trials().items():
         for seed, value in enumerate(r2(name)):
             one = {"steps": 9, "r2": {str(r): value for r in trial.ratios}}
-            marks = {mark: one for mark in ("steps", "time", "gmac")}
+            marks = dict.fromkeys(("steps", "time", "gmac"), one)
             runs.append({"trial": name, "seed": seed, "marks": marks})
     return {
         "machine": {"cpu": "one", "torch": "2"},
