@@ -47,18 +47,20 @@ def conditions(study: Mapping[str, Any]) -> str:
     """Say how small, and under which conditions."""
     options, machine = study["options"], study["machine"]
     patch = "×".join(map(str, study["patch"]))
+    # A few planes more than a patch, so that its place in z varies.
+    size = f"{study['patch'][0] + 8}×{options['side']}×{options['side']}"
     return f"""## How small
 
-- Data: {options["colonies"]} simulated colonies of {study["patch"][0] + 8}×
-  {options["side"]}×{options["side"]} voxels to learn from, {options["held"]} others to
-  be scored on, twelve structures, truth free of noise. Each patch has the label of one
-  structure, as each of the paper's images has.
+- Data: {options["colonies"]} simulated colonies of {size} voxels to learn from,
+  {options["held"]} others to be scored on, twelve structures, truth free of noise. Each
+  patch has the label of one structure, as each of the paper's images has.
 - Networks: DoDNet's U-Net, widths 8-16-32-64 (the paper: 32-64-128-256-256), U = 64,
   3D decoders 8-16-32, 2D ones 32-32-48; group norm. One network serves r = 2, 4 and 8
   (the paper trains one for each), but for the rows on mapping, where networks without
   prefix serve r = 4 alone and so does their rival.
 - Training: {options["steps"]} steps of {options["batch"]} patches of {patch} voxels,
-  AdamW at a constant rate of 0.002, running mean of the weights, MSE, float32.
+  AdamW at a constant rate of 0.002 (the same for all, tuned for none), running mean of
+  the weights, MSE, float32.
 - Scores: R², mean over structures and held-out colonies, planes from the first; mean ±
   standard deviation over {seeds(study)} seeds (of weights and patches). A difference
   counts as **shown** where it is larger than the combined deviation √(s₁² + s₂²): no
@@ -80,7 +82,7 @@ def claims_table(scores: Scores) -> str:
     rows = [("claim", "r", "paper", "source", "here", "")]
     for claim, ratio, found in judged(scores):
         here = "not run" if found is None else difference(found)
-        paper = f"{claim.published(ratio):+.3f}"
+        paper = f"{claim.published(ratio):+.3f}".replace("-", "−")
         source = f"{claim.source}, {claim.score}"
         rows.append(
             (claim.text, str(ratio), paper, source, here, verdict(claim, ratio, found))
@@ -103,6 +105,8 @@ def verdict(claim: Claim, ratio: int, found: Comparison | None) -> str:
     """Whether what was found agrees with what was published."""
     if found is None:
         return ""
+    if found.spread is None:
+        return "one seed"
     if not found.shown:
         return "not shown"
     same = (found.difference > 0) == (claim.published(ratio) > 0)
@@ -114,7 +118,7 @@ def tally(scores: Scores) -> str:
     every = [
         (claim, ratio, verdict(claim, ratio, found))
         for claim, ratio, found in judged(scores)
-        if found is not None
+        if found is not None and found.spread is not None
     ]
     count = {
         word: sum(said == word for *_, said in every)

@@ -101,6 +101,12 @@ def test_verdicts_agree_disagree_or_are_not_shown(plan, page):
     assert "Against the paper: “3-to-2D beats 2D” at r = 2, 4, 8" in text
 
 
+def test_one_seed_has_no_verdict(plan, page):
+    text = page.page(_study(plan, lambda name: (0.1,)))
+    assert "| one seed |" in text
+    assert "Of 0 comparisons" in text
+
+
 def test_what_was_not_run_is_said(plan, page):
     study = _study(plan, lambda name: (0.1, 0.2))
     study["runs"] = [one for one in study["runs"] if one["trial"] != "tgnet"]
