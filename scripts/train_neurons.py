@@ -214,8 +214,8 @@ def scores_of(model_file: Path, data: Path) -> dict[str, Any]:
     for name, image in trivial(np.asarray(phase.array)).items():
         predictors[name] = np.stack([image[..., CUT:]] * len(STAINS))
     table: dict[str, Any] = {
-        "on": f"columns {CUT} to 639 of isl_neurons_left, one plane, trained on "
-        f"columns 0 to {CUT - 1} by the same recipe"
+        "on": f"columns {CUT} to 639 of isl_neurons_left, one plane, by the state that "
+        f"had seen columns 0 to {CUT - 1} only"
     }
     for measure in ("pcc", "r2"):
         for name, images in predictors.items():
