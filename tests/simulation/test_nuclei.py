@@ -34,7 +34,7 @@ def test_nuclei_have_a_believable_size():
     from skimage.measure import label, regionprops
     from skimage.segmentation import clear_border
 
-    cells = _cells(mitotic=0.0, spacing=11.0, nucleus_size=0.9, crowding=0.0)
+    cells = _cells(mitotic=0.0, spacing=11.0, nucleus_size=0.75, crowding=0.0)
     seen = (cells.nucleus > 0).any(0).numpy()
     across = [
         one.equivalent_diameter_area * 0.29

@@ -188,8 +188,8 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
         p, axes, owner, layer.nucleus_z, layer.nucleus_rz, layer.rand, fields
     )
     nucleus = nuclei.distance
-    for limit in (wall - 0.3, top - 0.3, bottom - 0.25):
-        nucleus = _smooth_minimum(nucleus, limit, 0.5)
+    for limit in (wall - 0.25, top - 0.3, bottom - 0.25):
+        nucleus = _smooth_minimum(nucleus, limit, 0.35)
     return Cells(
         wall, top, bottom, body, nucleus, nuclei.brightness, nuclei.mitosis,
         nuclei.nucleoli * inside(nucleus - 0.4), nuclei.poles,

@@ -62,11 +62,11 @@ def _look(
             share=fields.uniform(0.75, 1.0),
             per_plane=fields.uniform(0, 1) < 0.5,
         )
-        step = fields.uniform(-0.03, 0.13)
+        step, together = fields.uniform(-0.02, 0.18), fields.uniform(0.8, 2.0)
         if step > 0:
-            shaped = jostled(
-                shaped, VOXEL, step, fields.uniform(0.8, 1.8), fields.generator
-            )
+            # Fewer neighbours moving apart would fold the image.
+            together = max(together, 12 * step)
+            shaped = jostled(shaped, VOXEL, step, together, fields.generator)
         moving = fields.uniform(-0.2, 0.35)
         if moving > 0:
             speckle = drifting_speckle(

@@ -74,7 +74,7 @@ def _nuclear(
     depth = torch.relu(cells.nucleus)
     chromatin = chromatin + fields.uniform(0.0, 0.5) * torch.exp(-depth / 0.5)
     chromatin = chromatin.clamp_min(0.2) * (1 + 1.8 * cells.mitosis)
-    hollow = 1 - fields.uniform(0.25, 0.75) * cells.nucleoli
+    hollow = 1 - fields.uniform(0.1, 0.65) * cells.nucleoli
     envelope = at.rim * at.resting * at.body * (1 + 0.25 * fields.smooth(1.0))
     return {
         "dna": at.in_nucleus * cells.brightness * chromatin * hollow,

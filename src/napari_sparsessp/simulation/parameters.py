@@ -10,9 +10,11 @@ class ColonyParameters:
     """One draw of everything that differs between two simulated colonies.
 
     Lengths in µm, spatial frequencies in cycles/µm, refractive indices absolute
-    for the medium and as differences else. Ranges: refractive indices from Liu et
-    al. 2016 (doi 10.1117/1.JBO.21.9.090901) widened; sizes of hiPSC colonies from
-    Viana et al. 2023 (doi 10.1038/s41586-022-05563-7).
+    for the medium and as differences to it or to the cytoplasm else; docs/simulator.md
+    holds them against the literature: Liu et al. 2016 (doi 10.1039/C5LC01445J) for
+    cells, Schürmann et al. 2016 (doi 10.1002/jbio.201500273) and Steelman et al. 2017
+    (doi 10.1002/jbio.201600314) for nuclei being less dense than cytoplasm. Sizes of
+    hiPSC colonies follow Viana et al. 2023 (doi 10.1038/s41586-022-05563-7).
     """
 
     seed: int
@@ -91,7 +93,7 @@ def draw_parameters(seed: int) -> ColonyParameters:
     def log_uniform(low: float, high: float) -> float:
         return math.exp(u(math.log(low), math.log(high)))
 
-    spacing = u(8.8, 13.5)
+    spacing = u(8.2, 12.0)
     return ColonyParameters(
         seed=seed,
         spacing=spacing,
@@ -106,7 +108,7 @@ def draw_parameters(seed: int) -> ColonyParameters:
         swell=u(0.0, 2.4),
         lean=u(0.0, 0.18),
         crowding=u(0.0, 0.9),
-        nucleus_size=u(0.72, 1.0),
+        nucleus_size=u(0.8, 1.08),
         nucleus_height=u(3.2, 5.4),
         elongation=u(1.05, 1.4),
         boxiness=u(2.0, 4.0),
