@@ -301,11 +301,8 @@ def card_scores(groups: Mapping[str, Group], name: str) -> dict[str, Any]:
 
 
 def _r2(row: Row) -> dict[str, float]:
-    values = {
-        name: round(its["r2"], 3)
-        for name, its in row.structures.items()
-        if its.get("r2") is not None
-    }
+    known = ((name, its.get("r2")) for name, its in row.structures.items())
+    values = {name: round(value, 3) for name, value in known if value is not None}
     mean = row.means["over_structures"]["r2"]
     return values if mean is None else {**values, "mean": round(mean, 3)}
 
