@@ -4,10 +4,11 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -18,13 +19,18 @@ from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.losses import make_loss, project
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 from napari_sparsessp.training.plan import TrainingPlan, learning_rate
-from napari_sparsessp.training.sampling import Batch, batches
+from napari_sparsessp.training.renewal import RenewedPairs
+from napari_sparsessp.training.sampling import Batch, batches, cut_batch
 from napari_sparsessp.training.state import Progress, RunFolder
+from napari_sparsessp.training.statistics import restate_norms
 
 __all__ = ["LOG_STEPS", "Status", "TrainingPlan", "learning_rate", "train"]
 
 LOG_STEPS = 20
 """Steps between lines of the log that hold the loss alone."""
+
+NORM_BATCHES = 40
+"""Batches that the statistics of batch norms are measured on, for averaged weights."""
 
 HOPELESS = 50
 """Steps in a row without a finite gradient after which training gives up."""
@@ -286,6 +292,8 @@ class _Run:
             self.group.wait()
             self.saved = (self.at.step, self.at.spent)
             return entry
+        if validated and self.average is not None:
+            restate_norms(self.average, self._passes())
         if validated and self.validate is not None:
             judged = self.network if self.average is None else self.average
             judged.eval()
@@ -300,6 +308,16 @@ class _Run:
         self.group.wait()
         self.saved = (self.at.step, self.at.spent)
         return entry
+
+    def _passes(self) -> Iterator[tuple[torch.Tensor, Any]]:
+        """Batches of the next steps, as far as a network sees them."""
+        pairs, step = self.pairs, self.at.step
+        now = pairs.at(step, Event()) if isinstance(pairs, RenewedPairs) else pairs
+        for at in range(step, step + NORM_BATCHES):
+            batch = cut_batch(
+                now, self.recipe, self.at.batch, self.plan.seed, at, self.outputs
+            ).to(self.device)
+            yield batch.source, batch.tasks
 
     def _entry(self) -> dict[str, Any]:
         entry = asdict(self.at)
