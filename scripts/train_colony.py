@@ -178,7 +178,8 @@ def main() -> None:
     if options.step == "export":
         scores: dict = {}
         if options.scores:
-            (scores,) = json.loads(options.scores.read_text())["cards"].values()
+            cards = json.loads(options.scores.read_text())["cards"]
+            scores = cards[options.model if len(cards) > 1 else next(iter(cards))]
         export(options.model, options.run, options.out, scores, options.made)
         return
     if options.step == "simulate":

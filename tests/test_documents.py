@@ -33,7 +33,7 @@ def test_docs_of_networks_are_up_to_date(table6, name):
 
 def test_all_generated_parts_are_checked(table6):
     page = table6.PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- /") == 5
+    assert page.count("<!-- /") == 6
 
 
 def test_a_page_without_markers_is_refused(table6):
