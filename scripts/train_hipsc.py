@@ -108,7 +108,7 @@ class Recipe:
     steps: int = 120
     rate: float = 3e-4
     share: float = 0.5
-    blend: float = 0.7
+    blend: float = 1.0
     freeze: bool = False
     seed: int = 0
 
