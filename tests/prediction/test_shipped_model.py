@@ -40,7 +40,7 @@ def test_it_is_small_and_says_what_it_is():
     assert card.structures == tuple(CATALOGUE)
     assert card.ratios == (1, 2, 4, 8)
     assert card.voxel_size == (0.29, 0.29, 0.29)
-    assert "no real image" in card.trained_on
+    assert "no real image" in card.trained_on.lower()
     assert card.scores
     assert any("simulated" in limit for limit in card.limits)
 
