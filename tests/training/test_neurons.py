@@ -94,4 +94,4 @@ def test_the_shipped_model_gives_one_plane_of_each_stain(script, shared_data):
     assert result.volume.shape == (3, 1, 192, 192)
     for name in script.STAINS:
         truth = np.asarray(stains.channel(name.upper()).array)[corner]
-        assert score(result[name].array, truth)["pcc"] > 0.6
+        assert score(result[name].array, truth)["pcc"] > 0.4
