@@ -15,7 +15,7 @@ Written by `python scripts/paper_claims.py --page` from `docs/claims.json`, whic
 `python scripts/paper_claims.py` makes.
 
 SparseSSP (Zheng et al., ECCV 2024) was trained for days on twelve real data sets.
-Here **small** networks learn for about a minute on simulated colonies. So this page
+Here **small** networks learn for a minute or less on simulated colonies. So this page
 says which of the paper's orderings already show under an equal and small budget; what
 does not show here may still be true of its networks and its data.
 """
