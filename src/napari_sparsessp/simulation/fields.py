@@ -36,7 +36,7 @@ def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
 
 def along_z(matrix: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
     """Apply a real matrix (D, D) to the planes of complex spectra (D, H, W)."""
-    flat = torch.view_as_real(spectrum).flatten(1)
+    flat = torch.view_as_real(spectrum).reshape(len(spectrum), -1)
     product = matrix.to(flat.device) @ flat
     return torch.view_as_complex(product.view(*spectrum.shape, 2))
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from napari_sparsessp.simulation.fields import blur, frequencies
+from napari_sparsessp.simulation.fields import along_z, axial_blur, frequencies
 from napari_sparsessp.simulation.parameters import ColonyParameters
 
 HAZE_XY, HAZE_Z = 1.5, 3.0
@@ -33,32 +33,21 @@ def fluorescence(
     lateral, _ = frequencies((1, height, width), voxel)
     lateral = lateral[0].to(density.device)
     focus = torch.exp(-2 * math.pi**2 * p.blur_xy**2 * lateral)
-    focus_z = _axial_blur(depth, p.blur_z, voxel).to(density)
+    focus_z = axial_blur(depth, p.blur_z, voxel).to(density)
     # Out of focus only the coarsest part is left.
     rows = int((lateral[: height // 2 + 1, 0].sqrt() < HAZE_LIMIT).sum())
     columns = int((lateral[0].sqrt() < HAZE_LIMIT).sum())
     far = p.haze * torch.exp(-2 * math.pi**2 * HAZE_XY**2 * lateral)
-    far_z = _axial_blur(depth, HAZE_Z, voxel).to(density)
+    far_z = axial_blur(depth, HAZE_Z, voxel).to(density)
     images = torch.empty_like(density)
     for one, image in zip(density, images, strict=True):
         spectrum = torch.fft.rfft2(one)
-        sharp = _mix_planes(focus_z, spectrum).mul_(focus)
+        sharp = along_z(focus_z, spectrum).mul_(focus)
         for part in (slice(0, rows), slice(max(rows, height - rows + 1), None)):
             coarse = spectrum[:, part, :columns]
-            sharp[:, part, :columns] += _mix_planes(far_z, coarse) * far[part, :columns]
+            sharp[:, part, :columns] += along_z(far_z, coarse) * far[part, :columns]
         torch.clamp_min(torch.fft.irfft2(sharp, s=(height, width)), 0, out=image)
     return images
-
-
-def _axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
-    """The (D, D) matrix of a Gaussian blur along z; the last planes go on for ever."""
-    return blur(torch.eye(depth)[:, :, None], 0.0, sigma, voxel)[:, :, 0]
-
-
-def _mix_planes(weights: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
-    """Real ``weights`` (D, D) times complex planes (D, ...)."""
-    pairs = torch.view_as_real(spectrum).reshape(len(spectrum), -1)
-    return torch.view_as_complex((weights @ pairs).view(*spectrum.shape, 2))
 
 
 def photon_noise(
