@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.cli.table import lay_out, number
+from napari_sparsessp.cli.sweep_table import SCORES, SHORT
+from napari_sparsessp.cli.table import COLUMNS, lay_out, number
 from napari_sparsessp.evaluation.means import FIELDS
 from napari_sparsessp.evaluation.quality_fields import REAL, SIMULATED
 from napari_sparsessp.evaluation.quality_report import IMPROVED
@@ -11,24 +12,7 @@ from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.quality_report import Group, QualityReport, Row
 
-SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
-"""Told structure by structure."""
-
-_HEADINGS = {
-    "r2": "R²",
-    "mse": "MSE",
-    "mae": "MAE",
-    "pcc": "PCC",
-    "pcc_plane": "PCC/plane",
-    "ssim": "SSIM",
-}
-_SHORT = {
-    "plane_mean": "plane mean",
-    "smoothness": "smoothness",
-    "input": "input",
-    "negative": "negative",
-    "ceiling": "ceiling",
-}
+_SHORT = {**SHORT, "ceiling": "ceiling"}
 _GROUPS = {
     SIMULATED: "held-out simulated colonies, truth free of noise",
     REAL: "real pairs",
@@ -61,9 +45,9 @@ def _means(group: "Group") -> list[list[str]]:
     rows = [
         [
             "mean of structures",
-            *(_HEADINGS[score] for score in FIELDS),
+            *(COLUMNS[score] for score in FIELDS),
             "R² of images",
-            *(f"Δ {_HEADINGS[score]}" for score in IMPROVED),
+            *(f"Δ {COLUMNS[score]}" for score in IMPROVED),
         ]
     ]
     for name, its in group.models.items():

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
 """The paper's score, and the one to judge real cells by."""
 
-_SHORT = {
+SHORT = {
     "plane_mean": "plane mean",
     "smoothness": "smoothness",
     "input": "input",
     "negative": "negative",
 }
+"""Headings of the yardsticks."""
 
 
 def sweep_table(report: "SweepReport") -> str:
@@ -32,7 +33,7 @@ def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
         [
             heading,
             *(f"r={one.ratio} ({one.planes})" for one in report.ratios),
-            *(_SHORT[name] for name in YARDSTICKS),
+            *(SHORT[name] for name in YARDSTICKS),
             "ceiling",
             *(["planes needed"] if score == "r2" else []),
         ]
