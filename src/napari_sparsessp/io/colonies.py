@@ -68,7 +68,7 @@ def write_colony(
     import torch
 
     from napari_sparsessp.simulation.colony import VOXEL
-    from napari_sparsessp.simulation.optics import photon_noise
+    from napari_sparsessp.simulation.fluorescence import photon_noise
 
     light = (1 + contrast.strength * colony.brightfield[0]).clamp_min(0).cpu()
     if photons:
@@ -100,7 +100,7 @@ def _counted(
     """The camera's counts of each structure, and how much of each was bleached."""
     import torch
 
-    from napari_sparsessp.simulation.optics import camera_stack
+    from napari_sparsessp.simulation.fluorescence import camera_stack
 
     # Its own stream: the noise of the light does not depend on it, nor the reverse.
     generator = torch.Generator().manual_seed(2**32 + seed)

@@ -8,15 +8,12 @@ import torch
 from napari_sparsessp.simulation.cells import grow_cells
 from napari_sparsessp.simulation.contrasts import Contrast
 from napari_sparsessp.simulation.fields import Grid, RandomFields, blur, inside
+from napari_sparsessp.simulation.fluorescence import fluorescence
 from napari_sparsessp.simulation.motion import drifting_speckle, jostled
 from napari_sparsessp.simulation.oblique import oblique_brightfield
-from napari_sparsessp.simulation.optics import (
-    fluorescence,
-    reshape_spectrum,
-    transmitted,
-)
 from napari_sparsessp.simulation.organelles import grow_structures, refractive_index
 from napari_sparsessp.simulation.parameters import ColonyParameters, draw_parameters
+from napari_sparsessp.simulation.transmitted import reshape_spectrum, transmitted
 
 VOXEL = 0.29  # µm, the isotropic grid of the paper
 MARGIN = 16  # voxels cut off in y and x: there the periodic optics wrap around
