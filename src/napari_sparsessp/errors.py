@@ -27,3 +27,7 @@ class OutputError(SparseSSPError):
 
 class PredictionError(SparseSSPError):
     """A prediction that failed on the way: out of memory, a lost device."""
+
+
+class OutOfMemory(PredictionError):
+    """The device has too little memory for a tile; a smaller one may fit."""

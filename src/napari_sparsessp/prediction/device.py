@@ -103,3 +103,18 @@ def _cpu_has_bf16() -> bool:
     query = getattr(torch.cpu, "get_capabilities", None)  # torch 2.12 or newer
     capabilities: dict[str, object] = query() if query else {}
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch or the system had too little memory, whatever device it was.
+
+    CUDA has an error class of its own; the CPU's allocator (``not enough memory``,
+    ``can't allocate memory``) and Apple's only say so in a `RuntimeError`.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        words in text
+        for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )

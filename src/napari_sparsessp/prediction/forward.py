@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.errors import OutOfMemory, PredictionError
 from napari_sparsessp.models.store import Model
-from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.prediction.device import (
+    choose_device,
+    choose_precision,
+    out_of_memory,
+)
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.stack import MeasuredStack
 from napari_sparsessp.prediction.tiling import Tile
@@ -159,8 +163,8 @@ class _Advice:
         if not isinstance(error, RuntimeError | MemoryError):
             return
         text = str(error).splitlines()[0] if str(error) else kind.__name__
-        if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        if out_of_memory(error):
             advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
-        else:
-            advice = "choose another device or precision fp32"
+            raise OutOfMemory(f"the device failed ({text}); {advice}") from None
+        advice = "choose another device or precision fp32"
         raise PredictionError(f"the device failed ({text}); {advice}") from None
