@@ -108,6 +108,10 @@ _OTHERS = {
 }
 """Outputs of shipped models outside the catalogue, with three of its colours."""
 
+_DEVIATION = "_std"
+_GREY = "#b0b0b0"
+"""Of deviations: they are no structure, and must not look like one."""
+
 # What microscopists write beside or instead of the names above. Words of a channel
 # name are compared, never fragments, so that "Tom" does not match "bottom".
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -163,6 +167,11 @@ def find_structure(name: str) -> Structure:
     raise InputError(f"no structure is called {name!r}; known: {', '.join(CATALOGUE)}")
 
 
+def deviation_channel(structure: str) -> str:
+    """Name the channel that holds a structure's standard deviation."""
+    return structure + _DEVIATION
+
+
 def structure_or_custom(name: str) -> Structure:
     """Give the catalogue's structure, or make one for a model's own id.
 
@@ -175,11 +184,15 @@ def structure_or_custom(name: str) -> Structure:
     -------
     Structure
         For an id outside the catalogue the label is made from it and the colour is
-        one of the catalogue's, the same for the same id everywhere.
+        one of the catalogue's, the same for the same id everywhere; grey for the
+        deviation of a structure (``dna_std``).
     """
     known = CATALOGUE.get(name) or _OTHERS.get(name)
     if known is not None:
         return known
+    if name.endswith(_DEVIATION):
+        of = structure_or_custom(name.removesuffix(_DEVIATION))
+        return Structure(name, f"{of.label}, deviation", "", "", "", _GREY)
     label = name.replace("_", " ").strip()
     label = label[:1].upper() + label[1:]
     colour = _COLOURS[zlib.crc32(name.encode()) % len(_COLOURS)]

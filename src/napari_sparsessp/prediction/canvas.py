@@ -23,7 +23,8 @@ class Canvas:
     ----------
     plan : Plan
     output : ndarray
-        (S, D, H, W) float32 zeros, D = 1 of a projection; filled tile by tile.
+        (C, D, H, W) float32 zeros, C = the plan's channels, D = 1 of a projection;
+        filled tile by tile.
     """
 
     def __init__(self, plan: "Plan", output: np.ndarray) -> None:
@@ -31,7 +32,7 @@ class Canvas:
         self.how = plan.card.z_projection
         self.on_model_grid = plan.request.grid == "model"
         same = self.how == "none" and self.on_model_grid
-        size = (len(plan.structures), *plan.model_shape)
+        size = (len(plan.channels), *plan.model_shape)
         self._work = output if same else np.zeros(size, np.float32)
         self._mean = RunningMean(self._work)
 
@@ -48,7 +49,7 @@ class Canvas:
     def blend(
         self, tile: "Tile", share: np.ndarray, prediction: np.ndarray, rows: list[int]
     ) -> None:
-        """Blend in a tile's (S, D, H, W) of some structures and show it."""
+        """Blend in a tile's (C, D, H, W) of some channels and show it."""
         self._mean.blend(tile, share, prediction, rows)
         if self.how != "none" and self.on_model_grid:
             area = (slice(None), *tile.box[1:])

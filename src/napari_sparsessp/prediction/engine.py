@@ -229,17 +229,18 @@ class _Run:
             share = canvas.begin(tile)
             started = clock.perf_counter()
             for rows, prediction in self.forward.predict(stack, tile):
-                names = tuple(plan.structures[row] for row in rows)
+                names = tuple(plan.channels[row] for row in rows)
                 canvas.blend(tile, share, prediction, rows)
                 place, values = canvas.seen(tile, prediction)
                 running.add(place, names, values)
-                if not left and rows[-1] == len(plan.structures) - 1:
+                if not left and rows[-1] == len(plan.channels) - 1:
                     canvas.finish()
                 self.computing += clock.perf_counter() - started
                 self.done += 1
                 if self.first_tile is None:
                     self.first_tile = clock.perf_counter() - self.began
-                yield self._tile_done(place, shown, names, running.current())
+                shown_now = tuple(name for name in names if name in plan.structures)
+                yield self._tile_done(place, shown, shown_now, running.current())
                 if self.cancel.is_set():
                     return
                 started = clock.perf_counter()

@@ -14,7 +14,7 @@ from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
 from napari_sparsessp.prediction.truth import check_truth
 from napari_sparsessp.resampling import resampled_origin, resampled_size
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.structures import find_structure
+from napari_sparsessp.structures import deviation_channel, find_structure
 from napari_sparsessp.volume import Volume
 
 DEFAULT_CORE = 384  # pixels; larger tiles waste less halo, smaller ones show sooner
@@ -41,14 +41,14 @@ class Plan:
     volume : Volume
         ZYX or TZYX, one channel.
     structures : tuple of str
-        In the order of the output's channels.
+        In the order of the output's first channels.
     view : SparseView
     input_pixel, model_pixel : tuple of float
         (y, x) in µm, known or assumed, of the input and of the model's grid.
     model_shape : tuple of int
         (D, H, W) on the model's grid.
     output_shape : tuple of int
-        ((T,) S, D, H, W) of the buffer.
+        ((T,) C, D, H, W) of the buffer, C = ``len(channels)``.
     output_axes : str
         ``CZYX`` or ``TCZYX``.
     grid : Grid
@@ -84,6 +84,11 @@ class Plan:
     passes: int = 1
     truth: dict[str, Volume] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Of the output: the structures, then the deviation of each where asked for."""
+        return output_channels(self.structures, self.request)
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -149,10 +154,11 @@ def plan_prediction(
     if flat := card.z_projection != "none":
         grid = _one_plane(grid)
         warnings += _depth_notes(card, depth)
-    shape: tuple[int, ...] = (len(structures), *grid.shape)
+    channels = output_channels(structures, request)
+    shape: tuple[int, ...] = (len(channels), *grid.shape)
     if times is not None:
         shape = (len(times), *shape)
-    _check_memory(shape if not flat else (len(structures), *model_shape))
+    _check_memory(shape if not flat else (len(channels), *model_shape))
     checked, notes = check_truth(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
@@ -182,6 +188,14 @@ def plan_prediction(
         truth=checked,
         warnings=(*warnings, *notes),
     )
+
+
+def output_channels(
+    structures: tuple[str, ...], request: PredictionRequest
+) -> tuple[str, ...]:
+    """Name the output's channels: structures, then their deviations if asked for."""
+    spread = structures if request.uncertainty else ()
+    return (*structures, *(deviation_channel(one) for one in spread))
 
 
 def _one_plane(grid: Grid) -> Grid:

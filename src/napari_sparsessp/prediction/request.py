@@ -52,7 +52,10 @@ class PredictionRequest(BaseModel):
         Predict although there are NaN or infinite values: they count as background
         and are NaN in the prediction.
     tta : bool
-        Average the prediction over the four flips in y and x.
+        Average the prediction over the eight flips and quarter turns in y and x.
+    uncertainty : bool
+        Give each structure a second channel with the standard deviation that is to
+        be expected of its error, ``dna_std`` beside ``dna``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +79,7 @@ class PredictionRequest(BaseModel):
     truth: dict[str, str] = {}
     mask_invalid: bool = False
     tta: bool = False
+    uncertainty: bool = False
 
     @field_validator("structures", mode="before")
     @classmethod

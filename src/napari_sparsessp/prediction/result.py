@@ -10,12 +10,13 @@ from napari_sparsessp.volume import Volume
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult(Mapping[str, Volume]):
-    """Predicted volumes by structure id, and the report.
+    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
 
     Attributes
     ----------
     volume : Volume
-        All structures, CZYX or TCZYX, channel names = structure ids.
+        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
+        for, ``{id}_std`` for each.
     report : Report
     """
 
@@ -23,17 +24,17 @@ class PredictionResult(Mapping[str, Volume]):
     report: Report
 
     def __getitem__(self, structure: str) -> Volume:
-        """Volume (ZYX or TZYX) of one structure."""
+        """Volume (ZYX or TZYX) of one structure, or of its deviation."""
         if structure not in self.volume.channel_names:
             raise KeyError(structure)
         return self.volume.channel(structure)
 
     def __iter__(self) -> Iterator[str]:
-        """Structure ids, in the order of the channels."""
+        """Names of the channels, in their order."""
         return iter(self.volume.channel_names)
 
     def __len__(self) -> int:
-        """Count the structures."""
+        """Count the channels."""
         return len(self.volume.channel_names)
 
 
@@ -44,7 +45,7 @@ def output_volume(planned: Planned) -> Volume:
         planned.buffer,
         plan.output_axes,
         plan.voxel_size,
-        plan.structures,
+        plan.channels,
         plan.origin,
         name=plan.volume.name,
         source=plan.volume.source,
