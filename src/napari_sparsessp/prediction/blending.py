@@ -1,7 +1,7 @@
 """Blend overlapping tiles into one volume, readable at any moment."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,6 +48,33 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
             argument = side * (position - cut) / (fade / 2)
             weights *= [0.5 * (1 + math.erf(value)) for value in argument]
     return np.maximum(weights, 1e-4).astype(np.float32)
+
+
+def shares_of(
+    weights: Mapping[Span, tuple[Span, np.ndarray]], length: int
+) -> dict[Span, np.ndarray]:
+    """Turn weights along one axis into shares that add up to 1 everywhere.
+
+    Parameters
+    ----------
+    weights : mapping
+        Anything that names a tile along this axis, to the span that it keeps and its
+        weight (span length,) there, above 0.
+    length : int
+        Voxels along the axis; each is in one span at least.
+
+    Returns
+    -------
+    dict
+        The same names to shares, float32.
+    """
+    total = np.zeros(length)
+    for span, weight in weights.values():
+        total[slice(*span)] += weight
+    return {
+        name: (weight / total[slice(*span)]).astype(np.float32)
+        for name, (span, weight) in weights.items()
+    }
 
 
 def tile_weights(tile: Tile) -> np.ndarray:
