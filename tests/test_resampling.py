@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.resampling import (
+    LateralResampling,
     grid_coverage,
     resample_yx,
     resample_zyx,
@@ -32,12 +33,14 @@ def test_size_covers_the_same_extent_to_half_a_pixel(h, w, step_in, step_out):
             assert abs(size * step_out - n * step_in) <= 0.5 * step_out + 1e-6
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_equal_steps_are_the_identity(h, w):
     image = np.random.default_rng(0).normal(size=(2, h, w)).astype(np.float32)
     np.testing.assert_array_equal(resample_yx(image, (0.3, 0.2), (0.3, 0.2)), image)
 
 
+@settings(deadline=None)
 @given(sizes, sizes, steps, steps, st.sampled_from(["linear", "cubic"]))
 def test_constants_stay_constant(h, w, step_in, step_out, method):
     image = np.full((h, w), 7.5, np.float32)
@@ -166,3 +169,24 @@ def test_coverage_tells_how_much_of_a_grid_an_image_reaches():
 def test_impossible_pixel_sizes_are_refused(step):
     with pytest.raises(InputError, match="pixel size"):
         resample_yx(np.zeros((4, 4)), (step, 1), (1, 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), sizes, sizes, steps, steps, st.sampled_from(["linear", "cubic"]))
+def test_a_region_has_the_very_numbers_of_the_whole(
+    data, h, w, step_in, step_out, method
+):
+    image = np.random.default_rng(h).normal(100, 9, (h, w)).astype(np.float32)
+    lateral = LateralResampling((h, w), (step_in, 1), (step_out, 1.3), method=method)
+    whole = lateral(image)
+    assert whole.shape == lateral.size
+    rows, columns = (_part(data, size) for size in lateral.size)
+    pixels = np.ascontiguousarray(image[lateral.source(rows, columns)])
+    assert pixels.size
+    region = lateral.region(pixels, rows, columns)
+    np.testing.assert_array_equal(region, whole[rows, columns])
+
+
+def _part(data, size):
+    start = data.draw(st.integers(0, size - 1))
+    return slice(start, data.draw(st.integers(start + 1, size)))

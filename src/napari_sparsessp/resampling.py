@@ -89,22 +89,98 @@ def resample_yx(
         When a step is not a positive number.
     """
     *leading, height, width = array.shape
-    _check_steps(*step_in, *step_out)
-    if size is None:
-        size = (
-            resampled_size(height, step_in[0], step_out[0]),
-            resampled_size(width, step_in[1], step_out[1]),
-        )
-    resample = _plane_resampler(
-        [
-            _axis_taps(n, a, (b - a) / 2, b, m, method)
-            for n, a, b, m in zip((height, width), step_in, step_out, size, strict=True)
-        ]
-    )
-    result = np.empty((*leading, *size), np.float32)
+    lateral = LateralResampling((height, width), step_in, step_out, size, method=method)
+    result = np.empty((*leading, *lateral.size), np.float32)
     for index in np.ndindex(*leading):
-        result[index] = resample(np.asarray(array[index], dtype=np.float32))
+        result[index] = lateral(np.asarray(array[index], dtype=np.float32))
     return result
+
+
+class LateralResampling:
+    """The way of planes from one pixel grid to another, whole or a region of it.
+
+    A region has the very numbers that it has in the whole.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (y, x) pixels of the input.
+    step_in, step_out, size, method
+        As `resample_yx` takes them.
+
+    Raises
+    ------
+    InputError
+        When a step is not a positive number.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        step_in: tuple[float, float],
+        step_out: tuple[float, float],
+        size: tuple[int, int] | None = None,
+        *,
+        method: Method = "linear",
+    ) -> None:
+        _check_steps(*step_in, *step_out)
+        axes = list(zip(shape, step_in, step_out, strict=True))
+        if size is None:
+            y, x = (resampled_size(*axis) for axis in axes)
+            size = y, x
+        self.shape, self.size = shape, size
+        self._taps = [
+            _axis_taps(n, a, (b - a) / 2, b, m, method)
+            for (n, a, b), m in zip(axes, size, strict=True)
+        ]
+        self._resample = _plane_resampler(self._taps)
+
+    def __call__(self, plane: np.ndarray) -> np.ndarray:
+        """Resample one whole plane, (H, W) float32."""
+        return self._resample(plane)
+
+    def source(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Give the pixels of the input that a region of the output follows from.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            In y and x of the output; inside it, and not empty.
+        """
+        spans = [
+            _span(taps, part)
+            for taps, part in zip(self._taps, (rows, columns), strict=True)
+        ]
+        return spans[0], spans[1]
+
+    def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+        """Resample a region.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            float32 (h, w): what `source` of the region names.
+        rows, columns : slice
+            As `source` takes them.
+
+        Returns
+        -------
+        ndarray
+            float32; equal to the bit to this part of the whole.
+        """
+        source = self.source(rows, columns)
+        parts = zip(self._taps, (rows, columns), source, strict=True)
+        return _plane_resampler(
+            [None if taps is None else taps[out][:, span] for taps, out, span in parts]
+        )(pixels)
+
+
+def _span(taps: Any | None, part: slice) -> slice:
+    """Input pixels from the first to the last that count for a part of the output."""
+    if taps is None:
+        return part
+    used = taps.indices[taps.indptr[part.start] : taps.indptr[part.stop]]
+    return slice(int(used.min()), int(used.max()) + 1)
 
 
 def resample_zyx(

@@ -19,6 +19,9 @@ AXES = "TCZYX"
 READ_ERRORS = (EOFError, OSError, RuntimeError, ValueError, zlib.error)
 """What readers and their codecs raise half-way through a damaged file."""
 
+WORKERS_SHARE = 256 * 2**20
+"""Bytes of decoded chunks that the threads of one read may hold at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -64,6 +67,7 @@ class Volume:
                 f"axes {self.axes!r} cannot be used; give letters out of TCZYX in this "
                 "order, ending in ZYX"
             )
+        self._check_array()
         if len(self.axes) != len(self.array.shape):
             raise InputError(
                 f"an image of shape {tuple(self.array.shape)} cannot have the axes "
@@ -152,6 +156,31 @@ class Volume:
             When the volume has a time or channel axis, lacks such a plane, or the file
             is damaged there.
         """
+        whole = slice(None)
+        return as_float32(self.region(indices, whole, whole))
+
+    def region(
+        self, indices: Sequence[int] | np.ndarray, rows: slice, columns: slice
+    ) -> np.ndarray:
+        """Read a part of some z planes, and nothing else.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            As `planes` takes them.
+        rows, columns : slice
+            The part, in pixels of y and x.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, h, w), a copy, in the file's own data type.
+
+        Raises
+        ------
+        InputError
+            As `planes`.
+        """
         if self.axes != "ZYX":
             raise InputError(
                 f"planes can be read from one channel and time point, not from axes "
@@ -164,12 +193,22 @@ class Volume:
             raise InputError(f"plane {bad[0]} does not exist; there are {depth}")
         with self._readable():
             # One computation: some readers open the file again for each.
-            return np.asarray(_lazy(self.array)[wanted], dtype=np.float32)
+            return _computed(_lazy(self.array)[:, rows, columns][wanted])
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...] | None:
+        """Lengths of the pieces that are read as a whole, for each of `axes`.
+
+        None where any part of the array can be had by itself.
+        """
+        if isinstance(self.array, np.ndarray):
+            return None
+        return tuple(tuple(map(int, sizes)) for sizes in _lazy(self.array).chunks)
 
     def numpy(self) -> np.ndarray:
         """Read everything, in the file's own data type and the order of `axes`."""
         with self._readable():
-            return np.asarray(self.array[...])
+            return _computed(self.array[...])
 
     def with_(self, **changes: Any) -> Volume:
         """Give a copy with some fields replaced; the array itself is shared."""
@@ -177,15 +216,44 @@ class Volume:
             changes.setdefault("pixel_size", None)
         return replace(self, **changes)
 
+    def _check_array(self) -> None:
+        """Raise where the array is none, is empty or does not hold numbers."""
+        what = self.name or self.source or "the image"
+        sizes = getattr(self.array, "shape", None)
+        kind = np.dtype(getattr(self.array, "dtype", object)).kind
+        if sizes is None or kind not in "buif":
+            held = getattr(self.array, "dtype", type(self.array).__name__)
+            raise InputError(
+                f"{what} holds {held} values; give an array of whole or real numbers"
+            )
+        if not all(size >= 1 for size in sizes):  # NaN: unknown before it is computed
+            raise InputError(
+                f"{what} has the shape {tuple(sizes)}; give an image with at least one "
+                "pixel along each axis"
+            )
+
     @contextmanager
     def _readable(self) -> Iterator[None]:
         """Say which image is damaged where its reader fails half-way."""
+        what = self.source or self.name or "the image"
         try:
             yield
-        except READ_ERRORS as error:
-            what = self.source or self.name or "the image"
+        except InputError:
+            raise
+        except MemoryError as error:
             raise InputError(
-                f"{what} cannot be read to its end ({error}); copy or export it again"
+                f"{what} does not fit into the memory that is free; crop it, or save "
+                "it in chunks (OME-Zarr)"
+            ) from error
+        except Exception as error:
+            # A lazy array runs foreign code: whatever it raises is about the file.
+            foreign = not isinstance(self.array, np.ndarray)
+            if not (foreign or isinstance(error, READ_ERRORS)):
+                raise
+            text = f"{error}".strip().splitlines()
+            reason = text[0][:200] if text else type(error).__name__
+            raise InputError(
+                f"{what} cannot be read to its end ({reason}); copy or export it again"
             ) from error
 
     def _take(self, axis: str, index: int, **changes: Any) -> Volume:
@@ -224,7 +292,34 @@ def _lazy(array: Any) -> Any:
     import dask.array as da
 
     chunks = getattr(array, "chunks", None) or "auto"
-    return da.from_array(array, chunks=chunks)
+    # No name from the content: that would read all of it.
+    return da.from_array(array, chunks=chunks, name=False)
+
+
+def _computed(array: Any) -> np.ndarray:
+    """Read an array, by as few threads as keep their chunks within a share."""
+    if isinstance(array, np.ndarray) or not hasattr(array, "dask"):
+        return np.asarray(array)
+    import os
+
+    from dask.base import get_scheduler
+
+    if get_scheduler() is not None:  # somebody chose one: a cluster, or none at all
+        return np.asarray(array.compute())
+    largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
+    fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)
+    workers = max(1, min(os.cpu_count() or 1, fitting))
+    how = {"scheduler": "threads", "num_workers": workers}
+    return np.asarray(array.compute(**how))
+
+
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """Give an array as float32 of this machine; a copy only where it is not.
+
+    Values that float32 cannot hold become infinite.
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(array, dtype=np.float32)
 
 
 def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
