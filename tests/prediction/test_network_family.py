@@ -87,6 +87,29 @@ def test_every_kind_of_network_predicts(make_model, make_volume, config):
         np.testing.assert_allclose(some[name].array, every[name].array, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"backbone": "plain", "topology": "3d", "conditioning": "repmode"},
+        {"backbone": "dod", "topology": "2to3d", "conditioning": "dodnet"},
+        {"backbone": "plain", "topology": "2d", "ratio": 2, "mapping": "none"},
+        {"backbone": "slim", "topology": "2to3d", "decoder_widths": (4, 6, 8)},
+    ],
+    ids=lambda config: "-".join(str(value) for value in config.values()),
+)
+def test_every_kind_of_network_takes_a_turned_field(make_model, make_volume, config):
+    """Deviations lie beside their structures, also where each is a pass of its own."""
+    model = make_model(**config)
+    volume = make_volume((4, 21, 50), voxel=(0.58, 0.29, 0.29))
+    request = PredictionRequest(precision="fp32", tta=True, uncertainty=True)
+    every = predict(model, volume, request=request)
+    alone = predict(model, volume, request=request, structures=["mitochondria"])
+    assert every.volume.shape == (6, 8, 21, 50)
+    assert (every.volume.numpy()[3:].reshape(3, -1).max(1) > 0).all()
+    for name in ("mitochondria", "mitochondria_std"):
+        np.testing.assert_allclose(alone[name].array, every[name].array, atol=1e-5)
+
+
 def test_a_network_of_fixed_ratio_gets_the_measured_planes(make_model, make_volume):
     """Not a mixture of them: windows start where planes were measured."""
     import torch

@@ -80,8 +80,20 @@ TileSize = Annotated[
 Overlap = Annotated[
     float | None, typer.Option(help="Share of a z window that the next one repeats.")
 ]
-Flips = Annotated[
-    bool, typer.Option("--tta", help="Average over flips: better, four times slower.")
+Turns = Annotated[
+    bool,
+    typer.Option(
+        "--tta",
+        help="Average over flips and quarter turns: better, eight times slower.",
+    ),
+]
+Uncertainty = Annotated[
+    bool,
+    typer.Option(
+        "--uncertainty",
+        help="Add the expected error of each structure as a channel; eight times "
+        "slower, and no slower with --tta.",
+    ),
 ]
 MaskInvalid = Annotated[
     bool, typer.Option("--mask-invalid", help="Predict around NaN and infinite values.")

@@ -11,7 +11,6 @@ from napari_sparsessp.cli.options import (
     Channel,
     Debug,
     Device,
-    Flips,
     MaskInvalid,
     ModelName,
     Overlap,
@@ -21,6 +20,8 @@ from napari_sparsessp.cli.options import (
     TileSize,
     Topology,
     Truth,
+    Turns,
+    Uncertainty,
     Version,
     VoxelSize,
     console_of,
@@ -76,7 +77,8 @@ def predict(
     precision: Precision = "auto",
     tile: TileSize = None,
     overlap: Overlap = None,
-    tta: Flips = False,
+    tta: Turns = False,
+    uncertainty: Uncertainty = False,
     mask_invalid: MaskInvalid = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing output.")

@@ -13,7 +13,6 @@ from napari_sparsessp.cli.options import (
     Channel,
     Debug,
     Device,
-    Flips,
     MaskInvalid,
     ModelName,
     Overlap,
@@ -23,6 +22,7 @@ from napari_sparsessp.cli.options import (
     TileSize,
     Topology,
     Truth,
+    Turns,
     Version,
     VoxelSize,
     console_of,
@@ -119,7 +119,7 @@ def sweep(
     precision: Precision = "auto",
     tile: TileSize = None,
     overlap: Overlap = None,
-    tta: Flips = False,
+    tta: Turns = False,
     mask_invalid: MaskInvalid = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an earlier sweep's files.")

@@ -20,6 +20,7 @@ SCHEMA = 1
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -77,6 +78,29 @@ class Check(BaseModel):
         return self
 
 
+class Calibration(BaseModel):
+    """From the spread of a structure's predictions to the error to be expected.
+
+    Expected error √(floor² + (gain·spread)²), in units of the z-scored truth.
+
+    Attributes
+    ----------
+    floor : float
+        Error that no spread tells of: that of all predictions together.
+    gain : float
+        Error for each unit of spread.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    floor: NotNegative
+    gain: NotNegative
+
+    def expected_error(self, spread: Any) -> Any:
+        """Apply it to an array or tensor."""
+        return (self.floor**2 + (self.gain * spread) ** 2) ** 0.5
+
+
 class ModelCard(BaseModel):
     """What a model is, what it was trained on and what it must not be trusted with.
 
@@ -121,6 +145,9 @@ class ModelCard(BaseModel):
         How it scored, and on what.
     limits : tuple of str
         Known limits, one sentence each.
+    uncertainty : dict
+        Structure id to its `Calibration`; without one, ``--uncertainty`` gives the
+        bare spread.
     source : dict
         Of an imported model: format, file name and SHA-256 of the original.
     check : Check or None
@@ -152,6 +179,7 @@ class ModelCard(BaseModel):
     trained_on: str
     scores: dict[str, JsonValue] = {}
     limits: tuple[str, ...] = ()
+    uncertainty: dict[str, Calibration] = {}
     source: dict[str, JsonValue] = {}
     check: Check | None = None
 

@@ -16,12 +16,10 @@ from napari_sparsessp.prediction.device import (
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.stack import MeasuredStack
 from napari_sparsessp.prediction.tiling import Tile
+from napari_sparsessp.prediction.turns import TURNS, Spread
 
 if TYPE_CHECKING:
     import torch
-
-FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
-"""Axes that are mirrored for each of the four predictions of ``--tta``."""
 
 
 class Forward:
@@ -45,8 +43,10 @@ class Forward:
         self.device = choose_device(plan.request.device)
         self.precision = choose_precision(plan.request.precision, self.device)
         self._plan = plan
-        self._outputs = [model.card.structures.index(one) for one in plan.structures]
-        self._flips = FLIPS if plan.request.tta else FLIPS[:1]
+        self._names = model.card.structures
+        self._outputs = [self._names.index(one) for one in plan.structures]
+        request = plan.request
+        self._turns = TURNS if request.tta or request.uncertainty else TURNS[:1]
         self._network: Any = model.network
         if self.device.type != "cpu":
             import copy
@@ -65,47 +65,77 @@ class Forward:
         Yields
         ------
         rows : list of int
-            Which of the plan's structures these are: all, where one pass gives all.
+            Which of the plan's channels these are: all, where one pass gives all;
+            otherwise a structure, and its deviation where that is asked for.
         prediction : ndarray
-            (S, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
+            (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
 
         Raises
         ------
         PredictionError
             The device failed.
         """
-        import torch
-
         rows = list(range(len(self._outputs)))
         groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
         keep = (slice(None), *_kept(tile))
+        alone = len(self._turns) == 1
         with self._computing():
             source = self._source(stack, tile)
-            features = [self._network.encode(_flipped(source, f)) for f in self._flips]
+            # Of eight turns the features together would fill eight times the memory.
+            features = self._network.encode(source) if alone else None
         for group in groups:
             outputs = [self._outputs[row] for row in group]
             with self._computing():
-                parts = [
-                    _flipped(self._network.decode(one, outputs), flip)[0][keep].float()
-                    for one, flip in zip(features, self._flips, strict=True)
-                ]
-                mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
-                prediction = mean.cpu().numpy()
+                if alone:
+                    values = self._network.decode(features, outputs)[0][keep].float()
+                else:
+                    values = self._turned(source, outputs, keep)
+                prediction = values.cpu().numpy()
             _mark_invalid(prediction, stack, self._plan, tile)
-            yield group, prediction
+            spread = [len(rows) + row for row in group]
+            yield group + spread * self._plan.request.uncertainty, prediction
+
+    def _turned(
+        self, source: "torch.Tensor", outputs: list[int], keep: tuple[slice, ...]
+    ) -> "torch.Tensor":
+        """Predict in all eight turns, one at a time: (C, D, H, W)."""
+        import torch
+
+        request = self._plan.request
+        spread = Spread()
+        untouched = None
+        for turn in self._turns:
+            turned = self._laid_out(turn.apply(source))
+            values = self._network.decode(self._network.encode(turned), outputs)
+            values = turn.undo(values)[0][keep].float()
+            untouched = values if untouched is None else untouched
+            spread.add(values)
+        chosen = spread.mean if request.tta else untouched
+        assert chosen is not None
+        if not request.uncertainty:
+            return chosen
+        deviation = spread.deviation()
+        for row, output in enumerate(outputs):
+            calibration = self._plan.card.uncertainty.get(self._names[output])
+            if calibration is not None:
+                deviation[row] = calibration.expected_error(deviation[row])
+        return torch.cat([chosen, deviation])
 
     def _source(self, stack: MeasuredStack, tile: Tile) -> "torch.Tensor":
         """What the network takes: (1, inputs, planes, h, w) on the device."""
-        import torch
-
         from napari_sparsessp.networks.inputs import network_input
 
         config = self._network.config
         dense, distance = stack.window(tile)
         both = network_input(dense, distance)[: config.inputs, :: config.ratio]
-        source = both[None].to(self.device)
+        return self._laid_out(both[None].to(self.device))
+
+    def _laid_out(self, source: "torch.Tensor") -> "torch.Tensor":
+        """The same values in the order in memory that the device is fastest with."""
+        import torch
+
         if self.device.type == "mps":  # there channels last is no faster layout
-            return source
+            return source.contiguous()
         return source.contiguous(memory_format=torch.channels_last_3d)
 
     @contextmanager
@@ -125,10 +155,6 @@ def _spare_bytes() -> int:
     import psutil
 
     return psutil.virtual_memory().available // 4
-
-
-def _flipped(x: "torch.Tensor", flip: tuple[int, ...]) -> "torch.Tensor":
-    return x.flip(flip) if flip else x
 
 
 def _kept(tile: Tile) -> tuple[slice, ...]:
