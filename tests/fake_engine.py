@@ -50,13 +50,14 @@ class FakeEngine:
     """Fills the buffer tile by tile with something that can be recognised.
 
     `value` of a voxel is 1 + the structure's number, unless `paint` gives a function
-    (plan, structure id, box) -> array.
+    (plan, structure id, box) -> array. After `wait_at` tiles it waits to be cancelled.
     """
 
     the_cards: list = field(default_factory=lambda: [card()])
     pause: float = 0.001
     tile: int = 64
     fail_at: int | None = None
+    wait_at: int | None = None
     error: Exception = field(default_factory=lambda: RuntimeError("CUDA out of memory"))
     paint: object = None
     seen: list = field(default_factory=list)
@@ -66,6 +67,11 @@ class FakeEngine:
     imported: list = field(default_factory=list)
     hold: object = None
     topology: str = "3d"
+    computed: list = field(default_factory=list)
+
+    def new_progress(self):
+        """What the real engine keeps: here the (time, box) that are done."""
+        return SimpleNamespace(done=[])
 
     def cards(self):
         return list(self.the_cards)
@@ -133,9 +139,14 @@ class FakeEngine:
             boxes = list(self.boxes(plan.output_shape[-3:]))
             times = range(len(plan.times)) if plan.times else [None]
             total = len(boxes) * len(times)
-            done = 0
+            kept = job.progress.done if job.progress is not None else []
+            done = len(kept)
             for time_ in times:
                 for box in boxes:
+                    if (time_, box) in kept:
+                        continue
+                    if done == self.wait_at:
+                        job.cancel.wait(20)
                     if job.cancel.is_set():
                         yield Cancelled(done, total)
                         return
@@ -144,6 +155,8 @@ class FakeEngine:
                     time.sleep(self.pause)
                     self.seen.append(job.viewport())
                     self._fill(job, plan, time_, box)
+                    self.computed.append((time_, box))
+                    kept.append((time_, box))
                     done += 1
                     left = (total - done) * self.pause
                     yield TileDone(

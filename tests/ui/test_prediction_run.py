@@ -10,6 +10,7 @@ import pytest
 from fake_engine import FakeEngine, light
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.contrast import ContrastEstimate
 from napari_sparsessp.ui.prediction_run import PredictionRun
 from napari_sparsessp.ui.stream_worker import Job
 from napari_sparsessp.volume import Volume
@@ -20,7 +21,8 @@ def make_job(structures=("dna",), cancel=None):
     request = PredictionRequest(structures=structures)
     buffer = np.zeros((len(structures), 32, 96, 128), np.float32)
     cancel = cancel or threading.Event()
-    return Job(request, volume, {}, structures, buffer, lambda: None, cancel)
+    contrast = ContrastEstimate(structures)
+    return Job(request, volume, {}, structures, buffer, lambda: None, cancel, contrast)
 
 
 class Ear:

@@ -28,6 +28,20 @@ def test_run_becomes_cancel_becomes_cancelling(panel, qtbot):
     assert not panel.button.isEnabled()
 
 
+def test_resume_stands_beside_start_over(panel, qtbot):
+    panel.set_state(RunState.RESUMABLE)
+    panel.show_stopped(7, 12, "Cancelled")
+    assert panel.button.text() == "Resume"
+    assert panel.status.text() == "Cancelled: 7 of 12 tiles are done and stay."
+    assert (panel.bar.value(), panel.bar.maximum()) == (7, 12)
+    with qtbot.waitSignal(panel.resume_asked):
+        panel.button.click()
+    with qtbot.waitSignal(panel.run_asked):
+        panel.again_button.click()
+    panel.set_state(RunState.READY)
+    assert not panel.again_button.isVisible()
+
+
 def test_a_blocked_button_says_why(panel):
     panel.set_state(RunState.BLOCKED, "Choose the channel.")
     assert not panel.button.isEnabled()

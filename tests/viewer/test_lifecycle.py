@@ -83,7 +83,7 @@ def test_cancel(dock, viewer, finish, engine, qtbot):
     assert dock.form.foot.button.text() == "Cancelling…"
     finish(dock)
     assert "Cancelled" in dock.form.foot.status.text()
-    assert dock.form.foot.state is RunState.READY
+    assert dock.form.foot.state is RunState.RESUMABLE
     assert all(np.any(layer.data) for layer in predictions(viewer))
     assert predictions(viewer)[0].metadata[KEY]["state"] == "cancelled"
 
@@ -98,7 +98,7 @@ def test_error_in_the_worker(dock, viewer, finish, engine):
     dock.look_ahead()  # whatever happens to layers, the error stays to be read
     assert message.is_error
     assert message.copy_button.isVisibleTo(message)
-    assert dock.form.foot.state is RunState.READY
+    assert dock.form.foot.state is RunState.RESUMABLE
     assert dock.form.input.isEnabled()
     assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
 

@@ -182,7 +182,16 @@ class InstalledEngine:
             viewport=job.viewport,
             cancel=job.cancel,
             buffer=job.buffer,
+            **({} if job.progress is None else {"progress": job.progress}),
         )
+
+    def new_progress(self) -> Any:
+        """Give what keeps the work of a run that is stopped, so that it can go on."""
+        try:
+            from napari_sparsessp.prediction.progress import Progress
+        except ImportError:
+            return None
+        return Progress()
 
     def devices(self) -> "list[DeviceInfo]":
         """List the devices of this machine; for a worker thread, it imports torch."""

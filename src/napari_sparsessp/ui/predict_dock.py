@@ -13,6 +13,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.file_opening import FileOpening
+from napari_sparsessp.ui.input_watch import InputWatch
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layouts import (
     OVERLAY,
@@ -22,30 +23,30 @@ from napari_sparsessp.ui.layouts import (
     scene_of,
 )
 from napari_sparsessp.ui.model_shelf import ModelShelf
-from napari_sparsessp.ui.outlook import Choice, Outlook, Ready, look_ahead
+from napari_sparsessp.ui.outlook import Choice, Outlook, look_ahead
 from napari_sparsessp.ui.outlook_view import (
-    done_text,
     is_dense,
     show_outlook,
     work_text,
 )
 from napari_sparsessp.ui.plane_cursor import PlaneCursor
 from napari_sparsessp.ui.predict_form import PredictForm
-from napari_sparsessp.ui.prediction_run import PredictionRun, StopSign
+from napari_sparsessp.ui.prediction_run import PredictionRun
 from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.running import Running
 from napari_sparsessp.ui.stream_layers import StreamLayers
-from napari_sparsessp.ui.stream_worker import Job
+from napari_sparsessp.ui.undertaking import Undertaking
 from napari_sparsessp.ui.viewport import ViewportTracker
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_sparsessp.prediction.events import Started, TileDone
     from napari_sparsessp.ui.linked_contrast import Scale
-    from napari_sparsessp.ui.stream_worker import TruthScaled
 
 # Several changes in one go (a sample opens thirteen layers) make one plan.
 _SETTLE_MS = 60
+
+_STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
 class PredictDock(QWidget):
@@ -67,17 +68,15 @@ class PredictDock(QWidget):
         self._engine = InstalledEngine() if engine is None else engine
         self.form = PredictForm(self._engine.devices)
         self.outlook = Outlook()
-        self.run_in_progress: PredictionRun | None = None
-        self._run_outlook: Outlook | None = None
-        self._told_for: Choice | None = None
-        self.truth_scales: dict[tuple[str, str], Scale] = {}
+        self._told_for: tuple[Choice, str] | None = None
         self._arranging = False
         self._layers_changed = False
-        self._stop = StopSign()
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
+        self.running = Running(self._engine, self.form, self.layers, self.tracker, self)
         self.cursor = PlaneCursor(napari_viewer, self.form.sampling.drawing, self)
         self.layouts = Layouts(napari_viewer)
+        self.watch = InputWatch(self)
         self._files = FileOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self._settle = QTimer(self)
@@ -108,21 +107,23 @@ class PredictDock(QWidget):
         form.structures.choice_changed.connect(self._settle.start)
         form.structures.visibility_changed.connect(self._on_eye)
         form.foot.run_asked.connect(self.run)
+        form.foot.resume_asked.connect(self.resume)
         form.foot.cancel_asked.connect(self.cancel)
         form.foot.layout_asked.connect(self.show_layout)
         form.foot.restore_asked.connect(self.restore_view)
-        self.layers.all_removed.connect(self.cancel)
+        self.running.ended.connect(self._on_ended)
+        self.running.failed.connect(self._on_failed)
+        self.layers.all_removed.connect(self._on_layers_gone)
         self.layers.complete.connect(self._on_complete)
         self.layers.visible_changed.connect(self._on_layer_eye)
+        self.watch.changed.connect(self._settle.start)
         self._files.opened.connect(self._on_opened)
         self._files.failed.connect(self._on_problem)
         events = self._viewer.layers.events
         for name in ("inserted", "removed", "reordered", "renamed"):
             getattr(events, name).connect(self._on_layers)
-        form.add_shortcut("Ctrl+R", lambda: form.foot.press(RunState.READY))
+        form.add_shortcut("Ctrl+R", lambda: form.foot.press(*_STARTS))
         form.add_shortcut("Esc", lambda: form.foot.press(RunState.RUNNING))
-        # the dock's own slots are gone by then; this one belongs to nobody
-        self.destroyed.connect(self._stop.stop)
 
     # what can be chosen -------------------------------------------------------
 
@@ -206,11 +207,16 @@ class PredictDock(QWidget):
         self.cursor.follow(
             seen.layer, axis, None if seen.plan is None else seen.plan.view
         )
+        self.watch.follow(seen.layer)
         foot = form.foot
+        changed = self._changed(choice)
         if seen.problem is None:
-            ready = seen.plan is not None
-            foot.set_state(RunState.READY if ready else RunState.BLOCKED, seen.waiting)
-            if choice == self._told_for:  # what was told last still stands
+            if seen.plan is None:
+                foot.set_state(RunState.BLOCKED, seen.waiting)
+            else:
+                left = self.running.undertaking is not None and not changed
+                foot.set_state(RunState.RESUMABLE if left else RunState.READY)
+            if (choice, changed) == self._told_for:  # what was told last still stands
                 return
         self._told_for = None
         foot.reset_progress()
@@ -226,8 +232,35 @@ class PredictDock(QWidget):
             notices = [half] if form.input.half_typed() else []
             foot.message.show_notices([*notices, *seen.notes, *seen.plan.warnings])
             foot.set_status(work_text(seen.plan))
+            self._show_left(changed)
+
+    def _changed(self, choice: Choice) -> str:
+        """Tell what keeps a stopped prediction from going on; "" for nothing."""
+        left = self.running.undertaking
+        if left is None or left.lost(self._viewer):
+            self.running.forget()
+            return ""
+        return left.change(choice, self.outlook)
+
+    def _show_left(self, changed: str) -> None:
+        """Say how far the stopped prediction is, or why Run starts anew."""
+        left, foot = self.running.undertaking, self.form.foot
+        if left is not None and changed:
+            foot.set_status(f"Run starts anew: {changed}.")
+        elif left is not None:
+            foot.show_stopped(left.done, left.total, "Stopped")
 
     # running ------------------------------------------------------------------
+
+    @property
+    def run_in_progress(self) -> PredictionRun | None:
+        """The run that is under way."""
+        return self.running.current
+
+    @property
+    def truth_scales(self) -> "dict[tuple[str, str], Scale]":
+        """Mean and deviation of truths, by structure and truth layer's key."""
+        return self.running.truth_scales
 
     def run(self) -> None:
         """Start the planned prediction; layers appear at once and fill up."""
@@ -236,33 +269,36 @@ class PredictDock(QWidget):
         ready = self.outlook.ready()
         if ready is None or self.run_in_progress is not None:
             return
+        self.running.forget()  # first: its memory may be needed
         try:
-            buffer = ready.new_buffer()
+            begun = Undertaking.of(self.choice(), ready, self._engine.new_progress())
         except InputError as error:
             self._on_problem(error)
             return
-        self._run_outlook = self.outlook
-        job = Job(
-            ready.request,
-            ready.reading.volume,
-            ready.truth,
-            ready.plan.structures,
-            buffer,
-            self.tracker.holder,
-            self._stop.renew(),
-        )
-        self._start(job)
-        self._show_layers(ready, buffer)
+        self.form.structures.clear_scores()
+        self._begin(begun)
 
-    def _show_layers(self, ready: Ready, buffer: Any) -> None:
-        """Make the layers that will fill up, arrange and follow them."""
-        form, plan = self.form, ready.plan
-        form.structures.clear_scores()
+    def resume(self) -> None:
+        """Go on with the prediction that was stopped, if it is still what is chosen."""
+        self._settle.stop()
+        self.look_ahead()
+        left = self.running.undertaking
+        if left is not None and self.form.foot.state is RunState.RESUMABLE:
+            self._begin(left)
+
+    def _begin(self, undertaking: Undertaking) -> None:
+        """Start the thread, then make the layers that will fill up and follow them."""
+        self.running.start(undertaking)
+        ready, plan = undertaking.ready, undertaking.ready.plan
         again = bool(self.layers.layers())
         self._arranging = True
         try:
             self.layers.prepare(
-                plan, buffer, ready.layer, ready.reading, form.structures.visible()
+                plan,
+                undertaking.buffer,
+                ready.layer,
+                ready.reading,
+                self.form.structures.visible(),
             )
         finally:
             self._arranging = False
@@ -272,92 +308,40 @@ class PredictDock(QWidget):
         if first is not None:
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
 
-    def _start(self, job: Job) -> None:
-        run = PredictionRun(self._engine, job, self)
-        run.started.connect(self._on_started)
-        run.tile_done.connect(self._on_tile)
-        run.contrast.connect(self.layers.set_limits)
-        run.truth_scaled.connect(self._on_truth_scaled)
-        run.finished.connect(self._on_finished)
-        run.cancelled.connect(self._on_cancelled)
-        run.failed.connect(self._on_failed)
-        self.run_in_progress = run
-        self.form.set_locked(True)
-        self.form.foot.begin()
-        run.start()
-
     def cancel(self) -> None:
         """Stop the running prediction; what is done stays."""
-        if self.run_in_progress is not None:
-            self.form.foot.set_state(RunState.CANCELLING)
-            self.run_in_progress.cancel()
+        self.running.cancel()
 
-    def _on_started(self, event: "Started") -> None:
-        place = event.device.replace("cpu", "the CPU")
-        self.form.foot.set_status(f"Predicting on {place} in {event.precision}…")
+    def _on_layers_gone(self) -> None:
+        """Without layers there is nothing to fill up, and nothing to go on with."""
+        self.running.cancel()
+        self.running.forget()
+        self._settle.start()
 
-    def _on_tile(self, event: "TileDone") -> None:
-        self.layers.tile_done(event)
-        if event.scores:
-            self.form.structures.set_scores(event.scores)
-        if self.form.foot.state is RunState.RUNNING:
-            self.form.foot.show_progress(event.done, event.total, event.seconds_left)
-            if event.done == event.total and event.scores:
-                self.form.foot.set_status("Comparing with the ground truth…")
-
-    def _on_truth_scaled(self, event: "TruthScaled") -> None:
-        keys = self.form.structures.truths()
-        for id_ in keys.keys() & event.scales.keys():
-            self.truth_scales[id_, keys[id_]] = event.scales[id_]
-
-    def _on_finished(self, report: Any) -> None:
-        scores = {id_: one for id_, one in report.structures.items() if one}
-        self.form.structures.set_scores(scores)
-        self._end("done", {"provenance": report.provenance()}, scores)
-        self.form.foot.show_progress(1, 1, 0.0)
-        self.form.foot.message.show_notices(report.warnings)
-        self.form.foot.set_status(done_text(report))
-
-    def _on_cancelled(self) -> None:
-        self._end("cancelled")
-        self.form.foot.set_status("Cancelled. What was predicted stays in the layers.")
-
-    def _on_failed(self, error: Exception) -> None:
-        self._end("failed")
-        self._on_problem(error)
-        self.form.foot.reset_progress()
-        self.form.foot.set_status("Stopped by an error. What was predicted stays.")
-
-    def _end(
-        self,
-        state: str,
-        about: dict[str, Any] | None = None,
-        scores: dict[str, dict[str, Any]] | None = None,
-    ) -> None:
-        run, self.run_in_progress = self.run_in_progress, None
-        self.tracker.stop()
-        self.layers.finish(state, about, scores)
-        self.form.set_locked(False)
-        self._told_for = self.choice()
-        self.form.foot.set_state(RunState.READY)
-        if run is not None:
-            run.deleteLater()
+    def _on_ended(self) -> None:
+        self._told_for = self.choice(), ""
         self._settle.start()
 
     def _on_problem(self, error: Exception) -> None:
-        self._told_for = self.choice()
+        self._told_for = self.choice(), ""
         self.form.foot.message.show_error(str(error), self._details(error))
 
+    def _on_failed(self, error: Exception) -> None:
+        left = self.running.undertaking
+        request = self.outlook.request if left is None else left.ready.request
+        self._told_for = self.choice(), ""
+        self.form.foot.message.show_error(str(error), error_details(error, request))
+
     def _details(self, error: BaseException) -> str:
-        seen = self._run_outlook if self.run_in_progress is not None else self.outlook
-        return error_details(error, None if seen is None else seen.request)
+        return error_details(error, self.outlook.request)
 
     # looking ------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """Tell which layers belong together."""
-        seen = self.outlook if self.run_in_progress is None else self._run_outlook
-        source = None if seen is None else seen.layer
+        source = self.outlook.layer
+        if self.run_in_progress is not None and self.running.undertaking is not None:
+            source = self.running.undertaking.ready.layer
         rows = self.form.structures.rows
         predictions = self.layers.layers()
         return scene_of(self._viewer, source, rows, predictions, self.truth_scales)

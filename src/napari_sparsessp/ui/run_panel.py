@@ -24,6 +24,7 @@ class RunState(Enum):
 
     READY = "ready"
     BLOCKED = "blocked"
+    RESUMABLE = "resumable"
     RUNNING = "running"
     CANCELLING = "cancelling"
 
@@ -44,13 +45,14 @@ class RunPanel(QWidget):
 
     Signals
     -------
-    run_asked, cancel_asked
+    run_asked, resume_asked, cancel_asked
     layout_asked : str
         ``overlay`` or ``side``.
     restore_asked
     """
 
     run_asked = Signal()
+    resume_asked = Signal()
     cancel_asked = Signal()
     layout_asked = Signal(str)
     restore_asked = Signal()
@@ -61,6 +63,10 @@ class RunPanel(QWidget):
         self.message = MessageBox()
         self.button = QPushButton("Run")
         self.button.setProperty("role", "run")
+        self.again_button = QPushButton("Start over")
+        self.again_button.setToolTip(
+            "Predict everything anew; what is there is predicted over."
+        )
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress of the prediction")
@@ -92,6 +98,7 @@ class RunPanel(QWidget):
         self.restore_button.setEnabled(False)
         self._arrange()
         self.button.clicked.connect(self._on_clicked)
+        self.again_button.clicked.connect(lambda _on: self.run_asked.emit())
         self.layouts.chosen.connect(self.layout_asked)
         self.restore_button.clicked.connect(lambda _on: self.restore_asked.emit())
         self.set_state(RunState.BLOCKED)
@@ -106,12 +113,16 @@ class RunPanel(QWidget):
         view.addWidget(label)
         view.addWidget(self.layouts, 1)
         view.addWidget(self.restore_button)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.button, 1)
+        buttons.addWidget(self.again_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 0, 12, 10)
         column.setSpacing(7)
         column.addWidget(line)
         column.addWidget(self.message)
-        column.addWidget(self.button)
+        column.addLayout(buttons)
         column.addWidget(self.bar)
         column.addWidget(self.status)
         column.addLayout(view)
@@ -134,12 +145,19 @@ class RunPanel(QWidget):
         text, role, tip = {
             RunState.READY: ("Run", "run", "Predict the ticked structures (Ctrl+R)."),
             RunState.BLOCKED: ("Run", "run", why),
+            RunState.RESUMABLE: (
+                "Resume",
+                "run",
+                "Go on where it stopped; what is done is not done again (Ctrl+R).",
+            ),
             RunState.RUNNING: ("Cancel", "stop", "Stop; what is done stays (Esc)."),
             RunState.CANCELLING: ("Cancelling…", "stop", "Stops after this tile."),
         }[state]
         self.button.setText(text)
         self.button.setToolTip(tip)
-        self.button.setEnabled(state in (RunState.READY, RunState.RUNNING))
+        off = state in (RunState.BLOCKED, RunState.CANCELLING)
+        self.button.setEnabled(not off)
+        self.again_button.setVisible(state is RunState.RESUMABLE)
         if self.button.property("role") != role:
             self.button.setProperty("role", role)
             self.button.style().unpolish(self.button)
@@ -147,16 +165,18 @@ class RunPanel(QWidget):
         if state is RunState.CANCELLING:
             self.set_status("Cancelling after this tile…")
 
-    def begin(self) -> None:
-        """Show that a run has begun, before anything is known of its length."""
+    def begin(self, done: int = 0, total: int = 0) -> None:
+        """Show that a run has begun; of one that goes on, how far it is already."""
         self.message.clear()
         self.set_state(RunState.RUNNING)
-        self.show_progress(0, 0, 0.0)
-        self.set_status("Loading the model…")
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        what = f"Going on at {done} of {total} tiles" if total else "Loading the model"
+        self.set_status(f"{what}…")
 
-    def press(self, state: RunState) -> None:
+    def press(self, *states: RunState) -> None:
         """Press the button, if it does what is meant: a key is never a surprise."""
-        if self._state is state:
+        if self._state in states:
             self.button.click()
 
     def set_status(self, text: str) -> None:
@@ -171,6 +191,15 @@ class RunPanel(QWidget):
         if total:
             left = "" if done >= total else f" · {duration_text(seconds_left)} left"
             self.set_status(f"{done} of {total} tiles{left}")
+
+    def show_stopped(self, done: int, total: int, why: str) -> None:
+        """Show how far a run came that was stopped."""
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+        if done:
+            self.set_status(f"{why}: {done} of {total} tiles are done and stay.")
+        else:
+            self.set_status(f"{why} before the first tile.")
 
     def reset_progress(self) -> None:
         """Empty the bar."""
@@ -189,5 +218,7 @@ class RunPanel(QWidget):
         if self._state is RunState.RUNNING:
             self.set_state(RunState.CANCELLING)
             self.cancel_asked.emit()
+        elif self._state is RunState.RESUMABLE:
+            self.resume_asked.emit()
         elif self._state is RunState.READY:
             self.run_asked.emit()

@@ -56,7 +56,7 @@ class StreamLayers(QObject):
     Signals
     -------
     all_removed
-        The user deleted the last layer that was being filled.
+        The user deleted the last layer.
     visible_changed : str, bool
         A structure's layer was shown or hidden in napari's own list.
     complete
@@ -276,7 +276,8 @@ class StreamLayers(QObject):
     def _renew(
         self, layer: Any, view: np.ndarray, place: dict[str, Any], about: dict[str, Any]
     ) -> None:
-        layer.data = view
+        if not np.may_share_memory(layer.data, view):  # else it goes on with its own
+            layer.data = view
         for name, value in place.items():
             setattr(layer, name, value)
         layer.metadata = {**layer.metadata, KEY: about}
@@ -337,7 +338,7 @@ class StreamLayers(QObject):
         gone = layer_key(event.value)
         if gone in self._keys.values():
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
-            if self._busy and not self._keys and not self._pending:
+            if not self._keys and not self._pending:
                 self.all_removed.emit()
 
 

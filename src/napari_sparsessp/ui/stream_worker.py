@@ -40,6 +40,10 @@ class Job:
     viewport : callable
         Gives (time, box) in output voxels, or None.
     cancel : threading.Event
+    contrast : ContrastEstimate
+        Lives on in a run that goes on where this one was stopped.
+    progress
+        What the engine keeps for that.
     """
 
     request: PredictionRequest
@@ -49,6 +53,8 @@ class Job:
     buffer: np.ndarray
     viewport: Callable[[], Viewport | None]
     cancel: threading.Event
+    contrast: ContrastEstimate
+    progress: Any = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
     ------
     Event, ContrastEstimated or TruthScaled
     """
-    contrast = ContrastEstimate(job.structures)
+    contrast = job.contrast
     seen = dict.fromkeys(job.structures, 0)
     scales = None
     for event in engine.stream(job):

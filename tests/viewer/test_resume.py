@@ -1,0 +1,180 @@
+"""Cancel, then Resume: the same layers, the same numbers, and a hint where not."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.stream_layers import KEY, is_prediction
+
+
+def predictions(viewer):
+    return [layer for layer in viewer.layers if is_prediction(layer)]
+
+
+@pytest.fixture
+def stopped(dock, engine, finish, qtbot):
+    """A dock whose prediction of two structures was cancelled after some tiles."""
+    engine.tile, engine.wait_at = 32, 5
+    dock.form.structures.tick(("dna", "nucleolus"))
+    with qtbot.waitSignal(dock.layers.complete):
+        dock.run()
+    qtbot.waitUntil(lambda: dock.running.undertaking.done == 5)
+    dock.form.foot.button.click()
+    finish(dock)
+    engine.wait_at = None
+    return dock
+
+
+def test_resume_goes_on_where_it_stopped(stopped, viewer, engine, finish):
+    foot = stopped.form.foot
+    before = [layer.unique_id for layer in predictions(viewer)]
+    assert foot.button.text() == "Resume"
+    assert foot.status.text() == "Cancelled: 5 of 12 tiles are done and stay."
+    foot.button.click()
+    finish(stopped)
+    assert len(engine.computed) == len(set(map(str, engine.computed))) == 12
+    assert [layer.unique_id for layer in predictions(viewer)] == before
+    for number, layer in enumerate(predictions(viewer)):
+        assert np.all(layer.data == 1 + number)
+        assert layer.metadata[KEY]["state"] == "done"
+    assert foot.status.text().startswith("Done")
+    assert foot.state is RunState.READY
+
+
+def test_resume_survives_looking_ahead(stopped, qtbot):
+    stopped.look_ahead()
+    qtbot.wait(150)  # the settling timer of the end of the run
+    assert stopped.form.foot.state is RunState.RESUMABLE
+    assert "tiles are done" in stopped.form.foot.status.text()
+
+
+def test_start_over_begins_anew(stopped, viewer, engine, finish):
+    stopped.form.foot.again_button.click()
+    finish(stopped)
+    assert len(engine.computed) == 5 + 12
+    assert len(predictions(viewer)) == 2
+
+
+def changed_structures(dock, viewer):
+    dock.form.structures.tick(("dna",))
+
+
+def changed_sampling(dock, viewer):
+    dock.form.sampling.segments.button("4").click()
+
+
+def changed_size(dock, viewer):
+    dock.form.input.type_voxel_size((1.2, 0.3, 0.3))
+    dock.form.input.changed.emit()
+
+
+def changed_image(dock, viewer):
+    viewer.layers["bright-field"].data = light(seed=1)
+
+
+def changed_scale(dock, viewer):
+    viewer.layers["bright-field"].scale = (1.16, 0.3, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (changed_structures, "other structures are ticked"),
+        (changed_sampling, "the sampling is another"),
+        (changed_size, "the voxel size is another"),
+        (changed_image, "the stack holds another image"),
+        (changed_scale, "the stack was moved or scaled"),
+    ],
+)
+def test_a_change_turns_resume_into_run_and_says_why(
+    stopped, viewer, qtbot, change, hint
+):
+    foot = stopped.form.foot
+    qtbot.wait(150)  # the settling timer of the end of the run
+    change(stopped, viewer)
+    qtbot.waitUntil(lambda: foot.button.text() == "Run")
+    assert foot.status.text() == f"Run starts anew: {hint}."
+    assert not foot.again_button.isVisible()
+
+
+def test_taking_a_change_back_gives_resume_back(stopped, viewer):
+    changed_structures(stopped, viewer)
+    stopped.look_ahead()
+    stopped.form.structures.tick(("dna", "nucleolus"))
+    stopped.look_ahead()
+    assert stopped.form.foot.state is RunState.RESUMABLE
+    assert stopped.form.foot.status.text().startswith("Stopped: ")
+
+
+def test_another_layer_or_a_new_name_is_no_change(stopped, viewer):
+    viewer.layers["bright-field"].name = "renamed"
+    viewer.add_image(light(), name="something else", **MICRO)
+    stopped.look_ahead()
+    assert stopped.form.foot.state is RunState.RESUMABLE
+
+
+def test_a_deleted_layer_comes_back_with_what_was_done(stopped, viewer, finish):
+    viewer.layers.remove(predictions(viewer)[1])
+    stopped.look_ahead()
+    stopped.resume()
+    finish(stopped)
+    first, second = predictions(viewer)
+    assert np.all(first.data == 1)
+    assert np.all(second.data == 2)
+
+
+def test_without_layers_there_is_nothing_to_resume_and_no_memory_held(
+    stopped, viewer, qtbot
+):
+    ref = weakref.ref(predictions(viewer)[0].data.base)
+    for layer in predictions(viewer):
+        viewer.layers.remove(layer)
+    del layer
+    stopped.look_ahead()
+    assert stopped.form.foot.state is RunState.READY
+
+    def gone():
+        gc.collect()
+        return ref() is None
+
+    qtbot.waitUntil(gone, timeout=5000)
+
+
+def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):
+    viewer.layers.remove("bright-field")
+    stopped.look_ahead()
+    assert stopped.running.undertaking is None
+    assert stopped.form.foot.state is not RunState.RESUMABLE
+
+
+def test_after_an_error_one_can_go_on(dock, viewer, engine, finish):
+    engine.tile, engine.fail_at = 32, 5
+    dock.form.structures.tick(("dna",))
+    dock.run()
+    finish(dock)
+    assert dock.form.foot.message.is_error
+    assert "5 of 12 tiles are done" in dock.form.foot.status.text()
+    engine.fail_at = None
+    dock.resume()
+    assert not dock.form.foot.message.is_error
+    finish(dock)
+    assert len(engine.computed) == 12
+    assert np.all(predictions(viewer)[0].data == 1)
+
+
+def test_an_engine_that_keeps_nothing_offers_no_resume(
+    dock, engine, finish, qtbot, monkeypatch
+):
+    engine.tile, engine.wait_at = 32, 5
+    monkeypatch.setattr(engine, "new_progress", lambda: None)
+    dock.form.structures.tick(("dna",))
+    dock.run()
+    with qtbot.waitSignal(dock.run_in_progress.tile_done):
+        pass
+    dock.cancel()
+    finish(dock)
+    assert dock.form.foot.state is RunState.READY
