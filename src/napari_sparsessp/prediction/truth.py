@@ -151,11 +151,19 @@ class RunningScores:
     ----------
     truth : dict
         As `align_truth` gives it.
+    sums : dict, optional
+        Structure id to what an earlier run has counted; goes on being filled.
     """
 
-    def __init__(self, truth: Mapping[str, "np.ndarray"]) -> None:
+    def __init__(
+        self,
+        truth: Mapping[str, "np.ndarray"],
+        sums: dict[str, PixelSums] | None = None,
+    ) -> None:
         self._truth = truth
-        self._sums = {name: PixelSums() for name in truth}
+        self._sums = {} if sums is None else sums
+        for name in truth:
+            self._sums.setdefault(name, PixelSums())
 
     def add(
         self, tile: "Tile", structures: tuple[str, ...], prediction: "np.ndarray"

@@ -1,0 +1,197 @@
+"""What every run has, wherever its voxels go: its network, its clock and its report."""
+
+import threading
+import time as clock
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp import __version__
+from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.events import (
+    Box,
+    Cancelled,
+    Event,
+    Finished,
+    Planned,
+    Started,
+    TileDone,
+)
+from napari_sparsessp.prediction.forward import Forward
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.report import (
+    ModelId,
+    Report,
+    Scaling,
+    Seconds,
+    Shapes,
+    mean_scores,
+    peak_memory_mb,
+)
+from napari_sparsessp.prediction.stack import MeasuredStack, read_stack
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.tiling import Tile
+
+Viewport = Callable[[], tuple[int | None, Box] | None]
+
+
+class Run:
+    """One run from the first event to the last; `_time_point` says how.
+
+    Parameters
+    ----------
+    model : Model
+    plan : Plan
+    viewport : callable, optional
+    cancel : threading.Event, optional
+    buffer : ndarray or None
+        Where the voxels appear; None where a sink takes them.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        viewport: Viewport | None,
+        cancel: threading.Event | None,
+        buffer: np.ndarray | None,
+    ) -> None:
+        self.model = model
+        self.plan = plan
+        self.viewport = viewport or (lambda: None)
+        self.cancel = cancel or threading.Event()
+        self.buffer = buffer
+        self.began = clock.perf_counter()
+        self.forward = Forward(model, plan)
+        self.done = 0
+        self.done_before = 0
+        self.loaded: float | None = None
+        self.first_tile: float | None = None
+        self.computing = 0.0
+        self.scalings: dict[int, Scaling] = {}
+        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
+        self.notes: list[str] = []
+
+    def events(self) -> Iterator[Event]:
+        """Predict one time point after the other, what is on screen first."""
+        yield Planned(self.plan, self.buffer)
+        if self.cancel.is_set():
+            yield Cancelled(self.done, self.plan.total_tiles)
+            return
+        self._begin()
+        waiting = list(range(len(self.plan.times or (0,))))
+        while waiting:
+            seen = self.viewport()
+            slot = seen[0] if seen and seen[0] in waiting else waiting[0]
+            assert slot is not None
+            waiting.remove(slot)
+            yield from self._time_point(slot)
+            if self.cancel.is_set() and self.done < self.plan.total_tiles:
+                yield Cancelled(self.done, self.plan.total_tiles)
+                return
+        self._end()
+        yield Finished(self._report())
+
+    def _begin(self) -> None:
+        """Prepare what is needed before the first time point."""
+
+    def _end(self) -> None:
+        """Do what is left when the last time point is done."""
+
+    def _time_point(self, slot: int) -> Iterator[Event]:
+        raise NotImplementedError
+
+    def _time(self, slot: int) -> int | None:
+        """Index on the input's time axis."""
+        return self.plan.times[slot] if self.plan.times else None
+
+    def _shown(self, slot: int) -> int | None:
+        """Index on the output's time axis."""
+        return slot if self.plan.times else None
+
+    def _read(self, slot: int) -> MeasuredStack:
+        stack = read_stack(self.plan, self._time(slot))
+        scaling = stack.normalisation
+        self.scalings[slot] = Scaling(mean=scaling.mean, std=scaling.std)
+        return stack
+
+    def _started(self) -> Iterator[Started]:
+        """Tell once that the network has what it needs."""
+        if self.loaded is None:
+            self.loaded = clock.perf_counter() - self.began
+            yield Started(str(self.forward.device), self.forward.precision)
+
+    def _visible(self, shown: int | None) -> Box | None:
+        """What is on screen, in voxels of the model's grid."""
+        seen = self.viewport()
+        if seen is None or seen[0] not in (None, shown):
+            return None
+        factors = [
+            model / output
+            for model, output in zip(
+                self.plan.model_shape, self.plan.output_shape[-3:], strict=True
+            )
+        ]
+        z, y, x = (
+            slice(int(part.start * factor), int(np.ceil(part.stop * factor)))
+            for part, factor in zip(seen[1], factors, strict=True)
+        )
+        return z, y, x
+
+    def _tile_done(
+        self,
+        tile: "Tile",
+        shown: int | None,
+        rows: list[int],
+        scores: dict[str, Any],
+    ) -> TileDone:
+        """Count a tile, and tell."""
+        plan = self.plan
+        self.done += 1
+        if self.first_tile is None:
+            self.first_tile = clock.perf_counter() - self.began
+        box: Box = tile.box
+        if plan.request.grid == "input":
+            z, y, x = (slice(0, extent) for extent in plan.output_shape[-3:])
+            box = (z, y, x)
+        own = self.done - self.done_before
+        return TileDone(
+            done=self.done,
+            total=plan.total_tiles,
+            time=shown,
+            box=box,
+            structures=tuple(
+                plan.structures[row] for row in rows if row < len(plan.structures)
+            ),
+            seconds_left=self.computing / own * (plan.total_tiles - self.done),
+            scores=scores,
+        )
+
+    def _report(self) -> Report:
+        plan = self.plan
+        per_time = [self.scores[slot] for slot in sorted(self.scores)]
+        return Report(
+            package=__version__,
+            model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            input=plan.request.input or plan.volume.source or plan.volume.name,
+            request=plan.request,
+            ratio=plan.view.ratio,
+            measured_planes=plan.view.measured_planes,
+            shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
+            voxel_size=plan.voxel_size,
+            origin=plan.origin,
+            device=str(self.forward.device),
+            precision=self.forward.precision,
+            seconds=Seconds(
+                load=round(self.loaded or 0.0, 4),
+                first_tile=round(self.first_tile or 0.0, 4),
+                total=round(clock.perf_counter() - self.began, 4),
+            ),
+            peak_memory_mb=round(peak_memory_mb(), 1),
+            tiles=plan.total_tiles,
+            normalisation=tuple(self.scalings[slot] for slot in sorted(self.scalings)),
+            structures=mean_scores(per_time),
+            warnings=(*plan.warnings, *self.notes),
+        )

@@ -1,0 +1,114 @@
+"""A run into memory: tiles in any order, a result that can be shown at any moment."""
+
+import threading
+import time as clock
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from napari_sparsessp.metrics import score
+from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.canvas import Canvas
+from napari_sparsessp.prediction.events import Event, StructureDone
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.progress import Progress, TimePoint
+from napari_sparsessp.prediction.run import Run, Viewport
+from napari_sparsessp.prediction.stack import MeasuredStack
+from napari_sparsessp.prediction.truth import RunningScores, align_truth
+from napari_sparsessp.prediction.viewport import next_tile
+
+
+class MemoryRun(Run):
+    """Predict into a buffer, which the caller sees fill.
+
+    Parameters
+    ----------
+    model, plan, viewport, cancel
+        As `Run`.
+    buffer : ndarray
+        float32, zeros at first, of the plan's output shape.
+    progress : Progress
+        Keeps what is done, and what an earlier run has done.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        viewport: Viewport | None,
+        cancel: threading.Event | None,
+        buffer: np.ndarray,
+        progress: Progress,
+    ) -> None:
+        super().__init__(model, plan, viewport, cancel, buffer)
+        self.progress = progress
+        progress.buffer = buffer
+        self.done = self.done_before = progress.done
+        self.scalings, self.scores = progress.scalings, progress.scores
+
+    def _time_point(self, slot: int) -> Iterator[Event]:
+        plan = self.plan
+        if slot in self.scores:
+            return
+        stack = self._read(slot)
+        truth = align_truth(plan, self._time(slot))
+        yield from self._started()
+        assert self.buffer is not None
+        output = self.buffer[slot] if plan.times else self.buffer
+        point = self.progress.points.setdefault(
+            slot, TimePoint(Canvas(plan, output), list(range(len(plan.tiles))))
+        )
+        running = RunningScores(
+            truth if point.canvas.scores_on_the_way else {}, point.sums
+        )
+        while not point.finished:
+            if self.cancel.is_set():
+                return
+            yield from self._tile(stack, point, running, self._shown(slot))
+        for structure in plan.structures:
+            yield StructureDone(structure, self._shown(slot))
+        self.scores[slot] = {
+            name: score(output[plan.structures.index(name)], one)
+            for name, one in truth.items()
+        }
+
+    def _tile(
+        self,
+        stack: MeasuredStack,
+        point: TimePoint,
+        running: RunningScores,
+        shown: int | None,
+    ) -> Iterator[Event]:
+        """Predict the next tile, or what is missing of the last one."""
+        plan, canvas = self.plan, point.canvas
+        index, share, blended = point.begun or self._next(point, shown)
+        tile = plan.tiles[index]
+        started = clock.perf_counter()
+        for rows, prediction in self.forward.predict(stack, tile):
+            if blended.issuperset(rows):
+                continue
+            if share is None:
+                # Not before: a tile that fails must have no weight yet.
+                share = canvas.begin(tile)
+                point.left.remove(index)
+            canvas.blend(tile, share, prediction, rows)
+            place, values = canvas.seen(tile, prediction)
+            running.add(place, tuple(plan.channels[row] for row in rows), values)
+            blended.update(rows)
+            whole = len(blended) == len(plan.channels)
+            point.begun = None if whole else (index, share, blended)
+            if point.finished:
+                canvas.finish()
+            self.computing += clock.perf_counter() - started
+            event = self._tile_done(place, shown, rows, running.current())
+            self.progress.done = self.done
+            yield event
+            if self.cancel.is_set():
+                return
+            started = clock.perf_counter()
+
+    def _next(self, point: TimePoint, shown: int | None) -> tuple[int, Any, set[int]]:
+        """Choose a tile; nothing of it is blended yet."""
+        index = next_tile(point.left, self.plan.tiles, self._visible(shown))
+        return index, None, set()
