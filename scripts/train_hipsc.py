@@ -37,8 +37,8 @@ from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.stack import normalise
 from napari_sparsessp.simulation.pool import PooledColony, open_pool
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.config import TrainConfig

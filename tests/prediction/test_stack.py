@@ -5,8 +5,8 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.stack import normalise
 from napari_sparsessp.volume import Volume
 
 

@@ -1,5 +1,6 @@
 """The options that every command has, and those that several share."""
 
+import math
 from typing import Annotated
 
 import typer
@@ -95,6 +96,14 @@ Uncertainty = Annotated[
         "slower, and no slower with --tta.",
     ),
 ]
+Normalisation = Annotated[
+    str | None,
+    typer.Option(
+        help="Mean and deviation of the input, in its own units, instead of those "
+        "that are found.",
+        metavar="MEAN,STD",
+    ),
+]
 MaskInvalid = Annotated[
     bool, typer.Option("--mask-invalid", help="Predict around NaN and infinite values.")
 ]
@@ -120,3 +129,25 @@ def numbers(text: str | None, option: str, kind: type) -> tuple | None:
             f"example {'0.29,0.29,0.29' if kind is float else '32,256,256'}"
         )
     return values
+
+
+def mean_and_std(text: str | None) -> tuple[float, float] | None:
+    """Read ``MEAN,STD``.
+
+    Raises
+    ------
+    typer.BadParameter
+        These are not two numbers, the second above 0.
+    """
+    if text is None:
+        return None
+    try:
+        mean, std = (float(part) for part in text.split(","))
+    except ValueError:
+        mean, std = math.nan, math.nan
+    if not (math.isfinite(mean) and 0 < std < math.inf):
+        raise typer.BadParameter(
+            f"--normalisation {text!r} is not a mean and a deviation above 0; write "
+            "MEAN,STD, for example 20000,1500"
+        )
+    return mean, std

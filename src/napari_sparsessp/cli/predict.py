@@ -13,6 +13,7 @@ from napari_sparsessp.cli.options import (
     Device,
     MaskInvalid,
     ModelName,
+    Normalisation,
     Overlap,
     Precision,
     Quiet,
@@ -79,6 +80,7 @@ def predict(
     overlap: Overlap = None,
     tta: Turns = False,
     uncertainty: Uncertainty = False,
+    normalisation: Normalisation = None,
     mask_invalid: MaskInvalid = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing output.")

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from napari_sparsessp.cli.options import numbers
+from napari_sparsessp.cli.options import mean_and_std, numbers
 from napari_sparsessp.cli.truth import parse_truth
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -47,6 +47,8 @@ def request_fields(given: dict[str, Any]) -> dict[str, Any]:
         fields["voxel_size"] = numbers(fields["voxel_size"], "--voxel-size", float)
     if "tile" in fields:
         fields["tile"] = numbers(fields["tile"], "--tile", int)
+    if "normalisation" in fields:
+        fields["normalisation"] = mean_and_std(fields["normalisation"])
     if "truth" in fields:
         fields["truth"] = parse_truth(fields["truth"])
     return fields

@@ -12,7 +12,7 @@ from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.manifest import Channel, Label
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.prediction.stack import normalise
+from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume
 

@@ -91,7 +91,7 @@ class Forward:
                 else:
                     values = self._turned(source, outputs, keep)
                 prediction = values.cpu().numpy()
-            _mark_invalid(prediction, stack, self._plan, tile)
+            _mark_invalid(prediction, stack, tile)
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
 
@@ -166,16 +166,11 @@ def _kept(tile: Tile) -> tuple[slice, ...]:
     )
 
 
-def _mark_invalid(
-    prediction: np.ndarray, stack: MeasuredStack, plan: Plan, tile: Tile
-) -> None:
+def _mark_invalid(prediction: np.ndarray, stack: MeasuredStack, tile: Tile) -> None:
     """Set voxels to NaN whose nearest measured pixel is masked."""
-    if stack.invalid is None:
-        return
-    z, y, x = tile.box
-    nearest = plan.view.weights("nearest")[z].argmax(1)
-    masked = stack.invalid[nearest][:, y, x]
-    prediction[:, masked] = np.nan
+    masked = stack.masked(tile)
+    if masked is not None:
+        prediction[:, masked] = np.nan
 
 
 class _Advice:

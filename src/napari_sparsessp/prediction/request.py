@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PredictionRequest(BaseModel):
@@ -48,6 +49,9 @@ class PredictionRequest(BaseModel):
         Share of the z window that neighbouring windows have in common, 0 to 0.9.
     truth : dict
         Structure id to the source of its ground truth; for the record.
+    normalisation : tuple of float, optional
+        (mean, std) in the input's units: values become (value − mean) / std, at every
+        time point. Of each time point's measured planes where it is left out.
     mask_invalid : bool
         Predict although there are NaN or infinite values: they count as background
         and are NaN in the prediction.
@@ -77,6 +81,7 @@ class PredictionRequest(BaseModel):
     tile: tuple[int, int, int] | None = None
     overlap: Annotated[float, Field(ge=0, le=0.9)] | None = None
     truth: dict[str, str] = {}
+    normalisation: tuple[Finite, Positive] | None = None
     mask_invalid: bool = False
     tta: bool = False
     uncertainty: bool = False

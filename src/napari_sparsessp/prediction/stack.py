@@ -1,34 +1,31 @@
-"""The measured planes, read, checked, normalised and on the model's pixels."""
+"""The measured planes, checked, normalised and on the model's pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.decoded import DecodedPlanes
+from napari_sparsessp.prediction.normalisation import Normalisation, Survey
+from napari_sparsessp.prediction.ordering import Successor
+from napari_sparsessp.prediction.pixels import Pixels, PixelsInMemory
 from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.regions import PixelsFromFile, normalised
 from napari_sparsessp.prediction.tiling import Tile
-from napari_sparsessp.resampling import resample_yx
+from napari_sparsessp.resampling import LateralResampling
+from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     import torch
 
-CLIP = (0.05, 99.95)
-"""Percentiles outside which values do not count for the normalisation: hot pixels."""
+INPUT_SHARE = 2**30
+"""Bytes that the input may take where a plan says nothing about it."""
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """Input values become (value − mean) / std.
-
-    Attributes
-    ----------
-    mean, std : float
-        Of the measured planes; 0 and 1 where a model takes them as they are.
-    """
-
-    mean: float
-    std: float
+class Interrupted(Exception):
+    """Reading ended because the run was cancelled; never reaches the user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +34,29 @@ class MeasuredStack:
 
     Attributes
     ----------
-    planes : Tensor
-        (n, H', W') float32, normalised, on the model's pixels, padded at the far
-        edges to multiples of the network's stride.
+    pixels : Pixels
+        (n, H', W') normalised, on the model's pixels, padded at the far edges to
+        multiples of the network's stride.
     weights : Tensor
         (D, n) share of each measured plane in each dense plane.
     distance : Tensor
         (D,) signed distance to the nearest measured plane.
-    invalid : ndarray or None
-        (n, H, W) bool on the model's pixels: NaN or infinite in the input.
+    nearest : ndarray
+        (D,) which measured plane is nearest.
     normalisation : Normalisation
+    left_out : tuple of int
+        Planes of the input that took no part in the normalisation.
+    successor : Successor
+        Guesses which tile is next.
     """
 
-    planes: "torch.Tensor"
+    pixels: Pixels
     weights: "torch.Tensor"
     distance: "torch.Tensor"
-    invalid: np.ndarray | None
+    nearest: np.ndarray
     normalisation: Normalisation
+    left_out: tuple[int, ...]
+    successor: Successor
 
     def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Interpolated input of a tile.
@@ -64,131 +67,193 @@ class MeasuredStack:
             (D, h, w); planes beyond the volume repeat its ends.
         distance : Tensor
             (D,)
+
+        Raises
+        ------
+        InputError
+            The file is damaged there.
         """
         import torch
 
-        last = len(self.weights) - 1
-        index = torch.arange(*tile.z)
-        inside = index.clamp(0, last)
+        inside = self._inside(tile)
         weights = self.weights[inside]
         used = weights.any(0).nonzero()[:, 0]
-        area = self.planes[used, slice(*tile.read_y), slice(*tile.read_x)]
-        dense = torch.einsum("dn,nhw->dhw", weights[:, used], area)
-        return dense, self.distance[inside] + (index - inside)
+        area = self.pixels.area(used.tolist(), *_read(tile))
+        dense = torch.einsum("dn,nhw->dhw", weights[:, used], torch.from_numpy(area))
+        following = self.successor.after(tile)
+        if following is not None:
+            self.pixels.expect(self._used(following), *_read(following))
+        beyond = torch.arange(*tile.z) - inside
+        return dense, self.distance[inside] + beyond
+
+    def masked(self, tile: Tile) -> np.ndarray | None:
+        """Tell where a tile's nearest measured pixels are NaN or infinite.
+
+        Returns
+        -------
+        ndarray or None
+            Bool (D, H, W) of ``tile.box``; None where no pixel is.
+        """
+        z, y, x = tile.box
+        nearest = self.nearest[z]
+        planes = np.unique(nearest)
+        masked = self.pixels.masked(planes.tolist(), y, x)
+        return None if masked is None else masked[np.searchsorted(planes, nearest)]
+
+    def close(self) -> None:
+        """Release the planes and end what reads them."""
+        self.pixels.close()
+
+    def _inside(self, tile: Tile) -> "torch.Tensor":
+        import torch
+
+        return torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
+
+    def _used(self, tile: Tile) -> list[int]:
+        used = self.weights[self._inside(tile)].any(0).nonzero()[:, 0]
+        return [int(plane) for plane in used]
 
 
-def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
-    """Mean and standard deviation of the finite values, as the model wants them.
+def read_stack(
+    plan: Plan, time: int | None, stopped: Callable[[], bool] = lambda: False
+) -> MeasuredStack:
+    """Open the measured planes of one time point and find their scale.
 
-    Parameters
-    ----------
-    planes : ndarray
-        All measured planes.
-    scaling : {"robust", "zscore", "none"}
-        ``robust``: without the most extreme values, from a sample of 4 million.
-        ``zscore``: of every value, as published checkpoints were trained.
-
-    Raises
-    ------
-    InputError
-        The image is constant.
-    """
-    mean, std = (_clipped if scaling == "robust" else _plain)(planes)
-    if std > 1e-9 * max(abs(mean), 1e-30):
-        return Normalisation(mean, std)
-    raise InputError(
-        "the image is constant, so there is nothing to predict from; check that the "
-        "right channel and file were chosen"
-    )
-
-
-def _clipped(planes: np.ndarray) -> tuple[float, float]:
-    """Mean and deviation of a sample without its most extreme values."""
-    step = max(1, planes.size // 4_000_000)
-    sample = planes.reshape(-1)[::step]
-    sample = sample[np.isfinite(sample)].astype(np.float64)
-    if not sample.size:
-        return 0.0, 0.0
-    inner = np.clip(sample, *np.percentile(sample, CLIP))
-    return float(inner.mean()), float(inner.std())
-
-
-def _plain(planes: np.ndarray) -> tuple[float, float]:
-    """Mean and deviation of all finite values; a plane at a time, to save memory."""
-    count, total, squares = 0, 0.0, 0.0
-    first = planes[0][np.isfinite(planes[0])]
-    origin = float(first.mean(dtype=np.float64)) if first.size else 0.0
-    for plane in planes:
-        values = plane[np.isfinite(plane)] - origin  # so that squares cancel little
-        count += values.size
-        total += float(values.sum(dtype=np.float64))
-        squares += float(np.square(values, dtype=np.float64).sum())
-    if not count:
-        return 0.0, 0.0
-    mean = total / count
-    return origin + mean, max(squares / count - mean**2, 0.0) ** 0.5
-
-
-def read_stack(plan: Plan, time: int | None) -> MeasuredStack:
-    """Read the measured planes of one time point.
+    A stack that fits the plan's share of memory is read here, once; a larger one is
+    read through once for its scale, then region by region as tiles need it.
 
     Parameters
     ----------
     plan : Plan
     time : int or None
         Index on the input's time axis.
+    stopped : callable, optional
+        Asked between parts of the file; true ends the reading.
 
     Raises
     ------
     InputError
         NaN or infinite values (unless masked on request), a constant image, or a
         damaged file.
+    Interrupted
+        `stopped` said so.
     """
     import torch
 
     volume = plan.volume if time is None else plan.volume.time(time)
-    planes = volume.planes(plan.view.planes)
-    finite = np.isfinite(planes)
-    invalid = None
-    if not finite.all():
-        _check_invalid(plan, finite)
-        invalid = ~finite
-    normalisation = normalise(planes, plan.card.scaling)
-    if invalid is not None:
-        planes[invalid] = normalisation.mean
-    if plan.card.scaling == "none":
-        normalisation = Normalisation(0.0, 1.0)
-    size = plan.model_shape[1:]
-    resampled = resample_yx(planes, plan.input_pixel, plan.model_pixel, size)
-    resampled -= normalisation.mean
-    resampled /= normalisation.std
-    padding = [(0, -extent % plan.tile_size.stride) for extent in size]
-    padded = np.pad(resampled, [(0, 0), *padding], mode="edge")
-    if invalid is not None:
-        spread = resample_yx(invalid, plan.input_pixel, plan.model_pixel, size)
-        invalid = spread > 0
+    lateral = LateralResampling(
+        (volume.shape[-2], volume.shape[-1]),
+        plan.input_pixel,
+        plan.model_pixel,
+        plan.model_shape[1:],
+    )
+    read = _read_whole if _fits(plan, volume) else _read_by_region
+    try:
+        pixels, scale = read(plan, volume, lateral, stopped)
+    except InputError as error:
+        if time is None:
+            raise
+        raise InputError(f"time point {time}: {error}") from error
     return MeasuredStack(
-        torch.from_numpy(padded),
+        pixels,
         torch.from_numpy(plan.view.weights(plan.card.interpolation)),
         torch.from_numpy(plan.view.distance()),
-        invalid,
-        normalisation,
+        plan.view.weights("nearest").argmax(1),
+        scale,
+        tuple(plan.view.planes[plane] for plane in scale.left_out),
+        Successor(plan.tiles),
     )
 
 
-def _check_invalid(plan: Plan, finite: np.ndarray) -> None:
-    if not finite.any():
+def _read_whole(
+    plan: Plan,
+    volume: Volume,
+    lateral: LateralResampling,
+    stopped: Callable[[], bool],
+) -> tuple[Pixels, Normalisation]:
+    planes = volume.planes(plan.view.planes)
+    count, height, width = planes.shape
+    survey = Survey((count, height, width), plan.card.scaling)
+    bad = {}
+    for index, plane in enumerate(planes):
+        where = survey.add(index, 0, plane)
+        if where is not None:
+            bad[index] = where
+    _check_invalid(plan, survey.invalid, height * width)
+    scale = _scale(plan, survey)
+    size = tuple(extent + -extent % plan.tile_size.stride for extent in lateral.size)
+    padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
+    result = np.empty((count, *size), np.float32)
+    invalid = np.zeros((count, *lateral.size), bool) if bad else None
+    for index, plane in enumerate(planes):
+        if stopped():
+            raise Interrupted
+        if invalid is not None and index in bad:
+            plane[bad[index]] = scale.mean
+            invalid[index] = lateral(bad[index].astype(np.float32)) > 0
+        result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
+    return PixelsInMemory(result, invalid), scale
+
+
+def _read_by_region(
+    plan: Plan,
+    volume: Volume,
+    lateral: LateralResampling,
+    stopped: Callable[[], bool],
+) -> tuple[Pixels, Normalisation]:
+    planes = plan.view.planes
+    source = DecodedPlanes(volume, planes, _share(plan) // 2)
+    height, width = volume.shape[-2:]
+    survey = Survey((len(planes), height, width), plan.card.scaling)
+    whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
+    if plan.request.normalisation is None or not whole_numbers:
+        for plane, row, values in source.bands():
+            if stopped():
+                raise Interrupted
+            survey.add(plane, row, values)
+    _check_invalid(plan, survey.invalid, height * width)
+    scale = _scale(plan, survey)
+    mask = bool(survey.invalid.any())
+    return PixelsFromFile(source, lateral, scale, mask=mask), scale
+
+
+def _scale(plan: Plan, survey: Survey) -> Normalisation:
+    given = plan.request.normalisation
+    return survey.result() if given is None else Normalisation(*given)
+
+
+def _share(plan: Plan) -> int:
+    memory = getattr(plan, "memory", None)
+    return INPUT_SHARE if memory is None else int(memory.input_share)
+
+
+def _fits(plan: Plan, volume: Volume) -> bool:
+    """Whether the planes fit the share, as they are read and as they are kept."""
+    height, width = volume.shape[-2:]
+    stride = plan.tile_size.stride
+    rows, columns = (extent + -extent % stride for extent in plan.model_shape[1:])
+    pixels = height * width + rows * columns
+    return 4 * len(plan.view.planes) * pixels <= _share(plan)
+
+
+def _read(tile: Tile) -> tuple[slice, slice]:
+    return slice(*tile.read_y), slice(*tile.read_x)
+
+
+def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
+    """Refuse NaN and infinite values, unless they are masked."""
+    if not invalid.any():
+        return
+    if (invalid == size).all():
         raise InputError(
             "every value of the image is NaN or infinite, so there is nothing to "
             "predict from; check that the right channel and file were chosen"
         )
     if plan.request.mask_invalid:
         return
-    bad = ~finite
-    where = int(np.argmax(bad.any(axis=(1, 2))))
-    count = int(bad.sum())
+    where = int(np.argmax(invalid > 0))
     raise InputError(
-        f"the image has {count} NaN or infinite values, first in plane "
+        f"the image has {int(invalid.sum())} NaN or infinite values, first in plane "
         f"{plan.view.planes[where]}; mend the file, or ask to mask them "
         "(--mask-invalid)"
     )

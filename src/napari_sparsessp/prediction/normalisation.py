@@ -1,0 +1,287 @@
+"""How input values are scaled: one mean and one deviation for the stack.
+
+They are of the measured planes of one time point: a lamp that drifts or a dye that
+bleaches must not change what a network sees of the later ones. Planes that show
+nothing take no part.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.volume import as_float32
+
+CLIP = (0.05, 99.95)
+"""Percentiles outside which values do not count for the normalisation: hot pixels."""
+
+SAMPLE = 4_000_000
+"""Values, at least, that the robust statistics of a larger stack are taken from."""
+
+LOOK = 4096
+"""Values of a plane, about, that tell whether it shows anything."""
+
+FLAT = 0.99
+"""Share of a plane that is one and the same value, where it shows nothing: zeros of a
+frame that was not written, or saturation. The rest may be hot pixels."""
+
+DARK = 0.05
+"""A plane of less than this share of the others' spread shows nothing either, if its
+level lies outside what they hold: the shutter was closed, or nearly all is saturated.
+"""
+
+Scaling = Literal["robust", "zscore", "none"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Input values become (value − mean) / std.
+
+    Attributes
+    ----------
+    mean, std : float
+        Of the measured planes; 0 and 1 where a model takes them as they are.
+    left_out : tuple of int
+        Which of the measured planes are empty or saturated: they took no part.
+    """
+
+    mean: float
+    std: float
+    left_out: tuple[int, ...] = ()
+
+
+class Survey:
+    """The statistics of a stack that is read in parts.
+
+    In whatever parts and order it comes, the numbers are the same to the bit.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, H, W) of all measured planes.
+    scaling : {"robust", "zscore", "none"}
+        ``robust``: without the most extreme values, from a sample of 4 million.
+        ``zscore``: of every value, as published checkpoints were trained.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], scaling: str = "robust") -> None:
+        self._shape = shape
+        self._scaling = scaling
+        total = math.prod(shape)
+        self._step = max(1, total // SAMPLE)
+        self._sample = np.full(-(-total // self._step), np.nan, np.float32)
+        self._rows = None if scaling == "robust" else _RowSums(shape[:2])
+        self.invalid = np.zeros(shape[0], np.int64)
+        """NaN and infinite values in each plane."""
+
+    def add(self, plane: int, row: int, values: np.ndarray) -> np.ndarray | None:
+        """Count whole rows of a plane.
+
+        Parameters
+        ----------
+        plane : int
+            Of the measured ones.
+        row : int
+            The first.
+        values : ndarray
+            (h, W).
+
+        Returns
+        -------
+        ndarray or None
+            Bool (h, W): where they are NaN or infinite, None where nowhere.
+        """
+        values = np.ascontiguousarray(as_float32(values))
+        finite = np.isfinite(values)
+        bad = None
+        if not finite.all():
+            bad = ~finite
+            self.invalid[plane] += int(bad.sum())
+            values = np.where(bad, np.float32(np.nan), values)
+        _, height, width = self._shape
+        before = (plane * height + row) * width
+        first = -(-before // self._step)
+        picked = values.reshape(-1)[first * self._step - before :: self._step]
+        self._sample[first : first + len(picked)] = picked
+        if self._rows is not None:
+            self._rows.add(plane, row, values)
+        return bad
+
+    def result(self) -> Normalisation:
+        """Mean and deviation of what was counted, all of the stack.
+
+        Raises
+        ------
+        InputError
+            The image is constant.
+        """
+        left_out = empty_planes(self._planes())
+        if self._rows is None:
+            mean, std = _clipped(self._planes(), left_out)
+        else:
+            mean, std = self._rows.total(left_out)
+        if not std > 1e-9 * max(abs(mean), 1e-30):
+            raise InputError(
+                "the image is constant, so there is nothing to predict from; check "
+                "that the right channel and file were chosen"
+            )
+        if self._scaling == "none":
+            return Normalisation(0.0, 1.0)
+        return Normalisation(mean, std, left_out)
+
+    def _planes(self) -> list[np.ndarray]:
+        """What the sample has of each plane; NaN where it is invalid."""
+        size = self._shape[1] * self._shape[2]
+        starts = [-(-plane * size // self._step) for plane in range(self._shape[0] + 1)]
+        return [
+            self._sample[start:stop]
+            for start, stop in zip(starts, starts[1:], strict=False)
+        ]
+
+
+def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
+    """Mean and standard deviation of the finite values, as the model wants them.
+
+    Parameters
+    ----------
+    planes : ndarray
+        (n, H, W): all measured planes.
+    scaling : {"robust", "zscore", "none"}
+        See `Survey`; ``none`` gives 0 and 1.
+
+    Raises
+    ------
+    InputError
+        The image is constant.
+    """
+    count, height, width = planes.shape
+    survey = Survey((count, height, width), scaling)
+    for index, plane in enumerate(planes):
+        survey.add(index, 0, plane)
+    return survey.result()
+
+
+def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
+    """Tell which planes show nothing: empty, saturated or dark.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray
+        Values of each plane in one dimension; NaN does not count.
+
+    Returns
+    -------
+    tuple of int
+        None of them where all would be: then there is nothing to compare with.
+    """
+    looks = [_look(plane) for plane in planes]
+    levels = [float(np.median(look)) if look.size else math.nan for look in looks]
+    flat = [
+        not look.size or float(np.mean(look == level)) >= FLAT
+        for look, level in zip(looks, levels, strict=True)
+    ]
+    shown = [index for index, is_flat in enumerate(flat) if not is_flat]
+    if not shown:
+        return ()
+    inner = {index: np.percentile(looks[index], (1, 99)) for index in shown}
+    usual = float(np.median([high - low for low, high in inner.values()]))
+    for index in shown:
+        low, high = inner[index]
+        others = [inner[other] for other in shown if other != index]
+        flat[index] = high - low < DARK * usual and (
+            high < min(bounds[0] for bounds in others)
+            or low > max(bounds[1] for bounds in others)
+        )
+    return tuple(index for index, is_flat in enumerate(flat) if is_flat)
+
+
+def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
+    """Say which planes took no part in the normalisation.
+
+    Parameters
+    ----------
+    by_time : mapping
+        Time point, or None where there is one only, to planes of the input.
+
+    Returns
+    -------
+    str or None
+        One sentence, however many time points there are.
+    """
+    found = {time: list(planes) for time, planes in by_time.items()}
+    found = {time: planes for time, planes in found.items() if planes}
+    if not found:
+        return None
+    time, planes = next(iter(found.items()))
+    which = ", ".join(map(str, planes[:8])) + (", …" if len(planes) > 8 else "")
+    text = f"plane{'s' if len(planes) > 1 else ''} {which}"
+    if time is not None:
+        text += f" of time point {time}"
+    if len(found) > 1:
+        text += f" (and planes of {len(found) - 1} more)"
+    many = len(planes) > 1 or len(found) > 1
+    return (
+        f"{text} {'are' if many else 'is'} empty or saturated and took no part in the "
+        "normalisation; expect nothing right there and in the planes around"
+    )
+
+
+def _look(plane: np.ndarray) -> np.ndarray:
+    values = plane[:: max(1, plane.size // LOOK)]
+    return values[np.isfinite(values)]
+
+
+def _clipped(
+    planes: Sequence[np.ndarray], left_out: Sequence[int]
+) -> tuple[float, float]:
+    """Mean and deviation of a sample without its most extreme values."""
+    kept = [plane for index, plane in enumerate(planes) if index not in set(left_out)]
+    sample = np.concatenate(kept)
+    sample = sample[np.isfinite(sample)].astype(np.float64)
+    if not sample.size:
+        return 0.0, 0.0
+    bounds = np.percentile(sample, CLIP)
+    np.clip(sample, *bounds, out=sample)
+    return float(sample.mean()), float(sample.std())
+
+
+class _RowSums:
+    """Count, mean and squared deviations of each row, so that parts do not matter.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, H).
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._count, self._mean, self._squares = np.zeros((3, *shape))
+
+    def add(self, plane: int, row: int, values: np.ndarray) -> None:
+        place = plane, slice(row, row + len(values))
+        numbers = values.astype(np.float64)
+        finite = ~np.isnan(numbers)
+        count = finite.sum(axis=1)
+        mean = np.where(finite, numbers, 0).sum(axis=1) / np.maximum(count, 1)
+        numbers -= mean[:, None]
+        np.square(numbers, out=numbers)
+        self._count[place], self._mean[place] = count, mean
+        self._squares[place] = np.where(finite, numbers, 0).sum(axis=1)
+
+    def total(self, left_out: Sequence[int]) -> tuple[float, float]:
+        """Mean and deviation over the rows of all planes but some."""
+        kept = np.setdiff1d(np.arange(len(self._count)), left_out)
+        count, mean, squares = (
+            part[kept] for part in (self._count, self._mean, self._squares)
+        )
+        total = float(count.sum())
+        if not total:
+            return 0.0, 0.0
+        # Around one of them, so that a large level cancels out of the squares.
+        origin = float(mean[count > 0][0])
+        shift = float((count * (mean - origin)).sum()) / total
+        around = (count * (mean - origin - shift) ** 2).sum()
+        return origin + shift, float((squares.sum() + around) / total) ** 0.5
