@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.calibration import from_ngff
-from napari_sparsessp.io.source import Source, choose_scene, source_of
+from napari_sparsessp.io.source import Source, source_of
+from napari_sparsessp.io.zarr_reading import METADATA
 from napari_sparsessp.volume import Volume
 
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
@@ -97,24 +99,52 @@ def _which_channel(volume: Volume, path: Path) -> InputError:
 
 
 def _check_exists(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"there is no file {path}; check the path")
-    if path.is_dir() and not any(
-        (path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")
-    ):
-        raise InputError(f"{path} is a folder without an OME-Zarr image; {_READABLE}")
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _not_there(path, error) from error
+    if stat.S_ISDIR(mode):
+        if not any((path / name).exists() for name in METADATA):
+            raise InputError(
+                f"{path} is a folder without an OME-Zarr image; {_READABLE}"
+            )
+        return
+    if not stat.S_ISREG(mode):  # opening it could wait for ever
+        raise InputError(f"{path} is a pipe or a device, not a file; {_READABLE}")
     if path.suffix.lower() in _PICTURE_ENDINGS:
         raise InputError(
             f"{path.name} is a picture, not a microscope stack; {_READABLE}"
         )
-    if path.is_file() and not path.stat().st_size:
+    if not path.stat().st_size:
         raise InputError(f"{path.name} is empty; copy or export it again")
+
+
+def _not_there(path: Path, error: Exception) -> InputError:
+    """Say why a path leads to no file."""
+    if getattr(error, "errno", None) == errno.ELOOP:
+        return InputError(f"{path} is a link that leads back to itself; mend the link")
+    if (
+        isinstance(error, ValueError)
+        or getattr(error, "errno", 0) == errno.ENAMETOOLONG
+    ):
+        return InputError(f"{str(path)[:80]!r} cannot be the name of a file; check it")
+    if isinstance(error, PermissionError):
+        return _forbidden(path)
+    if path.is_symlink():
+        return InputError(f"{path} is a link to a file that is gone; mend the link")
+    return InputError(f"there is no file {path}; check the path")
+
+
+def _forbidden(path: Path) -> InputError:
+    return InputError(f"{path} may not be read; ask for permission or copy the file")
 
 
 def _open(path: Path, scene: str | int | None) -> Source:
     ending = path.suffix.lower()
     if path.is_dir():
-        return _open_zarr(path, scene)
+        from napari_sparsessp.io.zarr_reading import open_zarr
+
+        return open_zarr(path, scene)
     if ending in _TIFF_ENDINGS:
         from napari_sparsessp.io.tiff import open_tiff
 
@@ -126,22 +156,6 @@ def _open(path: Path, scene: str | int | None) -> Source:
     from bioio import BioImage
 
     return source_of(BioImage(str(path)).reader, scene)
-
-
-def _open_zarr(path: Path, scene: str | int | None) -> Source:
-    import zarr
-    from bioio_ome_zarr import Reader
-
-    attributes: Any = zarr.open_group(path, mode="r").attrs.asdict()
-    image = attributes.get("ome") or attributes
-    if "multiscales" not in image:
-        kind = "a plate" if "plate" in image else "no image"
-        raise InputError(
-            f"{path.name} is {kind}; give the folder of one OME-Zarr image"
-        )
-    reader = Reader(str(path.resolve()))
-    index = choose_scene(reader.scenes, scene)
-    return source_of(reader, index, from_ngff(attributes, index))
 
 
 def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
@@ -236,11 +250,14 @@ def _as_input_error(path: Path) -> Iterator[None]:
     """Turn whatever a reader raises into one line with advice."""
     try:
         yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
     except PermissionError as error:
+        raise _forbidden(path) from error
+    except MemoryError as error:
         raise InputError(
-            f"{path} may not be read; ask for permission or copy the file"
+            f"{path.name} does not fit into memory; close other programs, or give a "
+            "part of it"
         ) from error
     except Exception as error:
         first = f"{error}".strip().splitlines()

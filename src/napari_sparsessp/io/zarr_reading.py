@@ -1,0 +1,189 @@
+"""OME-Zarr 0.4 and 0.5, read from one folder and only from plain files in it.
+
+Whoever made the folder chose every name and number in its metadata: a data set could
+lie outside, a chunk could be a pipe that nobody writes to, a codec could be a pickle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.io.calibration import Calibration, from_ngff
+from napari_sparsessp.io.source import Source, choose_scene
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+    from zarr.storage import LocalStore
+
+METADATA = ("zarr.json", ".zgroup", ".zattrs")
+"""Files one of which is in the folder of every Zarr group."""
+
+LARGEST_METADATA = 64 * 2**20
+"""Bytes of one such file; consolidated metadata of large plates has some 10 MB."""
+
+LARGEST_CHUNK = 4 * 2**30
+"""Bytes. A chunk is decoded as a whole, whatever little of it is needed."""
+
+MOST_CHUNKS = 10_000_000
+"""Of one image: each is an entry of a table in memory."""
+
+_CODE = ("pickle", "json2", "msgpack2")
+"""Codecs of Python objects; the first is a program that would be run."""
+
+
+def open_zarr(path: Path, scene: str | int | None) -> Source:
+    """Open one image of an OME-Zarr folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of one image, NGFF 0.4 on Zarr v2 or 0.5 on v3.
+    scene : str, int or None
+        Name or index among its multiscales; the first by default.
+
+    Raises
+    ------
+    InputError
+        It is a plate or no image, lies about itself, or would not fit into memory.
+    """
+    import zarr
+
+    group = zarr.open_group(_store(path), mode="r", use_consolidated=False)
+    attributes: Any = group.attrs.asdict()
+    image = attributes.get("ome") or attributes
+    if not isinstance(image, Mapping) or "multiscales" not in image:
+        plate = isinstance(image, Mapping) and "plate" in image
+        raise InputError(
+            f"{path.name} is {'a plate' if plate else 'no image'}; give the folder of "
+            "one OME-Zarr image"
+        )
+    scales = image["multiscales"]
+    if not isinstance(scales, list) or not scales:
+        raise _odd(path, "its multiscales are no list of images")
+    names = tuple(str(one.get("name") or "") for one in scales)
+    if not all(names) or len(set(names)) < len(names):
+        names = tuple(f"Image:{number}" for number in range(len(names)))
+    index = choose_scene(names, scene)
+    array = _array(group, scales[index], path)
+    return Source(
+        array,
+        _axes(scales[index], array.ndim, path),
+        _channel_names(image),
+        _calibration(attributes, index, path),
+        names[index] if len(names) > 1 else "",
+    )
+
+
+def _array(group: Any, scale: Any, path: Path) -> Any:
+    """Open the finest level as a dask array, one block a chunk."""
+    import dask.array as da
+    import zarr
+
+    place = str(scale["datasets"][0]["path"])
+    if place.startswith(("/", "\\")) or ".." in place.replace("\\", "/").split("/"):
+        raise _odd(path, f"its data set {place[:80]!r} lies outside of the folder")
+    array = group[place]
+    if not isinstance(array, zarr.Array):
+        raise _odd(path, f"its data set {place[:80]!r} is no array")
+    _check_codecs(array, path)
+    whole = array.dtype.itemsize * math.prod(array.chunks)
+    if not 0 < whole <= LARGEST_CHUNK:
+        raise _odd(path, f"a single chunk of it has {whole / 2**30:.3g} GiB")
+    blocks = math.prod(
+        -(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True)
+    )
+    if blocks > MOST_CHUNKS:
+        raise _odd(path, f"it declares {blocks:.3g} chunks")
+    return da.from_array(array, chunks=array.chunks)
+
+
+def _check_codecs(array: Any, path: Path) -> None:
+    text = str(array.metadata.to_dict()).lower()
+    if array.dtype.kind not in "buifc" or any(f"'{name}'" in text for name in _CODE):
+        raise _odd(path, "it stores objects and not numbers, and could run code")
+
+
+def _axes(scale: Any, dimensions: int, path: Path) -> str:
+    """Give a letter for each dimension; versions before 0.3 had TCZYX and no list."""
+    axes = scale.get("axes") or list("tczyx"[-dimensions:])
+    letters = [_letter(axis) for axis in axes]
+    if not len(axes) == len(set(letters)) == dimensions:
+        listed = ", ".join(letter[:20] for letter in letters[:8])
+        raise _odd(path, f"{dimensions} dimensions have the axes {listed}")
+    if any(len(letter) != 1 for letter in letters):
+        raise _odd(path, f"its axes are called {', '.join(letters)[:80]}")
+    return "".join(letters)
+
+
+def _letter(axis: Any) -> str:
+    """Time and channel are known by their type, the axes of space by their name."""
+    if not isinstance(axis, Mapping):
+        return str(axis).upper()
+    kinds = {"time": "T", "channel": "C"}
+    return kinds.get(str(axis.get("type")), str(axis.get("name")).upper())
+
+
+def _channel_names(image: Mapping[str, Any]) -> list[str]:
+    omero = image.get("omero")
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    if not isinstance(channels, list):
+        return []
+    return [
+        str(one.get("label") or "") if isinstance(one, Mapping) else ""
+        for one in channels
+    ]
+
+
+def _calibration(attributes: Any, index: int, path: Path) -> Calibration:
+    try:
+        return from_ngff(attributes, index)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _odd(path, "its coordinate transformations do not fit") from error
+
+
+def _odd(path: Path, why: str) -> InputError:
+    return InputError(f"{path.name} cannot be read: {why}; export it again")
+
+
+def _store(path: Path) -> LocalStore:
+    """Give a Zarr store of a folder that hands out plain files and nothing else."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import LocalStore
+
+    class PlainFiles(LocalStore):
+        async def get(
+            self,
+            key: str,
+            prototype: BufferPrototype | None = None,
+            byte_range: ByteRequest | None = None,
+        ) -> Buffer | None:
+            _check_file(self.root, key)
+            return await super().get(
+                key, prototype or default_buffer_prototype(), byte_range
+            )
+
+        async def get_partial_values(
+            self,
+            prototype: BufferPrototype,
+            key_ranges: Iterable[tuple[str, ByteRequest | None]],
+        ) -> list[Buffer | None]:
+            return [await self.get(key, prototype, part) for key, part in key_ranges]
+
+    return PlainFiles(path.resolve(), read_only=True)
+
+
+def _check_file(root: Path, key: str) -> None:
+    """Refuse pipes and devices, whose end never comes, and absurd metadata."""
+    file = root / key
+    if not file.exists() or file.is_dir():
+        return
+    if not file.is_file():
+        raise OSError(f"{key} is a pipe or a device")
+    metadata = key.rpartition("/")[2] in (*METADATA, ".zarray")
+    if metadata and file.stat().st_size > LARGEST_METADATA:
+        raise OSError(f"{key} is too large")
