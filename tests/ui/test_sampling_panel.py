@@ -24,6 +24,11 @@ def test_sentence_of_a_dense_stack_promises_nothing():
     assert "every plane is imaged" in sampling_sentence(SparseView.from_ratio(8, 1))
 
 
+def test_a_projection_promises_no_planes():
+    said = sampling_sentence(SparseView.from_ratio(13, 1), flat=True)
+    assert said == "13 planes measured, 1 projection of them predicted"
+
+
 def test_sentence_of_a_finer_stack():
     said = sampling_sentence(SparseView.from_voxel_size(10, 0.145, 0.29))
     assert said.startswith("10 planes measured, 5 predicted")

@@ -21,8 +21,9 @@ from napari_sparsessp.ui.compat import (
     set_background,
     set_gridded,
 )
+from napari_sparsessp.ui.flat_truth import FlatTruth, lies_flat
 from napari_sparsessp.ui.linked_contrast import ContrastLink, Scale
-from napari_sparsessp.ui.structure_model import Row
+from napari_sparsessp.ui.structure_row import Row
 
 OVERLAY, SIDE_BY_SIDE = "overlay", "side"
 
@@ -45,6 +46,10 @@ class Scene:
         Structure id to layer.
     shown : tuple of str
         Structures that the user wants to see.
+    uncertainties : dict
+        Structure id to the layer of its uncertainty.
+    unsure : tuple of str
+        Structures whose uncertainty the user wants to see.
     scales : dict
         Mean and standard deviation of a truth, by structure, where they are known.
     """
@@ -53,6 +58,8 @@ class Scene:
     truths: dict[str, Any]
     predictions: dict[str, Any]
     shown: tuple[str, ...]
+    uncertainties: dict[str, Any] = field(default_factory=dict)
+    unsure: tuple[str, ...] = ()
     scales: dict[str, Scale] = field(default_factory=dict)
 
     def cells(self) -> list[list[Any]]:
@@ -61,6 +68,7 @@ class Scene:
             [] if self.source is None else [self.source],
             [self.truths[i] for i in self.shown if i in self.truths],
             [self.predictions[i] for i in self.shown if i in self.predictions],
+            [self.uncertainties[i] for i in self.unsure if i in self.uncertainties],
         ]
         return [cell for cell in cells if cell]
 
@@ -94,6 +102,7 @@ def scene_of(
         truths={id_: layer for id_, layer in truths.items() if layer is not None},
         predictions=predictions,
         shown=tuple(row.structure.id for row in rows if row.visible),
+        unsure=tuple(row.structure.id for row in rows if row.spread),
         scales={
             row.structure.id: known[row.structure.id, row.truth]
             for row in rows
@@ -185,7 +194,7 @@ class Layouts:
         self._background: Any | None = None
         self._looks: dict[str, _LayerLook] = {}
         self._order: list[str] = []
-        self._links: list[ContrastLink] = []
+        self._links: list[ContrastLink | FlatTruth] = []
         self.current: str | None = None
 
     def overlay(self, scene: Scene) -> None:
@@ -195,6 +204,7 @@ class Layouts:
         grid_of(self._viewer).enabled = False
         for layer in scene.truths.values():
             layer.visible = False
+        self._spread(scene)
         self._show_predictions(scene)
         if scene.source is not None:
             scene.source.visible = True
@@ -207,7 +217,7 @@ class Layouts:
         self.current = OVERLAY
 
     def side_by_side(self, scene: Scene) -> None:
-        """Show transmitted light | truth | prediction, one cell each."""
+        """Show transmitted light | truth | prediction | uncertainty, a cell each."""
         self._remember()
         self._unlink()
         cells = scene.cells()
@@ -234,6 +244,7 @@ class Layouts:
         grid.spacing = 4
         grid.enabled = True
         self._dress()
+        self._spread(scene)
         self._link(scene)
         if self.current != SIDE_BY_SIDE:
             fit_to_view(self._viewer)
@@ -270,6 +281,13 @@ class Layouts:
         self._grid, self._looks, self._order = None, {}, []
         self.current = None
         fit_to_view(self._viewer)
+
+    def _spread(self, scene: Scene) -> None:
+        """Show truths of one plane wherever their predictions are seen."""
+        for id_, truth in scene.truths.items():
+            prediction = scene.predictions.get(id_)
+            if prediction is not None and lies_flat(truth, prediction):
+                self._links.append(FlatTruth(truth, prediction))
 
     def _link(self, scene: Scene) -> None:
         """Show truths as bright as their predictions."""
@@ -329,6 +347,8 @@ class Layouts:
     def _show_predictions(self, scene: Scene) -> None:
         for id_, layer in scene.predictions.items():
             layer.visible = id_ in scene.shown
+        for id_, layer in scene.uncertainties.items():
+            layer.visible = id_ in scene.unsure
 
     def _sort(self, keys: Sequence[str]) -> None:
         """Move layers into an order; those that are not named stay behind."""

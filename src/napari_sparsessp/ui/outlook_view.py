@@ -5,6 +5,7 @@ from typing import Any
 from napari_sparsessp.ui.expectation import expectations
 from napari_sparsessp.ui.model_words import TOPOLOGIES, is_pass_each
 from napari_sparsessp.ui.outlook import Choice, Outlook
+from napari_sparsessp.ui.pace import turns_of
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.run_panel import duration_text
 from napari_sparsessp.ui.sampling_panel import ordinal
@@ -33,7 +34,8 @@ def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
     form.input.show_expectations(rows)
     known = seen.reading is not None and seen.reading.volume.voxel_size is not None
     step = seen.plan.card.voxel_size[0] if seen.plan is not None and known else None
-    form.sampling.show_view(view, step)
+    flat = choice.card is not None and choice.card.z_projection != "none"
+    form.sampling.show_view(view, step, flat)
     _show_headlines(form, choice, seen)
     _show_marks(form, choice, seen, [row.mark for row in rows])
 
@@ -46,15 +48,19 @@ def is_dense(choice: Choice, seen: Outlook) -> bool | None:
     return None if size is None else size[0] <= _DENSE * choice.card.voxel_size[0]
 
 
-def work_text(plan: Any) -> str:
-    """Say how much a plan will predict."""
+def work_text(plan: Any, seconds: float | None = None) -> str:
+    """Say how much a plan will predict, and how long that takes if it is known."""
     depth, height, width = plan.output_shape[-3:]
     times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
     count = len(plan.structures)
     what = "1 structure" if count == 1 else f"{count} structures"
     at = f" at {times} times" if times > 1 else ""
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
-    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels"
+    turns = turns_of(plan)
+    cost = f" · {turns}× the usual time" if turns > 1 else ""
+    if seconds is not None:
+        cost = f" · {duration_text(seconds)}"
+    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
 
 
 def done_text(report: Any) -> str:
@@ -103,6 +109,7 @@ def _culprit(form: PredictForm, text: str) -> Any:
     """Guess from a message which step it is about; the stack where nothing tells."""
     for word, step in (
         ("device", form.device_step),
+        ("memory", form.device_step),
         ("truth", form.structure_step),
         ("structure", form.structure_step),
         ("ratio", form.sampling_step),

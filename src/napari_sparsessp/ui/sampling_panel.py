@@ -145,7 +145,12 @@ class SamplingPanel(QWidget):
         self._dense = dense
         self.simulate_box.setVisible(dense is not False)
 
-    def show_view(self, view: SparseView | None, step_um: float | None = None) -> None:
+    def show_view(
+        self,
+        view: SparseView | None,
+        step_um: float | None = None,
+        flat: bool = False,
+    ) -> None:
         """Draw the planes and say what they mean; None clears the drawing.
 
         Parameters
@@ -153,9 +158,11 @@ class SamplingPanel(QWidget):
         view : SparseView or None
         step_um : float or None
             Distance of two dense planes in µm.
+        flat : bool
+            The model predicts one projection of the planes.
         """
-        self.drawing.show_view(view, step_um)
-        self.sentence.setText("" if view is None else sampling_sentence(view))
+        self.drawing.show_view(view, step_um, flat)
+        self.sentence.setText("" if view is None else sampling_sentence(view, flat))
 
     def _on_chosen(self, key: str) -> None:
         self.spin.setVisible(key == OTHER)

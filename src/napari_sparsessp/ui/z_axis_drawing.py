@@ -8,12 +8,14 @@ from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.theme import Tones, mix
 
 
-def sampling_sentence(view: SparseView) -> str:
+def sampling_sentence(view: SparseView, flat: bool = False) -> str:
     """Say what a sparse view means in planes and exposures.
 
     Parameters
     ----------
     view : SparseView
+    flat : bool
+        The model predicts one projection of them.
 
     Returns
     -------
@@ -23,6 +25,8 @@ def sampling_sentence(view: SparseView) -> str:
     measured = len(view.planes)
     planes = "1 plane" if measured == 1 else f"{measured} planes"
     dense = max(view.depth, 1)
+    if flat:
+        return f"{planes} measured, 1 projection of them predicted"
     if measured > dense:
         return f"{planes} measured, {dense} predicted (finer than the model's grid)"
     if measured == dense:
@@ -61,7 +65,9 @@ class ZAxisDrawing(QWidget):
         """Give a flat strip."""
         return QSize(260, 50)
 
-    def show_view(self, view: SparseView | None, step_um: float | None) -> None:
+    def show_view(
+        self, view: SparseView | None, step_um: float | None, flat: bool = False
+    ) -> None:
         """Draw another view.
 
         Parameters
@@ -70,10 +76,12 @@ class ZAxisDrawing(QWidget):
             None draws an empty axis.
         step_um : float or None
             Distance of two dense planes in µm, where it is known.
+        flat : bool
+            The model predicts one projection of the planes.
         """
         self._view = view
         self._step = step_um
-        self.setAccessibleName("" if view is None else sampling_sentence(view))
+        self.setAccessibleName("" if view is None else sampling_sentence(view, flat))
         self.update()
 
     def show_position(self, position: float | None) -> None:
