@@ -24,7 +24,7 @@ SAMPLE = 4_000_000
 LOOK = 4096
 """Values of a plane, about, that tell whether it shows anything."""
 
-FLAT = 0.99
+FLAT = 0.95
 """Share of a plane that is one and the same value, where it shows nothing: zeros of a
 frame that was not written, or saturation. The rest may be hot pixels."""
 
@@ -32,6 +32,9 @@ DARK = 0.05
 """A plane of less than this share of the others' spread shows nothing either, if its
 level lies outside what they hold: the shutter was closed, or nearly all is saturated.
 """
+
+FINEST = 64
+"""Steps of a 32-bit number, at least, in one deviation of the values."""
 
 Scaling = Literal["robust", "zscore", "none"]
 
@@ -127,6 +130,12 @@ class Survey:
             raise InputError(
                 "the image is constant, so there is nothing to predict from; check "
                 "that the right channel and file were chosen"
+            )
+        # All is computed in 32 bits, in which a large level swallows the image.
+        if std < FINEST * float(np.spacing(np.float32(abs(mean)))):
+            raise InputError(
+                f"the values lie so far from zero (around {mean:.3g}) that their "
+                "differences are lost in 32-bit numbers; subtract that level first"
             )
         if self._scaling == "none":
             return Normalisation(0.0, 1.0)

@@ -39,11 +39,15 @@ class Seconds(BaseModel):
 
 
 class Scaling(BaseModel):
-    """Input values became (value − mean) / std, for each time point."""
+    """Input values became (value − mean) / std, for each time point.
+
+    Planes of the input that were `left_out` are empty or saturated.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     mean: float
     std: float
+    left_out: tuple[int, ...] = ()
 
 
 class Report(BaseModel):

@@ -19,6 +19,7 @@ from napari_sparsessp.prediction.events import (
     TileDone,
 )
 from napari_sparsessp.prediction.forward import Forward
+from napari_sparsessp.prediction.normalisation import left_out_note
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import (
     ModelId,
@@ -29,7 +30,7 @@ from napari_sparsessp.prediction.report import (
     mean_scores,
     peak_memory_mb,
 )
-from napari_sparsessp.prediction.stack import MeasuredStack, read_stack
+from napari_sparsessp.prediction.stack import Interrupted, MeasuredStack, read_stack
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.tiling import Tile
@@ -73,6 +74,7 @@ class Run:
         self.scalings: dict[int, Scaling] = {}
         self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self.notes: list[str] = []
+        self._stack: MeasuredStack | None = None
 
     def events(self) -> Iterator[Event]:
         """Predict one time point after the other, what is on screen first."""
@@ -87,7 +89,12 @@ class Run:
             slot = seen[0] if seen and seen[0] in waiting else waiting[0]
             assert slot is not None
             waiting.remove(slot)
-            yield from self._time_point(slot)
+            try:
+                yield from self._time_point(slot)
+            except Interrupted:
+                pass  # cancelled while it was read
+            finally:
+                self._close()
             if self.cancel.is_set() and self.done < self.plan.total_tiles:
                 yield Cancelled(self.done, self.plan.total_tiles)
                 return
@@ -112,10 +119,19 @@ class Run:
         return slot if self.plan.times else None
 
     def _read(self, slot: int) -> MeasuredStack:
-        stack = read_stack(self.plan, self._time(slot))
+        stack = read_stack(self.plan, self._time(slot), self.cancel.is_set)
         scaling = stack.normalisation
-        self.scalings[slot] = Scaling(mean=scaling.mean, std=scaling.std)
+        self.scalings[slot] = Scaling(
+            mean=scaling.mean, std=scaling.std, left_out=stack.left_out
+        )
+        self._stack = stack
         return stack
+
+    def _close(self) -> None:
+        """Let go of the input, and of the thread that may read it."""
+        if self._stack is not None:
+            self._stack.close()
+        self._stack = None
 
     def _started(self) -> Iterator[Started]:
         """Tell once that the network has what it needs."""
@@ -171,6 +187,10 @@ class Run:
 
     def _report(self) -> Report:
         plan = self.plan
+        left_out = left_out_note(
+            {self._time(slot): one.left_out for slot, one in self.scalings.items()}
+        )
+        notes = [*self.notes, *([left_out] if left_out else [])]
         per_time = [self.scores[slot] for slot in sorted(self.scores)]
         return Report(
             package=__version__,
@@ -193,5 +213,5 @@ class Run:
             tiles=plan.total_tiles,
             normalisation=tuple(self.scalings[slot] for slot in sorted(self.scalings)),
             structures=mean_scores(per_time),
-            warnings=(*plan.warnings, *self.notes),
+            warnings=(*plan.warnings, *notes),
         )
