@@ -68,6 +68,7 @@ class FakeEngine:
     hold: object = None
     topology: str = "3d"
     computed: list = field(default_factory=list)
+    doubts: tuple = ()
 
     def new_progress(self):
         """What the real engine keeps: here the (time, box) that are done."""
@@ -135,7 +136,7 @@ class FakeEngine:
         try:
             plan = self.plan(self.the_cards[0], job.volume, job.request, job.truth)
             yield Planned(plan, job.buffer)
-            yield Started("cpu", "fp32")
+            yield Started("cpu", "fp32", self.doubts)
             boxes = list(self.boxes(plan.output_shape[-3:]))
             times = range(len(plan.times)) if plan.times else [None]
             total = len(boxes) * len(times)
@@ -176,7 +177,7 @@ class FakeEngine:
 
     def _fill(self, job, plan, time_, box):
         block = job.buffer if time_ is None else job.buffer[time_]
-        for number, id_ in enumerate(plan.structures):
+        for number, id_ in enumerate(plan.channels):
             value = 1 + number
             if self.paint is not None:
                 value = self.paint(plan, id_, box)
@@ -190,9 +191,13 @@ class FakeEngine:
         scores |= self._scores(job)
         return SimpleNamespace(
             structures=scores,
-            seconds=SimpleNamespace(total=1.0),
-            warnings=plan.warnings,
-            provenance=lambda: {"model": {"id": plan.card.id, "sha256": "0" * 64}},
+            seconds=SimpleNamespace(load=0.5, total=1.0),
+            warnings=(*plan.warnings, *self.doubts),
+            unfamiliar=self.doubts,
+            provenance=lambda: {
+                "model": {"id": plan.card.id, "sha256": "0" * 64},
+                "unfamiliar": list(self.doubts),
+            },
         )
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
+from napari_sparsessp.ui.layer_marks import is_prediction
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.step import Mark
-from napari_sparsessp.ui.stream_layers import is_prediction
 
 
 def said(dock):

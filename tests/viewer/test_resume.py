@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
+from napari_sparsessp.ui.layer_marks import KEY, is_prediction
 from napari_sparsessp.ui.run_panel import RunState
-from napari_sparsessp.ui.stream_layers import KEY, is_prediction
 
 
 def predictions(viewer):

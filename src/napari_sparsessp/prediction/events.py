@@ -19,20 +19,29 @@ class Planned:
     Attributes
     ----------
     plan : Plan
-    buffer : ndarray
+    buffer : ndarray or None
         float32, shape ``plan.output_shape``; shared, filled while tiles are done.
+        None where the voxels go to a sink.
     """
 
     plan: "Plan"
-    buffer: "np.ndarray"
+    buffer: "np.ndarray | None"
 
 
 @dataclass(frozen=True)
 class Started:
-    """The network is on its device and the input is read."""
+    """The network is on its device and the input is read.
+
+    Attributes
+    ----------
+    device, precision : str
+    warnings : tuple of str
+        How the input is unlike what the model was made for, before the first tile.
+    """
 
     device: str
     precision: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

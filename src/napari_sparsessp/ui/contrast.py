@@ -1,6 +1,6 @@
 """Contrast limits for a prediction that is still coming in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,16 @@ class ContrastEstimate:
     Parameters
     ----------
     structures : sequence of str
-        In the order of the buffer's structure axis.
+        Channels, in the order of the buffer's channel axis.
+    from_zero : collection of str
+        Those whose limits begin at 0: uncertainties, where black is to mean none.
     """
 
-    def __init__(self, structures: Sequence[str]) -> None:
+    def __init__(
+        self, structures: Sequence[str], from_zero: Collection[str] = ()
+    ) -> None:
         self._structures = tuple(structures)
+        self._from_zero = frozenset(from_zero)
         self._samples: dict[str, list[np.ndarray]] = {id_: [] for id_ in structures}
         self._kept = dict.fromkeys(structures, 0)
 
@@ -106,5 +111,6 @@ class ContrastEstimate:
             if values.size:
                 low, high = np.percentile(values, (_LOW, _HIGH))
                 low = low if complete else max(low, 0.0)
+                low = 0.0 if id_ in self._from_zero else low
                 found[id_] = (float(low), float(max(high, low + 0.1)))
         return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.store import Model
     from napari_sparsessp.prediction.device import DeviceInfo
     from napari_sparsessp.prediction.plan import Plan
+    from napari_sparsessp.prediction.progress import Progress
 
 # What a network counts or averages, and does not learn.
 _NOT_LEARNT = (
@@ -182,15 +183,13 @@ class InstalledEngine:
             viewport=job.viewport,
             cancel=job.cancel,
             buffer=job.buffer,
-            **({} if job.progress is None else {"progress": job.progress}),
+            progress=job.progress,
         )
 
-    def new_progress(self) -> Any:
+    def new_progress(self) -> "Progress":
         """Give what keeps the work of a run that is stopped, so that it can go on."""
-        try:
-            from napari_sparsessp.prediction.progress import Progress
-        except ImportError:
-            return None
+        from napari_sparsessp.prediction.progress import Progress
+
         return Progress()
 
     def devices(self) -> "list[DeviceInfo]":

@@ -4,7 +4,7 @@ from typing import Any
 
 from napari_sparsessp.structures import CATALOGUE, match_channel
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.stream_layers import is_prediction
+from napari_sparsessp.ui.layer_marks import role_of
 
 Named = list[tuple[str, str]]
 
@@ -15,12 +15,8 @@ _LIGHT_WORDS = (
 
 
 def image_layers(viewer: Any) -> list[Any]:
-    """Give the image layers that are not our own predictions, lowest first."""
-    return [
-        layer
-        for layer in viewer.layers
-        if _is_image(layer) and not is_prediction(layer)
-    ]
+    """Give the image layers that are not our own, lowest first."""
+    return [one for one in viewer.layers if _is_image(one) and not role_of(one)]
 
 
 def input_choices(viewer: Any) -> Named:

@@ -225,7 +225,9 @@ class Layouts:
             return
         plan = self._plan(scene, cells)
         if plan is None:  # too many colours for the grid: the first one alone
-            scene = replace(scene, shown=scene.shown[:1])
+            first = scene.shown[:1]
+            unsure = tuple(id_ for id_ in scene.unsure if id_ in first)
+            scene = replace(scene, shown=first, unsure=unsure)
             cells = scene.cells()
             plan = self._plan(scene, cells) or ([], 1)
         order, stride = plan

@@ -43,6 +43,9 @@ class Choice:
         Structures whose truth the user chose; the others were found by name.
     card : ModelCard, optional
     device : str
+    tta, uncertainty : bool
+    memory_limit : int, optional
+        Bytes.
     """
 
     layer: str | None
@@ -56,6 +59,9 @@ class Choice:
     insisted: frozenset[str] = frozenset()
     card: "ModelCard | None" = None
     device: str = "auto"
+    tta: bool = False
+    uncertainty: bool = False
+    memory_limit: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +255,9 @@ def _request(
             voxel_size=choice.voxel_size,
             device=choice.device,
             truth=names,
+            tta=choice.tta,
+            uncertainty=choice.uncertainty,
+            **({"memory_limit": choice.memory_limit} if choice.memory_limit else {}),
         )
     except ValidationError as error:
         first = error.errors()[0]

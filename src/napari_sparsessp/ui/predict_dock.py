@@ -4,17 +4,20 @@ Wiring only: the form (`predict_form`) tells what was chosen, `outlook` makes a 
 it, `prediction_run` runs it, `stream_layers` shows it, `layouts` arranges it.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.input_watch import InputWatch
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
+from napari_sparsessp.ui.layer_marks import UNCERTAINTY
 from napari_sparsessp.ui.layouts import (
     OVERLAY,
     SIDE_BY_SIDE,
@@ -104,8 +107,10 @@ class PredictDock(QWidget):
         self.shelf.changed.connect(self._on_model)
         self.shelf.failed.connect(self._on_problem)
         form.device.changed.connect(self._settle.start)
+        form.options.changed.connect(self._settle.start)
         form.structures.choice_changed.connect(self._settle.start)
         form.structures.visibility_changed.connect(self._on_eye)
+        form.structures.spread_changed.connect(self._on_spread)
         form.foot.run_asked.connect(self.run)
         form.foot.resume_asked.connect(self.resume)
         form.foot.cancel_asked.connect(self.cancel)
@@ -152,6 +157,14 @@ class PredictDock(QWidget):
         if self.run_in_progress is None and not self._arranging:
             for id_, layer in self.layers.adopt(key, model).items():
                 self.form.structures.set_visible(id_, layer.visible, tell=False)
+            self._offer_spreads()
+            self.form.structures.set_doubts(self.layers.doubts())
+
+    def _offer_spreads(self) -> None:
+        """Let the table show which structures have a layer of uncertainty."""
+        found = self.layers.uncertainties()
+        shown = {id_: bool(layer.visible) for id_, layer in found.items()}
+        self.form.structures.set_spreads(shown)
 
     def _on_input(self) -> None:
         self._offer_truths()
@@ -167,35 +180,18 @@ class PredictDock(QWidget):
 
     # before running -----------------------------------------------------------
 
-    def choice(self) -> Choice:
-        """Tell what the user has chosen."""
-        form = self.form
-        return Choice(
-            layer=form.input.layer_key(),
-            leading=form.input.leading(),
-            channel=form.input.channel(),
-            voxel_size=form.input.typed_voxel_size(),
-            ratio=form.sampling.ratio(),
-            simulate=form.sampling.simulate(),
-            structures=form.structures.ticked(),
-            truths=form.structures.truths(),
-            insisted=form.structures.insisted(),
-            card=form.topology.card(),
-            device=form.device.device(),
-        )
-
     def look_ahead(self) -> None:
         """Plan what Run would do, and show what is expected, found and missing."""
         if self.run_in_progress is not None:
             return
         if self._layers_changed:
             self._offer_layers()
-        choice = self.choice()
+        form, choice = self.form, self.form.choice()
         seen = look_ahead(self._viewer, self._engine, choice)
-        self.form.input.show_reading(seen.reading, guess=choice.leading is None)
-        self.form.sampling.set_stack(is_dense(choice, seen))
-        if self.choice() != choice:  # the form corrected itself: plan what it says now
-            choice = self.choice()
+        form.input.show_reading(seen.reading, guess=choice.leading is None)
+        form.sampling.set_stack(is_dense(choice, seen))
+        if form.choice() != choice:  # it corrected itself: plan what it says now
+            choice = form.choice()
             seen = look_ahead(self._viewer, self._engine, choice)
         self.outlook = seen
         self._show_outlook(choice)
@@ -231,7 +227,7 @@ class PredictDock(QWidget):
             half = "the voxel size needs all three numbers: z, y and x"
             notices = [half] if form.input.half_typed() else []
             foot.message.show_notices([*notices, *seen.notes, *seen.plan.warnings])
-            foot.set_status(work_text(seen.plan))
+            foot.set_status(work_text(seen.plan, self.running.pace.expected(seen.plan)))
             self._show_left(changed)
 
     def _changed(self, choice: Choice) -> str:
@@ -271,7 +267,8 @@ class PredictDock(QWidget):
             return
         self.running.forget()  # first: its memory may be needed
         try:
-            begun = Undertaking.of(self.choice(), ready, self._engine.new_progress())
+            progress = self._engine.new_progress()
+            begun = Undertaking.of(self.form.choice(), ready, progress)
         except InputError as error:
             self._on_problem(error)
             return
@@ -298,7 +295,7 @@ class PredictDock(QWidget):
                 undertaking.buffer,
                 ready.layer,
                 ready.reading,
-                self.form.structures.visible(),
+                self._shown_channels(),
             )
         finally:
             self._arranging = False
@@ -307,6 +304,10 @@ class PredictDock(QWidget):
         first = next(iter(self.layers.layers().values()), None)
         if first is not None:
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
+
+    def _shown_channels(self) -> tuple[str, ...]:
+        table = self.form.structures
+        return (*table.visible(), *map(deviation_channel, table.spreads()))
 
     def cancel(self) -> None:
         """Stop the running prediction; what is done stays."""
@@ -319,17 +320,17 @@ class PredictDock(QWidget):
         self._settle.start()
 
     def _on_ended(self) -> None:
-        self._told_for = self.choice(), ""
+        self._told_for = self.form.choice(), ""
         self._settle.start()
 
     def _on_problem(self, error: Exception) -> None:
-        self._told_for = self.choice(), ""
+        self._told_for = self.form.choice(), ""
         self.form.foot.message.show_error(str(error), self._details(error))
 
     def _on_failed(self, error: Exception) -> None:
         left = self.running.undertaking
         request = self.outlook.request if left is None else left.ready.request
-        self._told_for = self.choice(), ""
+        self._told_for = self.form.choice(), ""
         self.form.foot.message.show_error(str(error), error_details(error, request))
 
     def _details(self, error: BaseException) -> str:
@@ -344,7 +345,8 @@ class PredictDock(QWidget):
             source = self.running.undertaking.ready.layer
         rows = self.form.structures.rows
         predictions = self.layers.layers()
-        return scene_of(self._viewer, source, rows, predictions, self.truth_scales)
+        scene = scene_of(self._viewer, source, rows, predictions, self.truth_scales)
+        return replace(scene, uncertainties=self.layers.uncertainties())
 
     def show_layout(self, name: str) -> None:
         """Show overlay or side by side."""
@@ -357,6 +359,7 @@ class PredictDock(QWidget):
 
     def _on_complete(self) -> None:
         """Let layers that came one by one find their place."""
+        self._offer_spreads()
         if self.layouts.current is not None:
             self.show_layout(self.layouts.current)
         made = self.layers.layers()
@@ -379,6 +382,14 @@ class PredictDock(QWidget):
         else:
             self.layers.set_visible(id_, visible)
 
-    def _on_layer_eye(self, id_: str, visible: bool) -> None:
+    def _on_spread(self, id_: str, shown: bool) -> None:
+        if self.layouts.current == SIDE_BY_SIDE:
+            self.show_layout(SIDE_BY_SIDE)
+        else:
+            self.layers.set_visible(deviation_channel(id_), shown)
+
+    def _on_layer_eye(self, structure: str, role: str, visible: bool) -> None:
         if not self._arranging:
-            self.form.structures.set_visible(id_, visible, tell=False)
+            table = self.form.structures
+            show = table.set_spread if role == UNCERTAINTY else table.set_visible
+            show(structure, visible, tell=False)

@@ -15,6 +15,8 @@ from napari_sparsessp.ui.device_box import DeviceBox
 from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.input_panel import InputPanel
 from napari_sparsessp.ui.model_words import cost_words
+from napari_sparsessp.ui.options_panel import OptionsPanel
+from napari_sparsessp.ui.outlook import Choice
 from napari_sparsessp.ui.run_panel import RunPanel
 from napari_sparsessp.ui.sampling_panel import SamplingPanel
 from napari_sparsessp.ui.step import Step
@@ -46,6 +48,7 @@ class PredictForm(QWidget):
         self.table = StructureTable(self.structures)
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
+        self.options = OptionsPanel()
         self.foot = RunPanel()
         self.all_button = _link("All", "Tick all structures")
         self.none_button = _link("None", "Tick no structure")
@@ -75,6 +78,8 @@ class PredictForm(QWidget):
             step.body.addWidget(body)
             column.addWidget(step)
         self.device_step.title_row.addWidget(self.device, 12)
+        self.device_step.title_row.addWidget(self.options.more_button)
+        self.device_step.body.addWidget(self.options)
         column.addWidget(self.device_step)
         column.addStretch(1)
         self.scroll = QScrollArea()
@@ -92,6 +97,25 @@ class PredictForm(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a width at which nothing is cut."""
         return QSize(_WIDTH, 760)
+
+    def choice(self) -> Choice:
+        """Tell what the user has chosen."""
+        return Choice(
+            layer=self.input.layer_key(),
+            leading=self.input.leading(),
+            channel=self.input.channel(),
+            voxel_size=self.input.typed_voxel_size(),
+            ratio=self.sampling.ratio(),
+            simulate=self.sampling.simulate(),
+            structures=self.structures.ticked(),
+            truths=self.structures.truths(),
+            insisted=self.structures.insisted(),
+            card=self.topology.card(),
+            device=self.device.device(),
+            tta=self.options.tta(),
+            uncertainty=self.options.uncertainty(),
+            memory_limit=self.options.memory_limit(),
+        )
 
     def steps(self) -> tuple[Step, ...]:
         """Give the steps from top to bottom."""
@@ -115,6 +139,7 @@ class PredictForm(QWidget):
         self.input.edit_button.setEnabled(not locked)
         for panel in (self.input, self.sampling, self.topology, self.device):
             panel.setEnabled(not locked)
+        self.options.body.setEnabled(not locked)
         self.all_button.setEnabled(not locked)
         self.none_button.setEnabled(not locked)
         self.structures.set_locked(locked)

@@ -1,10 +1,12 @@
 """From Run to the end of a prediction: its thread, its layers and what it tells."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.ui.outlook_view import done_text
+from napari_sparsessp.ui.pace import Pace
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.prediction_run import PredictionRun, StopSign
 from napari_sparsessp.ui.run_panel import RunState
@@ -37,6 +39,8 @@ class Running(QObject):
         The run that is under way.
     undertaking : Undertaking or None
         What is predicted now, or was stopped and can go on.
+    pace : Pace
+        What earlier runs tell of the next one's time.
     truth_scales : dict
         Structure id and truth layer's key to the truth's mean and deviation.
 
@@ -68,12 +72,14 @@ class Running(QObject):
         self.current: PredictionRun | None = None
         self.undertaking: Undertaking | None = None
         self.truth_scales: dict[tuple[str, str], Scale] = {}
+        self.pace = Pace()
         # the own slots are gone by then; this one belongs to nobody
         self.destroyed.connect(self._stop.stop)
 
     def start(self, undertaking: Undertaking) -> None:
         """Start, or go on with, an undertaking in a thread of its own."""
         self.undertaking = undertaking
+        undertaking.runs += 1
         ready = undertaking.ready
         run = PredictionRun(
             self._engine,
@@ -81,7 +87,7 @@ class Running(QObject):
                 ready.request,
                 ready.reading.volume,
                 ready.truth,
-                ready.plan.structures,
+                ready.plan.channels,
                 undertaking.buffer,
                 self._tracker.holder,
                 self._stop.renew(),
@@ -116,6 +122,15 @@ class Running(QObject):
     def _on_started(self, event: "Started") -> None:
         place = event.device.replace("cpu", "the CPU")
         self._form.foot.set_status(f"Predicting on {place} in {event.precision}…")
+        self._warn(event.warnings)
+
+    def _warn(self, doubts: Sequence[str]) -> None:
+        """Say before the first tile what the result will be marked with for good."""
+        if self.undertaking is not None:
+            ids = self.undertaking.ready.plan.structures
+            self._form.structures.set_doubts(dict.fromkeys(ids, doubts))
+        self._layers.set_doubts(doubts)
+        self._form.foot.message.show_notices(doubts)
 
     def _on_tile(self, event: "TileDone") -> None:
         if self.undertaking is not None:
@@ -135,12 +150,17 @@ class Running(QObject):
             self.truth_scales[id_, keys[id_]] = event.scales[id_]
 
     def _on_finished(self, report: Any) -> None:
+        if self.undertaking is not None and self.undertaking.runs == 1:
+            self.pace.learn(self.undertaking.ready.plan, report)
+        doubts = getattr(report, "unfamiliar", ())
+        self._warn(doubts)
         scores = {id_: one for id_, one in report.structures.items() if one}
         self._form.structures.set_scores(scores)
         self.undertaking = None
         foot = self._form.foot
         foot.show_progress(1, 1, 0.0)
-        foot.message.show_notices(report.warnings)
+        others = [one for one in report.warnings if one not in doubts]
+        foot.message.show_notices([*doubts, *others])
         foot.set_status(done_text(report))
         self._end("done", {"provenance": report.provenance()}, scores)
 

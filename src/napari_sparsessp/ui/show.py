@@ -18,12 +18,12 @@ from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import limits_of
+from napari_sparsessp.ui.layer_marks import KEY, SCHEMA
 from napari_sparsessp.ui.layer_volume import read_layer
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.linked_contrast import truth_scale
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
-from napari_sparsessp.ui.stream_layers import KEY, SCHEMA
-from napari_sparsessp.ui.structure_model import DEFAULT_VISIBLE
+from napari_sparsessp.ui.structure_row import DEFAULT_VISIBLE
 from napari_sparsessp.ui.volume_layers import layers_of, spatial_attributes
 from napari_sparsessp.volume import Volume
 

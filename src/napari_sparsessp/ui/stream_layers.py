@@ -4,16 +4,28 @@ The layers look into one shared buffer that the worker writes to; they are refre
 now and then, never made anew, so that what the user changed on them stays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.structures import deviation_channel, structure_or_custom
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import FIRST_LIMITS
+from napari_sparsessp.ui.layer_marks import (
+    DOUBTFUL,
+    KEY,
+    PREDICTION,
+    UNCERTAINTY,
+    about_layer,
+    add_to,
+    channel_of,
+    mark_doubts,
+    model_of,
+    role_of,
+)
 from napari_sparsessp.ui.layer_volume import LayerReading
 from napari_sparsessp.ui.placement import placement
 from napari_sparsessp.ui.viewport import layer_index
@@ -23,48 +35,33 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.stream_worker import ContrastEstimated
 
-KEY = "sparsessp"
-"""The one key of ``layer.metadata`` that belongs to us."""
-
-SCHEMA = 1
-
 # A refresh in 2D costs 2 ms; in 3D the whole volume goes to the graphics card again.
 REFRESH_2D_MS = 100
 REFRESH_3D_MS = 700
 
-
-def is_prediction(layer: Any) -> bool:
-    """Tell whether a layer is one of ours."""
-    about = layer.metadata.get(KEY)
-    return isinstance(about, dict) and about.get("role") == "prediction"
-
-
-def model_of(layer: Any) -> str:
-    """Id of the model that made a prediction; "" where the layer does not say."""
-    about = layer.metadata[KEY]
-    for part in (about.get("request"), (about.get("provenance") or {}).get("model")):
-        if isinstance(part, dict):
-            return str(part.get("model") or part.get("id") or "")
-    return ""
+# Black where the model is sure of itself; told apart also by colour-blind eyes.
+UNCERTAINTY_COLOURS = "magma"
 
 
 class StreamLayers(QObject):
-    """The layers of one input's prediction by one model.
+    """The layers of one input's prediction by one model, one for each channel.
 
-    Another model's predictions have layers of their own, to be compared.
+    A structure's layer is named by its id; that of its uncertainty, hidden at first,
+    by the channel's (``dna_std``). Another model's predictions have layers of their
+    own, to be compared.
 
     Signals
     -------
     all_removed
         The user deleted the last layer.
-    visible_changed : str, bool
-        A structure's layer was shown or hidden in napari's own list.
+    visible_changed : str, str, bool
+        The layer of this structure and role was shown or hidden in napari's own list.
     complete
         All layers of a run are there.
     """
 
     all_removed = Signal()
-    visible_changed = Signal(str, bool)
+    visible_changed = Signal(str, str, bool)
     complete = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -75,6 +72,7 @@ class StreamLayers(QObject):
         self._wanted: dict[str, tuple[float, float]] = {}  # that are right by now
         self._dirty: set[str] = set()
         self._busy = False
+        self._doubts: tuple[str, ...] = ()
         self._pending: list[_ToCome] = []
         self._maker = QTimer(self)
         self._maker.setSingleShot(True)
@@ -101,29 +99,32 @@ class StreamLayers(QObject):
         ----------
         plan : Plan
         buffer : ndarray
-            float32, shape ((T,) S, D, H, W).
+            float32, shape ((T,) C, D, H, W).
         source : napari.layers.Image
         reading : LayerReading
             What was read from `source`.
         visible : tuple of str
-            Structures to show.
+            Channels to show.
         """
         place = placement(source, reading, plan)
         former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy = {}, set(), True
         self._hide_others(layer_key(source), plan.card.id)
-        self._pending, self._wanted = [], {}
-        structure_axis = plan.output_axes.index("C")
-        for number, id_ in enumerate(plan.structures):
-            view = buffer[(slice(None),) * structure_axis + (number,)]
-            about = _about(plan, id_, source)
-            layer = former.get(id_)
+        self._pending, self._wanted, self._doubts = [], {}, ()
+        rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
+        for id_, view in zip(plan.channels, rows, strict=True):
+            about = about_layer(plan, id_, source)
+            layer = former.pop(id_, None)
             if layer is not None and layer.ndim == view.ndim:
                 self._renew(layer, view, place, about)
                 self._follow(id_, layer)
             else:
                 shown = id_ in visible
                 self._pending.append(_ToCome(id_, view, place, about, shown))
+        for layer in former.values():
+            if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
+                layer.visible = False
+                add_to(layer, state="outdated")
         self._pending.sort(key=lambda one: not one.visible)
         self._make_next()
 
@@ -141,13 +142,14 @@ class StreamLayers(QObject):
         Returns
         -------
         dict
-            Structure id to layer.
+            Structure id to the layer of its prediction.
         """
         if not self._busy and source_key is not None:
             found = self._former(source_key, model) or self._opened(source_key)
-            self._keys = {id_: layer_key(layer) for id_, layer in found.items()}
-            for layer in found.values():
-                layer.events.visible.connect(self._on_visible)
+            self._keys = {}
+            for id_, layer in found.items():
+                if layer.metadata[KEY].get("state") != "outdated":
+                    self._follow(id_, layer)
         return self.layers()
 
     def come_forward(self, visible: tuple[str, ...]) -> None:
@@ -166,10 +168,11 @@ class StreamLayers(QObject):
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon what this tile changed, if it can be seen."""
-        for id_ in event.structures:
-            layer = self.layer(id_)
-            if layer is not None and layer.visible and self._in_sight(layer, event):
-                self._dirty.add(id_)
+        for structure in event.structures:
+            for id_ in (structure, deviation_channel(structure)):
+                layer = self.layer(id_)
+                if layer is not None and layer.visible and self._in_sight(layer, event):
+                    self._dirty.add(id_)
         if self._dirty and not self._timer.isActive():
             three = self._viewer.dims.ndisplay == 3
             self._timer.start(REFRESH_3D_MS if three else REFRESH_2D_MS)
@@ -222,23 +225,47 @@ class StreamLayers(QObject):
             layer = self.layer(id_)
             if layer is None:
                 continue
-            extra = {**layer.metadata.get(KEY, {}), **(about or {}), "state": state}
-            if scores and id_ in scores:
-                extra["scores"] = dict(scores[id_])
-            layer.metadata = {**layer.metadata, KEY: extra}
+            known = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
+            add_to(layer, **(about or {}), state=state, **known)
             layer.refresh()
 
+    def set_doubts(self, doubts: Sequence[str]) -> None:
+        """Mark the layers, and those to come: the input is unlike what is known."""
+        self._doubts = tuple(doubts)
+        for id_ in self._keys:
+            layer = self.layer(id_)
+            if layer is not None:
+                mark_doubts(layer, doubts)
+
+    def doubts(self) -> dict[str, list[str]]:
+        """What the layers say of an unfamiliar input, by structure."""
+        return {
+            id_: list(layer.metadata[KEY].get("unfamiliar", ()))
+            for id_, layer in self.layers().items()
+        }
+
     def layer(self, id_: str) -> Any | None:
-        """Layer of a structure; None where there is none, or it is deleted."""
+        """Layer of a channel; None where there is none, or it is deleted."""
         return layer_with_key(self._viewer, self._keys.get(id_))
 
     def layers(self) -> dict[str, Any]:
-        """All layers that are still there, by structure."""
-        found = {id_: self.layer(id_) for id_ in self._keys}
-        return {id_: layer for id_, layer in found.items() if layer is not None}
+        """Predictions that are still there, by structure."""
+        return self._with_role(PREDICTION)
+
+    def uncertainties(self) -> dict[str, Any]:
+        """Uncertainties that are still there, by structure."""
+        return self._with_role(UNCERTAINTY)
+
+    def _with_role(self, role: str) -> dict[str, Any]:
+        found = [self.layer(id_) for id_ in self._keys]
+        return {
+            layer.metadata[KEY]["structure"]: layer
+            for layer in found
+            if layer is not None and role_of(layer) == role
+        }
 
     def set_visible(self, id_: str, visible: bool) -> None:
-        """Show or hide a structure's layer."""
+        """Show or hide the layer of a channel."""
         layer = self.layer(id_)
         if layer is not None and layer.visible != visible:
             layer.visible = visible
@@ -249,23 +276,22 @@ class StreamLayers(QObject):
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def _from(self, source_key: str | None) -> list[Any]:
-        """All predictions from a source, by whatever model."""
+        """All our layers from a source, by whatever model."""
         return [
             layer
             for layer in self._viewer.layers
-            if is_prediction(layer)
-            and layer.metadata[KEY].get("source_id") == source_key
+            if role_of(layer) and layer.metadata[KEY].get("source_id") == source_key
         ]
 
     def _former(self, source_key: str, model: str) -> dict[str, Any]:
-        """Layers of a model's earlier prediction from a source, by structure."""
+        """Layers of a model's earlier prediction from a source, by channel."""
         layers = [one for one in self._from(source_key) if model_of(one) == model]
-        return {layer.metadata[KEY]["structure"]: layer for layer in layers}
+        return {channel_of(layer): layer for layer in layers}
 
     def _opened(self, source_key: str) -> dict[str, Any]:
-        """Layers of a prediction that came from a file, by structure."""
+        """Layers of a prediction that came from a file, by channel."""
         layers = [o for o in self._from(source_key) if "request" not in o.metadata[KEY]]
-        return {layer.metadata[KEY]["structure"]: layer for layer in layers}
+        return {channel_of(layer): layer for layer in layers}
 
     def _hide_others(self, source_key: str | None, model: str) -> None:
         """Hide what other models made of a source: colours would add up."""
@@ -281,6 +307,7 @@ class StreamLayers(QObject):
         for name, value in place.items():
             setattr(layer, name, value)
         layer.metadata = {**layer.metadata, KEY: about}
+        mark_doubts(layer, ())
 
     def _make_next(self) -> None:
         """Make one layer that is still to come, and let the window breathe."""
@@ -292,20 +319,27 @@ class StreamLayers(QObject):
             self.complete.emit()
 
     def _add(self, one: "_ToCome") -> None:
-        structure = structure_or_custom(one.id)
-        name = f"{structure.label} · predicted"
-        if any(layer.name == name for layer in self._from(one.about["source_id"])):
-            name = f"{structure.label} · {one.about['request']['model']}"
+        structure = structure_or_custom(one.about["structure"])
+        spread = one.about["role"] == UNCERTAINTY
+        what = f"{structure.label} ± std" if spread else structure.label
+        name = f"{what} · predicted"
+        taken = {
+            layer.name.removesuffix(DOUBTFUL)
+            for layer in self._from(one.about["source_id"])
+        }
+        if name in taken:
+            name = f"{what} · {one.about['request']['model']}"
         layer = self._viewer.add_image(
             one.view,
             name=name,
-            colormap=structure.colour,
+            colormap=UNCERTAINTY_COLOURS if spread else structure.colour,
             contrast_limits=self._wanted.get(one.id, FIRST_LIMITS),
             blending="additive",
             visible=one.visible,
             metadata={KEY: one.about},
             **one.place,
         )
+        mark_doubts(layer, self._doubts)
         self._limits[one.id] = tuple(layer.contrast_limits)
         self._follow(one.id, layer)
 
@@ -329,10 +363,10 @@ class StreamLayers(QObject):
         )
 
     def _on_visible(self, event: Any) -> None:
-        about = event.source.metadata.get(KEY, {})
-        id_ = about.get("structure")
-        if id_ in self._keys and self._keys[id_] == layer_key(event.source):
-            self.visible_changed.emit(id_, bool(event.source.visible))
+        layer = event.source
+        if layer_key(layer) in self._keys.values():
+            structure = str(layer.metadata[KEY]["structure"])
+            self.visible_changed.emit(structure, role_of(layer), bool(layer.visible))
 
     def _on_removed(self, event: Any) -> None:
         gone = layer_key(event.value)
@@ -351,18 +385,3 @@ class _ToCome:
     place: dict[str, Any]
     about: dict[str, Any]
     visible: bool
-
-
-def _about(plan: "Plan", id_: str, source: Any) -> dict[str, Any]:
-    """Say in values that JSON can hold what a layer is."""
-    return {
-        "schema_version": SCHEMA,
-        "role": "prediction",
-        "structure": id_,
-        "source": str(source.name),
-        "source_id": layer_key(source),
-        "request": plan.request.model_dump(mode="json"),
-        "measured_planes": list(plan.view.planes),
-        "ratio": plan.view.ratio,
-        "state": "running",
-    }

@@ -15,6 +15,7 @@ from superqt.utils import GeneratorWorker
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.events import Event, Finished, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.contrast import ContrastEstimate
 from napari_sparsessp.ui.linked_contrast import Scale, truth_scale
 from napari_sparsessp.volume import Volume
@@ -33,10 +34,10 @@ class Job:
         One channel; lazy.
     truth : dict
         Structure id to `Volume`.
-    structures : tuple of str
-        In the order of the buffer's structure axis.
+    channels : tuple of str
+        In the order of the buffer's channel axis.
     buffer : ndarray
-        float32, shape ((T,) S, D, H, W); shared with the layers.
+        float32, shape ((T,) C, D, H, W); shared with the layers.
     viewport : callable
         Gives (time, box) in output voxels, or None.
     cancel : threading.Event
@@ -49,7 +50,7 @@ class Job:
     request: PredictionRequest
     volume: Volume
     truth: dict[str, Volume]
-    structures: tuple[str, ...]
+    channels: tuple[str, ...]
     buffer: np.ndarray
     viewport: Callable[[], Viewport | None]
     cancel: threading.Event
@@ -64,7 +65,7 @@ class ContrastEstimated:
     Attributes
     ----------
     limits : dict
-        Structure id to (low, high).
+        Channel to (low, high).
     complete : bool
         Whether they come from all tiles.
     """
@@ -114,15 +115,17 @@ def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
     Event, ContrastEstimated or TruthScaled
     """
     contrast = job.contrast
-    seen = dict.fromkeys(job.structures, 0)
+    seen = dict.fromkeys(job.channels, 0)
     scales = None
     for event in engine.stream(job):
         if isinstance(event, TileDone):
-            contrast.add(_tile(job.buffer, event), event.structures)
-            for id_ in event.structures:
+            both = [*event.structures, *map(deviation_channel, event.structures)]
+            changed = [id_ for id_ in both if id_ in seen]
+            contrast.add(_tile(job.buffer, event), changed)
+            for id_ in changed:
                 seen[id_] += 1
-            # after a structure's 1st, 2nd, 4th, 8th… tile
-            due = [i for i in event.structures if seen[i] & (seen[i] - 1) == 0]
+            # after a channel's 1st, 2nd, 4th, 8th… tile
+            due = [id_ for id_ in changed if seen[id_] & (seen[id_] - 1) == 0]
             if scales is None and job.truth:
                 scales = {id_: truth_scale(one) for id_, one in job.truth.items()}
                 yield TruthScaled(scales)

@@ -3,72 +3,21 @@
 It knows nothing of napari: layers appear as keys and names.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 
-from napari_sparsessp.structures import Structure, match_channel, structure_or_custom
-
-DEFAULT_VISIBLE = ("dna", "cell_membrane", "mitochondria")
-"""Shown at first where many are predicted: twelve colours at once tell nothing."""
-
-_FEW = 4
-
-
-class Column(IntEnum):
-    """Columns of the table."""
-
-    NAME = 0
-    VISIBLE = 1
-    TRUTH = 2
-    R2 = 3
-
-
-@dataclass
-class Row:
-    """One structure.
-
-    Attributes
-    ----------
-    structure : Structure
-    ticked : bool
-        Whether it is to be predicted.
-    visible : bool
-        Whether its layers are shown.
-    truth : str or None
-        Key of the layer that holds its ground truth.
-    chosen : bool
-        The user chose `truth`: names no longer decide.
-    scores : dict
-        Running ``r2`` and ``pcc``; None where undefined.
-    """
-
-    structure: Structure
-    ticked: bool = True
-    visible: bool = True
-    truth: str | None = None
-    chosen: bool = False
-    scores: dict[str, float | None] | None = None
-
-
-_TIPS = {
-    Column.NAME: "Tick what is to be predicted.",
-    Column.VISIBLE: "Show or hide this structure's layers (V).",
-    Column.TRUTH: "A layer that shows the real structure. Choose one and R² is "
-    "computed while the prediction runs.",
-    Column.R2: "R² over all predicted voxels against the z-scored truth: 1 is perfect, "
-    "0 is no better than a flat grey image, below 0 is worse than that.",
-}
-_HEADERS = {
-    Column.NAME: "Structure",
-    Column.VISIBLE: "",
-    Column.TRUTH: "Truth layer",
-    Column.R2: "R²",
-}
+from napari_sparsessp.structures import match_channel, structure_or_custom
+from napari_sparsessp.ui.structure_row import (
+    DEFAULT_VISIBLE,
+    FEW,
+    HEADERS,
+    TIPS,
+    Column,
+    Row,
+)
 
 
 class StructureModel(QAbstractTableModel):
@@ -78,12 +27,16 @@ class StructureModel(QAbstractTableModel):
     -------
     choice_changed
         Something that the next prediction depends on changed.
-    visibility_changed : str, bool
-        A structure was shown or hidden.
+    visibility_changed, spread_changed : str, bool
+        A structure, or its uncertainty, was shown or hidden.
+    spreads_offered : bool
+        There are uncertainties to show, or none any more.
     """
 
     choice_changed = Signal()
     visibility_changed = Signal(str, bool)
+    spread_changed = Signal(str, bool)
+    spreads_offered = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,11 +61,11 @@ class StructureModel(QAbstractTableModel):
         self.beginResetModel()
         self._rows = []
         for id_ in ids:
-            few = len(ids) <= _FEW
+            few = len(ids) <= FEW
             fresh = Row(structure_or_custom(id_), visible=few or id_ in DEFAULT_VISIBLE)
             self._rows.append(before.get(id_, fresh))
         if self._rows and not any(row.visible for row in self._rows):
-            for row in self._rows[:_FEW]:
+            for row in self._rows[:FEW]:
                 row.visible = True
         self.endResetModel()
         self._match()
@@ -141,6 +94,25 @@ class StructureModel(QAbstractTableModel):
         for row in self._rows:
             row.scores = None
         self._changed(Column.R2)
+
+    def set_spreads(self, shown: Mapping[str, bool]) -> None:
+        """Tell which structures have a layer of uncertainty, and which are shown."""
+        for row in self._rows:
+            row.spread = shown.get(row.structure.id)
+        self._changed(Column.SPREAD)
+        self.spreads_offered.emit(any(row.spread is not None for row in self._rows))
+
+    def set_doubts(self, doubts: Mapping[str, Sequence[str]]) -> None:
+        """Mark structures whose input was unlike what the model was made for.
+
+        Parameters
+        ----------
+        doubts : mapping
+            Structure id to why, in sentences; where there are none, there is no mark.
+        """
+        for row in self._rows:
+            row.doubts = tuple(doubts.get(row.structure.id, ()))
+        self._changed(Column.NAME)
 
     def set_locked(self, locked: bool) -> None:
         """Forbid everything but visibility while a prediction runs."""
@@ -180,6 +152,10 @@ class StructureModel(QAbstractTableModel):
         """Ids of the structures whose truth the user chose by hand."""
         return frozenset(row.structure.id for row in self._rows if row.chosen)
 
+    def spreads(self) -> tuple[str, ...]:
+        """Ids of the structures whose uncertainty is shown."""
+        return tuple(row.structure.id for row in self._rows if row.spread)
+
     def layer_name(self, key: str | None) -> str:
         """Name of a truth layer; a dash for none."""
         return next((name for one, name in self._layers if one == key), "–")
@@ -205,6 +181,16 @@ class StructureModel(QAbstractTableModel):
                 self.dataChanged.emit(cell, cell)
                 if tell:
                     self.visibility_changed.emit(id_, visible)
+
+    def set_spread(self, id_: str, shown: bool, *, tell: bool = True) -> None:
+        """Show or hide the uncertainty of one structure, where there is one."""
+        for number, row in enumerate(self._rows):
+            if row.structure.id == id_ and row.spread not in (None, shown):
+                row.spread = shown
+                cell = self.index(number, Column.SPREAD)
+                self.dataChanged.emit(cell, cell)
+                if tell:
+                    self.spread_changed.emit(id_, shown)
 
     def choose_truth(self, number: int, key: str | None) -> None:
         """Let a layer (or none) be the truth of a row, whatever its name."""
@@ -252,7 +238,8 @@ class StructureModel(QAbstractTableModel):
             return Qt.ItemFlag.NoItemFlags
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         column = Column(index.column())
-        if column is Column.VISIBLE:
+        spread = self._rows[index.row()].spread is not None
+        if column is Column.VISIBLE or (column is Column.SPREAD and spread):
             return flags | Qt.ItemFlag.ItemIsUserCheckable
         if self._locked:
             return flags
@@ -270,13 +257,19 @@ class StructureModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(row, column)
         if role == Qt.ItemDataRole.CheckStateRole:
-            on = {Column.NAME: row.ticked, Column.VISIBLE: row.visible}.get(column)
+            on = {
+                Column.NAME: row.ticked,
+                Column.VISIBLE: row.visible,
+                Column.SPREAD: row.spread,
+            }.get(column)
             if on is not None:
                 return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and column is Column.NAME:
             return QColor(row.structure.colour)
         if role == Qt.ItemDataRole.EditRole and column is Column.TRUTH:
             return row.truth
+        if role == Qt.ItemDataRole.UserRole and column is Column.NAME:
+            return bool(row.doubts)
         if role == Qt.ItemDataRole.UserRole and column is Column.R2:
             return None if row.scores is None else row.scores.get("r2")
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -290,6 +283,9 @@ class StructureModel(QAbstractTableModel):
         row, column = self._rows[index.row()], Column(index.column())
         if column is Column.VISIBLE and role == Qt.ItemDataRole.CheckStateRole:
             self.set_visible(row.structure.id, _is_checked(value))
+            return True
+        if column is Column.SPREAD and role == Qt.ItemDataRole.CheckStateRole:
+            self.set_spread(row.structure.id, _is_checked(value))
             return True
         if self._locked:
             return False
@@ -313,7 +309,7 @@ class StructureModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADERS[Column(section)]
+            return HEADERS[Column(section)]
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._help(Column(section))
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -334,11 +330,13 @@ class StructureModel(QAbstractTableModel):
 
     def _help(self, column: Column) -> str:
         cost = self._cost if column is Column.NAME else ""
-        return f"{_TIPS[column]} {cost}".strip()
+        return f"{TIPS[column]} {cost}".strip()
 
     def _tip(self, row: Row, column: Column) -> str:
         tip = self._help(column)
         if column is Column.NAME:
+            if row.doubts:
+                tip = "\n".join(["Unfamiliar input:", *row.doubts, tip])
             known = [row.structure.protein, row.structure.cell_line]
             tip = " · ".join([row.structure.label, *filter(None, known)]) + "\n" + tip
         if column is Column.R2 and row.scores:

@@ -1,4 +1,4 @@
-"""The table of structures: tick, colour, name, eye, truth layer and live R²."""
+"""The table of structures: tick, colour, name, eyes, truth layer and live R²."""
 
 from qtpy.QtCore import QEvent, QModelIndex, QObject, QPointF, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
@@ -12,7 +12,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.structure_model import Column, StructureModel
+from napari_sparsessp.ui.step import Mark, draw_mark
+from napari_sparsessp.ui.structure_model import StructureModel
+from napari_sparsessp.ui.structure_row import Column
 from napari_sparsessp.ui.theme import Tones, mix
 
 ROW_HEIGHT = 22
@@ -77,7 +79,10 @@ def toggle(model: StructureModel, index: QModelIndex) -> None:
 
 
 class _NameCell(_Cell):
-    """A box filled with the structure's colour where it is ticked, and its name."""
+    """A box filled with the structure's colour where it is ticked, and its name.
+
+    A mark behind the name warns that the input is unlike what the model knows.
+    """
 
     def draw(
         self,
@@ -108,8 +113,12 @@ class _NameCell(_Cell):
                     QPointF(x + 3.8, y - 2.8),
                 ]
             )
-        painter.setPen(ink)
         text = area.adjusted(27, 0, -2, 0)
+        if index.data(Qt.ItemDataRole.UserRole):
+            text.setRight(text.right() - 15)
+            centre = QPointF(text.right() + 7, area.center().y() + 0.5)
+            draw_mark(painter, centre, 6, Mark.WARN, tones)
+        painter.setPen(ink)
         metrics = QFontMetrics(painter.font())
         name = metrics.elidedText(
             str(index.data()), Qt.TextElideMode.ElideRight, int(text.width())
@@ -128,8 +137,11 @@ class _EyeCell(_Cell):
         tones: Tones,
         ink: QColor,
     ) -> None:
-        """Paint the eye."""
-        on = index.data(Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+        """Paint the eye, where there is something to see."""
+        state = index.data(Qt.ItemDataRole.CheckStateRole)
+        if state is None:
+            return
+        on = state == Qt.CheckState.Checked
         colour = ink if on else mix(tones.back, tones.text, 0.38)
         middle = area.center()
         eye = QPainterPath()
@@ -239,7 +251,9 @@ class _ScoreCell(_Cell):
 
 
 class StructureTable(QTableView):
-    """View of a `StructureModel`. Space ticks, V shows or hides, Enter picks a truth.
+    """View of a `StructureModel`.
+
+    Space ticks, V shows or hides, U does so with the uncertainty, Enter picks a truth.
 
     Parameters
     ----------
@@ -252,6 +266,7 @@ class StructureTable(QTableView):
         self.setAccessibleName("Structures")
         self._cells: list[_Cell] = [
             _NameCell(self),
+            _EyeCell(self),
             _EyeCell(self),
             _TruthCell(self),
             _ScoreCell(self),
@@ -275,11 +290,14 @@ class StructureTable(QTableView):
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         for column, width in (
             (Column.VISIBLE, 28),
+            (Column.SPREAD, 28),
             (Column.TRUTH, 96),
             (Column.R2, 50),
         ):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             self.setColumnWidth(column, width)
+        self.setColumnHidden(Column.SPREAD, True)
+        model.spreads_offered.connect(self._on_spreads)
         model.modelReset.connect(self._fit_height)
         self._fit_height()
 
@@ -291,6 +309,10 @@ class StructureTable(QTableView):
             toggle(model, index.siblingAtColumn(Column.NAME))
         elif index.isValid() and event.key() == Qt.Key.Key_V:
             toggle(model, index.siblingAtColumn(Column.VISIBLE))
+        elif index.isValid() and event.key() == Qt.Key.Key_U:
+            cell = index.siblingAtColumn(Column.SPREAD)
+            if cell.flags() & Qt.ItemFlag.ItemIsUserCheckable:
+                toggle(model, cell)
         elif index.isValid() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.edit(index.siblingAtColumn(Column.TRUTH))
         else:
@@ -299,6 +321,9 @@ class StructureTable(QTableView):
     def wheelEvent(self, event: QObject) -> None:
         """Leave scrolling to the dock: the whole table is always shown."""
         event.ignore()
+
+    def _on_spreads(self, some: bool) -> None:
+        self.setColumnHidden(Column.SPREAD, not some)
 
     def _on_clicked(self, index: QModelIndex) -> None:
         if index.column() == Column.TRUTH:

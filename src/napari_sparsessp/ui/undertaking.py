@@ -7,6 +7,7 @@ that Resume continues where the last run stopped, with the result of a single ru
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.contrast import ContrastEstimate
 from napari_sparsessp.ui.outlook import Choice, Outlook, Ready
@@ -25,6 +26,9 @@ _CHANGES = {
     "structures": "other structures are ticked",
     "truths": "the truth layers are others",
     "device": "another device is chosen",
+    "tta": "an option is another",
+    "uncertainty": "an option is another",
+    "memory_limit": "an option is another",
 }
 
 
@@ -46,8 +50,8 @@ class Undertaking:
         The input's array as it was: another one is another stack.
     done, total : int
         Tiles.
-    warned : tuple of str
-        What makes this input unlike what the model was made for.
+    runs : int
+        How often it was begun or gone on with.
     """
 
     choice: Choice
@@ -58,7 +62,7 @@ class Undertaking:
     pixels: Any
     done: int = 0
     total: int = 0
-    warned: tuple[str, ...] = ()
+    runs: int = 0
 
     @classmethod
     def of(cls, choice: Choice, ready: Ready, progress: Any) -> "Undertaking":
@@ -74,7 +78,10 @@ class Undertaking:
             ready,
             ready.new_buffer(),
             progress,
-            ContrastEstimate(ready.plan.structures),
+            ContrastEstimate(
+                ready.plan.channels,
+                [deviation_channel(one) for one in ready.plan.structures],
+            ),
             pixels_of(ready.layer),
         )
 

@@ -1,0 +1,96 @@
+"""What is written on our layers: whose they are, how they came about, what to mistrust.
+
+It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_sparsessp.ui.compat import layer_key
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.plan import Plan
+
+KEY = "sparsessp"
+"""The one key of ``layer.metadata`` that belongs to us."""
+
+SCHEMA = 1
+
+PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
+
+DOUBTFUL = " · unfamiliar input"
+"""Ends the name of a layer whose input is unlike what the model was made for."""
+
+
+def role_of(layer: Any) -> str:
+    """`PREDICTION` or `UNCERTAINTY`; "" where a layer is none of ours."""
+    about = layer.metadata.get(KEY)
+    role = about.get("role") if isinstance(about, dict) else None
+    return role if role in (PREDICTION, UNCERTAINTY) else ""
+
+
+def is_prediction(layer: Any) -> bool:
+    """Tell whether a layer is a predicted structure."""
+    return role_of(layer) == PREDICTION
+
+
+def channel_of(layer: Any) -> str:
+    """Name of the output's channel that one of our layers shows."""
+    about = layer.metadata[KEY]
+    return str(about.get("channel") or about["structure"])
+
+
+def model_of(layer: Any) -> str:
+    """Id of the model that made one of our layers; "" where it does not say."""
+    about = layer.metadata[KEY]
+    for part in (about.get("request"), (about.get("provenance") or {}).get("model")):
+        if isinstance(part, dict):
+            return str(part.get("model") or part.get("id") or "")
+    return ""
+
+
+def about_layer(plan: "Plan", channel: str, source: Any) -> dict[str, Any]:
+    """Say what the layer of a channel is.
+
+    Parameters
+    ----------
+    plan : Plan
+    channel : str
+        One of ``plan.channels``.
+    source : Layer
+        The input.
+    """
+    structure = plan.structures[plan.channels.index(channel) % len(plan.structures)]
+    return {
+        "schema_version": SCHEMA,
+        "role": PREDICTION if channel == structure else UNCERTAINTY,
+        "structure": structure,
+        "channel": channel,
+        "source": str(source.name),
+        "source_id": layer_key(source),
+        "request": plan.request.model_dump(mode="json"),
+        "measured_planes": list(plan.view.planes),
+        "ratio": plan.view.ratio,
+        "state": "running",
+    }
+
+
+def add_to(layer: Any, **more: Any) -> None:
+    """Write more on a layer; the metadata is set anew, so that napari notices."""
+    about = {**layer.metadata.get(KEY, {}), **more}
+    layer.metadata = {**layer.metadata, KEY: about}
+
+
+def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
+    """Write what makes a prediction doubtful on its layer, its name included.
+
+    Parameters
+    ----------
+    layer : Layer
+    doubts : sequence of str
+        Sentences; none takes an older mark away.
+    """
+    add_to(layer, unfamiliar=list(doubts))
+    name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
+    if layer.name != name:
+        layer.name = name

@@ -1,0 +1,137 @@
+"""What few people need to change, folded away: more turns, uncertainty, memory."""
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.prediction.turns import TURNS
+
+_GB = 10**9
+_MOST_GB = 4096.0
+
+_TTA_TIP = (
+    f"Predict the stack in {len(TURNS)} turns (mirrored, and turned by 90°) and show "
+    "their mean: steadier, a little better, and as many times slower."
+)
+_UNCERTAINTY_TIP = (
+    "Add a hidden layer to each structure: how far off the prediction may be, in "
+    f"standard deviations of the truth. It comes from {len(TURNS)} turns of the stack "
+    "too, so that it costs nothing more where they are averaged."
+)
+_MEMORY_TIP = (
+    "The most memory that a prediction may take. Less means smaller tiles, not "
+    "another result."
+)
+
+
+class OptionsPanel(QWidget):
+    """Options with sensible defaults; a line of text tells those that are not.
+
+    Attributes
+    ----------
+    more_button : QPushButton
+        Folds this panel; stands elsewhere.
+
+    Signals
+    -------
+    changed
+        The user changed an option.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more_button = QPushButton("More…")
+        self.more_button.setProperty("role", "link")
+        self.more_button.setCheckable(True)
+        self.more_button.setToolTip("More turns, uncertainty, and a limit of memory.")
+        self.tta_box = QCheckBox(f"Steadier: {len(TURNS)} turns, {len(TURNS)}× slower")
+        self.tta_box.setToolTip(_TTA_TIP)
+        self.uncertainty_box = QCheckBox("Uncertainty: a ± layer for each structure")
+        self.uncertainty_box.setToolTip(_UNCERTAINTY_TIP)
+        self.memory_spin = QDoubleSpinBox()
+        self.memory_spin.setRange(0.0, _MOST_GB)
+        self.memory_spin.setDecimals(1)
+        self.memory_spin.setSingleStep(0.5)
+        self.memory_spin.setSuffix(" GB")
+        self.memory_spin.setSpecialValueText("automatic")
+        self.memory_spin.setToolTip(_MEMORY_TIP)
+        self.memory_spin.setAccessibleName("Most memory to take")
+        # a limit half typed would be planned with
+        self.memory_spin.setKeyboardTracking(False)
+        self.summary = QLabel("")
+        self.summary.setProperty("role", "small")
+        self.summary.setTextFormat(Qt.TextFormat.PlainText)
+        self.body = QWidget()
+        self._arrange()
+        self.tta_box.toggled.connect(self._tell)
+        self.uncertainty_box.toggled.connect(self._tell)
+        self.memory_spin.valueChanged.connect(self._tell)
+        self.more_button.toggled.connect(self._on_more)
+        self._on_more(False)
+
+    def _arrange(self) -> None:
+        memory = QHBoxLayout()
+        memory.setContentsMargins(0, 0, 0, 0)
+        memory.setSpacing(6)
+        label = QLabel("At most")
+        label.setProperty("role", "muted")
+        of = QLabel("of memory")
+        of.setProperty("role", "muted")
+        memory.addWidget(label)
+        memory.addWidget(self.memory_spin)
+        memory.addWidget(of)
+        memory.addStretch(1)
+        inner = QVBoxLayout(self.body)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(4)
+        inner.addWidget(self.tta_box)
+        inner.addWidget(self.uncertainty_box)
+        inner.addLayout(memory)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.summary)
+        column.addWidget(self.body)
+
+    def tta(self) -> bool:
+        """Whether to average over turns."""
+        return self.tta_box.isChecked()
+
+    def uncertainty(self) -> bool:
+        """Whether to give an uncertainty for each structure."""
+        return self.uncertainty_box.isChecked()
+
+    def memory_limit(self) -> int | None:
+        """Most memory to take in bytes; None: whatever is sensible."""
+        value = float(self.memory_spin.value())
+        return round(value * _GB) if value > 0 else None
+
+    def _on_more(self, on: bool) -> None:
+        self.body.setVisible(on)
+        self.more_button.setText("Less" if on else "More…")
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Say what is not as usual, where the controls are folded away."""
+        said = [
+            f"mean of {len(TURNS)} turns" if self.tta() else "",
+            "with uncertainty" if self.uncertainty() else "",
+            f"at most {self.memory_spin.text()}" if self.memory_limit() else "",
+        ]
+        self.summary.setText(" · ".join(filter(None, said)))
+        folded = self.body.isHidden()
+        self.summary.setVisible(folded and bool(self.summary.text()))
+        self.setVisible(not folded or bool(self.summary.text()))
+
+    def _tell(self, *_: object) -> None:
+        self._sum_up()
+        self.changed.emit()

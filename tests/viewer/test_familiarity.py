@@ -1,0 +1,87 @@
+"""An input that the model was not made for: a warning before, a mark that stays."""
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_sparsessp.ui.layer_marks import DOUBTFUL, KEY, is_prediction
+from napari_sparsessp.ui.structure_row import Column
+
+DOUBT = "the fine detail is 6 times stronger than in what the model learned from"
+
+
+def predictions(viewer):
+    return [layer for layer in viewer.layers if is_prediction(layer)]
+
+
+@pytest.fixture
+def doubtful(dock, engine):
+    """A dock whose input is unlike anything; DNA is to be predicted."""
+    engine.doubts = (DOUBT,)
+    dock.form.structures.tick(("dna",))
+    return dock
+
+
+def test_the_warning_is_there_before_the_first_tile(doubtful, engine, finish, qtbot):
+    engine.wait_at = 0
+    doubtful.run()
+    message = doubtful.form.foot.message
+    qtbot.waitUntil(lambda: message.isVisibleTo(doubtful))
+    assert doubtful.run_in_progress is not None
+    assert engine.computed == []
+    assert message.text.text() == f"{DOUBT[0].upper()}{DOUBT[1:]}."
+    assert not message.is_error
+    doubtful.cancel()
+    finish(doubtful)
+
+
+def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, finish):
+    doubtful.run()
+    finish(doubtful)
+    (layer,) = predictions(viewer)
+    assert layer.name == f"DNA · predicted{DOUBTFUL}"
+    about = layer.metadata[KEY]
+    assert about["unfamiliar"] == [DOUBT]
+    assert about["provenance"]["unfamiliar"] == [DOUBT]
+    model = doubtful.form.structures
+    rows = {row.structure.id: n for n, row in enumerate(model.rows)}
+    cell = model.index(rows["dna"], Column.NAME)
+    assert cell.data(Qt.ItemDataRole.UserRole)
+    assert DOUBT in cell.data(Qt.ItemDataRole.ToolTipRole)
+    other = model.index(rows["nucleolus"], Column.NAME)
+    assert not other.data(Qt.ItemDataRole.UserRole)
+    assert doubtful.form.foot.message.text.text().count("fine detail") == 1
+
+
+def test_a_cancelled_run_is_marked_as_well(doubtful, viewer, engine, finish, qtbot):
+    engine.tile, engine.wait_at = 32, 2
+    doubtful.run()
+    qtbot.waitUntil(lambda: len(engine.computed) == 2)
+    doubtful.cancel()
+    finish(doubtful)
+    assert predictions(viewer)[0].name.endswith(DOUBTFUL)
+    assert predictions(viewer)[0].metadata[KEY]["unfamiliar"] == [DOUBT]
+
+
+def test_a_familiar_input_takes_the_mark_away_and_keeps_the_name(
+    doubtful, viewer, engine, finish
+):
+    doubtful.run()
+    finish(doubtful)
+    predictions(viewer)[0].name = f"my nuclei{DOUBTFUL}"
+    engine.doubts = ()
+    doubtful.run()
+    finish(doubtful)
+    (layer,) = predictions(viewer)
+    assert layer.name == "my nuclei"
+    assert layer.metadata[KEY]["unfamiliar"] == []
+    assert not any(row.doubts for row in doubtful.form.structures.rows)
+
+
+def test_a_dock_that_opens_later_finds_the_mark(doubtful, viewer, finish):
+    doubtful.run()
+    finish(doubtful)
+    from napari_sparsessp.ui.predict_dock import PredictDock
+
+    again = PredictDock(viewer)
+    assert [r.structure.id for r in again.form.structures.rows if r.doubts] == ["dna"]
+    again.deleteLater()

@@ -1,0 +1,113 @@
+"""Layers of uncertainty: hidden until asked for, and grouped with their structures."""
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.ui.layer_marks import KEY, is_prediction, role_of
+from napari_sparsessp.ui.structure_row import Column
+
+
+@pytest.fixture
+def unsure(dock, finish):
+    """A finished prediction of two structures with their uncertainties."""
+    dock.form.structures.tick(("dna", "mitochondria"))
+    dock.form.options.uncertainty_box.setChecked(True)
+    dock.run()
+    finish(dock)
+    return dock
+
+
+def layers(viewer, role):
+    found = [layer for layer in viewer.layers if role_of(layer) == role]
+    return {layer.metadata[KEY]["structure"]: layer for layer in found}
+
+
+def test_each_structure_gets_a_hidden_layer_that_lies_on_it(unsure, viewer):
+    predicted = layers(viewer, "prediction")
+    found = layers(viewer, "uncertainty")
+    assert set(found) == set(predicted) == {"dna", "mitochondria"}
+    for id_, layer in found.items():
+        own = predicted[id_]
+        assert not layer.visible
+        assert layer.name.endswith("± std · predicted")
+        assert layer.name.startswith(own.name.split(" · ")[0])
+        assert layer.colormap.name == "magma"
+        assert layer.contrast_limits[0] == 0
+        assert np.all(layer.data == own.data + 2)  # its own channel of the buffer
+        for what in ("scale", "translate", "units", "axis_labels"):
+            assert np.array_equal(getattr(layer, what), getattr(own, what)), what
+        assert layer.metadata[KEY]["state"] == "done"
+        assert layer.metadata[KEY]["channel"] == f"{id_}_std"
+        assert not is_prediction(layer)
+
+
+def test_the_table_shows_and_hides_them(unsure, viewer):
+    table, model = unsure.form.table, unsure.form.structures
+    assert not table.isColumnHidden(Column.SPREAD)
+    layer = layers(viewer, "uncertainty")["dna"]
+    model.set_spread("dna", True)
+    assert layer.visible
+    layer.visible = False  # in napari's own list
+    assert model.spreads() == ()
+    nothing = next(r for r in model.rows if r.structure.id == "nucleolus")
+    assert nothing.spread is None
+
+
+def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
+    unsure.form.structures.set_spread("dna", True)
+    unsure.form.structures.set_visible("mitochondria", False)
+    unsure.show_layout("side")
+    cells = [
+        {viewer.layers[i].name for i in indices if viewer.layers[i].visible}
+        for _, indices in viewer.canvas.grid.iter_viewboxes(viewer.layers)
+    ]
+    assert cells == [
+        {"bright-field"},
+        {"DNA · predicted"},
+        {"DNA ± std · predicted"},
+    ]
+    unsure.show_layout("overlay")
+    assert layers(viewer, "uncertainty")["dna"].visible
+
+
+def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, finish):
+    old = layers(viewer, "uncertainty")["dna"]
+    unsure.form.structures.set_spread("dna", True)
+    unsure.form.options.uncertainty_box.setChecked(False)
+    unsure.run()
+    finish(unsure)
+    assert not old.visible
+    assert old.metadata[KEY]["state"] == "outdated"
+    assert unsure.form.table.isColumnHidden(Column.SPREAD)
+
+
+def test_a_second_run_keeps_layers_and_what_is_shown(unsure, viewer, finish):
+    unsure.form.structures.set_spread("dna", True)
+    before = [layer.unique_id for layer in viewer.layers]
+    unsure.run()
+    finish(unsure)
+    assert [layer.unique_id for layer in viewer.layers] == before
+    assert layers(viewer, "uncertainty")["dna"].visible
+
+
+def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
+    options = dock.form.options
+    assert not options.body.isVisibleTo(dock)
+    options.more_button.click()
+    assert options.body.isVisibleTo(dock)
+    options.tta_box.setChecked(True)
+    dock.look_ahead()
+    assert dock.outlook.request.tta
+    assert not dock.outlook.request.uncertainty
+    assert dock.form.foot.status.text().endswith("8× the usual time")
+    options.more_button.click()
+    assert options.summary.text() == "mean of 8 turns"
+    assert options.summary.isVisibleTo(dock)
+
+
+def test_the_time_of_a_run_foretells_the_next(dock, finish):
+    dock.run()
+    finish(dock)
+    dock.form.options.tta_box.setChecked(True)
+    dock.look_ahead()  # the fake engine says that it took half a second
+    assert dock.form.foot.status.text().endswith(" · 4 s")
