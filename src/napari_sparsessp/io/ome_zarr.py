@@ -1,20 +1,24 @@
-"""Predictions as OME-Zarr: NGFF 0.5 on Zarr v3, multiscale, read as it is needed."""
+"""Predictions as OME-Zarr: NGFF 0.5 (or 0.4), multiscale, read as it is needed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_sparsessp.io.pyramid import halved, level_shapes
+
 ATTRIBUTE = "sparsessp"
 """Attribute of the image's group that holds the provenance."""
 
 # 8 MB of float32: small enough for a viewer to fetch a plane, large enough to be quick.
-_CHUNK = {"T": 1, "C": 1, "Z": 32, "Y": 256, "X": 256}
-# Levels are halved in y and x until the plane fits into one chunk.
-_SMALLEST_LEVEL = 256
+CHUNK = (32, 256, 256)
+
+# Enough for the percentiles of a channel, and little to read.
+_VALUES_LOOKED_AT = 2**23
 
 
 def write_ome_zarr(
@@ -56,24 +60,58 @@ def write_ome_zarr(
 
     shape = tuple(int(size) for size in array.shape)
     group = zarr.create_group(path, zarr_format=3)
-    levels = _create_levels(group, shape, axes)
+    levels = create_levels(group, shape, axes)
     for index in _blocks(shape):
         block = np.asarray(array[index], dtype=np.float32)
         for level in levels:
             level[index] = block
-            block = _halved(block)
-    attributes: dict[str, Any] = {
-        "ome": {
-            "version": "0.5",
-            "multiscales": [
-                _multiscale(axes, len(levels), voxel_size, origin, name or path.name)
-            ],
-            "omero": _omero(levels[-1], axes, channel_names, colours),
-        }
+            block = halved(block)
+    group.attrs.update(
+        image_attributes(
+            levels,
+            axes,
+            channel_names,
+            voxel_size,
+            origin,
+            colours,
+            provenance,
+            name or path.name,
+        )
+    )
+
+
+def image_attributes(
+    levels: Sequence[Any],
+    axes: str,
+    channel_names: Sequence[str],
+    voxel_size: tuple[float, float, float] | None,
+    origin: tuple[float, float, float],
+    colours: Sequence[str],
+    provenance: Mapping[str, Any] | None,
+    name: str,
+    ngff: str = "0.5",
+) -> dict[str, Any]:
+    """Give the attributes of an image's group; the other parameters as above.
+
+    Parameters
+    ----------
+    levels : sequence of zarr arrays
+        All of them complete, the finest first.
+    ngff : {"0.5", "0.4"}
+        Version of the format.
+    """
+    image: dict[str, Any] = {
+        "multiscales": [_multiscale(axes, len(levels), voxel_size, origin, name)],
+        "omero": _omero(levels[-1], axes, channel_names, colours),
     }
+    if ngff == "0.5":
+        attributes: dict[str, Any] = {"ome": {"version": ngff, **image}}
+    else:
+        image["multiscales"][0]["version"] = ngff
+        attributes = image
     if provenance is not None:
         attributes[ATTRIBUTE] = dict(provenance)
-    group.attrs.update(attributes)
+    return attributes
 
 
 def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
@@ -84,52 +122,60 @@ def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
     return dict(found) if isinstance(found, Mapping) else None
 
 
-def _create_levels(group: Any, shape: tuple[int, ...], axes: str) -> list[Any]:
-    from zarr.codecs import BloscCodec
+def create_levels(
+    group: Any,
+    shape: tuple[int, ...],
+    axes: str,
+    chunk: tuple[int, int, int] = CHUNK,
+) -> list[Any]:
+    """Make the empty levels of an image, as the group's version of Zarr wants them.
 
-    packed = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
+    Parameters
+    ----------
+    group : zarr.Group
+    shape : tuple of int
+        Of the finest level.
+    axes : str
+    chunk : tuple of int
+        (z, y, x); other axes have chunks of 1.
+
+    Returns
+    -------
+    list of zarr.Array
+        The finest first.
+    """
+    new = group.metadata.zarr_format == 3
+    how: dict[str, Any] = {"dtype": "float32", "fill_value": 0.0}
+    if new:
+        from zarr.codecs import BloscCodec
+
+        how["compressors"] = BloscCodec(
+            cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4
+        )
+        how["dimension_names"] = [axis.lower() for axis in axes]
+    else:
+        from numcodecs import Blosc
+
+        how["compressors"] = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
+        how["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    wanted = (*(1,) * (len(axes) - 3), *chunk)
     return [
         group.create_array(
             str(number),
             shape=size,
-            dtype="float32",
-            chunks=tuple(
-                min(n, _CHUNK[axis]) for n, axis in zip(size, axes, strict=True)
-            ),
-            compressors=packed,
-            dimension_names=[axis.lower() for axis in axes],
+            chunks=tuple(map(min, size, wanted)),
+            **how,
         )
-        for number, size in enumerate(_level_shapes(shape))
+        for number, size in enumerate(level_shapes(shape))
     ]
-
-
-def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    shapes = [shape]
-    while max(shapes[-1][-2:]) > _SMALLEST_LEVEL:
-        height, width = shapes[-1][-2:]
-        shapes.append((*shape[:-2], -(-height // 2), -(-width // 2)))
-    return shapes
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
     """Give the index of every run of planes that fills whole chunks."""
     depth = shape[-3]
     for leading in np.ndindex(*shape[:-3]):
-        for start in range(0, depth, _CHUNK["Z"]):
-            yield (*leading, slice(start, min(start + _CHUNK["Z"], depth)))
-
-
-def _halved(block: np.ndarray) -> np.ndarray:
-    """Average 2 × 2 pixels in y and x; an odd edge is repeated first."""
-    height, width = block.shape[-2:]
-    odd = ((0, 0),) * (block.ndim - 2) + ((0, height % 2), (0, width % 2))
-    even = np.pad(block, odd, mode="edge")
-    return (
-        even[..., ::2, ::2]
-        + even[..., 1::2, ::2]
-        + even[..., ::2, 1::2]
-        + even[..., 1::2, 1::2]
-    ) * np.float32(0.25)
+        for start in range(0, depth, CHUNK[0]):
+            yield (*leading, slice(start, min(start + CHUNK[0], depth)))
 
 
 def _multiscale(
@@ -184,7 +230,9 @@ def _omero(
     channels = []
     place = axes.index("C")
     for index, name in enumerate(names):
-        values = np.asarray(smallest[(slice(None),) * place + (index,)])
+        step = _step(smallest.shape, place)
+        chosen = (*step[:place], index, *step[place:])
+        values = np.asarray(smallest[chosen])
         values = values[np.isfinite(values)]
         window = (
             np.percentile(values, [0, 1, 99.8, 100]) if values.size else [0, 0, 1, 1]
@@ -199,3 +247,14 @@ def _omero(
             }
         )
     return {"channels": channels, "rdefs": {"model": "color"}}
+
+
+def _step(shape: tuple[int, ...], place: int) -> tuple[slice, ...]:
+    """Choose time points and planes, evenly, so that a channel is not too much."""
+    others = [*shape[:place], *shape[place + 1 :]]
+    step = -(-math.prod(others) // _VALUES_LOOKED_AT)
+    steps = [1] * len(others)
+    for axis in range(len(others) - 2):
+        steps[axis] = min(step, others[axis])
+        step = -(-step // steps[axis])
+    return tuple(slice(None, None, one) for one in steps)

@@ -46,13 +46,15 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
         folder that is missing or cannot be written to.
     """
     path = Path(path).expanduser()
-    kind = _kind(path)
+    kind = kind_of(path)
     if path.exists() or path.is_symlink():
         if not overwrite:
             raise OutputError(
                 f"{path} exists already; give another name or allow overwriting"
             )
-        is_image = path.is_dir() and (path / "zarr.json").exists()
+        is_image = path.is_dir() and any(
+            (path / name).exists() for name in ("zarr.json", ".zgroup")
+        )
         if (kind == "zarr") != is_image or (kind == "tiff" and not path.is_file()):
             raise OutputError(
                 f"{path} exists and is not a result of this kind; give another name"
@@ -65,7 +67,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _disk_error(folder, error) from error
+        raise disk_error(folder, error) from error
     return path
 
 
@@ -133,7 +135,7 @@ def write_prediction(
         )
         _put_in_place(partial, path)
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise disk_error(path, error) from error
     finally:
         _remove(partial)
     return path
@@ -169,7 +171,14 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
         ) from error
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """Tell from the name's ending what is written: "tiff" or "zarr".
+
+    Raises
+    ------
+    OutputError
+        It ends in neither.
+    """
     name = path.name.lower()
     ending = next((one for one in _ENDINGS if name.endswith(one)), None)
     if ending is not None and name != ending:
@@ -180,7 +189,7 @@ def _kind(path: Path) -> str:
 
 
 def _writer(path: Path) -> Any:
-    if _kind(path) == "zarr":
+    if kind_of(path) == "zarr":
         from napari_sparsessp.io.ome_zarr import write_ome_zarr
 
         return write_ome_zarr
@@ -211,13 +220,28 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _disk_error(path: Path, error: OSError) -> OutputError:
+def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:
+    """Say in one line why an output could not be written, and what to do.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+    error : OSError
+    kept : bool
+        Whether a later run can go on with what is done.
+    """
     # numpy says only how much of an array went out when the disk took no more.
     short = error.errno is None and "written" in str(error)
     if short or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = (
+            "free some space and go on with --resume"
+            if kept
+            else "free some space or choose another folder"
+        )
         return OutputError(
-            f"the disk is full, or its quota is used up, at {path.parent}; free some "
-            "space or choose another folder"
+            f"the disk is full, or its quota is used up, at {path.parent}; {advice}"
         )
     reason = error.strerror or error
-    return OutputError(f"cannot write to {path}: {reason}; choose another folder")
+    advice = "mend that and go on with --resume" if kept else "choose another folder"
+    return OutputError(f"cannot write to {path}: {reason}; {advice}")

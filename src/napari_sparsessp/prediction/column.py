@@ -124,19 +124,37 @@ class ColumnLayout:
 
     def touching(self, column: Column) -> tuple[Column, ...]:
         """Columns that keep voxels of this one's core, itself among them, in order."""
-        return tuple(
-            one
-            for one in self.columns
-            if all(map(_common, one.keep, column.core, strict=True))
-        )
+        return self._around(column, column.core, "keep")
 
     def touched(self, column: Column) -> tuple[Column, ...]:
         """Columns whose core this one keeps voxels of, itself among them, in order."""
-        return tuple(
-            one
-            for one in self.columns
-            if all(map(_common, column.keep, one.core, strict=True))
-        )
+        return self._around(column, column.keep, "core")
+
+    def _around(
+        self, column: Column, area: tuple[Span, Span], what: str
+    ) -> tuple[Column, ...]:
+        """Columns whose span of this name has voxels of an area in y and x."""
+        wide = len(self._along_x)
+        row, place = divmod(column.index, wide)
+        rows = self._meeting(row, wide, len(self._along_y), 0, area[0], what)
+        places = self._meeting(place, 1, wide, 1, area[1], what)
+        return tuple(self.columns[k * wide + n] for k in rows for n in places)
+
+    def _meeting(
+        self, here: int, stride: int, count: int, axis: int, span: Span, what: str
+    ) -> range:
+        """Places on one axis, around one that meets a span, that meet it too."""
+
+        def meets(place: int) -> bool:
+            own = getattr(self.columns[place * stride], what)[axis]
+            return _common(own, span) is not None
+
+        first = last = here
+        while first > 0 and meets(first - 1):
+            first -= 1
+        while last + 1 < count and meets(last + 1):
+            last += 1
+        return range(first, last + 1)
 
     def blended(
         self,

@@ -13,8 +13,10 @@ from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.result import PredictionResult, output_volume
-from napari_sparsessp.prediction.run import Run, Viewport
+from napari_sparsessp.prediction.run import Viewport
 from napari_sparsessp.prediction.run_memory import MemoryRun
+from napari_sparsessp.prediction.run_store import StoreRun
+from napari_sparsessp.prediction.sink import Sink
 from napari_sparsessp.volume import Volume
 
 
@@ -30,6 +32,7 @@ def predict_stream(
     cancel: threading.Event | None = None,
     buffer: np.ndarray | None = None,
     progress: Progress | None = None,
+    sink: Sink | None = None,
 ) -> Iterator[Event]:
     """Predict, tile by tile, and tell after each.
 
@@ -56,6 +59,10 @@ def predict_stream(
     progress : Progress, optional
         Keeps what a cancelled or failed run has done; the same call with the same one
         goes on from there, with the result of a run that nobody stopped.
+    sink : Sink, optional
+        Takes the voxels column by column, so that nothing of the output's size is in
+        memory; goes on by itself where an earlier run into it was stopped. Leave
+        `buffer` and `progress` out.
 
     Yields
     ------
@@ -81,11 +88,16 @@ def predict_stream(
     if ratio is not None:
         changes["ratio"] = ratio
     request = _changed(request, changes)
+    if sink is not None:
+        plan = plan_prediction(
+            model.card, volume, request, truth, stored=True, tile_size=sink.tile_size
+        )
+        return StoreRun(model, plan, viewport, cancel, sink).events()
     plan = plan_prediction(model.card, volume, request, truth)
     progress = progress or Progress()
     found = progress.check(plan, model.sha256, buffer)
-    run: Run = MemoryRun(model, plan, viewport, cancel, _buffer(plan, found), progress)
-    return run.events()
+    found = _buffer(plan, found)
+    return MemoryRun(model, plan, viewport, cancel, found, progress).events()
 
 
 def predict(

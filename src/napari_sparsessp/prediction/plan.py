@@ -1,6 +1,5 @@
 """From a request to a plan: everything that can be known before a voxel is read."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,26 +7,22 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.alignment import Grid
+from napari_sparsessp.prediction.device import planned_device
+from napari_sparsessp.prediction.memory import (
+    MemoryPlan,
+    choose_tile,
+    find_limits,
+    workload,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import plan_sampling
+from napari_sparsessp.prediction.tile_size import tile_notes, tile_sizes
 from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
 from napari_sparsessp.prediction.truth import check_truth
 from napari_sparsessp.resampling import resampled_origin, resampled_size
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import deviation_channel, find_structure
 from napari_sparsessp.volume import Volume
-
-DEFAULT_CORE = 384  # pixels; larger tiles waste less halo, smaller ones show sooner
-FADE = 8  # pixels on each side of a cut over which neighbours cross-fade
-LARGEST_HALO = 96
-"""Pixels that are computed to be thrown away, at most, so that no cut can be seen."""
-
-FAINT_HALO = 48
-"""Pixels of a network that reaches further: what lies beyond counts little, and the
-published sliding window (128, half overlap) gives it less."""
-
-LARGEST_FEATURE = 2**27
-"""Values of the largest feature of one pass: 512 MiB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +53,8 @@ class Plan:
         How tiles are cut.
     tiles : tuple of Tile
         Of each time point.
+    memory : MemoryPlan
+        What it will take.
     times : tuple of int or None
         Time points of the input; None without a T axis.
     passes : int
@@ -80,6 +77,7 @@ class Plan:
     grid: Grid
     tile_size: TileSize
     tiles: tuple[Tile, ...]
+    memory: MemoryPlan
     times: tuple[int, ...] | None
     passes: int = 1
     truth: dict[str, Volume] = field(default_factory=dict)
@@ -111,8 +109,14 @@ def plan_prediction(
     volume: Volume,
     request: PredictionRequest,
     truth: Mapping[str, Volume] | None = None,
+    *,
+    stored: bool = False,
+    tile_size: TileSize | None = None,
 ) -> Plan:
     """Check a request and cut out the work. Reads no pixel and needs no torch.
+
+    Where torch is loaded, tiles are cut for the device and precision that it finds;
+    otherwise for a CPU in fp32. A run plans once torch is there.
 
     Parameters
     ----------
@@ -122,6 +126,10 @@ def plan_prediction(
     request : PredictionRequest
     truth : mapping, optional
         Structure id to a volume (ZYX, or TZYX as the input).
+    stored : bool
+        The voxels go to a sink, so that their size is none of memory's business.
+    tile_size : TileSize, optional
+        How to cut, where that is settled: by the run that is gone on with.
 
     Returns
     -------
@@ -158,7 +166,6 @@ def plan_prediction(
     shape: tuple[int, ...] = (len(channels), *grid.shape)
     if times is not None:
         shape = (len(times), *shape)
-    _check_memory(shape if not flat else (len(channels), *model_shape))
     checked, notes = check_truth(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
@@ -168,7 +175,25 @@ def plan_prediction(
             f"{card.patch[0]} planes are used"
         )
     network = NetworkConfig.model_validate(card.network)
-    tile_size = _tile_size(card, network, request)
+    work = workload(
+        network,
+        model_shape,
+        request,
+        structures=len(structures),
+        input_bytes=4
+        * len(sampling.view.planes)
+        * (height * width + model_shape[1] * model_shape[2]),
+        output_shape=shape,
+        whole=flat or request.grid == "input",
+        truths=len(checked),
+        stored=stored,
+    )
+    tile_size, memory = choose_tile(
+        work,
+        [tile_size] if tile_size else tile_sizes(card, network, request, work.device),
+        find_limits(planned_device(request.device), request.memory_limit),
+    )
+    notes += tile_notes(request, tile_size)
     return Plan(
         request=request,
         card=card,
@@ -183,6 +208,7 @@ def plan_prediction(
         grid=grid,
         tile_size=tile_size,
         tiles=cut_tiles(model_shape, tile_size),
+        memory=memory,
         times=times,
         passes=len(structures) if network.per_structure else 1,
         truth=checked,
@@ -218,20 +244,6 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
         f"the stack is {depth} planes deep on the model's grid and {card.id} learned "
         f"projections of {window}; expect less, or give {window} planes"
     ]
-
-
-def _check_memory(shape: tuple[int, ...]) -> None:
-    """Refuse what this machine cannot hold, before it tries."""
-    import psutil
-
-    needed = 4 * math.prod(shape) / 2**30
-    free = psutil.virtual_memory().available / 2**30
-    if needed > free:
-        raise InputError(
-            f"the prediction needs {needed:.1f} GiB of memory and {free:.1f} GiB are "
-            "free; choose fewer structures or time points, and check the ratio and the "
-            "voxel size"
-        )
 
 
 def one_channel(volume: Volume, channel: str | int | None) -> Volume:
@@ -296,30 +308,3 @@ def _times(volume: Volume, wanted: str | None) -> tuple[int, ...] | None:
             "give an index or a slice such as 0:3"
         )
     return tuple(t % count for t in times)
-
-
-def _tile_size(
-    card: ModelCard, network: NetworkConfig, request: PredictionRequest
-) -> TileSize:
-    halo = network.reach if network.reach <= LARGEST_HALO else FAINT_HALO
-    if network.sees_whole:
-        # Its norms want windows of the size that they were trained with.
-        halo = card.patch[1] // 4 - FADE
-    largest = math.isqrt(LARGEST_FEATURE // network.full_resolution_channels)
-    side = card.patch[1] if network.sees_whole else min(largest, DEFAULT_CORE)
-    spare = network.sees_whole or side < DEFAULT_CORE
-    side = max(side - 2 * (halo + FADE) if spare else side, network.stride)
-    core = (side, side)
-    if request.tile is not None:
-        if min(request.tile) < 1:
-            raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
-        core = request.tile[1:]
-    return TileSize(
-        network.depth,
-        core,
-        network.stride,
-        halo=halo,
-        fade=FADE,
-        overlap=0.5 if request.overlap is None else request.overlap,
-        step=network.ratio,
-    )
