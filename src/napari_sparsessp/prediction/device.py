@@ -1,7 +1,8 @@
 """Devices and precisions, and which to take."""
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
 
@@ -118,3 +119,64 @@ def out_of_memory(error: BaseException) -> bool:
         words in text
         for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
+
+
+def loaded_torch() -> Any | None:
+    """Give torch if something has loaded it already, all of it; else None.
+
+    A dock plans on every change while another thread may be loading torch: to import
+    it there would freeze the window.
+    """
+    torch = sys.modules.get("torch")
+    spec = getattr(torch, "__spec__", None)
+    return None if getattr(spec, "_initializing", torch is None) else torch
+
+
+def planned_device(wanted: str) -> str:
+    """Give the device that a run will most likely take, without loading torch.
+
+    Parameters
+    ----------
+    wanted : str
+        Of a request.
+
+    Returns
+    -------
+    str
+        ``cpu``, ``cuda:N`` or ``mps``; ``cpu`` where it is not known yet.
+    """
+    if loaded_torch() is not None:
+        try:
+            return str(choose_device(wanted))
+        except InputError:
+            return "cpu"  # the run itself says that it is not there
+    return "cpu" if wanted == "auto" else wanted
+
+
+def planned_precision(wanted: str, device: str) -> str:
+    """Give the precision that a run will most likely take, without loading torch."""
+    torch = loaded_torch()
+    if wanted != "auto" or torch is None:
+        # Of two unknown ones, that which takes more memory.
+        return "fp32" if wanted == "auto" else wanted
+    return choose_precision(wanted, torch.device(device))
+
+
+def wake_device(wanted: str) -> None:
+    """Make a GPU ready, so that the plan can ask how much memory it has free."""
+    device = choose_device(wanted)
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.mem_get_info(device)
+
+
+def release_device_memory() -> None:
+    """Give back to GPUs what torch keeps of their memory for later."""
+    torch = loaded_torch()
+    if torch is None:
+        return
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -261,10 +261,13 @@ def one_channel(volume: Volume, channel: str | int | None) -> Volume:
     count = volume.sizes["C"]
     if count == 1:
         return volume.channel(0)
-    names = volume.channel_names or tuple(str(index) for index in range(count))
+    names = volume.channel_names or ("",) * count
+    listed = (
+        f"{index} {name!r}" if name else str(index) for index, name in enumerate(names)
+    )
     raise InputError(
-        f"the image has {count} channels; name the transmitted-light one: "
-        f"{', '.join(names)}"
+        f"the image has {count} channels; choose the transmitted-light one by name or "
+        f"index: {', '.join(listed)}"
     )
 
 

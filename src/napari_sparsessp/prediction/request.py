@@ -1,5 +1,6 @@
 """The one request that the dock, the command line, Python and batches share."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -60,6 +61,9 @@ class PredictionRequest(BaseModel):
     uncertainty : bool
         Give each structure a second channel with the standard deviation that is to
         be expected of its error, ``dna_std`` beside ``dna``.
+    memory_limit : int, optional
+        Most bytes of memory that the prediction may take, the program itself with it;
+        also as text, ``"4GB"`` or ``"1.5GiB"``. Without it, a part of what is free.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +89,13 @@ class PredictionRequest(BaseModel):
     mask_invalid: bool = False
     tta: bool = False
     uncertainty: bool = False
+    memory_limit: Annotated[int, Field(gt=0)] | None = None
+
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _bytes_as_text(cls, value: Any) -> Any:
+        """Take ``4GB``, as people write it."""
+        return byte_count(value) if isinstance(value, str) else value
 
     @field_validator("structures", mode="before")
     @classmethod
@@ -100,3 +111,24 @@ class PredictionRequest(BaseModel):
         """Take ``time: 2``, a number in YAML and JSON."""
         whole = isinstance(value, int) and not isinstance(value, bool)
         return str(value) if whole else value
+
+
+_UNITS = {"": 1, "B": 1} | {
+    f"{letter}{unit}": base ** (power + 1)
+    for power, letter in enumerate("KMGT")
+    for unit, base in (("", 1000), ("B", 1000), ("IB", 1024))
+}
+
+
+def byte_count(text: str) -> int:
+    """Read ``512MB``, ``4GB`` or ``1.5GiB``.
+
+    Raises
+    ------
+    ValueError
+        It is not a size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if not found or found[2].upper() not in _UNITS:
+        raise ValueError(f"{text!r} is not a size; write for example 512MB or 4GB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])

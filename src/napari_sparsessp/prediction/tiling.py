@@ -5,10 +5,14 @@ core plus a halo that the network sees and that is thrown away, so that the pred
 does not depend on where the cuts are; neighbours cross-fade over a few pixels.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
 Span = tuple[int, int]
+
+SLACK = 0.1
+"""Share by which windows may be farther apart than their overlap says."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,23 @@ def window_starts(length: int, window: int, overlap: float, step: int = 1) -> li
     return [*range(0, last, advance), last]
 
 
+def spread_starts(length: int, window: int, overlap: float, step: int = 1) -> list[int]:
+    """First planes of as few windows as `overlap` needs, spread evenly.
+
+    `window_starts` gives 65 planes a fourth window for the one plane that three leave
+    over; here windows may move apart by `SLACK` instead.
+    """
+    if length <= window:
+        return window_starts(length, window, overlap, step)
+    last = -(-(length - window) // step)
+    advance = max(1, round(window * (1 - overlap) / step)) * (1 + SLACK)
+    gaps = math.ceil(last / min(max(1, window // step), advance))
+    return [last * number // gaps * step for number in range(gaps + 1)]
+
+
 def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
     """Windows with their cores, which meet half-way between window centres."""
-    starts = window_starts(depth, size.depth, size.overlap, size.step)
+    starts = spread_starts(depth, size.depth, size.overlap, size.step)
     cuts = [0]
     cuts += [
         (a + b + size.depth) // 2 for a, b in zip(starts, starts[1:], strict=False)
@@ -126,6 +144,16 @@ def _lateral_spans(
         read = (max(0, start - halo), min(padded, start + step + halo))
         spans.append(((start, stop), keep, read))
     return spans
+
+
+def largest_spans(shape: tuple[int, int, int], size: TileSize) -> tuple[Span, Span]:
+    """Largest (y, x) extents that a tile of a volume reads, and those that it keeps."""
+    read, keep = [], []
+    for length, core in zip(shape[1:], size.core, strict=True):
+        spans = _lateral_spans(length, core, size)
+        read.append(max(stop - start for _, _, (start, stop) in spans))
+        keep.append(max(stop - start for _, (start, stop), _ in spans))
+    return (read[0], read[1]), (keep[0], keep[1])
 
 
 def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:

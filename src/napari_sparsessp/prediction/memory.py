@@ -1,0 +1,373 @@
+"""The memory plan: what a prediction will take, before anything is taken."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.networks.footprint import pass_footprint, weight_bytes
+from napari_sparsessp.prediction.device import planned_device, planned_precision
+from napari_sparsessp.prediction.free_memory import free_bytes
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.tiling import TileSize, largest_spans
+
+MIB = 2**20
+
+PROCESS_BYTES = {"cpu": 500 * MIB, "mps": 700 * MIB, "cuda": 2048 * MIB}
+"""What Python, torch and what they load take before a prediction. That of CUDA is an
+estimate."""
+
+SHARE_OF_FREE = 0.6
+"""Of what is free, where nobody has said how much may be taken: others live here too,
+and the system's cache of files is worth having."""
+
+MOST_OF_FREE = 0.9
+"""Of what is free, where less would not do."""
+
+SCRATCH = 1.2
+"""Work space of convolutions, and what the allocator cannot fill, by measurement:
+``scripts/memory_table.py``."""
+
+SCRATCH_BYTES = 48 * MIB
+
+TURNED_COPIES = 7
+"""How often results are there in float32 while turns are averaged."""
+
+READING_BYTES = 256 * MIB
+"""What reading a stack region by region takes besides the regions."""
+
+
+MOST_INPUT_BYTES = 2 * 2**30
+"""A larger input is read region by region, whatever room there is."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes that a prediction takes, and may take.
+
+    Attributes
+    ----------
+    limit : int
+        Most that the process may have.
+    process : int
+        Python, torch and what they load.
+    network : int
+        Weights; on the CPU counted with the rest, otherwise of the device.
+    merged : int
+        What merged networks may take there (`networks.merging`).
+    activations : int
+        Features and results of one tile at their peak, there too.
+    input : int
+        What is expected of the input.
+    input_share : int
+        What reading and keeping the input may take at most.
+    output : int
+        The whole result in memory, or what a column of it needs.
+    tile : tuple of int
+        (y, x) core of a tile, at most.
+    device : {"cpu", "cuda", "mps"}
+    device_limit : int or None
+        Most that may be taken of a GPU's memory; None where nobody knows.
+    """
+
+    limit: int
+    process: int
+    network: int
+    merged: int
+    activations: int
+    input: int
+    input_share: int
+    output: int
+    tile: tuple[int, int]
+    device: str = "cpu"
+    device_limit: int | None = None
+
+    @property
+    def on_device(self) -> int:
+        """Bytes where the network is."""
+        return self.network + self.merged + self.activations
+
+    @property
+    def planned(self) -> int:
+        """Bytes of the process at its peak."""
+        here = self.process + self.input + self.output
+        return here + self.on_device if self.device != "cuda" else here
+
+    @property
+    def text(self) -> str:
+        """One line for people, for example ``tile 384×384, 1.2 of 8.0 GB``."""
+        y, x = self.tile
+        words = f"tile {y}×{x}, {self.planned / 1e9:.1f} of {self.limit / 1e9:.1f} GB"
+        if self.device == "cuda":
+            words += f", {self.on_device / 1e9:.1f} GB of the GPU"
+            if self.device_limit is not None:
+                words += f"'s {self.device_limit / 1e9:.1f}"
+        return words
+
+
+@dataclass(frozen=True)
+class Workload:
+    """All of a prediction that its memory depends on, but the size of its tiles.
+
+    Attributes
+    ----------
+    config : NetworkConfig
+    shape : tuple of int
+        (D, H, W) on the model's grid.
+    structures, channels : int
+        That are predicted, and of the output.
+    turned : bool
+        Whether turns are averaged.
+    precision : {"fp32", "bf16", "fp16"}
+    device : {"cpu", "cuda", "mps"}
+    input_bytes : int
+        Of the measured planes, as they are read and as they are kept.
+    output_bytes : int
+        Of all that is held in memory for the result.
+    stored : bool
+        The result goes to a store, column by column.
+    """
+
+    config: NetworkConfig
+    shape: tuple[int, int, int]
+    structures: int
+    channels: int
+    turned: bool = False
+    precision: str = "fp32"
+    device: str = "cpu"
+    input_bytes: int = 0
+    output_bytes: int = 0
+    stored: bool = False
+
+    def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
+        """What it takes with tiles of a size; `fits` says whether that is too much."""
+        config = self.config
+        (read_y, read_x), (keep_y, keep_x) = largest_spans(self.shape, size)
+        read, keep = read_y * read_x, keep_y * keep_x
+        outputs = 1 if config.per_structure else self.structures
+        weights = weight_bytes(config)
+        # A copy in half precision; on another device, the copy that is there.
+        network = weights + (0 if self.precision == "fp32" else weights // 2)
+        twin = merged_bytes(config)
+        merged = twin
+        activations = activation_bytes(
+            config, read, outputs, self.precision, turned=self.turned
+        )
+        blended = 4 * config.depth * keep * (outputs + 4)
+        if self.stored:
+            output = 4 * config.depth * keep * (2 * self.channels + 4)
+        else:
+            output = self.output_bytes
+        regions = READING_BYTES + 12 * config.depth * read
+        least = min(self.input_bytes, regions)
+        base = PROCESS_BYTES.get(self.device, PROCESS_BYTES["cpu"])
+        plan = MemoryPlan(
+            limit=limits.process,
+            process=base,
+            network=network,
+            merged=merged,
+            activations=activations,
+            input=least,
+            input_share=least,
+            output=output + blended,
+            tile=size.core,
+            device=self.device,
+            device_limit=limits.device,
+        )
+        spare = max(0, limits.process - plan.planned)
+        if twin:
+            more = (config.outputs - 1) * twin
+            room = (
+                spare // 2 if limits.device is None else limits.device - plan.on_device
+            )
+            more = max(0, min(more, room))
+            plan = replace(plan, merged=merged + more)
+            spare = max(0, limits.process - plan.planned)
+        share = max(least, min(least + spare, MOST_INPUT_BYTES))
+        return replace(
+            plan,
+            input_share=share,
+            input=self.input_bytes if self.input_bytes <= share else share,
+        )
+
+
+def workload(
+    config: NetworkConfig,
+    shape: tuple[int, int, int],
+    request: PredictionRequest,
+    *,
+    structures: int,
+    input_bytes: int,
+    output_shape: tuple[int, ...],
+    whole: bool,
+    truths: int,
+    stored: bool,
+) -> Workload:
+    """What a request's memory depends on, but the size of its tiles.
+
+    Parameters
+    ----------
+    config, shape, structures, input_bytes, stored
+        As `Workload` has them.
+    request : PredictionRequest
+    output_shape : tuple of int
+        ((T,) C, D, H, W)
+    whole : bool
+        The dense grid is held beside the output, which is on another one.
+    truths : int
+        Structures with a ground truth.
+    """
+    channels = output_shape[-4]
+    device = planned_device(request.device)
+    dense = 4 * math.prod(shape)
+    output = 4 * math.prod(output_shape) + dense * (1 + channels * whole)
+    return Workload(
+        config,
+        shape,
+        structures,
+        channels,
+        turned=request.tta or request.uncertainty,
+        precision=planned_precision(request.precision, device),
+        device=device.partition(":")[0],
+        input_bytes=input_bytes,
+        output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
+        stored=stored,
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most bytes that may be taken.
+
+    Attributes
+    ----------
+    process : int
+    device : int or None
+        Of the memory of a GPU; None where there is none, or nobody knows.
+    asked : bool
+        Whether somebody asked for this limit.
+    """
+
+    process: int
+    device: int | None = None
+    asked: bool = False
+
+    def fits(self, plan: MemoryPlan) -> bool:
+        """Whether a plan stays below them."""
+        here = plan.planned <= self.process
+        return here and (self.device is None or plan.on_device <= self.device)
+
+
+def activation_bytes(
+    config: NetworkConfig,
+    pixels: int,
+    outputs: int,
+    precision: str = "fp32",
+    *,
+    turned: bool = False,
+) -> int:
+    """Peak of one pass, weights left aside; never below the measured one.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    pixels : int
+        Height times width of what the network sees.
+    outputs : int
+        Structures that the pass gives.
+    precision : {"fp32", "bf16", "fp16"}
+    turned : bool
+        Whether turns are averaged.
+    """
+    copies = TURNED_COPIES if turned else 1
+    features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
+    return int(SCRATCH * features) + SCRATCH_BYTES
+
+
+def merged_bytes(config: NetworkConfig) -> int:
+    """Bytes of one structure's merged network; 0 where a network is not merged."""
+    if config.conditioning != "repmode":
+        return 0
+    plain = config.model_copy(update={"conditioning": "multihead", "outputs": 1})
+    return weight_bytes(plain)
+
+
+def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
+    """Limits from what is free and what somebody asked for.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu``, ``cuda:N`` or ``mps``.
+    asked : int or None
+        ``--memory-limit`` in bytes.
+
+    Returns
+    -------
+    tuple of Limits
+        What a prediction should stay below, then what it must.
+    """
+    kind = device.partition(":")[0]
+    # What is free is free beside the process, which is there already.
+    base = PROCESS_BYTES.get(kind, PROCESS_BYTES["cpu"])
+    free = free_bytes("cpu") or 0
+    on_gpu = free_bytes(device) if kind == "cuda" else None
+    gpu = None if on_gpu is None else int(MOST_OF_FREE * on_gpu)
+    most = base + int(MOST_OF_FREE * free)
+    if asked is not None:
+        if kind == "cuda":
+            gpu = min(asked, gpu or asked)
+        return (Limits(min(asked, most), gpu, asked=asked < most),)
+    return Limits(base + int(SHARE_OF_FREE * free), gpu), Limits(most, gpu)
+
+
+def choose_tile(
+    workload: Workload, sizes: Iterable[TileSize], limits: Sequence[Limits]
+) -> tuple[TileSize, MemoryPlan]:
+    """First of some sizes of tiles that fits the first limits that any fits.
+
+    Parameters
+    ----------
+    workload : Workload
+    sizes : iterable of TileSize
+        The largest first.
+    limits : sequence of Limits
+        The lowest first.
+
+    Raises
+    ------
+    InputError
+        Not even the smallest fits; says how much would be enough.
+    """
+    tried = tuple(sizes)
+    for bound in limits:
+        for size in tried:
+            plan = workload.planned(size, bound)
+            if bound.fits(plan):
+                return size, plan
+    least = workload.planned(tried[-1], limits[-1])
+    raise InputError(_too_little(least, limits[-1], workload.stored))
+
+
+def _too_little(plan: MemoryPlan, limits: Limits, stored: bool) -> str:
+    if limits.device is not None and plan.on_device > limits.device:
+        needed, there = plan.on_device, limits.device
+        where, advice = " on the GPU", "the CPU"
+    else:
+        needed, there, where = plan.planned, limits.process, ""
+        advice = "fewer structures or time points" + (
+            "" if stored else ", or predict to a file (sparsessp predict --out)"
+        )
+    if limits.asked:
+        least = math.ceil(needed / 1e8) / 10
+        return (
+            f"a memory limit of {there / 1e9:.1f} GB{where} is too little: this "
+            f"prediction needs at least {least:.1f} GB; give that much, or choose "
+            f"{advice}"
+        )
+    return (
+        f"the prediction needs {needed / 2**30:.1f} GiB of memory{where} and "
+        f"{there / 2**30:.1f} GiB are free; choose {advice}, and check the ratio and "
+        "the voxel size"
+    )
