@@ -99,7 +99,7 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     dock.look_ahead()
     assert dock.outlook.request.tta
     assert not dock.outlook.request.uncertainty
-    assert dock.form.foot.status.text().endswith("8× the usual time")
+    assert dock.form.foot.status.text().endswith("8× slower")
     options.more_button.click()
     assert options.summary.text() == "mean of 8 turns"
     assert options.summary.isVisibleTo(dock)

@@ -18,7 +18,7 @@ SCHEMA = 1
 
 PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
 
-DOUBTFUL = " · unfamiliar input"
+DOUBTFUL = " · doubtful"
 """Ends the name of a layer whose input is unlike what the model was made for."""
 
 

@@ -57,7 +57,7 @@ def work_text(plan: Any, seconds: float | None = None) -> str:
     at = f" at {times} times" if times > 1 else ""
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
     turns = turns_of(plan)
-    cost = f" · {turns}× the usual time" if turns > 1 else ""
+    cost = f" · {turns}× slower" if turns > 1 else ""
     if seconds is not None:
         cost = f" · {duration_text(seconds)}"
     return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
