@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.networks.config import NetworkConfig
+from napari_sparsessp.networks.pages import ask_for_large_pages
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.builder import build_network as build_network
 
 __all__ = ["NetworkConfig", "build_network"]
+
+ask_for_large_pages()  # here, for whoever predicts or trains comes through this package
 
 
 def __getattr__(name: str) -> Any:

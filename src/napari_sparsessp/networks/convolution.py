@@ -15,6 +15,22 @@ def whole_step(dimension: int, z_stride: int = 2) -> tuple[int, ...]:
     return (2, 2) if dimension == 2 else (z_stride, 2, 2)
 
 
+def asks_onednn(x: torch.Tensor) -> bool:
+    """Whether oneDNN convolves a stack in float32, past torch's own choice.
+
+    Of one stack with few values torch takes a kernel of its own, which is 2 to 10 times
+    slower (docs/speed.md). Only for predictions: gradients and counters of operations
+    know torch's names.
+    """
+    return (
+        torch.is_inference_mode_enabled()
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+    )
+
+
 class Convolution(nn.Module):
     """Convolution whose number of dimensions is a value.
 
@@ -79,6 +95,12 @@ class Convolution(nn.Module):
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
         """Apply this layer's stride and padding with other weights."""
+        if self.dimension == 3 and asks_onednn(x):
+            step = self.stride
+            strides = (step, step, step) if isinstance(step, int) else step
+            return torch.mkldnn_convolution(
+                x, weight, bias, self.padding, strides, (1, 1, 1), 1
+            )
         return CONVOLVE[self.dimension](x, weight, bias, self.stride, self.padding)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
