@@ -101,6 +101,29 @@ class Calibration(BaseModel):
         return (self.floor**2 + (self.gain * spread) ** 2) ** 0.5
 
 
+class Range(BaseModel):
+    """Where a trait of the images lay that a model learned from.
+
+    Attributes
+    ----------
+    low, high : float
+    distance : float, optional
+        µm between the planes that were compared, where the trait depends on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: Finite
+    high: Finite
+    distance: Positive | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.high <= self.low:
+            raise ValueError("a range is empty")
+        return self
+
+
 class ModelCard(BaseModel):
     """What a model is, what it was trained on and what it must not be trusted with.
 
@@ -148,6 +171,9 @@ class ModelCard(BaseModel):
     uncertainty : dict
         Structure id to its `Calibration`; without one, ``--uncertainty`` gives the
         bare spread.
+    familiarity : dict
+        Trait of an image (`napari_sparsessp.prediction.traits`) to its ranges in what
+        the model learned from; without any, no image is called unfamiliar.
     source : dict
         Of an imported model: format, file name and SHA-256 of the original.
     check : Check or None
@@ -180,6 +206,7 @@ class ModelCard(BaseModel):
     scores: dict[str, JsonValue] = {}
     limits: tuple[str, ...] = ()
     uncertainty: dict[str, Calibration] = {}
+    familiarity: dict[str, tuple[Range, ...]] = {}
     source: dict[str, JsonValue] = {}
     check: Check | None = None
 

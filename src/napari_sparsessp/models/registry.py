@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.card import ModelCard, parse_card
+from napari_sparsessp.models.facts import with_facts
 from napari_sparsessp.models.header import CARD_KEY, read_header
 
 DEFAULT_MODEL = "colony-3to2d"
@@ -62,7 +63,8 @@ def card_of(path: Path) -> ModelCard:
     """Read the card of a model file or folder.
 
     The card inside the weights file counts; ``card.json`` beside it is a copy to
-    read, used only where the file has none.
+    read, used only where the file has none. A shipped model's gets what
+    `napari_sparsessp.models.facts` knows of it.
 
     Raises
     ------
@@ -84,7 +86,12 @@ def card_of(path: Path) -> ModelCard:
             f"model file {weights} has no card, so nothing tells how to use it; "
             "save it again with napari_sparsessp.save_model"
         )
-    return parse_card(text, str(path))
+    card = parse_card(text, str(path))
+    return with_facts(card, weights.parent) if _is_shipped(weights) else card
+
+
+def _is_shipped(weights: Path) -> bool:
+    return weights.parent == shipped_folder()
 
 
 def installed_models() -> Iterator[tuple[Path, ModelCard | ModelError]]:

@@ -37,11 +37,14 @@ class Started:
     device, precision : str
     warnings : tuple of str
         How the input is unlike what the model was made for, before the first tile.
+    done : int
+        Tiles that an earlier run has done already.
     """
 
     device: str
     precision: str
     warnings: tuple[str, ...] = ()
+    done: int = 0
 
 
 @dataclass(frozen=True)

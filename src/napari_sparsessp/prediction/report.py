@@ -2,11 +2,14 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp.prediction.request import PredictionRequest
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.memory import MemoryPlan
 
 
 def _now() -> str:
@@ -50,6 +53,16 @@ class Scaling(BaseModel):
     left_out: tuple[int, ...] = ()
 
 
+class PlannedMemory(BaseModel):
+    """What was planned for the process and for a GPU, MiB, and how tiles were cut."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    planned_mb: float
+    limit_mb: float
+    gpu_mb: float | None = None
+    tile: tuple[int, int]
+
+
 class Report(BaseModel):
     """What the contract calls the report; `to_json` gives its JSON.
 
@@ -74,12 +87,17 @@ class Report(BaseModel):
     seconds : Seconds
     peak_memory_mb : float
         Of the process, MiB.
+    memory : PlannedMemory or None
+        What was planned beside it.
     tiles : int
     normalisation : tuple of Scaling
     structures : dict
         Structure id to its scores; empty where there is no truth. Over several time
         points: their mean, with ``n`` time points.
+    unfamiliar : tuple of str
+        In what the input is unlike anything that the model learned from.
     warnings : tuple of str
+        Everything to know before the numbers are used, those included.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -99,9 +117,11 @@ class Report(BaseModel):
     precision: str
     seconds: Seconds
     peak_memory_mb: float
+    memory: PlannedMemory | None = None
     tiles: int
     normalisation: tuple[Scaling, ...]
     structures: dict[str, dict[str, Any]]
+    unfamiliar: tuple[str, ...] = ()
     warnings: tuple[str, ...]
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -132,6 +152,17 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
         entry["n"] = len(per_time)
         result[name] = entry
     return result
+
+
+def planned_memory(plan: "MemoryPlan") -> PlannedMemory:
+    """Give a memory plan as the report has it."""
+    gpu = round(plan.on_device / 2**20, 1) if plan.device == "cuda" else None
+    return PlannedMemory(
+        planned_mb=round(plan.planned / 2**20, 1),
+        limit_mb=round(plan.limit / 2**20, 1),
+        gpu_mb=gpu,
+        tile=plan.tile,
+    )
 
 
 def peak_memory_mb() -> float:

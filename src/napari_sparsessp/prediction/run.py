@@ -18,7 +18,7 @@ from napari_sparsessp.prediction.events import (
     Started,
     TileDone,
 )
-from napari_sparsessp.prediction.forward import Forward
+from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.normalisation import left_out_note
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import (
@@ -29,7 +29,9 @@ from napari_sparsessp.prediction.report import (
     Shapes,
     mean_scores,
     peak_memory_mb,
+    planned_memory,
 )
+from napari_sparsessp.prediction.splitting import Sturdy
 from napari_sparsessp.prediction.stack import Interrupted, MeasuredStack, read_stack
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Run:
         self.cancel = cancel or threading.Event()
         self.buffer = buffer
         self.began = clock.perf_counter()
-        self.forward = Forward(model, plan)
+        self.forward = Sturdy(model, plan)
         self.done = 0
         self.done_before = 0
         self.loaded: float | None = None
@@ -74,9 +76,17 @@ class Run:
         self.scalings: dict[int, Scaling] = {}
         self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self.notes: list[str] = []
+        self.unfamiliar: tuple[str, ...] = ()
         self._stack: MeasuredStack | None = None
 
     def events(self) -> Iterator[Event]:
+        """Tell what happens, from `Planned` on; frees the device however it ends."""
+        try:
+            yield from self._events()
+        finally:
+            self.forward.close()
+
+    def _events(self) -> Iterator[Event]:
         """Predict one time point after the other, what is on screen first."""
         yield Planned(self.plan, self.buffer)
         if self.cancel.is_set():
@@ -136,8 +146,14 @@ class Run:
     def _started(self) -> Iterator[Started]:
         """Tell once that the network has what it needs."""
         if self.loaded is None:
+            self.unfamiliar = unfamiliar(self.plan)
             self.loaded = clock.perf_counter() - self.began
-            yield Started(str(self.forward.device), self.forward.precision)
+            yield Started(
+                str(self.forward.device),
+                self.forward.precision,
+                self.unfamiliar,
+                self.done_before,
+            )
 
     def _visible(self, shown: int | None) -> Box | None:
         """What is on screen, in voxels of the model's grid."""
@@ -190,7 +206,7 @@ class Run:
         left_out = left_out_note(
             {self._time(slot): one.left_out for slot, one in self.scalings.items()}
         )
-        notes = [*self.notes, *([left_out] if left_out else [])]
+        notes = [*self.notes, *self.forward.notes, *([left_out] if left_out else [])]
         per_time = [self.scores[slot] for slot in sorted(self.scores)]
         return Report(
             package=__version__,
@@ -210,8 +226,10 @@ class Run:
                 total=round(clock.perf_counter() - self.began, 4),
             ),
             peak_memory_mb=round(peak_memory_mb(), 1),
+            memory=planned_memory(plan.memory),
             tiles=plan.total_tiles,
             normalisation=tuple(self.scalings[slot] for slot in sorted(self.scalings)),
             structures=mean_scores(per_time),
-            warnings=(*plan.warnings, *notes),
+            unfamiliar=self.unfamiliar,
+            warnings=(*plan.warnings, *self.unfamiliar, *notes),
         )
