@@ -85,6 +85,7 @@ def _predict_sample(
         truth={name: f"{truth_path}:{name}" for name in truth},
     )
     outcome = run(console, request, card, volume, truth)
+    assert outcome.volume is not None, "no sink has taken it"
     write_prediction(
         out / PREDICTION,
         outcome.volume,

@@ -22,6 +22,7 @@ from napari_sparsessp.cli import (
 )
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import Debug, Quiet, Version
+from napari_sparsessp.cli.stopping import Stopped
 from napari_sparsessp.errors import SparseSSPError
 
 USER_ERROR = 2
@@ -74,6 +75,9 @@ def _run(console: Console, arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except SparseSSPError as error:
         return _mendable(console, str(error))
+    except Stopped as stop:
+        console.error(str(stop))
+        return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted; no unfinished file is left")
         return INTERRUPTED

@@ -35,11 +35,13 @@ from napari_sparsessp.cli.request_file import (
     request_fields,
 )
 from napari_sparsessp.cli.running import Outcome, run
+from napari_sparsessp.cli.stopping import Stopped
 from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.cli.truth import load_truth
 from napari_sparsessp.errors import InputError
 
 if TYPE_CHECKING:
+    from napari_sparsessp.io.output_sink import OutputSink
     from napari_sparsessp.prediction.request import PredictionRequest
 
 
@@ -82,9 +84,16 @@ def predict(
     uncertainty: Uncertainty = False,
     normalisation: Normalisation = None,
     mask_invalid: MaskInvalid = False,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace an existing output.")
+    resume: Annotated[
+        bool,
+        Option("--resume", help="Go on with an unfinished output of the same request."),
     ] = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace an existing or unfinished output.")
+    ] = False,
+    ngff: Annotated[
+        str, Option(help="Version of an .ome.zarr: 0.5, or 0.4 for older programs.")
+    ] = "0.5",
     report: Annotated[Path | None, Option(help="Write the report as JSON.")] = None,
     request: Annotated[
         Path | None,
@@ -100,39 +109,43 @@ def predict(
     asked = make_request(fields | request_fields(options_given(context)))
     if not asked.input:
         raise InputError("there is no input; name an image file")
-    outcome = _predict(console, asked, out, report, overwrite)
+    if ngff not in ("0.5", "0.4"):
+        raise InputError(f"--ngff {ngff!r} cannot be written; choose 0.5 or 0.4")
+    check_report_path(report, overwrite)
+    with _sink(out, overwrite=overwrite, resume=resume, ngff=ngff) as sink:
+        outcome = _predict(console, asked, sink)
+    if report is not None:
+        write_report(report, outcome.report.to_json())
     _tell(console, outcome, out)
 
 
+def _sink(out: Path, *, overwrite: bool, resume: bool, ngff: str) -> "OutputSink":
+    from napari_sparsessp.io.output_sink import OutputSink
+
+    return OutputSink(out, overwrite=overwrite, resume=resume, ngff=ngff)
+
+
 def _predict(
-    console: Console,
-    asked: "PredictionRequest",
-    out: Path,
-    report: Path | None,
-    overwrite: bool,
+    console: Console, asked: "PredictionRequest", sink: "OutputSink"
 ) -> Outcome:
-    """Check everything, predict, and write only when all of it is there."""
+    """Check everything, predict, and give it its name when all of it is there."""
     from napari_sparsessp.io.reading import load_volume
-    from napari_sparsessp.io.writing import check_output, write_prediction
     from napari_sparsessp.models.registry import read_card
 
-    check_output(out, overwrite)
-    check_report_path(report, overwrite)
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
     volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
     truth = load_truth(asked.truth, card.structures)
-    outcome = run(console, asked, card, volume, truth)
-    console.progress(f"writing {out}")
-    write_prediction(
-        out,
-        outcome.volume,
-        outcome.volume.channel_names,
-        outcome.report.provenance(),
-        overwrite=overwrite,
-    )
-    if report is not None:
-        write_report(report, outcome.report.to_json())
+    try:
+        outcome = run(console, asked, card, volume, truth, sink)
+        console.progress(f"completing {sink.path}")
+        sink.finish(outcome.report.provenance())
+    except KeyboardInterrupt:
+        if not sink.keeps_something:
+            raise
+        raise Stopped(
+            "interrupted; what is done is kept: the same command with --resume goes on"
+        ) from None
     return outcome
 
 
@@ -140,5 +153,5 @@ def _tell(console: Console, outcome: Outcome, out: Path) -> None:
     table = score_table(outcome.report.structures)
     if table:
         console.result(table)
-    size = " × ".join(map(str, outcome.volume.shape))
-    console.result(f"{out}: {size} ({outcome.volume.axes})")
+    size = " × ".join(map(str, outcome.plan.output_shape))
+    console.result(f"{out}: {size} ({outcome.plan.output_axes})")

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.console import Console, clock
+from napari_sparsessp.cli.stopping import Stopped, interrupt_cancels
 from napari_sparsessp.prediction.events import (
+    Cancelled,
     Event,
     Finished,
     Planned,
@@ -15,8 +17,10 @@ from napari_sparsessp.prediction.events import (
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.prediction.sink import Sink
     from napari_sparsessp.volume import Volume
 
 
@@ -26,13 +30,15 @@ class Outcome:
 
     Attributes
     ----------
-    volume : Volume
-        All structures, one channel each.
+    plan : Plan
     report : Report
+    volume : Volume or None
+        All structures, one channel each; None where a sink has taken the voxels.
     """
 
-    volume: "Volume"
+    plan: "Plan"
     report: "Report"
+    volume: "Volume | None"
 
 
 def run(
@@ -41,6 +47,7 @@ def run(
     card: "ModelCard",
     volume: "Volume",
     truth: Mapping[str, "Volume"],
+    sink: "Sink | None" = None,
 ) -> Outcome:
     """Predict, with progress on standard error.
 
@@ -50,10 +57,15 @@ def run(
     ------
     SparseSSPError
         Anything that the user can mend.
+    Stopped
+        The user ended it with Ctrl-C.
     """
     from napari_sparsessp.prediction.plan import plan_prediction
 
-    plan = plan_prediction(card, volume, request, dict(truth))
+    cut = None if sink is None else sink.tile_size
+    plan = plan_prediction(
+        card, volume, request, dict(truth), stored=sink is not None, tile_size=cut
+    )
     console.progress("loading the model")
 
     from napari_sparsessp.models.store import load_model
@@ -62,26 +74,50 @@ def run(
 
     model = load_model(request.model, request.topology)
     planned, report = None, None
-    for event in predict_stream(model, volume, request=request, truth=dict(truth)):
-        if isinstance(event, Started):
-            # Not before: an image that is refused is told in one line.
-            for warning in plan.warnings:
-                console.warning(warning)
-        _show(console, event)
-        if isinstance(event, Planned):
-            planned = event
-        elif isinstance(event, Finished):
-            report = event.report
+    told: tuple[str, ...] = ()
+    with interrupt_cancels() as cancel:
+        for event in predict_stream(
+            model,
+            volume,
+            request=request,
+            truth=dict(truth),
+            cancel=cancel,
+            sink=sink,
+        ):
+            if isinstance(event, Started):
+                # Not before: an image that is refused is told in one line.
+                told = (*plan.warnings, *event.warnings)
+                for warning in told:
+                    console.warning(warning)
+            _show(console, event)
+            if isinstance(event, Planned):
+                planned = event
+            elif isinstance(event, Finished):
+                report = event.report
+            elif isinstance(event, Cancelled):
+                raise Stopped(_stopped(event, kept=sink is not None and event.done > 0))
     assert planned is not None
     assert report is not None, "an uncancelled run ends with its report"
     for warning in report.warnings:
-        if warning not in plan.warnings:
+        if warning not in told:
             console.warning(warning)
-    return Outcome(output_volume(planned), report)
+    predicted = output_volume(planned) if planned.buffer is not None else None
+    return Outcome(planned.plan, report, predicted)
+
+
+def _stopped(event: Cancelled, *, kept: bool) -> str:
+    if not kept:
+        return "interrupted; no unfinished file is left"
+    return (
+        f"interrupted; {event.done} of {event.total} tiles are done and kept: the same "
+        "command with --resume goes on"
+    )
 
 
 def _show(console: Console, event: Event) -> None:
     if isinstance(event, Started):
+        if event.done:
+            console.note(f"going on: {event.done} tiles are done already")
         console.progress(f"predicting on {event.device}, {event.precision}")
     elif isinstance(event, TileDone):
         text = (

@@ -12,7 +12,7 @@ from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.run import Run, Viewport
 from napari_sparsessp.prediction.sink import Sink
 from napari_sparsessp.prediction.stack import MeasuredStack
-from napari_sparsessp.prediction.store_scores import score_stored
+from napari_sparsessp.prediction.store_scores import check_stored_truth, score_stored
 from napari_sparsessp.prediction.viewport import next_tile
 
 
@@ -65,6 +65,7 @@ class StoreRun(Run):
             if self.sink.planes_done(slot, column.index) < depth
         ]
         if left:
+            check_stored_truth(plan, self._time(slot))
             stack = self._read(slot)
             self.sink.note_scaling(slot, self.scalings[slot])
             yield from self._started()
