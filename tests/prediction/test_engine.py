@@ -250,7 +250,7 @@ def test_a_failing_device_becomes_one_clear_error(thin_model, make_volume, monke
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
 
     monkeypatch.setattr(type(thin_model.network), "encode", fail)
-    with pytest.raises(PredictionError, match="smaller tiles") as caught:
+    with pytest.raises(PredictionError, match="smallest tiles") as caught:
         predict(thin_model, make_volume((8, 16, 16)), request=FP32)
     assert "\n" not in str(caught.value)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.device import wake_device
 from napari_sparsessp.prediction.events import Event, Finished, Planned
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.progress import Progress
@@ -88,13 +89,16 @@ def predict_stream(
     if ratio is not None:
         changes["ratio"] = ratio
     request = _changed(request, changes)
+    wake_device(request.device)
     if sink is not None:
         plan = plan_prediction(
             model.card, volume, request, truth, stored=True, tile_size=sink.tile_size
         )
         return StoreRun(model, plan, viewport, cancel, sink).events()
-    plan = plan_prediction(model.card, volume, request, truth)
     progress = progress or Progress()
+    plan = plan_prediction(
+        model.card, volume, request, truth, tile_size=progress.tile_size
+    )
     found = progress.check(plan, model.sha256, buffer)
     found = _buffer(plan, found)
     return MemoryRun(model, plan, viewport, cancel, found, progress).events()

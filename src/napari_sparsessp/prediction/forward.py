@@ -55,7 +55,7 @@ class Forward:
                 self._network = copy.deepcopy(model.network).to(self.device)
         merged = getattr(self._network, "merged", None)
         if merged is not None:
-            merged.kept_bytes = _spare_bytes()
+            merged.kept_bytes = plan.memory.merged
 
     def predict(
         self, stack: MeasuredStack, tile: Tile
@@ -148,13 +148,6 @@ class Forward:
         cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
         with _Advice(), torch.inference_mode(), cast:
             yield
-
-
-def _spare_bytes() -> int:
-    """Memory that merged networks may take: a quarter of what is free."""
-    import psutil
-
-    return psutil.virtual_memory().available // 4
 
 
 def _kept(tile: Tile) -> tuple[slice, ...]:

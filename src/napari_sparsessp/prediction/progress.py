@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.canvas import Canvas
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Scaling
+    from napari_sparsessp.prediction.tiling import TileSize
 
 
 @dataclass(eq=False)
@@ -55,11 +56,14 @@ class Progress:
         Tiles; both 0 before the first run.
     buffer : ndarray or None
         Where the voxels are.
+    tile_size : TileSize or None
+        How the work was cut, which memory may have had a say in.
     """
 
     done: int = 0
     total: int = 0
     buffer: "np.ndarray | None" = None
+    tile_size: "TileSize | None" = None
     points: dict[int, TimePoint] = field(default_factory=dict)
     scalings: "dict[int, Scaling]" = field(default_factory=dict)
     scores: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
@@ -78,6 +82,7 @@ class Progress:
         work = (plan.request, sha256, plan.volume.shape, plan.tiles, plan.channels)
         if self._work is None:
             self._work, self.total = work, plan.total_tiles
+            self.tile_size = plan.tile_size
         elif self._work != work or (
             buffer is not None and self.buffer is not None and buffer is not self.buffer
         ):
