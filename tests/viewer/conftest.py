@@ -1,11 +1,15 @@
 """A viewer with the dock from the manifest and a fake engine behind it."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from fake_engine import MICRO, FakeEngine, light
+from napari_sparsessp.prediction.events import TileDone
 from napari_sparsessp.ui import predict_dock
+from napari_sparsessp.ui.engine_link import InstalledEngine
+from thin import save_thin
 
 
 def pytest_collection_modifyitems(items):
@@ -29,6 +33,49 @@ def engine(monkeypatch):
     return fake
 
 
+class ThinEngine(InstalledEngine):
+    """The real engine with small tiles; it waits for `go` after `hold_at` tiles."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+        self.hold_at = None
+        self.boxes = []
+
+    def cards(self):
+        return [card for card in super().cards() if card.id == "thin"]
+
+    def plan(self, card, volume, request, truth):
+        small = request.model_copy(update={"tile": (8, 32, 32)})
+        return super().plan(card, volume, small, truth)
+
+    def stream(self, job):
+        for event in super().stream(job):
+            if isinstance(event, TileDone):
+                self.boxes.append((event.time, event.box))
+            yield event
+            if isinstance(event, TileDone) and event.done == self.hold_at:
+                self.go.wait(60)
+
+
+@pytest.fixture(scope="session")
+def thin_folder(tmp_path_factory):
+    """A folder of models with a thin one in it."""
+    folder = tmp_path_factory.mktemp("models")
+    save_thin(folder / "thin.safetensors")
+    return folder
+
+
+@pytest.fixture
+def thin_engine(monkeypatch, thin_folder):
+    """The real engine with a thin model, for the next dock."""
+    monkeypatch.setenv("SPARSESSP_MODELS", str(thin_folder))
+    engine = ThinEngine()
+    monkeypatch.setattr(predict_dock, "InstalledEngine", lambda: engine)
+    yield engine
+    engine.go.set()
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy):
     """An empty viewer, seen as a plugin sees it."""
@@ -47,7 +94,7 @@ def dock(viewer, engine):
 def finish(qtbot):
     """Wait until a dock's prediction has ended."""
 
-    def wait(dock, timeout=20_000):
+    def wait(dock, timeout=60_000):
         qtbot.waitUntil(lambda: dock.run_in_progress is None, timeout=timeout)
 
     return wait

@@ -285,6 +285,7 @@ class PredictDock(QWidget):
 
     def _begin(self, undertaking: Undertaking) -> None:
         """Start the thread, then make the layers that will fill up and follow them."""
+        self.tracker.holder.expect()
         self.running.start(undertaking)
         ready, plan = undertaking.ready, undertaking.ready.plan
         again = bool(self.layers.layers())
@@ -302,7 +303,9 @@ class PredictDock(QWidget):
         if self.layouts.current or not again:  # a second run leaves "My view" alone
             self.show_layout(self.layouts.current or OVERLAY)
         first = next(iter(self.layers.layers().values()), None)
-        if first is not None:
+        if first is None:
+            self.tracker.stop()
+        else:
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
 
     def _shown_channels(self) -> tuple[str, ...]:

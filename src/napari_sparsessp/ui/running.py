@@ -84,7 +84,7 @@ class Running(QObject):
         run = PredictionRun(
             self._engine,
             Job(
-                ready.request,
+                ready.plan.request,
                 ready.reading.volume,
                 ready.truth,
                 ready.plan.channels,

@@ -221,10 +221,7 @@ class StreamLayers(QObject):
         if late:
             self.complete.emit()
         self._dirty, self._pending, self._busy = set(), [], False
-        for id_ in self._keys:
-            layer = self.layer(id_)
-            if layer is None:
-                continue
+        for id_, layer in self.all().items():
             known = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **known)
             layer.refresh()
@@ -232,10 +229,8 @@ class StreamLayers(QObject):
     def set_doubts(self, doubts: Sequence[str]) -> None:
         """Mark the layers, and those to come: the input is unlike what is known."""
         self._doubts = tuple(doubts)
-        for id_ in self._keys:
-            layer = self.layer(id_)
-            if layer is not None:
-                mark_doubts(layer, doubts)
+        for layer in self.all().values():
+            mark_doubts(layer, doubts)
 
     def doubts(self) -> dict[str, list[str]]:
         """What the layers say of an unfamiliar input, by structure."""
@@ -248,6 +243,11 @@ class StreamLayers(QObject):
         """Layer of a channel; None where there is none, or it is deleted."""
         return layer_with_key(self._viewer, self._keys.get(id_))
 
+    def all(self) -> dict[str, Any]:
+        """All layers that are still there, by channel."""
+        found = {id_: self.layer(id_) for id_ in self._keys}
+        return {id_: layer for id_, layer in found.items() if layer is not None}
+
     def layers(self) -> dict[str, Any]:
         """Predictions that are still there, by structure."""
         return self._with_role(PREDICTION)
@@ -257,11 +257,10 @@ class StreamLayers(QObject):
         return self._with_role(UNCERTAINTY)
 
     def _with_role(self, role: str) -> dict[str, Any]:
-        found = [self.layer(id_) for id_ in self._keys]
         return {
             layer.metadata[KEY]["structure"]: layer
-            for layer in found
-            if layer is not None and role_of(layer) == role
+            for layer in self.all().values()
+            if role_of(layer) == role
         }
 
     def set_visible(self, id_: str, visible: bool) -> None:

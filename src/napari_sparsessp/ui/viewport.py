@@ -12,6 +12,9 @@ from napari_sparsessp.ui.stream_worker import Viewport
 # One box after the user has stopped moving, not one for each frame of a drag.
 _DEBOUNCE_MS = 150
 
+# A layer is made in less, and what the engine loads meanwhile takes longer.
+_PATIENCE_S = 1.0
+
 
 class ViewportHolder:
     """A box that one thread writes and another reads."""
@@ -19,14 +22,27 @@ class ViewportHolder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._box: Viewport | None = None
+        self._told = threading.Event()
+        self._told.set()
+
+    def expect(self) -> None:
+        """Let the next question wait a moment for the first answer.
+
+        Otherwise a fast engine begins with the wrong tile, or time point, while the
+        layers are made from which one can tell what is on screen.
+        """
+        self._told.clear()
 
     def set(self, box: Viewport | None) -> None:
         """Say what is looked at."""
         with self._lock:
             self._box = box
+        self._told.set()
 
     def __call__(self) -> Viewport | None:
         """Tell what is looked at: (time, box in output voxels), or None."""
+        if not self._told.wait(_PATIENCE_S):
+            self._told.set()  # once is enough
         with self._lock:
             return self._box
 
