@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.prediction.blending import (
@@ -23,6 +23,7 @@ def _box(tile):
 
 
 @given(st.floats(-100, 100))
+@settings(deadline=None)  # the first one loads torch
 def test_a_constant_stays_that_constant(value):
     """Where all tiles agree, the blend is what they say."""
     buffer = np.zeros((1, *SHAPE), np.float32)

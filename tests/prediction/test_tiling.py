@@ -1,10 +1,19 @@
 """Tiles cover the volume once, and see what they need."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sparsessp.prediction.tiling import TileSize, cut_tiles, window_starts
+from napari_sparsessp.prediction.tiling import (
+    SLACK,
+    TileSize,
+    cut_tiles,
+    spread_starts,
+    window_starts,
+)
 
 shapes = st.tuples(st.integers(1, 70), st.integers(1, 150), st.integers(1, 150))
 cores = st.tuples(st.integers(1, 90), st.integers(1, 90))
@@ -59,11 +68,27 @@ def test_sliding_window_of_the_paper():
     assert window_starts(65, 32, 0.5) == [0, 16, 32, 33]
 
 
-@given(st.integers(1, 300), st.sampled_from([2, 4, 8]), st.floats(0, 0.9))
-def test_windows_start_on_measured_planes(length, ratio, overlap):
+def test_no_window_for_a_rest_of_few_planes():
+    """Three windows for 65 planes, where the paper's way takes four."""
+    assert spread_starts(65, 32, 0.5) == [0, 16, 33]
+
+
+@given(st.integers(33, 300), st.sampled_from([1, 2, 4, 8]), st.floats(0, 0.9))
+def test_windows_are_as_even_and_as_close_as_asked(length, step, overlap):
+    starts = spread_starts(length, 32, overlap, step)
+    gaps = [after - before for before, after in pairwise(starts)]
+    assert max(gaps) - min(gaps) <= step
+    asked = max(step, 32 * (1 - overlap) + step / 2)  # it is rounded to steps
+    assert max(gaps) <= asked * (1 + SLACK) + step
+    assert len(starts) <= len(window_starts(length, 32, overlap, step))
+
+
+@pytest.mark.parametrize("starting", [window_starts, spread_starts])
+@given(st.integers(1, 300), st.sampled_from([1, 2, 4, 8]), st.floats(0, 0.9))
+def test_windows_start_on_measured_planes(starting, length, ratio, overlap):
     """A network that takes every r-th plane gets those that were measured."""
     window = 32
-    starts = window_starts(length, window, overlap, ratio)
+    starts = starting(length, window, overlap, ratio)
     assert all(start % ratio == 0 for start in starts)
     assert starts == sorted(set(starts))
     seen = {plane for start in starts for plane in range(start, start + window)}
