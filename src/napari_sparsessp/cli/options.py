@@ -96,6 +96,14 @@ Uncertainty = Annotated[
         "slower, and no slower with --tta.",
     ),
 ]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="Most memory that the program may take, 512MB or 4GB; a part of what is "
+        "free where left out.",
+        metavar="SIZE",
+    ),
+]
 Normalisation = Annotated[
     str | None,
     typer.Option(

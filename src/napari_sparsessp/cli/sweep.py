@@ -14,6 +14,7 @@ from napari_sparsessp.cli.options import (
     Debug,
     Device,
     MaskInvalid,
+    MemoryLimit,
     ModelName,
     Overlap,
     Precision,
@@ -119,6 +120,7 @@ def sweep(
     precision: Precision = "auto",
     tile: TileSize = None,
     overlap: Overlap = None,
+    memory_limit: MemoryLimit = None,
     tta: Turns = False,
     mask_invalid: MaskInvalid = False,
     overwrite: Annotated[
