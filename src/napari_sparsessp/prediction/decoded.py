@@ -106,7 +106,7 @@ class DecodedPlanes:
         for group in self._together(every):
             at_once = max(1, AT_ONCE // (row_bytes * min(len(group), 64)))
             for rows in _bands(heights, at_once):
-                fitting = max(1, 4 * AT_ONCE // (row_bytes * (rows.stop - rows.start)))
+                fitting = max(1, 2 * AT_ONCE // (row_bytes * (rows.stop - rows.start)))
                 for start in range(0, len(group), fitting):
                     some = group[start : start + fitting]
                     numbers = [self._planes[plane] for plane in some]

@@ -19,7 +19,7 @@ from napari_sparsessp.prediction.events import (
     TileDone,
 )
 from napari_sparsessp.prediction.familiarity import unfamiliar
-from napari_sparsessp.prediction.normalisation import left_out_note
+from napari_sparsessp.prediction.normalisation import Normalisation, left_out_note
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import (
     ModelId,
@@ -129,11 +129,14 @@ class Run:
         return slot if self.plan.times else None
 
     def _read(self, slot: int) -> MeasuredStack:
-        stack = read_stack(self.plan, self._time(slot), self.cancel.is_set)
+        found = self.scalings.get(slot)
+        known = None if found is None else Normalisation(found.mean, found.std)
+        stack = read_stack(self.plan, self._time(slot), self.cancel.is_set, known)
         scaling = stack.normalisation
-        self.scalings[slot] = Scaling(
-            mean=scaling.mean, std=scaling.std, left_out=stack.left_out
-        )
+        if known is None:
+            self.scalings[slot] = Scaling(
+                mean=scaling.mean, std=scaling.std, left_out=stack.left_out
+            )
         self._stack = stack
         return stack
 

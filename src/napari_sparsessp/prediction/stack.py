@@ -20,8 +20,10 @@ from napari_sparsessp.volume import Volume
 if TYPE_CHECKING:
     import torch
 
-INPUT_SHARE = 2**30
-"""Bytes that the input may take where a plan says nothing about it."""
+
+KEPT_PART = 3
+"""One part of the share is for what chunks hold beyond a tile; the rest is for what
+tiles need and for reading."""
 
 
 class Interrupted(Exception):
@@ -115,7 +117,10 @@ class MeasuredStack:
 
 
 def read_stack(
-    plan: Plan, time: int | None, stopped: Callable[[], bool] = lambda: False
+    plan: Plan,
+    time: int | None,
+    stopped: Callable[[], bool] = lambda: False,
+    known: Normalisation | None = None,
 ) -> MeasuredStack:
     """Open the measured planes of one time point and find their scale.
 
@@ -129,6 +134,8 @@ def read_stack(
         Index on the input's time axis.
     stopped : callable, optional
         Asked between parts of the file; true ends the reading.
+    known : Normalisation, optional
+        What an earlier run has found here.
 
     Raises
     ------
@@ -148,8 +155,10 @@ def read_stack(
         plan.model_shape[1:],
     )
     read = _read_whole if _fits(plan, volume) else _read_by_region
+    if plan.request.normalisation is not None:
+        known = Normalisation(*plan.request.normalisation)
     try:
-        pixels, scale = read(plan, volume, lateral, stopped)
+        pixels, scale = read(plan, volume, lateral, stopped, known)
     except InputError as error:
         if time is None:
             raise
@@ -170,6 +179,7 @@ def _read_whole(
     volume: Volume,
     lateral: LateralResampling,
     stopped: Callable[[], bool],
+    known: Normalisation | None,
 ) -> tuple[Pixels, Normalisation]:
     planes = volume.planes(plan.view.planes)
     count, height, width = planes.shape
@@ -180,7 +190,7 @@ def _read_whole(
         if where is not None:
             bad[index] = where
     _check_invalid(plan, survey.invalid, height * width)
-    scale = _scale(plan, survey)
+    scale = known or survey.result()
     size = tuple(extent + -extent % plan.tile_size.stride for extent in lateral.size)
     padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
     result = np.empty((count, *size), np.float32)
@@ -200,31 +210,26 @@ def _read_by_region(
     volume: Volume,
     lateral: LateralResampling,
     stopped: Callable[[], bool],
+    known: Normalisation | None,
 ) -> tuple[Pixels, Normalisation]:
     planes = plan.view.planes
-    source = DecodedPlanes(volume, planes, _share(plan) // 2)
+    source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
     height, width = volume.shape[-2:]
     survey = Survey((len(planes), height, width), plan.card.scaling)
     whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
-    if plan.request.normalisation is None or not whole_numbers:
+    if known is None or not whole_numbers:
         for plane, row, values in source.bands():
             if stopped():
                 raise Interrupted
             survey.add(plane, row, values)
     _check_invalid(plan, survey.invalid, height * width)
-    scale = _scale(plan, survey)
+    scale = known or survey.result()
     mask = bool(survey.invalid.any())
     return PixelsFromFile(source, lateral, scale, mask=mask), scale
 
 
-def _scale(plan: Plan, survey: Survey) -> Normalisation:
-    given = plan.request.normalisation
-    return survey.result() if given is None else Normalisation(*given)
-
-
 def _share(plan: Plan) -> int:
-    memory = getattr(plan, "memory", None)
-    return INPUT_SHARE if memory is None else int(memory.input_share)
+    return plan.memory.input_share
 
 
 def _fits(plan: Plan, volume: Volume) -> bool:
