@@ -7,6 +7,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.alignment import Grid
+from napari_sparsessp.prediction.deviation import deviation_notes
 from napari_sparsessp.prediction.device import planned_device
 from napari_sparsessp.prediction.memory import (
     MemoryPlan,
@@ -162,6 +163,8 @@ def plan_prediction(
     if flat := card.z_projection != "none":
         grid = _one_plane(grid)
         warnings += _depth_notes(card, depth)
+    if request.uncertainty:
+        warnings += deviation_notes(card, structures)
     channels = output_channels(structures, request)
     shape: tuple[int, ...] = (len(channels), *grid.shape)
     if times is not None:
@@ -193,7 +196,7 @@ def plan_prediction(
         [tile_size] if tile_size else tile_sizes(card, network, request, work.device),
         find_limits(planned_device(request.device), request.memory_limit),
     )
-    notes += tile_notes(request, tile_size)
+    notes += tile_notes(network, request, tile_size)
     return Plan(
         request=request,
         card=card,

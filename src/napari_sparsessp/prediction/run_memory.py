@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.metrics import score
 from napari_sparsessp.models.store import Model
 from napari_sparsessp.prediction.canvas import Canvas
+from napari_sparsessp.prediction.deviation import channel_scores
 from napari_sparsessp.prediction.events import Event, StructureDone
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.progress import Progress, TimePoint
@@ -69,7 +69,7 @@ class MemoryRun(Run):
         for structure in plan.structures:
             yield StructureDone(structure, self._shown(slot))
         self.scores[slot] = {
-            name: score(output[plan.structures.index(name)], one)
+            name: channel_scores(plan, output.__getitem__, name, one)
             for name, one in truth.items()
         }
 

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.metrics import PixelSums, score
+from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.prediction.alignment import Grid, onto_grid
+from napari_sparsessp.prediction.deviation import channel_scores
 from napari_sparsessp.prediction.truth import align_truth
 from napari_sparsessp.volume import Volume
 
@@ -68,8 +70,9 @@ def score_stored(
         scores[slot] = {}
         if fits:
             for name, truth in align_truth(plan, time).items():
-                place = (*lead, plan.structures.index(name))
-                scores[slot][name] = score(np.asarray(stored[place]), truth)
+                scores[slot][name] = channel_scores(
+                    plan, partial(_channel, stored, lead), name, truth
+                )
             continue
         for name, volume in plan.truth.items():
             has_times = time is not None and "T" in volume.axes
@@ -83,6 +86,10 @@ def score_stored(
             "other scores are not; give more with --memory-limit"
         )
     return scores, notes
+
+
+def _channel(stored: Any, lead: tuple[int, ...], number: int) -> np.ndarray:
+    return np.asarray(stored[(*lead, number)])
 
 
 def _in_blocks(

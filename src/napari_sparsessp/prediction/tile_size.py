@@ -56,9 +56,11 @@ def tile_sizes(
         # Its norms want windows of the size that they were trained with.
         halo = card.patch[1] // 4 - FADE
         most = max(card.patch[1] - 2 * (halo + FADE), network.stride)
-    largest = (most, most) if request.tile is None else request.tile[1:]
+    largest = (most, most)
+    if request.tile is not None and not network.sees_whole:
+        largest = request.tile[1:]
     cores = [largest]
-    if not network.sees_whole:  # of one that does, smaller tiles give other numbers
+    if not network.sees_whole:  # of one that does, other tiles give other numbers
         cores += [(min(side, largest[0]), min(side, largest[1])) for side in SIDES]
     for core in dict.fromkeys(cores):
         yield TileSize(
@@ -72,11 +74,18 @@ def tile_sizes(
         )
 
 
-def tile_notes(request: PredictionRequest, size: TileSize) -> list[str]:
-    """Say where memory allows only smaller tiles than somebody asked for."""
+def tile_notes(
+    network: NetworkConfig, request: PredictionRequest, size: TileSize
+) -> list[str]:
+    """Say where tiles have another size than somebody asked for."""
     if request.tile is None or size.core == request.tile[1:]:
         return []
     y, x = size.core
+    if network.sees_whole:
+        return [
+            f"tiles of {y}×{x} pixels are used: the norms of this network look at all "
+            "of a tile, so with others it would give other numbers"
+        ]
     return [
         f"memory allows tiles of {y}×{x} pixels, not of "
         f"{request.tile[1]}×{request.tile[2]}; give more with --memory-limit or close "
