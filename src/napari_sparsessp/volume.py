@@ -267,11 +267,20 @@ class Volume:
         names = self.channel_names
         if isinstance(which, str) or not 0 <= which < count:
             # A number that is no index may be a name: channels are called 488 or 561.
-            called, folded = str(which), [name.casefold() for name in names]
-            if called in names:
-                return names.index(called)
-            if called.casefold() in folded:
-                return folded.index(called.casefold())
+            called = str(which)
+            same = [index for index, name in enumerate(names) if name == called]
+            same = same or [
+                index
+                for index, name in enumerate(names)
+                if name.casefold() == called.casefold()
+            ]
+            if len(same) > 1:
+                raise InputError(
+                    f"{len(same)} channels are called {called!r}; choose one by its "
+                    f"index: {', '.join(map(str, same))}"
+                )
+            if same:
+                return same[0]
         try:
             index = int(which)
         except ValueError:

@@ -6,10 +6,13 @@ bioio gives bare numbers and forgets their units, so the units are read here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
+
+from napari_sparsessp.errors import InputError
 
 Triple = tuple[float, float, float]
 
@@ -38,6 +41,11 @@ _MICROMETRES = {
 _SMALLEST, _LARGEST = 1e-3, 1e3
 # The same for a resolution in plain TIFF tags, where 72 dots per inch means a screen.
 _LARGEST_TIFF_PIXEL = 20.0
+
+# A recording that was stopped early declares planes that were never written.
+_MOST_PLANES, _MOST_PLANES_A_PAGE = 10_000, 100
+# No packing makes more of a byte, unless there is nothing to be seen.
+_MOST_PIXELS, _MOST_PIXELS_A_BYTE = 2**28, 2000
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,69 @@ def micrometres(value: Any, unit: str | None) -> float | None:
     # Rounded: 290 nm must come back as 0.29 µm, not as 0.29000000000000004.
     known = factor is not None and math.isfinite(number)
     return float(f"{number * factor:.15g}") if known and factor else None
+
+
+def check_ome_header(xml: str, pages: int, length: int, name: str) -> None:
+    """Refuse a header that could fill the memory, before anyone parses it.
+
+    Parameters
+    ----------
+    xml : str
+        OME-XML.
+    pages, length : int
+        How many pages and bytes the file has.
+    name : str
+        Of the file, for the message.
+
+    Raises
+    ------
+    InputError
+        It defines entities, which can multiply or name other files, or counts many
+        times as many planes as there are pages, or pixels as there can be, or takes
+        them from another folder.
+    """
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        raise InputError(
+            f"{name} has a header with a DOCTYPE, which OME files never have; export "
+            "it again"
+        )
+    try:
+        elements = list(ElementTree.fromstring(xml).iter())
+    except ElementTree.ParseError:
+        return  # no OME file: its readers take it for a plain TIFF
+    for element in elements:
+        kind = element.tag.rpartition("}")[2]
+        if kind == "Pixels":
+            _check_sizes(element, pages, length, name)
+        elif kind == "UUID" and re.search(r"[/\\]", element.get("FileName", "")):
+            raise InputError(
+                f"{name} takes pixels from {element.get('FileName', '')[:80]!r}, "
+                "outside of its folder; put all files of the image into one folder and "
+                "export it again"
+            )
+
+
+def _check_sizes(
+    pixels: ElementTree.Element, pages: int, length: int, name: str
+) -> None:
+    sizes = {axis: _whole(pixels.get(f"Size{axis}")) for axis in "XYZCT"}
+    planes = math.prod(sizes[axis] for axis in "ZCT")
+    area = sizes["X"] * sizes["Y"]
+    if planes > max(_MOST_PLANES, _MOST_PLANES_A_PAGE * pages) or (
+        area > max(_MOST_PIXELS, _MOST_PIXELS_A_BYTE * length)
+    ):
+        raise InputError(
+            f"{name} declares {planes} planes of {area:.3g} pixels and has {pages} "
+            f"pages in {length} bytes; it is damaged or made to mislead; export it "
+            "again"
+        )
+
+
+def _whole(text: str | None) -> int:
+    try:
+        return max(1, int(text or 1))
+    except ValueError:
+        return 1
 
 
 def from_ome_xml(xml: str, image: int = 0) -> Calibration:

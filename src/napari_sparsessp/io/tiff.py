@@ -16,6 +16,7 @@ from typing import Any
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.calibration import (
     Calibration,
+    check_ome_header,
     from_ome_xml,
     from_tiff,
     ome_channel_names,
@@ -26,6 +27,10 @@ from napari_sparsessp.io.source import Source, choose_scene, source_of
 _UNKNOWN = "IQR"
 # What they most probably are in a microscope's file, nearest to y first.
 _GUESSES = "ZCT"
+
+_LARGE = 2**28  # bytes that are worth a question
+# zlib packs at most 1032 times, LZW some 1400 times; of what was ever light, neither.
+_TIGHTEST = 2000
 
 
 def open_tiff(path: Path, scene: str | int | None) -> Source:
@@ -39,9 +44,11 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
     import tifffile
 
     with _complaints() as complaints, tifffile.TiffFile(path) as tif:
+        xml = tif.ome_metadata
+        if xml:
+            check_ome_header(xml, len(tif.pages), path.stat().st_size, path.name)
         series = list(tif.series)
         _check_complete(tif, path)
-        xml = tif.ome_metadata
         calibration = Calibration() if xml else from_tiff(tif)
         shapes = [(tuple(one.shape), one.dtype, one.axes) for one in series]
     if any("invalid" in text or "Error" in text for text in complaints):
@@ -115,6 +122,11 @@ def _check_complete(tif: Any, path: Path) -> None:
     """Raise where pixels lie beyond the end of the file, without reading any."""
     length = path.stat().st_size
     for series in tif.series:
+        if series.nbytes > max(_LARGE, _TIGHTEST * length):
+            raise InputError(
+                f"{path.name} declares {series.nbytes / 2**30:.3g} GiB of pixels and "
+                f"has {length} bytes; it is damaged or made to mislead; export it again"
+            )
         if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
             raise _truncated(path)
         for page in series.pages:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.calibration import Calibration, from_ngff
+from napari_sparsessp.io.packing import check_packed
 from napari_sparsessp.io.source import Source, choose_scene
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     """
     import zarr
 
-    group = zarr.open_group(_store(path), mode="r", use_consolidated=False)
+    store = _store(path)
+    group = zarr.open_group(store, mode="r", use_consolidated=False)
     attributes: Any = group.attrs.asdict()
     image = attributes.get("ome") or attributes
     if not isinstance(image, Mapping) or "multiscales" not in image:
@@ -69,7 +71,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     if not all(names) or len(set(names)) < len(names):
         names = tuple(f"Image:{number}" for number in range(len(names)))
     index = choose_scene(names, scene)
-    array = _array(group, scales[index], path)
+    array = _array(group, scales[index], store, path)
     return Source(
         array,
         _axes(scales[index], array.ndim, path),
@@ -79,7 +81,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     )
 
 
-def _array(group: Any, scale: Any, path: Path) -> Any:
+def _array(group: Any, scale: Any, store: Any, path: Path) -> Any:
     """Open the finest level as a dask array, one block a chunk."""
     import dask.array as da
     import zarr
@@ -99,7 +101,8 @@ def _array(group: Any, scale: Any, path: Path) -> Any:
     )
     if blocks > MOST_CHUNKS:
         raise _odd(path, f"it declares {blocks:.3g} chunks")
-    return da.from_array(array, chunks=array.chunks)
+    store.largest = whole + whole // 8 + 2**16
+    return da.from_array(array, chunks=array.chunks, name=False)
 
 
 def _check_codecs(array: Any, path: Path) -> None:
@@ -156,6 +159,8 @@ def _store(path: Path) -> LocalStore:
     from zarr.storage import LocalStore
 
     class PlainFiles(LocalStore):
+        largest: int | None = None
+
         async def get(
             self,
             key: str,
@@ -163,9 +168,12 @@ def _store(path: Path) -> LocalStore:
             byte_range: ByteRequest | None = None,
         ) -> Buffer | None:
             _check_file(self.root, key)
-            return await super().get(
+            content = await super().get(
                 key, prototype or default_buffer_prototype(), byte_range
             )
+            if content is not None and self.largest is not None:
+                check_packed(content.to_bytes(), self.largest, key)
+            return content
 
         async def get_partial_values(
             self,

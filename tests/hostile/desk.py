@@ -1,0 +1,208 @@
+"""Where hostile things are laid out and handed to the command line.
+
+A `Case` is one row of docs/bad-inputs.md: what is given, and a pattern of what is
+said. The tests run it, and scripts/bad_inputs.py writes the page from the same table.
+"""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from images import STEP, a_stack, write_stack
+
+STACK = a_stack(4, 24)
+"""Camera counts, ZYX, that every readable row holds in its own way."""
+
+MARK = "sparsessp: error: "
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """An empty folder, and a small model outside of it."""
+
+    folder: Path
+    model: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out.ome.tif"
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def good(self, name: str = "stack.ome.tif") -> Path:
+        """A stack with nothing wrong."""
+        return write_stack(self.path(name), STACK)
+
+    def tiff(self, array: np.ndarray, name: str = "stack.tif", **options: Any) -> Path:
+        """A TIFF as tifffile writes it."""
+        path = self.path(name)
+        options = {"photometric": "minisblack", **options}
+        tifffile.imwrite(path, array, **options)
+        return path
+
+    def text(self, text: str | bytes, name: str) -> Path:
+        path = self.path(name)
+        content = text if isinstance(text, bytes) else text.encode()
+        path.write_bytes(content)
+        return path
+
+    def predict(self, image: Any, *options: Any) -> list[Any]:
+        """Arguments that predict on one CPU in fp32 with the small model."""
+        fixed = ["--model", self.model, "--out", self.out, "--device", "cpu"]
+        return ["predict", *fixed, "--precision", "fp32", *options, "--", image]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One row.
+
+    Attributes
+    ----------
+    given : str
+        What a person or a stranger's file does, in words.
+    make : callable
+        Lays it out on a desk and gives the arguments of ``sparsessp``.
+    said : str
+        Pattern of the line that must come; of the warnings where it is accepted.
+    accepted : bool
+        It must be predicted, as the plain stack is.
+    like : ndarray or None
+        The stack that an accepted one must be predicted like, to the last digits; None
+        where nothing is, and only its being finite counts.
+    steady : bool
+        Whether the same words come on every machine, so that the page holds them.
+    """
+
+    given: str
+    make: Callable[[Desk], Sequence[Any]]
+    said: str
+    accepted: bool = False
+    like: np.ndarray | None = field(default_factory=lambda: STACK, repr=False)
+    steady: bool = True
+
+    def __str__(self) -> str:
+        return re.sub(r"[^\w.-]+", "-", self.given)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the command line did."""
+
+    code: Any
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What was said on standard error but for warnings."""
+        return [line for line in self.err.splitlines() if ": warning: " not in line]
+
+    @property
+    def warnings(self) -> list[str]:
+        found = [line for line in self.err.splitlines() if ": warning: " in line]
+        return [line.partition(": warning: ")[2] for line in found]
+
+    def told(self, *places: Path) -> str:
+        """The one line without its mark and without the places of this machine."""
+        said = self.lines[0].removeprefix(MARK) if self.code else "; ".join(
+            self.warnings
+        )  # fmt: skip
+        for place in places:
+            said = said.replace(f"{place.resolve()}{os.sep}", "").replace(
+                f"{place}{os.sep}", ""
+            )
+            said = said.replace(str(place), "FOLDER")
+        return said
+
+
+def run(arguments: Sequence[Any]) -> Outcome:
+    """Run ``sparsessp --quiet`` in this process."""
+    from napari_sparsessp.cli.main import app_main
+
+    out, err = io.StringIO(), io.StringIO()
+    code: Any = None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            first, *rest = [str(argument) for argument in arguments]
+            app_main([first, "--quiet", *rest] if first == "predict" else arguments)
+        except SystemExit as end:
+            code = end.code
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def everything(folder: Path) -> set[tuple[str, int]]:
+    """Every name below a folder with its size; links are not followed."""
+    found = set()
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(root, name)
+            size = path.lstat().st_size if name in files else 0
+            found.add((str(path.relative_to(folder)), size))
+    return found
+
+
+@contextlib.contextmanager
+def little_memory(room: int = 3 * 2**30) -> Iterator[None]:
+    """Let this process grow by `room` bytes and no more, where there is a limit."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def make_model(path: Path, **changes: Any) -> Path:
+    """A model of two structures with random weights, on the stack's grid."""
+    import torch
+
+    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.models.store import save_model
+    from napari_sparsessp.networks import NetworkConfig, build_network
+
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        outputs=2,
+        depth=4,
+        encoder_widths=(4, 4),
+        encoder_blocks=(1, 1),
+        decoder_widths=(4, 8, 8),
+        folded_width=8,
+    )
+    fields = {
+        "id": "small",
+        "version": "1",
+        "name": "Small",
+        "licence": "BSD-3-Clause",
+        "structures": ("dna", "golgi_apparatus"),
+        "topology": config.topology,
+        "mapping": config.mapping,
+        "projection": config.projection,
+        "conditioning": config.conditioning,
+        "network": config.model_dump(mode="json"),
+        "voxel_size": (STEP, STEP, STEP),
+        "patch": (4, 24, 24),
+        "ratios": (1, 2, 4, 8),
+        "modality": "bright-field",
+        "normalisation": "z-score",
+        "trained_on": "nothing",
+    }
+    return save_model(path, build_network(config), ModelCard(**{**fields, **changes}))
