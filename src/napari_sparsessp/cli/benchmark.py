@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from napari_sparsessp.cli.console import clock
+from napari_sparsessp.cli.field_speed import measure_field_of_view
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.cli.quality import quality
 from napari_sparsessp.cli.report_file import check_report_path, write_report
@@ -53,6 +54,22 @@ def speed(
     quick: Annotated[
         bool, Option("--quick", help="A handful of rows on a 32×64×64 patch.")
     ] = False,
+    field: Annotated[
+        bool,
+        Option(
+            "--field",
+            help="Instead: one field of view (65×232×344 voxels, 12 structures) by "
+            "the model that ships, FNet, RepMode 3D and SparseSSP, and what share of "
+            "this machine's peak ours reaches.",
+        ),
+    ] = False,
+    device: Annotated[
+        Literal["cpu", "cuda", "mps"], Option(help="With --field.")
+    ] = "cpu",
+    resume: Annotated[
+        bool,
+        Option("--resume", help="With --field: go on with an unfinished JSON file."),
+    ] = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing JSON file.")
     ] = False,
@@ -62,19 +79,25 @@ def speed(
 ) -> None:
     """Time, cost and memory of every combination for one patch, on the CPU.
 
+    With --field, of a whole field of view beside the published ways.
+
     One row after the other, each in a fresh process; Ctrl-C stops at once and keeps
     what was measured.
     """
+    from napari_sparsessp.evaluation.machine import all_threads
     from napari_sparsessp.evaluation.speed import (
         SpeedOptions,
         SpeedProgress,
-        all_threads,
         measure_speed,
     )
     from napari_sparsessp.evaluation.speed_rows import choose_rows
     from napari_sparsessp.evaluation.speed_table import speed_text
 
     console = console_of(context)
+    if field:
+        options = {"threads": threads or all_threads(), "device": device}
+        measure_field_of_view(console, json, overwrite, resume, options)
+        return
     check_report_path(json, overwrite)
     chosen = choose_rows(rows.split(",") if rows else (), quick)
     options = SpeedOptions(

@@ -4,24 +4,17 @@ One after the other, so that none slows another one down and each peak of memory
 own. Nothing here loads torch.
 """
 
-import json
-import os
-import platform
-import queue
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation.fresh_process import WorkerFailedError
+from napari_sparsessp.evaluation.fresh_process import ask_worker as _ask_worker
+from napari_sparsessp.evaluation.machine import describe_machine
 from napari_sparsessp.evaluation.speed_rows import RATIO, SpeedRow
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
 from napari_sparsessp.networks.combinations import BACKBONES_2D
@@ -85,13 +78,6 @@ class SpeedProgress:
     left: float
 
 
-def all_threads() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def measure_speed(
     rows: Sequence[SpeedRow],
     options: SpeedOptions,
@@ -122,7 +108,7 @@ def measure_speed(
         "schema": SCHEMA,
         "package": __version__,
         "finished": False,
-        "machine": _machine(),
+        "machine": describe_machine(),
         "options": {
             "size": [32, *options.size],
             "ratio": RATIO,
@@ -201,7 +187,7 @@ def _counted(
         machine |= next(answers, {})
         for entry, answer in zip(open_entries, answers, strict=True):
             entry |= answer
-    except (_WorkerFailedError, ValueError) as error:
+    except (WorkerFailedError, ValueError) as error:
         raise InputError(f"cannot count what the networks cost ({error})") from error
     return entries
 
@@ -229,90 +215,11 @@ def _measured(
     }
     try:
         (answer,) = _ask_worker(job, options.threads, tick)
-    except (_WorkerFailedError, ValueError) as error:
+    except (WorkerFailedError, ValueError) as error:
         return {"skipped": str(error)}
     if "seconds_all" in answer:
         answer["times"] = answer["seconds_all"] / answer["seconds_one"]
     return answer
-
-
-class _WorkerFailedError(Exception):
-    """The process that measures ended early."""
-
-
-def _ask_worker(
-    job: dict[str, Any], threads: int, tick: Callable[[float], None]
-) -> Iterator[dict[str, Any]]:
-    """Answers of a fresh process; it is gone when this is left, however."""
-    command = [sys.executable, "-m", "napari_sparsessp.evaluation.speed_worker"]
-    number = str(threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": number, "MKL_NUM_THREADS": number}
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            env=environment,
-        )
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(job).encode() + b"\n")
-            process.stdin.flush()  # and left open: the worker ends when it closes
-            for line in _lines(process, lambda: tick(time.monotonic() - began)):
-                yield json.loads(line)
-        except BrokenPipeError:
-            pass  # it ended before it listened; its status says why
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            for pipe in (process.stdout, process.stdin):
-                if pipe is not None:
-                    _close(pipe)
-        if process.returncode:
-            said.seek(0)
-            raise _WorkerFailedError(_reason(process.returncode, said.read()))
-
-
-def _lines(
-    process: subprocess.Popen[bytes], tick: Callable[[], None]
-) -> Iterator[bytes]:
-    """Lines that a process writes, with a tick about every second meanwhile."""
-    lines: queue.Queue[bytes | None] = queue.Queue()
-    out = process.stdout
-    assert out is not None
-
-    def read() -> None:
-        for line in out:
-            lines.put(line)
-        process.wait()
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        tick()
-        try:
-            line = lines.get(timeout=1.0)
-        except queue.Empty:
-            continue
-        if line is None:
-            return
-        yield line
-
-
-def _close(pipe: Any) -> None:
-    with suppress(OSError):  # its other end is gone
-        pipe.close()
-
-
-def _reason(code: int, said: bytes) -> str:
-    """Why the process ended, in one line."""
-    if code < 0:
-        return f"stopped by signal {-code}; there may have been too little memory"
-    last = said.decode(errors="replace").strip().splitlines()[-1:]
-    return last[0] if last else f"ended with status {code}"
 
 
 class _Clock:
@@ -358,24 +265,3 @@ class _Clock:
         """A warm-up and as many passes as patience allows."""
         tries = min(self._options.repeats, max(1, -(-PATIENCE // max(seconds, 1e-9))))
         return seconds * (1 + tries)
-
-
-def _machine() -> dict[str, Any]:
-    import psutil
-
-    return {
-        "cpu": _cpu_name(),
-        "cores": all_threads(),
-        "memory_mib": round(psutil.virtual_memory().total / 2**20),
-        "system": platform.system(),
-        "python": platform.python_version(),
-    }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

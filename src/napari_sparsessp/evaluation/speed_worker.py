@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
+
+from napari_sparsessp.evaluation.resident import resident_mib
 
 REPEATS = 3
 """A time is the best of at least so many passes after a warm-up …"""
@@ -58,7 +59,7 @@ def measure(job: dict[str, Any]) -> None:
     # In memory as the engine has it.
     x = torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
     bf16 = torch.autocast("cpu", torch.bfloat16)
-    before = _memory("VmRSS")
+    before = resident_mib("VmRSS")
     network = build_network(config).eval()
     with torch.inference_mode(), bf16 if job["precision"] == "bf16" else nullcontext():
         if config.conditioning == "repmode":
@@ -76,11 +77,11 @@ def _times(network: Any, x: Any, repeats: int) -> dict[str, Any]:
     """Seconds and peaks of one structure and of all."""
     runs = [partial(network, x, [0])]
     runs[0]()
-    measured = {"peak_one_mib": _memory("VmHWM")}
+    measured = {"peak_one_mib": resident_mib("VmHWM")}
     if network.config.outputs > 1:
         runs.append(partial(network, x))
         runs[1]()
-        measured["peak_all_mib"] = _memory("VmHWM")
+        measured["peak_all_mib"] = resident_mib("VmHWM")
     times = _best(runs, repeats)
     # Keys without a second run are left out.
     for name, (seconds, tries) in zip(("one", "all"), times, strict=False):
@@ -100,7 +101,7 @@ def _merged_times(network: Any, x: Any, repeats: int) -> dict[str, Any]:
         run = partial(network, x, [structure])
         run()
         times += _best([run], repeats)
-        peaks.append(_memory("VmHWM"))
+        peaks.append(resident_mib("VmHWM"))
     return {
         "seconds_one": times[0][0],
         "repeats_one": times[0][1],
@@ -139,27 +140,6 @@ def _best(
     return [(min(mine), len(mine)) for mine in times]
 
 
-def _memory(what: str) -> float:
-    """Resident memory of this process in MiB: ``VmRSS`` now, ``VmHWM`` at its peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # The usual ru_maxrss would begin with that of the process that started us.
-        for line in status.read_text().splitlines():
-            if line.startswith(f"{what}:"):
-                return int(line.split()[1]) / 2**10
-    import psutil
-
-    info = psutil.Process().memory_info()
-    if what == "VmRSS":
-        return info.rss / 2**20
-    if sys.platform == "win32":
-        return info.peak_wset / 2**20
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 def _answer(values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
@@ -186,7 +166,12 @@ def main() -> None:
     """Do the one job that comes in."""
     job = json.loads(_first_line())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    {"count": count, "measure": measure}[job["task"]](job)
+    if job["task"] in ("count", "measure"):
+        {"count": count, "measure": measure}[job["task"]](job)
+    else:
+        from napari_sparsessp.evaluation.field_worker import TASKS
+
+        _answer(TASKS[job["task"]](job))
 
 
 if __name__ == "__main__":

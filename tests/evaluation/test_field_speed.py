@@ -1,0 +1,243 @@
+"""The benchmark of one field of view: counts, scaling, what is written and shown."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation import field_speed
+from napari_sparsessp.evaluation.field_rows import (
+    FIELD,
+    FieldRow,
+    cropped,
+    field_rows,
+    window_corners,
+)
+from napari_sparsessp.evaluation.field_speed import FieldOptions, measure_field
+from napari_sparsessp.evaluation.field_table import (
+    field_cells,
+    field_text,
+    parts,
+    seconds_text,
+)
+from napari_sparsessp.evaluation.fresh_process import WorkerFailedError
+from napari_sparsessp.evaluation.machine_peaks import machine_peaks
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.networks.cost import count_cost
+
+SHAPE = (16, 16, 20)
+TINY = {
+    "backbone": "plain",
+    "topology": "3d",
+    "depth": 8,
+    "outputs": 3,
+    "encoder_widths": (2, 4),
+    "decoder_widths": (2,),
+}
+OPTIONS = FieldOptions(shape=SHAPE, windows=2, repeats=1)
+
+
+def tiny_rows():
+    """No time, and every kind."""
+    repmode = NetworkConfig(**TINY, conditioning="repmode")
+    fnet = NetworkConfig(**{**TINY, "backbone": "fnet", "outputs": 1})
+    window = (8, 8, 8)
+    return [
+        FieldRow("ours", "engine", precision="fp32"),
+        FieldRow("tiny FNet", "whole", fnet, passes=3),
+        FieldRow("tiny RepMode", "windows", repmode, passes=3, window=window),
+    ]
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Really measured, but for the machine's peaks, which take long."""
+    ask = field_speed.ask_worker
+
+    def quickly(job, threads, tick):
+        if job["task"] == "peaks":
+            return iter([machine_peaks(1, scale=16)])
+        return ask(job, threads, tick)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(field_speed, "ask_worker", quickly)
+        patch.setattr("napari_sparsessp.evaluation.machine_peaks.SECONDS", 0.0)
+        return list(measure_field(tiny_rows(), OPTIONS))
+
+
+axis = st.tuples(st.integers(1, 9), st.integers(0, 40))
+
+
+@given(st.tuples(axis, axis, axis), st.sampled_from([0.0, 0.25, 0.5, 0.75]))
+@settings(max_examples=50, deadline=None)
+def test_windows_are_those_of_a_sliding_window(axes, overlap):
+    """Counted one by one: by half windows until the end is reached."""
+    window = tuple(4 * size for size, _ in axes)
+    shape = tuple(4 * size + more for size, more in axes)
+    expected = 1
+    for length, size in zip(shape, window, strict=True):
+        start, count = 0, 1
+        while start + size < length:
+            start += round(size * (1 - overlap))
+            count += 1
+        expected *= count
+    corners = window_corners(shape, window, overlap)
+    assert len(corners) == len(set(corners)) == expected
+    for corner in corners:
+        assert all(
+            0 <= a <= n - w for a, n, w in zip(corner, shape, window, strict=True)
+        )
+
+
+def test_the_field_of_view_is_720_windows_for_twelve_structures():
+    """4 × 3 × 5 windows of 32×128×128 (models.md 5.3), each structure by itself."""
+    windows = [row for row in field_rows() if row.kind == "windows"]
+    assert len(windows) == 2
+    assert all(row.pieces(FIELD) == 720 for row in windows)
+
+
+@given(st.tuples(*[st.integers(16, 400)] * 3))
+def test_fnet_gets_the_largest_multiple_of_16_inside(shape):
+    for length, kept in zip(shape, cropped(shape), strict=True):
+        assert kept % 16 == 0
+        assert kept <= length < kept + 16
+
+
+def test_published_networks_have_their_published_cost():
+    """docs/networks.md: GMAC for a patch of 32×128×128, one structure."""
+    ours, _, *published = field_rows()
+    assert ours.network is None
+    costs = [count_cost(row.network, [0]).gmac for row in published]
+    assert costs == pytest.approx([120.34, 238.10, 546.18], abs=0.01)
+    assert [row.passes for row in published] == [12, 12, 12]
+
+
+def test_each_row_is_written_as_soon_as_it_is_measured(results):
+    assert [len(one["rows"]) for one in results] == [1, 2, 3, 3]
+    assert [one["finished"] for one in results] == [False, False, False, True]
+    assert json.loads(json.dumps(results[-1])) == results[-1]
+
+
+def test_pieces_are_scaled_by_their_exact_number(results):
+    ours, fnet, repmode = results[-1]["rows"]
+    assert not [row for row in results[-1]["rows"] if "skipped" in row]
+    assert fnet["seconds"] == pytest.approx(3 * fnet["seconds_piece"])
+    assert fnet["measured"] == 1
+    assert fnet["pieces"] == 3
+    corners = window_corners(SHAPE, (8, 8, 8), 0.5)
+    assert repmode["pieces"] == 3 * len(corners)
+    assert repmode["measured"] == 2
+    each = repmode["seconds_piece"] + repmode["seconds_merge"]
+    assert repmode["seconds"] == pytest.approx(repmode["pieces"] * each)
+    once = repmode["pieces"] * repmode["seconds_piece"] + 3 * repmode["seconds_merge"]
+    assert repmode["seconds_mixed_once"] == pytest.approx(once)
+    for row in (ours, fnet, repmode):
+        assert row["ratio"] == pytest.approx(row["seconds"] / ours["seconds"])
+        assert row["peak_mib"] > 0
+
+
+def test_ours_is_measured_from_volume_to_prediction(results):
+    ours = results[-1]["rows"][0]
+    assert ours["structures"] == 12
+    assert ours["precision"] == "fp32"
+    assert 0 < ours["first_tile"] <= ours["seconds_first"]
+    assert ours["pieces"] == 1
+
+
+def test_convolutions_are_all_timed_and_counted(results):
+    """As much work as torch itself counts; no share is made up."""
+    from napari_sparsessp.models.registry import read_card
+
+    layers = results[-1]["layers"]
+    config = NetworkConfig.model_validate(read_card().network)
+    counted = count_cost(config, None, tuple(layers["tile"][1:])).gmac
+    *_, every = parts(results[-1])
+    assert every["gmac"] == pytest.approx(counted)
+    assert every["seconds"] > 0
+    rate = every["gmac"] / every["seconds"]
+    name = "gmac_fp32" if layers["precision"] == "fp32" else "gmac_bf16"
+    assert every["of_peak"] == pytest.approx(rate / results[-1]["peaks"][name])
+
+
+def test_the_tables_say_what_was_scaled(results):
+    text = field_text(results[-1])
+    assert "scaled from 2 of" in text
+    assert "scaled from 1 of 3 structures" in text
+    assert "– kernels mixed only once" in text
+    assert "all convolutions" in text
+    assert "PROVISIONAL" in field_text({**results[-1], "busy": 1.5})
+    assert "PROVISIONAL" not in field_text({**results[-1], "busy": 0.1})
+
+
+def test_an_unfinished_result_goes_on(results, monkeypatch):
+    """What is there is not measured again."""
+    asked = []
+
+    def answering(job, threads, tick):
+        asked.append(job["task"])
+        return iter([results[-1]["layers"] if job["task"] == "layers" else {}])
+
+    monkeypatch.setattr(field_speed, "ask_worker", answering)
+    earlier = results[-2]
+    assert "layers" not in earlier
+    *_, result = measure_field(tiny_rows(), OPTIONS, earlier=earlier)
+    assert asked == ["layers"]
+    assert result["rows"] == results[-1]["rows"]
+    assert result["finished"]
+
+
+def test_another_machine_or_other_options_begin_anew(results):
+    other = FieldOptions(shape=SHAPE, windows=2, repeats=9)
+    with pytest.raises(InputError, match="other options"):
+        next(measure_field(tiny_rows(), other, earlier=results[-1]))
+    moved = {**results[-1], "machine": {"cpu": "abacus"}}
+    with pytest.raises(InputError, match="other machine"):
+        next(measure_field(tiny_rows(), OPTIONS, earlier=moved))
+
+
+def test_a_row_that_fails_or_does_not_fit_is_left_out(results, monkeypatch):
+    def failing(job, threads, tick):
+        if job["task"] == "peaks":
+            return iter([results[-1]["peaks"]])
+        raise WorkerFailedError("no such network")
+
+    monkeypatch.setattr(field_speed, "ask_worker", failing)
+    *_, result = measure_field(tiny_rows(), OPTIONS)
+    assert {row["skipped"] for row in result["rows"]} == {"no such network"}
+    assert "left out: no such network" in field_text(result)
+    memory = SimpleNamespace(available=10 * 2**20, total=2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    *_, result = measure_field(tiny_rows(), OPTIONS)
+    assert all("10 MiB are free" in row["skipped"] for row in result["rows"])
+    assert len(field_cells(result)) == 3
+
+
+def test_a_machine_that_cannot_be_measured_says_why(monkeypatch):
+    def failing(job, threads, tick):
+        raise WorkerFailedError("torch is not installed")
+
+    monkeypatch.setattr(field_speed, "ask_worker", failing)
+    with pytest.raises(InputError, match="torch is not installed"):
+        next(measure_field(tiny_rows(), OPTIONS))
+
+
+def test_peaks_are_rates(monkeypatch):
+    monkeypatch.setattr("napari_sparsessp.evaluation.machine_peaks.SECONDS", 0.0)
+    found = machine_peaks(1, scale=16)
+    assert all(math.isfinite(value) and value > 0 for value in found.values())
+    assert found["gmac_fp32"] >= found["gemm_fp32"]
+    assert found["gmac_bf16"] >= found["gemm_bf16"]
+
+
+def test_seconds_have_three_digits_at_most():
+    assert [seconds_text(s) for s in (0.9512, 9.87, 12.3, 1234.5)] == [
+        "0.95",
+        "9.87",
+        "12",
+        "1234",
+    ]
