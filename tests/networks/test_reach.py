@@ -1,4 +1,4 @@
-"""A halo as wide as the network reaches: no pixel beyond it counts, and few less would do.
+"""A halo as wide as the network reaches: no pixel beyond counts, few less would do.
 
 NaN in one column of the input becomes NaN wherever that column counts.
 """
@@ -43,7 +43,8 @@ def farthest(network, stride):
         x = torch.zeros(1, 1, network.config.planes, stride, side)
         x[..., column] = torch.nan
         changed = network(x, [0]).isnan().any(dim=(0, 1, 2, 3)).nonzero().flatten()
-        assert 0 < changed[0] and changed[-1] < side - 1  # the picture is wide enough
+        assert changed[0] > 0  # the picture is wide enough
+        assert changed[-1] < side - 1
         seen = max(seen, column - int(changed[0]), int(changed[-1]) - column)
     return seen
 
