@@ -2,6 +2,7 @@
 
 import zlib
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -151,3 +152,95 @@ def test_whatever_a_reader_raises_half_way_is_one_clear_line(failure):
     for read in (volume.numpy, lambda: volume.planes([1])):
         with pytest.raises(InputError, match=r"stack\.tif cannot be read to its end"):
             read()
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, da.from_array, _as_zarr])
+def test_a_region_is_the_file_s_own_values_and_nothing_else(wrap):
+    volume = _volume(wrap(DATA)).time(1).channel(2)
+    part = volume.region([3, 1], slice(1, 4), slice(2, 6))
+    assert part.dtype == np.uint16
+    np.testing.assert_array_equal(part, DATA[1, 2][[3, 1], 1:4, 2:6])
+    with pytest.raises(InputError, match="plane 4"):
+        volume.region([4], slice(None), slice(None))
+
+
+def test_only_the_chunks_of_a_region_are_read():
+    read = []
+
+    def load(block_info=None):
+        read.append(block_info[None]["chunk-location"])
+        return np.zeros((1, 4, 4))
+
+    lazy = da.map_blocks(
+        load, chunks=((1,) * 9, (4, 4), (4, 4)), dtype=float, meta=None
+    )
+    read.clear()
+    Volume(lazy, "ZYX", None).region([2], slice(5, 7), slice(0, 3))
+    assert read == [(2, 1, 0)]
+
+
+def test_chunks_are_those_of_the_file():
+    assert _volume().chunks is None
+    lazy = da.from_array(DATA, (1, 3, 3, 5, 2))
+    assert _volume(lazy).chunks == ((1, 1), (3,), (3, 1), (5,), (2, 2, 2))
+    assert _volume(_as_zarr(DATA)).chunks[2:] == ((1,) * 4, (5,), (6,))
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (DATA[0, 0] * 1j, "complex128"),
+        (DATA[0, 0].astype(str), "<U5"),
+        (DATA[0, 0].astype(object), "object"),
+        ([[[1, 2]]], "list"),
+        (DATA[0, 0][:0], "at least one pixel"),
+        (DATA[0, 0][..., :0], "at least one pixel"),
+        (da.from_array(DATA[0, 0])[da.from_array(DATA[0, 0, :, 0, 0]) > 5], "nan"),
+    ],
+)
+def test_what_is_no_image_is_refused(array, said):
+    with pytest.raises(InputError, match=said):
+        Volume(array, "ZYX", None)
+
+
+@pytest.mark.parametrize(
+    "failure", [KeyError("codec"), IndexError(), TypeError("x\ny"), ZeroDivisionError()]
+)
+def test_whatever_a_lazy_array_raises_is_one_line_with_the_file_s_name(failure):
+    def fail(block):
+        raise failure
+
+    lazy = da.from_array(DATA[0, 0], chunks=(1, 5, 6))
+    lazy = lazy.map_blocks(fail, dtype=float, meta=np.zeros((0,) * 3))
+    with pytest.raises(InputError, match=r"a\.tif cannot be read") as caught:
+        Volume(lazy, "ZYX", None, source="a.tif").planes([0, 1, 2])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_fit_into_memory_says_what_to_do():
+    def fail(block):
+        raise MemoryError
+
+    lazy = da.from_array(DATA[0, 0], chunks=(1, 5, 6))
+    lazy = lazy.map_blocks(fail, dtype=float, meta=np.zeros((0,) * 3))
+    with pytest.raises(InputError, match=r"a\.tif does not fit .* crop it"):
+        Volume(lazy, "ZYX", None, source="a.tif").planes([0])
+
+
+def test_a_scheduler_that_somebody_chose_is_used():
+    used = []
+
+    def scheduler(graph, keys, **_):
+        used.append(keys)
+        return dask.get(graph, keys)
+
+    lazy = da.from_array(DATA[0, 0], chunks=(1, 5, 6))
+    with dask.config.set(scheduler=scheduler):
+        planes = Volume(lazy, "ZYX", None).planes([1])
+    assert used
+    np.testing.assert_array_equal(planes[0], DATA[0, 0, 1])
+
+
+def test_values_beyond_float32_are_infinite_and_not_a_warning():
+    planes = Volume(np.full((1, 2, 2), 1e300), "ZYX", None).planes([0])
+    assert np.isinf(planes).all()
