@@ -177,7 +177,7 @@ class Workload:
         )
         spare = max(0, limits.process - plan.planned)
         if twin:
-            more = (config.outputs - 1) * twin
+            more = (self.structures - 1) * twin
             room = (
                 spare // 2 if limits.device is None else limits.device - plan.on_device
             )
