@@ -203,11 +203,11 @@ class Layouts:
         self._unlink()
         grid_of(self._viewer).enabled = False
         for layer in scene.truths.values():
-            layer.visible = False
+            _show(layer, False)
         self._spread(scene)
         self._show_predictions(scene)
         if scene.source is not None:
-            scene.source.visible = True
+            _show(scene.source, True)
             scene.source.opacity = _DIMMED
         for layer in self._viewer.layers:
             _show_name(layer, False)
@@ -233,7 +233,7 @@ class Layouts:
         order, stride = plan
         shown = {layer_key(layer) for cell in cells for layer in cell}
         for layer in self._viewer.layers:
-            layer.visible = layer_key(layer) in shown
+            _show(layer, layer_key(layer) in shown)
         if scene.source is not None:
             scene.source.opacity = self._look_of(scene.source).opacity
         self._sort([layer_key(layer) for layer in order])
@@ -275,7 +275,8 @@ class Layouts:
         for layer in self._viewer.layers:
             look = self._looks.get(layer_key(layer))
             if look is not None:
-                layer.visible, layer.opacity = look.visible, look.opacity
+                _show(layer, look.visible)
+                layer.opacity = look.opacity
                 _show_name(layer, look.name_shown)
             else:
                 _show_name(layer, False)
@@ -348,9 +349,9 @@ class Layouts:
 
     def _show_predictions(self, scene: Scene) -> None:
         for id_, layer in scene.predictions.items():
-            layer.visible = id_ in scene.shown
+            _show(layer, id_ in scene.shown)
         for id_, layer in scene.uncertainties.items():
-            layer.visible = id_ in scene.unsure
+            _show(layer, id_ in scene.unsure)
 
     def _sort(self, keys: Sequence[str]) -> None:
         """Move layers into an order; those that are not named stay behind."""
@@ -365,6 +366,12 @@ class Layouts:
                 now.insert(place, now.pop(at))
 
 
+def _show(layer: Any, on: bool) -> None:
+    """Show or hide; napari draws anew even where nothing changes."""
+    if layer.visible != on:
+        layer.visible = on
+
+
 def _show_name(layer: Any, on: bool) -> None:
     overlay = getattr(layer, "name_overlay", None)
     if overlay is None:
@@ -372,4 +379,5 @@ def _show_name(layer: Any, on: bool) -> None:
     # a name in the colour of its structure is the legend of a cell with several
     coloured = on and layer.blending == "additive"
     overlay.color = tuple(layer.colormap.colors[-1]) if coloured else None
-    overlay.visible = on
+    if overlay.visible != on:
+        overlay.visible = on

@@ -67,6 +67,10 @@ class OptionsPanel(QWidget):
         self.memory_spin.setAccessibleName("Most memory to take")
         # a limit half typed would be planned with
         self.memory_spin.setKeyboardTracking(False)
+        self.memory_note = QLabel("")
+        self.memory_note.setProperty("role", "small")
+        self.memory_note.setWordWrap(True)
+        self.memory_note.setTextFormat(Qt.TextFormat.PlainText)
         self.summary = QLabel("")
         self.summary.setProperty("role", "small")
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
@@ -96,6 +100,7 @@ class OptionsPanel(QWidget):
         inner.addWidget(self.tta_box)
         inner.addWidget(self.uncertainty_box)
         inner.addLayout(memory)
+        inner.addWidget(self.memory_note)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -114,6 +119,11 @@ class OptionsPanel(QWidget):
         """Most memory to take in bytes; None: whatever is sensible."""
         value = float(self.memory_spin.value())
         return round(value * _GB) if value > 0 else None
+
+    def show_memory(self, text: str) -> None:
+        """Say what a plan takes of the memory; nothing where there is no plan."""
+        self.memory_note.setText(f"Plan: {text}" if text else "")
+        self.memory_note.setVisible(bool(text))
 
     def _on_more(self, on: bool) -> None:
         self.body.setVisible(on)

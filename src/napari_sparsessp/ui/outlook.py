@@ -257,7 +257,7 @@ def _request(
             truth=names,
             tta=choice.tta,
             uncertainty=choice.uncertainty,
-            **({"memory_limit": choice.memory_limit} if choice.memory_limit else {}),
+            memory_limit=choice.memory_limit,
         )
     except ValidationError as error:
         first = error.errors()[0]

@@ -36,6 +36,8 @@ def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
     step = seen.plan.card.voxel_size[0] if seen.plan is not None and known else None
     flat = choice.card is not None and choice.card.z_projection != "none"
     form.sampling.show_view(view, step, flat)
+    memory = None if seen.plan is None else seen.plan.memory
+    form.options.show_memory("" if memory is None else memory.text)
     _show_headlines(form, choice, seen)
     _show_marks(form, choice, seen, [row.mark for row in rows])
 

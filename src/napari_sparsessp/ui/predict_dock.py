@@ -300,7 +300,7 @@ class PredictDock(QWidget):
             )
         finally:
             self._arranging = False
-        if self.layouts.current or not again:  # a second run leaves "My view" alone
+        if not again:  # a second run leaves "My view" alone
             self.show_layout(self.layouts.current or OVERLAY)
         first = next(iter(self.layers.layers().values()), None)
         if first is None:

@@ -17,6 +17,7 @@ from napari_sparsessp.ui.viewport import ViewportTracker
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.events import Started, TileDone
+    from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.ui.linked_contrast import Scale
     from napari_sparsessp.ui.stream_worker import TruthScaled
 
@@ -71,6 +72,8 @@ class Running(QObject):
         self._stop = StopSign()
         self.current: PredictionRun | None = None
         self.undertaking: Undertaking | None = None
+        self._report: Report | None = None
+        layers.complete.connect(self._on_layers)
         self.truth_scales: dict[tuple[str, str], Scale] = {}
         self.pace = Pace()
         # the own slots are gone by then; this one belongs to nobody
@@ -150,9 +153,20 @@ class Running(QObject):
             self.truth_scales[id_, keys[id_]] = event.scales[id_]
 
     def _on_finished(self, report: Any) -> None:
+        self._report = report
+        if not self._layers.pending:
+            self._on_layers()
+
+    def _on_layers(self) -> None:
+        """Tell of the end when all layers are there: they come one by one."""
+        report, self._report = self._report, None
+        if report is not None and self.current is not None:
+            self._tell_end(report)
+
+    def _tell_end(self, report: "Report") -> None:
         if self.undertaking is not None and self.undertaking.runs == 1:
             self.pace.learn(self.undertaking.ready.plan, report)
-        doubts = getattr(report, "unfamiliar", ())
+        doubts = report.unfamiliar
         self._warn(doubts)
         scores = {id_: one for id_, one in report.structures.items() if one}
         self._form.structures.set_scores(scores)

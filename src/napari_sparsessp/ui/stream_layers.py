@@ -92,8 +92,9 @@ class StreamLayers(QObject):
     ) -> None:
         """Make the layers, or give new data to those of a former run.
 
-        A new layer takes napari a good part of a second on a slow machine: the first
-        comes at once, the others one by one, shown ones first; then `complete`.
+        A new layer takes napari a good part of a second on a slow machine, and new
+        data for an old one some of it: the first comes at once, the others one by
+        one, shown ones first; then `complete`.
 
         Parameters
         ----------
@@ -116,11 +117,11 @@ class StreamLayers(QObject):
             about = about_layer(plan, id_, source)
             layer = former.pop(id_, None)
             if layer is not None and layer.ndim == view.ndim:
-                self._renew(layer, view, place, about)
                 self._follow(id_, layer)
+                old, shown = layer_key(layer), bool(layer.visible)
             else:
-                shown = id_ in visible
-                self._pending.append(_ToCome(id_, view, place, about, shown))
+                old, shown = None, id_ in visible
+            self._pending.append(_ToCome(id_, view, place, about, shown, old))
         for layer in former.values():
             if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
                 layer.visible = False
@@ -215,16 +216,19 @@ class StreamLayers(QObject):
         """
         for timer in (self._timer, self._maker):
             timer.stop()
-        late = bool(self._pending) and state == "done"
-        while late and self._pending:
-            self._add(self._pending.pop(0))
-        if late:
-            self.complete.emit()
+        for one in self._pending:
+            if one.old is not None:  # it must not go on showing an earlier run
+                self._renew(one)
         self._dirty, self._pending, self._busy = set(), [], False
         for id_, layer in self.all().items():
             known = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **known)
             layer.refresh()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are layers still to come."""
+        return bool(self._pending)
 
     def set_doubts(self, doubts: Sequence[str]) -> None:
         """Mark the layers, and those to come: the input is unlike what is known."""
@@ -298,24 +302,29 @@ class StreamLayers(QObject):
             if model_of(layer) != model and layer.visible:
                 layer.visible = False
 
-    def _renew(
-        self, layer: Any, view: np.ndarray, place: dict[str, Any], about: dict[str, Any]
-    ) -> None:
-        if not np.may_share_memory(layer.data, view):  # else it goes on with its own
-            layer.data = view
-        for name, value in place.items():
-            setattr(layer, name, value)
-        layer.metadata = {**layer.metadata, KEY: about}
-        mark_doubts(layer, ())
-
     def _make_next(self) -> None:
         """Make one layer that is still to come, and let the window breathe."""
-        if self._pending:
-            self._add(self._pending.pop(0))
-        if self._pending:
-            self._maker.start(0)
-        elif self._busy:
-            self.complete.emit()
+        try:
+            if self._pending:
+                one = self._pending.pop(0)
+                self._add(one) if one.old is None else self._renew(one)
+        finally:  # one that napari cannot make must not keep the others waiting
+            if self._pending:
+                self._maker.start(0)
+            elif self._busy:
+                self.complete.emit()
+
+    def _renew(self, one: "_ToCome") -> None:
+        layer = layer_with_key(self._viewer, one.old)
+        if layer is None:  # deleted meanwhile
+            return
+        if not np.may_share_memory(layer.data, one.view):  # else it has it already
+            layer.data = one.view
+        for name, value in one.place.items():
+            if not np.array_equal(getattr(layer, name), value):
+                setattr(layer, name, value)
+        layer.metadata = {**layer.metadata, KEY: one.about}
+        mark_doubts(layer, self._doubts)
 
     def _add(self, one: "_ToCome") -> None:
         structure = structure_or_custom(one.about["structure"])
@@ -377,10 +386,11 @@ class StreamLayers(QObject):
 
 @dataclass(frozen=True, eq=False)
 class _ToCome:
-    """A layer that is still to be made."""
+    """A layer that is still to be made, or, by the key `old`, to get new data."""
 
     id: str
     view: np.ndarray
     place: dict[str, Any]
     about: dict[str, Any]
     visible: bool
+    old: str | None
