@@ -95,8 +95,8 @@ def speed(
 
     console = console_of(context)
     if field:
-        options = {"threads": threads or all_threads(), "device": device}
-        measure_field_of_view(console, json, overwrite, resume, options)
+        values = {"threads": threads or all_threads(), "device": device}
+        measure_field_of_view(console, json, overwrite, resume, values)
         return
     check_report_path(json, overwrite)
     chosen = choose_rows(rows.split(",") if rows else (), quick)

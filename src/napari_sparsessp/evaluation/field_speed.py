@@ -96,9 +96,9 @@ def measure_field(
         )
 
     if "peaks" not in result:
-        job = {"task": "peaks", "device": options.device}
+        peaks = {"task": "peaks", "device": options.device}
         try:
-            result["peaks"] = _answer(job, options, tick(0, "peaks of the machine"))
+            result["peaks"] = _answer(peaks, options, tick(0, "peaks of the machine"))
         except WorkerFailedError as error:
             raise InputError(f"the machine cannot be measured ({error})") from error
     result["rows"] = []
@@ -110,7 +110,7 @@ def measure_field(
         _compare(result["rows"])
         yield {**result, "rows": [dict(one) for one in result["rows"]]}
     if "layers" not in result:
-        job = {
+        job: dict[str, Any] = {
             "task": "layers",
             "model": options.model,
             "shape": options.shape,

@@ -6,6 +6,7 @@ Each task takes a job, a dict from JSON, and gives its answer as one.
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,20 +70,18 @@ def windows(job: dict[str, Any]) -> dict[str, Any]:
     corners = window_corners(tuple(job["shape"]), tuple(job["window"]), job["overlap"])
     run, mix = _ways(network)
     times, mixing = [], []
+
+    def predict(box: tuple[slice, ...]) -> None:
+        total[box] += importance * run(stack[box])
+        weights[box] += importance
+
     with torch.inference_mode():
         for corner in [corners[0], *corners[: job["windows"]]]:
             box = tuple(
                 slice(a, a + n) for a, n in zip(corner, job["window"], strict=True)
             )
             mixing.append(timed(mix, device))
-            times.append(
-                timed(
-                    lambda box=box: _add(
-                        total[box], weights[box], importance, run(stack[box])
-                    ),
-                    device,
-                )
-            )
+            times.append(timed(partial(predict, box), device))
     return {
         "measured": len(times) - 1,
         "seconds_piece": min(times[1:]),
@@ -159,11 +158,6 @@ def _importance(window: Any) -> Any:
         for n in window
     )
     return z[:, None, None] * y[:, None] * x
-
-
-def _add(total: Any, weights: Any, importance: Any, prediction: Any) -> None:
-    total += importance * prediction
-    weights += importance
 
 
 def timed(run: Callable[[], object], device: Any) -> float:
