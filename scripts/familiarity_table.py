@@ -9,6 +9,7 @@ names; without it their rows are left out. Prints two tables in Markdown.
 
 import argparse
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -187,7 +188,7 @@ def told(trial: Trial, card: ModelCard) -> tuple[str, ...]:
         simulate_sparse=dense, ratio=trial.ratio if dense else None
     )
     plan = plan_prediction(card, trial.volume, request)
-    far = tuple(text for text in plan.warnings if "far from" in text)
+    far = tuple(t for t in plan.warnings if "far from" in t or "sparsity ratio" in t)
     return (*far, *unfamiliar(plan))
 
 
@@ -201,8 +202,10 @@ def table(trials: Iterator[Trial], cards: dict[str, ModelCard]) -> None:
     print("|---|---|---|---|---|")
     for (kind, model), found in rows.items():
         hits = sum(bool(texts) for texts in found)
-        words = Counter(text.split(" than in ")[0].split(":")[0] for texts in found
-                        for text in texts[:1])  # fmt: skip
+        first = [texts[0] for texts in found if texts]
+        words = Counter(
+            re.split(r" than in |: | \(by |, which|[;,]", text)[0] for text in first
+        )
         most = words.most_common(1)[0][0] if words else ""
         print(f"| {kind} | {model} | {len(found)} | {hits} | {most} |")
     stacks = sum(len(found) for found in rows.values())

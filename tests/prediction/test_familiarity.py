@@ -1,11 +1,15 @@
 """What the model was not made for is told before the first tile, and marked after."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import napari_sparsessp
+from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import Started, TileDone
 from napari_sparsessp.prediction.familiarity import measure, range_at, unfamiliar
@@ -74,6 +78,29 @@ def test_neighbouring_planes_are_compared_at_their_distance(thin_model, make_vol
     assert range_at(usual, 1.305) == pytest.approx((0.15, 0.75))
     assert range_at(usual, 5.0) is None
     assert range_at((), 1.0) is None
+
+
+def test_copies_of_one_plane_are_told(thin_model, make_volume):
+    """Though 1 is not far above the usual 0.97."""
+    usual = (Range(low=0.8, high=0.97, distance=0.29),)
+    card = _knowing(thin_model.card, alike_middle=usual, alike_fine=usual)
+    volume = make_volume(SHAPE)
+    (text,) = _told(card, volume.with_(array=volume.array[[3] * 8]))
+    assert "more alike" in text
+
+
+SAMPLE = Path(napari_sparsessp.__file__).parent / "samples" / "colony_sparse.ome.tif"
+
+
+@pytest.mark.parametrize(
+    "model", ["colony-3to2d", "colony-2d", "colony-3d", "colony-2to3d", "hipsc-dna"]
+)
+def test_shipped_models_know_the_sample_and_do_not_know_noise(model):
+    card = read_card(model)
+    sample = load_volume(SAMPLE, channel=0)
+    assert _told(card, sample) == ()
+    noise = np.random.default_rng(1).normal(size=sample.shape).astype(np.float32)
+    assert _told(card, sample.with_(array=noise))
 
 
 def test_it_is_told_before_the_first_tile_and_marked_after(thin_model, make_volume):

@@ -260,14 +260,25 @@ def _outside(
         span = range_at(known.get(name, ()), distance)
         if span is None:
             continue
-        low, high = span
-        excess = max(value - high, low - value)
-        far = excess / (high - low)
-        kind = ("fine" if name == "finest" else name.split("_")[0], value > high)
+        far = _widths(value, *span)
+        if name.startswith("alike"):
+            # Near one, a correlation says little by itself: 0.99 and 0.9999 differ.
+            far = max(far, _widths(_fisher(value), *map(_fisher, span)))
+        above = value > span[1]
+        kind = ("fine" if name == "finest" else name.split("_")[0], above)
         if far > MARGIN and far > kinds.get(kind, ("", 0.0, 0.0))[1]:
-            signed = excess if value > high else -excess
-            kinds[kind] = (name, far, signed)
+            kinds[kind] = (name, far, value - span[int(above)])
     return sorted(kinds.values(), key=lambda one: -one[1])
+
+
+def _widths(value: float, low: float, high: float) -> float:
+    """By how many widths of a range a value lies outside of it."""
+    return max(value - high, low - value) / (high - low)
+
+
+def _fisher(correlation: float) -> float:
+    """Give artanh r, whose chance error is the same for every r (Fisher 1921)."""
+    return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
 
 
 def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] | None:
