@@ -1,5 +1,6 @@
 """A stack that is larger than its share of memory gives the very same numbers."""
 
+import dataclasses
 import gc
 import threading
 import time
@@ -12,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction import decoded, stack
+from napari_sparsessp.prediction import decoded, run, stack
 from napari_sparsessp.prediction.decoded import DecodedPlanes
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import TileDone
 from napari_sparsessp.prediction.ordering import Successor
+from napari_sparsessp.prediction.pixels import PixelsInMemory
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.regions import PixelsFromFile
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -302,3 +304,71 @@ def test_the_guess_follows_the_order_in_which_tiles_come(in_columns):
     right = [a == b for a, b in zip(guesses, order[1:], strict=False)]
     assert all(right[2:])
     assert guesses[-1] is None
+
+
+@pytest.mark.parametrize("share", [2**30, 9000])
+def test_one_time_point_is_held_at_a_time(thin_model, small_share, share, monkeypatch):
+    held, most = [], []
+    read = run.read_stack
+
+    def watched(*arguments):
+        gc.collect()
+        most.append(sum(one() is not None for one in held))
+        found = read(*arguments)
+        held.append(weakref.ref(found.pixels))
+        return found
+
+    monkeypatch.setattr(run, "read_stack", watched)
+    small_share(share)
+    array = np.random.default_rng(1).integers(0, 99, (5, 3, 30, 40), np.uint8)
+    volume = Volume(da.from_array(array, (1, 1, 30, 40)), "TZYX", VOXEL)
+    predict(thin_model, volume, structures=["dna"], request=FP32)
+    gc.collect()
+    assert most == [0] * 5
+    assert [one() for one in held] == [None] * 5
+
+
+def test_only_the_channel_and_the_time_points_that_are_asked_for_are_read(thin_model):
+    array = np.random.default_rng(1).integers(0, 99, (40, 30, 3, 20, 20), np.uint8)
+    lazy, counts = _counting(array, (1, 1, 1, 20, 20))
+    volume = Volume(lazy, "TCZYX", VOXEL)
+    asked = FP32.model_copy(update={"channel": 7, "time": "3:39:30"})
+    result = predict(thin_model, volume, structures=["dna"], request=asked)
+    assert result.volume.shape[:2] == (2, 1)
+    assert set(counts) == {(t, 7, z, 0, 0) for t in (3, 33) for z in range(3)}
+
+
+def test_a_scale_that_is_known_saves_the_first_reading(thin_model, small_share):
+    array = np.random.default_rng(1).integers(0, 99, (6, 60, 40), np.uint8)
+    lazy, counts = _counting(array, (1, 60, 40))
+    plan, whole, _ = _stacks(
+        thin_model, Volume(lazy, "ZYX", VOXEL), small_share, 20_000
+    )
+    counts.clear()
+    again = read_stack(plan, None, known=whole.normalisation)
+    assert not counts
+    assert again.normalisation == whole.normalisation
+    tile = plan.tiles[0]
+    np.testing.assert_array_equal(whole.window(tile)[0], again.window(tile)[0])
+
+
+def test_values_that_are_not_finite_are_found_though_the_scale_is_given(
+    thin_model, small_share
+):
+    array = np.random.default_rng(1).normal(100, 9, (6, 60, 40)).astype(np.float32)
+    array[4, 50, 3] = np.nan
+    given = FP32.model_copy(update={"normalisation": (100.0, 9.0)})
+    for share in (2**30, 9000):
+        small_share(share)
+        with pytest.raises(InputError, match="1 NaN or infinite values, .* plane 4"):
+            predict(thin_model, Volume(array, "ZYX", VOXEL), request=given)
+
+
+def test_the_share_decides(thin_model):
+    array = np.random.default_rng(1).normal(100, 9, (6, 60, 40)).astype(np.float32)
+    plan = plan_prediction(thin_model.card, Volume(array, "ZYX", (0.29,) * 3), FP32)
+    needed = 2 * array.nbytes
+    for share, held in ((needed, PixelsInMemory), (needed - 1, PixelsFromFile)):
+        memory = dataclasses.replace(plan.memory, input_share=share)
+        found = read_stack(dataclasses.replace(plan, memory=memory), None)
+        assert isinstance(found.pixels, held)
