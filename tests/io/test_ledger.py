@@ -1,4 +1,4 @@
-"""The ledger says what is on disk, also after it was cut off in the middle of a word."""
+"""The ledger says what is on disk, also when it was cut off within a word."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

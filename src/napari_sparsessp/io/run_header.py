@@ -76,7 +76,7 @@ def difference(there: dict[str, Any], here: dict[str, Any]) -> str:
             told = isinstance(was, str) and name in ("device", "precision")
             return f"{_WORDS[name]} ({was} there, {now} now)" if told else _WORDS[name]
     was, now = there.get("request") or {}, here["request"]
-    for name in now.keys() | was.keys():
+    for name in sorted(now.keys() | was.keys()):
         if was.get(name) != now.get(name):
             return f"{name.replace('_', ' ')} ({was.get(name)} there, {now.get(name)})"
     return "" if there == here else "the size of the result"

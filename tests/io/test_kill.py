@@ -1,0 +1,58 @@
+"""kill -9 at any moment, and resumed: the same bytes as of a run that nobody killed."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from thin import save_thin
+
+WRITER = Path(__file__).with_name("killed_writer.py")
+
+
+def _start(model, out):
+    return subprocess.Popen(
+        [sys.executable, str(WRITER), str(model), str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow  # five processes import torch: about 15 s
+@pytest.mark.skipif(sys.platform == "win32", reason="another kill")
+def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
+    chance = random.Random(5)
+    model = save_thin(tmp_path / "thin.safetensors")
+    whole, out = tmp_path / "whole.ome.zarr", tmp_path / "out.ome.zarr"
+    run = _start(model, whole)
+    said, _ = run.communicate(timeout=200)
+    assert run.returncode == 0
+    total = len(said.splitlines()) - 1
+    done = []
+    for share in (0, 0.4, 0.7):
+        run = _start(model, out)
+        for line in run.stdout:
+            if line.startswith("finishing") or int(line.split()[0]) > share * total:
+                break
+            done.append(int(line.split()[0]))
+        time.sleep(chance.uniform(0, 0.02))  # anywhere in what comes next
+        run.kill()
+        run.communicate()
+        assert not out.exists()
+    run = _start(model, out)
+    said, _ = run.communicate(timeout=200)
+    assert run.returncode == 0
+    assert 1 < len(said.splitlines()) < total, "what was done is not done again"
+    one, other = (zarr.open_array(path / "0", mode="r")[...] for path in (whole, out))
+    assert one.tobytes() == other.tobytes()
+    assert np.abs(one).max() > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out.ome.zarr",
+        "thin.safetensors",
+        "whole.ome.zarr",
+    ]
