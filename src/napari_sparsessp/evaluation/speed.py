@@ -18,6 +18,11 @@ from napari_sparsessp.evaluation.machine import describe_machine
 from napari_sparsessp.evaluation.speed_rows import RATIO, SpeedRow
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
 from napari_sparsessp.networks.combinations import BACKBONES_2D
+from napari_sparsessp.prediction.memory import (
+    PROCESS_BYTES,
+    activation_bytes,
+    merged_bytes,
+)
 
 SCHEMA = 1
 START_SECONDS = 5.0
@@ -26,10 +31,7 @@ START_SECONDS = 5.0
 GUESSED_RATE = 0.04
 """Seconds for each GMAC on one core, until some are measured."""
 
-PROCESS_MIB = 450.0
-"""What Python and torch take before a network is built."""
-
-MERGED_MIB = 2048.0
+MERGED_BYTES = 2 * 2**30
 """Merged networks are kept up to this size (`networks.merging`)."""
 
 
@@ -148,17 +150,16 @@ def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def needed_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
-    """Guess, on the safe side, of the memory that measuring a row takes.
+    """Say, on the safe side, what memory measuring a row takes.
 
-    Weights, merged weights where there are any, and features: at full resolution
-    about 500 volumes (3D) or 1000 planes (2D) at a time.
+    That of a pass (`napari_sparsessp.prediction.memory`), the true weights, and merged
+    ones where there are any.
     """
-    weights = 4 * parameters / 2**20
-    if row.config.conditioning == "repmode":
-        weights += min(12 * weights, MERGED_MIB + weights)
-    flat = not (row.config.encoder_3d or row.config.decoder_3d)
-    planes = 1000 if flat else 500 * row.config.depth
-    return PROCESS_MIB + 1.25 * weights + planes * size[0] * size[1] * 4 / 2**20
+    twin = merged_bytes(row.config)
+    merged = min(row.config.outputs * twin, MERGED_BYTES + twin)
+    weights = 1.25 * 4 * parameters
+    features = activation_bytes(row.config, size[0] * size[1], row.config.outputs)
+    return (PROCESS_BYTES["cpu"] + weights + merged + features) / 2**20
 
 
 def _counted(

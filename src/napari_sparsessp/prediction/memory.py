@@ -14,7 +14,7 @@ from napari_sparsessp.prediction.tiling import TileSize, largest_spans
 
 MIB = 2**20
 
-PROCESS_BYTES = {"cpu": 500 * MIB, "mps": 700 * MIB, "cuda": 2048 * MIB}
+PROCESS_BYTES = {"cpu": 600 * MIB, "mps": 800 * MIB, "cuda": 2048 * MIB}
 """What Python, torch and what they load take before a prediction. That of CUDA is an
 estimate."""
 

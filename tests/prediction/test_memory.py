@@ -1,0 +1,313 @@
+"""The plan of memory: never more than asked, tiles as large as that allows."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction import memory
+from napari_sparsessp.prediction.plan import plan_prediction
+from napari_sparsessp.prediction.report import planned_memory
+from napari_sparsessp.prediction.request import PredictionRequest, byte_count
+from napari_sparsessp.volume import Volume
+
+GB = 10**9
+
+
+@pytest.fixture(scope="module")
+def card():
+    """The default model's."""
+    return read_card()
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """`machine(cpu, gpu)`: bytes that are free; 12 GB at first."""
+    free = {}
+
+    def have(cpu=12 * GB, gpu=None):
+        free.update(cpu=cpu, gpu=gpu)
+
+    def asked(device="cpu"):
+        return free["cpu" if device == "cpu" else "gpu"]
+
+    have()
+    monkeypatch.setattr(memory, "free_bytes", asked)
+    return have
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Plans are for a CUDA GPU in bf16."""
+    monkeypatch.setattr(memory, "planned_device", lambda _: "cuda:0")
+    monkeypatch.setattr(
+        "napari_sparsessp.prediction.plan.planned_device", lambda _: "cuda:0"
+    )
+    monkeypatch.setattr(memory, "planned_precision", lambda *_: "bf16")
+
+
+def stack(*shape):
+    """A stack of any size that takes no memory."""
+    array = np.broadcast_to(np.float32(1), shape)
+    return Volume(array, "TZYX"[-len(shape) :], (0.29, 0.29, 0.29))
+
+
+def plan(card, volume, stored=False, **request):
+    """Plan in fp32 whatever this machine prefers."""
+    request = PredictionRequest(precision="fp32", **request)
+    return plan_prediction(card, volume, request, stored=stored)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.integers(1, 70),
+    st.integers(1, 900),
+    st.integers(1, 900),
+    st.integers(7 * 10**8, 6 * GB),
+    st.booleans(),
+    st.booleans(),
+)
+def test_never_more_than_asked(card, depth, height, width, limit, stored, tta):
+    """And tiles cover the volume; too little is refused with what would be enough."""
+    options = {"stored": stored, "tta": tta}
+    volume = stack(depth, height, width)
+    try:
+        made = plan(card, volume, memory_limit=limit, **options)
+    except InputError as error:
+        least = float(re.search(r"at least ([\d.]+) GB", str(error))[1])
+        assert least * GB > limit
+        made = plan(card, volume, memory_limit=round(least * GB), **options)
+        limit = round(least * GB)
+    found = made.memory
+    assert found.planned <= found.limit <= limit
+    assert found.input <= found.input_share
+    whole = sum(
+        np.prod([stop - start for start, stop in tile.core]) for tile in made.tiles
+    )
+    assert whole == np.prod(made.model_shape)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.integers(1, 8 * GB), st.integers(1, 8 * GB))
+def test_more_memory_never_makes_smaller_tiles(card, one, other):
+    def side(limit):
+        try:
+            return plan(card, stack(40, 700, 700), memory_limit=limit).tile_size.core
+        except InputError:
+            return (0, 0)
+
+    assert side(min(one, other)) <= side(max(one, other))
+
+
+def test_tiles_are_as_large_as_is_useful_and_no_larger(card):
+    made = plan(card, stack(40, 2000, 2000))
+    assert made.tile_size.core == (384, 384)
+    assert made.memory.tile == (384, 384)
+
+
+def test_free_memory_bounds_tiles_where_nobody_does(card, machine):
+    machine(GB)
+    small = plan(card, stack(40, 400, 400), structures=("dna",))
+    assert small.tile_size.core < (384, 384)
+    assert small.memory.planned < 2 * GB
+
+
+def test_a_limit_above_what_is_free_is_no_promise(card, machine):
+    machine(2 * GB)
+    made = plan(card, stack(40, 700, 700), structures=("dna",), memory_limit=64 * GB)
+    assert made.memory.limit < 3 * GB
+
+
+def test_an_output_that_goes_to_a_store_does_not_count(card):
+    """Nor does the number of time points; in memory it cannot fit."""
+    with pytest.raises(InputError, match=r"GiB are free; .*predict to a file"):
+        plan(card, stack(200, 4096, 4096))
+    one = plan(card, stack(200, 4096, 4096), stored=True, memory_limit=3 * GB)
+    many = plan(card, stack(9, 200, 4096, 4096), stored=True, memory_limit=3 * GB)
+    assert one.memory == many.memory
+    assert one.memory.planned <= 3 * GB
+
+
+def test_a_tile_that_is_asked_for_is_the_largest(card):
+    assert plan(card, stack(40, 99, 99), tile=(32, 64, 80)).tile_size.core == (64, 80)
+    large = plan(card, stack(40, 2000, 2000), tile=(32, 512, 600), structures=("dna",))
+    assert large.tile_size.core == (512, 600)
+    assert not large.warnings
+
+
+def test_a_tile_that_does_not_fit_is_made_smaller_and_said(card):
+    made = plan(
+        card,
+        stack(40, 2000, 2000),
+        stored=True,
+        tile=(32, 1024, 1024),
+        memory_limit=3 * GB,
+    )
+    assert made.tile_size.core < (1024, 1024)
+    assert any("memory allows tiles" in text for text in made.warnings)
+
+
+def test_turns_and_deviations_are_counted(card):
+    once = plan(card, stack(40, 300, 300)).memory
+    turned = plan(card, stack(40, 300, 300), tta=True).memory
+    spread = plan(card, stack(40, 300, 300), uncertainty=True).memory
+    assert once.activations < turned.activations == spread.activations
+    assert once.output < spread.output  # twice the channels
+
+
+def test_a_gpu_takes_the_network_and_larger_tiles(card, machine, on_gpu):
+    machine(12 * GB, 40 * GB)
+    found = plan(card, stack(40, 4000, 4000), stored=True).memory
+    assert found.tile == (1024, 1024)
+    assert found.on_device <= found.device_limit < 40 * GB
+    assert "GB of the GPU's" in found.text
+    machine(12 * GB, 2 * GB)
+    small = plan(card, stack(40, 4000, 4000), stored=True).memory
+    assert small.tile < (1024, 1024)
+    assert small.on_device <= 2 * GB
+    machine(12 * GB, GB // 10)
+    with pytest.raises(InputError, match=r"GiB of memory on the GPU .*choose the CPU"):
+        plan(card, stack(40, 4000, 4000), stored=True)
+
+
+def test_a_gpu_that_nobody_asked_bounds_nothing(card, machine, on_gpu):
+    """It sleeps while a dock plans; the run asks it."""
+    machine(12 * GB, None)
+    found = plan(card, stack(40, 4000, 4000), stored=True).memory
+    assert found.tile == (1024, 1024)
+    assert found.device_limit is None
+
+
+def test_a_limit_also_bounds_a_gpu(card, machine, on_gpu):
+    machine(12 * GB, 40 * GB)
+    found = plan(card, stack(40, 4000, 4000), stored=True, memory_limit=4 * GB).memory
+    assert found.on_device <= 4 * GB
+
+
+def test_norms_that_see_the_whole_tile_keep_its_size(card):
+    """A smaller tile would be another prediction."""
+    config = NetworkConfig(backbone="dod", topology="3d", conditioning="dodnet")
+    changes = {"network": config.model_dump(mode="json"), "topology": "3d"}
+    whole = card.model_copy(update=changes)
+    made = plan(whole, stack(40, 300, 300), structures=("dna",))
+    assert made.tiles[0].read_y[1] - made.tiles[0].read_y[0] <= card.patch[1]
+    with pytest.raises(InputError, match="at least"):
+        plan(whole, stack(40, 300, 300), structures=("dna",), memory_limit=GB)
+
+
+def test_merged_networks_share_what_is_left(card):
+    """One is needed; the others are kept as long as there is room."""
+    config = NetworkConfig(backbone="plain", topology="3d", conditioning="repmode")
+    changes = {"network": config.model_dump(mode="json"), "topology": "3d"}
+    repmode = card.model_copy(update=changes)
+    one = memory.merged_bytes(config)
+    little = plan(repmode, stack(32, 128, 128), memory_limit=3 * GB).memory
+    much = plan(repmode, stack(32, 128, 128)).memory
+    assert one <= little.merged < much.merged <= 12 * one
+    assert little.planned <= 3 * GB
+
+
+def test_the_text_is_one_line(card):
+    found = plan(card, stack(40, 300, 300), memory_limit=3 * GB).memory
+    assert re.fullmatch(r"tile 384×384, \d\.\d of 3\.0 GB", found.text)
+
+
+def test_the_report_has_the_plan(card):
+    found = plan(card, stack(40, 300, 300), memory_limit=3 * GB).memory
+    said = planned_memory(found)
+    assert said.limit_mb == pytest.approx(3 * GB / 2**20, abs=0.1)
+    assert said.tile == (384, 384)
+    assert said.gpu_mb is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("512MB", 512 * 10**6),
+        ("4GB", 4 * GB),
+        ("4 g", 4 * GB),
+        ("1.5GiB", 3 * 2**29),
+        ("100 kib", 102400),
+        ("2TB", 2 * 10**12),
+        ("123456", 123456),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(text, count):
+    assert byte_count(text) == count
+    request = PredictionRequest(memory_limit=text)
+    assert request.memory_limit == count
+    assert PredictionRequest.model_validate_json(request.model_dump_json()) == request
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-4GB", "4 sheep", "0", "1e9", "4GB!"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValidationError):
+        PredictionRequest(memory_limit=text)
+
+
+PREDICTION = """
+import json, numpy as np, psutil, pathlib
+from napari_sparsessp import PredictionRequest, Volume, load_model, predict_stream
+from napari_sparsessp.prediction.events import Finished, Planned
+
+model = load_model("default")
+noise = np.random.default_rng(0).normal(size=(34, 88, 120)).astype(np.float32)
+volume = Volume(noise, "ZYX", (0.29, 0.29, 0.29))
+pathlib.Path("/proc/self/clear_refs").write_text("5")
+before = psutil.Process().memory_info().rss
+for event in predict_stream(model, volume, request=PredictionRequest(device="cpu")):
+    if isinstance(event, Planned):
+        plan = event.plan.memory
+status = pathlib.Path("/proc/self/status").read_text()
+peak = next(int(l.split()[1]) for l in status.splitlines() if "VmHWM" in l) * 1024
+print(json.dumps([before, peak, plan.planned, plan.planned - plan.process]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_real_prediction_takes_less_than_planned():
+    """The default model, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICTION], capture_output=True, text=True, check=True
+    )
+    before, peak, planned, growth = json.loads(done.stdout)
+    assert peak <= planned
+    assert peak - before <= growth
+    assert peak - before >= growth / 3  # a plan that is far too careful helps nobody
+
+
+def test_a_plan_loads_no_torch():
+    """A dock plans on each change."""
+    code = (
+        "import sys, numpy as np\n"
+        "from napari_sparsessp import PredictionRequest, Volume\n"
+        "from napari_sparsessp.models.registry import read_card\n"
+        "from napari_sparsessp.prediction.plan import plan_prediction\n"
+        "volume = Volume(np.ones((9, 30, 30), np.float32), 'ZYX', (0.29,) * 3)\n"
+        "for device in ('auto', 'cuda', 'mps'):\n"
+        "    request = PredictionRequest(device=device)\n"
+        "    plan = plan_prediction(read_card(), volume, request)\n"
+        "    assert plan.memory.planned > 0\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
