@@ -153,26 +153,55 @@ class LateralResampling:
         ]
         return spans[0], spans[1]
 
-    def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        """Resample a region.
+    def part(self, rows: slice, columns: slice) -> Callable[[np.ndarray], np.ndarray]:
+        """Give what resamples a region, for as many planes as there are.
 
         Parameters
         ----------
-        pixels : ndarray
-            float32 (h, w): what `source` of the region names.
         rows, columns : slice
             As `source` takes them.
 
         Returns
         -------
-        ndarray
-            float32; equal to the bit to this part of the whole.
+        callable
+            Takes what `source` of the region names, float32 (h, w); gives float32,
+            equal to the bit to this part of the whole.
         """
         source = self.source(rows, columns)
         parts = zip(self._taps, (rows, columns), source, strict=True)
         return _plane_resampler(
             [None if taps is None else taps[out][:, span] for taps, out, span in parts]
-        )(pixels)
+        )
+
+    def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+        """Resample a region of one plane; see `part`."""
+        return self.part(rows, columns)(pixels)
+
+    def reached(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Give a region of the output that holds all that follows from some input.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            In y and x of the input.
+        """
+        y, x = (
+            _reached(taps, part, n)
+            for taps, part, n in zip(
+                self._taps, (rows, columns), self.size, strict=True
+            )
+        )
+        return y, x
+
+
+def _reached(taps: Any | None, part: slice, count: int) -> slice:
+    """Output pixels from the first to the last in which some input counts."""
+    if taps is None:
+        return part
+    used = taps.tocsc()[:, part].indices
+    if not used.size:
+        return slice(0, 0)
+    return slice(int(used.min()), int(used.max()) + 1)
 
 
 def _span(taps: Any | None, part: slice) -> slice:

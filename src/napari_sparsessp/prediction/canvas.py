@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sparsessp.prediction.blending import RunningMean
-from napari_sparsessp.resampling import resample_yx
+from napari_sparsessp.prediction.events import Box
+from napari_sparsessp.resampling import LateralResampling
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -35,6 +36,13 @@ class Canvas:
         size = (len(plan.channels), *plan.model_shape)
         self._work = output if same else np.zeros(size, np.float32)
         self._mean = RunningMean(self._work)
+        if not self.on_model_grid:
+            self._lateral = LateralResampling(
+                plan.model_shape[1:],
+                plan.model_pixel,
+                plan.input_pixel,
+                (output.shape[-2], output.shape[-1]),
+            )
 
     @property
     def scores_on_the_way(self) -> bool:
@@ -51,20 +59,32 @@ class Canvas:
     ) -> None:
         """Blend in a tile's (C, D, H, W) of some channels and show it."""
         self._mean.blend(tile, share, prediction, rows)
-        if self.how != "none" and self.on_model_grid:
-            area = (slice(None), *tile.box[1:])
-            for row in rows:
-                self.output[row][area] = flattened(self._work[row][area], self.how)
-
-    def finish(self) -> None:
-        """Fill an output that is not on the model's pixels, once all is blended."""
-        if self.on_model_grid:
+        if self._work is self.output:
             return
-        plan, work = self.plan, self._work
+        _, y, x = self.touched(tile)
+        if self.on_model_grid:
+            source, resample = (y, x), None
+        else:
+            source, resample = self._lateral.source(y, x), self._lateral.part(y, x)
+        for row in rows:
+            planes = self._work[row][(slice(None), *source)]
+            if self.how != "none":
+                planes = flattened(planes, self.how)
+            else:
+                planes = planes[tile.box[0]]
+            first = 0 if self.how != "none" else tile.box[0].start
+            for z, plane in enumerate(planes, first):
+                shown = plane if resample is None else resample(plane)
+                self.output[row, z, y, x] = shown
+
+    def touched(self, tile: "Tile") -> Box:
+        """Give the (z, y, x) voxels of the output that a tile changes."""
+        z, y, x = tile.box
         if self.how != "none":
-            work = np.stack([flattened(one, self.how) for one in work])
-        size = (plan.output_shape[-2], plan.output_shape[-1])
-        self.output[:] = resample_yx(work, plan.model_pixel, plan.input_pixel, size)
+            z = slice(0, 1)
+        if not self.on_model_grid:
+            y, x = self._lateral.reached(y, x)
+        return z, y, x
 
     def seen(self, tile: "Tile", prediction: np.ndarray) -> tuple["Tile", np.ndarray]:
         """Give a tile and its prediction as they lie in the output."""

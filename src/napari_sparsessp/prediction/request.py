@@ -38,8 +38,7 @@ class PredictionRequest(BaseModel):
     voxel_size : tuple of float, optional
         (z, y, x) in µm; overrides what the file says.
     grid : {"model", "input"}
-        Give the prediction on the model's grid or on the input's y/x pixels. Only
-        the former streams; the latter appears when a time point is done.
+        Give the prediction on the model's grid or on the input's y/x pixels.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     precision : str

@@ -3,7 +3,7 @@
 import threading
 import time as clock
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +33,6 @@ from napari_sparsessp.prediction.report import (
 )
 from napari_sparsessp.prediction.splitting import Sturdy
 from napari_sparsessp.prediction.stack import Interrupted, MeasuredStack, read_stack
-
-if TYPE_CHECKING:
-    from napari_sparsessp.prediction.tiling import Tile
 
 Viewport = Callable[[], tuple[int | None, Box] | None]
 
@@ -177,7 +174,7 @@ class Run:
 
     def _tile_done(
         self,
-        tile: "Tile",
+        box: Box,
         shown: int | None,
         rows: list[int],
         scores: dict[str, Any],
@@ -187,10 +184,6 @@ class Run:
         self.done += 1
         if self.first_tile is None:
             self.first_tile = clock.perf_counter() - self.began
-        box: Box = tile.box
-        if plan.request.grid == "input":
-            z, y, x = (slice(0, extent) for extent in plan.output_shape[-3:])
-            box = (z, y, x)
         own = self.done - self.done_before
         return TileDone(
             done=self.done,

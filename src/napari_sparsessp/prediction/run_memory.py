@@ -98,10 +98,9 @@ class MemoryRun(Run):
             blended.update(rows)
             whole = len(blended) == len(plan.channels)
             point.begun = None if whole else (index, share, blended)
-            if point.finished:
-                canvas.finish()
             self.computing += clock.perf_counter() - started
-            event = self._tile_done(place, shown, rows, running.current())
+            box = canvas.touched(tile)
+            event = self._tile_done(box, shown, rows, running.current())
             self.progress.done = self.done
             yield event
             if self.cancel.is_set():

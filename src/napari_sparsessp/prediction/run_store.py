@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from napari_sparsessp.models.store import Model
 from napari_sparsessp.prediction.column import Column, ColumnLayout, RollingBlend
-from napari_sparsessp.prediction.events import Event, StructureDone
+from napari_sparsessp.prediction.events import Box, Event, StructureDone
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.run import Run, Viewport
 from napari_sparsessp.prediction.sink import Sink
 from napari_sparsessp.prediction.stack import MeasuredStack
 from napari_sparsessp.prediction.store_scores import check_stored_truth, score_stored
+from napari_sparsessp.prediction.tiling import Tile
 from napari_sparsessp.prediction.viewport import next_tile
 
 
@@ -107,7 +108,17 @@ class StoreRun(Run):
             if window < known:
                 continue  # only for what it adds to the windows after it
             for rows in groups:
-                yield self._tile_done(tile, self._shown(slot), rows, {})
+                yield self._tile_done(self._box(tile), self._shown(slot), rows, {})
+
+    def _box(self, tile: Tile) -> Box:
+        """What of the output a tile is about; all of it where it is resampled later."""
+        depth, height, width = self.plan.output_shape[-3:]
+        z, y, x = tile.box
+        if depth < self.plan.model_shape[0]:
+            z = slice(0, depth)
+        if self.plan.request.grid == "input":
+            y, x = slice(0, height), slice(0, width)
+        return z, y, x
 
     def _end(self) -> None:
         stored = self.sink.complete()

@@ -1,0 +1,143 @@
+"""A stopped run into memory goes on where it ended, and leaves nothing else alive."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.prediction import run as run_module
+from napari_sparsessp.prediction.engine import predict, predict_stream
+from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from napari_sparsessp.prediction.progress import Progress
+from napari_sparsessp.prediction.request import PredictionRequest
+
+FP32 = PredictionRequest(precision="fp32", device="cpu", tile=(8, 16, 16))
+
+
+def _run(model, volume, progress, request=FP32, stop_at=None, **how):
+    """Predict until so many tiles are done; give the events."""
+    cancel, events = threading.Event(), []
+    for event in predict_stream(
+        model, volume, request=request, progress=progress, cancel=cancel, **how
+    ):
+        events.append(event)
+        if isinstance(event, TileDone) and event.done == stop_at:
+            cancel.set()
+    return events
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    stops=st.lists(st.integers(1, 7), min_size=1, max_size=2, unique=True),
+    grid=st.sampled_from(["model", "input"]),
+)
+def test_cancelled_and_resumed_changes_no_bit(thin_model, make_volume, stops, grid):
+    volume = make_volume((2, 12, 16, 20), "TZYX", voxel=(0.29, 0.29, 0.33))
+    request = FP32.model_copy(update={"grid": grid})
+    truth = {"dna": make_volume((12, 16, 20), voxel=(0.29, 0.29, 0.33))}
+    progress = Progress()
+    for stop in sorted(stops):
+        events = _run(thin_model, volume, progress, request, stop, truth=truth)
+        assert events[-1] == Cancelled(stop, 8)
+        assert (progress.done, progress.total) == (stop, 8)
+    events = _run(thin_model, volume, progress, request, truth=truth)
+    assert next(e.done for e in events if isinstance(e, Started)) == max(stops)
+    tiles = [e.done for e in events if isinstance(e, TileDone)]
+    assert tiles == list(range(max(stops) + 1, 9))
+    whole = predict(thin_model, volume, request=request, truth=truth)
+    np.testing.assert_array_equal(progress.buffer, whole.volume.array)
+    assert isinstance(events[-1], Finished)
+    report = events[-1].report
+    assert report.structures == whole.report.structures
+    assert report.normalisation == whole.report.normalisation
+
+
+def test_a_failed_run_goes_on_too(thin_model, make_volume, monkeypatch):
+    """The tile that failed counts for nothing."""
+    volume, progress = make_volume((8, 32, 16)), Progress()
+    encode = type(thin_model.network).encode
+    calls = []
+
+    def fail(self, *inputs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("the driver is gone")
+        return encode(self, *inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(thin_model.network), "encode", fail)
+        with pytest.raises(PredictionError):
+            _run(thin_model, volume, progress)
+    assert progress.done == 1
+    _run(thin_model, volume, progress)
+    whole = predict(thin_model, volume, request=FP32).volume.array
+    np.testing.assert_array_equal(progress.buffer, whole)
+
+
+def test_other_work_does_not_go_on_with_it(thin_model, make_volume):
+    volume, progress = make_volume((8, 32, 32)), Progress()
+    _run(thin_model, volume, progress, stop_at=1)
+    other = FP32.model_copy(update={"structures": ("dna",)})
+    with pytest.raises(InputError, match="start over"):
+        _run(thin_model, volume, progress, other)
+    with pytest.raises(InputError, match="start over"):
+        _run(thin_model, make_volume((8, 32, 31)), progress)
+    buffer = np.zeros((3, 8, 32, 32), np.float32)
+    with pytest.raises(InputError, match="start over"):
+        _run(thin_model, volume, progress, buffer=buffer)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed", "failed", "finished"])
+def test_nothing_of_a_run_is_alive_after_it(thin_model, make_volume, monkeypatch, end):
+    """Neither the network's copy for the device, nor the input, nor tiles."""
+    alive, progress = [], Progress()
+
+    def spy(name):
+        made = getattr(run_module, name)
+
+        def make(*args, **kwargs):
+            result = made(*args, **kwargs)
+            alive.append(weakref.ref(result))
+            return result
+
+        return make
+
+    for name in ("read_stack", "Sturdy"):
+        monkeypatch.setattr(run_module, name, spy(name))
+    cancel = threading.Event()
+    stream = predict_stream(
+        thin_model,
+        make_volume((8, 32, 32)),
+        request=FP32,
+        progress=progress,
+        cancel=cancel,
+    )
+    for event in stream:
+        if isinstance(event, TileDone):
+            if end == "failed":
+
+                def fail(*_):
+                    raise RuntimeError("the driver is gone")
+
+                monkeypatch.setattr(type(thin_model.network), "encode", fail)
+                with pytest.raises(PredictionError):
+                    next(stream)
+                break
+            if end == "cancelled":
+                cancel.set()
+            elif end == "closed":
+                break
+    stream.close()
+    gc.collect()
+    assert len(alive) == 2
+    assert [one() for one in alive] == [None, None]
+    assert progress.buffer is not None
