@@ -123,10 +123,19 @@ def test_tiles_are_as_large_as_is_useful_and_no_larger(card):
 
 
 def test_free_memory_bounds_tiles_where_nobody_does(card, machine):
-    machine(GB)
+    machine(GB // 2)
     small = plan(card, stack(40, 400, 400), structures=("dna",))
     assert small.tile_size.core < (384, 384)
     assert small.memory.planned < 2 * GB
+
+
+def test_tiles_that_are_nearly_all_halo_are_the_last_resort(card, machine):
+    """More of what is free is taken instead."""
+    machine(7 * GB // 10)
+    soft, most = memory.find_limits("cpu", None)
+    made = plan(card, stack(40, 400, 400), structures=("dna",))
+    assert made.tile_size.core == (384, 384)
+    assert soft.process < made.memory.planned <= most.process
 
 
 def test_a_limit_above_what_is_free_is_no_promise(card, machine):

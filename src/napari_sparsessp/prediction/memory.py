@@ -341,8 +341,11 @@ def choose_tile(
         Not even the smallest fits; says how much would be enough.
     """
     tried = tuple(sizes)
+    # Of tiles smaller than their halo nearly all is computed to be thrown away: rather
+    # up to the last limit.
+    worth = tuple(size for size in tried if max(size.core) >= size.halo) or tried
     for bound in limits:
-        for size in tried:
+        for size in tried if bound is limits[-1] else worth:
             plan = workload.planned(size, bound)
             if bound.fits(plan):
                 return size, plan
