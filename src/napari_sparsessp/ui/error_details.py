@@ -6,6 +6,8 @@ import traceback
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from napari_sparsessp.errors import PredictionError, SparseSSPError
+
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -33,6 +35,26 @@ def error_details(
     lines += ["Versions:", *_versions(), ""]
     lines += ["Traceback:", *traceback.format_exception(error)]
     return "\n".join(line.rstrip("\n") for line in lines)
+
+
+def as_told(error: Exception, what: str) -> SparseSSPError:
+    """Give an error that can be shown: ours as it is, a bug with what to do about it.
+
+    Parameters
+    ----------
+    error : Exception
+    what : str
+        What it stopped, such as "the prediction".
+    """
+    if isinstance(error, SparseSSPError):
+        return error
+    text = " ".join(str(error).split()) or type(error).__name__
+    told = PredictionError(
+        f"an unexpected error stopped {what}: {text[:300]}; "
+        "copy the details and report it"
+    )
+    told.__cause__ = error
+    return told
 
 
 def _versions() -> list[str]:

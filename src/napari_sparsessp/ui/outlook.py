@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.compat import layer_with_key
+from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layer_volume import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.volume import Volume
 
@@ -172,8 +173,8 @@ def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
         reading = read_layer(
             layer, leading=choice.leading, voxel_size=choice.voxel_size
         )
-    except SparseSSPError as error:
-        return Outlook(layer=layer, problem=error)
+    except Exception as error:
+        return Outlook(layer=layer, problem=as_told(error, "reading the layer"))
     seen = Outlook(layer=layer, reading=reading)
     if choice.card is None:
         return _with(seen, waiting="Install a model first.")
@@ -184,8 +185,8 @@ def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
     try:
         truth = _truth_volumes(viewer, choice)
         return _planned(viewer, engine, choice, seen, truth)
-    except SparseSSPError as error:
-        return _with(seen, problem=error)
+    except Exception as error:  # a bug must not leave the dock with an old plan
+        return _with(seen, problem=as_told(error, "the planning"))
 
 
 def _planned(

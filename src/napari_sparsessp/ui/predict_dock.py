@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.engine_link import InstalledEngine
-from napari_sparsessp.ui.error_details import error_details
+from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.input_watch import InputWatch
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
@@ -117,7 +117,7 @@ class PredictDock(QWidget):
         form.foot.layout_asked.connect(self.show_layout)
         form.foot.restore_asked.connect(self.restore_view)
         self.running.ended.connect(self._on_ended)
-        self.running.failed.connect(self._on_failed)
+        self.running.failed.connect(self._on_problem)
         self.layers.all_removed.connect(self._on_layers_gone)
         self.layers.complete.connect(self._on_complete)
         self.layers.visible_changed.connect(self._on_layer_eye)
@@ -176,7 +176,10 @@ class PredictDock(QWidget):
         self._on_input()
 
     def _open_sample(self) -> None:
-        self._viewer.open_sample("napari-sparsessp", "sparse_colony")
+        try:
+            self._viewer.open_sample("napari-sparsessp", "sparse_colony")
+        except Exception as error:
+            self._on_problem(as_told(error, "the sample"))
 
     # before running -----------------------------------------------------------
 
@@ -217,7 +220,8 @@ class PredictDock(QWidget):
         self._told_for = None
         foot.reset_progress()
         if seen.problem is not None:
-            foot.message.show_error(str(seen.problem), self._details(seen.problem))
+            details = error_details(seen.problem, seen.request)
+            foot.message.show_error(str(seen.problem), details)
             foot.set_state(RunState.BLOCKED, str(seen.problem))
             foot.set_status("Something is in the way: see above.")
         elif seen.plan is None:
@@ -298,6 +302,9 @@ class PredictDock(QWidget):
                 ready.reading,
                 self._shown_channels(),
             )
+        except Exception as error:  # what cannot be shown need not be predicted
+            self.running.cancel()
+            self._on_problem(as_told(error, "the making of layers"))
         finally:
             self._arranging = False
         if not again:  # a second run leaves "My view" alone
@@ -327,17 +334,10 @@ class PredictDock(QWidget):
         self._settle.start()
 
     def _on_problem(self, error: Exception) -> None:
-        self._told_for = self.form.choice(), ""
-        self.form.foot.message.show_error(str(error), self._details(error))
-
-    def _on_failed(self, error: Exception) -> None:
         left = self.running.undertaking
-        request = self.outlook.request if left is None else left.ready.request
+        request = self.outlook.request if left is None else left.ready.plan.request
         self._told_for = self.form.choice(), ""
         self.form.foot.message.show_error(str(error), error_details(error, request))
-
-    def _details(self, error: BaseException) -> str:
-        return error_details(error, self.outlook.request)
 
     # looking ------------------------------------------------------------------
 

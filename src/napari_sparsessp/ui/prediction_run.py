@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from superqt.utils import create_worker as plain_create_worker
 
-from napari_sparsessp.errors import PredictionError, SparseSSPError
+from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.stream_worker import (
     ContrastEstimated,
     Failed,
@@ -149,15 +150,7 @@ class PredictionRun(QObject):
 
     def _on_error(self, error: Exception) -> None:
         self._end()
-        if not isinstance(error, SparseSSPError):
-            text = " ".join(str(error).split()) or type(error).__name__
-            told = PredictionError(
-                f"an unexpected error stopped the prediction: {text[:300]}; "
-                "copy the details and report it"
-            )
-            told.__cause__ = error
-            error = told
-        self.failed.emit(error)
+        self.failed.emit(as_told(error, "the prediction"))
 
     def _on_worker_finished(self) -> None:
         """End: the thread is through, and what it has not told will never come."""

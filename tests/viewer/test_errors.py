@@ -1,0 +1,312 @@
+"""Whatever fails, and on whichever thread: told once, with advice, and usable again."""
+
+import shutil
+from types import SimpleNamespace
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui.layer_marks import is_prediction
+from napari_sparsessp.ui.run_panel import RunState
+
+
+class Told(list):
+    """The errors that the dock has shown."""
+
+    def once(self, *words):
+        assert len(self) == 1, list(self)
+        assert all(word in self[0] for word in words), self[0]
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Every error that a dock shows, and whatever else reaches the user."""
+    from napari.utils import notifications
+
+    from napari_sparsessp.ui.message_box import MessageBox
+
+    heard = Told()
+    show = MessageBox.show_error
+
+    def note(self, text, details=""):
+        heard.append(text)
+        show(self, text, details)
+
+    monkeypatch.setattr(MessageBox, "show_error", note)
+    monkeypatch.setattr(
+        notifications.notification_manager,
+        "dispatch",
+        lambda notice: heard.append(f"napari: {notice}"),
+    )
+    return heard
+
+
+def usable(dock):
+    """The form is free, nothing moves, and Run or Resume is offered."""
+    assert dock.run_in_progress is None
+    assert dock.form.input.isEnabled()
+    assert dock.form.topology.isEnabled()
+    assert dock.form.foot.bar.maximum() > 0  # 0 moves for ever
+    assert dock.form.foot.state in (RunState.READY, RunState.RESUMABLE)
+
+
+def works(dock, finish):
+    """The next run succeeds."""
+    usable(dock)
+    dock.run()
+    finish(dock)
+    assert dock.form.foot.status.text().startswith("Done"), (
+        dock.form.foot.message.text.text()
+    )
+
+
+class Dying:
+    """An image file on a disk that goes away, and comes back."""
+
+    def __init__(self, array):
+        self.array, self.gone = array, False
+
+    def plane(self, block_info=None):
+        if self.gone:
+            raise OSError("the disk is gone")
+        z = block_info[None]["array-location"][0][0]
+        return self.array[z : z + 1]
+
+    def lazy(self):
+        chunks = ((1,) * len(self.array), *self.array.shape[1:])
+        return da.map_blocks(self.plane, chunks=chunks, dtype=self.array.dtype)
+
+
+@pytest.fixture
+def thin_dock(viewer, thin_engine):
+    """`thin_dock(array, …)`: a dock with the real engine."""
+
+    def go(array, scale=(0.29,) * 3):
+        viewer.add_image(
+            array,
+            name="light",
+            scale=scale,
+            units=("um",) * 3,
+            contrast_limits=(900, 1100),
+        )
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        dock.look_ahead()
+        dock.form.structures.tick(("dna",))
+        return dock
+
+    return go
+
+
+def test_a_file_that_cannot_be_read_any_more(thin_dock, finish, told):
+    disk = Dying(light(8, 40, 40))
+    dock = thin_dock(disk.lazy())
+    disk.gone = True
+    dock.run()
+    finish(dock)
+    told.once("the disk is gone")
+    disk.gone = False
+    works(dock, finish)
+
+
+def test_a_truth_that_cannot_be_read(thin_dock, viewer, finish, told):
+    dock = thin_dock(light(8, 40, 40))
+    disk = Dying(light(8, 40, 40))
+    viewer.add_image(
+        disk.lazy(),
+        name="DNA",
+        scale=(0.29,) * 3,
+        units=("um",) * 3,
+        contrast_limits=(0, 1),
+    )
+    dock.look_ahead()
+    assert "dna" in dock.form.structures.truths()
+    disk.gone = True
+    dock.run()
+    finish(dock)
+    told.once("the disk is gone")
+    disk.gone = False
+    works(dock, finish)
+
+
+@pytest.fixture
+def own_models(thin_folder, tmp_path, monkeypatch, thin_engine):
+    """A folder with the thin model that a test may empty."""
+    folder = tmp_path / "models"
+    shutil.copytree(thin_folder, folder)
+    monkeypatch.setenv("SPARSESSP_MODELS", str(folder))
+    return folder
+
+
+def test_a_model_that_is_gone_at_run(thin_dock, own_models, finish, told):
+    dock = thin_dock(light(8, 40, 40))
+    weights = own_models / "thin.safetensors"
+    kept = weights.read_bytes()
+    weights.unlink()
+    dock.run()
+    finish(dock)
+    told.once("thin", ";")
+    weights.write_bytes(kept)
+    works(dock, finish)
+
+
+def test_a_model_that_is_damaged_at_run(thin_dock, own_models, finish, told):
+    dock = thin_dock(light(8, 40, 40))
+    weights = own_models / "thin.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[: len(kept) // 2])
+    dock.run()
+    finish(dock)
+    told.once("thin")
+    weights.write_bytes(kept)
+    works(dock, finish)
+
+
+def test_a_model_that_goes_while_it_runs(
+    thin_dock, own_models, thin_engine, finish, told, qtbot
+):
+    dock = thin_dock(light(8, 70, 70))
+    thin_engine.hold_at = 1
+    dock.run()
+    qtbot.waitUntil(lambda: len(thin_engine.boxes) == 1, timeout=60_000)
+    (own_models / "thin.safetensors").unlink()
+    thin_engine.go.set()
+    finish(dock)
+    assert told == []
+    usable(dock)
+    dock.run()
+    finish(dock)
+    told.once("thin")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (RuntimeError("CUDA error: no CUDA-capable device is detected"), "CPU"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "smaller"),
+        (MemoryError(), "copy the details"),
+        (KeyError("a bug"), "copy the details"),
+    ],
+)
+def test_a_device_that_vanishes(dock, engine, finish, told, error, advice):
+    engine.fail_at, engine.error, engine.tile = 2, error, 48
+    dock.run()
+    finish(dock)
+    told.once(advice)
+    assert "2 of" in dock.form.foot.status.text()
+    engine.fail_at = None
+    works(dock, finish)
+
+
+def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, finish, told):
+    plan = engine.plan
+
+    def broken(*_):
+        raise ZeroDivisionError("a bug")
+
+    engine.plan = broken
+    dock.look_ahead()
+    told.once("a bug", "copy the details")
+    assert dock.form.foot.state is RunState.BLOCKED
+    dock.run()
+    assert dock.run_in_progress is None
+    engine.plan = plan
+    dock.look_ahead()
+    works(dock, finish)
+
+
+def test_no_memory_for_the_result(dock, finish, told, monkeypatch):
+    from napari_sparsessp.ui import outlook
+
+    def none_left(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            outlook, "np", SimpleNamespace(zeros=none_left, float32=np.float32)
+        )
+        dock.run()
+    told.once("not enough memory", "fewer structures")
+    works(dock, finish)
+
+
+def test_a_thread_that_dies_without_a_word(dock, engine, finish, told, monkeypatch):
+    from napari_sparsessp.ui.stream_worker import StreamWorker
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamWorker, "run", lambda self: self.started.emit())
+        dock.run()
+        finish(dock)
+    told.once("ended without a result")
+    works(dock, finish)
+
+
+def test_a_layer_that_napari_cannot_make(
+    dock, viewer, engine, finish, told, monkeypatch
+):
+    engine.wait_at = 0
+
+    def broken(*_):
+        raise ValueError("no texture")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dock.layers, "_add", broken)
+        dock.run()
+        finish(dock)
+    told.once("no texture")
+    assert not any(is_prediction(layer) for layer in viewer.layers)
+    engine.wait_at = None
+    works(dock, finish)
+
+
+def test_a_sample_that_is_not_there(viewer, engine, told, monkeypatch):
+    from napari_sparsessp.errors import InputError
+    from napari_sparsessp.io import sample
+
+    def missing():
+        raise InputError("the sample is not installed; install the package again")
+
+    monkeypatch.setattr(sample, "sample_paths", missing)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.form.input.sample_button.click()
+    assert len(told) == 1, list(told)
+    assert "install" in told[0]
+
+
+def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
+    engine.fail_at, engine.tile = 2, 48
+    dock.form.structures.tick(("dna",))
+    dock.run()
+    finish(dock)
+    engine.fail_at = 4
+    dock.resume()
+    finish(dock)
+    assert len(told) == 2
+    assert "4 of" in dock.form.foot.status.text()
+    engine.fail_at = None
+    dock.resume()
+    finish(dock)
+    assert np.all(dock.layers.layer("dna").data == 1)
+
+
+def test_a_renamed_and_a_deleted_input_while_stopped(
+    dock, viewer, engine, finish, told, qtbot
+):
+    engine.tile, engine.wait_at = 48, 2
+    dock.run()
+    qtbot.waitUntil(lambda: len(engine.computed) == 2)
+    dock.cancel()
+    finish(dock)
+    viewer.layers["bright-field"].name = "mine"
+    qtbot.wait(150)
+    assert dock.form.foot.state is RunState.RESUMABLE
+    viewer.layers.remove("mine")
+    qtbot.wait(150)
+    dock.resume()
+    assert dock.run_in_progress is None
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    qtbot.wait(150)
+    engine.wait_at = None
+    works(dock, finish)
+    assert told == []
