@@ -48,6 +48,7 @@ class Forward:
         request = plan.request
         self._turns = TURNS if request.tta or request.uncertainty else TURNS[:1]
         self._network: Any = model.network
+        self._room: torch.Tensor | None = None
         if self.device.type != "cpu":
             import copy
 
@@ -69,6 +70,7 @@ class Forward:
             otherwise a structure, and its deviation where that is asked for.
         prediction : ndarray
             (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
+            The next tile may write over it.
 
         Raises
         ------
@@ -87,13 +89,30 @@ class Forward:
             outputs = [self._outputs[row] for row in group]
             with self._computing():
                 if alone:
-                    values = self._network.decode(features, outputs)[0][keep].float()
+                    values = self._network.decode(features, outputs)[0][keep]
+                    values = self._in_float32(values)
                 else:
                     values = self._turned(source, outputs, keep)
                 prediction = values.cpu().numpy()
             _mark_invalid(prediction, stack, tile)
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
+
+    def _in_float32(self, values: "torch.Tensor") -> "torch.Tensor":
+        """The same values in float32, in memory that the tile before had.
+
+        Asking the system for a hundred megabytes for every tile takes longer than
+        filling them.
+        """
+        import torch
+
+        whole = self._plan.passes == 1 and values.device.type == "cpu"
+        if values.dtype == torch.float32 or not whole:
+            return values.float()
+        if self._room is None or self._room.shape != values.shape:
+            self._room = None  # the old one goes before the new one comes
+            self._room = torch.empty(values.shape, dtype=torch.float32)
+        return self._room.copy_(values)
 
     def _turned(
         self, source: "torch.Tensor", outputs: list[int], keep: tuple[slice, ...]
