@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 TILE, CHANNELS, OUTPUTS = (32, 232, 344), 96, 384
 ROUNDS = 7
 OLD = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
@@ -211,13 +213,11 @@ def task(name: str, precision: str) -> object:
 
 def measured() -> dict:
     """Everything, in milliseconds before and after."""
+    busy = round(psutil.cpu_percent(interval=2) / 100 * (psutil.cpu_count() or 1), 2)
     small, large = (
         asked("network", "bf16", THP_MEM_ALLOC_ENABLE=value) for value in "01"
     )
-    result: dict = {
-        "busy": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0,
-        "bf16": {},
-    }
+    result: dict = {"busy": busy, "bf16": {}}
     if small and large:
         result["bf16"]["memory in pages of 2 MiB, whole network"] = [*small, *large]
     if blended := asked("blending", "fp32"):

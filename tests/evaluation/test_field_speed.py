@@ -66,6 +66,7 @@ def results():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(field_speed, "ask_worker", quickly)
+        patch.setattr(field_speed, "LISTENED", 0.01)
         patch.setattr("napari_sparsessp.evaluation.machine_peaks.SECONDS", 0.0)
         return list(measure_field(tiny_rows(), OPTIONS))
 
@@ -207,6 +208,7 @@ def test_a_row_that_fails_or_does_not_fit_is_left_out(results, monkeypatch):
         raise WorkerFailedError("no such network")
 
     monkeypatch.setattr(field_speed, "ask_worker", failing)
+    monkeypatch.setattr(field_speed, "LISTENED", 0.01)
     *_, result = measure_field(tiny_rows(), OPTIONS)
     assert {row["skipped"] for row in result["rows"]} == {"no such network"}
     assert "left out: no such network" in field_text(result)
@@ -222,6 +224,7 @@ def test_a_machine_that_cannot_be_measured_says_why(monkeypatch):
         raise WorkerFailedError("torch is not installed")
 
     monkeypatch.setattr(field_speed, "ask_worker", failing)
+    monkeypatch.setattr(field_speed, "LISTENED", 0.01)
     with pytest.raises(InputError, match="torch is not installed"):
         next(measure_field(tiny_rows(), OPTIONS))
 

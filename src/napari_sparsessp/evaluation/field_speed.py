@@ -27,6 +27,10 @@ GUESSED_SECONDS = {"peaks": 12.0, "engine": 15.0, "windows": 20.0, "whole": 40.0
 """Of a row, for the time that is left, until one of its kind is measured."""
 
 
+LISTENED = 1.0
+"""Seconds before each row in which nothing of ours runs, to hear what others do."""
+
+
 @dataclass(frozen=True)
 class FieldOptions:
     """What to measure and how.
@@ -103,6 +107,8 @@ def measure_field(
             raise InputError(f"the machine cannot be measured ({error})") from error
     result["rows"] = []
     for number, row in enumerate(rows):
+        if row.name not in known:
+            result["busy"] = max(result["busy"], _busy())
         entry = known.get(row.name) or _measured(
             row, options, tick(number + 1, row.name)
         )
@@ -149,10 +155,11 @@ def _start(options: FieldOptions, earlier: dict[str, Any] | None) -> dict[str, A
 
 
 def _busy() -> float:
-    """Cores that others kept busy in the last minute; figures need a quiet machine."""
+    """Cores that others keep busy at this moment; figures need a quiet machine."""
     import psutil
 
-    return round(psutil.getloadavg()[0], 1)
+    share = psutil.cpu_percent(interval=LISTENED) / 100
+    return round(share * (psutil.cpu_count() or 1), 2)
 
 
 def _measured(

@@ -75,9 +75,7 @@ def conditions(result: Mapping[str, Any]) -> str:
         f"{options['threads']} of {machine['cores']} cores{device}; {machine['cpu']}."
     )
     if result["busy"] > QUIET:
-        text += (
-            f" PROVISIONAL: others kept {result['busy']:.1f} cores busy when it began."
-        )
+        text += f" PROVISIONAL: others kept {result['busy']:.1f} cores busy meanwhile."
     return text
 
 
