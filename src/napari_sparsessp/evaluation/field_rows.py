@@ -105,6 +105,6 @@ def needed_mib(row: FieldRow, shape: Shape) -> float:
     if row.network is None:
         return 1024 + 40 * 4 * math.prod(shape) / 2**20
     if row.kind == "whole":
-        # Two skips, a joined feature and its convolution at full resolution.
-        return 1024 + 6 * row.network.encoder_widths[0] * 4 * math.prod(shape) / 2**20
+        # Skip, up-sampled, joined, convolved and copies, at full resolution.
+        return 1024 + 8 * row.network.encoder_widths[0] * 4 * math.prod(shape) / 2**20
     return 4096
