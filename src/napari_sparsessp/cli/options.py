@@ -85,7 +85,7 @@ Turns = Annotated[
     bool,
     typer.Option(
         "--tta",
-        help="Average over flips and quarter turns: better, eight times slower.",
+        help="Average over flips and quarter turns; eight times slower.",
     ),
 ]
 Uncertainty = Annotated[

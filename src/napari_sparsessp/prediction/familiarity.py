@@ -311,7 +311,8 @@ def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] 
 def _sentence(name: str, far: float, excess: float, card: ModelCard) -> str:
     kind = name.split("_")[0]
     side = _SIDES[kind, excess > 0]
-    what = side.what.format(factor=f"{10 ** abs(excess):.2g}")
+    times = 10 ** abs(excess)
+    what = side.what.format(factor=f"{times:.2g}" if times < 100 else "over 100")
     if name not in _LOGARITHMS:
         what += f" (by {far:.2g} times the usual range)"
     return (
