@@ -16,7 +16,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction import decoded, run, stack
 from napari_sparsessp.prediction.decoded import DecodedPlanes
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.events import Cancelled, TileDone
 from napari_sparsessp.prediction.ordering import Successor
 from napari_sparsessp.prediction.pixels import PixelsInMemory
 from napari_sparsessp.prediction.plan import plan_prediction
@@ -372,3 +372,34 @@ def test_the_share_decides(thin_model):
         memory = dataclasses.replace(plan.memory, input_share=share)
         found = read_stack(dataclasses.replace(plan, memory=memory), None)
         assert isinstance(found.pixels, held)
+
+
+def test_parts_of_tiles_have_the_bits_of_the_whole_too(thin_model, small_share):
+    """What is predicted where a device's memory is too small for a tile."""
+    array = np.random.default_rng(1).integers(0, 99, (9, 90, 90), np.uint8)
+    volume = Volume(da.from_array(array, (2, 90, 31)), "ZYX", VOXEL)
+    plan, whole, lazy = _stacks(thin_model, volume, small_share, 20_000)
+    size = dataclasses.replace(plan.tile_size, core=(8, 16), halo=8)
+    parts = cut_tiles(plan.model_shape, size)
+    for tile in [*plan.tiles[:2], *parts[::3], *plan.tiles[1:3]]:
+        np.testing.assert_array_equal(whole.window(tile)[0], lazy.window(tile)[0])
+
+
+@pytest.mark.parametrize("share", [2**30, 2000])
+def test_a_run_that_is_cancelled_while_it_reads_ends_as_cancelled(
+    thin_model, small_share, share
+):
+    cancel = threading.Event()
+    array = np.random.default_rng(1).integers(0, 99, (8, 40, 24), np.uint16)
+
+    def load(block):
+        cancel.set()
+        return block
+
+    lazy = da.from_array(array, (1, 40, 24)).map_blocks(load, meta=array[:0])
+    small_share(share)
+    *_, last = predict_stream(
+        thin_model, Volume(lazy, "ZYX", VOXEL), request=FP32, cancel=cancel
+    )
+    assert isinstance(last, Cancelled)
+    assert last.done == 0

@@ -325,3 +325,13 @@ def test_single_channels_and_time_points_change_nothing(models):
     for axes, index in (("TCZYX", (None, None)), ("CZYX", (None,)), ("TZYX", (None,))):
         got = array_of(model, volume_of(array[index], axes), ratio=2)
         np.testing.assert_array_equal(got.reshape(expected.shape), expected)
+
+
+def test_tiles_of_a_network_that_looks_at_all_of_them_keep_their_size(models):
+    """Its norms would give other numbers; the report says why."""
+    volume, model = volume_of(noise((8, 60, 70))), models["dod, group norm"]
+    whole = predict(model, volume, request=request(ratio=1))
+    asked = predict(model, volume, request=request(ratio=1, tile=(8, 8, 70)))
+    np.testing.assert_array_equal(whole.volume.array, asked.volume.array)
+    assert any("norms of this network" in text for text in asked.report.warnings)
+    assert not any("norms" in text for text in whole.report.warnings)
