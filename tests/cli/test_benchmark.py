@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from napari_sparsessp.evaluation import speed
+from napari_sparsessp.evaluation import field_speed, speed
 from napari_sparsessp.networks import NetworkConfig
 
 
@@ -68,6 +68,60 @@ def test_an_interrupt_keeps_what_was_measured(sparsessp, tmp_path, monkeypatch, 
     assert "first" in out
     assert "1 of" in err
     assert json.loads(path.read_text())["rows"][0]["name"] == "first"
+
+
+FIELD = ("benchmark", "speed", "--field", "--threads", 1)
+
+
+def test_the_field_of_view_goes_on_after_an_interrupt(sparsessp, tmp_path, monkeypatch):
+    """The first run is stopped, the second gets what the first has written."""
+    begun = {
+        "kind": "field",
+        "finished": False,
+        "busy": 0.0,
+        "machine": {"cpu": "one", "cores": 1},
+        "options": {"shape": [65, 232, 344], "threads": 1, "device": "cpu"},
+        "peaks": dict.fromkeys(
+            ("gmac_fp32", "gmac_bf16", "gemm_fp32", "gemm_bf16", "copy_gb", "triad_gb"),
+            1.0,
+        ),
+        "rows": [{"name": "ours", "precision": "auto", "skipped": "for the test"}],
+    }
+    seen = []
+
+    def measured(rows, options, tell, earlier):
+        seen.append((options.threads, earlier))
+        yield begun
+        if earlier is None:
+            raise KeyboardInterrupt
+        yield begun | {"finished": True}
+
+    monkeypatch.setattr(field_speed, "measure_field", measured)
+    path = tmp_path / "field.json"
+    code, out, err = sparsessp(*FIELD, "--json", path)
+    assert code == 130
+    assert "left out: for the test" in out
+    assert "--resume goes on" in err
+    code, out, err = sparsessp(*FIELD, "--json", path, "--resume")
+    assert code == 0, err
+    assert seen == [(1, None), (1, begun)]
+    assert json.loads(path.read_text())["finished"]
+
+
+def test_what_is_not_of_the_field_of_view_is_not_gone_on_with(refused, tmp_path):
+    path = tmp_path / "field.json"
+    assert "--json" in refused(*FIELD, "--resume")
+    for text in ("{}", "[]", "no JSON"):
+        path.write_text(text)
+        said = refused(*FIELD, "--resume", "--json", path)
+        assert "is not of this benchmark" in said
+    assert "exists already" in refused(*FIELD, "--json", path)
+    assert path.read_text() == "no JSON"
+
+
+@pytest.mark.parametrize("options", [("--field", "--quick"), ("--resume",)])
+def test_options_of_the_other_benchmark_are_refused(refused, options):
+    assert "--field" in refused("benchmark", "speed", *options)
 
 
 def test_without_a_command_the_help_is_shown(sparsessp):

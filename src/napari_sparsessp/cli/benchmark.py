@@ -13,6 +13,7 @@ from napari_sparsessp.cli.field_speed import measure_field_of_view
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.cli.quality import quality
 from napari_sparsessp.cli.report_file import check_report_path, write_report
+from napari_sparsessp.errors import InputError
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -94,6 +95,10 @@ def speed(
     from napari_sparsessp.evaluation.speed_table import speed_text
 
     console = console_of(context)
+    if field and (rows or quick):
+        raise InputError("--rows and --quick are of a patch; leave them or --field out")
+    if not field and (resume or device != "cpu"):
+        raise InputError("--device and --resume are of --field; add it")
     if field:
         values = {"threads": threads or all_threads(), "device": device}
         measure_field_of_view(console, json, overwrite, resume, values)
