@@ -39,7 +39,7 @@ from napari_sparsessp.cli.running import Outcome, run
 from napari_sparsessp.cli.stopping import Stopped
 from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.cli.truth import load_truth
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.output_sink import OutputSink
@@ -114,11 +114,25 @@ def predict(
     if ngff not in ("0.5", "0.4"):
         raise InputError(f"--ngff {ngff!r} cannot be written; choose 0.5 or 0.4")
     check_report_path(report, overwrite)
+    _check_not_read(out, asked)
     with _sink(out, overwrite=overwrite, resume=resume, ngff=ngff) as sink:
         outcome = _predict(console, asked, sink)
     if report is not None:
         write_report(report, outcome.report.to_json())
     _tell(console, outcome, out)
+
+
+def _check_not_read(out: Path, asked: "PredictionRequest") -> None:
+    """An image that is replaced while it is read is lost, whatever was allowed."""
+    for source in (asked.input, *asked.truth.values()):
+        try:
+            same = out.samefile(source)
+        except (OSError, ValueError):  # one of them is not there
+            continue
+        if same:
+            raise OutputError(
+                f"{out} is an input of this prediction; give the output another name"
+            )
 
 
 def _sink(out: Path, *, overwrite: bool, resume: bool, ngff: str) -> "OutputSink":
@@ -134,20 +148,21 @@ def _predict(
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.registry import read_card
 
-    card = read_card(asked.model, asked.topology)
-    console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
-    truth = load_truth(asked.truth, card.structures)
     try:
+        card = read_card(asked.model, asked.topology)
+        console.progress(f"opening {asked.input}")
+        volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+        truth = load_truth(asked.truth, card.structures)
         outcome = run(console, asked, card, volume, truth, sink)
         console.progress(f"completing {sink.path}")
         sink.finish(outcome.report.provenance())
     except KeyboardInterrupt:
-        if not sink.keeps_something:
-            raise
-        raise Stopped(
-            "interrupted; what is done is kept: the same command with --resume goes on"
-        ) from None
+        left = (
+            "what is done is kept: the same command with --resume goes on"
+            if sink.keeps_something
+            else "no unfinished file is left"
+        )
+        raise Stopped(f"interrupted; {left}") from None
     return outcome
 
 

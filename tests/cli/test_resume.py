@@ -1,0 +1,124 @@
+"""Stopped on the command line, and gone on with."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import zarr
+
+from images import a_stack, write_stack
+from napari_sparsessp.cli import running
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.prediction.events import TileDone
+
+TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
+
+
+@pytest.fixture
+def command(small_model, stack, tmp_path):
+    """The words of a prediction of nine tiles."""
+
+    def words(name, *options):
+        out = ("--out", tmp_path / name, "--model", small_model)
+        return ("predict", stack, *out, *TILE, *options)
+
+    return words
+
+
+@pytest.fixture
+def interrupted(sparsessp, monkeypatch):
+    """Run, and press Ctrl-C when so many tiles are done."""
+
+    def run(after, *words):
+        show = running._show
+
+        def press(console, event):
+            show(console, event)
+            if isinstance(event, TileDone) and event.done == after:
+                signal.raise_signal(signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(running, "_show", press)
+            return sparsessp(*words)
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
+    sparsessp, interrupted, refused, command, tmp_path, name
+):
+    code, out, err = interrupted(2, *command(name))
+    assert code == 130
+    assert out == ""
+    assert "2 of 9 tiles are done and kept" in err
+    assert "--resume" in err
+    assert not (tmp_path / name).exists()
+    assert "add --resume" in refused(*command(name))
+    assert "another run, overlap" in refused(*command(name, "--resume", "--overlap", 0))
+    report = tmp_path / "report.json"
+    code, _, err = sparsessp(*command(name, "--resume", "--report", report))
+    assert code == 0, err
+    assert "2 tiles are done already" in err
+    assert json.loads(report.read_text())["tiles"] == 9
+    assert sparsessp(*command(f"whole-{name}"))[0] == 0
+    ours, whole = (load_volume(tmp_path / n).numpy() for n in (name, f"whole-{name}"))
+    np.testing.assert_array_equal(ours, whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_before_anything_is_done_leaves_nothing(
+    sparsessp, command, monkeypatch, tmp_path
+):
+    before = set(tmp_path.iterdir())
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_sparsessp.io.reading.load_volume", interrupt)
+    code, _, err = sparsessp(*command("out.ome.zarr"))
+    assert code == 130
+    assert "no unfinished file is left" in err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_ctrl_c_while_the_file_is_completed_loses_nothing(
+    sparsessp, command, monkeypatch, tmp_path
+):
+    from napari_sparsessp.io.zarr_sink import ZarrImage
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ZarrImage, "finish", interrupt)
+        code, _, err = sparsessp(*command("out.ome.zarr"))
+    assert code == 130
+    assert "what is done is kept" in err
+    code, _, err = sparsessp(*command("out.ome.zarr", "--resume"))
+    assert code == 0
+    assert load_volume(tmp_path / "out.ome.zarr").shape == (2, 8, 40, 40)
+
+
+def test_resume_of_nothing_is_a_new_run(sparsessp, command, tmp_path):
+    assert sparsessp(*command("out.ome.zarr", "--resume"))[0] == 0
+    assert load_volume(tmp_path / "out.ome.zarr").shape == (2, 8, 40, 40)
+
+
+def test_a_stack_that_was_replaced_is_not_gone_on_with(
+    interrupted, refused, command, stack
+):
+    interrupted(1, *command("out.ome.zarr"))
+    write_stack(stack, a_stack(seed=5))
+    assert "the input is different" in refused(*command("out.ome.zarr", "--resume"))
+
+
+def test_older_versions_of_the_format_are_written_on_request(
+    sparsessp, refused, command, tmp_path
+):
+    assert sparsessp(*command("out.ome.zarr", "--ngff", "0.4"))[0] == 0
+    group = zarr.open_group(tmp_path / "out.ome.zarr", mode="r")
+    assert group.metadata.zarr_format == 2
+    assert group.attrs["multiscales"][0]["version"] == "0.4"
+    assert "choose 0.5 or 0.4" in refused(*command("b.ome.zarr", "--ngff", "0.3"))
