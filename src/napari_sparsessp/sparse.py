@@ -17,6 +17,9 @@ MAPPINGS = ("hold", "nearest", "linear")
 # dense planes are rounding, not geometry.
 _EPSILON = 1e-6
 
+LARGEST_DEPTH = 100_000
+"""Dense planes. More come from a step in another unit, not from a microscope."""
+
 
 @dataclass(frozen=True)
 class SparseView:
@@ -248,7 +251,12 @@ class SparseView:
 
 
 def _round_half_up(value: float) -> int:
-    """Round to the nearest whole number; Python's own round sends 2.5 to 2."""
+    """Round a depth to the nearest whole number; Python's own round sends 2.5 to 2."""
+    if not value <= LARGEST_DEPTH:
+        raise InputError(
+            f"a stack of {value:.3g} dense planes cannot be meant; correct the voxel "
+            "size or the ratio"
+        )
     return math.floor(value + 0.5 + _EPSILON)
 
 

@@ -134,7 +134,9 @@ def run(arguments: Sequence[Any]) -> Outcome:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             first, *rest = [str(argument) for argument in arguments]
-            app_main([first, "--quiet", *rest] if first == "predict" else arguments)
+            app_main(
+                [first, "--quiet", *rest] if first == "predict" else [first, *rest]
+            )
         except SystemExit as end:
             code = end.code
     return Outcome(code, out.getvalue(), err.getvalue())

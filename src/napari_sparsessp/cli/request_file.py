@@ -63,7 +63,7 @@ def read_request(path: Path) -> dict[str, Any]:
         The file is missing, or is not a request.
     """
     fields = read_yaml(path, "request")
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         raise InputError(f"request {path} is not a list of `field: value` lines")
     return fields
 
@@ -91,7 +91,7 @@ def make_request(fields: dict[str, Any]) -> PredictionRequest:
         option = "--" + field.replace("_", "-")
         reason = first["msg"][0].lower() + first["msg"][1:]
         raise InputError(
-            f"{option} {fields.get(field)!r} cannot be used: {reason}"
+            f"{option} {repr(fields.get(field))[:200]} cannot be used: {reason}"
         ) from error
 
 

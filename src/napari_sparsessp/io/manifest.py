@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.setup import structure_id
+from napari_sparsessp.user_path import user_path
 
 Channel = str | int
 
@@ -191,16 +192,16 @@ def _label(
             f"{where}: split {row['split']!r} is none of train, validation and test; "
             "write one of them or leave it empty"
         )
-    image = root / Path(row["path"]).expanduser()
+    image = root / user_path(row["path"])
     other = row.get("path_target")
     mask = row.get("mask")
     return Label(
         image,
         _channel(value("signal")),
-        root / Path(other).expanduser() if other else image,
+        root / user_path(other) if other else image,
         _channel(value("target")),
         _structure(row, where, path, given["structure"]),
-        root / Path(mask).expanduser() if mask else None,
+        root / user_path(mask) if mask else None,
         _SPLITS[split],
     )
 

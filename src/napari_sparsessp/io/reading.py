@@ -15,6 +15,7 @@ from typing import Any
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.source import Source, source_of
 from napari_sparsessp.io.zarr_reading import METADATA
+from napari_sparsessp.user_path import user_path
 from napari_sparsessp.volume import Volume
 
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
@@ -60,7 +61,7 @@ def load_volume(
         When the file is missing, damaged, no image or in colour, or lacks the scene,
         channel or time point. The message says which there are.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     _check_exists(path)
     with _quiet(), _as_input_error(path):
         source = _open(path, scene)

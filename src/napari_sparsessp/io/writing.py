@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.structures import Structure, structure_or_custom
+from napari_sparsessp.user_path import user_path
 from napari_sparsessp.volume import Volume
 
 _ENDINGS = {
@@ -45,9 +46,9 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
         For another ending, an existing output, something else of this name, and a
         folder that is missing or cannot be written to.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     kind = kind_of(path)
-    if path.exists() or path.is_symlink():
+    if _is_there(path):
         if not overwrite:
             raise OutputError(
                 f"{path} exists already; give another name or allow overwriting"
@@ -69,6 +70,15 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
     except OSError as error:
         raise disk_error(folder, error) from error
     return path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_symlink() or path.exists()
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"{str(path)[:80]!r} cannot be the name of a file; choose another"
+        ) from error
 
 
 def write_prediction(
@@ -154,7 +164,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
     InputError
         When the file is missing or no image that could hold one.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.exists():
         raise InputError(f"there is no file {path}; check the path")
     try:

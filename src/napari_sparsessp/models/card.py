@@ -22,6 +22,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Micrometres = Annotated[float, Field(ge=1e-3, le=1e3)]
+"""What a light microscope's voxel can have."""
+
+Structure = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$", max_length=64)
+]
+"""They name channels, layers and files."""
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _SAME_IN_THE_NETWORK = (
@@ -188,7 +196,7 @@ class ModelCard(BaseModel):
     name: str
     licence: str
     citation: str = ""
-    structures: Annotated[tuple[str, ...], Field(min_length=1)]
+    structures: Annotated[tuple[Structure, ...], Field(min_length=1)]
     topology: Literal["3d", "2d", "2to3d", "3to2d"]
     mapping: Literal["prefix", "postfix", "none"]
     interpolation: Literal["hold", "nearest", "linear"] = "linear"
@@ -196,7 +204,7 @@ class ModelCard(BaseModel):
     conditioning: str
     network: dict[str, JsonValue]
     z_projection: Literal["none", "mean", "max"] = "none"
-    voxel_size: tuple[Positive, Positive, Positive]
+    voxel_size: tuple[Micrometres, Micrometres, Micrometres]
     patch: tuple[Count, Count, Count]
     ratios: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)]
     modality: str

@@ -72,6 +72,8 @@ def read_header(path: Path) -> Header:
     try:
         raw = json.loads(text.decode())
         metadata = dict(raw.pop("__metadata__", {}))
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise TypeError("metadata are texts")
         shapes = {name: tuple(entry["shape"]) for name, entry in raw.items()}
         types = {name: str(entry["dtype"]) for name, entry in raw.items()}
         end = max((_checked_end(entry) for entry in raw.values()), default=0)

@@ -145,9 +145,14 @@ def find_model(id_or_path: str | Path = "default", topology: str | None = None) 
         return _of_topology(topology)
     path = _by_id(DEFAULT_MODEL if wanted == "default" else wanted)
     if path is None:
-        path = Path(wanted).expanduser()
-        if not path.exists():
-            raise _unknown(wanted, path)
+        path = Path(wanted)
+        try:
+            path = path.expanduser()
+            found = path.exists()
+        except (OSError, RuntimeError):  # no name that a file could have
+            found = False
+        if not found:
+            raise _unknown(wanted[:80], path)
     if topology is not None and card_of(path).topology != topology:
         raise ModelError(
             f"model {wanted} has topology {card_of(path).topology}, not {topology}; "

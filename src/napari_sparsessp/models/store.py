@@ -70,7 +70,9 @@ def load_model(
     card = card_of(path)
     weights = weights_file(path)
     network = build_empty(card, path)
-    _check_shapes(network, read_header(weights).shapes, path)
+    header = read_header(weights)
+    _check_shapes(network, header.shapes, path)
+    _check_types(network, header.types, path)
     digest = file_sha256(weights)
     wanted = network.state_dict()
 
@@ -257,6 +259,17 @@ def _check_shapes(
                 f"the weights of model {path} do not fit its card: {name} is "
                 f"{_described(shapes.get(name))}, and the network needs "
                 f"{_described(wanted.get(name))}; get the file again"
+            )
+
+
+def _check_types(network: "torch.nn.Module", types: dict[str, str], path: Path) -> None:
+    """Whole numbers in the place of weights would be converted without a word."""
+    for name, place in network.state_dict().items():
+        floating = types[name] in ("F16", "BF16", "F32", "F64")
+        if floating != place.is_floating_point():
+            raise ModelError(
+                f"the weights of model {path} do not fit its card: {name} is of type "
+                f"{types[name]}; get the file again"
             )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import find_structure
+from napari_sparsessp.user_path import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ def _opened(
     model: str | Path,
 ) -> tuple[tuple[str, ...] | None, Any, str, bool]:
     """Structures, network, interpolation, and whether it knows of no distance."""
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_file() and path.suffix != ".safetensors":
         from napari_sparsessp.models.importing.conversion import open_network
 

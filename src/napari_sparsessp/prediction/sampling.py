@@ -11,6 +11,9 @@ from napari_sparsessp.volume import Volume
 RATIO_TOLERANCE = 0.1
 """Share by which a given ratio may differ from the one that the voxel size means."""
 
+LARGEST_FACTOR = 100.0
+"""Pixels further than this from the model's are in another unit."""
+
 PIXEL_TOLERANCE = 2.0
 """Pixels further than this factor from the model's get a warning."""
 
@@ -68,6 +71,7 @@ def plan_sampling(
             f"the pixel size is unknown: {pixel[1]:g} µm, the model's own, was "
             "assumed; give the voxel size if it differs"
         )
+    _check_pixel(card, pixel)
     for axis, got, wanted in zip("yx", pixel, card.voxel_size[1:], strict=True):
         if not 1 / PIXEL_TOLERANCE <= got / wanted <= PIXEL_TOLERANCE:
             warnings.append(
@@ -84,6 +88,16 @@ def plan_sampling(
             "trained for"
         )
     return Sampling(view, pixel, step, known, tuple(warnings))
+
+
+def _check_pixel(card: ModelCard, pixel: tuple[float, float]) -> None:
+    """Refuse pixels that would make an image of the size of a town, or of nothing."""
+    for got, wanted in zip(pixel, card.voxel_size[1:], strict=True):
+        if not 1 / LARGEST_FACTOR <= got / wanted <= LARGEST_FACTOR:
+            raise InputError(
+                f"pixels of {got:g} µm cannot be meant for model {card.id}, which was "
+                f"made for {wanted:g} µm; correct the voxel size"
+            )
 
 
 def _check_single_plane(request: PredictionRequest, calibrated: bool) -> None:

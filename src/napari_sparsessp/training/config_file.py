@@ -11,6 +11,7 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training import config as parts
 from napari_sparsessp.training.config import TrainConfig, as_network
 from napari_sparsessp.training.recipe import Recipe
+from napari_sparsessp.user_path import user_path
 from napari_sparsessp.yaml_file import read_yaml
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -42,7 +43,7 @@ def read_config(path: str | Path) -> TrainConfig:
         The file is missing or no YAML, or a value is impossible; names the field and
         what would be right.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     values = read_yaml(path, "config")
     return make_config(values, path.parent)
 
@@ -110,7 +111,7 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
     """Make paths absolute, so that nothing depends on where a program runs."""
 
     def absolute(path: Path | None) -> Path | None:
-        return None if path is None else (folder / path.expanduser()).absolute()
+        return None if path is None else (folder / user_path(path)).absolute()
 
     data = config.data
     if data.simulated is not None:
@@ -128,7 +129,7 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
         data = data.model_copy(update={"pairs": pairs})
     network = config.network
     if isinstance(network, parts.FineTune):
-        beside = folder / Path(network.source).expanduser()
+        beside = folder / user_path(network.source)
         if beside.exists():
             source = str(beside.absolute())
             network = network.model_copy(update={"source": source})

@@ -18,6 +18,7 @@ from typing import Any
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.header import CARD_KEY, read_header
+from napari_sparsessp.user_path import user_path
 
 SAFE_SINCE = (2, 6)
 """First torch whose ``weights_only=True`` holds (CVE-2025-32434 is in 2.5.1)."""
@@ -72,7 +73,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         There is no such file, it is damaged or of another kind, it wants to run code,
         or the installed torch is too old to open it safely.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     zipped = _check_file(path)
     (_check_archive if zipped else _check_pickles)(path)
     content = _load(path, zipped)

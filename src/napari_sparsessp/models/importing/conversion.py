@@ -25,6 +25,7 @@ from napari_sparsessp.models.serialisation import (
 )
 from napari_sparsessp.models.store import build_empty, file_sha256, fill
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.user_path import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -171,7 +172,7 @@ def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Pat
         raise InputError(
             f"{answers.id} is the id of a shipped model; choose another with --id"
         )
-    place = Path(folder).expanduser() if folder is not None else user_folder()
+    place = user_path(folder) if folder is not None else user_folder()
     if place.suffix == ".safetensors":
         target = place
     else:
