@@ -127,5 +127,11 @@ def test_channels_are_matched_by_whole_words(structure, names, expected):
     assert match_channel(structure, names) == expected
 
 
+@pytest.mark.parametrize("name", ["dna_std", "DNA ± std · predicted", "DNA, deviation"])
+def test_how_unsure_a_structure_is_does_not_count_as_the_structure(name):
+    assert match_channel("dna", [name]) is None
+    assert match_channel("dna_std", ["dna", "dna_std"]) == 1
+
+
 def test_errors_are_not_runtime_errors():
     assert not issubclass(SparseSSPError, RuntimeError)  # napari would swallow it

@@ -109,6 +109,9 @@ _OTHERS = {
 """Outputs of shipped models outside the catalogue, with three of its colours."""
 
 _DEVIATION = "_std"
+_SPREAD_WORDS = frozenset({"std", "deviation", "uncertainty"})
+"""Words of a channel that shows how unsure a structure is, not where it is."""
+
 _GREY = "#b0b0b0"
 """Of deviations: they are no structure, and must not look like one."""
 
@@ -235,6 +238,7 @@ def match_channel(structure: Structure | str, names: Iterable[str]) -> int | Non
         for index, channel in enumerate(channels)
         for form in forms
         if f" {form} " in f" {channel} "
+        and not _SPREAD_WORDS.intersection(channel.split())
         and not any(
             f" {form} " in f" {longer} " and f" {longer} " in f" {channel} "
             for longer in foreign

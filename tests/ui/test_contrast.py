@@ -51,3 +51,11 @@ def test_nothing_is_known_before_the_first_tile():
 def test_limits_of_a_stack():
     low, high = limits_of(np.arange(4 * 9 * 9, dtype=float).reshape(4, 9, 9))
     assert 0 < low < high < 4 * 81
+
+
+def test_an_uncertainty_begins_at_zero():
+    estimate = ContrastEstimate(("a", "a_std"), ["a_std"])
+    estimate.add(np.full((2, 4, 8, 8), 2, np.float32) + np.eye(8, dtype="f4"))
+    limits = estimate.limits(complete=True)
+    assert limits["a"][0] > 0
+    assert limits["a_std"][0] == 0

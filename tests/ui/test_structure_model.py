@@ -99,3 +99,26 @@ def test_choices_stay_when_another_model_has_the_same_structures(model):
 
 def test_qt_finds_no_fault_with_the_model(model, qtmodeltester):
     qtmodeltester.check(model)
+
+
+def test_uncertainties_are_shown_and_hidden_where_there_are_any(model, qtbot):
+    with qtbot.waitSignal(model.spreads_offered, check_params_cb=bool):
+        model.set_spreads({"dna": False})
+    cell = model.index(row_of(model, "dna"), Column.SPREAD)
+    with qtbot.waitSignal(model.spread_changed):
+        model.setData(cell, Qt.CheckState.Checked, CHECK)
+    assert model.spreads() == ("dna",)
+    other = model.index(row_of(model, "nucleolus"), Column.SPREAD)
+    assert other.data(CHECK) is None
+    assert not model.flags(other) & Qt.ItemFlag.ItemIsUserCheckable
+    model.set_spread("nucleolus", True)
+    assert model.spreads() == ("dna",)
+
+
+def test_doubts_mark_their_structures_and_say_why(model):
+    model.set_doubts({"dna": ["it is noise"]})
+    cell = model.index(row_of(model, "dna"), Column.NAME)
+    assert cell.data(Qt.ItemDataRole.UserRole) is True
+    assert "it is noise" in cell.data(Qt.ItemDataRole.ToolTipRole)
+    model.set_doubts({})
+    assert cell.data(Qt.ItemDataRole.UserRole) is False

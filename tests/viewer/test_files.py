@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fake_engine import light
+from fake_engine import MICRO, light
 from napari_sparsessp.io.sample import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layer_marks import KEY, is_prediction
@@ -82,3 +82,24 @@ def test_sample_opens_ready_to_run(viewer, engine, qtbot):
         "Colony · bright-field"
     ]
     assert viewer.layers.units is not None
+
+
+def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
+    from napari_sparsessp.ui.show import _add_predictions
+
+    both = np.random.default_rng(1).gamma(2, size=(2, 32, 96, 128)).astype(np.float32)
+    volume = Volume(both, "CZYX", (0.29,) * 3, ("dna", "dna_std"))
+    about = {"model": {"id": "colony-3to2d"}, "unfamiliar": ["it is noise"]}
+    source = viewer.add_image(light(), name="bright-field", **MICRO)
+    _add_predictions(viewer, volume, source, about)
+    predicted, unsure = viewer.layers[-2:]
+    assert is_prediction(predicted)
+    assert not is_prediction(unsure)
+    assert (predicted.visible, unsure.visible) == (True, False)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    assert dock.layers.uncertainties()["dna"].unique_id == unsure.unique_id
+    rows = {row.structure.id: row for row in dock.form.structures.rows}
+    assert rows["dna"].spread is False
+    assert rows["dna"].doubts == ("it is noise",)
+    assert rows["dna"].truth is None

@@ -6,6 +6,7 @@ It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.structures import deviation_channel, structure_or_custom
 from napari_sparsessp.ui.compat import layer_key
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ KEY = "sparsessp"
 SCHEMA = 1
 
 PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
+
+# Black where the model is sure of itself; told apart also by colour-blind eyes.
+UNCERTAINTY_COLOURS = "magma"
 
 DOUBTFUL = " · doubtful"
 """Ends the name of a layer whose input is unlike what the model was made for."""
@@ -49,6 +53,31 @@ def model_of(layer: Any) -> str:
     return ""
 
 
+def structure_of(channel: str, channels: Sequence[str]) -> str:
+    """Id of the structure that a channel is, or tells the uncertainty of.
+
+    Parameters
+    ----------
+    channel : str
+    channels : sequence of str
+        All of the output.
+    """
+    return next((one for one in channels if deviation_channel(one) == channel), channel)
+
+
+def first_look(structure: str, role: str) -> dict[str, str]:
+    """Name, colours and blending of one of our layers, before the user changes them."""
+    known = structure_or_custom(structure)
+    spread = role == UNCERTAINTY
+    return {
+        "name": f"{known.label} ± std · predicted"
+        if spread
+        else f"{known.label} · predicted",
+        "colormap": UNCERTAINTY_COLOURS if spread else known.colour,
+        "blending": "additive",
+    }
+
+
 def about_layer(plan: "Plan", channel: str, source: Any) -> dict[str, Any]:
     """Say what the layer of a channel is.
 
@@ -60,7 +89,7 @@ def about_layer(plan: "Plan", channel: str, source: Any) -> dict[str, Any]:
     source : Layer
         The input.
     """
-    structure = plan.structures[plan.channels.index(channel) % len(plan.structures)]
+    structure = structure_of(channel, plan.channels)
     return {
         "schema_version": SCHEMA,
         "role": PREDICTION if channel == structure else UNCERTAINTY,

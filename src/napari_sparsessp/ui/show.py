@@ -15,10 +15,16 @@ from qtpy.QtCore import QTimer
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import limits_of
-from napari_sparsessp.ui.layer_marks import KEY, SCHEMA
+from napari_sparsessp.ui.layer_marks import (
+    KEY,
+    PREDICTION,
+    SCHEMA,
+    UNCERTAINTY,
+    first_look,
+    structure_of,
+)
 from napari_sparsessp.ui.layer_volume import read_layer
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.linked_contrast import truth_scale
@@ -134,27 +140,29 @@ def _add_predictions(
 ) -> None:
     """Add a layer for each structure, with what the file says of its making."""
     names = predicted.channel_names or ("prediction",)
+    few = len({structure_of(id_, names) for id_ in names}) < 4
     for number, id_ in enumerate(names):
         one = predicted.channel(number) if "C" in predicted.axes else predicted
-        structure = structure_or_custom(id_)
+        structure = structure_of(id_, names)
+        role = PREDICTION if structure == id_ else UNCERTAINTY
         viewer.add_image(
             one.array,
-            name=f"{structure.label} · predicted",
-            colormap=structure.colour,
-            blending="additive",
             contrast_limits=limits_of(one.array) if one.axes == "ZYX" else None,
-            visible=len(names) < 4 or id_ in DEFAULT_VISIBLE,
+            visible=role == PREDICTION and (few or id_ in DEFAULT_VISIBLE),
             metadata={
                 KEY: {
                     "schema_version": SCHEMA,
-                    "role": "prediction",
-                    "structure": id_,
+                    "role": role,
+                    "structure": structure,
+                    "channel": id_,
+                    "unfamiliar": list(about.get("unfamiliar", ())),
                     "source": source.name,
                     "source_id": layer_key(source),
                     "state": "done",
                     "provenance": about,
                 }
             },
+            **first_look(structure, role),
             **spatial_attributes(one),
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sparsessp.structures import deviation_channel, structure_or_custom
+from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import FIRST_LIMITS
 from napari_sparsessp.ui.layer_marks import (
@@ -22,6 +22,7 @@ from napari_sparsessp.ui.layer_marks import (
     about_layer,
     add_to,
     channel_of,
+    first_look,
     mark_doubts,
     model_of,
     role_of,
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 # A refresh in 2D costs 2 ms; in 3D the whole volume goes to the graphics card again.
 REFRESH_2D_MS = 100
 REFRESH_3D_MS = 700
-
-# Black where the model is sure of itself; told apart also by colour-blind eyes.
-UNCERTAINTY_COLOURS = "magma"
 
 
 class StreamLayers(QObject):
@@ -327,24 +325,17 @@ class StreamLayers(QObject):
         mark_doubts(layer, self._doubts)
 
     def _add(self, one: "_ToCome") -> None:
-        structure = structure_or_custom(one.about["structure"])
-        spread = one.about["role"] == UNCERTAINTY
-        what = f"{structure.label} ± std" if spread else structure.label
-        name = f"{what} · predicted"
-        taken = {
-            layer.name.removesuffix(DOUBTFUL)
-            for layer in self._from(one.about["source_id"])
-        }
-        if name in taken:
-            name = f"{what} · {one.about['request']['model']}"
+        look = first_look(one.about["structure"], one.about["role"])
+        rivals = self._from(one.about["source_id"])
+        if look["name"] in [layer.name.removesuffix(DOUBTFUL) for layer in rivals]:
+            model = one.about["request"]["model"]
+            look["name"] = look["name"].replace(" · predicted", f" · {model}")
         layer = self._viewer.add_image(
             one.view,
-            name=name,
-            colormap=UNCERTAINTY_COLOURS if spread else structure.colour,
             contrast_limits=self._wanted.get(one.id, FIRST_LIMITS),
-            blending="additive",
             visible=one.visible,
             metadata={KEY: one.about},
+            **look,
             **one.place,
         )
         mark_doubts(layer, self._doubts)
