@@ -41,7 +41,7 @@ def field(result: Mapping[str, Any]) -> str:
     """The field of view by every way."""
     width = len(HEADINGS)
     rows = [row + [""] * (width - len(row)) for row in field_cells(result)]
-    table = [_markdown([HEADINGS, *rows], width - 2)]
+    table = [_markdown([HEADINGS, *rows], range(2, width - 1))]
     return "\n".join([conditions(result), explanation(), "", *table, "", aims(result)])
 
 
@@ -77,7 +77,7 @@ def peaks(result: Mapping[str, Any]) -> str:
         return (
             f"Not measured ({result.get('layers', {}).get('skipped', 'unfinished')})."
         )
-    table = _markdown([LAYER_HEADINGS, *layer_cells(result)], len(LAYER_HEADINGS))
+    table = _markdown([LAYER_HEADINGS, *layer_cells(result)], range(1, 7))
     return "\n".join([peaks_text(result), share_text(result), "", table])
 
 
@@ -95,13 +95,13 @@ def trials(result: Mapping[str, Any]) -> str:
         *[[name, *row] for name, row in rows.items()],
     ]
     return "\n".join(
-        [f"Each the best of several turns.{quiet}", "", _markdown(table, 9)]
+        [f"Each the best of several turns.{quiet}", "", _markdown(table, range(1, 9))]
     )
 
 
-def _markdown(table: list, numbers: int) -> str:
-    """A table; columns from the third to `numbers` are numbers."""
-    marks = ["---:" if 1 < i < numbers else "---" for i in range(len(table[0]))]
+def _markdown(table: list, numbers: range) -> str:
+    """A table, its first row the headings; some columns are `numbers`."""
+    marks = ["---:" if i in numbers else "---" for i in range(len(table[0]))]
     lines = [table[0], marks, *table[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
