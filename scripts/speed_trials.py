@@ -20,6 +20,9 @@ import psutil
 
 TILE, CHANNELS, OUTPUTS = (32, 232, 344), 96, 384
 ROUNDS = 7
+PATIENCE = 180
+"""Seconds for each fresh process; what takes longer is left out."""
+
 OLD = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
 """oneDNN as on a processor without AVX-512; torch's own kernels stay as they are."""
 
@@ -176,6 +179,7 @@ def network(precision: str, compiled: bool) -> list[float]:
     with torch.inference_mode(), cast:
         runs = [lambda: model(x).float()]
         if compiled:
+            torch._dynamo.config.recompile_limit = 100  # one for each convolution
             other = torch.compile(model)
             runs.append(lambda: other(x).float())
         return best(*runs, rounds=4)
@@ -190,7 +194,7 @@ def asked(task: str, precision: str, **environment: str) -> object:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=True,
         )
     except subprocess.SubprocessError as error:
