@@ -60,17 +60,24 @@ def _onto_link(desk: Desk):
     return desk.predict(desk.good())
 
 
+TRAINING = """
+out: {out}
+model: {{id: mine}}
+data: {{pairs: {{path: {pairs}, structure: dna}}}}
+recipe: {{patch: [16, 16], batch: 2, precision: fp32}}
+budget: {{steps: 1}}
+device: cpu
+"""
+
+
 def _pairs(text, name="pairs.csv"):
     """Train from a list of pairs."""
 
     def make(desk: Desk):
         desk.good()
         desk.text(text, name)
-        config = desk.text(
-            f"data:\n  pairs:\n    path: {desk.path(name)}\n    structure: dna\n"
-            f"model:\n  structures: [dna]\nout: {desk.path('run')}\n",
-            "train.yaml",
-        )
+        filled = TRAINING.format(out=desk.path("run"), pairs=desk.path(name))
+        config = desk.text(filled, "train.yaml")
         return ["train", config]
 
     return make
@@ -175,8 +182,7 @@ CASES = [
     Case("a request with a structure that is a path",
          _request("structures: [../../etc/passwd]"), "structure"),
     Case("a list of pairs that is not there",
-         _config("data:\n  pairs: {path: /no.csv}"),
-         "no.csv"),
+         _config(TRAINING.format(out="run", pairs="no.csv")), "no.csv"),
     Case("a list of pairs without columns", _pairs("a,b\n1,2\n"), "no column path"),
     Case("a list of pairs with a formula", _pairs(
         "path,signal,target\n=HYPERLINK(\"http://x\"),0,0\n"), "not there"),
@@ -184,6 +190,8 @@ CASES = [
          _pairs("path,signal,target\n../../../nope.tif,0,0\n"), "not there"),
     Case("a list of pairs with a device", _pairs("path,signal,target\n/dev/zero,0,0\n"),
          "pipe or a device|not there"),
+    Case("a list of pairs with a name of 5 000 letters",
+         _pairs(f"path,signal,target\n{'a' * 5000},0,0\n"), "not there"),
     Case("a list of pairs with a NUL byte", _pairs("path,signal,target\na\0b,0,0\n"),
          "CSV|not there"),
     Case("a list of pairs that is no text", _pairs(b"\xff\xfe\x00"), "no CSV"),
@@ -191,6 +199,6 @@ CASES = [
          _pairs('path,signal,target\n"' + "x" * 200_000), "CSV|not there|empty"),
     Case("a list of pairs with a line of 10⁵ commas",
          _pairs("path,signal,target\n" + "," * 100_000), "empty"),
-    Case("a training config that is a list", _config("[1]"), "train.yaml"),
-    Case("a training config with an unknown field", _config("run: rm"), "run"),
+    Case("a training config that is a list", _config("[1]"), "field: value"),
+    Case("a training config with an unknown field", _config("run: rm"), "config"),
 ]  # fmt: skip

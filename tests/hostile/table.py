@@ -3,7 +3,14 @@
 import re
 from collections.abc import Mapping
 
-from hostile import cases_files, cases_ome, cases_tiff, cases_zarr
+from hostile import (
+    cases_files,
+    cases_models,
+    cases_ome,
+    cases_options,
+    cases_tiff,
+    cases_zarr,
+)
 from hostile.desk import Case
 
 SECTIONS: Mapping[str, list[Case]] = {
@@ -11,6 +18,8 @@ SECTIONS: Mapping[str, list[Case]] = {
     "TIFF": cases_tiff.CASES,
     "OME-XML": cases_ome.CASES,
     "OME-Zarr": cases_zarr.CASES,
+    "Models, cards and checkpoints": cases_models.CASES,
+    "Options, requests and lists": cases_options.CASES,
 }
 
 HEAD = """# Bad inputs: what was tried, and what each got

@@ -83,6 +83,7 @@ def make_request(fields: dict[str, Any]) -> PredictionRequest:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "request"
+        field = " ".join(field.split())[:80] or repr(field)
         if first["type"] == "extra_forbidden":
             known = ", ".join(PredictionRequest.model_fields)
             raise InputError(

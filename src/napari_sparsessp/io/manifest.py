@@ -234,10 +234,17 @@ def _check_files(labels: list[Label], path: Path) -> None:
         one for label in labels for one in (label.path, label.path_target, label.mask)
         if one is not None
     )  # fmt: skip
-    missing = [one for one in wanted if not one.exists()]
+    missing = [one for one in wanted if not _is_there(one)]
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(wanted)} images that {path.name} lists are "
             f"not there, the first is {missing[0]}; check the paths, or say with "
             "data.pairs.root where they begin"
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
