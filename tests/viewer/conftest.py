@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from fake_engine import MICRO, FakeEngine, light
 from napari_sparsessp.prediction.events import TileDone
@@ -23,6 +24,18 @@ def pytest_collection_modifyitems(items):
 def synchronous_slicing(monkeypatch):
     """Slice in the interface's thread, whatever the machine's settings say."""
     monkeypatch.setenv("NAPARI_ASYNC", "0")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait long on a busy machine: what is waited for comes, or never does."""
+    for name in ("waitUntil", "waitSignal"):
+        original = getattr(QtBot, name)
+
+        def patient(self, what, *, timeout=60_000, _original=original, **more):
+            return _original(self, what, timeout=timeout, **more)
+
+        monkeypatch.setattr(QtBot, name, patient)
 
 
 @pytest.fixture

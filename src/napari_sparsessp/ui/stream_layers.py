@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import FIRST_LIMITS
+from napari_sparsessp.ui.draw_pace import DrawPace
 from napari_sparsessp.ui.layer_marks import (
     DOUBTFUL,
     KEY,
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.events import TileDone
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.stream_worker import ContrastEstimated
-
-# A refresh in 2D costs 2 ms; in 3D the whole volume goes to the graphics card again.
-REFRESH_2D_MS = 100
-REFRESH_3D_MS = 700
 
 
 class StreamLayers(QObject):
@@ -78,6 +75,7 @@ class StreamLayers(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
+        self._pace = DrawPace(self)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def prepare(
@@ -174,11 +172,12 @@ class StreamLayers(QObject):
                     self._dirty.add(id_)
         if self._dirty and not self._timer.isActive():
             three = self._viewer.dims.ndisplay == 3
-            self._timer.start(REFRESH_3D_MS if three else REFRESH_2D_MS)
+            self._timer.start(self._pace.pause_ms(three=three))
 
     def refresh(self) -> None:
         """Draw what changed: pixels only, no thumbnails or extents."""
         dirty, self._dirty = self._dirty, set()
+        self._pace.begin()
         for id_ in dirty:
             layer = self.layer(id_)
             if layer is not None:

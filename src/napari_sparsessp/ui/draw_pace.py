@@ -1,0 +1,49 @@
+"""How often a filling layer may be drawn, so that the window stays free between.
+
+A refresh in 2D costs milliseconds. In 3D the whole volume goes to the graphics card
+again, and without a graphics card a draw takes seconds: then it is drawn less often.
+"""
+
+import time
+
+from qtpy.QtCore import QObject, QTimer
+
+REFRESH_2D_MS = 100
+REFRESH_3D_MS = 700
+
+# The window is free for three quarters of the time, however slowly it draws.
+_FREE = 3
+# Later than the drawing that a refresh asks for.
+_LOOK_MS = 20
+
+
+class DrawPace(QObject):
+    """Measures what a refresh costs and gives the pause before the next one.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._cost_ms = 0.0
+        self._began = 0.0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_LOOK_MS)
+        self._timer.timeout.connect(self._look)
+
+    def pause_ms(self, *, three: bool) -> int:
+        """Milliseconds to wait before the next refresh; `three`: of a 3D view."""
+        least = REFRESH_3D_MS if three else REFRESH_2D_MS
+        return max(least, round(_FREE * self._cost_ms))
+
+    def begin(self) -> None:
+        """Tell that a refresh begins; what it costs is known when Qt is back."""
+        self._began = time.perf_counter()
+        self._timer.start()
+
+    def _look(self) -> None:
+        spent = 1000 * (time.perf_counter() - self._began)
+        self._cost_ms = max(0.0, spent - _LOOK_MS)
