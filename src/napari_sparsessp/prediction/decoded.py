@@ -27,7 +27,7 @@ class _Kept:
 
     def part(self, rows: slice, columns: slice) -> np.ndarray | None:
         """Give a part of it, or None where it does not hold all of that."""
-        if not (_inside(rows, self.rows) and _inside(columns, self.columns)):
+        if not (inside(rows, self.rows) and inside(columns, self.columns)):
             return None
         y, x = self.rows.start, self.columns.start
         return self.pixels[
@@ -217,5 +217,6 @@ def _end(lengths: Sequence[int], part: slice) -> int:
     return int(ends[np.searchsorted(ends, part.stop - 1, side="right")])
 
 
-def _inside(part: slice, whole: slice) -> bool:
+def inside(part: slice, whole: slice) -> bool:
+    """Whether a span lies in another."""
     return whole.start <= part.start and part.stop <= whole.stop

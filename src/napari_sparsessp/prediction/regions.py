@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_sparsessp.prediction.decoded import DecodedPlanes
+from napari_sparsessp.prediction.decoded import DecodedPlanes, inside
 from napari_sparsessp.prediction.normalisation import Normalisation
 from napari_sparsessp.resampling import LateralResampling
 
@@ -26,8 +26,8 @@ class _Block:
     ) -> tuple[list[int], slice, slice] | None:
         """Where in it an area lies; None where not all of that is in it."""
         if not (
-            _inside(rows, self.rows)
-            and _inside(columns, self.columns)
+            inside(rows, self.rows)
+            and inside(columns, self.columns)
             and set(planes) <= set(self.planes)
         ):
             return None
@@ -174,10 +174,6 @@ def normalised(values: np.ndarray, scale: Normalisation) -> np.ndarray:
     values = values - np.float32(scale.mean)
     values /= np.float32(scale.std)
     return values
-
-
-def _inside(part: slice, whole: slice) -> bool:
-    return whole.start <= part.start and part.stop <= whole.stop
 
 
 def _within(part: slice, whole: slice) -> slice:
