@@ -75,6 +75,14 @@ def test_every_shipped_model_knows_what_it_learned_from():
         assert len(facts[path.stem].familiarity) >= 7
 
 
+def test_every_colony_model_knows_its_errors():
+    facts = read_facts(shipped_folder())
+    for card in list_models():
+        if card.id.startswith("colony"):
+            assert set(facts[card.id].uncertainty) == set(card.structures)
+            assert card.uncertainty == facts[card.id].uncertainty
+
+
 def test_an_empty_range_is_refused():
     with pytest.raises(ValueError, match="empty"):
         Range(low=1, high=1)
