@@ -147,10 +147,10 @@ class Workload:
         read, keep = read_y * read_x, keep_y * keep_x
         outputs = 1 if config.per_structure else self.structures
         weights = weight_bytes(config)
-        # A copy in half precision; on another device, the copy that is there.
-        network = weights + (0 if self.precision == "fp32" else weights // 2)
         twin = merged_bytes(config)
-        merged = twin
+        # Convolutions lay out their kernels anew, or in half precision; more is on the
+        # way while kernels are merged.
+        network = weights + weights // 2 + twin
         activations = activation_bytes(
             config, read, outputs, self.precision, turned=self.turned
         )
@@ -166,7 +166,7 @@ class Workload:
             limit=limits.process,
             process=base,
             network=network,
-            merged=merged,
+            merged=twin,
             activations=activations,
             input=least,
             input_share=least,
@@ -182,7 +182,7 @@ class Workload:
                 spare // 2 if limits.device is None else limits.device - plan.on_device
             )
             more = max(0, min(more, room))
-            plan = replace(plan, merged=merged + more)
+            plan = replace(plan, merged=twin + more)
             spare = max(0, limits.process - plan.planned)
         share = max(least, min(least + spare, MOST_INPUT_BYTES))
         return replace(
@@ -198,7 +198,7 @@ def workload(
     request: PredictionRequest,
     *,
     structures: int,
-    input_bytes: int,
+    input_planes: tuple[int, int, int],
     output_shape: tuple[int, ...],
     whole: bool,
     truths: int,
@@ -208,9 +208,11 @@ def workload(
 
     Parameters
     ----------
-    config, shape, structures, input_bytes, stored
+    config, shape, structures, stored
         As `Workload` has them.
     request : PredictionRequest
+    input_planes : tuple of int
+        Measured planes, and their (y, x) pixels in the input.
     output_shape : tuple of int
         ((T,) C, D, H, W)
     whole : bool
@@ -221,6 +223,7 @@ def workload(
     channels = output_shape[-4]
     device = planned_device(request.device)
     dense = 4 * math.prod(shape)
+    measured, height, width = input_planes
     output = 4 * math.prod(output_shape) + dense * (1 + channels * whole)
     return Workload(
         config,
@@ -230,7 +233,7 @@ def workload(
         turned=request.tta or request.uncertainty,
         precision=planned_precision(request.precision, device),
         device=device.partition(":")[0],
-        input_bytes=input_bytes,
+        input_bytes=4 * measured * (height * width + shape[1] * shape[2]),
         output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
         stored=stored,
     )

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from napari_sparsessp.errors import InputError
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.alignment import Grid
@@ -16,7 +18,7 @@ from napari_sparsessp.prediction.memory import (
     workload,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.sampling import plan_sampling
+from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
 from napari_sparsessp.prediction.tile_size import tile_notes, tile_sizes
 from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
 from napari_sparsessp.prediction.truth import check_truth
@@ -146,23 +148,10 @@ def plan_prediction(
     times = _times(volume, request.time)
     sampling = plan_sampling(card, volume, request)
     warnings = [*sampling.warnings]
-    depth = sampling.view.depth
-    height, width = volume.shape[-2:]
-    model_pixel = card.voxel_size[1:]
-    model_shape = (
-        depth,
-        resampled_size(height, sampling.pixel[0], model_pixel[0]),
-        resampled_size(width, sampling.pixel[1], model_pixel[1]),
-    )
-    if request.grid == "model":
-        pixel, size = model_pixel, model_shape[1:]
-    else:
-        pixel, size = sampling.pixel, (height, width)
-    y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
-    grid = Grid((depth, *size), (card.voxel_size[0], *pixel), (volume.origin[0], y, x))
+    model_shape, grid = _grids(card, volume, request, sampling)
     if flat := card.z_projection != "none":
         grid = _one_plane(grid)
-        warnings += _depth_notes(card, depth)
+        warnings += _depth_notes(card, sampling.view.depth)
     if request.uncertainty:
         warnings += deviation_notes(card, structures)
     channels = output_channels(structures, request)
@@ -172,20 +161,13 @@ def plan_prediction(
     checked, notes = check_truth(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
-    if request.tile is not None and request.tile[0] < card.patch[0]:
-        notes.append(
-            f"tile depth {request.tile[0]} is smaller than the network's window; "
-            f"{card.patch[0]} planes are used"
-        )
-    network = NetworkConfig.model_validate(card.network)
+    network = _network(card)
     work = workload(
         network,
         model_shape,
         request,
         structures=len(structures),
-        input_bytes=4
-        * len(sampling.view.planes)
-        * (height * width + model_shape[1] * model_shape[2]),
+        input_planes=(len(sampling.view.planes), volume.shape[-2], volume.shape[-1]),
         output_shape=shape,
         whole=flat or request.grid == "input",
         truths=len(checked),
@@ -196,7 +178,7 @@ def plan_prediction(
         [tile_size] if tile_size else tile_sizes(card, network, request, work.device),
         find_limits(planned_device(request.device), request.memory_limit),
     )
-    notes += tile_notes(network, request, tile_size)
+    notes += tile_notes(card, network, request, tile_size)
     return Plan(
         request=request,
         card=card,
@@ -204,7 +186,7 @@ def plan_prediction(
         structures=structures,
         view=sampling.view,
         input_pixel=sampling.pixel,
-        model_pixel=model_pixel,
+        model_pixel=card.voxel_size[1:],
         model_shape=model_shape,
         output_shape=shape,
         output_axes="CZYX" if times is None else "TCZYX",
@@ -216,6 +198,25 @@ def plan_prediction(
         passes=len(structures) if network.per_structure else 1,
         truth=checked,
         warnings=(*warnings, *notes),
+    )
+
+
+def _grids(
+    card: ModelCard, volume: Volume, request: PredictionRequest, sampling: Sampling
+) -> tuple[tuple[int, int, int], Grid]:
+    """Voxels of the model's grid, and the grid of the output."""
+    depth, (height, width) = sampling.view.depth, volume.shape[-2:]
+    pixel: tuple[float, float] = card.voxel_size[1:]
+    model_size = (
+        resampled_size(height, sampling.pixel[0], pixel[0]),
+        resampled_size(width, sampling.pixel[1], pixel[1]),
+    )
+    size = model_size
+    if request.grid == "input":
+        pixel, size = sampling.pixel, (height, width)
+    y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
+    return (depth, *model_size), Grid(
+        (depth, *size), (card.voxel_size[0], *pixel), (volume.origin[0], y, x)
     )
 
 
@@ -272,6 +273,19 @@ def one_channel(volume: Volume, channel: str | int | None) -> Volume:
         f"the image has {count} channels; choose the transmitted-light one by name or "
         f"index: {', '.join(listed)}"
     )
+
+
+def _network(card: ModelCard) -> NetworkConfig:
+    """Read the network's description, which is the card's author's word."""
+    try:
+        return NetworkConfig.model_validate(card.network)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "network"
+        raise ModelError(
+            f"model {card.id} describes a network that does not exist ({field}: "
+            f"{first['msg'].removeprefix('Value error, ')}); get the file again"
+        ) from error
 
 
 def _structures(card: ModelCard, request: PredictionRequest) -> tuple[str, ...]:

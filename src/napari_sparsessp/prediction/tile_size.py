@@ -75,19 +75,29 @@ def tile_sizes(
 
 
 def tile_notes(
-    network: NetworkConfig, request: PredictionRequest, size: TileSize
+    card: ModelCard, network: NetworkConfig, request: PredictionRequest, size: TileSize
 ) -> list[str]:
     """Say where tiles have another size than somebody asked for."""
-    if request.tile is None or size.core == request.tile[1:]:
+    if request.tile is None:
         return []
+    notes = []
+    if request.tile[0] < card.patch[0]:
+        notes.append(
+            f"tile depth {request.tile[0]} is smaller than the network's window; "
+            f"{card.patch[0]} planes are used"
+        )
     y, x = size.core
+    if size.core == request.tile[1:]:
+        return notes
     if network.sees_whole:
-        return [
+        notes.append(
             f"tiles of {y}×{x} pixels are used: the norms of this network look at all "
             "of a tile, so with others it would give other numbers"
-        ]
-    return [
-        f"memory allows tiles of {y}×{x} pixels, not of "
-        f"{request.tile[1]}×{request.tile[2]}; give more with --memory-limit or close "
-        "other programs"
-    ]
+        )
+    else:
+        notes.append(
+            f"memory allows tiles of {y}×{x} pixels, not of "
+            f"{request.tile[1]}×{request.tile[2]}; give more with --memory-limit or "
+            "close other programs"
+        )
+    return notes
