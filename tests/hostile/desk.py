@@ -117,6 +117,9 @@ class Outcome:
         said = self.lines[0].removeprefix(MARK) if self.code else "; ".join(
             self.warnings
         )  # fmt: skip
+        from napari_sparsessp.models.registry import user_folder
+
+        said = said.replace(str(user_folder()), "the models' folder")
         for place in places:
             said = said.replace(f"{place.resolve()}{os.sep}", "").replace(
                 f"{place}{os.sep}", ""
