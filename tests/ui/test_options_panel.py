@@ -48,3 +48,16 @@ def test_the_plan_of_the_memory_is_shown_where_there_is_one(panel):
     assert panel.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
     panel.show_memory("")
     assert panel.memory_note.isHidden()
+
+
+def test_what_is_unfolded_is_scrolled_into_sight(qtbot):
+    from napari_sparsessp.ui.predict_form import PredictForm
+
+    form = PredictForm(list)
+    qtbot.addWidget(form)
+    form.resize(412, 420)
+    form.show()
+    qtbot.waitExposed(form)
+    assert form.options.memory_spin.visibleRegion().isEmpty()
+    form.options.more_button.click()
+    qtbot.waitUntil(lambda: not form.options.memory_spin.visibleRegion().isEmpty())

@@ -7,7 +7,7 @@ network · on this device → Run.* Only widgets; `predict_dock` gives them thei
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -60,6 +60,7 @@ class PredictForm(QWidget):
         self.topology_step = Step("with <b>this network</b>")
         self.device_step = Step("on", last=True)
         self._arrange()
+        self.options.more_button.toggled.connect(self._on_more)
 
     def _arrange(self) -> None:
         self.stack_step.title_row.addWidget(self.input.edit_button)
@@ -97,6 +98,14 @@ class PredictForm(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a width at which nothing is cut."""
         return QSize(_WIDTH, 760)
+
+    def _on_more(self, on: bool) -> None:
+        """Scroll to what was unfolded, once it has its place."""
+        if on:
+            QTimer.singleShot(0, self._to_options)
+
+    def _to_options(self) -> None:
+        self.scroll.ensureWidgetVisible(self.options, 0, 8)
 
     def choice(self) -> Choice:
         """Tell what the user has chosen."""
