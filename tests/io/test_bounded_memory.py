@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_sparsessp.io import ome_zarr
 from napari_sparsessp.io.output_sink import OutputSink
 from napari_sparsessp.models.store import load_model
+from napari_sparsessp.prediction import decoded, normalisation, splitting, stack
 from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 from thin import save_thin
 
-SIDE, TILE = 64, 32
+SIDE, TILE = 160, 64
+SHARE = 200_000
+"""Bytes for the input, as if memory were scarce: less than the smallest stack has."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,10 @@ def _stack(path, shape):
 def _peak(model, volume, path):
     """Most bytes of numpy and Python during a run, from store to store."""
     request = PredictionRequest(
-        structures=("dna",), precision="fp32", device="cpu", tile=(8, TILE, TILE)
+        structures=("dna",),
+        precision="fp32",
+        device="cpu",
+        tile=(8, TILE, TILE),
     )
     tracemalloc.start()
     try:
@@ -47,19 +54,35 @@ def _peak(model, volume, path):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])
-def test_four_times_the_stack_takes_no_more_memory(model, tmp_path, monkeypatch, name):
-    from napari_sparsessp.prediction import stack
+def _predict(self, seen, tile):
+    """Look at the input of a tile, and say something of the right size at once."""
+    dense, _ = seen.window(tile)
+    size = [part.stop - part.start for part in tile.box]
+    yield [0], np.full((1, *size), float(dense.mean()), np.float32)
 
-    # As if memory were scarce: otherwise a stack this small is read at once.
-    monkeypatch.setattr(stack, "_fits", lambda plan, volume: False)
-    _peak(model, _stack(tmp_path / "first", (8, SIDE, SIDE)), tmp_path / name)
-    small = _peak(model, _stack(tmp_path / "one", (8, SIDE, SIDE)), tmp_path / name)
-    for called, shape in (
-        ("wide", (8, 2 * SIDE, 2 * SIDE)),
-        ("long", (4, 8, SIDE, SIDE)),
+
+@pytest.mark.slow  # every allocation is counted: about 10 s
+@pytest.mark.parametrize(
+    ("name", "times", "wider"),
+    [("out.ome.zarr", 1, 2), ("out.ome.zarr", 4, 1), ("out.ome.tif", 1, 2)],
+)
+def test_four_times_the_stack_takes_no_more_memory(
+    model, tmp_path, monkeypatch, name, times, wider
+):
+    monkeypatch.setattr(stack, "_share", lambda plan: SHARE)
+    # What is bounded anyway is made as small as this stack.
+    monkeypatch.setattr(decoded, "AT_ONCE", SHARE)
+    monkeypatch.setattr(normalisation, "SAMPLE", 10_000)
+    monkeypatch.setattr(splitting.Sturdy, "predict", _predict)
+    monkeypatch.setattr(ome_zarr, "_VALUES_LOOKED_AT", 10_000)
+    peaks = []
+    for called, t, side in (
+        ("first", 2, TILE),  # what is imported on the way counts for nothing
+        ("small", 1, SIDE),
+        ("large", times, wider * SIDE),
     ):
-        volume = _stack(tmp_path / called, shape)
-        more = _peak(model, volume, tmp_path / name) - small
-        output = 4 * np.prod(shape)
-        assert more < output / 4, f"{more} bytes more for {output} of output"
+        volume = _stack(tmp_path / called, (t, 12, side, side))
+        peaks.append(_peak(model, volume, tmp_path / name))
+    more = peaks[2] - peaks[1]
+    output = 4 * times * 12 * (wider * SIDE) ** 2
+    assert more < output / 10, f"{more} bytes more for {output} of output"
