@@ -21,6 +21,10 @@ does not show here may still be true of its networks and its data.
 """
 
 
+STARTED = 0.05
+"""R² below which a network has learned next to nothing."""
+
+
 def page(study: Mapping[str, Any]) -> str:
     """Write the whole page."""
     scores = by_mark(study["runs"])
@@ -166,6 +170,28 @@ def steps_section(study: Mapping[str, Any], scores: Scores) -> Iterator[str]:
         f"`repmode`: that of `{BASE}`, which is DoDNet's, with another conditioning; "
         "`slim`: this project's default, scaled down to the same GMAC."
     )
+    if late := late_starters(study):
+        yield (
+            "\n**Late starters.** After these steps some networks still gave little "
+            f"more than the mean (R² below {STARTED:g}): {', '.join(late)}. They make "
+            "the large deviations above: such a comparison says how surely a network "
+            "gets started, not how good it becomes."
+        )
+
+
+def late_starters(study: Mapping[str, Any]) -> list[str]:
+    """Trials with seeds that have not left the mean, and how many of them."""
+    found: dict[str, list[bool]] = {}
+    for run in study["runs"]:
+        scores = run["marks"].get("steps", {}).get("r2", {}).values()
+        if scores:
+            low = sum(scores) / len(scores) < STARTED
+            found.setdefault(run["trial"], []).append(low)
+    return [
+        f"`{name}` ({sum(low)} of {len(low)} seeds)"
+        for name, low in found.items()
+        if any(low)
+    ]
 
 
 def rivals_section(study: Mapping[str, Any], scores: Scores) -> Iterator[str]:

@@ -81,6 +81,10 @@ def timed(
     chosen: dict[str, Trial], ground: Ground, study: dict[str, Any], save: Callable
 ) -> None:
     """Measure a step of each trial that has none yet."""
+    missing = [n for n in chosen if "step_seconds" not in study["trials"].get(n, {})]
+    if missing:
+        # The first training of a process is slower than any later one.
+        step_seconds(chosen[missing[0]], ground)
     for name, trial in chosen.items():
         entry = study["trials"].setdefault(name, costs_of(trial))
         if "step_seconds" not in entry:

@@ -128,6 +128,13 @@ def test_rivals_are_marked_against_the_default(plan, page):
     assert not {"▼", "▲"} & set(marked["slim"] + marked["tgnet"])
 
 
+def test_seeds_that_have_not_left_the_mean_are_told(plan, page):
+    scores = {"2d": (0.01, 0.20), "3d": (0.06, 0.20)}
+    text = page.page(_study(plan, lambda name: scores.get(name, (0.25, 0.40))))
+    assert "R² below 0.05): `2d` (1 of 2 seeds)." in text
+    assert "Late starters" not in page.page(_study(plan, lambda name: (0.2, 0.3)))
+
+
 def test_groups_and_names_choose_trials(script):
     chosen = script("paper_claims").chosen_trials
     assert set(chosen("topology,slim")) == {"3to2d", "3d", "2to3d", "2d", "slim"}
