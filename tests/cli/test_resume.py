@@ -15,6 +15,14 @@ from napari_sparsessp.prediction.events import TileDone
 TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """Shells start jobs in the background with Ctrl-C ignored; tests may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def command(small_model, stack, tmp_path):
     """The words of a prediction of nine tiles."""
