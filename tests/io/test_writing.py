@@ -205,7 +205,7 @@ def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(
 ):
     class Failing:
         def __init__(self, data):
-            self.data, self.shape = data, data.shape
+            self.data, self.shape, self.dtype = data, data.shape, data.dtype
 
         def __getitem__(self, index):
             if index[0] == 2:  # the third structure
