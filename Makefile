@@ -7,6 +7,8 @@ VENV   ?= .venv
 # several GB of CUDA. Give another one with `make demo TORCH=torch`.
 TORCH  ?= torch==2.13.0
 DEMO   ?= sparsessp-demo
+# Test processes at most; each takes up to 2 GB.
+JOBS   ?= 4
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -23,7 +25,7 @@ demo: $(VENV)/.installed system ## predict the bundled sample and show it
 	$(BIN)/sparsessp demo --out $(DEMO)
 
 test: lint type ## everything that CI checks
-	eval $(XVFB) $(BIN)/python -m pytest
+	eval $(XVFB) $(BIN)/python -m pytest -n logical --maxprocesses $(JOBS)
 
 format: $(VENV)/.installed-dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only --quiet .

@@ -5,6 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, so that what is green here is green elsewhere;
+# SPARSESSP_FUZZ looks at others.
+settings.register_profile("repeatable", derandomize=True)
+if "SPARSESSP_FUZZ" not in os.environ:
+    settings.load_profile("repeatable")
 
 HAS_DISPLAY = not sys.platform.startswith("linux") or any(
     os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
