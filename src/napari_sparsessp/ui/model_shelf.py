@@ -11,6 +11,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.ui.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.import_dialog import ImportDialog, choose_checkpoint
 from napari_sparsessp.ui.model_info import ModelInfo
+from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.topology_picker import TopologyPicker
 
 
@@ -46,6 +47,7 @@ class ModelShelf(QObject):
         picker.import_asked.connect(self.ask_import)
         picker.info_asked.connect(self.show_info)
         CheckpointDrop(owner).dropped.connect(self.import_file)
+        model_news().changed.connect(self._on_news)
 
     def offer(self, choose: str = "") -> None:
         """Look for models and offer them.
@@ -85,8 +87,12 @@ class ModelShelf(QObject):
         self.dialog = None
 
     def _on_imported(self, id_: str) -> None:
+        model_news().changed.emit(id_)
         # while a prediction runs its own model stays; the new one is offered
         self.offer(id_ if self._picker.isEnabled() else "")
+
+    def _on_news(self, _id: str) -> None:
+        self.offer()
 
     # the chosen model ---------------------------------------------------------
 
@@ -131,4 +137,4 @@ class ModelShelf(QObject):
             )
             return
         self._close_info()
-        self.offer()
+        model_news().changed.emit(info.card.id)
