@@ -12,7 +12,9 @@ from napari_sparsessp.ui.layer_marks import (
     is_prediction,
     mark_doubts,
     role_of,
+    set_truth,
     structure_of,
+    truth_of,
 )
 
 
@@ -61,3 +63,26 @@ def test_uncertainty_looks_unlike_any_structure():
     assert dna["name"] == "DNA · predicted"
     assert spread["name"] == "DNA ± std · predicted"
     assert dna["colormap"] != spread["colormap"]
+
+
+def real(name, key):
+    return SimpleNamespace(name=name, unique_id=key)
+
+
+def test_another_truth_takes_the_scores_of_the_old_one_away():
+    one = layer(role="prediction", state="done", scores={"r2": 0.5})
+    set_truth(one, real("DNA", "a"))
+    assert truth_of(one) == "a"
+    assert one.metadata[KEY]["truth"] == "DNA"
+    assert "scores" not in one.metadata[KEY]
+    assert one.metadata[KEY]["state"] == "done"
+    assert one.metadata["theirs"] == 1
+    set_truth(one, None)
+    assert truth_of(one) is None
+    assert "truth" not in one.metadata[KEY]
+
+
+def test_the_same_truth_chosen_again_keeps_its_scores():
+    one = layer(role="prediction", truth="DNA", truth_id="a", scores={"r2": 0.5})
+    set_truth(one, real("DNA, renamed", "a"))
+    assert one.metadata[KEY]["scores"] == {"r2": 0.5}

@@ -22,6 +22,9 @@ PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
 # Black where the model is sure of itself; told apart also by colour-blind eyes.
 UNCERTAINTY_COLOURS = "magma"
 
+# What says nothing any more once a prediction is compared with another truth.
+_OF_A_TRUTH = ("truth", "truth_id", "scores")
+
 DOUBTFUL = " · doubtful"
 """Ends the name of a layer whose input is unlike what the model was made for."""
 
@@ -78,7 +81,15 @@ def first_look(structure: str, role: str) -> dict[str, str]:
     }
 
 
-def about_layer(plan: "Plan", channel: str, source: Any) -> dict[str, Any]:
+def truth_of(layer: Any) -> str | None:
+    """Key of the layer that a prediction was compared with; None where none was."""
+    about = layer.metadata[KEY]
+    return str(about["truth_id"]) if about.get("truth_id") else None
+
+
+def about_layer(
+    plan: "Plan", channel: str, source: Any, truth: Any | None = None
+) -> dict[str, Any]:
     """Say what the layer of a channel is.
 
     Parameters
@@ -88,15 +99,19 @@ def about_layer(plan: "Plan", channel: str, source: Any) -> dict[str, Any]:
         One of ``plan.channels``.
     source : Layer
         The input.
+    truth : Layer, optional
+        What the structure really looks like; a prediction is compared with it.
     """
     structure = structure_of(channel, plan.channels)
+    role = PREDICTION if channel == structure else UNCERTAINTY
     return {
         "schema_version": SCHEMA,
-        "role": PREDICTION if channel == structure else UNCERTAINTY,
+        "role": role,
         "structure": structure,
         "channel": channel,
         "source": str(source.name),
         "source_id": layer_key(source),
+        **(_truth_link(truth) if role == PREDICTION else {}),
         "request": plan.request.model_dump(mode="json"),
         "measured_planes": list(plan.view.planes),
         "ratio": plan.view.ratio,
@@ -108,6 +123,25 @@ def add_to(layer: Any, **more: Any) -> None:
     """Write more on a layer; the metadata is set anew, so that napari notices."""
     about = {**layer.metadata.get(KEY, {}), **more}
     layer.metadata = {**layer.metadata, KEY: about}
+
+
+def set_truth(layer: Any, truth: Any | None) -> None:
+    """Say which layer a prediction is compared with from now on.
+
+    Scores against another truth say nothing about this one and are taken away.
+
+    Parameters
+    ----------
+    layer : Layer
+        A prediction.
+    truth : Layer or None
+        None: nothing is known of what is really there.
+    """
+    link = _truth_link(truth)
+    about = layer.metadata[KEY]
+    if about.get("truth_id") != link.get("truth_id"):
+        kept = {k: v for k, v in about.items() if k not in _OF_A_TRUTH}
+        layer.metadata = {**layer.metadata, KEY: {**kept, **link}}
 
 
 def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
@@ -123,3 +157,9 @@ def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
     name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
     if layer.name != name:
         layer.name = name
+
+
+def _truth_link(truth: Any | None) -> dict[str, str]:
+    if truth is None:
+        return {}
+    return {"truth": str(truth.name), "truth_id": layer_key(truth)}

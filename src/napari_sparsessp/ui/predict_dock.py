@@ -111,6 +111,7 @@ class PredictDock(QWidget):
         form.structures.choice_changed.connect(self._settle.start)
         form.structures.visibility_changed.connect(self._on_eye)
         form.structures.spread_changed.connect(self._on_spread)
+        form.structures.truth_chosen.connect(self.layers.set_truth)
         form.foot.run_asked.connect(self.run)
         form.foot.resume_asked.connect(self.resume)
         form.foot.cancel_asked.connect(self.cancel)
@@ -301,6 +302,7 @@ class PredictDock(QWidget):
                 ready.layer,
                 ready.reading,
                 self._shown_channels(),
+                undertaking.truths(),
             )
         except Exception as error:  # what cannot be shown need not be predicted
             self.running.cancel()

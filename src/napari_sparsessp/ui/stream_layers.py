@@ -27,6 +27,7 @@ from napari_sparsessp.ui.layer_marks import (
     mark_doubts,
     model_of,
     role_of,
+    set_truth,
 )
 from napari_sparsessp.ui.layer_volume import LayerReading
 from napari_sparsessp.ui.placement import placement
@@ -85,6 +86,7 @@ class StreamLayers(QObject):
         source: Any,
         reading: LayerReading,
         visible: tuple[str, ...],
+        truths: Mapping[str, str],
     ) -> None:
         """Make the layers, or give new data to those of a former run.
 
@@ -102,6 +104,8 @@ class StreamLayers(QObject):
             What was read from `source`.
         visible : tuple of str
             Channels to show.
+        truths : mapping
+            Structure id to the key of the layer that it is compared with.
         """
         place = placement(source, reading, plan)
         former = self._former(layer_key(source), plan.card.id)
@@ -110,7 +114,8 @@ class StreamLayers(QObject):
         self._pending, self._wanted, self._doubts = [], {}, ()
         rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
-            about = about_layer(plan, id_, source)
+            truth = layer_with_key(self._viewer, truths.get(id_))
+            about = about_layer(plan, id_, source, truth)
             layer = former.pop(id_, None)
             if layer is not None and layer.ndim == view.ndim:
                 self._follow(id_, layer)
@@ -269,6 +274,12 @@ class StreamLayers(QObject):
         layer = self.layer(id_)
         if layer is not None and layer.visible != visible:
             layer.visible = visible
+
+    def set_truth(self, structure: str, key: str | None) -> None:
+        """Note on a prediction with which layer the user compares it from now on."""
+        layer = self.layers().get(structure)
+        if layer is not None:
+            set_truth(layer, layer_with_key(self._viewer, key))
 
     def release(self) -> None:
         """Listen to the viewer no more."""

@@ -31,12 +31,15 @@ class StructureModel(QAbstractTableModel):
         A structure, or its uncertainty, was shown or hidden.
     spreads_offered : bool
         There are uncertainties to show, or none any more.
+    truth_chosen : str, object
+        The user chose the layer (its key, or None) that a structure is compared with.
     """
 
     choice_changed = Signal()
     visibility_changed = Signal(str, bool)
     spread_changed = Signal(str, bool)
     spreads_offered = Signal(bool)
+    truth_chosen = Signal(str, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,6 +202,7 @@ class StructureModel(QAbstractTableModel):
         self.dataChanged.emit(
             self.index(number, Column.TRUTH), self.index(number, Column.R2)
         )
+        self.truth_chosen.emit(row.structure.id, key)
         self.choice_changed.emit()
 
     def _match(self) -> None:

@@ -90,6 +90,11 @@ class Undertaking:
         """Whether something is done, and something left to do."""
         return self.progress is not None and 0 < self.done < self.total
 
+    def truths(self) -> dict[str, str]:
+        """Key of the layer that each structure is compared with, by structure."""
+        chosen = self.choice.truths
+        return {id_: key for id_, key in chosen.items() if id_ in self.ready.truth}
+
     def change(self, choice: Choice, seen: Outlook) -> str:
         """Tell what keeps this from going on.
 

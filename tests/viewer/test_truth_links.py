@@ -1,0 +1,71 @@
+"""Each prediction knows which layer it is compared with, whatever comes after."""
+
+import pytest
+
+from fake_engine import light
+from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.layer_marks import KEY, truth_of
+
+DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+
+
+@pytest.fixture
+def compared(dock, viewer, finish):
+    """A finished run with one truth, another layer that could be one, and no third."""
+    viewer.add_image(light(32), name="Hoechst", **DENSE)
+    viewer.add_image(light(32, seed=1), name="another stain", **DENSE)
+    dock.look_ahead()
+    dock.form.options.uncertainty_box.setChecked(True)
+    dock.run()
+    finish(dock)
+    return dock
+
+
+def key(viewer, name):
+    return layer_key(viewer.layers[name])
+
+
+def choose(dock, structure, key):
+    rows = [row.structure.id for row in dock.form.structures.rows]
+    dock.form.structures.choose_truth(rows.index(structure), key)
+
+
+def test_a_prediction_names_the_truth_of_its_run(compared, viewer):
+    dna = compared.layers.layer("dna")
+    assert truth_of(dna) == key(viewer, "Hoechst")
+    assert dna.metadata[KEY]["truth"] == "Hoechst"
+    assert truth_of(compared.layers.layer("golgi_apparatus")) is None
+
+
+def test_an_uncertainty_has_no_truth(compared):
+    spread = compared.layers.uncertainties()["dna"]
+    assert truth_of(spread) is None
+
+
+def test_choosing_another_truth_is_written_on_the_prediction(compared, viewer):
+    dna = compared.layers.layer("dna")
+    assert "scores" in dna.metadata[KEY]
+    choose(compared, "dna", key(viewer, "another stain"))
+    assert truth_of(dna) == key(viewer, "another stain")
+    assert "scores" not in dna.metadata[KEY]
+    choose(compared, "dna", None)
+    assert truth_of(dna) is None
+
+
+def test_a_run_anew_writes_its_own_truth(compared, viewer, finish):
+    dna = compared.layers.layer("dna")
+    choose(compared, "dna", key(viewer, "another stain"))
+    compared.run()
+    finish(compared)
+    assert compared.layers.layer("dna") == dna
+    assert truth_of(dna) == key(viewer, "another stain")
+    assert dna.metadata[KEY]["scores"] == {"r2": 0.5, "pcc": 0.7}
+
+
+def test_a_truth_that_was_left_out_is_none(dock, viewer, finish):
+    far = {**DENSE, "translate": (900, 0, 0)}
+    viewer.add_image(light(4), name="DAPI", **far)
+    dock.look_ahead()
+    dock.run()
+    finish(dock)
+    assert truth_of(dock.layers.layer("dna")) is None
