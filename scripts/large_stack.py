@@ -104,7 +104,7 @@ def make_model(path: Path) -> None:
     """Save a network of the default kind with hardly any channels."""
     import torch
 
-    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.models.card import ModelCard, network_fields
     from napari_sparsessp.models.store import save_model
     from napari_sparsessp.networks import NetworkConfig, build_network
 
@@ -123,11 +123,7 @@ def make_model(path: Path) -> None:
         name="thin",
         licence="BSD-3-Clause",
         structures=("dna",),
-        topology=config.topology,
-        mapping=config.mapping,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
+        **network_fields(config),
         voxel_size=VOXEL,
         patch=(32, 32, 32),
         ratios=(1, 2, 4, 8),

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from colony_networks import NETWORKS
 
-from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import save_model
 from napari_sparsessp.models.verification import make_check
@@ -93,14 +93,7 @@ def card(id_: str, scores: dict, made: str) -> ModelCard:
         licence="BSD-3-Clause",
         citation="Zheng et al., SparseSSP, ECCV 2024 (topologies); napari-sparsessp",
         structures=STRUCTURES,
-        topology=config.topology,
-        mapping=config.mapping,
-        interpolation="linear",
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_copy(update={"standardised": False}).model_dump(
-            mode="json"
-        ),
+        **network_fields(config.model_copy(update={"standardised": False})),
         voxel_size=(VOXEL, VOXEL, VOXEL),
         patch=(config.depth, 128, 128),
         ratios=PatchRecipe().ratios,

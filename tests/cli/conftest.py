@@ -1,13 +1,10 @@
 """A small stack, a small model and a way to run the command line."""
 
 import pytest
-import torch
 
-from images import STEP, a_stack, write_stack
+from images import a_stack, write_stack
 from napari_sparsessp.cli.main import app_main
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import save_model
-from napari_sparsessp.networks import NetworkConfig, build_network
+from thin import save_random, thin_network
 
 
 @pytest.fixture
@@ -44,35 +41,9 @@ def refused(sparsessp):
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory):
     """Path of a model with two structures and random weights."""
-    torch.manual_seed(0)
-    config = NetworkConfig(
-        outputs=2,
-        depth=8,
-        encoder_widths=(4, 4),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4, 8, 8),
-        folded_width=8,
-    )
-    card = ModelCard(
-        id="small",
-        version="1",
-        name="Small",
-        licence="BSD-3-Clause",
-        structures=("dna", "golgi_apparatus"),
-        topology=config.topology,
-        mapping=config.mapping,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
-        voxel_size=(STEP, STEP, STEP),
-        patch=(8, 32, 32),
-        ratios=(1, 2, 4, 8),
-        modality="bright-field",
-        normalisation="z-score",
-        trained_on="nothing",
-    )
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    return save_model(path, build_network(config), card)
+    names = ("dna", "golgi_apparatus")
+    return save_random(path, thin_network(), name="Small", structures=names)
 
 
 @pytest.fixture

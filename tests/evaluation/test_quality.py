@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from napari_sparsessp import PredictionRequest, load_model, metrics, predict
 from napari_sparsessp.errors import InputError
@@ -23,46 +22,18 @@ from napari_sparsessp.evaluation.quality_report import (
     quality_report,
     usable,
 )
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import save_model
-from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.volume import Volume
+from thin import save_random, thin_network
 
 CUBE = (0.29, 0.29, 0.29)
 REQUEST = PredictionRequest(device="cpu", precision="fp32")
 
 
 def _model(folder, name, structures=("dna", "golgi_apparatus"), seed=0):
-    torch.manual_seed(seed)
-    config = NetworkConfig(
-        outputs=len(structures),
-        depth=8,
-        encoder_widths=(4, 4),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4, 8, 8),
-        folded_width=8,
-    )
-    card = ModelCard(
-        id=name,
-        version="1",
-        name=name,
-        licence="BSD-3-Clause",
-        structures=structures,
-        topology=config.topology,
-        mapping=config.mapping,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
-        voxel_size=CUBE,
-        patch=(8, 32, 32),
-        ratios=(1, 2, 4, 8),
-        modality="bright-field",
-        normalisation="z-score",
-        trained_on="nothing",
-    )
+    config = thin_network(outputs=len(structures))
     path = folder / f"{name}.safetensors"
-    return load_model(save_model(path, build_network(config), card))
+    return load_model(save_random(path, config, seed, structures=structures))
 
 
 @pytest.fixture(scope="module")

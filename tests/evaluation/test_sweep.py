@@ -5,18 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from napari_sparsessp import PredictionRequest, load_model, metrics, predict
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
 from napari_sparsessp.evaluation.sweep_report import measure_yardsticks, sweep_report
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import save_model
-from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.volume import Volume
+from thin import save_random, thin_network
 
 CUBE = (0.29, 0.29, 0.29)
+NAMES = ("dna", "golgi_apparatus")
 REQUEST = PredictionRequest(input="stack", device="cpu", precision="fp32")
 
 
@@ -29,35 +27,8 @@ def _volume(seed, planes=8, voxel=CUBE):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Random weights: enough for every promise but the quality."""
-    torch.manual_seed(0)
-    config = NetworkConfig(
-        outputs=2,
-        depth=8,
-        encoder_widths=(4, 4),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4, 8, 8),
-        folded_width=8,
-    )
-    card = ModelCard(
-        id="thin",
-        version="1",
-        name="Thin",
-        licence="BSD-3-Clause",
-        structures=("dna", "golgi_apparatus"),
-        topology=config.topology,
-        mapping=config.mapping,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
-        voxel_size=CUBE,
-        patch=(8, 32, 32),
-        ratios=(1, 2, 4, 8),
-        modality="bright-field",
-        normalisation="z-score",
-        trained_on="nothing",
-    )
     path = tmp_path_factory.mktemp("model") / "thin.safetensors"
-    return load_model(save_model(path, build_network(config), card))
+    return load_model(save_random(path, thin_network(), structures=NAMES))
 
 
 def _sweep(model, ratios, volume=None, truth=None, **options):

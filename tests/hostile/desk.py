@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from images import STEP, a_stack, write_stack
+from images import a_stack, write_stack
+from thin import save_random, thin_network
 
 STACK = a_stack(4, 24)
 """Camera counts, ZYX, that every readable row holds in its own way."""
@@ -177,37 +178,10 @@ def little_memory(room: int = 3 * 2**30) -> Iterator[None]:
 
 def make_model(path: Path, **changes: Any) -> Path:
     """A model of two structures with random weights, on the stack's grid."""
-    import torch
-
-    from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.store import save_model
-    from napari_sparsessp.networks import NetworkConfig, build_network
-
-    torch.manual_seed(0)
-    config = NetworkConfig(
-        outputs=2,
-        depth=4,
-        encoder_widths=(4, 4),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4, 8, 8),
-        folded_width=8,
-    )
     fields = {
         "id": "small",
-        "version": "1",
         "name": "Small",
-        "licence": "BSD-3-Clause",
         "structures": ("dna", "golgi_apparatus"),
-        "topology": config.topology,
-        "mapping": config.mapping,
-        "projection": config.projection,
-        "conditioning": config.conditioning,
-        "network": config.model_dump(mode="json"),
-        "voxel_size": (STEP, STEP, STEP),
         "patch": (4, 24, 24),
-        "ratios": (1, 2, 4, 8),
-        "modality": "bright-field",
-        "normalisation": "z-score",
-        "trained_on": "nothing",
     }
-    return save_model(path, build_network(config), ModelCard(**{**fields, **changes}))
+    return save_random(path, thin_network(depth=4), **{**fields, **changes})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from napari_sparsessp.models.card import ModelCard
+from thin import a_card
 
 
 class NetworkConfig(BaseModel):
@@ -39,22 +39,16 @@ def network():
 
 @pytest.fixture
 def card():
-    return ModelCard(
+    return a_card(
         id="tiny",
-        version="1",
         name="Tiny",
-        licence="BSD-3-Clause",
         structures=("dna", "golgi_apparatus"),
         topology="3to2d",
         mapping="prefix",
         conditioning="multihead",
         network={"width": 4},
-        voxel_size=(0.29, 0.29, 0.29),
         patch=(32, 128, 128),
-        ratios=(1, 2, 4, 8),
-        modality="bright-field",
         normalisation="z-score of the stack",
-        trained_on="nothing",
         scores={"r2": 0.5},
         limits=("predicts nothing",),
     )

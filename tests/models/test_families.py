@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.store import load_model, save_model
 from napari_sparsessp.models.verification import make_check, verify_model
 from napari_sparsessp.networks import NetworkConfig, build_network
+from thin import card_of
 
 SMALL = {
     "encoder_widths": (2, 3, 4),
@@ -49,26 +49,8 @@ def small_networks():
 
 
 def _card(config, **more):
-    return ModelCard(
-        id="one",
-        version="1",
-        name="One",
-        licence="CC0",
-        structures=tuple(f"s{i}" for i in range(config.outputs)),
-        topology=config.topology,
-        mapping=config.mapping,
-        interpolation=config.interpolation,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
-        voxel_size=(0.29, 0.29, 0.29),
-        patch=(config.depth, 32, 32),
-        ratios=(2,),
-        modality="bright-field",
-        normalisation="z-score",
-        trained_on="nothing",
-        **more,
-    )
+    names = tuple(f"s{i}" for i in range(config.outputs))
+    return card_of(config, structures=names, ratios=(2,), **more)
 
 
 @pytest.mark.parametrize(

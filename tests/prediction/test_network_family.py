@@ -5,13 +5,13 @@ import threading
 import numpy as np
 import pytest
 
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import load_model, save_model
-from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.models.store import load_model
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import Cancelled, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
+from thin import save_random
 
 SMALL = {
     "encoder_widths": (4, 8, 8),
@@ -22,7 +22,7 @@ SMALL = {
     "depth": 8,
     "outputs": 3,
 }
-STRUCTURES = ("dna", "cell_membrane", "mitochondria")
+PATCH = (8, 128, 128)
 
 
 @pytest.fixture
@@ -30,30 +30,9 @@ def make_model(tmp_path):
     """`make_model(**config)`: random weights behind a card."""
 
     def make(**config):
-        import torch
-
         network = NetworkConfig(**{**SMALL, **config})
-        torch.manual_seed(1)
-        card = ModelCard(
-            id="family",
-            version="1",
-            name="family",
-            licence="BSD-3-Clause",
-            structures=STRUCTURES,
-            topology=network.topology,
-            mapping=network.mapping,
-            projection=network.projection,
-            conditioning=network.conditioning,
-            network=network.model_dump(mode="json"),
-            voxel_size=(0.29, 0.29, 0.29),
-            patch=(8, 128, 128),
-            ratios=(network.ratio,),
-            modality="bright-field",
-            normalisation="z-score",
-            trained_on="nothing",
-        )
         path = tmp_path / "family.safetensors"
-        save_model(path, build_network(network), card)
+        save_random(path, network, seed=1, patch=PATCH, ratios=(network.ratio,))
         return load_model(path)
 
     return make

@@ -9,15 +9,15 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import load_model, save_model
-from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.models.store import load_model
+from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import stack
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import Cancelled, Finished, Planned, TileDone
 from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from thin import save_random
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
 PROMISE = 0.02  # of the prediction's standard deviation
@@ -42,8 +42,6 @@ KINDS = {
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
     """Thin networks of several kinds, with random weights."""
-    import torch
-
     folder = tmp_path_factory.mktemp("kinds")
     made = {}
     for index, (kind, changes) in enumerate(KINDS.items()):
@@ -55,27 +53,8 @@ def models(tmp_path_factory):
             "folded_width": 8,
         }
         config = NetworkConfig(**(thin | changes))
-        torch.manual_seed(index)
-        card = ModelCard(
-            id=f"kind-{index}",
-            version="1",
-            name=kind,
-            licence="BSD-3-Clause",
-            structures=("dna", "cell_membrane", "mitochondria"),
-            topology=config.topology,
-            mapping=config.mapping,
-            projection=config.projection,
-            conditioning=config.conditioning,
-            network=config.model_dump(mode="json"),
-            voxel_size=(0.29, 0.29, 0.29),
-            patch=(8, 64, 64),
-            ratios=(1, 2, 4, 8),
-            modality="bright-field",
-            normalisation="z-score",
-            trained_on="nothing",
-        )
         path = folder / f"kind-{index}.safetensors"
-        save_model(path, build_network(config), card)
+        save_random(path, config, seed=index, patch=(8, 64, 64))
         made[kind] = load_model(path)
     return made
 

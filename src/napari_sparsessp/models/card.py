@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,6 +14,9 @@ from pydantic import (
 )
 
 from napari_sparsessp.errors import ModelError
+
+if TYPE_CHECKING:
+    from napari_sparsessp.networks import NetworkConfig
 
 SCHEMA = 1
 """The newest form of card that this version reads and the one that it writes."""
@@ -235,6 +238,23 @@ class ModelCard(BaseModel):
     def to_json(self, indent: int | None = 2) -> str:
         """Give the card as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
+
+
+def network_fields(config: "NetworkConfig") -> dict[str, Any]:
+    """Give what a card says of its network, so that the two cannot differ.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+
+    Returns
+    -------
+    dict
+        Fields of `ModelCard`: topology, mapping, interpolation, projection,
+        conditioning and network.
+    """
+    same = {field: getattr(config, field) for field in _SAME_IN_THE_NETWORK}
+    return {**same, "network": config.model_dump(mode="json")}
 
 
 def parse_card(text: str, where: str) -> ModelCard:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import save_model
 from napari_sparsessp.models.verification import make_check
@@ -118,12 +118,7 @@ def _card(
         licence=model.licence,
         citation=model.citation,
         structures=structures,
-        topology=config.topology,
-        mapping=config.mapping,
-        interpolation=config.interpolation,
-        projection=config.projection,
-        conditioning=config.conditioning,
-        network=config.model_dump(mode="json"),
+        **network_fields(config),
         voxel_size=setup.voxel_size,
         patch=patch,
         ratios=setup.ratios(config),

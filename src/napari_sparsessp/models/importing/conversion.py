@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError
-from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.header import CARD_KEY
 from napari_sparsessp.models.importing.answers import Answers
 from napari_sparsessp.models.importing.found import Found, Source
@@ -195,7 +195,7 @@ def _card(found: Found, answers: Answers) -> ModelCard:
     from napari_sparsessp.networks import NetworkConfig
 
     try:
-        network = NetworkConfig.model_validate(found.network).model_dump(mode="json")
+        network = NetworkConfig.model_validate(found.network)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise refusal(found.path, f"its network cannot be built ({reason})") from error
@@ -214,14 +214,9 @@ def _card(found: Found, answers: Answers) -> ModelCard:
             licence=answers.licence,
             citation=answers.citation,
             structures=answers.structures,
-            topology=network["topology"],
-            mapping=network["mapping"],
-            interpolation=network["interpolation"],
-            projection=network["projection"],
-            conditioning=network["conditioning"],
-            network=network,
+            **network_fields(network),
             voxel_size=answers.voxel_size,
-            patch=(network["depth"], height, width),
+            patch=(network.depth, height, width),
             ratios=answers.ratios,
             modality=answers.modality,
             normalisation=SCALINGS[answers.scaling],
