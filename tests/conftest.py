@@ -62,3 +62,16 @@ def shared_data():
 def shared_parity():
     """Small reference outputs beside the checkout, as `shared_data`."""
     return _finder(SHARED / "parity")
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    """A server of files on this machine, which downloads may use without https."""
+    from file_server import FileServer
+    from napari_sparsessp.io import downloading
+
+    monkeypatch.setattr(downloading, "SCHEMES", ("http", "https"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = FileServer().start()
+    yield server
+    server.stop()
