@@ -1,7 +1,7 @@
 """``sparsessp evaluate``: R² and the rest between two images."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,12 @@ def evaluate(
     version: Version = False,
 ) -> None:
     """Score a prediction against its truth, structure by structure."""
+    from napari_sparsessp.evaluation.agreement import (
+        on_the_same_grid,
+        score_times,
+        unit_doubt,
+    )
+
     console = console_of(context)
     check_report_path(report, overwrite)
     warnings: list[str] = []
@@ -54,12 +60,9 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = _score_times(mine, _on_the_same_grid(other, mine, warn))
-        if _in_other_units(scores[name]):
-            warn(
-                f"{name} is not in units of its z-scored truth, so R², MSE and MAE "
-                "mean little here; Pearson's does"
-            )
+            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn))
+        if doubt := unit_doubt(name, scores[name]):
+            warn(doubt)
     _tell(console, scores)
     if report is not None:
         write_report(report, _report(prediction, truth, scores, warnings))
@@ -110,76 +113,6 @@ def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volum
 
 def _one(volume: Volume, channel: int) -> Volume:
     return volume.channel(channel) if "C" in volume.axes else volume
-
-
-def _on_the_same_grid(
-    truth: Volume, prediction: Volume, warn: Callable[[str], None]
-) -> list[Any]:
-    """Give the truth of each time point, resampled where its grid is another.
-
-    Raises
-    ------
-    InputError
-        The grids differ and nothing tells how they lie to each other, or the truth
-        is of another field of view.
-    """
-    times = prediction.sizes.get("T", 1)
-    if truth.sizes.get("T", 1) != times:
-        raise InputError(
-            f"the prediction has {times} time points and the truth "
-            f"{truth.sizes.get('T', 1)}; cut them to the same ones"
-        )
-    if truth.voxel_size and prediction.voxel_size and _both_flat(truth, prediction):
-        # Two projections: neither lies anywhere in z.
-        step, first = prediction.voxel_size[0], prediction.origin[0]
-        truth = truth.with_(
-            voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
-        )
-    stacks = [truth.time(i) for i in range(times)]
-    depth, height, width = prediction.shape[-3:]
-    same_shape = truth.shape[-3:] == prediction.shape[-3:]
-    if truth.voxel_size is None or prediction.voxel_size is None:
-        if same_shape:
-            return [stack.array for stack in stacks]
-        raise InputError(
-            f"the truth has {_size(truth)} voxels and the prediction "
-            f"{_size(prediction)}, and no voxel size tells how they align; crop one "
-            "to the other or record the voxel size"
-        )
-    if same_shape and (truth.voxel_size, truth.origin) == (
-        prediction.voxel_size,
-        prediction.origin,
-    ):
-        return [stack.array for stack in stacks]
-    from napari_sparsessp.prediction.alignment import Grid, check_alignment, onto_grid
-
-    grid = Grid((depth, height, width), prediction.voxel_size, prediction.origin)
-    for note in check_alignment(truth, grid, truth.name or "the structure"):
-        warn(note)
-    return [onto_grid(stack, grid) for stack in stacks]
-
-
-def _both_flat(truth: Volume, prediction: Volume) -> bool:
-    return truth.shape[-3] == prediction.shape[-3] == 1
-
-
-def _in_other_units(scores: dict[str, Any]) -> bool:
-    """Whether the images agree but for a scale, as raw counts against a z-score do."""
-    r2, pcc = scores["r2"], scores["pcc"]
-    return r2 is not None and pcc is not None and r2 < -1 and pcc > 0.5
-
-
-def _size(volume: Volume) -> str:
-    return "×".join(map(str, volume.shape[-3:]))
-
-
-def _score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
-    """Score each time point; several are averaged, as in the report of a run."""
-    from napari_sparsessp.metrics import score
-    from napari_sparsessp.prediction.report import mean_scores
-
-    scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
-    return mean_scores([{"one": one} for one in scores])["one"]
 
 
 def _tell(console: Console, scores: dict[str, dict[str, Any]]) -> None:
