@@ -1,18 +1,22 @@
 """``sparsessp benchmark``: how fast the networks are, and how good the models."""
 
-import json as json_module
-from contextlib import closing
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from typer import Option
 
-from napari_sparsessp.cli.console import clock
 from napari_sparsessp.cli.field_speed import measure_field_of_view
-from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.cli.options import (
+    Debug,
+    JsonFile,
+    OverwriteJson,
+    Quiet,
+    Version,
+    console_of,
+)
 from napari_sparsessp.cli.quality import quality
-from napari_sparsessp.cli.report_file import check_report_path, write_report
+from napari_sparsessp.cli.report_file import check_report_path
+from napari_sparsessp.cli.row_by_row import follow_rows, row_teller
 from napari_sparsessp.errors import InputError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -44,9 +48,7 @@ app.command("quality")(quality)
 @app.command("speed")
 def speed(
     context: typer.Context,
-    json: Annotated[
-        Path | None, Option("--json", help="Write the result as JSON, row by row.")
-    ] = None,
+    json: JsonFile = None,
     rows: Rows = None,
     threads: Annotated[
         int | None, Option(min=1, max=1024, help="CPU threads; by default all.")
@@ -71,9 +73,7 @@ def speed(
         bool,
         Option("--resume", help="With --field: go on with an unfinished JSON file."),
     ] = False,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace an existing JSON file.")
-    ] = False,
+    overwrite: OverwriteJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
     version: Version = False,
@@ -86,11 +86,7 @@ def speed(
     what was measured.
     """
     from napari_sparsessp.evaluation.machine import all_threads
-    from napari_sparsessp.evaluation.speed import (
-        SpeedOptions,
-        SpeedProgress,
-        measure_speed,
-    )
+    from napari_sparsessp.evaluation.speed import SpeedOptions, measure_speed
     from napari_sparsessp.evaluation.speed_rows import choose_rows
     from napari_sparsessp.evaluation.speed_table import speed_text
 
@@ -113,21 +109,10 @@ def speed(
         quick=quick,
     )
 
-    def tell(now: SpeedProgress) -> None:
-        console.progress(
-            f"[{now.row}/{now.rows}] {now.name}, {clock(now.seconds)}; "
-            f"about {clock(now.left)} left"
-        )
-
-    result: dict[str, Any] = {}
-    try:
-        with closing(measure_speed(chosen, options, tell)) as results:
-            for result in results:
-                if json is not None:
-                    write_report(json, json_module.dumps(result, indent=2))
-    finally:
-        if result:
-            console.result(speed_text(result))
-            if not result["finished"]:
-                count = f"{len(result['rows'])} of {len(chosen)} rows"
-                console.warning(f"stopped early; {count} were measured")
+    follow_rows(
+        console,
+        measure_speed(chosen, options, row_teller(console)),
+        json,
+        speed_text,
+        lambda done: f"{len(done['rows'])} of {len(chosen)} rows were measured",
+    )

@@ -1,6 +1,7 @@
 """The options that every command has, and those that several share."""
 
 import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -114,6 +115,15 @@ Normalisation = Annotated[
 ]
 MaskInvalid = Annotated[
     bool, typer.Option("--mask-invalid", help="Predict around NaN and infinite values.")
+]
+
+# What the benchmarks have in common.
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the result as JSON, as it comes."),
+]
+OverwriteJson = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an existing JSON file.")
 ]
 
 

@@ -11,13 +11,15 @@ from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import (
     Debug,
     Device,
+    JsonFile,
+    OverwriteJson,
     Precision,
     Quiet,
     Version,
     console_of,
     numbers,
 )
-from napari_sparsessp.cli.report_file import check_report_path, write_report
+from napari_sparsessp.cli.report_file import earlier_results, write_report
 from napari_sparsessp.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,17 +71,13 @@ def quality(
     photons: Annotated[
         float, Option(min=0, help="At the bright end of the light; 0: no noise.")
     ] = 20_000,
-    json: Annotated[
-        Path | None, Option("--json", help="Write everything, field by field.")
-    ] = None,
+    json: JsonFile = None,
     resume: Annotated[
         bool, Option("--resume", help="Go on with what the JSON file holds.")
     ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace an existing JSON file.")
-    ] = False,
+    overwrite: OverwriteJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
     version: Version = False,
@@ -92,7 +90,7 @@ def quality(
     """
     from napari_sparsessp.cli.sweep import whole_ratios
     from napari_sparsessp.evaluation.quality_fields import colony_sources, parse_pair
-    from napari_sparsessp.evaluation.quality_report import QualityOptions
+    from napari_sparsessp.evaluation.quality_report import QualityOptions, QualityReport
     from napari_sparsessp.prediction.request import PredictionRequest
 
     console = console_of(context)
@@ -108,10 +106,13 @@ def quality(
         colonies=colonies, first_seed=seed, shape=size, photons=photons,
         ratios=wanted, pairs=tuple(pair or ()), base=base,
     )  # fmt: skip
-    if resume and json is None:
-        raise InputError("--resume needs the file to go on with; add --json FILE")
-    check_report_path(json, overwrite or resume)
-    earlier = _earlier(json) if resume else None
+    earlier = earlier_results(
+        json,
+        overwrite,
+        resume,
+        QualityReport.model_validate_json,
+        "holds no scores of this command",
+    )
     pairs = [parse_pair(one) for one in options.pairs]
     request = PredictionRequest.model_validate(
         {"device": device, "precision": precision}
@@ -217,23 +218,6 @@ def _pair_source(pair: "PairName") -> "FieldSource":
     name = f"{Path(pair.path).name} ({structure})"
     opened = Field(name, REAL, light, {structure: truth})
     return FieldSource(name, REAL, lambda: opened)
-
-
-def _earlier(path: Path | None) -> "QualityReport | None":
-    """Read what an interrupted run left; None where there is nothing yet."""
-    from pydantic import ValidationError
-
-    from napari_sparsessp.evaluation.quality_report import QualityReport
-
-    if path is None or not path.exists():
-        return None
-    try:
-        return QualityReport.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} holds no scores of this command; give another file, or "
-            "--overwrite in place of --resume"
-        ) from error
 
 
 def _teller(console: Console) -> "Callable[[QualityProgress], None]":

@@ -1,10 +1,14 @@
 """Write a report in one step, and know before a long run that it can be written."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from napari_sparsessp.errors import OutputError
+from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.whole_file import whole_file
+
+Results = TypeVar("Results")
 
 
 def check_report_path(path: Path | None, overwrite: bool) -> None:
@@ -25,6 +29,51 @@ def check_report_path(path: Path | None, overwrite: bool) -> None:
         raise OutputError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"folder {path.parent} cannot be written; choose another")
+
+
+def earlier_results(
+    path: Path | None,
+    overwrite: bool,
+    resume: bool,
+    parse: Callable[[str], Results],
+    otherwise: str,
+) -> Results | None:
+    """Check the file of a command that can go on, and read what it is to go on with.
+
+    Parameters
+    ----------
+    path : Path, optional
+    overwrite, resume : bool
+        What may be done with a file that exists.
+    parse : callable
+        Text to results; raises ValueError for any other text.
+    otherwise : str
+        What is said of a file of another kind.
+
+    Returns
+    -------
+    results or None
+        None where nothing is to be gone on with.
+
+    Raises
+    ------
+    InputError
+        There is no file to go on with, or it is of another kind.
+    OutputError
+        The file exists, or cannot be written.
+    """
+    if resume and path is None:
+        raise InputError("--resume needs the file to go on with; add --json FILE")
+    check_report_path(path, overwrite or resume)
+    if path is None or not resume or not path.exists():
+        return None
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} {otherwise}; give another file, or --overwrite in place of "
+            "--resume"
+        ) from error
 
 
 def make_folder(folder: Path) -> None:
