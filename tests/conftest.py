@@ -68,10 +68,10 @@ def shared_parity():
 def file_server(monkeypatch):
     """A server of files on this machine, which downloads may use without https."""
     from file_server import FileServer
-    from napari_sparsessp.io import downloading
+    from napari_sparsessp.io import server
 
-    monkeypatch.setattr(downloading, "SCHEMES", ("http", "https"))
+    monkeypatch.setattr(server, "SCHEMES", ("http", "https"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = FileServer().start()
-    yield server
-    server.stop()
+    files = FileServer().start()
+    yield files
+    files.stop()

@@ -9,6 +9,7 @@ import pytest
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io import downloading
+from napari_sparsessp.io import server as servers
 from napari_sparsessp.io.downloading import DownloadStopped, download
 
 CONTENT = bytes(range(256)) * 1000
@@ -178,9 +179,9 @@ def test_redirects_lead_to_no_other_kind_of_place(server, target, place):
 
 
 def test_a_redirect_from_https_to_http_is_refused(monkeypatch):
-    monkeypatch.setattr(downloading, "SCHEMES", ("https",))
+    monkeypatch.setattr(servers, "SCHEMES", ("https",))
     with pytest.raises(InputError, match="example.org sends to .* not encrypted"):
-        downloading.check_address("http://example.org/model", "example.org")
+        servers.check_address("http://example.org/model", "example.org")
 
 
 def test_redirects_end(server, target):
@@ -235,7 +236,7 @@ def test_a_server_that_is_not_there_is_told(server, target):
 
 
 def test_a_silent_server_is_not_waited_for_for_ever(server, target, monkeypatch):
-    monkeypatch.setattr(downloading, "_TIMEOUT", (5.0, 0.2))
+    monkeypatch.setattr(servers, "_TIMEOUT", (5.0, 0.2))
     server.hold, server.cut = threading.Event(), SOME
     refuse(server, target, "fallen silent; try again")
 

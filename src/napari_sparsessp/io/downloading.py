@@ -13,12 +13,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.doi import find_by_doi, is_doi
+from napari_sparsessp.io.server import ask, check_address, reaching, refusal
 from napari_sparsessp.io.unfinished import Unfinished
 from napari_sparsessp.user_path import user_path
 
@@ -28,13 +28,7 @@ if TYPE_CHECKING:
 LARGEST = 8 * 2**30
 """Bytes that a file may have unless the caller says otherwise."""
 
-SCHEMES = ("https",)
-"""What an address may begin with; tests allow their own server's ``http``."""
-
-_TIMEOUT = (15.0, 30.0)  # seconds to connect, and of silence
-_MOST_REDIRECTS = 8
 _CHUNK = 32 * 2**10  # small: between two of them it can be cancelled
-_BUSY = (429, 500, 502, 503, 504)
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have come and, where it is known, those of the file."""
@@ -122,38 +116,6 @@ def download(
     return path
 
 
-def check_address(url: str, origin: str = "") -> None:
-    """Refuse what is not safe to fetch.
-
-    Parameters
-    ----------
-    url : str
-    origin : str
-        Who sent us there, for the message.
-
-    Raises
-    ------
-    InputError
-        It is no address, or not encrypted.
-    """
-    try:
-        parts = urlsplit(url)
-        scheme, host = parts.scheme, parts.hostname
-    except ValueError:
-        scheme, host = "", None
-    if scheme and scheme not in SCHEMES:
-        by = f"{origin} sends to an address that" if origin else f"{url[:80]!r}"
-        raise InputError(
-            f"{by} is not encrypted ({scheme[:10]}); only https is fetched: download "
-            "the file with a browser"
-        )
-    if not host:
-        raise InputError(
-            f"{url[:80]!r} is no address of a file; copy the whole link, which begins "
-            "with https://, or give a DOI"
-        )
-
-
 class _Fetch:
     """One file on its way."""
 
@@ -200,7 +162,7 @@ class _Fetch:
         """Get what is missing; tell whether it was added to an earlier part."""
         self._look()
         have = self._kept()
-        with _reaching(self.host), self._answer(have) as answer:
+        with reaching(self.host), self._answer(have) as answer:
             if answer.status_code == 416:  # nothing is missing, or all is another
                 whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
                 if whole == str(have):
@@ -227,40 +189,19 @@ class _Fetch:
             return ""
 
     def _answer(self, have: int) -> requests.Response:
-        """Ask the server, and whoever it sends us to, for the rest of the file."""
-        import requests
-
-        headers = {
-            "User-Agent": f"napari-sparsessp/{__version__}",
-            "Accept-Encoding": "identity",  # else bytes cannot be counted
-        }
+        """Ask for the rest of the file."""
+        headers = {"Accept-Encoding": "identity"}  # else bytes cannot be counted
         if have:
             headers["Range"] = f"bytes={have}-"
             if validator := self._validator():
                 headers["If-Range"] = validator
-        session, url = requests.Session(), self.url
-        for _ in range(_MOST_REDIRECTS):
-            answer = session.get(
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=_TIMEOUT,
-                auth=_nobody,
-            )
-            if not answer.is_redirect:
-                return answer
-            url = urljoin(url, answer.headers["Location"])
-            answer.close()
-            check_address(url, self.host)
-            self._look()
-        raise InputError(f"{self.host} sends in circles; check the address")
+        return ask(self.url, headers, self._look)
 
     def _check(self, answer: requests.Response, start: int) -> None:
         """Refuse before the first byte what can be known by then."""
         status = answer.status_code
         if status not in (200, 206):
-            raise InputError(_refusal(self.host, status))
+            raise InputError(refusal(self.host, status))
         kind = answer.headers.get("Content-Type", "")
         if kind.startswith("text/html") and self.target.suffix not in (".html", ".htm"):
             raise InputError(
@@ -326,50 +267,6 @@ class _Fetch:
 
 
 @contextmanager
-def _reaching(host: str) -> Iterator[None]:
-    """Say in one line what keeps us from a server."""
-    import requests
-
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        raise InputError(
-            f"the certificate of {host} cannot be trusted; download the file with a "
-            "browser"
-        ) from error
-    except requests.exceptions.ProxyError as error:
-        raise InputError(
-            f"the proxy does not let us reach {host}; check the proxy's settings"
-        ) from error
-    except requests.exceptions.ConnectTimeout as error:
-        raise InputError(f"{host} does not answer; try again later") from error
-    except requests.exceptions.ReadTimeout as error:
-        raise InputError(
-            f"{host} has fallen silent; try again, it goes on from there"
-        ) from error
-    except (
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-    ) as error:
-        raise InputError(
-            f"the connection to {host} broke; try again, it goes on from there"
-        ) from error
-    except requests.exceptions.ConnectionError as error:
-        if "timed out" in str(error).lower():  # in the middle of the file
-            raise InputError(
-                f"{host} has fallen silent; try again, it goes on from there"
-            ) from error
-        raise InputError(
-            f"cannot reach {host}; check the address and the internet connection, or "
-            "download the file with a browser"
-        ) from error
-    except requests.exceptions.RequestException as error:
-        raise InputError(
-            f"the address is not one that {host} can be asked for; check it"
-        ) from error
-
-
-@contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
@@ -378,11 +275,6 @@ def _writing(path: Path) -> Iterator[None]:
             f"cannot write {path}: {error.strerror or error}; make room or choose "
             "another folder"
         ) from error
-
-
-def _nobody(request: Any) -> Any:
-    """Ask without a name: a netrc file holds passwords for other purposes."""
-    return request
 
 
 def _continues(answer: requests.Response, have: int) -> bool:
@@ -405,19 +297,6 @@ def _version(answer: requests.Response) -> str:
     if tag and not tag.startswith("W/"):
         return tag
     return answer.headers.get("Last-Modified", "")
-
-
-def _refusal(host: str, status: int) -> str:
-    if status in (404, 410):
-        return f"{host} has no such file ({status}); check the address"
-    if status in (401, 403):
-        return (
-            f"{host} does not give this file to everyone ({status}); log in with a "
-            "browser and download it there"
-        )
-    if status in _BUSY:
-        return f"{host} is busy or out of order ({status}); try again later"
-    return f"{host} refuses the file ({status}); check the address"
 
 
 def _digest(path: Path, kind: str) -> str:
