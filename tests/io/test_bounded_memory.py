@@ -11,21 +11,14 @@ import zarr
 
 from napari_sparsessp.io import ome_zarr
 from napari_sparsessp.io.output_sink import OutputSink
-from napari_sparsessp.models.store import load_model
 from napari_sparsessp.prediction import decoded, normalisation, splitting, stack
 from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
-from thin import save_thin
 
 SIDE, TILE = 160, 64
 SHARE = 200_000
 """Bytes for the input, as if memory were scarce: less than the smallest stack has."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return load_model(save_thin(tmp_path_factory.mktemp("thin") / "thin.safetensors"))
 
 
 def _stack(path, shape):

@@ -191,6 +191,18 @@ def test_an_existing_output_is_kept_unless_overwriting_is_asked_for(tmp_path, en
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path, ending):
+    real, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
+    write_prediction(real, _prediction(), IDS)
+    link.symlink_to(real, target_is_directory=real.is_dir())
+    other = _prediction(depth=2)
+    assert write_prediction(link, other, IDS, overwrite=True) == link
+    assert load_volume(real).shape == load_volume(link).shape == other.shape
+    assert link.is_symlink()
+    assert _left(tmp_path) == [link.name, real.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(
     ("failure", "expected", "message"),
     [

@@ -247,7 +247,8 @@ class OutputSink:
             yield
         except OSError as error:
             self._note()
-            raise disk_error(self.path, error, kept=self.keeps_something) from error
+            place = self._place.place
+            raise disk_error(place, error, kept=self.keeps_something) from error
 
 
 def steps_of(layout: ColumnLayout) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""The hidden folder in which a result grows, and the lock that keeps others out."""
+"""Where a result grows, its way to its name, and the lock that keeps others out."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Unfinished:
 
     Attributes
     ----------
+    place : Path
+        Where it lies (`place_of`).
     folder : Path
-        Beside the output, hidden; the same for every run that writes this output. Its
-        ending is of no image, so that no program takes it for one.
+        Beside it, hidden; the same for every run that writes this output. Its ending
+        is of no image, so that no program takes it for one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # A link in the way there must not make two places of one.
-        place = path.parent.resolve()
-        self.folder = place / f".{path.name}.partial"
-        self._old = place / f".{path.name}.old"
-        self._lock_path = place / f".{path.name}.lock"
+        self.place = place_of(path)
+        self.folder = _beside(self.place, "partial")
+        self._lock_path = _beside(self.place, "lock")
         self._lock: Any = None
 
     def lock(self) -> None:
@@ -70,34 +70,23 @@ class Unfinished:
         bool
             Whether there was one.
         """
-        if not self._old.exists():
+        old = _beside(self.place, "old")
+        if not old.exists():
             return False
-        if self.path.exists():
-            _remove(self._old)
+        if self.place.exists():
+            remove(old)
         else:
-            self._old.replace(self.path)
+            old.replace(self.place)
         return True
 
     def put_in_place(self, image: Path) -> None:
         """Give the finished image its name, and remove what was needed to make it."""
-        place = self._old.with_name(self.path.name)
-        if place.is_dir() and not place.is_symlink():
-            # Folders cannot be swapped in one step.
-            _remove(self._old)
-            place.replace(self._old)
-            try:
-                image.replace(place)
-            except OSError:
-                self._old.replace(place)
-                raise
-            _remove(self._old)
-        else:
-            image.replace(place)
+        put_in_place(image, self.place)
         self.clear()
 
     def clear(self) -> None:
         """Remove whatever is unfinished."""
-        _remove(self.folder)
+        remove(self.folder)
 
     def unlock(self) -> None:
         """Let others write."""
@@ -121,7 +110,50 @@ class Unfinished:
         return self._lock_path.exists()
 
 
-def _remove(path: Path) -> None:
+def place_of(path: Path) -> Path:
+    """Tell where an output lies: a link stays, and what it leads to is written.
+
+    Nor must a link in the way there make two places of one.
+    """
+    return path.resolve()
+
+
+def put_in_place(image: Path, place: Path) -> None:
+    """Give a finished image its name.
+
+    Parameters
+    ----------
+    image : Path
+        On the same disk.
+    place : Path
+        No link (`place_of`). What is there is replaced, and stays if that fails.
+
+    Raises
+    ------
+    OSError
+        It cannot be given that name.
+    """
+    if not place.is_dir():
+        image.replace(place)
+        return
+    # Folders cannot be swapped in one step.
+    old = _beside(place, "old")
+    remove(old)
+    place.replace(old)
+    try:
+        image.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    remove(old)
+
+
+def _beside(place: Path, ending: str) -> Path:
+    return place.with_name(f".{place.name}.{ending}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that it holds, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

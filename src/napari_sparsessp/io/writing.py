@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.io.unfinished import place_of, put_in_place, remove
 from napari_sparsessp.structures import Structure, structure_or_custom
 from napari_sparsessp.user_path import user_path
 from napari_sparsessp.volume import Volume
@@ -31,7 +31,8 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
     Parameters
     ----------
     path : str or Path
-        The file (``.ome.tif``) or folder (``.ome.zarr``) to be.
+        The file (``.ome.tif``) or folder (``.ome.zarr``) to be. Where it is a link,
+        what that leads to is written, and the link stays.
     overwrite : bool
         Whether an existing result may be replaced.
 
@@ -60,7 +61,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
             raise OutputError(
                 f"{path} exists and is not a result of this kind; give another name"
             )
-    folder = path.absolute().parent
+    folder = (place_of(path) if path.is_symlink() else path.absolute()).parent
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist; create it first")
     try:
@@ -130,7 +131,8 @@ def write_prediction(
         )
     # The ending comes last, so that a left-over of a killed process is seen for what
     # it is, and is no image to any program.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    place = place_of(path)
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
         _writer(path)(
             partial,
@@ -143,11 +145,11 @@ def write_prediction(
             provenance,
             path.name.split(".")[0],
         )
-        _put_in_place(partial, path)
+        put_in_place(partial, place)
     except OSError as error:
-        raise disk_error(path, error) from error
+        raise disk_error(place, error) from error
     finally:
-        _remove(partial)
+        remove(partial)
     return path
 
 
@@ -206,28 +208,6 @@ def _writer(path: Path) -> Any:
     from napari_sparsessp.io.ome_tiff import write_ome_tiff
 
     return write_ome_tiff
-
-
-def _put_in_place(partial: Path, path: Path) -> None:
-    """Give the finished image its name; folders cannot be swapped in one step."""
-    if not path.is_dir():
-        partial.replace(path)
-        return
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    path.replace(old)
-    try:
-        partial.replace(path)
-    except OSError:
-        old.replace(path)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:

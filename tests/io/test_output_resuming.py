@@ -1,0 +1,156 @@
+"""A result that is cut short goes on where it stopped, and only with the same run."""
+
+import dataclasses
+import errno
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.errors import OutputError
+from napari_sparsessp.io import growing
+from napari_sparsessp.io.output_sink import OutputSink
+from napari_sparsessp.io.writing import read_provenance
+from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
+
+pytestmark = pytest.mark.usefixtures("every_plane_is_noted")
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("grid", ["model", "input"])
+def test_cancelled_and_resumed_again_and_again_changes_no_bit(
+    model, tmp_path, name, grid
+):
+    volume = a_volume((2, 12, 20, 36), "TZYX", (0.29, 0.4, 0.4))
+    request = a_request(**CUT, grid=grid)
+    store(model, volume, tmp_path / f"whole-{name}", request)
+    total, runs = None, 0
+    events = store(model, volume, tmp_path / name, request, cancel_after=1)
+    while isinstance(events[-1], Cancelled):
+        assert not (tmp_path / name).exists()
+        done, total = events[-1].done, events[-1].total
+        events = store(model, volume, tmp_path / name, request, done + 3, resume=True)
+        started = next(event for event in events if isinstance(event, Started))
+        assert started.done == done, "nothing is done twice"
+        runs += 1
+    assert runs == -(-(total - 1) // 3)
+    np.testing.assert_array_equal(
+        voxels(tmp_path / name), voxels(tmp_path / f"whole-{name}")
+    )
+    assert (
+        read_provenance(tmp_path / name)["normalisation"]
+        == (read_provenance(tmp_path / f"whole-{name}")["normalisation"])
+    )
+    assert names_in(tmp_path) == sorted([name, f"whole-{name}"])
+
+
+def test_one_column_goes_on_within(model, tmp_path):
+    """No neighbours: its planes go straight into the image."""
+    volume = a_volume((40, 20, 20))
+    store(model, volume, tmp_path / "whole.ome.zarr")
+    events = store(model, volume, tmp_path / "out.ome.zarr", cancel_after=4)
+    assert events[-1].done == 4
+    events = store(model, volume, tmp_path / "out.ome.zarr", resume=True)
+    assert next(event.done for event in events if isinstance(event, TileDone)) == 5
+    np.testing.assert_array_equal(
+        voxels(tmp_path / "out.ome.zarr"), voxels(tmp_path / "whole.ome.zarr")
+    )
+
+
+def test_lost_columns_are_predicted_again(model, tmp_path):
+    """The ledger says so, the disk does not: the disk is believed."""
+    path, request = tmp_path / "out.ome.zarr", a_request(**CUT)
+    store(model, a_volume(), tmp_path / "whole.ome.zarr", request)
+    store(model, a_volume(), path, request, cancel_after=8)
+    columns = list((tmp_path / ".out.ome.zarr.partial" / "columns").iterdir())
+    columns[0].write_bytes(columns[0].read_bytes()[:-1])
+    columns[1].unlink()
+    assert isinstance(
+        store(model, a_volume(), path, request, resume=True)[-1], Finished
+    )
+    np.testing.assert_array_equal(voxels(path), voxels(tmp_path / "whole.ome.zarr"))
+
+
+def _unfinished(model, tmp_path, **changes):
+    path = tmp_path / "out.ome.zarr"
+    store(model, a_volume(), path, a_request(**CUT), cancel_after=3)
+    assert names_in(tmp_path) == [".out.ome.zarr.partial"]
+    return path
+
+
+def test_what_is_unfinished_is_told_and_kept(model, tmp_path):
+    path = _unfinished(model, tmp_path)
+    with pytest.raises(OutputError, match="--resume to go on with it, or --overwrite"):
+        OutputSink(path)
+    assert names_in(tmp_path) == [".out.ome.zarr.partial"]
+    events = store(model, a_volume(), path, a_request(**CUT), overwrite=True)
+    assert next(event.done for event in events if isinstance(event, Started)) == 0
+    assert names_in(tmp_path) == ["out.ome.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ratio": 2.0, "simulate_sparse": True}, "ratio"),
+        ({"grid": "input"}, "grid"),
+        ({"structures": ("dna",)}, "the structures"),
+        ({"precision": "bf16"}, r"the precision \(fp32 there, bf16 now\)"),
+        ({"overlap": 0.25}, "overlap"),
+        ({"normalisation": (100.0, 20.0)}, "normalisation"),
+    ],
+)
+def test_another_request_does_not_go_on_with_it(model, tmp_path, changes, said):
+    path = _unfinished(model, tmp_path)
+    with pytest.raises(OutputError, match=f"another run, {said}.*--overwrite"):
+        store(model, a_volume(), path, a_request(**CUT, **changes), resume=True)
+    assert names_in(tmp_path) == [".out.ome.zarr.partial"]
+
+
+def test_another_input_model_or_kind_does_not_go_on_with_it(model, tmp_path):
+    path = _unfinished(model, tmp_path)
+    other = dataclasses.replace(model, sha256="0" * 64)
+    for what, volume, said, how in (
+        (model, a_volume((12, 36, 35)), "the input", {}),
+        (model, a_volume(voxel=(0.29, 0.29, 0.3)), "the input", {}),
+        (other, a_volume(), "the model", {}),
+        (model, a_volume(), "the kind of output", {"ngff": "0.4"}),
+    ):
+        with pytest.raises(OutputError, match=f"another run, {said}"):
+            store(what, volume, path, a_request(**CUT), resume=True, **how)
+
+
+def test_a_file_that_has_changed_is_another_input(model, tmp_path):
+    source = tmp_path / "in.tif"
+    source.write_bytes(b"1")
+    volume = a_volume(source=str(source))
+    path = tmp_path / "out.ome.zarr"
+    store(model, volume, path, a_request(**CUT), cancel_after=3)
+    source.write_bytes(b"22")
+    with pytest.raises(OutputError, match="another run, the input"):
+        store(model, volume, path, a_request(**CUT), resume=True)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_disk_that_fills_is_one_error_and_what_is_done_goes_on(
+    model, tmp_path, name, monkeypatch
+):
+    path, request = tmp_path / name, a_request(**CUT)
+    store(model, a_volume(), tmp_path / f"whole-{name}", request)
+    original = growing.ColumnFiles.write
+    calls = []
+
+    def full(self, slot, column, first, planes):
+        calls.append(column)
+        if len(calls) == 5:
+            with self._path(slot, column).open("ab") as file:
+                file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(self, slot, column, first, planes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(growing.ColumnFiles, "write", full)
+        with pytest.raises(OutputError, match="disk is full.*--resume"):
+            store(model, a_volume(), path, request)
+    assert not path.exists()
+    store(model, a_volume(), path, request, resume=True)
+    np.testing.assert_array_equal(voxels(path), voxels(tmp_path / f"whole-{name}"))
