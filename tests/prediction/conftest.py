@@ -25,3 +25,15 @@ def make_volume():
         return Volume(array, axes, voxel, **more)
 
     return make
+
+
+@pytest.fixture
+def small_share(monkeypatch):
+    """`small_share(bytes)`: what the input may take."""
+    from napari_sparsessp.prediction import decoded, stack
+
+    def set_share(size):
+        monkeypatch.setattr(stack, "_share", lambda plan: size)
+        monkeypatch.setattr(decoded, "AT_ONCE", max(64, size // 8))
+
+    return set_share
