@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction import run as run_module
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from napari_sparsessp.prediction.events import (
+    Cancelled,
+    Finished,
+    PartDone,
+    Started,
+    TileDone,
+)
 from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -59,6 +65,46 @@ def test_cancelled_and_resumed_changes_no_bit(thin_model, make_volume, stops, gr
     report = events[-1].report
     assert report.structures == whole.report.structures
     assert report.normalisation == whole.report.normalisation
+
+
+@pytest.mark.parametrize("grid", ["model", "input"])
+def test_a_part_is_what_the_whole_is_there_and_the_rest_can_follow(
+    thin_model, make_volume, grid
+):
+    volume = make_volume((12, 64, 80), voxel=(0.29, 0.29, 0.33))
+    request = FP32.model_copy(update={"grid": grid})
+    whole = predict(thin_model, volume, request=request).volume.array
+    box = (slice(0, 12), slice(30, 40), slice(3, 12))
+    progress = Progress()
+    last = _run(thin_model, volume, progress, request, part=(None, box))[-1]
+    assert isinstance(last, PartDone)
+    assert 0 < last.done < last.total == progress.total
+    inside = (slice(None), *box)
+    np.testing.assert_allclose(progress.buffer[inside], whole[inside], atol=1e-6)
+    assert not np.allclose(progress.buffer, whole, atol=1e-2)
+    tiles = [
+        event
+        for event in _run(thin_model, volume, progress, request)
+        if isinstance(event, TileDone)
+    ]
+    assert len(tiles) == last.total - last.done
+    # tiles came in another order, and sums in float32 know that
+    np.testing.assert_allclose(progress.buffer, whole, atol=1e-6)
+
+
+def test_a_part_of_a_time_lapse_is_of_one_time_point(thin_model, make_volume):
+    volume, progress = make_volume((3, 8, 16, 16), "TZYX"), Progress()
+    everything = (slice(0, 8), slice(0, 16), slice(0, 16))
+    events = _run(thin_model, volume, progress, part=(1, everything))
+    assert {e.time for e in events if isinstance(e, TileDone)} == {1}
+    assert isinstance(events[-1], PartDone)
+
+
+def test_a_part_that_is_everything_ends_as_a_whole_run(thin_model, make_volume):
+    volume = make_volume((8, 32, 16))
+    everything = (slice(0, 8), slice(0, 32), slice(0, 16))
+    last = _run(thin_model, volume, Progress(), part=(None, everything))[-1]
+    assert isinstance(last, Finished)
 
 
 def test_a_failed_run_goes_on_too(thin_model, make_volume, monkeypatch):

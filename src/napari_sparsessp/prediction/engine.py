@@ -14,7 +14,7 @@ from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.result import PredictionResult, output_volume
-from napari_sparsessp.prediction.run import Viewport
+from napari_sparsessp.prediction.run import Part, Viewport
 from napari_sparsessp.prediction.run_memory import MemoryRun
 from napari_sparsessp.prediction.run_store import StoreRun
 from napari_sparsessp.prediction.sink import Sink
@@ -34,6 +34,7 @@ def predict_stream(
     buffer: np.ndarray | None = None,
     progress: Progress | None = None,
     sink: Sink | None = None,
+    part: Part | None = None,
 ) -> Iterator[Event]:
     """Predict, tile by tile, and tell after each.
 
@@ -63,13 +64,17 @@ def predict_stream(
     sink : Sink, optional
         Takes the voxels column by column, so that nothing of the output's size is in
         memory; goes on by itself where an earlier run into it was stopped. Leave
-        `buffer` and `progress` out.
+        `buffer`, `progress` and `part` out.
+    part : (int or None, tuple of slice), optional
+        Time index and (z, y, x) slices of the output: only the tiles that this part
+        needs are predicted. What they give is what a prediction of the whole gives
+        there; with `progress` the same call without a part predicts the rest.
 
     Yields
     ------
     Event
-        `Planned`, `Started`, `TileDone` …, `StructureDone` …, then `Finished` or
-        `Cancelled`.
+        `Planned`, `Started`, `TileDone` …, `StructureDone` …, then `Finished`,
+        `Cancelled` or, where a part was asked for and more is left, `PartDone`.
 
     Raises
     ------
@@ -101,7 +106,8 @@ def predict_stream(
     )
     found = progress.check(plan, model.sha256, buffer)
     found = _buffer(plan, found)
-    return MemoryRun(model, plan, viewport, cancel, found, progress).events()
+    run = MemoryRun(model, plan, viewport, cancel, found, progress, part)
+    return run.events()
 
 
 def predict(

@@ -99,4 +99,20 @@ class Cancelled:
     total: int
 
 
-Event = Planned | Started | TileDone | StructureDone | Finished | Cancelled
+@dataclass(frozen=True)
+class PartDone:
+    """The part that was asked for is predicted; the rest can be gone on with.
+
+    Its voxels are those of a whole prediction.
+
+    Attributes
+    ----------
+    done, total : int
+        Tiles of the whole.
+    """
+
+    done: int
+    total: int
+
+
+Event = Planned | Started | TileDone | StructureDone | Finished | Cancelled | PartDone

@@ -14,6 +14,7 @@ from napari_sparsessp.prediction.events import (
     Cancelled,
     Event,
     Finished,
+    PartDone,
     Planned,
     Started,
     TileDone,
@@ -34,7 +35,10 @@ from napari_sparsessp.prediction.report import (
 from napari_sparsessp.prediction.splitting import Sturdy
 from napari_sparsessp.prediction.stack import Interrupted, MeasuredStack, read_stack
 
-Viewport = Callable[[], tuple[int | None, Box] | None]
+Part = tuple[int | None, Box]
+"""Time index of the output, None without a time axis, and (z, y, x) output voxels."""
+
+Viewport = Callable[[], Part | None]
 
 
 class Run:
@@ -90,7 +94,7 @@ class Run:
             yield Cancelled(self.done, self.plan.total_tiles)
             return
         self._begin()
-        waiting = list(range(len(self.plan.times or (0,))))
+        waiting = self._slots()
         while waiting:
             seen = self.viewport()
             slot = seen[0] if seen and seen[0] in waiting else waiting[0]
@@ -105,8 +109,15 @@ class Run:
             if self.cancel.is_set() and self.done < self.plan.total_tiles:
                 yield Cancelled(self.done, self.plan.total_tiles)
                 return
+        if self.done < self.plan.total_tiles:
+            yield PartDone(self.done, self.plan.total_tiles)
+            return
         self._end()
         yield Finished(self._report())
+
+    def _slots(self) -> list[int]:
+        """Time points to predict, as indices of the output."""
+        return list(range(len(self.plan.times or (0,))))
 
     def _begin(self) -> None:
         """Prepare what is needed before the first time point."""
@@ -160,6 +171,10 @@ class Run:
         seen = self.viewport()
         if seen is None or seen[0] not in (None, shown):
             return None
+        return self._on_model_grid(seen[1])
+
+    def _on_model_grid(self, box: Box) -> Box:
+        """Give a box of output voxels in voxels of the model's grid."""
         factors = [
             model / output
             for model, output in zip(
@@ -168,7 +183,7 @@ class Run:
         ]
         z, y, x = (
             slice(int(part.start * factor), int(np.ceil(part.stop * factor)))
-            for part, factor in zip(seen[1], factors, strict=True)
+            for part, factor in zip(box, factors, strict=True)
         )
         return z, y, x
 

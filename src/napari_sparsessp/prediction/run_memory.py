@@ -13,10 +13,13 @@ from napari_sparsessp.prediction.deviation import channel_scores
 from napari_sparsessp.prediction.events import Event, StructureDone
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.progress import Progress, TimePoint
-from napari_sparsessp.prediction.run import Run, Viewport
+from napari_sparsessp.prediction.run import Part, Run, Viewport
 from napari_sparsessp.prediction.stack import MeasuredStack
 from napari_sparsessp.prediction.truth import RunningScores, align_truth
-from napari_sparsessp.prediction.viewport import next_tile
+from napari_sparsessp.prediction.viewport import needed_for, next_tile
+
+_REACH = 2
+"""Voxels of the model's grid that resampling looks at on each side."""
 
 
 class MemoryRun(Run):
@@ -30,6 +33,8 @@ class MemoryRun(Run):
         float32, zeros at first, of the plan's output shape.
     progress : Progress
         Keeps what is done, and what an earlier run has done.
+    part : tuple, optional
+        Predict no more than this part of the output needs.
     """
 
     def __init__(
@@ -40,12 +45,19 @@ class MemoryRun(Run):
         cancel: threading.Event | None,
         buffer: np.ndarray,
         progress: Progress,
+        part: Part | None = None,
     ) -> None:
         super().__init__(model, plan, viewport, cancel, buffer)
         self.progress = progress
         progress.buffer = buffer
         self.done = self.done_before = progress.done
         self.scalings, self.scores = progress.scalings, progress.scores
+        self.part = part
+
+    def _slots(self) -> list[int]:
+        if self.part is None:
+            return super()._slots()
+        return [self.part[0] or 0]
 
     def _time_point(self, slot: int) -> Iterator[Event]:
         plan = self.plan
@@ -63,7 +75,7 @@ class MemoryRun(Run):
             truth if point.canvas.scores_on_the_way else {}, point.sums
         )
         while not point.finished:
-            if self.cancel.is_set():
+            if self.cancel.is_set() or not self._wanted(point):
                 return
             yield from self._tile(stack, point, running, self._shown(slot))
         for structure in plan.structures:
@@ -109,5 +121,16 @@ class MemoryRun(Run):
 
     def _next(self, point: TimePoint, shown: int | None) -> tuple[int, Any, set[int]]:
         """Choose a tile; nothing of it is blended yet."""
-        index = next_tile(point.left, self.plan.tiles, self._visible(shown))
+        wanted = self._wanted(point)
+        index = next_tile(wanted, self.plan.tiles, self._visible(shown))
         return index, None, set()
+
+    def _wanted(self, point: TimePoint) -> list[int]:
+        """Tiles that are left of what was asked for; one that is begun is of it."""
+        begun = [] if point.begun is None else [point.begun[0]]
+        if self.part is None:
+            return begun + point.left
+        z, y, x = self._on_model_grid(self.part[1])
+        if self.plan.request.grid == "input":  # pixels between those of the model
+            y, x = (slice(one.start - _REACH, one.stop + _REACH) for one in (y, x))
+        return begun + needed_for(point.left, self.plan.tiles, (z, y, x))

@@ -1,4 +1,4 @@
-"""Which tile comes next: what is on screen first."""
+"""Which tile comes next: what is on screen first. And which a part of it needs."""
 
 from collections.abc import Sequence
 
@@ -43,3 +43,29 @@ def next_tile(waiting: Sequence[int], tiles: Sequence[Tile], box: Box | None) ->
     if box is None:
         return waiting[0]
     return min(waiting, key=lambda index: (*distance_to_view(tiles[index], box), index))
+
+
+def needed_for(waiting: Sequence[int], tiles: Sequence[Tile], box: Box) -> list[int]:
+    """Pick the tiles that have a say in a part of the volume.
+
+    Parameters
+    ----------
+    waiting : sequence of int
+        Indices into `tiles` that are left.
+    tiles : sequence of Tile
+    box : tuple of slice
+        (z, y, x) of the part in voxels of the model's grid.
+
+    Returns
+    -------
+    list of int
+        Once they are all done, nothing inside the box changes any more.
+    """
+    return [
+        index
+        for index in waiting
+        if all(
+            own.start < part.stop and part.start < own.stop
+            for own, part in zip(tiles[index].box, box, strict=True)
+        )
+    ]
