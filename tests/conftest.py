@@ -1,7 +1,10 @@
 """What all tests share."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,12 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 if "SPARSESSP_FUZZ" not in os.environ:
     settings.load_profile("repeatable")
+
+# Nobody's own settings are read or written; napari looks when it is imported.
+_SETTINGS = Path(tempfile.mkdtemp(prefix="sparsessp-settings-"))
+atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
+os.environ["NAPARI_CONFIG"] = str(_SETTINGS / "settings.yaml")
+os.environ["SPARSESSP_CONFIG"] = str(_SETTINGS)
 
 HAS_DISPLAY = not sys.platform.startswith("linux") or any(
     os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")

@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-from napari_sparsessp.ui.draw_pace import REFRESH_2D_MS, REFRESH_3D_MS, DrawPace
+from napari_sparsessp.ui import draw_pace
+from napari_sparsessp.ui.draw_pace import DrawPace
+from napari_sparsessp.ui.preferences import Preferences
 
 
 @pytest.fixture
@@ -18,9 +20,13 @@ def draw(pace, seconds, qtbot):
     qtbot.waitUntil(lambda: not pace._timer.isActive())
 
 
-def test_at_first_only_the_number_of_dimensions_counts(pace):
-    assert pace.pause_ms(three=False) == REFRESH_2D_MS
-    assert pace.pause_ms(three=True) == REFRESH_3D_MS
+def test_at_first_only_the_preference_for_2d_or_3d_counts(pace, monkeypatch):
+    assert pace.pause_ms(three=False) == 100
+    assert pace.pause_ms(three=True) == 700
+    wish = Preferences(refresh_2d_ms=40, refresh_3d_ms=1500)
+    monkeypatch.setattr(draw_pace, "preferences", lambda: wish)
+    assert pace.pause_ms(three=False) == 40
+    assert pace.pause_ms(three=True) == 1500
 
 
 def test_a_draw_of_300_ms_leaves_the_window_free_for_thrice_as_long(pace, qtbot):

@@ -4,20 +4,17 @@ Nothing here loads torch: only the headers of the files are read.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from napari_sparsessp.errors import ModelError
+from napari_sparsessp.folders import folder_of
 from napari_sparsessp.models.card import ModelCard, parse_card
 from napari_sparsessp.models.facts import with_facts
 from napari_sparsessp.models.header import CARD_KEY, read_header
 
 DEFAULT_MODEL = "colony-3to2d"
 """Id of the model that ``default`` stands for."""
-
-MODELS_FOLDER_VARIABLE = "SPARSESSP_MODELS"
-"""Environment variable that names another folder for the user's own models."""
 
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "card.json"
@@ -32,12 +29,7 @@ def shipped_folder() -> Path:
 
 def user_folder() -> Path:
     """Folder of the user's own models; it need not exist."""
-    override = os.environ.get(MODELS_FOLDER_VARIABLE)
-    if override:
-        return Path(override).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("napari-sparsessp", appauthor=False) / "models"
+    return folder_of("models")
 
 
 def weights_file(path: Path) -> Path:

@@ -2,6 +2,14 @@
 
 from typing import Any
 
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QDialog, QListWidget, QMainWindow, QWidget
+
+_PLUGIN = "napari-sparsessp"
+_PAGE = "SparseSSP"
+_PREFERENCES = "napari.window.file.show_preferences_dialog"
+
 
 def grid_of(viewer: Any) -> Any:
     """Grid model of a viewer (``viewer.canvas.grid`` since napari 0.9)."""
@@ -62,3 +70,66 @@ def layer_with_key(viewer: Any, key: str | None) -> Any | None:
     if key is None:
         return None
     return next((one for one in viewer.layers if layer_key(one) == key), None)
+
+
+def plugin_settings() -> Any | None:
+    """Give our page of napari's preferences; None where napari has none (before 0.9).
+
+    Returns
+    -------
+    napari.settings.PluginSettings or None
+        None too where napari has not found the plugin.
+    """
+    try:
+        from napari.settings import get_plugin_settings
+
+        return get_plugin_settings(_PLUGIN)
+    except (ImportError, KeyError):
+        return None
+
+
+def show_warning(text: str) -> None:
+    """Say something in the corner of napari's window."""
+    from napari.utils.notifications import show_warning as show
+
+    show(text)
+
+
+def open_preferences(widget: QWidget) -> bool:
+    """Open napari's preferences at our page.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Anything in the viewer's window, floating or not.
+
+    Returns
+    -------
+    bool
+        False where this napari has no such page.
+    """
+    window: Any = widget
+    while window is not None and not isinstance(window, QMainWindow):
+        window = window.parentWidget()
+    action = None if window is None else _menu_action(window, _PREFERENCES)
+    if action is None or plugin_settings() is None:
+        return False
+    action.trigger()
+    # the dialog builds its pages before it is shown
+    QTimer.singleShot(0, lambda: _turn_to_page(window))
+    return True
+
+
+def _menu_action(window: QMainWindow, name: str) -> QAction | None:
+    """Find an action in the menu bar by the id of its command."""
+    bar: Any = window.menuBar()
+    menus = [one.menu() for one in bar.actions() if one.menu() is not None]
+    actions = [action for menu in menus for action in menu.actions()]
+    return next((one for one in actions if one.objectName() == name), None)
+
+
+def _turn_to_page(window: QMainWindow) -> None:
+    for dialog in window.findChildren(QDialog):
+        for pages in dialog.findChildren(QListWidget):
+            for item in pages.findItems(_PAGE, Qt.MatchFlag.MatchExactly):
+                pages.setCurrentItem(item)

@@ -2,14 +2,14 @@
 
 A refresh in 2D costs milliseconds. In 3D the whole volume goes to the graphics card
 again, and without a graphics card a draw takes seconds: then it is drawn less often.
+How often at most is a preference.
 """
 
 import time
 
 from qtpy.QtCore import QObject, QTimer
 
-REFRESH_2D_MS = 100
-REFRESH_3D_MS = 700
+from napari_sparsessp.ui.preferences import preferences
 
 # The window is free for three quarters of the time, however slowly it draws.
 _FREE = 3
@@ -36,7 +36,8 @@ class DrawPace(QObject):
 
     def pause_ms(self, *, three: bool) -> int:
         """Milliseconds to wait before the next refresh; `three`: of a 3D view."""
-        least = REFRESH_3D_MS if three else REFRESH_2D_MS
+        wish = preferences()
+        least = wish.refresh_3d_ms if three else wish.refresh_2d_ms
         return max(least, round(_FREE * self._cost_ms))
 
     def begin(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.structures import deviation_channel, structure_or_custom
 from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -18,6 +19,11 @@ KEY = "sparsessp"
 SCHEMA = 1
 
 PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
+
+ERROR, COMPOSED = "error", "composed"
+"""Made by the Compare dock of a prediction and its truth."""
+
+_ROLES = (PREDICTION, UNCERTAINTY, ERROR, COMPOSED)
 
 # Black where the model is sure of itself; told apart also by colour-blind eyes.
 UNCERTAINTY_COLOURS = "magma"
@@ -30,10 +36,10 @@ DOUBTFUL = " · doubtful"
 
 
 def role_of(layer: Any) -> str:
-    """`PREDICTION` or `UNCERTAINTY`; "" where a layer is none of ours."""
+    """`PREDICTION`, `UNCERTAINTY`, `ERROR`, `COMPOSED`; "" for what is none of ours."""
     about = layer.metadata.get(KEY)
     role = about.get("role") if isinstance(about, dict) else None
-    return role if role in (PREDICTION, UNCERTAINTY) else ""
+    return role if role in _ROLES else ""
 
 
 def is_prediction(layer: Any) -> bool:
@@ -76,7 +82,7 @@ def first_look(structure: str, role: str) -> dict[str, str]:
         "name": f"{known.label} ± std · predicted"
         if spread
         else f"{known.label} · predicted",
-        "colormap": UNCERTAINTY_COLOURS if spread else known.colour,
+        "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
         "blending": "additive",
     }
 
@@ -113,7 +119,7 @@ def about_layer(
         "source_id": layer_key(source),
         **(_truth_link(truth) if role == PREDICTION else {}),
         "request": plan.request.model_dump(mode="json"),
-        "measured_planes": list(plan.view.planes),
+        "measured_planes": list(plan.view.measured_planes),
         "ratio": plan.view.ratio,
         "state": "running",
     }

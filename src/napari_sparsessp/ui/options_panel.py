@@ -12,6 +12,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.prediction.turns import TURNS
+from napari_sparsessp.ui.compat import open_preferences
+from napari_sparsessp.ui.preferences import (
+    PRECISIONS,
+    Precision,
+    Preferences,
+    preference_news,
+    preferences,
+)
 
 _GB = 10**9
 _MOST_GB = 4096.0
@@ -42,7 +50,7 @@ class OptionsPanel(QWidget):
     Signals
     -------
     changed
-        The user changed an option.
+        The user changed an option, or a preference.
     """
 
     changed = Signal()
@@ -67,6 +75,12 @@ class OptionsPanel(QWidget):
         self.memory_spin.setAccessibleName("Most memory to take")
         # a limit half typed would be planned with
         self.memory_spin.setKeyboardTracking(False)
+        self.preferences_button = QPushButton("Preferences…")
+        self.preferences_button.setProperty("role", "link")
+        self.preferences_button.setToolTip(
+            "What holds for all docks: device, precision, memory, folders, colours "
+            "and how often a filling layer is drawn."
+        )
         self.memory_note = QLabel("")
         self.memory_note.setProperty("role", "small")
         self.memory_note.setWordWrap(True)
@@ -76,6 +90,7 @@ class OptionsPanel(QWidget):
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
         self.body = QWidget()
         self._arrange()
+        self._follow_preferences()
         self.tta_box.toggled.connect(self._tell)
         self.uncertainty_box.toggled.connect(self._tell)
         self.memory_spin.valueChanged.connect(self._tell)
@@ -101,6 +116,7 @@ class OptionsPanel(QWidget):
         inner.addWidget(self.uncertainty_box)
         inner.addLayout(memory)
         inner.addWidget(self.memory_note)
+        inner.addWidget(self.preferences_button, 0, Qt.AlignmentFlag.AlignLeft)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -120,10 +136,32 @@ class OptionsPanel(QWidget):
         value = float(self.memory_spin.value())
         return round(value * _GB) if value > 0 else None
 
+    def precision(self) -> Precision:
+        """Give the precision that the preferences ask for."""
+        return preferences().precision
+
     def show_memory(self, text: str) -> None:
         """Say what a plan takes of the memory; nothing where there is no plan."""
         self.memory_note.setText(f"Plan: {text}" if text else "")
         self.memory_note.setVisible(bool(text))
+
+    def _follow_preferences(self) -> None:
+        news = preference_news()
+        self._show_limit(news.now)
+        self.preferences_button.setVisible(news.has_page)
+        self.preferences_button.clicked.connect(lambda _on: open_preferences(self))
+        news.changed.connect(self._on_preferences)
+
+    def _on_preferences(self, before: Preferences, now: Preferences) -> None:
+        """Take over a new limit, unless another one was typed in here."""
+        if self.memory_limit() == before.memory_limit:
+            self._show_limit(now)
+        self._tell()
+
+    def _show_limit(self, wish: Preferences) -> None:
+        self.memory_spin.blockSignals(True)
+        self.memory_spin.setValue((wish.memory_limit or 0) / _GB)
+        self.memory_spin.blockSignals(False)
 
     def _on_more(self, on: bool) -> None:
         self.body.setVisible(on)
@@ -136,6 +174,7 @@ class OptionsPanel(QWidget):
             f"mean of {len(TURNS)} turns" if self.tta() else "",
             "with uncertainty" if self.uncertainty() else "",
             f"at most {self.memory_spin.text()}" if self.memory_limit() else "",
+            "" if self.precision() == "auto" else f"in {_in_words(self.precision())}",
         ]
         self.summary.setText(" · ".join(filter(None, said)))
         folded = self.body.isHidden()
@@ -145,3 +184,7 @@ class OptionsPanel(QWidget):
     def _tell(self, *_: object) -> None:
         self._sum_up()
         self.changed.emit()
+
+
+def _in_words(precision: Precision) -> str:
+    return next(words for words, one in PRECISIONS.items() if one == precision)

@@ -15,6 +15,7 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layer_volume import LayerReading, LeadingAxis, read_layer
+from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Choice:
     insisted : frozenset of str
         Structures whose truth the user chose; the others were found by name.
     card : ModelCard, optional
-    device : str
+    device, precision : str
     tta, uncertainty : bool
     memory_limit : int, optional
         Bytes.
@@ -60,6 +61,7 @@ class Choice:
     insisted: frozenset[str] = frozenset()
     card: "ModelCard | None" = None
     device: str = "auto"
+    precision: Precision = "auto"
     tta: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
@@ -255,6 +257,7 @@ def _request(
             simulate_sparse=choice.simulate,
             voxel_size=choice.voxel_size,
             device=choice.device,
+            precision=choice.precision,
             truth=names,
             tta=choice.tta,
             uncertainty=choice.uncertainty,

@@ -121,6 +121,7 @@ class PredictForm(QWidget):
             insisted=self.structures.insisted(),
             card=self.topology.card(),
             device=self.device.device(),
+            precision=self.options.precision(),
             tta=self.options.tta(),
             uncertainty=self.options.uncertainty(),
             memory_limit=self.options.memory_limit(),

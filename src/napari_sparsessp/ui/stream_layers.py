@@ -31,6 +31,7 @@ from napari_sparsessp.ui.layer_marks import (
 )
 from napari_sparsessp.ui.layer_volume import LayerReading
 from napari_sparsessp.ui.placement import placement
+from napari_sparsessp.ui.recolouring import Recolouring
 from napari_sparsessp.ui.viewport import layer_index
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class StreamLayers(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
         self._pace = DrawPace(self)
+        self._recolouring = Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def prepare(
@@ -210,7 +212,7 @@ class StreamLayers(QObject):
 
         Parameters
         ----------
-        state : {"done", "cancelled", "failed"}
+        state : {"done", "partial", "cancelled", "failed"}
         about : mapping, optional
             Provenance, added to the layers' metadata.
         scores : mapping, optional
@@ -291,7 +293,8 @@ class StreamLayers(QObject):
         return [
             layer
             for layer in self._viewer.layers
-            if role_of(layer) and layer.metadata[KEY].get("source_id") == source_key
+            if role_of(layer) in (PREDICTION, UNCERTAINTY)
+            and layer.metadata[KEY].get("source_id") == source_key
         ]
 
     def _former(self, source_key: str, model: str) -> dict[str, Any]:

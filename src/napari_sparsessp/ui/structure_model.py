@@ -10,6 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 
 from napari_sparsessp.structures import match_channel, structure_or_custom
+from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.structure_row import (
     DEFAULT_VISIBLE,
     FEW,
@@ -47,6 +48,7 @@ class StructureModel(QAbstractTableModel):
         self._layers: list[tuple[str, str]] = []
         self._locked = False
         self._cost = ""
+        preference_news().changed.connect(self._on_preferences)
 
     # what the dock says -------------------------------------------------------
 
@@ -269,7 +271,7 @@ class StructureModel(QAbstractTableModel):
             if on is not None:
                 return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and column is Column.NAME:
-            return QColor(row.structure.colour)
+            return QColor(preferences().colour(row.structure.id))
         if role == Qt.ItemDataRole.EditRole and column is Column.TRUTH:
             return row.truth
         if role == Qt.ItemDataRole.UserRole and column is Column.NAME:
@@ -321,6 +323,12 @@ class StructureModel(QAbstractTableModel):
             side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return None
+
+    def _on_preferences(self, *_: object) -> None:
+        """Show the colours that hold now."""
+        if self._rows:
+            last = self.index(len(self._rows) - 1, 0)
+            self.dataChanged.emit(self.index(0, 0), last)
 
     def _text(self, row: Row, column: Column) -> str | None:
         if column is Column.NAME:

@@ -26,6 +26,7 @@ _CHANGES = {
     "structures": "other structures are ticked",
     "truths": "the truth layers are others",
     "device": "another device is chosen",
+    "precision": "the precision is another",
     "tta": "an option is another",
     "uncertainty": "an option is another",
     "memory_limit": "an option is another",

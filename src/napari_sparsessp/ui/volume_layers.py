@@ -3,6 +3,7 @@
 from typing import Any
 
 from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -39,7 +40,7 @@ def layers_of(
         if structure is not None:
             attributes |= {
                 "name": f"{structure.label}{suffix}" if suffix else name,
-                "colormap": structure.colour,
+                "colormap": preferences().colour(structure.id),
                 "blending": "additive",
                 "visible": bool(visible),
             }
