@@ -161,6 +161,9 @@ def test_one_time_point_is_swept(sparsessp, small_model, tmp_path):
         (("--voxel-size", "1.16,0.29,0.29"), "sparse already"),
         (("--truth", "mitochondria=x.tif"), "mitochondria"),
         (("--time", "3"), "time point 3"),
+        (("--against-dense",), "not both"),
+        (("--keep", "1.2"), "for example 0.95"),
+        (("--keep", "0.9", "--tolerance", "0.1"), "leave one of them out"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_in_one_line(sweep, arguments, says):
@@ -171,4 +174,37 @@ def test_what_cannot_be_swept_is_refused_in_one_line(sweep, arguments, says):
 
 
 def test_a_sweep_without_truth_says_what_is_missing(refused, stack, small_model):
-    assert "--truth" in refused("sweep", stack, "--model", small_model)
+    said = refused("sweep", stack, "--model", small_model)
+    assert "--truth" in said
+    assert "--against-dense" in said
+
+
+def test_without_a_truth_the_model_is_held_against_itself(
+    sparsessp, small_model, stack, tmp_path
+):
+    out = tmp_path / "out"
+    code, said, _ = sparsessp(
+        *("sweep", stack, "--model", small_model, "--device", "cpu", "--out", out),
+        *("--against-dense", "--ratios", "2,4", "--structures", "dna"),
+    )
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[0].split()[:7] == ["R²", "r=1", "(8)", "r=2", "(4)", "r=4", "(2)"]
+    assert lines[0].endswith("r=4 (2)  planes needed"), "no yardsticks, no ceiling"
+    assert lines[1].split()[:2] == ["dna", "1.000"]
+    assert "no truth" in said
+    report = json.loads((out / "sweep.json").read_text())
+    assert report["reference"] == "dense prediction"
+    assert report["answer"] in said
+    assert _names(out) == FILES
+
+
+def test_what_is_enough_can_be_a_share_or_a_difference(sweep, tmp_path):
+    sweep("--ratios", "1,2", "--out", tmp_path / "share", "--keep", "0.9")
+    sweep("--ratios", "1,2", "--out", tmp_path / "loss", "--tolerance", "0.1")
+    share, loss = (
+        json.loads((tmp_path / name / "sweep.json").read_text())
+        for name in ("share", "loss")
+    )
+    assert (share["share"], share["tolerance"]) == (0.9, None)
+    assert (loss["share"], loss["tolerance"]) == (None, 0.1)

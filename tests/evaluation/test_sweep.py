@@ -1,6 +1,7 @@
 """Sweeps with a small model: what is kept, scored and told."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,15 @@ import pytest
 
 from napari_sparsessp import PredictionRequest, load_model, metrics, predict
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
+from napari_sparsessp.evaluation.planes_needed import (
+    SELF_CONSISTENCY,
+    KeepShare,
+    LoseAtMost,
+)
+from napari_sparsessp.evaluation.sweep import plan_sweep, ratios_for, run_sweep
+from napari_sparsessp.evaluation.sweep_findings import SweepFindings
 from napari_sparsessp.evaluation.sweep_report import measure_yardsticks, sweep_report
+from napari_sparsessp.evaluation.sweep_verdict import judged
 from napari_sparsessp.volume import Volume
 from thin import save_random, thin_network
 
@@ -110,7 +118,9 @@ def test_the_report_says_everything_in_valid_json(model):
     )
     yardsticks, truth, light = measure_yardsticks(runs[0])
     assert light.shape == truth["dna"].shape == (8, 40, 40)
-    report = sweep_report([one for one, _ in results], runs, yardsticks, 0.02)
+    report = sweep_report(
+        [one for one, _ in results], runs, yardsticks, LoseAtMost(0.02)
+    )
     said = json.loads(report.to_json())
     assert said["schema"] == 1
     assert said["finished"] is True
@@ -135,20 +145,126 @@ def test_each_structure_has_its_own_number_of_planes(model):
         for one, _ in results
         for phase in one.phases
     ]
-    report = sweep_report(good, runs, yardsticks, 0.02)
+    report = sweep_report(good, runs, yardsticks, LoseAtMost(0.02))
     assert report.planes_needed == {"dna": 4}
     assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
-    alone = sweep_report(good[:1], runs, yardsticks, 0.02)
+    alone = sweep_report(good[:1], runs, yardsticks, LoseAtMost(0.02))
     assert alone.planes_needed == {"dna": None}
     loses = yardsticks.model_copy(deep=True)
     loses.trivial["dna"]["input"]["r2"] = 0.7
-    assert sweep_report(good, runs, loses, 0.02).planes_needed == {"dna": None}
+    assert sweep_report(good, runs, loses, LoseAtMost(0.02)).planes_needed == {
+        "dna": None
+    }
+
+
+def test_the_answer_follows_the_rule_without_measuring_anew(model):
+    runs, results, _ = _sweep(model, (1, 2, 4))
+    yardsticks, _, _ = measure_yardsticks(runs[0])
+    r2 = iter((0.6, 0.575, 0.5))
+    good = [
+        replace(one, phases=(replace(phase, structures={"dna": {"r2": next(r2)}}),))
+        for one, _ in results
+        for phase in one.phases
+    ]
+    report = sweep_report(good, runs, yardsticks)
+    assert (report.share, report.tolerance) == (0.95, None)
+    assert (report.ratio_needed, report.planes_needed["dna"]) == (2, 4)
+    strict = judged(report, LoseAtMost(0.02))
+    assert strict == sweep_report(good, runs, yardsticks, LoseAtMost(0.02)).model_copy(
+        update={"created": report.created}
+    )
+    assert strict.ratio_needed == 1
+    assert judged(strict, KeepShare()) == report
+
+
+def _against_itself(model, ratios, cancel=None, tell=lambda now: None, **options):
+    request = REQUEST.model_copy(update={"structures": ("dna",)})
+    runs = plan_sweep(
+        *(model.card, _volume(0), {}, request, ratios),
+        against_dense=True,
+        **options,
+    )
+    return runs, run_sweep(model, runs, tell, cancel)
+
+
+def test_without_a_truth_the_dense_prediction_takes_its_place(model):
+    runs, given = _against_itself(model, (4,))
+    assert [run.ratio for run in runs] == [1, 4], "nothing to compare with otherwise"
+    results = [result for result, _ in given]
+    dense = results[0].structures["dna"]
+    assert (dense["r2"], dense["mse"], dense["pcc"]) == (1.0, 0.0, pytest.approx(1.0))
+    request = REQUEST.model_copy(update={"simulate_sparse": True})
+    whole, sparse = (
+        predict(model, _volume(0), structures=["dna"], ratio=ratio, request=request)
+        for ratio in (1, 4)
+    )
+    r2 = metrics.r2(sparse["dna"].numpy(), whole["dna"].numpy())
+    scores = results[1].structures["dna"]
+    assert scores["r2"] == pytest.approx(r2, abs=1e-6)
+    shift = metrics.score(
+        (sparse["dna"].numpy() - whole["dna"].numpy().mean())
+        / whole["dna"].numpy().std(),
+        whole["dna"].numpy(),
+    )
+    for field in ("r2", "mse", "mae", "pcc", "pcc_plane"):
+        assert scores[field] == pytest.approx(shift[field], abs=1e-5)
+
+
+def test_self_consistency_is_never_called_truth(model, tmp_path):
+    runs, given = _against_itself(model, (2, 4))
+    findings = SweepFindings(runs, pictures=True)
+    for result, prediction in given:
+        findings.add(result, prediction)
+    report = findings.report()
+    assert report.against_dense
+    assert SELF_CONSISTENCY in report.answer
+    assert report.answer.startswith(("2 of 8", "4 of 8", "All 8"))
+    assert report.yardsticks.ceiling == {"dna": None}
+    findings.write_page(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "predicted from every plane" in page
+    assert "noise ceiling</td>" not in page
+    assert findings.gallery.light.strides == (0, 0, 0), "volumes are let go"
+
+
+def test_a_sweep_is_against_a_truth_or_against_itself(model):
+    with pytest.raises(InputError, match="not both"):
+        plan_sweep(
+            *(model.card, _volume(0), {"dna": _volume(1)}, REQUEST),
+            against_dense=True,
+        )
+
+
+def test_a_cancelled_sweep_ends_within_a_tile(model):
+    cancel, entered = threading.Event(), []
+
+    def stop(_module, _arguments):
+        entered.append(_module)
+        cancel.set()
+
+    _, given = _against_itself(model, (1, 2), cancel)
+    first = next(given)
+    hook = next(model.network.children()).register_forward_pre_hook(stop)
+    try:
+        assert list(given) == []
+    finally:
+        hook.remove()
+    assert first[0].ratio == 1
+    assert len(entered) == 1, "no second layer was begun"
+    assert not any(one._forward_pre_hooks for one in model.network.modules())
+
+
+def test_ratios_that_a_stack_cannot_give_are_not_chosen():
+    assert ratios_for(32) == (1, 2, 4, 8)
+    assert ratios_for(5, (8, 4, 3, 2, 1)) == (1, 2, 3, 4)
+    assert ratios_for(4) == (1, 2)
+    assert ratios_for(1) == ()
 
 
 def test_a_part_of_a_sweep_says_that_it_is_one(model):
     runs, results, _ = _sweep(model, (1, 2))
     yardsticks, _, _ = measure_yardsticks(runs[0])
-    report = sweep_report([results[0][0]], runs, yardsticks, 0.02)
+    report = sweep_report([results[0][0]], runs, yardsticks, LoseAtMost(0.02))
     assert not report.finished
     assert "sweep more ratios" in report.answer
 

@@ -1,7 +1,7 @@
 """``sparsessp sweep``: how R² falls as planes are left out, and how many are needed."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,13 +43,10 @@ from napari_sparsessp.cli.truth import load_truth, model_structure
 from napari_sparsessp.errors import InputError, OutputError
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.gallery import Gallery
-    from napari_sparsessp.evaluation.sweep import (
-        PlannedRun,
-        RatioResult,
-        SweepProgress,
-    )
-    from napari_sparsessp.evaluation.sweep_report import SweepReport, Yardsticks
+    from napari_sparsessp.evaluation.planes_needed import Rule
+    from napari_sparsessp.evaluation.sweep import SweepProgress
+    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.prediction.request import PredictionRequest
     from napari_sparsessp.volume import Volume
@@ -66,23 +63,8 @@ class _Job:
     out: Path | None
     ratios: tuple[int, ...]
     all_phases: bool
-    tolerance: float
-
-
-@dataclass(eq=False)
-class _Findings:
-    """What there is so far; kept when the sweep is interrupted."""
-
-    runs: "Sequence[PlannedRun]"
-    yardsticks: "Yardsticks"
-    gallery: "Gallery | None"
-    tolerance: float
-    results: "list[RatioResult]" = field(default_factory=list)
-
-    def report(self) -> "SweepReport":
-        from napari_sparsessp.evaluation.sweep_report import sweep_report
-
-        return sweep_report(self.results, self.runs, self.yardsticks, self.tolerance)
+    against_dense: bool
+    rule: "Rule"
 
 
 def sweep(
@@ -102,9 +84,20 @@ def sweep(
         bool,
         Option("--all-phases", help="Start at each of the first r planes in turn."),
     ] = False,
+    against_dense: Annotated[
+        bool,
+        Option(
+            "--against-dense",
+            help="There is no truth: tell how much the prediction itself changes.",
+        ),
+    ] = False,
+    keep: Annotated[
+        float | None,
+        Option(help="Share of the densest stack's R² to keep; 0.95 if left out."),
+    ] = None,
     tolerance: Annotated[
-        float, Option(min=0, help="R² that may be lost by leaving planes out.")
-    ] = 0.02,
+        float | None, Option(min=0, help="Instead of --keep: R² that may be lost.")
+    ] = None,
     channel: Channel = None,
     scene: Scene = None,
     time: Annotated[
@@ -132,12 +125,14 @@ def sweep(
 ) -> None:
     """Tell how R² falls as planes of a dense stack are left out.
 
-    Every r-th plane is kept, the rest is never looked at. Ctrl-C keeps the ratios
-    that are done.
+    Every r-th plane is kept, the rest is never looked at. Scores are against a truth;
+    with --against-dense, against the model's own prediction from all planes, which
+    says nothing of whether that one is right. Ctrl-C keeps the ratios that are done.
     """
     console = console_of(context)
     asked = make_request(request_fields(options_given(context)))
-    job = _Job(out, whole_ratios(ratios), all_phases, tolerance)
+    rule = _rule(keep, tolerance)
+    job = _Job(out, whole_ratios(ratios), all_phases, against_dense, rule)
     _check_out(out, overwrite)
     _sweep(console, asked, job)
     if out is not None:
@@ -165,6 +160,19 @@ def whole_ratios(text: str) -> tuple[int, ...]:
     return values
 
 
+def _rule(keep: float | None, tolerance: float | None) -> "Rule":
+    """Choose what counts as enough."""
+    from napari_sparsessp.evaluation.planes_needed import KeepShare, LoseAtMost
+
+    if keep is not None and tolerance is not None:
+        raise InputError(
+            "--keep and --tolerance both say what is enough; leave one of them out"
+        )
+    if tolerance is not None:
+        return LoseAtMost(tolerance)
+    return KeepShare() if keep is None else KeepShare(keep)
+
+
 def _check_out(out: Path | None, overwrite: bool) -> None:
     """Refuse what could not be written at the end."""
     if out is None or not out.exists():
@@ -176,9 +184,8 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
 
 
 def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
-    from napari_sparsessp.evaluation.gallery import Gallery
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
-    from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
+    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.registry import read_card
 
@@ -186,14 +193,14 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
     console.progress(f"opening {asked.input}")
     volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
     stack = _one_stack(console, volume, asked)
-    truth = _truth(asked, card, volume)
-    runs = plan_sweep(card, stack, truth, asked, job.ratios, all_phases=job.all_phases)
+    dense = job.against_dense
+    truth = {} if dense and not asked.truth else _truth(asked, card, volume)
+    how = {"all_phases": job.all_phases, "against_dense": dense}
+    runs = plan_sweep(card, stack, truth, asked, job.ratios, **how)
     if job.out is not None:
         make_folder(job.out)
-    console.progress("scoring the yardsticks")
-    yardsticks, scored, light = measure_yardsticks(runs[0])
-    gallery = None if job.out is None else Gallery(light, scored, len(set(job.ratios)))
-    findings = _Findings(runs, yardsticks, gallery, job.tolerance)
+    console.progress("reading the stack" if dense else "scoring the yardsticks")
+    findings = SweepFindings(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)
     console.progress("loading the model")
@@ -203,15 +210,13 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
     loaded = load_model(asked.model, asked.topology)
     try:
         for result, prediction in run_sweep(loaded, runs, _teller(console)):
-            if gallery is not None:
-                gallery.add(result.ratio, prediction)
-            findings.results.append(result)
+            findings.add(result, prediction)
             if job.out is not None:
-                write_report(job.out / SCORES, findings.report().to_json())
+                write_report(job.out / SCORES, findings.report(job.rule).to_json())
     finally:
         # Also after Ctrl-C and errors: what was measured is told and kept.
         if findings.results:
-            _tell(console, findings, job.out)
+            _tell(console, findings, job)
 
 
 def _one_stack(
@@ -268,10 +273,10 @@ def _teller(console: Console) -> "Callable[[SweepProgress], None]":
     return tell
 
 
-def _tell(console: Console, findings: _Findings, out: Path | None) -> None:
-    report = findings.report()
-    if out is not None:
-        _write(findings, report, out)
+def _tell(console: Console, findings: "SweepFindings", job: _Job) -> None:
+    report = findings.report(job.rule)
+    if job.out is not None:
+        _write(findings, report, job)
     console.result(sweep_table(report))
     if not report.finished:
         asked = sorted({run.ratio for run in findings.runs})
@@ -283,11 +288,10 @@ def _tell(console: Console, findings: _Findings, out: Path | None) -> None:
     console.result(report.answer)
 
 
-def _write(findings: _Findings, report: "SweepReport", out: Path) -> None:
-    from napari_sparsessp.evaluation.html_report import write_page
+def _write(findings: "SweepFindings", report: "SweepReport", job: _Job) -> None:
     from napari_sparsessp.evaluation.sweep_figure import write_figure
 
-    write_report(out / SCORES, report.to_json())
-    write_figure(report, out / FIGURE)
-    assert findings.gallery is not None
-    write_page(report, findings.gallery, out / PAGE)
+    assert job.out is not None
+    write_report(job.out / SCORES, report.to_json())
+    write_figure(report, job.out / FIGURE)
+    findings.write_page(job.out / PAGE, job.rule)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.table import lay_out, number
-from napari_sparsessp.evaluation.sweep_report import reference_scores
+from napari_sparsessp.evaluation.sweep_verdict import reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ def sweep_table(report: "SweepReport") -> str:
 
 
 def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
+    sticks = () if report.against_dense else tuple(YARDSTICKS)
+    ceilings = [] if report.against_dense else ["ceiling"]
     rows = [
         [
             heading,
             *(f"r={one.ratio} ({one.planes})" for one in report.ratios),
-            *(SHORT[name] for name in YARDSTICKS),
-            "ceiling",
+            *(SHORT[name] for name in sticks),
+            *ceilings,
             *(["planes needed"] if score == "r2" else []),
         ]
     ]
@@ -45,14 +47,15 @@ def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
             [
                 structure,
                 *(number(point.value) for point in report.curve(score, structure)),
-                *(number(trivial[name].get(score)) for name in YARDSTICKS),
-                number(ceiling.get(score)),
+                *(number(trivial[name].get(score)) for name in sticks),
+                *(number(ceiling.get(score)) for _ in ceilings),
                 *([_count(report.planes_needed[structure])] if score == "r2" else []),
             ]
         )
     if len(report.structures) > 1:
         means = [point.value for point in report.curve(score)]
-        means += reference_scores(report, score).values()
+        known = reference_scores(report, score)
+        means += [known[name] for name in (*sticks, *ceilings)]
         empty = [""] if score == "r2" else []
         rows.append(["mean of structures", *map(number, means), *empty])
     return rows

@@ -85,6 +85,11 @@ class Gallery:
                 self._coloured(stack[z], window, _rgb(name)) for z in self.planes
             ]
 
+    def let_go(self) -> None:
+        """Keep the pictures and the shape, not the volumes; nothing can be added."""
+        self.light = np.broadcast_to(np.float32(0), self.light.shape)
+        self.truth = {}
+
     def add(self, ratio: int, prediction: Volume) -> None:
         """Draw a prediction.
 

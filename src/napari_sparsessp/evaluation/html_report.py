@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, Gallery
 from napari_sparsessp.evaluation.page_parts import SCRIPT, STYLE
+from napari_sparsessp.evaluation.planes_needed import SELF_CONSISTENCY
 from napari_sparsessp.evaluation.sweep_figure import figure_png
 from napari_sparsessp.evaluation.sweep_report import SweepReport
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
@@ -49,6 +50,16 @@ it comes out too high. In brackets: a careful estimate from neighbouring planes 
 which takes fine structure along z for noise. Where both agree, trust them.</p>
 <p class="note">Errors are drawn from −{ERROR_LIMIT:g} to +{ERROR_LIMIT:g} standard
 deviations of the truth.</p>
+"""
+
+
+_SELF_READING = f"""
+<p class="note">{SELF_CONSISTENCY} R² is 1 where a prediction from fewer planes is the
+one from every plane, 0 where it is no better than a constant. MSE and MAE are in units
+of the dense prediction's standard deviation. There are no yardsticks and no noise
+ceiling: they need a truth.</p>
+<p class="note">Errors are drawn from −{ERROR_LIMIT:g} to +{ERROR_LIMIT:g} standard
+deviations of the dense prediction.</p>
 """
 
 
@@ -99,7 +110,7 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         *(_scores(report, name) for name in report.structures),
         _mean_scores(report),
         "<h3>How to read them</h3>",
-        _READING.format(sticks=sticks),
+        _SELF_READING if report.against_dense else _READING.format(sticks=sticks),
         "<h2>Provenance</h2>",
         _provenance(report),
         f'<script type="application/json" id="data">{_data(report, gallery)}</script>',
@@ -135,14 +146,15 @@ def _controls(report: SweepReport, gallery: Gallery) -> str:
         for one in report.ratios
     )
     left_out = len(gallery.light) - len(gallery.planes)
+    which = "dense prediction" if report.against_dense else "truth"
     note = f" {left_out} planes are not shown to keep the page small." * (left_out > 0)
     return (
         f'<div class="bar"><label>z <input type="range" id="z" min="0" max="{last}" '
         f'value="{last // 2}"></label><output id="where"></output>'
         f"<span>{buttons}</span>"
         '<label><input type="checkbox" id="own"> stretch the prediction\'s contrast'
-        f'</label></div><p class="note">Truth and prediction share the truth\'s '
-        f"contrast unless it is stretched.{note}</p>"
+        f'</label></div><p class="note">{which.capitalize()} and prediction share the '
+        f"{which}'s contrast unless it is stretched.{note}</p>"
     )
 
 
@@ -156,7 +168,7 @@ def _row(report: SweepReport, gallery: Gallery, name: str) -> str:
     scale = f'<div class="scale" style="width:{100 * length / width:.2f}%"></div>'
     captions = {
         "light": f"Transmitted light, every plane; bar {length} µm",
-        "truth": f"{label}, truth",
+        "truth": f"{label}, {_reference(report)}",
         "prediction": "Predicted; R² in this plane "
         f'<b data-score="{escape(name)}"></b>',
         "error": 'Error: too dark <span class="key"></span> too bright',
@@ -170,6 +182,10 @@ def _row(report: SweepReport, gallery: Gallery, name: str) -> str:
     return f'<h3>{label}</h3><div class="row">{figures}</div>'
 
 
+def _reference(report: SweepReport) -> str:
+    return "predicted from every plane" if report.against_dense else "truth"
+
+
 def _scores(report: SweepReport, name: str) -> str:
     rows: list[tuple[str, str, Sequence[str]]] = []
     for one in report.ratios:
@@ -179,8 +195,10 @@ def _scores(report: SweepReport, name: str) -> str:
             label += f", mean of {len(one.phases)} starts"
         rows.append(("", label, [_number(scores.get(key)) for key in COLUMNS]))
     for which, (label, _) in YARDSTICKS.items():
-        scores = report.yardsticks.trivial[name][which]
-        rows.append(("stick", label, [_number(scores.get(key)) for key in COLUMNS]))
+        known = report.yardsticks.trivial[name].get(which)
+        if known is not None:
+            cells = [_number(known.get(key)) for key in COLUMNS]
+            rows.append(("stick", label, cells))
     ceiling = report.yardsticks.ceiling[name]
     if ceiling is not None:
         # No line can better the structure itself; what is left of it is noise.
@@ -238,7 +256,8 @@ def _provenance(report: SweepReport) -> str:
         "napari-sparsessp": report.package,
         "made": report.created,
         "device": f"{report.device}, {report.precision}; {seconds:.1f} s in all",
-        "tolerance": f"{report.tolerance:g}",
+        "scored against": report.reference,
+        "not enough is what": report.rule.missed,
         "warnings": "\n".join(report.warnings) or "none",
         "request": report.request.model_dump_json(indent=1, exclude_defaults=True),
     }

@@ -1,13 +1,108 @@
-"""How many planes do I need? The answer of a sweep, in one sentence."""
+"""How many planes do I need? The answer of a sweep, in one sentence.
+
+What counts as enough is a choice, no law: a share of the densest stack's score that is
+to be kept (`KeepShare`), or a difference that may be lost (`LoseAtMost`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-TOLERANCE = 0.02
-"""R² that may be lost. A choice, no law: the sweep's table lets anyone make another."""
+from napari_sparsessp.errors import InputError
+
+SHARE = 0.95
+"""Of the densest stack's score that is to be kept, where nobody says otherwise."""
 
 NO_PATTERN = 0.2
 """Pearson within planes up to which there is no pattern to keep: 4 % of variance."""
+
+
+SELF_CONSISTENCY = (
+    "Measured against the model's own dense prediction, no truth: this tells whether "
+    "fewer planes change the picture, not whether the picture is right."
+)
+"""What has to be said wherever a prediction is judged by another one."""
+
+
+@dataclass(frozen=True)
+class KeepShare:
+    """Enough is what keeps a share of the densest stack's score.
+
+    Attributes
+    ----------
+    share : float
+        Above 0, at most 1.
+
+    Raises
+    ------
+    InputError
+        It is no such share.
+    """
+
+    share: float = SHARE
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 < self.share <= 1:
+            raise InputError(
+                f"{self.share:g} is no share of a score to keep; give one above 0 and "
+                "at most 1, for example 0.95"
+            )
+
+    def least(self, densest: float) -> float | None:
+        """Give the lowest score that is enough; None: there is no share to keep."""
+        return self.share * densest if densest > 0 else None
+
+    def passed(self, value: float, densest: float) -> str:
+        """Say how a score that is enough compares with the densest stack's."""
+        return f"{100 * value / densest:.0f} % of {densest:.2f}"
+
+    @property
+    def missed(self) -> str:
+        """Say what a score that is not enough does."""
+        return f"keeps less than {100 * self.share:g} %"
+
+
+@dataclass(frozen=True)
+class LoseAtMost:
+    """Enough is what loses no more than a difference from the densest stack's score.
+
+    Attributes
+    ----------
+    tolerance : float
+        0 or more.
+
+    Raises
+    ------
+    InputError
+        It is below 0.
+    """
+
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody could lose."""
+        if not self.tolerance >= 0:
+            raise InputError(
+                f"{self.tolerance:g} cannot be lost from a score; give 0 or more, for "
+                "example 0.02"
+            )
+
+    def least(self, densest: float) -> float | None:
+        """Give the lowest score that is enough."""
+        return densest - self.tolerance
+
+    def passed(self, value: float, densest: float) -> str:
+        """Say how a score that is enough compares with the densest stack's."""
+        return f"within {self.tolerance:g} of {densest:.2f}"
+
+    @property
+    def missed(self) -> str:
+        """Say what a score that is not enough does."""
+        return f"loses more than {self.tolerance:g}"
+
+
+Rule = KeepShare | LoseAtMost
+"""What counts as enough."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +142,29 @@ class Need:
     failed_between: tuple[int, ...]
 
 
-def planes_needed(curve: Sequence[Point], tolerance: float = TOLERANCE) -> Need | None:
-    """Find the smallest number of planes within a tolerance of the densest.
+def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | None:
+    """Find the smallest number of planes whose score is enough.
 
     Parameters
     ----------
     curve : sequence of Point
         In any order.
-    tolerance : float
-        How much lower the score may be.
+    rule : KeepShare or LoseAtMost, optional
+        What is enough; ``KeepShare()`` where it is left out.
 
     Returns
     -------
     Need or None
-        None where the densest point has no score.
+        None where the densest point has no score, or none of which a share could be
+        kept.
     """
     points = sorted(curve, key=lambda point: point.ratio)
     if not points or points[0].value is None:
         return None
-    # Scores that differ by exactly the tolerance are within it, rounding or not.
-    least = points[0].value - tolerance - 1e-9
+    least = (rule or KeepShare()).least(points[0].value)
+    if least is None:
+        return None
+    least -= 1e-9  # what is just enough is enough, rounding or not
     good = [point for point in points if point.value is not None]
     good = [point for point in good if point.value is not None and point.value >= least]
     fewest = good[-1]
@@ -81,7 +179,7 @@ def planes_needed(curve: Sequence[Point], tolerance: float = TOLERANCE) -> Need 
 def answer(
     r2: Sequence[Point],
     pcc_plane: Sequence[Point],
-    tolerance: float,
+    rule: Rule,
     what: str,
     trivial: Mapping[str, float | None],
     trivial_pattern: float = 0.0,
@@ -92,7 +190,7 @@ def answer(
     ----------
     r2, pcc_plane : sequence of Point
         Decay curves.
-    tolerance : float
+    rule : KeepShare or LoseAtMost
         For both.
     what : str
         ``DNA``, or ``the mean of 12 structures``.
@@ -106,53 +204,73 @@ def answer(
     str
         One sentence; a second one where R² has no answer but the pattern has.
     """
-    need = planes_needed(r2, tolerance)
-    if need is None:
+    points = sorted(r2, key=lambda point: point.ratio)
+    densest = points[0] if points else None
+    if densest is None or densest.value is None:
         return f"R² of {what} is not defined, so the number of planes cannot be told."
-    densest = need.densest
-    if len(r2) < 2:
+    if len(points) < 2:
         return (
             f"Only r = {densest.ratio} was measured, so there is nothing to compare: "
             "sweep more ratios."
         )
-    assert densest.value is not None
     bar, name = max(
         [(0.0, "a constant")]
         + [(value, key) for key, value in trivial.items() if value is not None]
     )
-    if densest.value <= bar:
-        text = (
-            f"R² cannot tell: even with all {densest.planes} planes the model's R² of "
-            f"{what} ({densest.value:.2f}) is no better than that of {name} "
-            f"({bar:.2f}), so do not trust its brightness on this stack."
-        )
-        pattern = planes_needed(pcc_plane, tolerance)
-        if pattern is None or pattern.densest.value is None:
+    need = planes_needed(points, rule)
+    if densest.value > bar and need is not None:
+        return _enough(need, rule, what, None)
+    text = (
+        f"R² cannot tell: even with all {densest.planes} planes the model's R² of "
+        f"{what} ({densest.value:.2f}) is no better than that of {name} "
+        f"({bar:.2f}), so do not trust its brightness on this stack."
+    )
+    if not has_pattern(pcc_plane, trivial_pattern):
+        value = min(pcc_plane, key=lambda point: point.ratio, default=densest).value
+        if not pcc_plane or value is None:
             return text
-        if pattern.densest.value <= max(NO_PATTERN, trivial_pattern):
-            return (
-                f"{text} Its pattern is hardly found either: Pearson within planes is "
-                f"{pattern.densest.value:.2f}."
-            )
-        return f"{text} {_enough(pattern, tolerance, what, 'the pattern alone')}"
-    return _enough(need, tolerance, what, None)
+        return (
+            f"{text} Its pattern is hardly found either: Pearson within planes is "
+            f"{value:.2f}."
+        )
+    pattern = planes_needed(pcc_plane, rule)
+    assert pattern is not None, "a pattern's Pearson is above 0"
+    return f"{text} {_enough(pattern, rule, what, 'the pattern alone')}"
 
 
-def _enough(need: Need, tolerance: float, what: str, pattern: str | None) -> str:
+def has_pattern(pcc_plane: Sequence[Point], trivial: float = 0.0) -> bool:
+    """Tell whether the densest prediction finds a pattern that could be lost.
+
+    Parameters
+    ----------
+    pcc_plane : sequence of Point
+        Pearson within planes.
+    trivial : float
+        The best that a predictor without learning reaches.
+    """
+    densest = min(pcc_plane, key=lambda point: point.ratio, default=None)
+    if densest is None or densest.value is None:
+        return False
+    return densest.value > max(NO_PATTERN, trivial)
+
+
+def _enough(need: Need, rule: Rule, what: str, pattern: str | None) -> str:
     fewest, densest = need.fewest, need.densest
+    assert fewest.value is not None
+    assert densest.value is not None
     score = "R²" if pattern is None else "Pearson within planes"
     start = "" if pattern is None else f"For {pattern}, "
     reference = f"r = {densest.ratio}, all {densest.planes} planes"
     if fewest is densest:
         return (
             f"{start}{'a' if start else 'A'}ll {densest.planes} planes (r = "
-            f"{densest.ratio}) are needed: every sparser stack tried loses more than "
-            f"{tolerance:g} of the {score} of {what}, {densest.value:.2f}."
+            f"{densest.ratio}) are needed: every sparser stack tried {rule.missed} of "
+            f"the {score} of {what}, {densest.value:.2f}."
         )
     text = (
         f"{start}{fewest.planes} of {densest.planes} planes (r = {fewest.ratio}) are "
-        f"enough: {score} of {what} is {fewest.value:.2f} there, within {tolerance:g} "
-        f"of {densest.value:.2f} at {reference}"
+        f"enough: {score} of {what} is {fewest.value:.2f} there, "
+        f"{rule.passed(fewest.value, densest.value)} at {reference}"
     )
     if need.failed_between:
         some = " and ".join(map(str, need.failed_between))

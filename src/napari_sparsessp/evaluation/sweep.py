@@ -2,15 +2,18 @@
 
 For each ratio every r-th plane of the stack is kept and the rest is never looked at;
 all predictions are scored on the same dense grid. The first plane that is kept (the
-phase) is the stack's first, or each of the r possible ones in turn.
+phase) is the stack's first, or each of the r possible ones in turn. What they are
+scored against is a truth or, where there is none, the prediction from all planes.
 """
 
+import threading
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.evaluation.dense_reference import DenseReference
 from napari_sparsessp.evaluation.yardsticks import with_fitted
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 RATIOS = (1, 2, 4, 8)
 """The paper's."""
 
+FEWEST_PLANES = 2
+"""One plane is no stack: nothing in it tells how deep it lies."""
+
 
 @dataclass(frozen=True, eq=False)
 class PlannedRun:
@@ -37,7 +43,7 @@ class PlannedRun:
     volume : Volume
         The dense stack.
     truth : dict
-        Structure id to its truth.
+        Structure id to its truth; empty where the dense prediction takes its place.
     plan : Plan
     """
 
@@ -115,6 +121,24 @@ class SweepProgress:
     seconds_left: float
 
 
+def ratios_for(depth: int, wanted: Sequence[int] = RATIOS) -> tuple[int, ...]:
+    """Choose the ratios that leave a stack of this many planes at least two.
+
+    Parameters
+    ----------
+    depth : int
+        Planes of the dense stack.
+    wanted : sequence of int
+
+    Returns
+    -------
+    tuple of int
+        Ascending.
+    """
+    fitting = {one for one in wanted if one >= 1 and -(-depth // one) >= FEWEST_PLANES}
+    return tuple(sorted(fitting))
+
+
 def plan_sweep(
     card: ModelCard,
     volume: Volume,
@@ -123,6 +147,7 @@ def plan_sweep(
     ratios: Sequence[int] = RATIOS,
     *,
     all_phases: bool = False,
+    against_dense: bool = False,
 ) -> list[PlannedRun]:
     """Check everything that can be checked before a voxel is read.
 
@@ -134,10 +159,13 @@ def plan_sweep(
     truth : mapping
         Structure id to its ground truth, ZYX.
     request : PredictionRequest
-        Everything but ratio, sparsity and structures.
+        Everything but ratio and sparsity; structures count where there is no truth.
     ratios : sequence of int
     all_phases : bool
         Start at each of the first r planes in turn, not at the first alone.
+    against_dense : bool
+        There is no truth: score against the prediction from all planes. Ratio 1 is
+        swept whether it is asked for or not.
 
     Returns
     -------
@@ -155,16 +183,26 @@ def plan_sweep(
             f"a sweep takes one stack, not axes {volume.axes}; choose a channel and a "
             "time point"
         )
-    if not truth:
-        raise InputError("a sweep needs a truth; add --truth STRUCTURE=FILE[:CHANNEL]")
+    if not truth and not against_dense:
+        raise InputError(
+            "a sweep needs a truth; add --truth STRUCTURE=FILE[:CHANNEL], or "
+            "--against-dense to learn how much the prediction alone changes"
+        )
+    if truth and against_dense:
+        raise InputError(
+            "a sweep is scored against a truth or against the dense prediction, not "
+            "both; leave --truth or --against-dense out"
+        )
     depth = volume.shape[0]
-    wanted = sorted(set(ratios))
-    if not wanted or wanted[0] < 1 or wanted[-1] > depth:
+    wanted = sorted({*ratios, *([1] if against_dense else [])})
+    if not ratios or wanted[0] < 1 or wanted[-1] > depth:
         raise InputError(
             f"ratios {', '.join(map(str, ratios)) or '(none)'} cannot be swept; give "
             f"whole numbers from 1 to {depth}, the planes of the stack"
         )
-    fields = {"simulate_sparse": True, "structures": tuple(truth), "time": None}
+    fields: dict[str, Any] = {"simulate_sparse": True, "time": None}
+    if truth:
+        fields["structures"] = tuple(truth)
     runs = []
     for ratio in wanted:
         asked = request.model_copy(update={**fields, "ratio": float(ratio)})
@@ -179,6 +217,7 @@ def run_sweep(
     model: "Model",
     runs: Sequence[PlannedRun],
     tell: Callable[[SweepProgress], None] = lambda now: None,
+    cancel: threading.Event | None = None,
 ) -> Iterator[tuple[RatioResult, Volume]]:
     """Predict and score, ratio by ratio.
 
@@ -189,45 +228,107 @@ def run_sweep(
         As `plan_sweep` gives them.
     tell : callable
         Called after each tile.
+    cancel : threading.Event, optional
+        Once set, the sweep ends before the network's next layer; ratios that were
+        given stay as they are, the one that was begun is not given.
 
     Yields
     ------
     result : RatioResult
         As soon as all phases of a ratio are done.
     prediction : Volume
-        CZYX, of the first phase.
+        CZYX, of the first phase. Against the dense prediction: in its units, that
+        prediction itself first.
     """
+    from napari_sparsessp.prediction.interruption import interruptible
+
+    watch = _Watch(runs, tell)
+    reference: DenseReference | None = None
+    phases: list[Phase] = []
+    first: tuple[Volume, Report] | None = None
+    with interruptible(model.network, cancel):
+        for number, run in enumerate(runs):
+            done = _predicted(model, run, watch, cancel)
+            if done is None:
+                return
+            prediction, report = done
+            scores = report.structures
+            if not run.truth:
+                reference = _compared(reference, prediction)
+                try:
+                    scores = reference.scores(prediction, _check(cancel))
+                except _Cancelled:
+                    return
+            phases.append(_phase(run, report, scores))
+            first = first or (prediction, report)
+            del prediction, done
+            if number + 1 == len(runs) or runs[number + 1].ratio != run.ratio:
+                result = RatioResult(run.ratio, tuple(phases), first[1])
+                yield result, first[0]
+                phases, first = [], None
+
+
+class _Cancelled(Exception):
+    """The scoring was stopped; never reaches the user."""
+
+
+class _Watch:
+    """Tells how far a sweep is, over all its predictions."""
+
+    def __init__(
+        self, runs: Sequence[PlannedRun], tell: Callable[[SweepProgress], None]
+    ) -> None:
+        self._tell = tell
+        self._total = sum(run.plan.total_tiles for run in runs)
+        self._began = clock.perf_counter()
+        self._done = 0
+
+    def tile_done(self, run: PlannedRun) -> None:
+        """Count a tile."""
+        self._done += 1
+        each = (clock.perf_counter() - self._began) / self._done
+        left = each * (self._total - self._done)
+        self._tell(SweepProgress(run.ratio, run.phase, self._done, self._total, left))
+
+
+def _predicted(
+    model: "Model", run: PlannedRun, watch: _Watch, cancel: threading.Event | None
+) -> "tuple[Volume, Report] | None":
+    """Predict one run; None where it was cancelled."""
     from napari_sparsessp.prediction.engine import predict_stream
     from napari_sparsessp.prediction.events import Finished, Planned, TileDone
     from napari_sparsessp.prediction.result import output_volume
 
-    total = sum(run.plan.total_tiles for run in runs)
-    began, before = clock.perf_counter(), 0
-    phases: list[Phase] = []
-    first: tuple[Volume, Report] | None = None
-    for number, run in enumerate(runs):
-        planned, report = None, None
-        for event in predict_stream(
-            model, run.volume, request=run.plan.request, truth=run.truth
-        ):
-            if isinstance(event, Planned):
-                planned = event
-            elif isinstance(event, TileDone):
-                done = before + event.done
-                left = (clock.perf_counter() - began) / done * (total - done)
-                tell(SweepProgress(run.ratio, run.phase, done, total, left))
-            elif isinstance(event, Finished):
-                report = event.report
-        assert planned is not None
-        assert report is not None, "an uncancelled run ends with its report"
-        before += run.plan.total_tiles
-        phases.append(_phase(run, report))
-        if first is None:
-            first = output_volume(planned), report
-        if number + 1 == len(runs) or runs[number + 1].ratio != run.ratio:
-            prediction, its_report = first
-            yield RatioResult(run.ratio, tuple(phases), its_report), prediction
-            phases, first = [], None
+    planned, report = None, None
+    for event in predict_stream(
+        model, run.volume, request=run.plan.request, truth=run.truth, cancel=cancel
+    ):
+        if isinstance(event, Planned):
+            planned = event
+        elif isinstance(event, TileDone):
+            watch.tile_done(run)
+        elif isinstance(event, Finished):
+            report = event.report
+    if report is None:
+        return None
+    assert planned is not None
+    return output_volume(planned), report
+
+
+def _compared(reference: DenseReference | None, prediction: Volume) -> DenseReference:
+    """Bring a prediction into the units of the first, which is the reference."""
+    if reference is None:
+        return DenseReference(prediction)
+    reference.rescale(prediction)
+    return reference
+
+
+def _check(cancel: threading.Event | None) -> Callable[[], None]:
+    def check() -> None:
+        if cancel is not None and cancel.is_set():
+            raise _Cancelled
+
+    return check
 
 
 def light_of(run: PlannedRun) -> Volume:
@@ -237,14 +338,14 @@ def light_of(run: PlannedRun) -> Volume:
     return run.volume.with_(voxel_size=voxel)
 
 
-def _phase(run: PlannedRun, report: "Report") -> Phase:
+def _phase(
+    run: PlannedRun, report: "Report", scores: Mapping[str, dict[str, Any]]
+) -> Phase:
     return Phase(
         phase=run.phase,
         measured_planes=report.measured_planes,
         seconds=report.seconds.total,
-        structures={
-            name: with_fitted(scores) for name, scores in report.structures.items()
-        },
+        structures={name: with_fitted(one) for name, one in scores.items()},
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sparsessp.evaluation.sweep_report import SweepReport, reference_scores
+from napari_sparsessp.evaluation.sweep_report import SweepReport
+from napari_sparsessp.evaluation.sweep_verdict import reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.whole_file import whole_file
@@ -97,7 +98,8 @@ def _draw_decay(axes: "Axes", report: SweepReport) -> None:
     axes.set_xticks(
         places, [f"r = {one.ratio}\n{one.planes} planes" for one in report.ratios]
     )
-    axes.set_ylabel("R² over the stack", color=INK)
+    what = "with the dense prediction" if report.against_dense else "over the stack"
+    axes.set_ylabel(f"R² {what}", color=INK)
     axes.set_title("What leaving out planes costs", color=INK, fontsize=11)
     _legend(axes, 3)
 

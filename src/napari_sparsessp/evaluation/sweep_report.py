@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.means import mean_fields
-from napari_sparsessp.evaluation.planes_needed import Point, answer, planes_needed
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.evaluation.planes_needed import (
+    KeepShare,
+    LoseAtMost,
+    Point,
+    Rule,
+)
+from napari_sparsessp.evaluation.sweep_verdict import judged
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.structures import structure_or_custom
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +67,7 @@ class Yardsticks(BaseModel):
     Attributes
     ----------
     trivial : dict
-        Structure id to yardstick to scores.
+        Structure id to yardstick to scores; none against the dense prediction.
     ceiling : dict
         Structure id to the best scores that a noise-free prediction could reach;
         None where it cannot be estimated.
@@ -93,13 +97,21 @@ class SweepReport(BaseModel):
         Planes of the dense stack.
     voxel_size : tuple of float
         (z, y, x) of the grid on which everything is scored, µm.
-    tolerance : float
+    reference : {"truth", "dense prediction"}
+        What everything is scored against.
+    share : float or None
+        Of the densest stack's score that is to be kept, or
+    tolerance : float or None
+        how much of it may be lost; one of the two says what is enough.
     answer : str
         How many planes are needed, in words.
     planes_needed : dict
-        Structure id to the fewest planes whose R² is within the tolerance of that of
-        the densest stack; None where even that is no better than a trivial predictor,
-        or nothing sparser was measured.
+        Structure id to the fewest planes whose R² is enough; None where even that of
+        the densest stack is no better than a trivial predictor's, or nothing sparser
+        was measured.
+    ratio_needed : int or None
+        The ratio that `answer` names: by the mean R² over structures, else by their
+        pattern; None where neither can tell.
     ratios : tuple of RatioScores
         Ascending.
     yardsticks : Yardsticks
@@ -120,9 +132,12 @@ class SweepReport(BaseModel):
     precision: str
     depth: int
     voxel_size: tuple[float, float, float]
-    tolerance: float
+    reference: Literal["truth", "dense prediction"] = "truth"
+    share: float | None = None
+    tolerance: float | None = None
     answer: str
     planes_needed: dict[str, int | None]
+    ratio_needed: int | None = None
     ratios: tuple[RatioScores, ...]
     yardsticks: Yardsticks
     warnings: tuple[str, ...]
@@ -135,6 +150,18 @@ class SweepReport(BaseModel):
     def structures(self) -> tuple[str, ...]:
         """Ids of the scored structures."""
         return tuple(self.yardsticks.trivial)
+
+    @property
+    def against_dense(self) -> bool:
+        """Whether the model is held against itself, not against a truth."""
+        return self.reference == "dense prediction"
+
+    @property
+    def rule(self) -> Rule:
+        """What is enough."""
+        if self.tolerance is not None:
+            return LoseAtMost(self.tolerance)
+        return KeepShare() if self.share is None else KeepShare(self.share)
 
     def curve(self, score: str, structure: str | None = None) -> list[Point]:
         """Give a score over the ratios.
@@ -172,7 +199,8 @@ def measure_yardsticks(
     -------
     yardsticks : Yardsticks
     truth : dict
-        Structure id to its z-scored truth on the grid, (D, H, W).
+        Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
+        prediction will take its place, and no yardstick is measured then.
     light : ndarray
         The transmitted light on the same grid.
     """
@@ -184,6 +212,12 @@ def measure_yardsticks(
 
     plan = run.plan
     transmitted = light_of(run)
+    if not run.truth:
+        names = plan.structures
+        nothing = Yardsticks(
+            trivial={name: {} for name in names}, ceiling=dict.fromkeys(names)
+        )
+        return nothing, {}, onto_grid(transmitted, plan.grid)
     truth = align_truth(plan, None)
     ceilings: dict[str, dict[str, float | None] | None] = {}
     for name, volume in plan.truth.items():
@@ -200,7 +234,7 @@ def sweep_report(
     results: Sequence["RatioResult"],
     runs: Sequence["PlannedRun"],
     yardsticks: Yardsticks,
-    tolerance: float,
+    rule: Rule | None = None,
 ) -> SweepReport:
     """Put together what is known after some ratios, or after all.
 
@@ -211,8 +245,8 @@ def sweep_report(
     runs : sequence of PlannedRun
         All that were planned.
     yardsticks : Yardsticks
-    tolerance : float
-        R² that may be lost by leaving planes out.
+    rule : KeepShare or LoseAtMost, optional
+        What is enough; ``KeepShare()`` where it is left out.
     """
     first = results[0].report
     report = SweepReport(
@@ -224,7 +258,7 @@ def sweep_report(
         precision=first.precision,
         depth=runs[0].volume.shape[0],
         voxel_size=first.voxel_size,
-        tolerance=tolerance,
+        reference="truth" if runs[0].truth else "dense prediction",
         answer="",
         planes_needed={},
         ratios=tuple(_of_ratio(one) for one in results),
@@ -233,10 +267,7 @@ def sweep_report(
             dict.fromkeys(text for one in results for text in one.report.warnings)
         ),
     )
-    needed = {name: _needed(report, name) for name in report.structures}
-    return report.model_copy(
-        update={"answer": _answer(report), "planes_needed": needed}
-    )
+    return judged(report, rule or KeepShare())
 
 
 def _of_ratio(result: "RatioResult") -> RatioScores:
@@ -256,53 +287,3 @@ def _of_ratio(result: "RatioResult") -> RatioScores:
             for phase in result.phases
         ),
     )
-
-
-def _needed(report: SweepReport, structure: str) -> int | None:
-    if len(report.ratios) < 2:
-        return None
-    need = planes_needed(report.curve("r2", structure), report.tolerance)
-    trivial = report.yardsticks.trivial[structure].values()
-    bar = max([0.0, *(one["r2"] for one in trivial if one["r2"] is not None)])
-    if need is None or need.densest.value is None or need.densest.value <= bar:
-        return None
-    return need.fewest.planes
-
-
-def reference_scores(report: SweepReport, score: str) -> dict[str, float | None]:
-    """Give what a score is read by: its mean over structures.
-
-    Returns
-    -------
-    dict
-        Name of each yardstick, and ``ceiling``.
-    """
-    sticks, names = report.yardsticks, report.structures
-    fields: dict[str, dict[str, dict[str, Any]]] = {
-        which: {name: sticks.trivial[name][which] for name in names}
-        for which in YARDSTICKS
-    }
-    fields["ceiling"] = {name: sticks.ceiling[name] or {} for name in names}
-    return {
-        which: mean_fields([one])["over_structures"].get(score)
-        for which, one in fields.items()
-    }
-
-
-def _answer(report: SweepReport) -> str:
-    names = report.structures
-    what = (
-        structure_or_custom(names[0]).label
-        if len(names) == 1
-        else f"the mean of {len(names)} structures"
-    )
-    r2 = reference_scores(report, "r2")
-    best = {
-        f"the yardstick “{label}”": r2[which]
-        for which, (label, _) in YARDSTICKS.items()
-    }
-    curves = report.curve("r2"), report.curve("pcc_plane")
-    pattern = reference_scores(report, "pcc_plane")
-    known = [pattern[which] for which in YARDSTICKS]
-    strongest = max([0.0, *(value for value in known if value is not None)])
-    return answer(*curves, report.tolerance, what, best, strongest)
