@@ -37,7 +37,7 @@ def train(
     Ctrl-C saves and ends. On several GPUs or machines: accelerate launch -m
     napari_sparsessp.cli train CONFIG.yaml.
     """
-    from napari_sparsessp.cli.train_data import find_labels, read_stacks
+    from napari_sparsessp.io.training_stacks import find_labels, read_stacks
     from napari_sparsessp.training.config_file import read_config
     from napari_sparsessp.training.setup import make_setup
 

@@ -215,6 +215,9 @@ class Validation(_Part):
     by : {"stack", "y", "x"}
         Whole stacks, or the far end of every stack along an axis: the way out with
         one or two stacks.
+    gap : int
+        Pixels of the model's grid along that axis, between the two parts, that are
+        in neither: a cell that is cut in two would be in both.
     seed : int
         Of the choice of stacks.
     stacks : int
@@ -223,8 +226,15 @@ class Validation(_Part):
 
     share: Share = 0.1
     by: Literal["stack", "y", "x"] = "stack"
+    gap: Annotated[int, Field(ge=0, le=2048)] = 0
     seed: Seed = 0
     stacks: Count = 16
+
+    @model_validator(mode="after")
+    def _gap_has_an_axis(self) -> Self:
+        if self.gap and self.by == "stack":
+            raise ValueError("gap is for by: x or by: y; whole stacks need none")
+        return self
 
 
 class TrainConfig(_Part):

@@ -136,3 +136,53 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
     return config.model_copy(
         update={"out": absolute(config.out), "data": data, "network": network}
     )
+
+
+def config_text(config: TrainConfig, folder: Path | None = None) -> str:
+    """Write a config as the YAML text that `read_config` reads.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    folder : Path, optional
+        Where the file will lie: what is in it gets a relative path, so that both can
+        be moved together. Absolute paths without it.
+
+    Returns
+    -------
+    str
+        Only what differs from the defaults, and what decides about the result.
+    """
+    import yaml
+
+    values = config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    # Said in any case: a reader shall not have to know the defaults of a version.
+    recipe = config.recipe.model_dump(mode="json")
+    start = Recipe(name=config.recipe.name).model_dump(mode="json")
+    changed = {name: one for name, one in recipe.items() if one != start[name]}
+    values["recipe"] = {"name": config.recipe.name, **changed}
+    values["seed"], values["device"] = config.seed, config.device
+    values["validation"] = config.validation.model_dump(mode="json")
+    if folder is not None:
+        values = _relative(values, folder.absolute())
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _relative(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Shorten the paths of what lies in a folder."""
+
+    def short(text: Any) -> Any:
+        path = Path(text)
+        inside = path.is_absolute() and path.is_relative_to(folder)
+        return path.relative_to(folder).as_posix() if inside else text
+
+    values["out"] = short(values["out"])
+    data = values["data"]
+    for section, name in (("simulated", "pool"), ("pairs", "path"), ("pairs", "root")):
+        part = data.get(section) or {}
+        if part.get(name):
+            part[name] = short(part[name])
+    network = values.get("network") or {}
+    if "from" in network and (folder / str(network["from"])).exists():
+        network["from"] = short(network["from"])
+    return values

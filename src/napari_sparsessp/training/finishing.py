@@ -32,6 +32,7 @@ def write_model(
     labelled: set[int],
     validated_on: str,
     z_projection: str = "none",
+    warning: str = "",
 ) -> Path:
     """Write the best state of a training, or its last, as a native model.
 
@@ -50,6 +51,8 @@ def write_model(
         What the scores are of.
     z_projection : {"none", "mean", "max"}
         Of the card: how predictions become what all labels were, single planes.
+    warning : str
+        A limit that follows from the data; "" for none.
 
     Returns
     -------
@@ -75,6 +78,8 @@ def write_model(
     # The card's check is of the weights as they will be in the file.
     trained = trained.to(dtype).float().eval()
     card = _card(setup, trained, structures, patch)
+    if warning:
+        card = card.model_copy(update={"limits": (*card.limits, warning)})
     forgotten = [one for k, one in enumerate(structures) if k not in labelled]
     if forgotten:
         limit = (
@@ -145,15 +150,15 @@ def _scores(
     files: RunFolder, best: dict[str, Any], validated_on: str
 ) -> dict[str, Any]:
     """R² of the best state, by structure and ratio."""
-    entry = next(
-        (one for one in files.entries() if one["step"] == best["step"] and "r2" in one),
-        {},
-    )
-    return {
-        "validation": {
-            "on": validated_on,
-            "r2": best["r2"],
-            "step": best["step"],
-            "r2_by_structure_and_ratio": entry.get("scores", {}),
-        }
+    validated = [one for one in files.entries() if one.get("r2") is not None]
+    entry = next((one for one in validated if one["step"] == best["step"]), {})
+    found = {
+        "on": validated_on,
+        "r2": best["r2"],
+        "step": best["step"],
+        "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    # What it began with, on the same voxels: so that one sees what was learnt.
+    if validated and validated[0]["step"] == 0:
+        found["r2_before_training"] = validated[0]["r2"]
+    return {"validation": found}

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
@@ -11,9 +14,15 @@ from napari_sparsessp.training.finishing import write_model
 from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
 from napari_sparsessp.training.patches import Pair, PatchRecipe
+from napari_sparsessp.training.preview import Preview, preview_patch
+from napari_sparsessp.training.renewal import RenewedPairs
 from napari_sparsessp.training.setup import Setup, claim_folder
 from napari_sparsessp.training.starting import starting_network
+from napari_sparsessp.training.state import RunFolder
 from napari_sparsessp.training.validation import Validator
+
+FEW_STACKS = 3
+"""So few, and the card says what that means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +52,7 @@ def run_training(
     listen: Callable[[Status], None] | None = None,
     stop: Callable[[], bool] | None = None,
     group: Group | None = None,
+    show: Callable[[Preview], None] | None = None,
 ) -> Path | None:
     """Train, or go on with it, and write the model.
 
@@ -56,6 +66,8 @@ def run_training(
         Asked after each step; true saves and ends.
     group : Group, optional
         Other processes that train with this one; the main one writes the model.
+    show : callable, optional
+        Called at each validation with what the network says of one patch.
 
     Returns
     -------
@@ -84,10 +96,22 @@ def run_training(
         plan.device,
         plan.precision,
         plan.projection,
+        stop,
     )
+    patch = None
+    if show is not None:
+        patch = preview_patch(
+            validator.pairs, recipe, stacks.structures, plan.device, network.stride
+        )
+
+    def validate(judged: nn.Module) -> dict[str, Any]:
+        if show is not None and patch is not None:
+            show(patch(judged))
+        return validator(judged)
+
     done = train(
         fresh, stacks.training, recipe, plan, config.out,
-        validator if validator.pairs else None, listen, stop, group,
+        validate if validator.pairs else None, listen, stop, group,
     )  # fmt: skip
     if not done:
         return None
@@ -95,6 +119,31 @@ def run_training(
         if not group.main:
             return config.out / f"{config.model.id}.safetensors"
         return _written(setup, network, stacks, recipe, plan, len(validator.pairs))
+
+
+def write_best(setup: Setup, stacks: Stacks) -> Path:
+    """Write the model of a training that was stopped: its best state so far.
+
+    Parameters
+    ----------
+    setup : Setup
+    stacks : Stacks
+        Those that it was trained with.
+
+    Raises
+    ------
+    SparseSSPError
+        There is no state yet, or the model cannot be written.
+    """
+    if not RunFolder(setup.config.out).has_state():
+        raise InputError(
+            f"{setup.config.out} holds no state of a training yet; let it go on"
+        )
+    network = setup.network(stacks.structures)
+    recipe = patch_recipe(setup, network, stacks.training)
+    count = len(_some(stacks.validation, setup.config.validation.stacks))
+    plan = training_plan(setup, network)
+    return _written(setup, network, stacks, recipe, plan, count)
 
 
 def _written(
@@ -106,8 +155,12 @@ def _written(
     count: int,
 ) -> Path:
     """Write the model; `count` stacks chose its state."""
-    by = setup.config.validation.by
-    part = "whole stacks" if by == "stack" else f"the far end of the stacks in {by}"
+    validation = setup.config.validation
+    part = "whole stacks"
+    if validation.by != "stack":
+        part = f"the far end of the stacks in {validation.by}"
+        if validation.gap:
+            part += f", beyond a gap of {validation.gap} pixels"
     return write_model(
         setup,
         network,
@@ -118,6 +171,19 @@ def _written(
         f"{count} kept back for validation, {part} where the data do not say; the "
         "state was chosen by this score",
         z_projection(setup, stacks.training),
+        few_words(stacks.training),
+    )
+
+
+def few_words(pairs: Sequence[Pair]) -> str:
+    """Warn of a model that has seen next to nothing; "" where it has seen enough."""
+    if len(pairs) > FEW_STACKS or isinstance(pairs, RenewedPairs):
+        return ""
+    shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
+    stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
+    return (
+        f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+        "contrasts, microscopes and magnifications are outside of what it knows."
     )
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.training.config import Validation
 from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.training.split_plan import cut_places, kept_stacks
 
 
 def split_pairs(
@@ -42,7 +41,7 @@ def split_pairs(
         parts = [_cut(pair, validation) for pair in rest]
         return [one for one, _ in parts], [other for _, other in parts]
     free = [not split for split in splits]
-    kept = _chosen(pairs, free, validation)
+    kept = kept_stacks([pair.labels for pair in pairs], free, validation)
     if not kept:
         raise InputError(
             "there is only one stack of each structure, so none can be kept back for "
@@ -55,38 +54,19 @@ def split_pairs(
     )
 
 
-def _chosen(
-    pairs: Sequence[Pair], free: Sequence[bool], validation: Validation
-) -> set[int]:
-    """A share of the stacks of each structure, at least one of two."""
-    rng = np.random.default_rng(validation.seed)
-    order = [int(index) for index in rng.permutation(len(pairs)) if free[index]]
-    kept: set[int] = set()
-    labels = sorted({label for pair in pairs for label in pair.labels})
-    for label in labels:
-        with_it = [index for index in order if label in pairs[index].labels]
-        wanted = max(1, round(validation.share * len(with_it)))
-        already = sum(index in kept for index in with_it)
-        for index in with_it:
-            left = [one for one in with_it if one not in kept]
-            if already >= wanted or len(left) < 2:
-                break
-            if index not in kept:
-                kept.add(index)
-                already += 1
-    return kept
-
-
 def _cut(pair: Pair, validation: Validation) -> tuple[Pair, Pair]:
     axis = -2 if validation.by == "y" else -1
     size = pair.looks.shape[axis]
-    cut = size - round(validation.share * size)
-    if not 0 < cut < size:
+    try:
+        end, begin = cut_places(size, validation)
+    except ValueError:
+        gap = f" and validation.gap takes {validation.gap}" if validation.gap else ""
         raise InputError(
             f"{pair.name or 'a stack'} has {size} pixels in {validation.by}, of which "
-            f"validation.share {validation.share:g} keeps {size - cut}; change it"
-        )
-    return _part(pair, axis, slice(0, cut)), _part(pair, axis, slice(cut, None))
+            f"validation.share {validation.share:g} keeps "
+            f"{round(validation.share * size)}{gap}; change it"
+        ) from None
+    return _part(pair, axis, slice(0, end)), _part(pair, axis, slice(begin, None))
 
 
 def _part(pair: Pair, axis: int, part: slice) -> Pair:

@@ -136,6 +136,10 @@ class RunFolder:
             return None
         return torch.load(path, map_location="cpu", weights_only=True)
 
+    def has_state(self) -> bool:
+        """Tell whether there is a state to go on with."""
+        return (self.folder / STATE_NAME).exists()
+
     def averaged(self) -> dict[str, torch.Tensor]:
         """Give the weights of the last state, averaged where that was asked for."""
         state = self._state()

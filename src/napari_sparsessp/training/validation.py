@@ -1,7 +1,7 @@
 """R² of a network on the stacks that were kept back."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class Validator:
     interpolation : str
     device, precision, projection : str
         As in `napari_sparsessp.training.loop.TrainingPlan`.
+    stop : callable, optional
+        Asked between stacks and ratios; true gives no score.
     """
 
     pairs: Sequence[Pair]
@@ -44,6 +46,7 @@ class Validator:
     device: str = "cpu"
     precision: str = "fp32"
     projection: str = "mean"
+    stop: Callable[[], bool] | None = None
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
         """Give R², each the mean over stacks.
@@ -51,7 +54,8 @@ class Validator:
         Returns
         -------
         dict
-            ``r2``: mean over structures and ratios, None where no truth varies.
+            ``r2``: mean over structures and ratios, None where no truth varies or it
+            was stopped.
             ``scores``: structure to ratio to R².
         """
         found: dict[str, dict[str, list[float]]] = defaultdict(
@@ -59,6 +63,8 @@ class Validator:
         )
         for pair in self.pairs:
             for ratio in self.ratios:
+                if self.stop is not None and self.stop():
+                    return {"r2": None, "scores": {}}
                 for label, sums in self._sums(network, pair, ratio).items():
                     if sums.r2 is not None:
                         found[self.structures[label]][str(ratio)].append(sums.r2)

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from napari_sparsessp.cli.console import Console
-from napari_sparsessp.io.manifest import Label, read_labels
+from napari_sparsessp.io.manifest import Channel, Label, read_labels
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.resampling import resampled_size
+from napari_sparsessp.training.split_plan import StackShape
+from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.config import Pairs
@@ -13,6 +17,16 @@ if TYPE_CHECKING:
     from napari_sparsessp.training.patches import Pair
     from napari_sparsessp.training.run import Stacks
     from napari_sparsessp.training.setup import Setup
+
+
+class Teller(Protocol):
+    """Who is told what goes on: the command line's console, or a dock."""
+
+    def warning(self, text: str) -> None:
+        """Tell what was assumed or left out."""
+
+    def progress(self, text: str, *, last: bool = False) -> None:
+        """Tell how far things are; what it raises ends the reading."""
 
 
 def find_labels(pairs: "Pairs | None") -> list[Label]:
@@ -28,8 +42,63 @@ def find_labels(pairs: "Pairs | None") -> list[Label]:
     )
 
 
+def look_at_stacks(
+    labels: Sequence[Label], voxel_size: tuple[float, float, float]
+) -> list[StackShape]:
+    """Read the headers of all stacks: their names, structures and sizes.
+
+    Parameters
+    ----------
+    labels : sequence of Label
+        Several of one stack and channel are one stack.
+    voxel_size : tuple of float
+        (z, y, x) in µm of the model's grid.
+
+    Returns
+    -------
+    list of StackShape
+        Those for testing are left out.
+
+    Raises
+    ------
+    InputError
+        An image cannot be opened.
+    """
+    stacks: dict[tuple[Path, Channel | None], list[Label]] = {}
+    for label in labels:
+        if label.split != "test":
+            stacks.setdefault((label.path, label.signal), []).append(label)
+    shapes = []
+    for (path, _), group in stacks.items():
+        volume = load_volume(path)
+        names = tuple(dict.fromkeys(one.structure for one in group))
+        shape = grid_shape(volume, voxel_size)
+        shapes.append(StackShape(path.name, names, shape, group[0].split))
+    return shapes
+
+
+def grid_shape(
+    volume: Volume, voxel_size: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    """Say how large a stack will be: its own planes, the model's pixels.
+
+    Parameters
+    ----------
+    volume : Volume
+    voxel_size : tuple of float
+        (z, y, x) in µm of the model's grid.
+    """
+    sizes = volume.sizes
+    pixel = volume.pixel_size or voxel_size[1:]
+    height, width = (
+        resampled_size(sizes[axis], own, wanted)
+        for axis, own, wanted in zip("YX", pixel, voxel_size[1:], strict=True)
+    )
+    return sizes["Z"], height, width
+
+
 def read_stacks(
-    console: Console,
+    tell: Teller,
     setup: "Setup",
     labels: Sequence[Label],
     group: "Group",
@@ -39,7 +108,7 @@ def read_stacks(
 
     Parameters
     ----------
-    console : Console
+    tell : Teller
     setup : Setup
     labels : sequence of Label
     group : Group
@@ -52,7 +121,7 @@ def read_stacks(
     SparseSSPError
         An image cannot be read, or the data do not fit the config.
     """
-    from napari_sparsessp.cli.train_colonies import fixed_colonies, fresh_colonies
+    from napari_sparsessp.io.training_colonies import fixed_colonies, fresh_colonies
     from napari_sparsessp.structures import CATALOGUE
     from napari_sparsessp.training.run import Stacks
     from napari_sparsessp.training.splitting import split_pairs
@@ -63,7 +132,7 @@ def read_stacks(
     structures = setup.structures([*found, *(CATALOGUE if simulated else ())])
     unused = sorted(set(found) - set(structures))
     if unused:
-        console.warning(
+        tell.warning(
             f"labels of {', '.join(unused)} are left out; add them to "
             "model.structures if they shall be learnt"
         )
@@ -76,22 +145,22 @@ def read_stacks(
     training: list[Pair] = []
     validation: list[Pair] = []
     if simulated is not None and not simulated.fresh:
-        pairs, splits = fixed_colonies(console, config, structures, words, group)
+        pairs, splits = fixed_colonies(tell, config, structures, words, group)
         training, validation = split_pairs(pairs, splits, config.validation)
     if labels:
-        pairs, splits = _pairs(console, setup, labels, structures, words)
+        pairs, splits = _pairs(tell, setup, labels, structures, words)
         more, kept = split_pairs(pairs, splits, config.validation)
         training, validation = [*training, *more], [*validation, *kept]
     if simulated is None or not simulated.fresh:
         return Stacks(structures, training, validation, words)
     fresh, kept = fresh_colonies(
-        console, config, structures, words, group, training, closing
+        tell, config, structures, words, group, training, closing
     )
     return Stacks(structures, fresh, [*kept, *validation], words)
 
 
 def _pairs(
-    console: Console,
+    tell: Teller,
     setup: "Setup",
     labels: Sequence[Label],
     structures: tuple[str, ...],
@@ -101,11 +170,11 @@ def _pairs(
     from napari_sparsessp.training.patches import Pair
 
     out = setup.config.out
-    reader = PairReader(out / "cache", setup.voxel_size, setup.scaling, console.warning)
+    reader = PairReader(out / "cache", setup.voxel_size, setup.scaling, tell.warning)
     wanted = [one for one in labels if one.structure in structures]
     cached = reader.read(
         wanted,
-        lambda done, total: console.progress(
+        lambda done, total: tell.progress(
             f"reading stack {done} of {total}", last=done == total
         ),
     )

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.cli.console import Console
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE
 
 if TYPE_CHECKING:
+    from napari_sparsessp.io.training_stacks import Teller
     from napari_sparsessp.simulation.pool import PooledColony
     from napari_sparsessp.simulation.workers import ColonyJob
     from napari_sparsessp.training.config import Simulated, TrainConfig
@@ -22,7 +22,7 @@ HELD_OUT_SEEDS = 2**32
 
 
 def fixed_colonies(
-    console: Console,
+    tell: "Teller",
     config: "TrainConfig",
     structures: tuple[str, ...],
     words: list[str],
@@ -51,7 +51,7 @@ def fixed_colonies(
     if simulated.colonies is not None:
         job = _job(folder, simulated, config.device, group)
         seeds = range(simulated.seed, simulated.seed + simulated.colonies)
-        _simulate(console, job, seeds, "colony")
+        _simulate(tell, job, seeds, "colony")
     wrap = _wrapper(structures)
     pairs, splits = [], []
     for part, split in ((folder, ""), (folder / "validation", "validation")):
@@ -70,7 +70,7 @@ def fixed_colonies(
 
 
 def fresh_colonies(
-    console: Console,
+    tell: "Teller",
     config: "TrainConfig",
     structures: tuple[str, ...],
     words: list[str],
@@ -104,13 +104,13 @@ def fresh_colonies(
     wrap, step = _wrapper(structures), saved_step(config.out)
     job = _job(held, simulated, config.device, group)
     if group.main:
-        _simulate(console, job, seeds, "colony for validation")
+        _simulate(tell, job, seeds, "colony for validation")
     renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
     job = _job(config.out / "colonies" / "fresh", simulated, config.device, group)
     stock = FreshColonies(job, renewal, wrap, makes=group.main)
     closing.callback(stock.close)
     for done in stock.fill(step):
-        console.progress(
+        tell.progress(
             f"simulated colony {done} of {renewal.slots}", last=done == renewal.slots
         )
     words.append(
@@ -122,12 +122,12 @@ def fresh_colonies(
     return pairs, [wrap(open_colony(held, seed)) for seed in seeds]
 
 
-def _simulate(console: Console, job: "ColonyJob", seeds: range, what: str) -> None:
+def _simulate(tell: "Teller", job: "ColonyJob", seeds: range, what: str) -> None:
     """Simulate those that are not there."""
     from napari_sparsessp.simulation.fresh import fill_at_once
 
     for done in fill_at_once(job, seeds):
-        console.progress(
+        tell.progress(
             f"simulated {what} {done} of {len(seeds)}", last=done == len(seeds)
         )
 

@@ -1,0 +1,222 @@
+"""Write what a training learns from, so that its config can be run again anywhere.
+
+Layers of a viewer become OME-TIFF files in the run's folder, as they are now: with the
+voxel size that the user may have corrected, and without the other times and channels
+that the file they came from may hold.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.io.manifest import Label
+from napari_sparsessp.io.ome_tiff import write_ome_tiff
+from napari_sparsessp.volume import Volume
+
+LIGHT = "transmitted light"
+"""Name of its channel in the files that are written."""
+
+_COLUMNS = ("path", "signal", "target", "structure", "path_target", "mask", "split")
+
+
+@dataclass(frozen=True, eq=False)
+class StackToLearn:
+    """One specimen in memory, or lazily so.
+
+    Attributes
+    ----------
+    name : str
+    light : Volume
+        ZYX.
+    truths : mapping of str to Volume
+        Structure id to its fluorescence: ZYX, as many planes as the light, or one.
+    mask : Volume, optional
+        Above 0 where the truths count.
+    split : str
+        ``train`` or ``validation`` where somebody said so, else empty.
+    """
+
+    name: str
+    light: Volume
+    truths: Mapping[str, Volume]
+    mask: Volume | None = None
+    split: str = ""
+
+
+def check_stack(stack: StackToLearn) -> None:
+    """See that all images of a stack show the same field, before anything is written.
+
+    Raises
+    ------
+    InputError
+        One has another size or pixel; says which.
+    """
+    if not stack.truths:
+        raise InputError(
+            f"{stack.name} has no fluorescence to learn from; tick a layer that shows "
+            "what shall be predicted"
+        )
+    depth, *area = stack.light.shape
+    others = {f"the truth of {name}": one for name, one in stack.truths.items()}
+    if stack.mask is not None:
+        others["the mask"] = stack.mask
+    for what, one in others.items():
+        planes, *field = one.shape
+        if field == area and 1 < depth < planes:
+            raise InputError(
+                f"the transmitted light of {stack.name} has {depth} planes and {what} "
+                f"{planes}: teaching needs light at every plane that has a truth; use "
+                "the dense stack, sparse ones are made from it while it learns"
+            )
+        if field != area or planes not in (1, depth):
+            raise InputError(
+                f"{what} has {_extent(one)} voxels and the transmitted light of "
+                f"{stack.name} {_extent(stack.light)}; both must show the same field, "
+                "with as many planes or one: crop or resample one of them"
+            )
+        mine, its = stack.light.pixel_size, one.pixel_size
+        if mine and its and not np.allclose(mine, its, rtol=0.02):
+            raise InputError(
+                f"{what} has pixels of {its[1]:g} µm and the transmitted light of "
+                f"{stack.name} {mine[1]:g} µm; correct the scale of one of the layers"
+            )
+
+
+def write_stacks(
+    stacks: Sequence[StackToLearn],
+    folder: Path,
+    list_path: Path,
+    step: float,
+    tell: Callable[[str, float], None] | None = None,
+) -> Path:
+    """Write stacks as OME-TIFF, and a CSV that lists them for a training.
+
+    Parameters
+    ----------
+    stacks : sequence of StackToLearn
+    folder : Path
+        Gets an image for each stack and each mask.
+    list_path : Path
+        The CSV; paths in it are relative to it.
+    step : float
+        µm between planes, where only the pixel size of a stack is known.
+    tell : callable, optional
+        Called with what is written and the share that is done; what it raises ends it.
+
+    Returns
+    -------
+    Path
+        The CSV.
+
+    Raises
+    ------
+    InputError
+        An image cannot be read, or does not fit its stack.
+    OutputError
+        The folder cannot be written.
+    """
+    labels: list[Label] = []
+    for number, stack in enumerate(stacks):
+        check_stack(stack)
+        if tell is not None:
+            tell(f"copying {stack.name}", number / len(stacks))
+        labels += _written(stack, folder / f"stack_{number + 1:02}.ome.tif", step)
+    return write_list(labels, list_path)
+
+
+def write_list(labels: Sequence[Label], path: Path) -> Path:
+    """Write a CSV that `napari_sparsessp.io.manifest.read_labels` reads.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    here = path.absolute().parent
+    part = path.with_suffix(".part")
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for one in labels:
+                writer.writerow(_row(one, here))
+        part.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
+def _row(label: Label, folder: Path) -> tuple[object, ...]:
+    def short(path: Path | None) -> str:
+        if path is None:
+            return ""
+        whole = path.absolute()
+        inside = whole.is_relative_to(folder)
+        return (whole.relative_to(folder) if inside else whole).as_posix()
+
+    elsewhere = label.path_target != label.path
+    return (
+        short(label.path),
+        "" if label.signal is None else label.signal,
+        "" if label.target is None else label.target,
+        label.structure,
+        short(label.path_target) if elsewhere else "",
+        short(label.mask),
+        label.split,
+    )
+
+
+def _written(stack: StackToLearn, path: Path, step: float) -> list[Label]:
+    """Write the light and all truths as deep as it into one file, others beside it."""
+    voxel = stack.light.voxel_size
+    if voxel is None and stack.light.pixel_size is not None:
+        voxel = (step, *stack.light.pixel_size)
+    deep = {k: v for k, v in stack.truths.items() if v.shape == stack.light.shape}
+    _write(path, [stack.light, *deep.values()], [LIGHT, *deep], voxel)
+    stem = path.name.removesuffix(".ome.tif")
+    mask = None
+    if stack.mask is not None:
+        mask = path.with_name(f"{stem}_mask.ome.tif")
+        _write(mask, [stack.mask], ["mask"], voxel)
+    labels = [Label(path, 0, path, 1 + k, id_, mask) for k, id_ in enumerate(deep)]
+    for id_, one in stack.truths.items():
+        if id_ not in deep:
+            flat = path.with_name(f"{stem}_{id_}.ome.tif")
+            _write(flat, [one], [id_], voxel)
+            labels.append(Label(path, 0, flat, 0, id_, mask))
+    return [replace(one, split=stack.split) for one in labels]
+
+
+def _write(
+    path: Path,
+    volumes: Sequence[Volume],
+    names: Sequence[str],
+    voxel: tuple[float, float, float] | None,
+) -> None:
+    part = path.with_name(f"{path.name}.part")
+    planes = range(volumes[0].shape[0])
+    array = np.stack([one.planes(planes) for one in volumes])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_ome_tiff(part, array, "CZYX", names, voxel, name=path.name)
+        part.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _extent(volume: Volume) -> str:
+    return "×".join(map(str, volume.shape))
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; make room or choose another "
+        "folder"
+    )
