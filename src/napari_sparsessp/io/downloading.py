@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.doi import find_by_doi, is_doi
+from napari_sparsessp.io.doi import ArchiveFile, find_by_doi, is_doi
 from napari_sparsessp.io.server import ask, check_address, reaching, refusal
 from napari_sparsessp.io.unfinished import Unfinished
 from napari_sparsessp.user_path import user_path
@@ -47,7 +47,7 @@ class DownloadStopped(Exception):
 
 
 def download(
-    url: str,
+    url: str | ArchiveFile,
     target: str | Path,
     *,
     sha256: str | None = None,
@@ -59,9 +59,9 @@ def download(
 
     Parameters
     ----------
-    url : str
+    url : str or ArchiveFile
         An https address, or a DOI of an archive (Zenodo, figshare, Dataverse) as
-        ``10.5281/zenodo.1234:file.name``.
+        ``10.5281/zenodo.1234:file.name``, or what `find_by_doi` made of one.
     target : str or Path
         The file to be. Its folder is made.
     sha256 : str, optional
@@ -95,10 +95,9 @@ def download(
         if sha256 is not None and path.is_file() and _digest(path, "sha256") == sha256:
             return path
         raise OutputError(f"{path} exists already; move it away or give another name")
-    md5 = None
-    if is_doi(url):
-        entry = find_by_doi(url)
-        url, md5 = entry.url, entry.md5
+    if isinstance(url, str) and is_doi(url):
+        url = find_by_doi(url)
+    url, md5 = (url, None) if isinstance(url, str) else (url.url, url.md5)
     check_address(url)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

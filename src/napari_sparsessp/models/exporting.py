@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from napari_sparsessp.errors import OutputError
+from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.header import CARD_KEY, read_header
 from napari_sparsessp.models.registry import (
     CARD_NAME,
@@ -14,14 +15,22 @@ from napari_sparsessp.models.registry import (
     find_model,
     weights_file,
 )
-from napari_sparsessp.models.serialisation import header_bytes, write_parts
+from napari_sparsessp.models.serialisation import (
+    Progress,
+    header_bytes,
+    write_parts,
+)
 from napari_sparsessp.models.store import write_text
 
 _CHUNK = 16 * 2**20
 
 
 def export_model(
-    id_or_path: str | Path, out: str | Path, *, overwrite: bool = False
+    id_or_path: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Copy a model, bit by bit, to a file or folder of its own.
 
@@ -34,6 +43,9 @@ def export_model(
         ``card.json``.
     overwrite : bool
         Replace what is there.
+    progress : callable, optional
+        Called with what is being done and its share; what it raises stops the copying,
+        and nothing is left then.
 
     Returns
     -------
@@ -59,17 +71,7 @@ def export_model(
     _check_free(target, beside, original, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with original.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if has_card:
-                file.seek(0)
-                start = b""
-            else:
-                header = json.loads(file.read(length))
-                metadata = header.pop("__metadata__", {})
-                metadata[CARD_KEY] = card.to_json(indent=None)
-                start = header_bytes({"__metadata__": metadata, **header})
-            write_parts(target, start, _chunks(file), original.stat().st_size)
+        copy_weights(original, target, None if has_card else card, progress)
         for one in beside:
             write_text(one, card.to_json())
     except OSError as error:
@@ -77,6 +79,39 @@ def export_model(
             f"cannot write model {out}: {error.strerror or error}; choose another place"
         ) from error
     return target
+
+
+def copy_weights(
+    original: Path,
+    target: Path,
+    card: ModelCard | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Copy a weights file, bit by bit or with another card.
+
+    Parameters
+    ----------
+    original, target : Path
+        Safetensors files; they may be the same.
+    card : ModelCard, optional
+        What the copy shall carry instead of its own.
+    progress : callable, optional
+
+    Raises
+    ------
+    OSError
+        It cannot be read or written; the target is as it was then.
+    """
+    with original.open("rb") as file:
+        start = b""
+        if card is not None:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            metadata = header.pop("__metadata__", {})
+            metadata[CARD_KEY] = card.to_json(indent=None)
+            start = header_bytes({"__metadata__": metadata, **header})
+        size = original.stat().st_size
+        write_parts(target, start, _chunks(file), size, progress)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

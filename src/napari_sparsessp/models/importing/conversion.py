@@ -1,10 +1,12 @@
 """From a published checkpoint to a model file of ours."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.models.card import ModelCard, network_fields
@@ -49,6 +51,7 @@ def import_checkpoint(
     folder: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    source: Mapping[str, JsonValue] | None = None,
 ) -> Path:
     """Turn a published checkpoint into a model file.
 
@@ -65,6 +68,8 @@ def import_checkpoint(
         Replace a file of the same name.
     progress : callable, optional
         Called with what is being done and the share of it that is done.
+    source : mapping, optional
+        More on where it comes from, for the card (`napari_sparsessp.models.origin`).
 
     Returns
     -------
@@ -83,26 +88,27 @@ def import_checkpoint(
     target = _target(answers, folder, overwrite)
     tell = progress or (lambda what, share: None)
     tell("opening", 0.0)
-    source = read_source(path)
-    if source.found.network["inputs"] > 1:
+    opened = read_source(path)
+    if opened.found.network["inputs"] > 1:
         raise ModelError(
-            f"the network of {path} takes {source.found.network['inputs']} input "
+            f"the network of {path} takes {opened.found.network['inputs']} input "
             "channels and the plugin predicts from one; run it with: sparsessp models "
             "run FILE --input PLANES.npy"
         )
-    card = _card(source.found, answers)
-    network, tensors = _matched(source, card)
+    card = _card(opened.found, answers)
+    network, tensors = _matched(opened, card)
     tell("checking weights", 0.0)
     for done, (ours, tensor) in enumerate(tensors.items(), 1):
         if tensor.is_floating_point():
-            check_finite(tensor, source.names[ours], source.found.path)
+            check_finite(tensor, opened.names[ours], opened.found.path)
         tell("checking weights", done / len(tensors))
     tell("running a test input", 0.0)
-    with torch_errors(source.found.path):
+    with torch_errors(opened.found.path):
         digest = digest_of_tensors(tensors)
         check = make_check(fill(network, tensors, card), digest)
     tell("hashing the original", 0.0)
-    original = {**card.source, "sha256": file_sha256(source.found.path)}
+    digits = file_sha256(opened.found.path)
+    original = {**card.source, "sha256": digits, **(source or {})}
     card = card.model_copy(update={"check": check, "source": original})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
