@@ -1,289 +1,226 @@
-"""Two ways to look at a prediction, and the way back to how things were.
+"""Ways to look at a prediction, one click each, and the way back to how things were.
 
 *Overlay*: the structures in colour on the transmitted light. *Side by side*: one cell
-with the transmitted light, one with the ground truth, one with the prediction.
+with the transmitted light, one with the truth, one with the prediction, one with its
+error. *Swipe* and *Checkerboard*: truth and prediction in one picture. *Gallery*: a
+cell for each structure. A viewer has one layout, whichever of its docks asked for it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
-import numpy as np
+from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.ui.compat import (
-    background_of,
     canvas_size,
     fit_to_view,
     grid_of,
     layer_key,
-    layer_with_key,
     scale_bar_of,
     set_background,
     set_gridded,
 )
 from napari_sparsessp.ui.flat_truth import FlatTruth, lies_flat
-from napari_sparsessp.ui.linked_contrast import ContrastLink, Scale
-from napari_sparsessp.ui.structure_row import Row
+from napari_sparsessp.ui.layout_cells import arrange, aspect_of, best_grid, best_shape
+from napari_sparsessp.ui.layout_scene import Scene
+from napari_sparsessp.ui.linked_contrast import ContrastLink
+from napari_sparsessp.ui.own_view import OwnView, show, show_name, sort
 
-OVERLAY, SIDE_BY_SIDE = "overlay", "side"
+OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
+CHECKERBOARD, GALLERY = "checkerboard", "gallery"
+
+COMPOSITIONS = (SWIPE, CHECKERBOARD)
+"""Layouts that need a layer composed of truth and prediction."""
 
 # Under additive colours a bright-field at full strength washes everything out.
 _DIMMED = 0.5
-# Side by side is what is asked for: a column must be worth it.
-_CLEARLY = 1.3
-_GRID_FIELDS = ("enabled", "stride", "shape", "spacing")
+
+_SPACING = 4
+
+_Shape = Callable[[int, float, tuple[int, int]], tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """The layers that a layout is about, by structure where there are several.
+class Layouts(QObject):
+    """Applies a layout to a viewer and can undo it; `layouts_of` gives a viewer's own.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
 
     Attributes
     ----------
-    source : Layer or None
-        The transmitted light.
-    truths, predictions : dict
-        Structure id to layer.
-    shown : tuple of str
-        Structures that the user wants to see.
-    uncertainties : dict
-        Structure id to the layer of its uncertainty.
-    unsure : tuple of str
-        Structures whose uncertainty the user wants to see.
-    scales : dict
-        Mean and standard deviation of a truth, by structure, where they are known.
-    """
+    current : str or None
+        The layout that is on; None for the user's own view.
+    arranging : bool
+        Layers are being shown, hidden and moved: that is not the user's doing.
 
-    source: Any | None
-    truths: dict[str, Any]
-    predictions: dict[str, Any]
-    shown: tuple[str, ...]
-    uncertainties: dict[str, Any] = field(default_factory=dict)
-    unsure: tuple[str, ...] = ()
-    scales: dict[str, Scale] = field(default_factory=dict)
-
-    def cells(self) -> list[list[Any]]:
-        """Give the layers of each cell; a cell without layers is left out."""
-        cells = [
-            [] if self.source is None else [self.source],
-            [self.truths[i] for i in self.shown if i in self.truths],
-            [self.predictions[i] for i in self.shown if i in self.predictions],
-            [self.uncertainties[i] for i in self.unsure if i in self.uncertainties],
-        ]
-        return [cell for cell in cells if cell]
-
-
-def scene_of(
-    viewer: Any,
-    source: Any | None,
-    rows: Sequence[Row],
-    predictions: dict[str, Any],
-    scales: Mapping[tuple[str, str], Scale] | None = None,
-) -> Scene:
-    """Collect the layers that belong together and are still there.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    source : Layer or None
-        The input.
-    rows : sequence of Row
-        Structures with their truth layers and eyes.
-    predictions : dict
-        Structure id to layer.
-    scales : mapping, optional
-        Structure id and truth layer's key to the truth's mean and deviation.
-    """
-    known = scales or {}
-    truths = {row.structure.id: layer_with_key(viewer, row.truth) for row in rows}
-    key = None if source is None else layer_key(source)
-    return Scene(
-        source=layer_with_key(viewer, key),
-        truths={id_: layer for id_, layer in truths.items() if layer is not None},
-        predictions=predictions,
-        shown=tuple(row.structure.id for row in rows if row.visible),
-        unsure=tuple(row.structure.id for row in rows if row.spread),
-        scales={
-            row.structure.id: known[row.structure.id, row.truth]
-            for row in rows
-            if row.truth is not None and (row.structure.id, row.truth) in known
-        },
-    )
-
-
-@dataclass(frozen=True)
-class _LayerLook:
-    visible: bool
-    opacity: float
-    name_shown: bool
-
-
-def arrange(
-    cells: Sequence[Sequence[Any]], others: Sequence[Any]
-) -> tuple[list[Any], int] | None:
-    """Order layers so that napari's grid puts each cell's layers together.
-
-    The grid takes a fixed number of layers (the stride) for each cell, hidden ones
-    included: cells with fewer layers are filled up with hidden ones.
-
-    Parameters
-    ----------
-    cells : sequence of sequences of layers
-    others : sequence of layers
-        To be hidden; they serve as fillers.
-
-    Returns
+    Signals
     -------
-    (order, stride) or None
-        None where there are not enough fillers.
+    changed : str
+        The layout that is on now; "" for the user's own view.
     """
-    stride = max((len(cell) for cell in cells), default=1)
-    fillers = list(others)
-    order: list[Any] = []
-    for cell in cells:
-        missing = stride - len(cell)
-        if missing > len(fillers):
-            return None
-        order += fillers[:missing]
-        fillers = fillers[missing:]
-        order += cell
-    return order + fillers, stride
 
-
-def best_shape(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int, int]:
-    """Put cells in a row, or in a column where that shows them clearly larger.
-
-    Parameters
-    ----------
-    count : int
-        Cells.
-    aspect : float
-        Width over height of the image.
-    canvas : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    (rows, columns)
-    """
-    height, width = canvas
-    in_row = min(width / count / aspect, height)
-    in_column = min(width / aspect, height / count)
-    return (count, 1) if in_column > _CLEARLY * in_row else (1, count)
-
-
-def _aspect(layer: Any) -> float:
-    """Width over height of what a layer shows in 2D."""
-    low, high = np.asarray(layer.extent.world)
-    height, width = (high - low)[-2:]
-    return float(width / height) if height > 0 and width > 0 else 1.0
-
-
-class Layouts:
-    """Applies a layout to a viewer and can undo it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    """
+    changed = Signal(str)
 
     def __init__(self, viewer: Any) -> None:
+        super().__init__()
         self._viewer = viewer
-        self._grid: dict[str, Any] | None = None
-        self._bar: tuple[bool, bool] = (False, False)
-        self._background: Any | None = None
-        self._looks: dict[str, _LayerLook] = {}
-        self._order: list[str] = []
+        self._own = OwnView(viewer)
         self._links: list[ContrastLink | FlatTruth] = []
         self.current: str | None = None
+        self.arranging = False
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer that is arranged."""
+        return self._viewer
+
+    def apply(self, name: str, scene: Scene) -> None:
+        """Apply a layout by its name; an unknown one changes nothing.
+
+        Parameters
+        ----------
+        name : str
+        scene : Scene
+        """
+        arranged = {
+            OVERLAY: self._overlay,
+            SIDE_BY_SIDE: self._side_by_side,
+            SWIPE: self._composition,
+            CHECKERBOARD: self._composition,
+            GALLERY: self._gallery,
+        }.get(name)
+        if arranged is None:
+            return
+        fresh = self.current != name
+        self.arranging = True
+        try:
+            self._own.remember()
+            self._unlink()
+            if not arranged(scene):
+                if self.current is None:  # nothing was changed
+                    self._own.restore()
+                return
+            self.current = name
+            self._dress()
+            if fresh:
+                fit_to_view(self._viewer)
+        finally:
+            self.arranging = False
+        if fresh:
+            self.changed.emit(name)
+
+    @property
+    def eyes_hold(self) -> bool:
+        """Whether a structure is wanted where its layer is visible: not in all."""
+        return self.current in (None, OVERLAY, SIDE_BY_SIDE)
 
     def overlay(self, scene: Scene) -> None:
         """Show the wanted structures in colour on the transmitted light."""
-        self._remember()
-        self._unlink()
+        self.apply(OVERLAY, scene)
+
+    def side_by_side(self, scene: Scene) -> None:
+        """Show transmitted light | truth | prediction | error, a cell each."""
+        self.apply(SIDE_BY_SIDE, scene)
+
+    def gallery(self, scene: Scene) -> None:
+        """Show the input and each prediction in a cell of its own."""
+        self.apply(GALLERY, scene)
+
+    def restore(self) -> None:
+        """Give the user's own view back: grid, order, camera, looks, scale bar."""
+        if not self._own.kept:
+            return
+        self.arranging = True
+        try:
+            self._unlink()
+            self._own.restore()
+        finally:
+            self.arranging = False
+        self.current = None
+        self.changed.emit("")
+
+    # the layouts --------------------------------------------------------------
+
+    def _overlay(self, scene: Scene) -> bool:
         grid_of(self._viewer).enabled = False
-        for layer in scene.truths.values():
-            _show(layer, False)
+        for layer in (*scene.truths.values(), *scene.composed.values()):
+            show(layer, False)
         self._spread(scene)
         self._show_predictions(scene)
         if scene.source is not None:
-            _show(scene.source, True)
+            show(scene.source, True)
             scene.source.opacity = _DIMMED
         for layer in self._viewer.layers:
-            _show_name(layer, False)
-        self._dress()
-        if self.current != OVERLAY:
-            fit_to_view(self._viewer)
-        self.current = OVERLAY
+            show_name(layer, False)
+        return True
 
-    def side_by_side(self, scene: Scene) -> None:
-        """Show transmitted light | truth | prediction | uncertainty, a cell each."""
-        self._remember()
-        self._unlink()
+    def _side_by_side(self, scene: Scene) -> bool:
         cells = scene.cells()
         if not cells:
-            return
-        plan = self._plan(scene, cells)
+            return False
+        plan = self._plan(cells)
         if plan is None:  # too many colours for the grid: the first one alone
             first = scene.shown[:1]
-            unsure = tuple(id_ for id_ in scene.unsure if id_ in first)
-            scene = replace(scene, shown=first, unsure=unsure)
+            scene = replace(
+                scene,
+                shown=first,
+                unsure=tuple(id_ for id_ in scene.unsure if id_ in first),
+                wrong=tuple(id_ for id_ in scene.wrong if id_ in first),
+            )
             cells = scene.cells()
-            plan = self._plan(scene, cells) or ([], 1)
+            plan = self._plan(cells) or ([], 1)
+        self._fill(scene, cells, plan, best_shape)
+        self._spread(scene)
+        self._link(scene)
+        return True
+
+    def _gallery(self, scene: Scene) -> bool:
+        cells = scene.gallery()
+        plan = self._plan(cells)
+        if not cells or plan is None:
+            return False
+        self._fill(scene, cells, plan, best_grid)
+        return True
+
+    def _composition(self, scene: Scene) -> bool:
+        """Show nothing but truth and prediction in turns: light would mix in."""
+        if not scene.composed:
+            return False
+        grid_of(self._viewer).enabled = False
+        ours = {layer_key(layer) for layer in scene.composed.values()}
+        for layer in self._viewer.layers:
+            show(layer, layer_key(layer) in ours)
+            show_name(layer, False)
+        return True
+
+    # their parts --------------------------------------------------------------
+
+    def _fill(
+        self,
+        scene: Scene,
+        cells: Sequence[Sequence[Any]],
+        plan: tuple[list[Any], int],
+        shape: _Shape,
+    ) -> None:
         order, stride = plan
         shown = {layer_key(layer) for cell in cells for layer in cell}
         for layer in self._viewer.layers:
-            _show(layer, layer_key(layer) in shown)
+            on = layer_key(layer) in shown
+            show(layer, on)
+            show_name(layer, on)
         if scene.source is not None:
-            scene.source.opacity = self._look_of(scene.source).opacity
-        self._sort([layer_key(layer) for layer in order])
-        for cell in cells:
-            for layer in cell:
-                _show_name(layer, True)
+            scene.source.opacity = self._own.look_of(scene.source).opacity
+        sort(self._viewer, [layer_key(layer) for layer in order])
         grid = grid_of(self._viewer)
         grid.stride = stride
-        grid.shape = best_shape(len(cells), _aspect(cells[0][0]), self._canvas())
-        grid.spacing = 4
+        grid.shape = shape(
+            len(cells), aspect_of(cells[0][0]), canvas_size(self._viewer)
+        )
+        grid.spacing = _SPACING
         grid.enabled = True
-        self._dress()
-        self._spread(scene)
-        self._link(scene)
-        if self.current != SIDE_BY_SIDE:
-            fit_to_view(self._viewer)
-        self.current = SIDE_BY_SIDE
-
-    def apply(self, name: str, scene: Scene) -> None:
-        """Apply a layout by its name."""
-        if name == OVERLAY:
-            self.overlay(scene)
-        elif name == SIDE_BY_SIDE:
-            self.side_by_side(scene)
-
-    def restore(self) -> None:
-        """Give the user's own view back: grid, order, visibility, names, scale bar."""
-        if self._grid is None:
-            return
-        self._unlink()
-        grid = grid_of(self._viewer)
-        grid.enabled = False
-        for name in reversed(_GRID_FIELDS):
-            setattr(grid, name, self._grid[name])
-        bar = scale_bar_of(self._viewer)
-        set_background(self._viewer, self._background)
-        bar.visible = self._bar[0]
-        set_gridded(bar, self._bar[1])
-        for layer in self._viewer.layers:
-            look = self._looks.get(layer_key(layer))
-            if look is not None:
-                _show(layer, look.visible)
-                layer.opacity = look.opacity
-                _show_name(layer, look.name_shown)
-            else:
-                _show_name(layer, False)
-        self._sort(self._order)
-        self._grid, self._looks, self._order = None, {}, []
-        self.current = None
-        fit_to_view(self._viewer)
 
     def _spread(self, scene: Scene) -> None:
         """Show truths of one plane wherever their predictions are seen."""
@@ -311,73 +248,40 @@ class Layouts:
         bar.visible = True
         set_gridded(bar, True)
 
-    def _canvas(self) -> tuple[int, int]:
-        return canvas_size(self._viewer)
-
-    def _plan(
-        self, scene: Scene, cells: Sequence[Sequence[Any]]
-    ) -> tuple[list[Any], int] | None:
+    def _plan(self, cells: Sequence[Sequence[Any]]) -> tuple[list[Any], int] | None:
         shown = {layer_key(layer) for cell in cells for layer in cell}
         others = [
             layer for layer in self._viewer.layers if layer_key(layer) not in shown
         ]
         return arrange(cells, others)
 
-    def _remember(self) -> None:
-        """Keep how things are, once, and what is new since."""
-        if self._grid is None:
-            grid, bar = grid_of(self._viewer), scale_bar_of(self._viewer)
-            self._grid = {name: getattr(grid, name) for name in _GRID_FIELDS}
-            self._background = background_of(self._viewer)
-            self._bar = (bool(bar.visible), bool(getattr(bar, "gridded", False)))
-        for layer in self._viewer.layers:
-            key = layer_key(layer)
-            if key not in self._looks:
-                self._looks[key] = self._look_of(layer)
-                self._order.append(key)
-
-    def _look_of(self, layer: Any) -> _LayerLook:
-        known = self._looks.get(layer_key(layer))
-        if known is not None:
-            return known
-        overlay = getattr(layer, "name_overlay", None)
-        return _LayerLook(
-            bool(layer.visible),
-            float(layer.opacity),
-            bool(overlay is not None and overlay.visible),
-        )
-
     def _show_predictions(self, scene: Scene) -> None:
         for id_, layer in scene.predictions.items():
-            _show(layer, id_ in scene.shown)
+            show(layer, id_ in scene.shown)
         for id_, layer in scene.uncertainties.items():
-            _show(layer, id_ in scene.unsure)
-
-    def _sort(self, keys: Sequence[str]) -> None:
-        """Move layers into an order; those that are not named stay behind."""
-        layers = self._viewer.layers
-        now = [layer_key(layer) for layer in layers]
-        wanted = [key for key in keys if key in now]
-        wanted += [key for key in now if key not in wanted]
-        for place, key in enumerate(wanted):
-            at = now.index(key)
-            if at != place:
-                layers.move(at, place)
-                now.insert(place, now.pop(at))
+            show(layer, id_ in scene.unsure)
+        for id_, layer in scene.errors.items():
+            show(layer, id_ in scene.wrong)
 
 
-def _show(layer: Any, on: bool) -> None:
-    """Show or hide; napari draws anew even where nothing changes."""
-    if layer.visible != on:
-        layer.visible = on
+_known: WeakValueDictionary[int, Layouts] = WeakValueDictionary()
 
 
-def _show_name(layer: Any, on: bool) -> None:
-    overlay = getattr(layer, "name_overlay", None)
-    if overlay is None:
-        return
-    # a name in the colour of its structure is the legend of a cell with several
-    coloured = on and layer.blending == "additive"
-    overlay.color = tuple(layer.colormap.colors[-1]) if coloured else None
-    if overlay.visible != on:
-        overlay.visible = on
+def layouts_of(viewer: Any) -> Layouts:
+    """Give the one `Layouts` of a viewer, which all its docks share.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Or napari's proxy of it.
+
+    Returns
+    -------
+    Layouts
+        Lives as long as a dock holds it.
+    """
+    raw = getattr(viewer, "__wrapped__", viewer)
+    found = _known.get(id(raw))
+    if found is None or getattr(found.viewer, "__wrapped__", found.viewer) is not raw:
+        found = _known[id(raw)] = Layouts(viewer)
+    return found

@@ -18,6 +18,15 @@ from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.message_box import MessageBox
 from napari_sparsessp.ui.segments import Segments
 
+_PART_TIP = (
+    "Predict the field that is on screen, in all its planes, at this time point "
+    "(Ctrl+Shift+R). The numbers are those of the whole; Resume adds the rest."
+)
+_NO_PART_TIP = (
+    "In 3D all of the stack is in sight. Go back to 2D (the square below the layer "
+    "list) and zoom in on what you want to see."
+)
+
 
 class RunState(Enum):
     """Where a prediction stands."""
@@ -46,6 +55,8 @@ class RunPanel(QWidget):
     Signals
     -------
     run_asked, resume_asked, cancel_asked
+    part_asked
+        Predict only what is on screen.
     layout_asked : str
         ``overlay`` or ``side``.
     restore_asked
@@ -54,6 +65,7 @@ class RunPanel(QWidget):
     run_asked = Signal()
     resume_asked = Signal()
     cancel_asked = Signal()
+    part_asked = Signal()
     layout_asked = Signal(str)
     restore_asked = Signal()
 
@@ -67,6 +79,8 @@ class RunPanel(QWidget):
         self.again_button.setToolTip(
             "Predict everything anew; what is there is predicted over."
         )
+        self.part_button = QPushButton("Only what I see")
+        self._flat = True
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress of the prediction")
@@ -99,6 +113,7 @@ class RunPanel(QWidget):
         self._arrange()
         self.button.clicked.connect(self._on_clicked)
         self.again_button.clicked.connect(lambda _on: self.run_asked.emit())
+        self.part_button.clicked.connect(lambda _on: self.part_asked.emit())
         self.layouts.chosen.connect(self.layout_asked)
         self.restore_button.clicked.connect(lambda _on: self.restore_asked.emit())
         self.set_state(RunState.BLOCKED)
@@ -117,6 +132,7 @@ class RunPanel(QWidget):
         buttons.setSpacing(6)
         buttons.addWidget(self.button, 1)
         buttons.addWidget(self.again_button)
+        buttons.addWidget(self.part_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 0, 12, 10)
         column.setSpacing(7)
@@ -158,12 +174,24 @@ class RunPanel(QWidget):
         off = state in (RunState.BLOCKED, RunState.CANCELLING)
         self.button.setEnabled(not off)
         self.again_button.setVisible(state is RunState.RESUMABLE)
+        self._offer_part()
         if self.button.property("role") != role:
             self.button.setProperty("role", role)
             self.button.style().unpolish(self.button)
             self.button.style().polish(self.button)
         if state is RunState.CANCELLING:
             self.set_status("Cancelling after this tile…")
+
+    def set_flat(self, flat: bool) -> None:
+        """Tell whether the viewer shows a slice; in 3D all of a stack is in sight."""
+        self._flat = flat
+        self._offer_part()
+
+    def _offer_part(self) -> None:
+        busy = self._state in (RunState.RUNNING, RunState.CANCELLING)
+        self.part_button.setVisible(not busy)
+        self.part_button.setEnabled(self._flat and self._state is not RunState.BLOCKED)
+        self.part_button.setToolTip(_PART_TIP if self._flat else _NO_PART_TIP)
 
     def begin(self, done: int = 0, total: int = 0) -> None:
         """Show that a run has begun; of one that goes on, how far it is already."""
@@ -201,18 +229,24 @@ class RunPanel(QWidget):
         else:
             self.set_status(f"{why} before the first tile.")
 
+    def show_part_done(self, done: int, total: int) -> None:
+        """Show that what was in sight is predicted, and what Resume would add."""
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+        self.set_status(f"What you saw is done: {done} of {total} tiles.")
+
     def reset_progress(self) -> None:
         """Empty the bar."""
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
 
     def show_layout(self, name: str | None) -> None:
-        """Show which layout is on; None: the user's own view."""
-        if name is None:
+        """Show which layout is on; None or "": the user's own view."""
+        if name in (OVERLAY, SIDE_BY_SIDE):
+            self.layouts.set_value(str(name))
+        else:  # the user's own, or one of the Compare dock
             self.layouts.clear()
-        else:
-            self.layouts.set_value(name)
-        self.restore_button.setEnabled(name is not None)
+        self.restore_button.setEnabled(bool(name))
 
     def _on_clicked(self, _on: bool) -> None:
         if self._state is RunState.RUNNING:
