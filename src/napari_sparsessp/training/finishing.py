@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from napari_sparsessp.models.card import ModelCard, network_fields
+from napari_sparsessp.models.origin import of_training
 from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import save_model
 from napari_sparsessp.models.verification import make_check
@@ -132,6 +133,7 @@ def _card(
         scaling=setup.scaling,  # type: ignore[arg-type]
         trained_on="",
         limits=limits,
+        source=of_training("" if setup.source is None else setup.source.id),
     )
 
 
