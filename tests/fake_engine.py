@@ -13,6 +13,7 @@ from napari_sparsessp.models.importing.found import Found, Question
 from napari_sparsessp.prediction.events import (
     Cancelled,
     Finished,
+    PartDone,
     Planned,
     Started,
     StructureDone,
@@ -142,9 +143,10 @@ class FakeEngine:
             total = len(boxes) * len(times)
             kept = job.progress.done if job.progress is not None else []
             done = len(kept)
+            part = getattr(job, "part", None)
             for time_ in times:
                 for box in boxes:
-                    if (time_, box) in kept:
+                    if (time_, box) in kept or not self._asked(part, time_, box):
                         continue
                     if done == self.wait_at:
                         job.cancel.wait(20)
@@ -171,9 +173,21 @@ class FakeEngine:
                     )
                 for id_ in plan.structures:
                     yield StructureDone(id_, time_)
+            if done < total:
+                yield PartDone(done, total)
+                return
             yield Finished(self._report(plan, job))
         finally:
             self.closed += 1
+
+    def _asked(self, part, time_, box):
+        return part is None or (
+            part[0] == time_
+            and all(
+                one.start < own.stop and own.start < one.stop
+                for one, own in zip(part[1], box, strict=True)
+            )
+        )
 
     def _fill(self, job, plan, time_, box):
         block = job.buffer if time_ is None else job.buffer[time_]

@@ -184,6 +184,7 @@ class InstalledEngine:
             cancel=job.cancel,
             buffer=job.buffer,
             progress=job.progress,
+            part=job.part,
         )
 
     def new_progress(self) -> "Progress":

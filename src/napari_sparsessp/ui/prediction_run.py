@@ -8,7 +8,13 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from superqt.utils import create_worker as plain_create_worker
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from napari_sparsessp.prediction.events import (
+    Cancelled,
+    Finished,
+    PartDone,
+    Started,
+    TileDone,
+)
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.stream_worker import (
     ContrastEstimated,
@@ -44,7 +50,7 @@ class StopSign:
 
 
 class PredictionRun(QObject):
-    """One job in a worker thread. Exactly one of the last three signals ends it.
+    """One job in a worker thread. Exactly one of the last four signals ends it.
 
     Signals
     -------
@@ -53,6 +59,8 @@ class PredictionRun(QObject):
     contrast : ContrastEstimated
     truth_scaled : TruthScaled
     finished : Report
+    part_done
+        What was asked for is predicted, and there is more.
     cancelled
     failed : SparseSSPError
     """
@@ -62,6 +70,7 @@ class PredictionRun(QObject):
     contrast = Signal(object)
     truth_scaled = Signal(object)
     finished = Signal(object)
+    part_done = Signal()
     cancelled = Signal()
     failed = Signal(object)
 
@@ -144,6 +153,9 @@ class PredictionRun(QObject):
         elif isinstance(event, Finished):
             self._end()
             self.finished.emit(event.report)
+        elif isinstance(event, PartDone):
+            self._end()
+            self.part_done.emit()
         elif isinstance(event, Cancelled):
             self._end()
             self.cancelled.emit()

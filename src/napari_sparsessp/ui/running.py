@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.events import Started, TileDone
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.ui.linked_contrast import Scale
-    from napari_sparsessp.ui.stream_worker import TruthScaled
+    from napari_sparsessp.ui.stream_worker import TruthScaled, Viewport
 
 
 class Running(QObject):
@@ -79,8 +79,15 @@ class Running(QObject):
         # the own slots are gone by then; this one belongs to nobody
         self.destroyed.connect(self._stop.stop)
 
-    def start(self, undertaking: Undertaking) -> None:
-        """Start, or go on with, an undertaking in a thread of its own."""
+    def start(self, undertaking: Undertaking, part: "Viewport | None" = None) -> None:
+        """Start, or go on with, an undertaking in a thread of its own.
+
+        Parameters
+        ----------
+        undertaking : Undertaking
+        part : (time, box), optional
+            In output voxels: predict no more than this.
+        """
         self.undertaking = undertaking
         undertaking.runs += 1
         ready = undertaking.ready
@@ -96,6 +103,7 @@ class Running(QObject):
                 self._stop.renew(),
                 undertaking.contrast,
                 undertaking.progress,
+                part,
             ),
             self,
         )
@@ -104,6 +112,7 @@ class Running(QObject):
         run.contrast.connect(self._layers.set_limits)
         run.truth_scaled.connect(self._on_truth_scaled)
         run.finished.connect(self._on_finished)
+        run.part_done.connect(self._on_part_done)
         run.cancelled.connect(self._on_cancelled)
         run.failed.connect(self._on_failed)
         self.current = run
@@ -177,6 +186,12 @@ class Running(QObject):
         foot.message.show_notices([*doubts, *others])
         foot.set_status(done_text(report))
         self._end("done", {"provenance": report.provenance()}, scores)
+
+    def _on_part_done(self) -> None:
+        left = self.undertaking
+        if left is not None:
+            self._form.foot.show_part_done(left.done, left.total)
+        self._end("partial")
 
     def _on_cancelled(self) -> None:
         self._show_stopped("Cancelled")

@@ -13,7 +13,7 @@ import numpy as np
 from superqt.utils import GeneratorWorker
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.prediction.events import Event, Finished, TileDone
+from napari_sparsessp.prediction.events import Event, Finished, PartDone, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.contrast import ContrastEstimate
@@ -45,6 +45,8 @@ class Job:
         Lives on in a run that goes on where this one was stopped.
     progress
         What the engine keeps for that.
+    part : tuple, optional
+        (time, box) in output voxels; no more than this is asked for.
     """
 
     request: PredictionRequest
@@ -56,6 +58,7 @@ class Job:
     cancel: threading.Event
     contrast: ContrastEstimate
     progress: Any = None
+    part: Viewport | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def stream(engine: StreamingEngine, job: Job) -> Iterator[Any]:
             if due:
                 limits = contrast.limits(complete=False, structures=due)
                 yield ContrastEstimated(limits, False)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished | PartDone):
             yield ContrastEstimated(contrast.limits(complete=True), True)
         yield event
 

@@ -1,13 +1,17 @@
 """What the user looks at, told to the engine: those tiles come first."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_sparsessp.ui.compat import camera_of
 from napari_sparsessp.ui.stream_worker import Viewport
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.plan import Plan
+    from napari_sparsessp.ui.layer_volume import LayerReading
 
 # One box after the user has stopped moving, not one for each frame of a drag.
 _DEBOUNCE_MS = 150
@@ -98,6 +102,52 @@ def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
                 low, high = 0, shape[axis]
         box.append(slice(max(low, 0), max(min(high, shape[axis]), low + 1)))
     return (int(index[0]) if has_time else None), (box[0], box[1], box[2])
+
+
+def part_in_sight(
+    viewer: Any, layer: Any, reading: "LayerReading", plan: "Plan"
+) -> Viewport | None:
+    """Give the field of a stack that is on screen, in all planes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : napari.layers.Image
+        The input.
+    reading : LayerReading
+        What was read from it.
+    plan : Plan
+        Of its prediction.
+
+    Returns
+    -------
+    (time, (z, y, x) slices of the output) or None
+        None where nothing of the stack is on screen. An axis that is not on screen, or
+        a canvas that was never drawn, gives the whole.
+    """
+    offset = viewer.dims.ndim - layer.ndim
+    displayed = {axis - offset for axis in viewer.dims.displayed}
+    corners = np.asarray(layer.corner_pixels, float)
+    if getattr(layer, "multiscale", False):  # they count the level that is shown
+        corners = corners * np.asarray(layer.downsample_factors[layer.data_level])
+    flat = viewer.dims.ndisplay == 2 and bool(corners.any())
+    box = [slice(0, plan.output_shape[-3])]
+    sizes = zip(plan.input_pixel, plan.voxel_size[1:], strict=True)
+    for letter, size, (own, wanted) in zip(
+        "YX", plan.output_shape[-2:], sizes, strict=True
+    ):
+        axis = reading.letters.find(letter)
+        low, high = 0.0, float(size)
+        if flat and axis in displayed:
+            if corners[1, axis] <= corners[0, axis]:
+                return None
+            low = corners[0, axis] * own / wanted
+            high = (corners[1, axis] + 1) * own / wanted
+        box.append(slice(max(int(low), 0), min(int(np.ceil(high)), size)))
+    time = None
+    if plan.output_axes.startswith("T"):
+        time = int(layer_index(viewer, layer)[reading.letters.find("T")])
+    return time, (box[0], box[1], box[2])
 
 
 class ViewportTracker(QObject):

@@ -1,0 +1,139 @@
+"""Only what I see: the field on screen is predicted, and the rest can follow."""
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui.compat import camera_of
+from napari_sparsessp.ui.layer_marks import KEY, is_prediction
+from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.viewport import part_in_sight
+
+
+def zoom_in(viewer, y, x, zoom=14.0):
+    """Look at a place in µm, and draw: only then layers know what is on screen."""
+    camera = camera_of(viewer)
+    camera.zoom = zoom
+    camera.center = (y, x)
+    viewer.screenshot(canvas_only=True, flash=False)
+
+
+def predictions(viewer):
+    return {
+        one.metadata[KEY]["structure"]: one
+        for one in viewer.layers
+        if is_prediction(one)
+    }
+
+
+@pytest.fixture
+def close(dock, viewer, engine):
+    """A dock whose viewer shows the upper left corner of the stack, much enlarged."""
+    engine.tile = 32
+    dock.form.structures.tick(("dna",))
+    dock.look_ahead()
+    zoom_in(viewer, 3.0, 4.0, zoom=200.0)
+    return dock
+
+
+def seen_of(dock, viewer):
+    ready = dock.outlook.ready()
+    return part_in_sight(viewer, ready.layer, ready.reading, ready.plan)
+
+
+def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
+    _, (z, y, x) = seen_of(close, viewer)
+    assert (z.start, z.stop) == (0, close.outlook.plan.output_shape[-3])
+    assert y.stop - y.start < 96
+    assert x.stop - x.start < 128
+    close.form.foot.part_button.click()
+    finish(close)
+    assert 0 < len(engine.computed) < 12
+    layer = predictions(viewer)["dna"]
+    assert np.all(layer.data[:, y, x] == 1)
+    assert np.any(layer.data == 0)
+    assert layer.metadata[KEY]["state"] == "partial"
+    assert close.form.foot.status.text().startswith("What you saw is done")
+
+
+def test_one_stays_where_one_has_zoomed_to(close, viewer, finish):
+    camera = camera_of(viewer)
+    before = (*camera.center, camera.zoom)
+    close.form.foot.part_button.click()
+    finish(close)
+    assert np.allclose((*camera.center, camera.zoom), before)
+
+
+def test_resume_adds_the_rest(close, viewer, engine, finish):
+    close.form.foot.part_button.click()
+    finish(close)
+    assert close.form.foot.state is RunState.RESUMABLE
+    close.form.foot.button.click()
+    finish(close)
+    assert len(engine.computed) == len(set(map(str, engine.computed))) == 12
+    assert np.all(predictions(viewer)["dna"].data == 1)
+    assert predictions(viewer)["dna"].metadata[KEY]["state"] == "done"
+
+
+def test_another_field_is_added_to_the_same_layers(close, viewer, engine, finish):
+    close.form.foot.part_button.click()
+    finish(close)
+    first, layer = list(engine.computed), predictions(viewer)["dna"]
+    zoom_in(viewer, 25.0, 34.0, zoom=200.0)
+    close.form.foot.part_button.click()
+    finish(close)
+    assert len(engine.computed) > len(first)
+    assert predictions(viewer)["dna"].unique_id == layer.unique_id
+
+
+def test_in_3d_the_button_is_off_and_says_why(close, viewer):
+    viewer.dims.ndisplay = 3
+    assert not close.form.foot.part_button.isEnabled()
+    assert "2D" in close.form.foot.part_button.toolTip()
+    viewer.dims.ndisplay = 2
+    assert close.form.foot.part_button.isEnabled()
+
+
+def test_nothing_on_screen_is_told_and_nothing_runs(close, viewer, engine):
+    zoom_in(viewer, 4000.0, 4000.0, zoom=200.0)
+    close.form.foot.part_button.click()
+    assert "press Home" in close.form.foot.message.text.text()
+    assert close.run_in_progress is None
+    assert engine.computed == []
+
+
+def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, finish):
+    data = np.stack([light(seed=seed) for seed in range(6)])
+    viewer.add_image(
+        data,
+        name="bright-field",
+        scale=(1, 1.16, 0.29, 0.29),
+        units=("pixel", "um", "um", "um"),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.form.structures.tick(("dna",))
+    viewer.dims.set_point(0, 3)
+    viewer.screenshot(canvas_only=True, flash=False)
+    dock.run_part()
+    finish(dock)
+    assert {time for time, _ in engine.computed} == {3}
+
+
+def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    zoom_in(viewer, 3.0, 4.0, zoom=200.0)
+    _, (z, y, x) = seen_of(dock, viewer)
+    dock.run_part()
+    finish(dock)
+    parts = {id_: np.array(one.data) for id_, one in predictions(viewer).items()}
+    assert parts
+    dock.resume()
+    finish(dock)
+    dock.run()
+    finish(dock)
+    for id_, layer in predictions(viewer).items():
+        assert not np.array_equal(parts[id_], layer.data)
+        np.testing.assert_allclose(parts[id_][z, y, x], layer.data[z, y, x], atol=1e-5)
