@@ -101,7 +101,7 @@ def image_attributes(
         Version of the format.
     """
     image: dict[str, Any] = {
-        "multiscales": [_multiscale(axes, len(levels), voxel_size, origin, name)],
+        "multiscales": [multiscale(axes, len(levels), voxel_size, origin, name)],
         "omero": _omero(levels[-1], axes, channel_names, colours),
     }
     if ngff == "0.5":
@@ -127,6 +127,7 @@ def create_levels(
     shape: tuple[int, ...],
     axes: str,
     chunk: tuple[int, int, int] = CHUNK,
+    dtype: str = "float32",
 ) -> list[Any]:
     """Make the empty levels of an image, as the group's version of Zarr wants them.
 
@@ -138,6 +139,7 @@ def create_levels(
     axes : str
     chunk : tuple of int
         (z, y, x); other axes have chunks of 1.
+    dtype : str
 
     Returns
     -------
@@ -145,12 +147,15 @@ def create_levels(
         The finest first.
     """
     new = group.metadata.zarr_format == 3
-    how: dict[str, Any] = {"dtype": "float32", "fill_value": 0.0}
+    how: dict[str, Any] = {"dtype": dtype, "fill_value": 0}
     if new:
         from zarr.codecs import BloscCodec
 
         how["compressors"] = BloscCodec(
-            cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4
+            cname="zstd",
+            clevel=3,
+            shuffle="bitshuffle",
+            typesize=np.dtype(dtype).itemsize,
         )
         how["dimension_names"] = [axis.lower() for axis in axes]
     else:
@@ -178,13 +183,14 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
             yield (*leading, slice(start, min(start + CHUNK[0], depth)))
 
 
-def _multiscale(
+def multiscale(
     axes: str,
     levels: int,
     voxel_size: tuple[float, float, float] | None,
     origin: tuple[float, float, float],
     name: str,
 ) -> dict[str, Any]:
+    """Say which levels an image has and where their voxels lie."""
     extra = len(axes) - 3
     z, y, x = voxel_size or (1.0, 1.0, 1.0)
     datasets = []

@@ -22,7 +22,13 @@ def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def halved(block: np.ndarray) -> np.ndarray:
-    """Average 2 × 2 pixels in y and x; an odd edge is repeated first."""
+    """Average 2 × 2 pixels in y and x; an odd edge is repeated first.
+
+    Whole numbers are rounded to whole numbers.
+    """
+    if block.dtype.kind in "ui":
+        means = halved(block.astype(np.float64))
+        return np.rint(means).astype(block.dtype)
     height, width = block.shape[-2:]
     odd = ((0, 0),) * (block.ndim - 2) + ((0, height % 2), (0, width % 2))
     even = np.pad(block, odd, mode="edge")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,21 +45,22 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     Parameters
     ----------
     path : Path
-        The folder of one image, NGFF 0.4 on Zarr v2 or 0.5 on v3.
+        The folder of one image, NGFF 0.4 on Zarr v2 or 0.5 on v3, or of a series of
+        them as bioformats2raw lays them out.
     scene : str, int or None
-        Name or index among its multiscales; the first by default.
+        Name or index in the series, or among the multiscales; the first by default.
 
     Raises
     ------
     InputError
         It is a plate or no image, lies about itself, or would not fit into memory.
     """
-    import zarr
-
-    store = _store(path)
-    group = zarr.open_group(store, mode="r", use_consolidated=False)
-    attributes: Any = group.attrs.asdict()
-    image = attributes.get("ome") or attributes
+    group, attributes, image = _open_group(path)
+    if is_series(path):
+        names = _series(path)
+        index = choose_scene(names, scene)
+        one = open_zarr(series_folder(path, names[index]), None)
+        return replace(one, scene=names[index] if len(names) > 1 else "")
     if not isinstance(image, Mapping) or "multiscales" not in image:
         plate = isinstance(image, Mapping) and "plate" in image
         raise InputError(
@@ -71,7 +74,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     if not all(names) or len(set(names)) < len(names):
         names = tuple(f"Image:{number}" for number in range(len(names)))
     index = choose_scene(names, scene)
-    array = _array(group, scales[index], store, path)
+    array = _array(group, _places(scales[index])[0], path)
     return Source(
         array,
         _axes(scales[index], array.ndim, path),
@@ -81,12 +84,87 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     )
 
 
-def _array(group: Any, scale: Any, store: Any, path: Path) -> Any:
-    """Open the finest level as a dask array, one block a chunk."""
+def open_pyramid(path: Path) -> tuple[list[Any], str]:
+    """Open all levels of a folder's first image.
+
+    Returns
+    -------
+    (list of dask arrays, str)
+        The finest first, and a letter for each of their axes.
+
+    Raises
+    ------
+    InputError
+        As `open_zarr`.
+    """
+    source = open_zarr(path, None)
+    group, _, image = _open_group(path)
+    places = _places(image["multiscales"][0])
+    finer = [_array(group, place, path) for place in places[1:]]
+    return [source.array, *finer], source.axes
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Give the attributes of a Zarr group; from plain files in the folder only."""
+    return dict(_open_group(path)[1])
+
+
+def is_series(path: Path) -> bool:
+    """Tell whether a folder holds several images, as bioformats2raw lays them out."""
+    image = _open_group(path)[2]
+    is_layout = isinstance(image, Mapping) and "bioformats2raw.layout" in image
+    return is_layout and "multiscales" not in image
+
+
+def series_folder(path: Path, name: str) -> Path:
+    """Give the folder of one image of a series.
+
+    Raises
+    ------
+    InputError
+        It is not there, or leads out of the folder.
+    """
+    place = path / name
+    if not place.resolve().is_relative_to(path.resolve()):
+        raise _odd(path, f"its image {name[:80]!r} lies outside of the folder")
+    if not any((place / one).exists() for one in METADATA):
+        raise _odd(path, f"its image {name[:80]!r} is not there")
+    return place
+
+
+def _series(path: Path) -> tuple[str, ...]:
+    """Names of a series' images: as they are listed, else numbers from 0."""
+    if any((path / "OME" / one).exists() for one in METADATA):
+        image = _open_group(path / "OME")[2]
+        listed = image.get("series") if isinstance(image, Mapping) else None
+        if isinstance(listed, list) and listed:
+            return tuple(str(one) for one in listed)
+    numbers = takewhile(lambda n: (path / str(n)).is_dir(), count())
+    names = tuple(str(number) for number in numbers)
+    if not names:
+        raise _odd(path, "it holds no image")
+    return names
+
+
+def _open_group(path: Path) -> tuple[Any, Any, Any]:
+    """Give a group, its attributes, and what they say of images."""
+    import zarr
+
+    store = _store(path)
+    group = zarr.open_group(store, mode="r", use_consolidated=False)
+    attributes: Any = group.attrs.asdict()
+    return group, attributes, attributes.get("ome") or attributes
+
+
+def _places(scale: Any) -> list[str]:
+    return [str(one["path"]) for one in scale["datasets"]]
+
+
+def _array(group: Any, place: str, path: Path) -> Any:
+    """Open one level as a dask array, one block a chunk."""
     import dask.array as da
     import zarr
 
-    place = str(scale["datasets"][0]["path"])
     if place.startswith(("/", "\\")) or ".." in place.replace("\\", "/").split("/"):
         raise _odd(path, f"its data set {place[:80]!r} lies outside of the folder")
     array = group[place]
@@ -101,7 +179,7 @@ def _array(group: Any, scale: Any, store: Any, path: Path) -> Any:
     )
     if blocks > MOST_CHUNKS:
         raise _odd(path, f"it declares {blocks:.3g} chunks")
-    store.largest = whole + whole // 8 + 2**16
+    group.store.largest = max(whole + whole // 8 + 2**16, group.store.largest or 0)
     return da.from_array(array, chunks=array.chunks, name=False)
 
 
