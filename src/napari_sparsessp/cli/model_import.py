@@ -23,42 +23,52 @@ _FIELDS = {"ratio": "ratios"}
 """Where `Answers` calls a thing differently."""
 
 
+Id = Annotated[
+    str | None, typer.Option("--id", help="Id of the model; from the file's name.")
+]
+Name = Annotated[str | None, typer.Option(help="Name for people.")]
+Structures = Annotated[
+    str | None, typer.Option(help="Structures of the outputs, in their order: a,b,c.")
+]
+Ratio = Annotated[
+    str | None, typer.Option(help="Sparsity ratios it was trained for: R[,R].")
+]
+VoxelSize = Annotated[
+    str | None,
+    typer.Option(help="Z,Y,X in µm of the grid it was trained on; 0.29 published."),
+]
+Scaling = Annotated[
+    str | None, typer.Option(help="zscore (as published), robust or none.")
+]
+Modality = Annotated[
+    str | None, typer.Option(help="Transmitted light; bright-field published.")
+]
+Licence = Annotated[str | None, typer.Option(help="Of the weights.")]
+Citation = Annotated[str | None, typer.Option(help="Whom to cite.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model of the same id.")
+]
+
+
 def import_model(
     context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="RepMode .p, SparseSSP .pth or pytorch_fnet .p.")
     ],
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Id of the model; from the file's name.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
-    structures: Annotated[
-        str | None,
-        typer.Option(help="Structures of the outputs, in their order: a,b,c."),
-    ] = None,
-    ratio: Annotated[
-        str | None, typer.Option(help="Sparsity ratios it was trained for: R[,R].")
-    ] = None,
-    voxel_size: Annotated[
-        str | None,
-        typer.Option(help="Z,Y,X in µm of the grid it was trained on; 0.29 published."),
-    ] = None,
-    scaling: Annotated[
-        str | None,
-        typer.Option(help="zscore (as published), robust or none."),
-    ] = None,
-    modality: Annotated[
-        str | None, typer.Option(help="Transmitted light; bright-field published.")
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="Of the weights.")] = None,
-    citation: Annotated[str | None, typer.Option(help="Whom to cite.")] = None,
+    id_: Id = None,
+    name: Name = None,
+    structures: Structures = None,
+    ratio: Ratio = None,
+    voxel_size: VoxelSize = None,
+    scaling: Scaling = None,
+    modality: Modality = None,
+    licence: Licence = None,
+    citation: Citation = None,
     out: Annotated[
         Path | None,
         typer.Option(help="A .safetensors file or a folder; your models' if left out."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model of the same id.")
-    ] = False,
+    overwrite: Overwrite = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what was found, write nothing.")
     ] = False,
@@ -71,14 +81,58 @@ def import_model(
     given = {
         "id": id_,
         "name": name,
-        "structures": None if structures is None else structures.split(","),
-        "ratios": _ratios(ratio),
-        "voxel_size": numbers(voxel_size, "--voxel-size", float),
-        "scaling": scaling,
+        **given_answers(structures, ratio, voxel_size, scaling),
         "modality": modality,
         "licence": licence,
         "citation": citation,
     }
+    found, answers = agree(console, file, given)
+    if dry_run:
+        console.note("nothing was written (--dry-run)")
+        return
+    write(console, found, answers, out, overwrite)
+
+
+def given_answers(
+    structures: str | None,
+    ratio: str | None,
+    voxel_size: str | None,
+    scaling: str | None,
+) -> dict[str, Any]:
+    """Read the options that answer what a file leaves open.
+
+    Returns
+    -------
+    dict
+        Fields of `napari_sparsessp.models.importing.Answers`; None for left out.
+    """
+    return {
+        "structures": None if structures is None else structures.split(","),
+        "ratios": _ratios(ratio),
+        "voxel_size": numbers(voxel_size, "--voxel-size", float),
+        "scaling": scaling,
+    }
+
+
+def agree(
+    console: Console, file: Path, given: dict[str, Any]
+) -> "tuple[Found, Answers]":
+    """Look into a file, ask what is open where someone can answer, and show all.
+
+    Parameters
+    ----------
+    console : Console
+    file : Path
+    given : dict
+        Fields of `Answers`; None for what was not given.
+
+    Raises
+    ------
+    ModelError
+        The file is no checkpoint.
+    InputError
+        A question is open that nobody can be asked.
+    """
     from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
 
     console.progress(f"opening {file}")
@@ -88,19 +142,18 @@ def import_model(
     answers = answers_for(found, **{**given, **asked})
     said = {name for name, value in given.items() if value is not None} | set(asked)
     _show_answers(console, found, answers, said)
-    if dry_run:
-        console.note("nothing was written (--dry-run)")
-        return
-    _write(console, found, answers, out, overwrite)
+    return found, answers
 
 
-def _write(
+def write(
     console: Console,
     found: "Found",
     answers: "Answers",
     out: Path | None,
     overwrite: bool,
+    source: dict[str, Any] | None = None,
 ) -> None:
+    """Write the model; `source` says where its checkpoint came from."""
     from napari_sparsessp.models.importing import import_checkpoint
 
     told = ""
@@ -112,7 +165,7 @@ def _write(
             console.progress(text)
         told = text
 
-    target = import_checkpoint(found.path, answers, out, overwrite, tell)
+    target = import_checkpoint(found.path, answers, out, overwrite, tell, source)
     _fact(console, "model", str(target))
     console.note("Check that you may use these weights: a card does not give the right")
 

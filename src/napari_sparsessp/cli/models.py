@@ -4,20 +4,23 @@ from typing import Annotated
 
 import typer
 
-from napari_sparsessp.cli import model_files, model_import, model_run
+from napari_sparsessp.cli import model_fetch, model_files, model_import, model_run
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.origin import origin_words
 from napari_sparsessp.models.registry import (
     DEFAULT_MODEL,
     find_model,
     installed_models,
     read_card,
+    shipped_folder,
     user_folder,
 )
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("import")(model_import.import_model)
+app.command("fetch")(model_fetch.fetch)
 app.command("export")(model_files.export)
 app.command("verify")(model_files.verify)
 app.command("run")(model_run.run_model)
@@ -30,7 +33,7 @@ def models(
     debug: Debug = False,
     version: Version = False,
 ) -> None:
-    """List, show, import, export, verify or run models."""
+    """List, show, import, fetch, export, verify or run models."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -89,7 +92,8 @@ def show(
         console.result(card.to_json())
         return
     path = find_model(model)
-    for name, value in _facts(card):
+    shipped = path.parent == shipped_folder()
+    for name, value in _facts(card, shipped=shipped):
         console.result(f"{name:<14}{value}")
     for ratio, score in card.scores.items():
         console.result(f"{'score':<14}{ratio}: {score}")
@@ -99,11 +103,13 @@ def show(
     console.result(f"{'sha256':<14}{file_sha256(weights_file(path))}")
 
 
-def _origin(card: ModelCard) -> list[tuple[str, str]]:
-    """Where a model that was not trained here comes from."""
-    if "format" in card.source:
-        return [("imported", f"{card.source['format']}, {card.source.get('file')}")]
-    return [("source", f"{name}: {value}") for name, value in card.source.items()]
+def _origin(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
+    """Where a model comes from: in words, then what its card keeps of it."""
+    rows = [("origin", origin_words(card.source, shipped=shipped))]
+    rest = dict(card.source)
+    if "format" in rest:
+        rows.append(("imported", f"{rest.pop('format')}, {rest.pop('file', None)}"))
+    return rows + [("source", f"{name}: {value}") for name, value in rest.items()]
 
 
 def _output(card: ModelCard) -> list[tuple[str, str]]:
@@ -113,7 +119,7 @@ def _output(card: ModelCard) -> list[tuple[str, str]]:
     return [("output", f"one plane, the {card.z_projection} of its planes over z")]
 
 
-def _facts(card: ModelCard) -> list[tuple[str, str]]:
+def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
     voxel = " × ".join(f"{size:g}" for size in card.voxel_size)
     return [
         ("id", card.id),
@@ -126,6 +132,6 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("ratios", ", ".join(f"{ratio:g}" for ratio in card.ratios)),
         ("modality", card.modality),
         ("normalisation", card.normalisation),
-        *_origin(card),
+        *_origin(card, shipped=shipped),
         ("trained on", card.trained_on),
     ] + ([("cite", card.citation)] if card.citation else [])
