@@ -202,6 +202,11 @@ def structure_or_custom(name: str) -> Structure:
     return Structure(name, label, "", "", "", colour)
 
 
+def colours_of(names: Iterable[str]) -> list[str]:
+    """Give the colour of each structure, as ``"#rrggbb"``."""
+    return [structure_or_custom(name).colour for name in names]
+
+
 def match_channel(structure: Structure | str, names: Iterable[str]) -> int | None:
     """Find the channel whose name means `structure`.
 

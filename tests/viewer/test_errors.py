@@ -52,14 +52,30 @@ def usable(dock):
     assert dock.form.foot.state in (RunState.READY, RunState.RESUMABLE)
 
 
-def works(dock, finish):
-    """The next run succeeds."""
-    usable(dock)
-    dock.run()
-    finish(dock)
-    assert dock.form.foot.status.text().startswith("Done"), (
-        dock.form.foot.message.text.text()
-    )
+@pytest.fixture
+def fails(finish, told):
+    """`fails(dock, *words)`: the run ends with one error that has these words."""
+
+    def check(dock, *words):
+        dock.run()
+        finish(dock)
+        told.once(*words)
+
+    return check
+
+
+@pytest.fixture
+def works(finish):
+    """`works(dock)`: the next run succeeds."""
+
+    def check(dock):
+        usable(dock)
+        dock.run()
+        finish(dock)
+        foot = dock.form.foot
+        assert foot.status.text().startswith("Done"), foot.message.text.text()
+
+    return check
 
 
 class Dying:
@@ -99,18 +115,16 @@ def thin_dock(viewer, thin_engine):
     return go
 
 
-def test_a_file_that_cannot_be_read_any_more(thin_dock, finish, told):
+def test_a_file_that_cannot_be_read_any_more(thin_dock, fails, works):
     disk = Dying(light(8, 40, 40))
     dock = thin_dock(disk.lazy())
     disk.gone = True
-    dock.run()
-    finish(dock)
-    told.once("the disk is gone")
+    fails(dock, "the disk is gone")
     disk.gone = False
-    works(dock, finish)
+    works(dock)
 
 
-def test_a_truth_that_cannot_be_read(thin_dock, viewer, finish, told):
+def test_a_truth_that_cannot_be_read(thin_dock, viewer, fails, works):
     dock = thin_dock(light(8, 40, 40))
     disk = Dying(light(8, 40, 40))
     viewer.add_image(
@@ -123,11 +137,9 @@ def test_a_truth_that_cannot_be_read(thin_dock, viewer, finish, told):
     dock.look_ahead()
     assert "dna" in dock.form.structures.truths()
     disk.gone = True
-    dock.run()
-    finish(dock)
-    told.once("the disk is gone")
+    fails(dock, "the disk is gone")
     disk.gone = False
-    works(dock, finish)
+    works(dock)
 
 
 @pytest.fixture
@@ -139,32 +151,28 @@ def own_models(thin_folder, tmp_path, monkeypatch, thin_engine):
     return folder
 
 
-def test_a_model_that_is_gone_at_run(thin_dock, own_models, finish, told):
+def test_a_model_that_is_gone_at_run(thin_dock, own_models, fails, works):
     dock = thin_dock(light(8, 40, 40))
     weights = own_models / "thin.safetensors"
     kept = weights.read_bytes()
     weights.unlink()
-    dock.run()
-    finish(dock)
-    told.once("thin", ";")
+    fails(dock, "thin", ";")
     weights.write_bytes(kept)
-    works(dock, finish)
+    works(dock)
 
 
-def test_a_model_that_is_damaged_at_run(thin_dock, own_models, finish, told):
+def test_a_model_that_is_damaged_at_run(thin_dock, own_models, fails, works):
     dock = thin_dock(light(8, 40, 40))
     weights = own_models / "thin.safetensors"
     kept = weights.read_bytes()
     weights.write_bytes(kept[: len(kept) // 2])
-    dock.run()
-    finish(dock)
-    told.once("thin")
+    fails(dock, "thin")
     weights.write_bytes(kept)
-    works(dock, finish)
+    works(dock)
 
 
 def test_a_model_that_goes_while_it_runs(
-    thin_dock, own_models, thin_engine, finish, told, qtbot
+    thin_dock, own_models, thin_engine, qtbot, finish, told, fails
 ):
     dock = thin_dock(light(8, 70, 70))
     thin_engine.hold_at = 1
@@ -175,9 +183,7 @@ def test_a_model_that_goes_while_it_runs(
     finish(dock)
     assert told == []
     usable(dock)
-    dock.run()
-    finish(dock)
-    told.once("thin")
+    fails(dock, "thin")
 
 
 @pytest.mark.parametrize(
@@ -189,17 +195,15 @@ def test_a_model_that_goes_while_it_runs(
         (KeyError("a bug"), "copy the details"),
     ],
 )
-def test_a_device_that_vanishes(dock, engine, finish, told, error, advice):
+def test_a_device_that_vanishes(dock, engine, error, advice, fails, works):
     engine.fail_at, engine.error, engine.tile = 2, error, 48
-    dock.run()
-    finish(dock)
-    told.once(advice)
+    fails(dock, advice)
     assert "2 of" in dock.form.foot.status.text()
     engine.fail_at = None
-    works(dock, finish)
+    works(dock)
 
 
-def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, finish, told):
+def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, told, works):
     plan = engine.plan
 
     def broken(*_):
@@ -213,10 +217,10 @@ def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, finish, told):
     assert dock.run_in_progress is None
     engine.plan = plan
     dock.look_ahead()
-    works(dock, finish)
+    works(dock)
 
 
-def test_no_memory_for_the_result(dock, finish, told, monkeypatch):
+def test_no_memory_for_the_result(dock, monkeypatch, told, works):
     from napari_sparsessp.ui import outlook
 
     def none_left(*_):
@@ -228,22 +232,20 @@ def test_no_memory_for_the_result(dock, finish, told, monkeypatch):
         )
         dock.run()
     told.once("not enough memory", "fewer structures")
-    works(dock, finish)
+    works(dock)
 
 
-def test_a_thread_that_dies_without_a_word(dock, engine, finish, told, monkeypatch):
+def test_a_thread_that_dies_without_a_word(dock, engine, monkeypatch, fails, works):
     from napari_sparsessp.ui.stream_worker import StreamWorker
 
     with monkeypatch.context() as patch:
         patch.setattr(StreamWorker, "run", lambda self: self.started.emit())
-        dock.run()
-        finish(dock)
-    told.once("ended without a result")
-    works(dock, finish)
+        fails(dock, "ended without a result")
+    works(dock)
 
 
 def test_a_layer_that_napari_cannot_make(
-    dock, viewer, engine, finish, told, monkeypatch
+    dock, viewer, engine, monkeypatch, fails, works
 ):
     engine.wait_at = 0
 
@@ -252,15 +254,13 @@ def test_a_layer_that_napari_cannot_make(
 
     with monkeypatch.context() as patch:
         patch.setattr(dock.layers, "_add", broken)
-        dock.run()
-        finish(dock)
-    told.once("no texture")
+        fails(dock, "no texture")
     assert not any(is_prediction(layer) for layer in viewer.layers)
     engine.wait_at = None
-    works(dock, finish)
+    works(dock)
 
 
-def test_a_sample_that_is_not_there(viewer, engine, told, monkeypatch):
+def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
     from napari_sparsessp.io import sample
 
@@ -291,7 +291,7 @@ def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
 
 
 def test_a_renamed_and_a_deleted_input_while_stopped(
-    dock, viewer, engine, finish, told, qtbot
+    dock, viewer, engine, qtbot, finish, told, works
 ):
     engine.tile, engine.wait_at = 48, 2
     dock.run()
@@ -308,5 +308,5 @@ def test_a_renamed_and_a_deleted_input_while_stopped(
     viewer.add_image(light(), name="bright-field", **MICRO)
     qtbot.wait(150)
     engine.wait_at = None
-    works(dock, finish)
+    works(dock)
     assert told == []

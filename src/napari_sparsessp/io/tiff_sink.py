@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.io.flat_array import FlatArray
-from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.structures import colours_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -54,7 +54,7 @@ class TiffImage:
             plan.channels,
             plan.voxel_size,
             plan.origin,
-            [structure_or_custom(one).colour for one in plan.channels],
+            colours_of(plan.channels),
             provenance,
             name,
         )

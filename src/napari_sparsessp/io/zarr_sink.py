@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.io.ome_zarr import CHUNK, create_levels, image_attributes
 from napari_sparsessp.io.pyramid import fill_levels
-from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.structures import colours_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -82,7 +82,7 @@ class ZarrImage:
                 plan.channels,
                 plan.voxel_size,
                 plan.origin,
-                [structure_or_custom(one).colour for one in plan.channels],
+                colours_of(plan.channels),
                 provenance,
                 name,
                 self._ngff,
