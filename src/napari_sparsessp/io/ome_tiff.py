@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from napari_sparsessp.io.caption import Caption
 
 NAMESPACE = "napari-sparsessp/provenance"
 """Namespace of the OME comment annotation that holds the provenance as JSON."""
@@ -17,17 +19,7 @@ NAMESPACE = "napari-sparsessp/provenance"
 _CLASSIC_LIMIT = 2**32 - 2**25
 
 
-def write_ome_tiff(
-    path: Path,
-    array: Any,
-    axes: str,
-    channel_names: Sequence[str],
-    voxel_size: tuple[float, float, float] | None,
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    colours: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
-    name: str = "",
-) -> None:
+def write_ome_tiff(path: Path, array: Any, caption: Caption) -> None:
     """Write one image, plane by plane; BigTIFF above 4 GB.
 
     Pixels are not compressed: readers map them into memory, and floats hardly shrink.
@@ -39,42 +31,30 @@ def write_ome_tiff(
         way to a final name.
     array : array-like
         (T)CZYX, may be lazy; written as float32.
-    axes : str
-        ``"CZYX"`` or ``"TCZYX"``.
-    channel_names : sequence of str
-        One for each channel.
-    voxel_size : tuple of float or None
-        (z, y, x) in µm.
-    origin : tuple of float
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm; goes into the position of
-        every plane.
-    colours : sequence of str
-        ``"#rrggbb"`` for each channel, or none.
-    provenance : mapping, optional
-        What `read_provenance` gives back; must be JSON.
-    name : str
-        The image's name in the header.
+    caption : Caption
+        Its origin goes into the position of every plane.
     """
     import tifffile
 
     shape = tuple(int(size) for size in array.shape)
-    sizes = dict(zip(axes, shape, strict=True))
+    sizes = dict(zip(caption.axes, shape, strict=True))
     metadata: dict[str, Any] = {
-        "axes": axes,
-        "Name": name or path.name.split(".")[0],
-        "Channel": {"Name": list(channel_names)},
-        "Plane": _positions(sizes, voxel_size, origin),
-        **_sizes(voxel_size),
+        "axes": caption.axes,
+        "Name": caption.name or path.name.split(".")[0],
+        "Channel": {"Name": list(caption.channel_names)},
+        "Plane": _positions(sizes, caption.voxel_size, caption.origin),
+        **_sizes(caption.voxel_size),
     }
-    if colours:
-        metadata["Channel"]["Color"] = [_signed_rgba(colour) for colour in colours]
-    if provenance is not None:
-        text = json.dumps(provenance, allow_nan=False)
+    if caption.colours:
+        colours = [_signed_rgba(colour) for colour in caption.colours]
+        metadata["Channel"]["Color"] = colours
+    if caption.provenance is not None:
+        text = json.dumps(caption.provenance, allow_nan=False)
         metadata["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
     size = 4 * math.prod(shape)
     with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, ome=True) as tif:
         tif.write(
-            _planes(array, len(axes)),
+            _planes(array, len(shape)),
             shape=shape,
             dtype=np.float32,
             photometric="minisblack",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.pyramid import halved, level_shapes
 
 ATTRIBUTE = "sparsessp"
@@ -21,17 +23,7 @@ CHUNK = (32, 256, 256)
 _VALUES_LOOKED_AT = 2**23
 
 
-def write_ome_zarr(
-    path: Path,
-    array: Any,
-    axes: str,
-    channel_names: Sequence[str],
-    voxel_size: tuple[float, float, float] | None,
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    colours: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
-    name: str = "",
-) -> None:
+def write_ome_zarr(path: Path, array: Any, caption: Caption) -> None:
     """Write one multiscale image; at most 32 planes are in memory at a time.
 
     Parameters
@@ -41,76 +33,58 @@ def write_ome_zarr(
         final name.
     array : array-like
         (T)CZYX, may be lazy; written as float32.
-    axes : str
-        ``"CZYX"`` or ``"TCZYX"``.
-    channel_names : sequence of str
-        One for each channel.
-    voxel_size : tuple of float or None
-        (z, y, x) in µm; without it the scale is 1 and no unit is written.
-    origin : tuple of float
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm: the translation.
-    colours : sequence of str
-        ``"#rrggbb"`` for each channel, or none.
-    provenance : mapping, optional
-        What `read_provenance` gives back; must be JSON.
-    name : str
-        The image's name in the metadata.
+    caption : Caption
+        Its origin is the translation; without a voxel size the scale is 1.
     """
     import zarr
 
     shape = tuple(int(size) for size in array.shape)
     group = zarr.create_group(path, zarr_format=3)
-    levels = create_levels(group, shape, axes)
+    levels = create_levels(group, shape, caption.axes)
     for index in _blocks(shape):
         block = np.asarray(array[index], dtype=np.float32)
         for level in levels:
             level[index] = block
             block = halved(block)
-    group.attrs.update(
-        image_attributes(
-            levels,
-            axes,
-            channel_names,
-            voxel_size,
-            origin,
-            colours,
-            provenance,
-            name or path.name,
-        )
-    )
+    if not caption.name:
+        caption = replace(caption, name=path.name)
+    group.attrs.update(image_attributes(levels, caption))
 
 
 def image_attributes(
-    levels: Sequence[Any],
-    axes: str,
-    channel_names: Sequence[str],
-    voxel_size: tuple[float, float, float] | None,
-    origin: tuple[float, float, float],
-    colours: Sequence[str],
-    provenance: Mapping[str, Any] | None,
-    name: str,
-    ngff: str = "0.5",
+    levels: Sequence[Any], caption: Caption, ngff: str = "0.5"
 ) -> dict[str, Any]:
-    """Give the attributes of an image's group; the other parameters as above.
+    """Give the attributes of an image's group.
 
     Parameters
     ----------
     levels : sequence of zarr arrays
         All of them complete, the finest first.
+    caption : Caption
     ngff : {"0.5", "0.4"}
         Version of the format.
     """
     image: dict[str, Any] = {
-        "multiscales": [multiscale(axes, len(levels), voxel_size, origin, name)],
-        "omero": _omero(levels[-1], axes, channel_names, colours),
+        "multiscales": [
+            multiscale(
+                caption.axes,
+                len(levels),
+                caption.voxel_size,
+                caption.origin,
+                caption.name,
+            )
+        ],
+        "omero": _omero(
+            levels[-1], caption.axes, caption.channel_names, caption.colours
+        ),
     }
     if ngff == "0.5":
         attributes: dict[str, Any] = {"ome": {"version": ngff, **image}}
     else:
         image["multiscales"][0]["version"] = ngff
         attributes = image
-    if provenance is not None:
-        attributes[ATTRIBUTE] = dict(provenance)
+    if caption.provenance is not None:
+        attributes[ATTRIBUTE] = dict(caption.provenance)
     return attributes
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.flat_array import FlatArray
-from napari_sparsessp.structures import colours_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -45,17 +45,6 @@ class TiffImage:
         """Write the TIFF; give where it is."""
         from napari_sparsessp.io.ome_tiff import write_ome_tiff
 
-        plan = self._plan
         path = self.path.with_name("image.tif")
-        write_ome_tiff(
-            path,
-            self.array,
-            plan.output_axes,
-            plan.channels,
-            plan.voxel_size,
-            plan.origin,
-            colours_of(plan.channels),
-            provenance,
-            name,
-        )
+        write_ome_tiff(path, self.array, Caption.of(self._plan, provenance, name))
         return path

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.manifest import Label
 from napari_sparsessp.io.ome_tiff import write_ome_tiff
 from napari_sparsessp.volume import Volume
@@ -203,7 +204,7 @@ def _write(
     array = np.stack([one.planes(planes) for one in volumes])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_ome_tiff(part, array, "CZYX", names, voxel, name=path.name)
+        write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
         part.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error

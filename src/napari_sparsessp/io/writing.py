@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.unfinished import place_of, put_in_place, remove
 from napari_sparsessp.structures import Structure, structure_or_custom
 from napari_sparsessp.user_path import user_path
@@ -134,9 +135,7 @@ def write_prediction(
     place = place_of(path)
     partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
-        _writer(path)(
-            partial,
-            result_volume.array,
+        caption = Caption(
             result_volume.axes,
             [structure.id for structure in known],
             result_volume.voxel_size,
@@ -145,6 +144,7 @@ def write_prediction(
             provenance,
             path.name.split(".")[0],
         )
+        _writer(path)(partial, result_volume.array, caption)
         put_in_place(partial, place)
     except OSError as error:
         raise disk_error(place, error) from error

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.ome_zarr import CHUNK, create_levels, image_attributes
 from napari_sparsessp.io.pyramid import fill_levels
-from napari_sparsessp.structures import colours_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan
@@ -73,21 +73,9 @@ class ZarrImage:
         import zarr
 
         fill_levels(self._levels)
-        plan = self._plan
         group = zarr.open_group(self.path, mode="r+")
-        group.attrs.update(
-            image_attributes(
-                self._levels,
-                plan.output_axes,
-                plan.channels,
-                plan.voxel_size,
-                plan.origin,
-                colours_of(plan.channels),
-                provenance,
-                name,
-                self._ngff,
-            )
-        )
+        caption = Caption.of(self._plan, provenance, name)
+        group.attrs.update(image_attributes(self._levels, caption, self._ngff))
         return self.path
 
     @property
