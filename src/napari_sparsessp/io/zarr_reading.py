@@ -109,6 +109,14 @@ def read_attributes(path: Path) -> dict[str, Any]:
     return dict(_open_group(path)[1])
 
 
+def is_image(path: Path) -> bool:
+    """Tell whether a Zarr group is an image, or a series of them, that can be read."""
+    image = _open_group(path)[2]
+    return isinstance(image, Mapping) and (
+        "multiscales" in image or "bioformats2raw.layout" in image
+    )
+
+
 def is_series(path: Path) -> bool:
     """Tell whether a folder holds several images, as bioformats2raw lays them out."""
     image = _open_group(path)[2]

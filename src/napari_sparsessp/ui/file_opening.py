@@ -1,4 +1,7 @@
-"""Open a stack from a file into layers, with its voxel size, off the interface."""
+"""Open a stack from a file into layers, with its voxel size, off the interface.
+
+What was saved with its predictions comes back with them.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,9 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from superqt.utils import create_worker
 
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.volume_layers import LayerData, layers_of
+from napari_sparsessp.ui.layer_links import link_orphans
+from napari_sparsessp.ui.layer_marks import role_of
+from napari_sparsessp.ui.layer_opening import OpenedFile, read_file
 
 FILTER = (
     "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 *.ome.zarr *.zarr);;"
@@ -22,7 +27,7 @@ class FileOpening(QObject):
     Signals
     -------
     opened : str
-        Key of the first layer that was added.
+        Key of the first layer that was added and is no prediction, if there is one.
     failed : Exception
     """
 
@@ -40,10 +45,17 @@ class FileOpening(QObject):
         if path:
             self.open(path)
 
+    def ask_folder(self) -> None:
+        """Let the user choose a folder: an OME-Zarr image is one."""
+        parent = self.parent()
+        path = QFileDialog.getExistingDirectory(parent, "Open an OME-Zarr folder", "")
+        if path:
+            self.open(path)
+
     def open(self, path: str | Path) -> None:
-        """Open a file; `opened` or `failed` follows."""
+        """Open a file or folder; `opened` or `failed` follows."""
         create_worker(
-            _read,
+            read_file,
             Path(path),
             _connect={"returned": self._on_read, "errored": self._on_error},
             _start_thread=True,
@@ -53,17 +65,15 @@ class FileOpening(QObject):
     def _on_error(self, error: Exception) -> None:
         self.failed.emit(error)
 
-    def _on_read(self, layers: list[LayerData]) -> None:
-        first = None
-        for data, attributes, _ in layers:
-            layer = self._viewer.add_image(data, **attributes)
-            first = first if first is not None else layer
-        if first is not None:
-            self.opened.emit(layer_key(first))
-
-
-def _read(path: Path) -> list[LayerData]:
-    from napari_sparsessp.io.reading import load_volume
-
-    volume = load_volume(path)
-    return layers_of(volume.with_(name=volume.name or path.name.split(".")[0]))
+    def _on_read(self, opened: OpenedFile) -> None:
+        try:
+            layers = opened.layers()
+            for layer in layers:
+                self._viewer.add_layer(layer)
+        except Exception as error:  # of napari, about what the file says
+            self.failed.emit(error)
+            return
+        link_orphans(self._viewer)
+        sources = [one for one in layers if not role_of(one)]
+        for layer in sources[:1]:
+            self.opened.emit(layer_key(layer))

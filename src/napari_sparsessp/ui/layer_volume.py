@@ -87,7 +87,7 @@ def read_layer(
             "Split RGB) and take the channel with the transmitted light"
         )
     array = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    letters, guessed = _axis_letters(layer, tuple(array.shape), leading)
+    letters, guessed = axis_letters(layer, tuple(array.shape), leading)
     sizes = dict(zip(letters, array.shape, strict=True))
     found, pixel, assumed = _sizes_um(layer, letters)
     array, axes = _canonical(array, letters)
@@ -113,7 +113,7 @@ def micrometres(unit: Any) -> float | None:
     return float((1 * unit).to("micrometer").magnitude)
 
 
-def _axis_letters(
+def axis_letters(
     layer: Any, shape: tuple[int, ...], leading: LeadingAxis | None
 ) -> tuple[str, int | None]:
     """Give a letter for each dimension, and the index of one that was guessed."""

@@ -17,20 +17,13 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import limits_of
-from napari_sparsessp.ui.layer_marks import (
-    KEY,
-    PREDICTION,
-    SCHEMA,
-    UNCERTAINTY,
-    first_look,
-    structure_of,
-)
+from napari_sparsessp.ui.layer_marks import add_to
+from napari_sparsessp.ui.layer_opening import prediction_layers
 from napari_sparsessp.ui.layer_volume import read_layer
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.linked_contrast import truth_scale
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
-from napari_sparsessp.ui.structure_row import DEFAULT_VISIBLE
-from napari_sparsessp.ui.volume_layers import layers_of, spatial_attributes
+from napari_sparsessp.ui.volume_layers import layers_of
 from napari_sparsessp.volume import Volume
 
 WINDOW = (1600, 1000)
@@ -138,33 +131,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _add_predictions(
     viewer: Any, predicted: Volume, source: Any, about: dict[str, Any]
 ) -> None:
-    """Add a layer for each structure, with what the file says of its making."""
-    names = predicted.channel_names or ("prediction",)
-    few = len({structure_of(id_, names) for id_ in names}) < 4
-    for number, id_ in enumerate(names):
-        one = predicted.channel(number) if "C" in predicted.axes else predicted
-        structure = structure_of(id_, names)
-        role = PREDICTION if structure == id_ else UNCERTAINTY
-        viewer.add_image(
-            one.array,
-            contrast_limits=limits_of(one.array) if one.axes == "ZYX" else None,
-            visible=role == PREDICTION and (few or id_ in DEFAULT_VISIBLE),
-            metadata={
-                KEY: {
-                    "schema_version": SCHEMA,
-                    "role": role,
-                    "structure": structure,
-                    "channel": id_,
-                    "unfamiliar": list(about.get("unfamiliar", ())),
-                    "source": source.name,
-                    "source_id": layer_key(source),
-                    "state": "done",
-                    "provenance": about,
-                }
-            },
-            **first_look(structure, role),
-            **spatial_attributes(one),
-        )
+    """Add a layer for each structure, tied to the transmitted light it came from."""
+    for data, attributes, _ in prediction_layers(predicted, about):
+        layer = viewer.add_image(data, **attributes)
+        add_to(layer, source=str(source.name), source_id=layer_key(source))
 
 
 def _scores(predicted: Volume, real: Volume) -> dict[str, dict[str, float | None]]:

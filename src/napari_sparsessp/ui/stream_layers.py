@@ -119,7 +119,8 @@ class StreamLayers(QObject):
             truth = layer_with_key(self._viewer, truths.get(id_))
             about = about_layer(plan, id_, source, truth)
             layer = former.pop(id_, None)
-            if layer is not None and layer.ndim == view.ndim:
+            fits = layer is not None and not layer.multiscale
+            if fits and layer.ndim == view.ndim:
                 self._follow(id_, layer)
                 old, shown = layer_key(layer), bool(layer.visible)
             else:
@@ -329,7 +330,8 @@ class StreamLayers(QObject):
         layer = layer_with_key(self._viewer, one.old)
         if layer is None:  # deleted meanwhile
             return
-        if not np.may_share_memory(layer.data, one.view):  # else it has it already
+        own = isinstance(layer.data, np.ndarray)  # what was opened may be lazy
+        if not (own and np.may_share_memory(layer.data, one.view)):
             layer.data = one.view
         for name, value in one.place.items():
             if not np.array_equal(getattr(layer, name), value):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.ui.layer_file import FilePlace
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
 
@@ -37,6 +38,9 @@ def layers_of(
             None,
         )
         attributes = spatial_attributes(one)
+        if volume.source:
+            shown = number if "C" in volume.axes else None
+            attributes["metadata"] = FilePlace(volume.source, None, shown).metadata()
         if structure is not None:
             attributes |= {
                 "name": f"{structure.label}{suffix}" if suffix else name,

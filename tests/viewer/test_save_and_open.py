@@ -1,0 +1,207 @@
+"""Saved with napari's own dialog's means and opened again: Predict goes on."""
+
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+import yaozarrs
+
+from fake_engine import MICRO, light
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.layer_file import file_of
+from napari_sparsessp.ui.layer_marks import KEY, role_of, truth_of
+from napari_sparsessp.ui.layer_saving import save_layers
+
+DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+OURS = "napari-sparsessp"
+
+
+@pytest.fixture(autouse=True)
+def no_doubtful_save():
+    """What napari only warns of when saving is a failure here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(did not return|No data written)")
+        yield
+
+
+@pytest.fixture
+def predicted(dock, viewer, finish):
+    """A finished run on a sparse stack, with a truth and uncertainties."""
+    viewer.add_image(light(32), name="Hoechst", **DENSE)
+    dock.look_ahead()
+    dock.form.options.uncertainty_box.setChecked(True)
+    dock.run()
+    finish(dock)
+    return dock
+
+
+def save(viewer, path):
+    return viewer.layers.save(str(path), plugin=OURS)
+
+
+def test_the_saving_dialog_offers_it(predicted, viewer):
+    from napari.plugins import _npe2
+
+    text, _ = _npe2.file_extensions_string_for_layers(list(viewer.layers))
+    assert "SparseSSP OME-Zarr, to go on with later (*.ome.zarr *.zarr)" in text
+
+
+def test_all_of_it_comes_back_in_another_viewer(
+    predicted, viewer, make_napari_viewer_proxy, tmp_path
+):
+    dna = predicted.layers.layer("dna")
+    dna.contrast_limits, dna.opacity, dna.colormap = (0.25, 1.5), 0.5, "viridis"
+    viewer.layers["bright-field"].gamma = 0.5
+    viewer.layers["Hoechst"].visible = False
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    yaozarrs.validate_zarr_store(path)
+    other = make_napari_viewer_proxy()
+    other.open(path, plugin=OURS)
+    assert [one.name for one in other.layers] == [one.name for one in viewer.layers]
+    for was, now in zip(viewer.layers, other.layers, strict=True):
+        np.testing.assert_array_equal(np.asarray(now.data), np.asarray(was.data))
+        for name in ("scale", "translate", "contrast_limits"):
+            assert getattr(now, name) == pytest.approx(getattr(was, name))
+        for name in ("units", "axis_labels", "visible", "opacity", "gamma", "blending"):
+            assert getattr(now, name) == getattr(was, name)
+        np.testing.assert_allclose(now.colormap.colors, was.colormap.colors, atol=1e-5)
+        assert role_of(now) == role_of(was)
+
+
+def test_links_and_scores_come_back(
+    predicted, viewer, make_napari_viewer_proxy, tmp_path
+):
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    other = make_napari_viewer_proxy()
+    other.open(path, plugin=OURS)
+    ours = [one for one in other.layers if role_of(one)]
+    assert {one.metadata[KEY]["source_id"] for one in ours} == {
+        layer_key(other.layers["bright-field"])
+    }
+    dna = other.layers["DNA · predicted"]
+    assert truth_of(dna) == layer_key(other.layers["Hoechst"])
+    assert dna.metadata[KEY]["scores"] == {"r2": 0.5, "pcc": 0.7}
+    assert dna.metadata[KEY]["provenance"]["model"]["id"] == "colony-3to2d"
+    was = predicted.layers.layer("dna").metadata[KEY]
+    for name in ("request", "measured_planes", "ratio", "state", "structure"):
+        assert dna.metadata[KEY][name] == was[name]
+
+
+def test_layers_that_were_renamed_are_still_tied(
+    predicted, viewer, make_napari_viewer_proxy, tmp_path
+):
+    viewer.layers["bright-field"].name = "renamed"
+    viewer.layers.move(0, len(viewer.layers))
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    other = make_napari_viewer_proxy()
+    other.open(path, plugin=OURS)
+    dna = other.layers["DNA · predicted"]
+    assert dna.metadata[KEY]["source_id"] == layer_key(other.layers["renamed"])
+
+
+def test_a_prediction_saved_alone_belongs_to_no_other_layer(
+    predicted, viewer, tmp_path
+):
+    viewer.layers.selection = {predicted.layers.layer("dna")}
+    (path,) = viewer.layers.save(str(tmp_path / "dna"), selected=True, plugin=OURS)
+    (again,) = viewer.open(path, plugin=OURS)
+    assert path.endswith("dna.ome.zarr")
+    assert not again.metadata[KEY].get("source_id")
+
+
+def test_the_dock_goes_on_with_what_was_opened(
+    predicted, viewer, engine, make_napari_viewer_proxy, tmp_path, finish, qtbot
+):
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    other = make_napari_viewer_proxy()
+    other.open(path, plugin=OURS)
+    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
+    dna = other.layers["DNA · predicted"]
+    assert dock.layers.layer("dna") == dna
+    count = len(other.layers)
+    qtbot.waitUntil(lambda: dock.outlook.plan is not None)
+    dock.run()
+    finish(dock)
+    assert len(other.layers) == count  # the same layers, filled anew
+    assert isinstance(dna.data, np.ndarray)
+
+
+def test_lazy_and_multiscale_layers_are_saved_and_come_back_so(viewer, tmp_path):
+    array = light(4, 300, 280)
+    levels = [da.from_array(array), da.from_array(array[:, ::2, ::2])]
+    viewer.add_image(levels, multiscale=True, name="levels", **MICRO)
+    viewer.add_image(da.from_array(array), name="lazy", **MICRO)
+    (path,) = save(viewer, tmp_path / "lazy.ome.zarr")
+    first, second = viewer.open(path, plugin=OURS)
+    assert first.multiscale
+    assert not second.multiscale
+    np.testing.assert_array_equal(np.asarray(first.data[0]), array)
+    assert file_of(second).path == path
+    assert (file_of(first).scene, file_of(first).channel) == (None, 0)
+    assert file_of(second).channel == 1
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+def test_turned_layers_come_back_turned(viewer, tmp_path):
+    turned = viewer.add_image(light(4), name="turned", rotate=(10, 0, 0), **MICRO)
+    turned.affine = np.diag([1.0, 2.0, 3.0, 1.0])
+    turned.shear = (0.1, 0.0, 0.2)
+    (path,) = save(viewer, tmp_path / "turned.zarr")
+    (again,) = viewer.open(path, plugin=OURS)
+    for name in ("rotate", "shear"):
+        np.testing.assert_allclose(getattr(again, name), getattr(turned, name))
+    np.testing.assert_allclose(again.affine.affine_matrix, turned.affine.affine_matrix)
+
+
+def test_nothing_is_overwritten(viewer, tmp_path):
+    viewer.add_image(light(4), name="one", **MICRO)
+    save(viewer, tmp_path / "a.ome.zarr")
+    with pytest.raises(OutputError, match="exists already"):
+        save(viewer, tmp_path / "a.ome.zarr")
+
+
+def test_colour_pictures_are_refused_before_anything_is_written(viewer, tmp_path):
+    viewer.add_image(np.zeros((8, 9, 3), np.uint8), rgb=True, name="photo")
+    with pytest.raises(InputError, match="photo"):
+        save(viewer, tmp_path / "a.ome.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_folders_are_left_to_others(tmp_path):
+    from napari_sparsessp.ui.layer_opening import get_reader
+
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "damaged.zarr").mkdir()
+    (tmp_path / "damaged.zarr" / "zarr.json").write_text("{")
+    for path in tmp_path.iterdir():
+        assert get_reader(str(path)) is None
+    assert get_reader([str(tmp_path)]) is None
+
+
+def test_an_image_of_others_opens_plainly(viewer, tmp_path):
+    from napari_sparsessp.io.writing import write_prediction
+    from napari_sparsessp.volume import Volume
+
+    path = tmp_path / "theirs.ome.zarr"
+    image = Volume(np.ones((2, 4, 5, 6), np.float32), "CZYX", (2.0, 0.5, 0.5))
+    write_prediction(path, image, ["stain", "dna"])
+    first, second = viewer.open(str(path), plugin=OURS)
+    assert tuple(first.scale) == (2.0, 0.5, 0.5)
+    assert [first.name, second.name] == ["theirs · stain", "dna"]
+    assert file_of(second).channel == 1
+
+
+def test_saving_without_a_viewer_ties_layers_by_name(tmp_path, predicted, viewer):
+    tuples = [one.as_layer_data_tuple() for one in viewer.layers]
+    copies = [
+        (data, {**state, "metadata": dict(state["metadata"])}, kind)
+        for data, state, kind in tuples
+    ]
+    from napari_sparsessp.ui.layer_saving import records_of
+
+    names = {one.name: one for one, _ in records_of(copies)}
+    dna = names["DNA · predicted"]
+    assert list(names)[dna.source] == "bright-field"
+    assert save_layers(str(tmp_path / "plain"), copies)[0].endswith("plain.ome.zarr")
