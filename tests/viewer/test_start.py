@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+
 CODE = """
 import json, sys, time
 import napari
@@ -54,7 +56,8 @@ def test_manifest_is_valid():
     manifest = PluginManifest.from_distribution("napari-sparsessp")
     manifest.validate_imports()
     assert {w.display_name for w in manifest.contributions.widgets} == {"Predict"}
-    assert {s.key for s in manifest.contributions.sample_data} == {"sparse_colony"}
+    keys = {s.key for s in manifest.contributions.sample_data}
+    assert keys == {"sparse_colony", *PUBLIC_SAMPLES}
 
 
 def test_devices_are_looked_for_only_when_the_list_opens(dock, engine, qtbot):

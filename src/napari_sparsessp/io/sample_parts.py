@@ -211,7 +211,6 @@ def write_stack(path: Path, volume: Volume) -> None:
         tif.write(
             np.asarray(volume.array),
             photometric="minisblack",
-            compression="zlib",
             metadata={
                 "axes": volume.axes,
                 "Name": volume.name,

@@ -30,13 +30,14 @@ class InputPanel(QWidget):
     -------
     changed
         Another layer, axis, channel or voxel size was chosen.
-    file_asked, sample_asked
-        The user wants to open a file, or the bundled sample.
+    file_asked, sample_asked, samples_asked
+        The user wants to open a file, the bundled sample, or to see all samples.
     """
 
     changed = Signal()
     file_asked = Signal()
     sample_asked = Signal()
+    samples_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,10 +48,16 @@ class InputPanel(QWidget):
         self.open_button.setToolTip(
             "Open a z-stack with its voxel size: OME-TIFF, TIFF, OME-Zarr or ND2."
         )
-        self.sample_button = QPushButton("No stack at hand? Try the sample colony")
+        self.sample_button = QPushButton("No stack? Try the sample colony")
         self.sample_button.setProperty("role", "link")
         self.sample_button.setToolTip(
             "A simulated colony, imaged at every 4th plane, with its ground truth."
+        )
+        self.samples_button = QPushButton("real stacks…")
+        self.samples_button.setProperty("role", "link")
+        self.samples_button.setToolTip(
+            "Real cells from public collections. You see what it is and how large "
+            "before anything is downloaded."
         )
         self.axis = Segments(
             [
@@ -69,6 +76,8 @@ class InputPanel(QWidget):
         self.edit_button.setToolTip(
             "Type in the voxel size where the file has none, or a wrong one."
         )
+        self._or = QLabel("or")
+        self._or.setProperty("role", "muted")
         self._key: str | None = None
         self._fields = {axis: _size_field(axis) for axis in "zyx"}
         self._axis_row = _row("First axis is", self.axis)
@@ -92,7 +101,14 @@ class InputPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(first)
-        column.addWidget(self.sample_button)
+        second = QHBoxLayout()
+        second.setContentsMargins(0, 0, 0, 0)
+        second.setSpacing(0)
+        second.addWidget(self.sample_button)
+        second.addWidget(self._or)
+        second.addWidget(self.samples_button)
+        second.addStretch(1)
+        column.addLayout(second)
         for row in (self._axis_row, self._channel_row, self.table):
             column.addWidget(row)
         column.addWidget(self._size_row)
@@ -104,6 +120,7 @@ class InputPanel(QWidget):
         self.layer_box.activated.connect(self._on_layer)
         self.open_button.clicked.connect(lambda _on: self.file_asked.emit())
         self.sample_button.clicked.connect(lambda _on: self.sample_asked.emit())
+        self.samples_button.clicked.connect(lambda _on: self.samples_asked.emit())
         self.axis.chosen.connect(lambda _key: self.changed.emit())
         self.channel_box.activated.connect(lambda _i: self.changed.emit())
         self.edit_button.toggled.connect(self._size_row.setVisible)
@@ -119,7 +136,8 @@ class InputPanel(QWidget):
         for one, name in layers:
             self.layer_box.addItem(name, one)
         self.choose_layer(key if key in dict(layers) else None)
-        self.sample_button.setVisible(not layers)
+        for widget in (self.sample_button, self._or, self.samples_button):
+            widget.setVisible(not layers)
 
     def choose_layer(self, key: str | None) -> None:
         """Choose a layer without telling anyone; None takes the first."""

@@ -18,6 +18,7 @@ from napari_sparsessp.ui.forecast import Forecast
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layout_scene import Scene
 from napari_sparsessp.ui.layouts import OVERLAY, Layouts
+from napari_sparsessp.ui.model_keeper import ModelKeeper
 from napari_sparsessp.ui.model_shelf import ModelShelf
 from napari_sparsessp.ui.outlook import Outlook
 from napari_sparsessp.ui.predict_form import PredictForm
@@ -25,6 +26,7 @@ from napari_sparsessp.ui.predict_view import PredictView
 from napari_sparsessp.ui.prediction_run import PredictionRun
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.running import Running
+from napari_sparsessp.ui.sample_opening import SampleOpening
 from napari_sparsessp.ui.stream_layers import StreamLayers
 from napari_sparsessp.ui.undertaking import Undertaking
 from napari_sparsessp.ui.viewport import ViewportTracker, part_in_sight
@@ -32,7 +34,9 @@ from napari_sparsessp.ui.viewport import ViewportTracker, part_in_sight
 if TYPE_CHECKING:
     import napari
 
+    from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.linked_contrast import Scale
+    from napari_sparsessp.ui.rehearsal import Rehearsed
     from napari_sparsessp.ui.stream_worker import Viewport
 
 # Several changes in one go (a sample opens thirteen layers) make one plan.
@@ -69,7 +73,9 @@ class PredictDock(QWidget):
         self.view = PredictView(
             napari_viewer, self.form, self.layers, self._source, self.truth_scales, self
         )
+        self.keeper = ModelKeeper(self._engine, self)
         self._files = FileOpening(napari_viewer, self)
+        self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -93,6 +99,8 @@ class PredictDock(QWidget):
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
         form.input.sample_asked.connect(self._open_sample)
+        form.input.samples_asked.connect(self._samples.ask)
+        self._samples.failed.connect(self.forecast.tell)
         form.sampling.changed.connect(self._settle.start)
         self.shelf.changed.connect(self._on_model)
         self.shelf.failed.connect(self.forecast.tell)
@@ -106,6 +114,11 @@ class PredictDock(QWidget):
         form.foot.cancel_asked.connect(self.cancel)
         self.running.ended.connect(self._on_ended)
         self.running.failed.connect(self.forecast.tell)
+        self.running.ended.connect(self.keeper.settle)
+        self.forecast.seen.connect(lambda: self.keeper.expect(self.outlook.plan))
+        self.keeper.rehearsed.connect(self._on_rehearsed)
+        self.keeper.loaded_changed.connect(form.options.unload_button.setVisible)
+        form.options.unload_button.clicked.connect(self.keeper.unload)
         self.layers.all_removed.connect(self._on_layers_gone)
         self.forecast.watch.changed.connect(self._settle.start)
         self._files.opened.connect(self._on_opened)
@@ -181,6 +194,14 @@ class PredictDock(QWidget):
             self._offer_layers()
         self.forecast.look_ahead()
 
+    def _on_rehearsed(self, plan: "Plan", found: "Rehearsed") -> None:
+        """Tell how long it will take, now that it is known."""
+        pace = self.running.pace
+        pace.learn_costs(found.costs)
+        if found.rate is not None:
+            pace.guess_rate(plan, found.rate)
+        self._settle.start()
+
     # running ------------------------------------------------------------------
 
     @property
@@ -245,6 +266,7 @@ class PredictDock(QWidget):
 
     def _begin(self, undertaking: Undertaking, part: "Viewport | None") -> None:
         """Start the thread, then make the layers that will fill up and follow them."""
+        self.keeper.give_way()
         self.tracker.holder.expect()
         self.running.start(undertaking, part)
         ready, plan = undertaking.ready, undertaking.ready.plan
