@@ -41,6 +41,7 @@ class SweepFindings:
         self.results: list[RatioResult] = []
         self.gallery: Gallery | None = None
         self._light: np.ndarray | None = None
+        self._drawn = 0
         self.yardsticks, truth, light = measure_yardsticks(self.runs[0])
         if pictures and truth:
             self.gallery = Gallery(light, truth, self._count)
@@ -56,16 +57,30 @@ class SweepFindings:
         """Whether every ratio that was planned is there."""
         return len(self.results) == self._count
 
+    @property
+    def drawn(self) -> bool:
+        """Whether every ratio that is there has its pictures."""
+        return self.gallery is not None and self._drawn == len(self.results) > 0
+
     def add(self, result: "RatioResult", prediction: "Volume") -> None:
-        """Take what `run_sweep` gives; the first comes first."""
+        """Take and draw what `run_sweep` gives; the first comes first."""
+        self.take(result)
+        self.draw(result.ratio, prediction)
+
+    def take(self, result: "RatioResult") -> None:
+        """Take the scores of a ratio."""
         self.results.append(result)
+
+    def draw(self, ratio: int, prediction: "Volume") -> None:
+        """Draw a ratio whose scores were taken, where pictures were asked for."""
         if self._light is not None:
             names = prediction.channel_names
             stacks = dict(zip(names, prediction.array, strict=True))
             self.gallery = Gallery(self._light, stacks, self._count)
             self._light = None
         if self.gallery is not None:
-            self.gallery.add(result.ratio, prediction)
+            self.gallery.add(ratio, prediction)
+            self._drawn += 1
         if self.gallery is not None and self.finished:
             self.gallery.let_go()
 

@@ -136,6 +136,11 @@ QPushButton[role="run"] { background: %(accent)s; color: %(on_accent)s;
 QPushButton[role="run"]:hover { background: %(press)s; }
 QPushButton[role="run"]:focus { border: 1px solid %(text)s; }
 QPushButton[role="run"]:disabled { background: %(field)s; color: %(muted)s; }
+QPushButton[role="primary"] { background: %(accent)s; color: %(on_accent)s;
+    font-weight: 600; }
+QPushButton[role="primary"]:hover { background: %(press)s; }
+QPushButton[role="primary"]:focus { border: 1px solid %(text)s; }
+QPushButton[role="primary"]:disabled { background: %(field)s; color: %(muted)s; }
 QPushButton[role="stop"] { background: %(field)s; color: %(text)s;
     font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px;
     border: 1px solid %(bad)s; }
@@ -161,6 +166,10 @@ QPushButton[role="segment"]:checked:disabled { background: %(off)s;
     color: %(text)s; }
 QPushButton[role="segment"]:!checked:disabled { color: %(muted)s;
     background: %(panel)s; }
+QPushButton[role="choice"] { padding: 4px 3px; font-size: 9pt; }
+QPushButton[role="choice"]:checked { background: %(accent)s; color: %(on_accent)s;
+    font-weight: 600; }
+QPushButton[role="choice"]:checked:disabled { background: %(off)s; color: %(text)s; }
 QComboBox { background: %(field)s; border-radius: 4px; font-size: 9pt;
     border: 1px solid transparent; }
 QComboBox:focus { border: 1px solid %(accent)s; }
