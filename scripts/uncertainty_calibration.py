@@ -24,16 +24,15 @@ from napari_sparsessp.evaluation.quality_fields import simulated_field
 from napari_sparsessp.evaluation.reliability import (
     Reliability,
     block_means,
-    fit_calibration,
     judge,
     rank_correlation,
 )
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.models.card import Calibration
 from napari_sparsessp.models.facts import Facts, read_facts, write_facts
 from napari_sparsessp.models.registry import shipped_folder
 from napari_sparsessp.models.store import Model, load_model
+from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import structure_or_custom
@@ -115,11 +114,9 @@ def fit(options: argparse.Namespace) -> None:
                 thin = [a.ravel()[::EVERY] for a in vars(one).values()]
                 every.setdefault(structure, []).append(Found(*thin))
         table = {
-            structure: _rounded(
-                fit_calibration(
-                    np.concatenate([one.spread for one in some]),
-                    np.concatenate([one.error for one in some]),
-                )
+            structure: fit_calibration(
+                np.concatenate([one.spread for one in some]),
+                np.concatenate([one.error for one in some]),
             )
             for structure, some in every.items()
         }
@@ -131,10 +128,6 @@ def fit(options: argparse.Namespace) -> None:
             known = Facts(tensors=check.tensors)
         facts[model.card.id] = known.model_copy(update={"uncertainty": table})
         print(write_facts(shipped_folder(), facts))
-
-
-def _rounded(one: Calibration) -> Calibration:
-    return Calibration(floor=round(one.floor, 4), gain=round(one.gain, 3))
 
 
 def judged(

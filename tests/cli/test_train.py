@@ -16,6 +16,7 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.simulation.colony import simulate_colony
 from napari_sparsessp.simulation.pool import zscore_structures
+from thin import save_random, thin_network
 
 SLIM = {
     "depth": 8, "encoder_widths": [4, 8], "encoder_blocks": [1, 1],
@@ -85,6 +86,7 @@ def test_colonies_become_a_model(sparsessp, pool, tmp_path):
     scores = card.scores["validation"]
     assert scores["r2_by_structure_and_ratio"]["dna"].keys() == {"1", "2"}
     assert not card.network["standardised"]
+    assert card.uncertainty.keys() == set(card.structures)
     stack = write_stack(tmp_path / "s.ome.tif", a_stack())
     target = tmp_path / "p.ome.tif"
     code, out, err = sparsessp(
@@ -193,6 +195,42 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     row = shipped.card.structures.index("dna") * 32
     near = (new["head.weight"][:32] - old["head.weight"][row : row + 32]).abs().max()
     assert 0 < near < 0.01
+
+
+def test_the_card_says_what_is_familiar_and_how_far_it_is_off(sparsessp, tmp_path):
+    """From four stacks, of which one is kept back."""
+    names = ["TL", "DNA"]
+    for seed in range(4):
+        channels = np.stack([a_stack(8, 64, seed), a_stack(8, 64, seed + 9)])
+        write_stack(tmp_path / f"{seed}.ome.tif", channels, "CZYX", channels=names)
+    rows = [f"{seed}.ome.tif,TL,DNA,dna" for seed in range(4)]
+    table = "\n".join(["path,signal,target,structure", *rows])
+    (tmp_path / "pairs.csv").write_text(table)
+    code, out, err = sparsessp("train", written(tmp_path, data={"pairs": "pairs.csv"}))
+    assert code == 0, err
+    model = out.strip()
+    card = load_model(model).card
+    assert {"fine", "coarse", "alike_fine"} <= card.familiarity.keys()
+    assert card.uncertainty["dna"].expected_error(0.0) > 0.5  # it has learned nothing
+    code, _, err = sparsessp(
+        "predict", tmp_path / "0.ome.tif", "--channel", "TL", "--out",
+        tmp_path / "p.ome.tif", "--model", model, "--uncertainty", "--ratio", 1,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "bare spread" not in err
+    assert "learned from" not in err
+
+
+def test_what_it_began_with_is_not_forgotten_on_the_card(sparsessp, pairs, tmp_path):
+    base = tmp_path / "base.safetensors"
+    names = ("dna", "golgi_apparatus")
+    save_random(base, thin_network(), structures=names, modality="phase contrast")
+    network = {"from": str(base)}
+    config = written(tmp_path, data={"pairs": "pairs.csv"}, network=network)
+    assert sparsessp("train", config)[0] == 0
+    card = load_model(tmp_path / "run" / "mine.safetensors").card
+    assert card.modality == "phase contrast"
+    assert card.familiarity == {}  # nobody knows what the first had seen
 
 
 def test_colonies_are_simulated_for_a_training(sparsessp, tmp_path):

@@ -1,10 +1,10 @@
-"""Is an expected error the error? Fitted on some colonies, judged on others."""
+"""Whether an expected error is the error."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from napari_sparsessp.models.card import Calibration
+from napari_sparsessp.prediction.calibration import binned
 
 BLOCK = (4, 8, 8)
 """(z, y, x) voxels: about what a person looks at as one spot."""
@@ -35,36 +35,6 @@ class Reliability:
     rank: float
 
 
-def fit_calibration(
-    spread: np.ndarray, error: np.ndarray, bins: int = 20
-) -> Calibration:
-    """Find floor and gain with which √(floor² + (gain·spread)²) is the error.
-
-    Least squares of the mean squared error over equally filled bins of spread, each
-    relative to itself, so that the many voxels with little error count as much as the
-    few with much.
-
-    Parameters
-    ----------
-    spread : ndarray
-        (n,) standard deviation of the predictions.
-    error : ndarray
-        (n,) of the prediction that is shown.
-    bins : int
-    """
-    from scipy.optimize import nnls
-
-    squares = _binned(spread, spread**2, bins), _binned(spread, error**2, bins)
-    wanted = np.maximum(squares[1], 1e-12)
-    matrix = np.stack([np.ones_like(wanted), squares[0]], axis=1) / wanted[:, None]
-    # Columns of one size: spreads are small numbers.
-    size = np.linalg.norm(matrix, axis=0)
-    size[size == 0] = 1
-    solved = nnls(matrix / size, np.ones_like(wanted))[0] / size
-    floor, gain = np.sqrt(solved)
-    return Calibration(floor=float(floor), gain=float(gain))
-
-
 def judge(expected: np.ndarray, error: np.ndarray, bins: int = 10) -> Reliability:
     """Hold expected errors against true ones.
 
@@ -76,8 +46,8 @@ def judge(expected: np.ndarray, error: np.ndarray, bins: int = 10) -> Reliabilit
         Of equally many voxels.
     """
     return Reliability(
-        np.sqrt(_binned(expected, expected**2, bins)),
-        np.sqrt(_binned(expected, error**2, bins)),
+        np.sqrt(binned(expected, expected**2, bins)),
+        np.sqrt(binned(expected, error**2, bins)),
         float(np.sqrt((error**2).mean() / (expected**2).mean())),
         float((np.abs(error) <= expected).mean()),
         rank_correlation(expected, np.abs(error)),
@@ -100,9 +70,3 @@ def block_means(volume: np.ndarray, block: tuple[int, int, int] = BLOCK) -> np.n
     inner = volume[tuple(slice(n * b) for n, b in zip(counts, sizes, strict=True))]
     shape = [part for pair in zip(counts, sizes, strict=True) for part in pair]
     return inner.reshape(shape).mean((1, 3, 5)).ravel()
-
-
-def _binned(by: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
-    """Mean of values in equally filled bins of rising `by`."""
-    parts = np.array_split(np.argsort(by, kind="stable"), min(bins, len(by)))
-    return np.array([values[part].mean(dtype=np.float64) for part in parts])

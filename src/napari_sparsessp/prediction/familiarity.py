@@ -263,7 +263,7 @@ def _outside(
         far = _widths(value, *span)
         if name.startswith("alike"):
             # Near one, a correlation says little by itself: 0.99 and 0.9999 differ.
-            far = max(far, _widths(_fisher(value), *map(_fisher, span)))
+            far = max(far, _widths(fisher(value), *map(fisher, span)))
         above = value > span[1]
         kind = ("fine" if name == "finest" else name.split("_")[0], above)
         if far > MARGIN and far > kinds.get(kind, ("", 0.0, 0.0))[1]:
@@ -276,8 +276,14 @@ def _widths(value: float, low: float, high: float) -> float:
     return max(value - high, low - value) / (high - low)
 
 
-def _fisher(correlation: float) -> float:
-    """Give artanh r, whose chance error is the same for every r (Fisher 1921)."""
+def fisher(correlation: float) -> float:
+    """Give artanh r, whose chance error is the same for every r (Fisher 1921).
+
+    Parameters
+    ----------
+    correlation : float
+        One that is almost 1 is taken for 0.9999.
+    """
     return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
 
 

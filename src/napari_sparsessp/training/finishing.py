@@ -1,6 +1,6 @@
 """From a finished training to a model file with its card."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.origin import of_training
 from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import save_model
+from napari_sparsessp.models.store import Model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.training.config import TrainConfig
@@ -34,6 +34,7 @@ def write_model(
     validated_on: str,
     z_projection: str = "none",
     warning: str = "",
+    measure: Callable[[Model], dict[str, Any]] | None = None,
 ) -> Path:
     """Write the best state of a training, or its last, as a native model.
 
@@ -54,6 +55,8 @@ def write_model(
         Of the card: how predictions become what all labels were, single planes.
     warning : str
         A limit that follows from the data; "" for none.
+    measure : callable, optional
+        Gives fields of the card that need the finished network.
 
     Returns
     -------
@@ -99,9 +102,11 @@ def write_model(
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in trained.state_dict().items()
     }
+    path = config.out / f"{card.id}.safetensors"
+    if measure is not None:
+        card = card.model_copy(update=measure(Model(card, trained, "", path)))
     check = make_check(trained, digest_of_tensors(tensors))
     card = card.model_copy(update={"check": check})
-    path = config.out / f"{card.id}.safetensors"
     return save_model(path, trained, card, dtype=dtype)
 
 
@@ -113,8 +118,10 @@ def _card(
 ) -> ModelCard:
     model, config = setup.config.model, network.config
     assert isinstance(config, NetworkConfig)
-    limits = model.limits
+    limits, modality = model.limits, model.modality
     if setup.source is not None:
+        if "modality" not in model.model_fields_set:
+            modality = setup.source.modality
         began = f"Of {setup.source.id}, with which it began: "
         limits = (*limits, *(began + one for one in setup.source.limits))
     return ModelCard(
@@ -128,7 +135,7 @@ def _card(
         voxel_size=setup.voxel_size,
         patch=patch,
         ratios=setup.ratios(config),
-        modality=model.modality,
+        modality=modality,
         normalisation=_SCALING_WORDS[setup.scaling],
         scaling=setup.scaling,  # type: ignore[arg-type]
         trained_on="",

@@ -8,8 +8,12 @@ from typing import Any
 from torch import nn
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.store import Model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
+from napari_sparsessp.training.calibration import calibrations
+from napari_sparsessp.training.familiarity import learned_ranges
 from napari_sparsessp.training.finishing import write_model
 from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
@@ -172,7 +176,21 @@ def _written(
         "state was chosen by this score",
         z_projection(setup, stacks.training),
         few_words(stacks.training),
+        lambda model: _trust(model, setup, stacks, recipe, plan),
     )
+
+
+def _trust(
+    model: Model, setup: Setup, stacks: Stacks, recipe: PatchRecipe, plan: TrainingPlan
+) -> dict[str, Any]:
+    """What the card says of when to trust the model: what it saw, how far it is off."""
+    kept_back = _some(stacks.validation, CALIBRATION_STACKS)
+    return {
+        "familiarity": learned_ranges(
+            stacks.training, recipe, setup.voxel_size, setup.source
+        ),
+        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+    }
 
 
 def few_words(pairs: Sequence[Pair]) -> str:
