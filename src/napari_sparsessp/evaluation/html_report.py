@@ -1,14 +1,19 @@
 """A sweep as one page that needs nothing else: figures, tables, planes to look at."""
 
 import base64
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, Gallery
-from napari_sparsessp.evaluation.page_parts import SCRIPT, STYLE
+from napari_sparsessp.evaluation.page_parts import (
+    document,
+    number,
+    pictures,
+    provenance,
+    table,
+)
 from napari_sparsessp.evaluation.planes_needed import SELF_CONSISTENCY
 from napari_sparsessp.evaluation.sweep_figure import figure_png
 from napari_sparsessp.evaluation.sweep_report import SweepReport
@@ -27,11 +32,7 @@ COLUMNS = {
 }
 """Heading by score."""
 
-# Whatever a file name or a channel may hold, the page loads nothing from anywhere.
-_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'"
-)
+_LIGHT = "Transmitted light, every plane"
 
 _READING = f"""
 <p class="note">R², MSE and MAE are taken over all voxels in units of the z-scored
@@ -85,6 +86,7 @@ def write_page(report: SweepReport, gallery: Gallery, path: Path) -> None:
 def page(report: SweepReport, gallery: Gallery) -> str:
     """Give the page as HTML text; every value in it is escaped."""
     figure = base64.b64encode(figure_png(report)).decode()
+    width = gallery.light.shape[2] * report.voxel_size[2]
     early = "" if report.finished else " early"
     unfinished = (
         ""
@@ -105,7 +107,7 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         f'src="data:image/png;base64,{figure}">',
         "<h2>Look at it</h2>",
         _controls(report, gallery),
-        *(_row(report, gallery, name) for name in report.structures),
+        *(pictures(name, width, _LIGHT) for name in report.structures),
         "<h2>Scores</h2>",
         *(_scores(report, name) for name in report.structures),
         _mean_scores(report),
@@ -113,16 +115,9 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         _SELF_READING if report.against_dense else _READING.format(sticks=sticks),
         "<h2>Provenance</h2>",
         _provenance(report),
-        f'<script type="application/json" id="data">{_data(report, gallery)}</script>',
-        f"<script>{SCRIPT}</script>",
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Sweep of {escape(Path(report.input).name)}</title>"
-        f"<style>{STYLE}</style></head>\n<body>" + "\n".join(parts) + "</body></html>\n"
-    )
+    title = f"Sweep of {Path(report.input).name}"
+    return document(title, parts, _data(report, gallery))
 
 
 def _needed(report: SweepReport) -> str:
@@ -158,34 +153,6 @@ def _controls(report: SweepReport, gallery: Gallery) -> str:
     )
 
 
-def _row(report: SweepReport, gallery: Gallery, name: str) -> str:
-    structure = structure_or_custom(name)
-    label = escape(structure.label)
-    width = gallery.light.shape[2] * report.voxel_size[2]
-    length = max(
-        (one for one in (1, 2, 5, 10, 20, 50, 100) if one <= width / 3), default=1
-    )
-    scale = f'<div class="scale" style="width:{100 * length / width:.2f}%"></div>'
-    captions = {
-        "light": f"Transmitted light, every plane; bar {length} µm",
-        "truth": f"{label}, {_reference(report)}",
-        "prediction": "Predicted; R² in this plane "
-        f'<b data-score="{escape(name)}"></b>',
-        "error": 'Error: too dark <span class="key"></span> too bright',
-    }
-    figures = "".join(
-        f'<figure><div class="picture"><img alt="{escape(kind)}" data-kind="{kind}" '
-        f'data-structure="{escape(name)}">{scale if kind == "light" else ""}</div>'
-        f"<figcaption>{caption}</figcaption></figure>"
-        for kind, caption in captions.items()
-    )
-    return f'<h3>{label}</h3><div class="row">{figures}</div>'
-
-
-def _reference(report: SweepReport) -> str:
-    return "predicted from every plane" if report.against_dense else "truth"
-
-
 def _scores(report: SweepReport, name: str) -> str:
     rows: list[tuple[str, str, Sequence[str]]] = []
     for one in report.ratios:
@@ -193,21 +160,21 @@ def _scores(report: SweepReport, name: str) -> str:
         label = f"r = {one.ratio}, {one.planes} planes"
         if len(one.phases) > 1:
             label += f", mean of {len(one.phases)} starts"
-        rows.append(("", label, [_number(scores.get(key)) for key in COLUMNS]))
+        rows.append(("", label, [number(scores.get(key)) for key in COLUMNS]))
     for which, (label, _) in YARDSTICKS.items():
         known = report.yardsticks.trivial[name].get(which)
         if known is not None:
-            cells = [_number(known.get(key)) for key in COLUMNS]
+            cells = [number(known.get(key)) for key in COLUMNS]
             rows.append(("stick", label, cells))
     ceiling = report.yardsticks.ceiling[name]
     if ceiling is not None:
         # No line can better the structure itself; what is left of it is noise.
         best = {**ceiling, "r2_fitted": ceiling["r2"], "mse": ceiling["noise_share"]}
-        cells = [_number(best.get(key)) for key in COLUMNS]
+        cells = [number(best.get(key)) for key in COLUMNS]
         if ceiling["r2_careful"] is not None:
-            cells[0] += f" ({_number(ceiling['r2_careful'])})"
+            cells[0] += f" ({number(ceiling['r2_careful'])})"
         rows.append(("ceiling", "noise ceiling", cells))
-    return f"<h3>{escape(structure_or_custom(name).label)}</h3>" + _table(
+    return f"<h3>{escape(structure_or_custom(name).label)}</h3>" + table(
         ["", *COLUMNS.values()], rows
     )
 
@@ -220,28 +187,12 @@ def _mean_scores(report: SweepReport) -> str:
         (
             "",
             f"r = {one.ratio}, {one.planes} planes",
-            [_number(one.means["over_structures"].get(key)) for key in keys],
+            [number(one.means["over_structures"].get(key)) for key in keys],
         )
         for one in report.ratios
     ]
-    return f"<h3>Mean of {len(report.structures)} structures</h3>" + _table(
+    return f"<h3>Mean of {len(report.structures)} structures</h3>" + table(
         ["", *(COLUMNS[key] for key in keys)], rows
-    )
-
-
-def _table(
-    heading: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]
-) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heading)
-    body = "".join(
-        f'<tr class="{kind}"><td>{escape(label)}</td>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for kind, label, cells in rows
-    )
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -261,15 +212,11 @@ def _provenance(report: SweepReport) -> str:
         "warnings": "\n".join(report.warnings) or "none",
         "request": report.request.model_dump_json(indent=1, exclude_defaults=True),
     }
-    body = "".join(
-        f"<tr><td>{escape(key)}</td><td><pre>{escape(value)}</pre></td></tr>"
-        for key, value in rows.items()
-    )
-    return f'<table class="provenance"><tbody>{body}</tbody></table>'
+    return provenance(rows)
 
 
-def _data(report: SweepReport, gallery: Gallery) -> str:
-    content = {
+def _data(report: SweepReport, gallery: Gallery) -> dict[str, Any]:
+    return {
         "planes": gallery.planes,
         "depth": len(gallery.light),
         "step": report.voxel_size[0],
@@ -285,9 +232,3 @@ def _data(report: SweepReport, gallery: Gallery) -> str:
             "|".join(map(str, key)): uris for key, uris in gallery.pictures.items()
         },
     }
-    # A structure's name must not end the script that carries it.
-    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
-
-
-def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:.3f}".replace("-", "−")

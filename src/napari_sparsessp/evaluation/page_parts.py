@@ -1,4 +1,17 @@
-"""Style and script of the sweep's page: no library, no network."""
+"""Style, script and parts of pages that need nothing else: no library, no network."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from napari_sparsessp.structures import structure_or_custom
+
+# Whatever a file name or a channel may hold, the page loads nothing from anywhere.
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'"
+)
 
 STYLE = """
 :root { color-scheme: light; --ink: #20242c; --faint: #667; --line: #dcdfe5; }
@@ -47,10 +60,10 @@ const own = document.getElementById('own');
 function show() {
   const index = Number(slider.value), z = data.planes[index];
   const ratio = document.querySelector('input[name=ratio]:checked').value;
-  const measured = data.measured[ratio].includes(z);
+  const known = data.measured[ratio];
   document.getElementById('where').textContent =
-    `plane ${z + 1} of ${data.depth}, ${(z * data.step).toFixed(1)} µm: ` +
-    (measured ? 'imaged' : 'left out');
+    `plane ${z + 1} of ${data.depth}, ${(z * data.step).toFixed(1)} µm` +
+    (known === null ? '' : known.includes(z) ? ': imaged' : ': left out');
   for (const image of document.querySelectorAll('img[data-kind]')) {
     let kind = image.dataset.kind;
     if (kind === 'prediction') kind = own.checked ? 'own' : 'same';
@@ -67,3 +80,92 @@ for (const input of document.querySelectorAll('.bar input'))
   input.addEventListener('input', show);
 show();
 """
+
+
+def document(title: str, parts: Iterable[str], content: Any) -> str:
+    """Give a whole page as HTML text.
+
+    Parameters
+    ----------
+    title : str
+        Not escaped yet.
+    parts : iterable of str
+        HTML, escaped where it must be.
+    content : JSON-able
+        What the script reads.
+    """
+    # A structure's name must not end the script that carries it.
+    data = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
+        + "\n".join(parts)
+        + f'\n<script type="application/json" id="data">{data}</script>'
+        f"\n<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def table(
+    heading: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]
+) -> str:
+    """Give a table of (class, label, cells)."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heading)
+    body = "".join(
+        f'<tr class="{kind}"><td>{escape(label)}</td>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for kind, label, cells in rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def provenance(rows: dict[str, str]) -> str:
+    """Give the table of how the page came about."""
+    body = "".join(
+        f"<tr><td>{escape(key)}</td><td><pre>{escape(value)}</pre></td></tr>"
+        for key, value in rows.items()
+    )
+    return f'<table class="provenance"><tbody>{body}</tbody></table>'
+
+
+def pictures(name: str, width: float, light: str) -> str:
+    """Give light, truth, prediction and error of a structure, for the script to fill.
+
+    Parameters
+    ----------
+    name : str
+        Id of the structure.
+    width : float
+        Of a picture, in µm.
+    light : str
+        Caption of the transmitted light.
+    """
+    label = escape(structure_or_custom(name).label)
+    length = max(
+        (one for one in (1, 2, 5, 10, 20, 50, 100) if one <= width / 3), default=1
+    )
+    scale = f'<div class="scale" style="width:{100 * length / width:.2f}%"></div>'
+    captions = {
+        "light": f"{light}; bar {length} µm",
+        "truth": f"{label}, truth",
+        "prediction": "Predicted; R² in this plane "
+        f'<b data-score="{escape(name)}"></b>',
+        "error": 'Error: too dark <span class="key"></span> too bright',
+    }
+    figures = "".join(
+        f'<figure><div class="picture"><img alt="{escape(kind)}" data-kind="{kind}" '
+        f'data-structure="{escape(name)}">{scale if kind == "light" else ""}</div>'
+        f"<figcaption>{caption}</figcaption></figure>"
+        for kind, caption in captions.items()
+    )
+    return f'<h3>{label}</h3><div class="row">{figures}</div>'
+
+
+def number(value: Any) -> str:
+    """Write a score with three digits, or a dash."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
