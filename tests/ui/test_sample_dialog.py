@@ -70,7 +70,7 @@ def test_all_samples_are_offered_and_the_one_at_hand_first(dialog):
     assert dialog.list.count() == 1 + len(PUBLIC_SAMPLES)
     assert dialog.key() == COLONY
     assert dialog.open_button.text() == "Open"
-    assert not dialog.facts_panel.isVisible()
+    assert "nothing is downloaded" in facts(dialog)["Size"]
 
 
 @pytest.mark.parametrize("key", PUBLIC_SAMPLES)

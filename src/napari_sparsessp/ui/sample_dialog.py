@@ -32,7 +32,18 @@ from napari_sparsessp.ui.message_box import MessageBox
 from napari_sparsessp.ui.samples import COLONY
 
 _COLONY_TITLE = "Simulated colony, every 4th plane, with truth"
-_WIDTH, _HEIGHT = 580, 520
+_COLONY_ABOUT = (
+    "Bright-field of simulated cells, with twelve structures as truth: predict all of "
+    "them and see how near they come."
+)
+_COLONY_FACTS = {
+    "Size": "comes with the package; nothing is downloaded",
+    "Licence": "BSD-3-Clause",
+    "From": "napari-sparsessp, simulated",
+    "Checked by": "not needed: it came with the package",
+    "Kept in": "the package",
+}
+_WIDTH, _HEIGHT = 580, 400
 _KEY = Qt.ItemDataRole.UserRole
 
 
@@ -97,10 +108,11 @@ class SampleDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 14, 16, 14)
         column.setSpacing(10)
-        column.addWidget(self.list, 1)
+        column.addWidget(self.list)
         column.addWidget(self.about)
         column.addWidget(self.facts_panel)
         column.addWidget(self.message)
+        column.addStretch(1)
         column.addWidget(self.bar)
         column.addLayout(foot)
         self.bar.hide()
@@ -130,27 +142,28 @@ class SampleDialog(QDialog):
             (COLONY, _COLONY_TITLE, True),
             *((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values()),
         ):
-            item = QListWidgetItem(title if here else f"{title}  ↓")
+            item = QListWidgetItem(title if here else f"{title}  (download)")
             item.setData(_KEY, key)
             item.setToolTip("at hand" if here else "is fetched when you ask for it")
             self.list.addItem(item)
         self.list.setCurrentRow(0)
 
+    def showEvent(self, event: Any) -> None:
+        """Make the list as high as its rows, which the theme has sized by now."""
+        super().showEvent(event)
+        rows = range(self.list.count())
+        height = sum(self.list.sizeHintForRow(row) for row in rows)
+        self.list.setFixedHeight(height + 2 * self.list.frameWidth() + 10)
+
     def _show_chosen(self) -> None:
         sample = PUBLIC_SAMPLES.get(self.key())
         self.message.clear()
         self.status.setText("")
-        self.facts_panel.setVisible(sample is not None)
         here = sample is None or sample.is_here
         self.open_button.setText("Open" if here else "Download and open")
-        if sample is None:
-            self.about.setText(
-                "Bright-field of simulated cells with twelve structures as truth. It "
-                "comes with the package: nothing is downloaded."
-            )
-            return
-        self.about.setText(sample.about)
-        for name, text in _facts(sample).items():
+        self.about.setText(_COLONY_ABOUT if sample is None else sample.about)
+        told = _COLONY_FACTS if sample is None else _facts(sample)
+        for name, text in told.items():
             self.facts[name].setText(text)
 
     # fetching -----------------------------------------------------------------

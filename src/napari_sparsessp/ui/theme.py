@@ -186,6 +186,13 @@ QScrollArea { border: none; }
 QTableView { background: %(panel)s; border: none; border-radius: 5px;
     gridline-color: transparent; alternate-background-color: %(panel)s; }
 QTableView:focus { border: 1px solid %(line)s; }
+QListWidget { background: %(panel)s; border: 1px solid transparent;
+    border-radius: 5px; padding: 3px; }
+QListWidget:focus { border: 1px solid %(accent)s; }
+QListWidget::item { padding: 5px 7px; border-radius: 4px; color: %(text)s; }
+QListWidget::item:selected { background: %(accent)s; color: %(on_accent)s; }
+QListWidget::item:disabled { color: %(muted)s; }
+QListWidget::item:selected:disabled { background: %(off)s; color: %(text)s; }
 QHeaderView { background: transparent; }
 QHeaderView::section { background: transparent; color: %(muted)s; border: none;
     padding: 3px 2px; font-size: 8pt; }
