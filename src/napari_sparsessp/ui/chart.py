@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.theme import Tones
 
@@ -69,8 +70,14 @@ class Chart(QWidget):
         self._range: tuple[float, float] | None = None
         self._ticks: list[tuple[float, str]] | None = None
         self.setMinimumHeight(140)
+        self.legend = QLabel()
+        self.legend.setProperty("role", "small")
+        self.legend.setWordWrap(True)
+        self.legend.hide()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(2)
+        outer.addWidget(self.legend)
 
     @property
     def curves(self) -> tuple[Curve, ...]:
@@ -136,7 +143,8 @@ class Chart(QWidget):
         plot.setMouseEnabled(x=False, y=False)
         plot.setAntialiasing(True)
         plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        plot.addLegend(offset=(-6, 6), labelTextSize="8pt", verSpacing=-4)
+        for side in ("bottom", "left"):
+            plot.getAxis(side).enableAutoSIPrefix(False)
         plot.scene().sigMouseClicked.connect(self._on_click)
         self._cursor = pyqtgraph.InfiniteLine(angle=90, movable=False)
         self._cursor.setVisible(False)
@@ -155,17 +163,11 @@ class Chart(QWidget):
         plot.setBackground(tones.panel)
         for side, label in zip(("bottom", "left"), self._labels, strict=True):
             axis = plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
             axis.setPen(tones.line)
             axis.setTextPen(tones.muted)
             axis.setLabel(label, color=tones.muted.name())
         plot.showGrid(x=False, y=True, alpha=0.25)
         self._cursor.setPen(pyqtgraph.mkPen(tones.accent, width=1.5))
-        legend = plot.plotItem.legend
-        legend.setLabelTextColor(tones.text)
-        back = QColor(tones.panel)
-        back.setAlpha(200)
-        legend.setBrush(pyqtgraph.mkBrush(back))
 
     def _draw(self) -> None:
         import pyqtgraph
@@ -181,8 +183,7 @@ class Chart(QWidget):
         plot.addItem(self._cursor, ignoreBounds=True)
         if self._ticks is not None:
             plot.getAxis("bottom").setTicks([self._ticks])
-        named = [curve for curve in self._curves if curve.name]
-        plot.plotItem.legend.setVisible(1 <= len(named) <= _SHOW_NAMES_UP_TO)
+        self._name_curves(tones)
         for curve in self._curves:
             colour = QColor(curve.colour) if curve.colour else tones.text
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
@@ -190,7 +191,6 @@ class Chart(QWidget):
                 np.asarray(curve.x, float),
                 np.asarray(curve.y, float),
                 pen=pyqtgraph.mkPen(colour, width=1.8, style=style),
-                name=curve.name or None,
                 symbol="o" if curve.dots else None,
                 symbolSize=6,
                 symbolBrush=colour,
@@ -205,6 +205,18 @@ class Chart(QWidget):
         if self._range is not None:
             plot.setYRange(*self._range, padding=0.02)
         plot.getViewBox().updateAutoRange()
+
+    def _name_curves(self, tones: Tones) -> None:
+        """Write what the curves are above them, where it hides none."""
+        named = [curve for curve in self._curves if curve.name]
+        signs = [
+            f'<span style="color:{curve.colour or tones.text.name()}">'
+            f"{'╌╌' if curve.dashed else '━━'}</span>\u00a0"
+            + escape(curve.name).replace(" ", "\u00a0")
+            for curve in named
+        ]
+        self.legend.setText(" &nbsp; ".join(signs))
+        self.legend.setVisible(1 <= len(named) <= _SHOW_NAMES_UP_TO)
 
     def _on_click(self, event: Any) -> None:
         assert self._plot is not None
