@@ -53,3 +53,21 @@ def test_another_device_has_another_pace():
     pace = Pace()
     pace.learn(plan(), report(2.0))
     assert pace.expected(plan(device="cpu")) is None
+
+
+def test_a_rehearsed_rate_is_only_a_guess():
+    pace = Pace()
+    pace.guess_rate(plan(), 3.0)
+    assert pace.expected(plan()) == pytest.approx(3.0 * work_of(plan()))
+    pace.learn(plan(), report(2.0))
+    pace.guess_rate(plan(), 3.0)
+    assert pace.expected(plan()) == pytest.approx(2.0)
+
+
+def test_a_model_that_never_ran_is_foretold_by_its_multiply_adds():
+    pace, other = Pace(), card(id="other", topology="2d")
+    assert pace.expected(plan(), other) is None
+    pace.learn(plan(), report(2.0))
+    assert pace.expected(plan(), other) is None
+    pace.learn_costs({"colony-3to2d": 40.0, "other": 10.0})
+    assert pace.expected(plan(), other) == pytest.approx(0.5)

@@ -2,6 +2,7 @@
 
 from qtpy.QtCore import Qt
 
+from napari_sparsessp.ui.card_quality import Quality
 from napari_sparsessp.ui.topology_picker import IMPORT, TopologyPicker
 
 
@@ -92,3 +93,24 @@ def test_importing_is_offered_also_where_no_model_is(qtbot):
         picker.model_box.setCurrentIndex(row)
         picker.model_box.activated.emit(row)
     assert not picker.info_button.isEnabled()
+
+
+def test_diagrams_say_what_is_to_be_expected_of_them(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(), card(id="flat", topology="2d", name="Flat")])
+    before = picker.buttons["2d"].sizeHint().height()
+    quality = Quality(0.349, "16 held-out colonies")
+    picker.show_prospects({"2d": (quality, 12.3), "3to2d": (None, None)})
+    flat = picker.buttons["2d"]
+    assert flat.accessibleName() == "Topology 2D, R² 0.35, ≈ 12 s"
+    assert flat.sizeHint().height() > before
+    assert "measured on 16 held-out colonies" in flat.toolTip()
+    assert picker.buttons["3to2d"].accessibleName() == "Topology 3D → 2D"
+
+
+def test_a_diagram_stands_for_the_chosen_model_of_its_topology(qtbot, card):
+    picker = TopologyPicker()
+    qtbot.addWidget(picker)
+    picker.set_cards([card(), card(id="mine", name="Mine")], default="mine")
+    assert picker.served()["3to2d"].id == "mine"

@@ -1,6 +1,7 @@
 """The dock's only way to models and engine; nothing heavy is imported before Run."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.prediction.events import Event
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.rehearsal import Rehearsed, rehearse
 from napari_sparsessp.ui.stream_worker import Job
 from napari_sparsessp.volume import Volume
 
@@ -54,6 +56,8 @@ class InstalledEngine:
 
     def __init__(self) -> None:
         self._loaded: tuple[tuple[str, float], Model] | None = None
+        # a run that begins while its model is loaded ahead waits for it
+        self._loading = threading.Lock()
 
     # models -------------------------------------------------------------------
 
@@ -145,10 +149,12 @@ class InstalledEngine:
         """
         if path.suffix.lower() == ".safetensors":
             return add_native(path)
+        from napari_sparsessp.io.model_fetching import source_of
         from napari_sparsessp.models.importing import answers_for, import_checkpoint
 
         answers = answers_for(found, **given)  # type: ignore[arg-type]
-        import_checkpoint(path, answers, progress=progress)
+        source = source_of(path)
+        import_checkpoint(path, answers, progress=progress, source=source)
         return answers.id
 
     # predicting ---------------------------------------------------------------
@@ -199,9 +205,21 @@ class InstalledEngine:
 
         return list_devices()
 
+    def rehearse(self, plan: "Plan", stop: threading.Event) -> Rehearsed:
+        """Load what a plan needs, and see how fast it is; for a worker thread."""
+        return rehearse(lambda: self._model(plan.request), plan, self.cards(), stop)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a model is in memory."""
+        return self._loaded is not None
+
     def forget(self) -> None:
-        """Let go of the loaded model."""
+        """Let go of the loaded model, and of what torch keeps of a GPU for it."""
+        from napari_sparsessp.prediction.device import release_device_memory
+
         self._loaded = None
+        release_device_memory()
 
     def _model(self, request: PredictionRequest) -> "Model":
         from napari_sparsessp.models.registry import find_model
@@ -209,10 +227,12 @@ class InstalledEngine:
 
         path = Path(find_model(request.model, request.topology))
         key = (str(path), path.stat().st_mtime)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # never two models in memory
-            self._loaded = (key, load_model(path))
-        return self._loaded[1]
+        with self._loading:
+            loaded = self._loaded
+            if loaded is None or loaded[0] != key:
+                self._loaded = loaded = None  # never two models in memory
+                self._loaded = loaded = (key, load_model(path))
+            return loaded[1]
 
 
 def add_native(path: Path) -> str:
@@ -230,26 +250,8 @@ def add_native(path: Path) -> str:
     OutputError
         The folder cannot be written.
     """
-    import shutil
+    from napari_sparsessp.io.model_fetching import source_of
+    from napari_sparsessp.models.adding import add_model
+    from napari_sparsessp.models.registry import card_of
 
-    from napari_sparsessp.errors import OutputError
-    from napari_sparsessp.models.registry import card_of, list_models, user_folder
-
-    card = card_of(path)
-    target = user_folder() / f"{card.id}.safetensors"
-    if target.exists() or any(one.id == card.id for one in list_models()):
-        raise ModelError(
-            f"a model with the id {card.id} is installed already; remove that one first"
-        )
-    part = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, part)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot copy the model to {target}: {error.strerror or error}; "
-            "make room or set SPARSESSP_MODELS to another folder"
-        ) from error
-    return card.id
+    return card_of(add_model(path, source=source_of(path) or None)).id

@@ -87,7 +87,7 @@ class Forecast(QObject):
 
     def _show(self, choice: Choice) -> None:
         form, seen = self._form, self.outlook
-        show_outlook(form, choice, seen)
+        show_outlook(form, choice, seen, self._running.pace)
         axis = -1 if seen.reading is None else seen.reading.letters.find("Z")
         view = None if seen.plan is None else seen.plan.view
         self.cursor.follow(seen.layer, axis, view)

@@ -63,6 +63,17 @@ def ratios_text(ratios: Sequence[float]) -> str:
     return "r = " + ", ".join(f"{ratio:g}" for ratio in ratios)
 
 
+def short_duration(seconds: float) -> str:
+    """Write a time in as few letters as will do."""
+    if seconds < 0.95:
+        return "< 1 s"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def count_text(number: int) -> str:
     """Write a large number as people say it: ``124 million``."""
     for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):

@@ -81,6 +81,13 @@ class OptionsPanel(QWidget):
             "What holds for all docks: device, precision, memory, folders, colours "
             "and how often a filling layer is drawn."
         )
+        self.unload_button = QPushButton("Unload model")
+        self.unload_button.setProperty("role", "link")
+        self.unload_button.setToolTip(
+            "Free the memory of the model. It stays loaded so that the next run starts "
+            "at once; after a quarter of an hour without one it goes by itself."
+        )
+        self.unload_button.hide()
         self.memory_note = QLabel("")
         self.memory_note.setProperty("role", "small")
         self.memory_note.setWordWrap(True)
@@ -116,7 +123,12 @@ class OptionsPanel(QWidget):
         inner.addWidget(self.uncertainty_box)
         inner.addLayout(memory)
         inner.addWidget(self.memory_note)
-        inner.addWidget(self.preferences_button, 0, Qt.AlignmentFlag.AlignLeft)
+        links = QHBoxLayout()
+        links.setContentsMargins(0, 0, 0, 0)
+        links.addWidget(self.preferences_button)
+        links.addWidget(self.unload_button)
+        links.addStretch(1)
+        inner.addLayout(links)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from napari_sparsessp.ui.card_quality import expected_quality, mean_quality
 from napari_sparsessp.ui.expectation import expectations
 from napari_sparsessp.ui.model_words import TOPOLOGIES, is_pass_each
 from napari_sparsessp.ui.outlook import Choice, Outlook
-from napari_sparsessp.ui.pace import turns_of
+from napari_sparsessp.ui.pace import Pace, turns_of
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.run_panel import duration_text
 from napari_sparsessp.ui.sampling_panel import ordinal
@@ -15,7 +16,7 @@ from napari_sparsessp.ui.step import Mark
 _DENSE = 1.25
 
 
-def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
+def show_outlook(form: PredictForm, choice: Choice, seen: Outlook, pace: Pace) -> None:
     """Show everything but the foot.
 
     Parameters
@@ -25,6 +26,8 @@ def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
         What the user chose.
     seen : Outlook
         What comes of it.
+    pace : Pace
+        How long it takes here.
     """
     view = None if seen.plan is None else seen.plan.view
     rows = []
@@ -38,8 +41,24 @@ def show_outlook(form: PredictForm, choice: Choice, seen: Outlook) -> None:
     form.sampling.show_view(view, step, flat)
     memory = None if seen.plan is None else seen.plan.memory
     form.options.show_memory("" if memory is None else memory.text)
+    _show_quality(form, choice, seen, pace)
     _show_headlines(form, choice, seen)
     _show_marks(form, choice, seen, [row.mark for row in rows])
+
+
+def _show_quality(form: PredictForm, choice: Choice, seen: Outlook, pace: Pace) -> None:
+    """Say what R² and what time are to be expected, of each topology."""
+    ratio = choice.ratio if seen.plan is None else seen.plan.view.ratio
+    ids = () if choice.card is None else choice.card.structures
+    form.structures.set_expected(
+        {id_: expected_quality(choice.card, id_, ratio) for id_ in ids}
+    )
+    wanted = choice.structures or ids
+    found = {}
+    for topology, card in form.topology.served().items():
+        seconds = None if seen.plan is None else pace.expected(seen.plan, card)
+        found[topology] = (mean_quality(card, wanted, ratio), seconds)
+    form.topology.show_prospects(found)
 
 
 def is_dense(choice: Choice, seen: Outlook) -> bool | None:

@@ -1,6 +1,6 @@
 """From Run to the end of a prediction: its thread, its layers and what it tells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -72,7 +72,7 @@ class Running(QObject):
         self._stop = StopSign()
         self.current: PredictionRun | None = None
         self.undertaking: Undertaking | None = None
-        self._report: Report | None = None
+        self._last_word: Callable[[], None] | None = None
         layers.complete.connect(self._on_layers)
         self.truth_scales: dict[tuple[str, str], Scale] = {}
         self.pace = Pace()
@@ -162,15 +162,18 @@ class Running(QObject):
             self.truth_scales[id_, keys[id_]] = event.scales[id_]
 
     def _on_finished(self, report: Any) -> None:
-        self._report = report
+        self._end_with(lambda: self._tell_end(report))
+
+    def _end_with(self, last_word: Callable[[], None]) -> None:
+        """Tell of the end when all layers are there: they come one by one."""
+        self._last_word = last_word
         if not self._layers.pending:
             self._on_layers()
 
     def _on_layers(self) -> None:
-        """Tell of the end when all layers are there: they come one by one."""
-        report, self._report = self._report, None
-        if report is not None and self.current is not None:
-            self._tell_end(report)
+        last_word, self._last_word = self._last_word, None
+        if last_word is not None and self.current is not None:
+            last_word()
 
     def _tell_end(self, report: "Report") -> None:
         if self.undertaking is not None and self.undertaking.runs == 1:
@@ -188,6 +191,9 @@ class Running(QObject):
         self._end("done", {"provenance": report.provenance()}, scores)
 
     def _on_part_done(self) -> None:
+        self._end_with(self._tell_part)
+
+    def _tell_part(self) -> None:
         left = self.undertaking
         if left is not None:
             self._form.foot.show_part_done(left.done, left.total)

@@ -10,11 +10,13 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 
 from napari_sparsessp.structures import match_channel, structure_or_custom
+from napari_sparsessp.ui.card_quality import Quality
 from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.structure_row import (
     DEFAULT_VISIBLE,
     FEW,
     HEADERS,
+    NUMBERS,
     TIPS,
     Column,
     Row,
@@ -34,6 +36,10 @@ class StructureModel(QAbstractTableModel):
         There are uncertainties to show, or none any more.
     truth_chosen : str, object
         The user chose the layer (its key, or None) that a structure is compared with.
+    columns_changed
+        Other columns have something to say now.
+    unlocked
+        A prediction has ended.
     """
 
     choice_changed = Signal()
@@ -41,6 +47,8 @@ class StructureModel(QAbstractTableModel):
     spread_changed = Signal(str, bool)
     spreads_offered = Signal(bool)
     truth_chosen = Signal(str, object)
+    columns_changed = Signal()
+    unlocked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,14 +99,24 @@ class StructureModel(QAbstractTableModel):
             found = scores.get(row.structure.id)
             if found is not None:
                 row.scores = {key: found.get(key) for key in ("r2", "pcc")}
-                cell = self.index(number, Column.R2)
-                self.dataChanged.emit(cell, cell)
+                self.dataChanged.emit(
+                    self.index(number, Column.R2), self.index(number, Column.PCC)
+                )
+        self.columns_changed.emit()
 
     def clear_scores(self) -> None:
         """Forget all scores."""
         for row in self._rows:
             row.scores = None
-        self._changed(Column.R2)
+        self._changed(Column.R2, Column.PCC)
+        self.columns_changed.emit()
+
+    def set_expected(self, found: Mapping[str, Quality | None]) -> None:
+        """Show what the model's card promises, by structure."""
+        for row in self._rows:
+            row.expected = found.get(row.structure.id)
+        self._changed(Column.EXPECTED)
+        self.columns_changed.emit()
 
     def set_spreads(self, shown: Mapping[str, bool]) -> None:
         """Tell which structures have a layer of uncertainty, and which are shown."""
@@ -106,6 +124,7 @@ class StructureModel(QAbstractTableModel):
             row.spread = shown.get(row.structure.id)
         self._changed(Column.SPREAD)
         self.spreads_offered.emit(any(row.spread is not None for row in self._rows))
+        self.columns_changed.emit()
 
     def set_doubts(self, doubts: Mapping[str, Sequence[str]]) -> None:
         """Mark structures whose input was unlike what the model was made for.
@@ -121,9 +140,12 @@ class StructureModel(QAbstractTableModel):
 
     def set_locked(self, locked: bool) -> None:
         """Forbid everything but visibility while a prediction runs."""
+        freed = self._locked and not locked
         self._locked = locked
         self._changed(Column.NAME)
         self._changed(Column.TRUTH)
+        if freed:
+            self.unlocked.emit()
 
     # what others ask ----------------------------------------------------------
 
@@ -136,6 +158,17 @@ class StructureModel(QAbstractTableModel):
     def layers(self) -> tuple[tuple[str, str], ...]:
         """Layers that may hold a truth, as (key, name)."""
         return tuple(self._layers)
+
+    def columns(self) -> frozenset[Column]:
+        """Columns that have something to say."""
+        shown = {Column.NAME, Column.VISIBLE, Column.TRUTH}
+        if any(row.spread is not None for row in self._rows):
+            shown.add(Column.SPREAD)
+        if any(row.expected is not None for row in self._rows):
+            shown.add(Column.EXPECTED)
+        if any(row.truth is not None or row.scores for row in self._rows):
+            shown |= {Column.R2, Column.PCC}
+        return frozenset(shown)
 
     def ticked(self) -> tuple[str, ...]:
         """Ids of the structures to predict."""
@@ -202,8 +235,9 @@ class StructureModel(QAbstractTableModel):
         row = self._rows[number]
         row.truth, row.chosen, row.scores = key, True, None
         self.dataChanged.emit(
-            self.index(number, Column.TRUTH), self.index(number, Column.R2)
+            self.index(number, Column.TRUTH), self.index(number, Column.PCC)
         )
+        self.columns_changed.emit()
         self.truth_chosen.emit(row.structure.id, key)
         self.choice_changed.emit()
 
@@ -219,14 +253,14 @@ class StructureModel(QAbstractTableModel):
                 found = match_channel(row.structure, names)
                 row.truth = None if found is None else keys[found]
         self._changed(Column.TRUTH)
+        self.columns_changed.emit()
         if self.truths() != before:
             self.choice_changed.emit()
 
-    def _changed(self, column: Column) -> None:
+    def _changed(self, column: Column, last: Column | None = None) -> None:
         if self._rows:
-            self.dataChanged.emit(
-                self.index(0, column), self.index(len(self._rows) - 1, column)
-            )
+            bottom = self.index(len(self._rows) - 1, column if last is None else last)
+            self.dataChanged.emit(self.index(0, column), bottom)
 
     # Qt -----------------------------------------------------------------------
 
@@ -261,7 +295,7 @@ class StructureModel(QAbstractTableModel):
             return None
         row, column = self._rows[index.row()], Column(index.column())
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(row, column)
+            return row.text(column, self.layer_name(row.truth))
         if role == Qt.ItemDataRole.CheckStateRole:
             on = {
                 Column.NAME: row.ticked,
@@ -276,10 +310,10 @@ class StructureModel(QAbstractTableModel):
             return row.truth
         if role == Qt.ItemDataRole.UserRole and column is Column.NAME:
             return bool(row.doubts)
-        if role == Qt.ItemDataRole.UserRole and column is Column.R2:
-            return None if row.scores is None else row.scores.get("r2")
+        if role == Qt.ItemDataRole.UserRole and column in NUMBERS:
+            return row.number(column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(row, column)
+            return row.tip(column, self._help(column))
         return None
 
     def setData(
@@ -297,7 +331,7 @@ class StructureModel(QAbstractTableModel):
             return False
         if column is Column.NAME and role == Qt.ItemDataRole.CheckStateRole:
             row.ticked = _is_checked(value)
-            self.dataChanged.emit(index, self.index(index.row(), Column.R2))
+            self.dataChanged.emit(index, self.index(index.row(), Column.PCC))
             self.choice_changed.emit()
             return True
         if column is Column.TRUTH and role == Qt.ItemDataRole.EditRole:
@@ -319,7 +353,7 @@ class StructureModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._help(Column(section))
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            right = Column(section) is Column.R2
+            right = Column(section) in NUMBERS
             side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -330,32 +364,9 @@ class StructureModel(QAbstractTableModel):
             last = self.index(len(self._rows) - 1, 0)
             self.dataChanged.emit(self.index(0, 0), last)
 
-    def _text(self, row: Row, column: Column) -> str | None:
-        if column is Column.NAME:
-            return row.structure.label
-        if column is Column.TRUTH:
-            return self.layer_name(row.truth)
-        if column is Column.R2:
-            score = None if row.scores is None else row.scores.get("r2")
-            return "" if score is None else f"{score:.2f}".replace("-", "\u2212")
-        return None
-
     def _help(self, column: Column) -> str:
         cost = self._cost if column is Column.NAME else ""
         return f"{TIPS[column]} {cost}".strip()
-
-    def _tip(self, row: Row, column: Column) -> str:
-        tip = self._help(column)
-        if column is Column.NAME:
-            if row.doubts:
-                tip = "\n".join(["Unfamiliar input:", *row.doubts, tip])
-            known = [row.structure.protein, row.structure.cell_line]
-            tip = " · ".join([row.structure.label, *filter(None, known)]) + "\n" + tip
-        if column is Column.R2 and row.scores:
-            pcc = row.scores.get("pcc")
-            if pcc is not None:
-                tip = f"Pearson's correlation over the volume: {pcc:.2f}\n{tip}"
-        return tip
 
 
 def _is_checked(value: Any) -> bool:

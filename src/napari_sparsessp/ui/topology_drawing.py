@@ -1,11 +1,15 @@
 """Diagrams of the four topologies: a cube is 3D, a sheet is 2D."""
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFont, QPainter, QPen, QPolygonF
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractButton, QWidget
 
 from napari_sparsessp.ui.model_words import TOPOLOGIES
 from napari_sparsessp.ui.theme import Tones, mix
+
+_DIAGRAM = 38
+_LARGE, _SMALL = 9.0, 8.0
+_USUAL_POINTS = 9.0
 
 _DIMENSIONS = {"3d": (3, 3), "2d": (2, 2), "2to3d": (2, 3), "3to2d": (3, 2)}
 
@@ -78,6 +82,11 @@ def _draw_block(
     painter.drawPolygon(sheet(-level))
 
 
+def _scale(font: QFont) -> float:
+    """How much larger the user wants everything to be written."""
+    return max(1.0, font.pointSizeF() / _USUAL_POINTS) if font.pointSizeF() > 0 else 1.0
+
+
 class TopologyDrawing(QWidget):
     """The diagram of one topology, to look at."""
 
@@ -120,11 +129,42 @@ class TopologyButton(QAbstractButton):
         self.setCheckable(True)
         self.setMinimumWidth(62)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName(f"Topology {self.label}")
+        self._quality = self._time = ""
+        self._say()
+
+    def set_prospect(self, quality: str, time: str) -> None:
+        """Say below the name how good and how fast it would be; "" for unknown."""
+        if (quality, time) != (self._quality, self._time):
+            self._quality, self._time = quality, time
+            self._say()
+            self.updateGeometry()
+            self.update()
+
+    def _say(self) -> None:
+        told = [f"Topology {self.label}", self._quality, self._time]
+        self.setAccessibleName(", ".join(filter(None, told)))
+
+    def _lines(self) -> list[str]:
+        return [line for line in (self._quality, self._time) if line]
+
+    def _font(self, points: float, *, bold: bool = False) -> QFont:
+        font = QFont(self.font())
+        font.setPointSizeF(points * _scale(self.font()))
+        font.setBold(bold)
+        return font
+
+    def _line_height(self) -> int:
+        return QFontMetrics(self._font(_SMALL)).height()
 
     def sizeHint(self) -> QSize:
-        """Give room for a diagram and its name."""
-        return QSize(76, 57)
+        """Give room for a diagram, its name and what is expected of it."""
+        name = QFontMetrics(self._font(_LARGE)).height()
+        lines = len(self._lines()) * self._line_height()
+        return QSize(76, _DIAGRAM + name + lines + 4)
+
+    def minimumSizeHint(self) -> QSize:
+        """Never cut a line."""
+        return QSize(62, self.sizeHint().height())
 
     def paintEvent(self, _event: object) -> None:
         """Draw frame, diagram and name."""
@@ -147,12 +187,15 @@ class TopologyButton(QAbstractButton):
         fill = tones.accent if on and able else mix(tones.back, ink, 0.45)
         centre = QPointF(frame.center().x(), frame.top() + 19)
         draw_topology(painter, centre, self.topology, ink, fill)
-        font = QFont(self.font())
-        font.setPointSizeF(9.0)
-        font.setBold(on and able)
-        painter.setFont(font)
-        painter.drawText(
-            frame.adjusted(0, 0, 0, -4),
-            Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom,
-            self.label,
-        )
+        painter.setFont(self._font(_LARGE, bold=on and able))
+        middle = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter
+        row = QRectF(frame.left(), frame.top() + _DIAGRAM - 3, frame.width(), 0)
+        row.setHeight(painter.fontMetrics().height())
+        painter.drawText(row, middle, self.label)
+        painter.setFont(self._font(_SMALL))
+        painter.setPen(tones.text if on and able else tones.muted)
+        row.moveTop(row.bottom())
+        row.setHeight(self._line_height())
+        for line in self._lines():
+            painter.drawText(row, middle, line)
+            row.moveTop(row.bottom())

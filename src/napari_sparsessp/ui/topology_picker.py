@@ -1,6 +1,6 @@
 """Choose a topology from small diagrams, and one of the models that have it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -14,12 +14,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.card_quality import Quality, r2_text
 from napari_sparsessp.ui.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.model_words import (
     TOPOLOGIES,
     cost_words,
     is_pass_each,
     ratios_text,
+    short_duration,
 )
 from napari_sparsessp.ui.topology_drawing import TopologyButton
 
@@ -112,8 +114,8 @@ class TopologyPicker(QWidget):
             label, what = TOPOLOGIES[topology]
             button.setEnabled(topology in served)
             if topology in served:
-                names = "; ".join(c.name for c in self._cards if c.topology == topology)
-                button.setToolTip(f"{label}: {what}.\nServed by {names}.")
+                card = next(c for c in self._cards if c.topology == topology)
+                button.setToolTip(_prospect_tip(card, None, None))
             else:
                 button.setToolTip(
                     f"{label}: {what}.\nNot available: no installed model has it. "
@@ -125,6 +127,33 @@ class TopologyPicker(QWidget):
     def card(self) -> "ModelCard | None":
         """Card of the chosen model."""
         return self._chosen
+
+    def served(self) -> "dict[str, ModelCard]":
+        """Card that each topology stands for: the chosen one, or its first."""
+        found: dict[str, ModelCard] = {}
+        for card in (*filter(None, [self._chosen]), *self._cards):
+            found.setdefault(card.topology, card)
+        return found
+
+    def show_prospects(
+        self, found: Mapping[str, tuple[Quality | None, float | None]]
+    ) -> None:
+        """Say on the diagrams what is to be expected of them.
+
+        Parameters
+        ----------
+        found : mapping
+            Topology to its expected quality and seconds; None where unknown.
+        """
+        served = self.served()
+        for topology, button in self.buttons.items():
+            quality, seconds = found.get(topology, (None, None))
+            button.set_prospect(
+                "" if quality is None else f"R² {r2_text(quality.r2)}",
+                "" if seconds is None else f"≈ {short_duration(seconds)}",
+            )
+            if topology in served:
+                button.setToolTip(_prospect_tip(served[topology], quality, seconds))
 
     def model_id(self) -> str:
         """Id of the chosen model; "" where there is none."""
@@ -192,6 +221,21 @@ class TopologyPicker(QWidget):
         elif self._chosen is None or key != self._chosen.id:
             self._choose(next(card for card in self._cards if card.id == key))
             self.changed.emit()
+
+
+def _prospect_tip(
+    card: "ModelCard", quality: Quality | None, seconds: float | None
+) -> str:
+    label, what = TOPOLOGIES[card.topology]
+    lines = [f"{label}: {what}.", f"Served by {card.name}."]
+    if quality is not None:
+        lines.append(
+            f"R² {r2_text(quality.r2)}: mean of the ticked structures at this ratio, "
+            f"measured on {quality.measured_on}."
+        )
+    if seconds is not None:
+        lines.append(f"About {short_duration(seconds)} for this stack on this machine.")
+    return "\n".join(lines)
 
 
 def _in_short(limit: str) -> str:
