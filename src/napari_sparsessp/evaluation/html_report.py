@@ -87,6 +87,7 @@ def page(report: SweepReport, gallery: Gallery) -> str:
     """Give the page as HTML text; every value in it is escaped."""
     figure = base64.b64encode(figure_png(report)).decode()
     width = gallery.light.shape[2] * report.voxel_size[2]
+    reference = "predicted from every plane" if report.against_dense else "truth"
     early = "" if report.finished else " early"
     unfinished = (
         ""
@@ -107,7 +108,7 @@ def page(report: SweepReport, gallery: Gallery) -> str:
         f'src="data:image/png;base64,{figure}">',
         "<h2>Look at it</h2>",
         _controls(report, gallery),
-        *(pictures(name, width, _LIGHT) for name in report.structures),
+        *(pictures(name, width, _LIGHT, reference) for name in report.structures),
         "<h2>Scores</h2>",
         *(_scores(report, name) for name in report.structures),
         _mean_scores(report),

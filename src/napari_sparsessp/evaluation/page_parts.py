@@ -133,7 +133,7 @@ def provenance(rows: dict[str, str]) -> str:
     return f'<table class="provenance"><tbody>{body}</tbody></table>'
 
 
-def pictures(name: str, width: float, light: str) -> str:
+def pictures(name: str, width: float, light: str, truth: str = "truth") -> str:
     """Give light, truth, prediction and error of a structure, for the script to fill.
 
     Parameters
@@ -144,6 +144,8 @@ def pictures(name: str, width: float, light: str) -> str:
         Of a picture, in µm.
     light : str
         Caption of the transmitted light.
+    truth : str
+        What the prediction is held against.
     """
     label = escape(structure_or_custom(name).label)
     length = max(
@@ -152,7 +154,7 @@ def pictures(name: str, width: float, light: str) -> str:
     scale = f'<div class="scale" style="width:{100 * length / width:.2f}%"></div>'
     captions = {
         "light": f"{light}; bar {length} µm",
-        "truth": f"{label}, truth",
+        "truth": f"{label}, {escape(truth)}",
         "prediction": "Predicted; R² in this plane "
         f'<b data-score="{escape(name)}"></b>',
         "error": 'Error: too dark <span class="key"></span> too bright',
