@@ -47,6 +47,16 @@ def _sweep(model, ratios, volume=None, truth=None, **options):
     return runs, list(run_sweep(model, runs, seen.append)), seen
 
 
+def _with_r2(results, *values):
+    """The phases of a sweep with other scores, one phase each."""
+    r2 = iter(values)
+    return [
+        replace(one, phases=(replace(phase, structures={"dna": {"r2": next(r2)}}),))
+        for one, _ in results
+        for phase in one.phases
+    ]
+
+
 def test_a_sweep_gives_the_numbers_of_predict(model):
     _, results, _ = _sweep(model, (1, 4))
     request = REQUEST.model_copy(update={"simulate_sparse": True})
@@ -139,12 +149,7 @@ def test_the_report_says_everything_in_valid_json(model):
 def test_each_structure_has_its_own_number_of_planes(model):
     runs, results, _ = _sweep(model, (1, 2, 4))
     yardsticks, truth, _ = measure_yardsticks(runs[0])
-    r2 = iter((0.6, 0.59, 0.5))
-    good = [
-        replace(one, phases=(replace(phase, structures={"dna": {"r2": next(r2)}}),))
-        for one, _ in results
-        for phase in one.phases
-    ]
+    good = _with_r2(results, 0.6, 0.59, 0.5)
     report = sweep_report(good, runs, yardsticks, LoseAtMost(0.02))
     assert report.planes_needed == {"dna": 4}
     assert report.answer.startswith("4 of 8 planes (r = 2) are enough")
@@ -160,12 +165,7 @@ def test_each_structure_has_its_own_number_of_planes(model):
 def test_the_answer_follows_the_rule_without_measuring_anew(model):
     runs, results, _ = _sweep(model, (1, 2, 4))
     yardsticks, _, _ = measure_yardsticks(runs[0])
-    r2 = iter((0.6, 0.575, 0.5))
-    good = [
-        replace(one, phases=(replace(phase, structures={"dna": {"r2": next(r2)}}),))
-        for one, _ in results
-        for phase in one.phases
-    ]
+    good = _with_r2(results, 0.6, 0.575, 0.5)
     report = sweep_report(good, runs, yardsticks)
     assert (report.share, report.tolerance) == (0.95, None)
     assert (report.ratio_needed, report.planes_needed["dna"]) == (2, 4)

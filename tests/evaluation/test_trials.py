@@ -10,19 +10,11 @@ from napari_sparsessp.evaluation.trials import Ground, Trial, run_trial, step_se
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training import loop
 from napari_sparsessp.training.patches import Pair
+from thin import thin_network
 
 
 def _trial(**changes):
-    network = NetworkConfig(
-        outputs=2,
-        depth=8,
-        encoder_widths=(4, 4),
-        encoder_blocks=(1, 1),
-        decoder_widths=(4, 8, 8),
-        folded_width=8,
-        **changes,
-    )
-    return Trial("thin", network, (2, 4))
+    return Trial("thin", thin_network(**changes), (2, 4))
 
 
 @pytest.fixture
