@@ -123,19 +123,21 @@ def test_the_keyboard_sorts(qtbot, table):
     assert names(table) == own
 
 
-def test_scores_have_columns_once_there_is_a_truth(table):
+def test_scores_have_columns_once_there_are_any(table):
+    table.structures.set_expected({"dna": Quality(0.7, "some images")})
+    assert Column.EXPECTED in table.shown_columns()
     assert Column.R2 not in table.shown_columns()
-    table.structures.choose_truth(0, "k")
+    table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
     assert {Column.R2, Column.PCC} <= set(table.shown_columns())
 
 
 def test_in_a_narrow_dock_names_are_whole_and_numbers_give_way(table):
     table.structures.set_expected({"dna": Quality(0.7, "some images")})
-    table.structures.choose_truth(0, "k")
+    table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
     table.resize(700, 200)
     wide = set(table.shown_columns())
     assert {Column.EXPECTED, Column.R2, Column.PCC} <= wide
     table.resize(250, 200)
     assert Column.R2 in table.shown_columns()
-    assert Column.PCC not in table.shown_columns()
+    assert Column.EXPECTED not in table.shown_columns()
     assert table.columnWidth(Column.NAME) >= table._name_width()

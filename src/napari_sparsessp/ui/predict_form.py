@@ -27,7 +27,7 @@ from napari_sparsessp.ui.topology_picker import TopologyPicker
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
 
-_WIDTH = 412
+_WIDTH = 424
 
 
 class PredictForm(QWidget):

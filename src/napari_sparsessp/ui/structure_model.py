@@ -166,7 +166,7 @@ class StructureModel(QAbstractTableModel):
             shown.add(Column.SPREAD)
         if any(row.expected is not None for row in self._rows):
             shown.add(Column.EXPECTED)
-        if any(row.truth is not None or row.scores for row in self._rows):
+        if any(row.scores for row in self._rows):
             shown |= {Column.R2, Column.PCC}
         return frozenset(shown)
 

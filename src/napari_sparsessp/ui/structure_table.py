@@ -21,7 +21,7 @@ from napari_sparsessp.ui.structure_row import HEADERS, Column
 
 _EYE, _WIDE_TRUTH = 28, 92
 # Around a number, and before a name: its box.
-_PADDING, _BEFORE_NAME = 16, 32
+_PADDING, _BEFORE_NAME = 10, 30
 
 
 class StructureTable(QTableView):
@@ -89,7 +89,8 @@ class StructureTable(QTableView):
         room = self.viewport().width() - self._name_width()
         if sum(wanted.values()) > room:
             wanted[Column.TRUTH] = max(NARROW_TRUTH, self._header_width(Column.TRUTH))
-        for column in (Column.PCC, Column.EXPECTED):  # tool tips have them as well
+        # a notch on the bar of R² tells what was expected, tool tips tell both
+        for column in (Column.EXPECTED, Column.PCC):
             if sum(wanted.values()) > room and Column.R2 in wanted:
                 wanted.pop(column, None)
         for column in Column:
@@ -114,7 +115,7 @@ class StructureTable(QTableView):
     def _header_width(self, column: Column) -> int:
         arrow = "\u2009▾" if column in SORTABLE else ""
         metrics = self.horizontalHeader().fontMetrics()
-        return int(metrics.horizontalAdvance(HEADERS[column] + arrow)) + 8
+        return int(metrics.horizontalAdvance(HEADERS[column] + arrow)) + 6
 
     def _name_width(self) -> int:
         metrics = QFontMetrics(self.font())
