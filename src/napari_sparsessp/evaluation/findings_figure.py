@@ -241,8 +241,8 @@ def _ink(colour: str) -> Any:
 def _error_ink() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    ends = [tuple(value / 255 for value in side) for side in (TOO_LOW, TOO_HIGH)]
-    return LinearSegmentedColormap.from_list("error", [ends[0], "white", ends[1]])
+    low, high = (f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (TOO_LOW, TOO_HIGH))
+    return LinearSegmentedColormap.from_list("error", [low, "white", high])
 
 
 def _text(value: float | None) -> str:

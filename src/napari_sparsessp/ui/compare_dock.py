@@ -17,6 +17,7 @@ from napari_sparsessp.ui.compare_model import ScoreRow
 from napari_sparsessp.ui.compare_view import CompareView
 from napari_sparsessp.ui.comparison import AT_ONCE, SCORES, Comparison
 from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.layer_catalogue import truth_choices
 from napari_sparsessp.ui.layer_marks import KEY
@@ -47,6 +48,7 @@ class CompareDock(QWidget):
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
         super().__init__()
+        JoinOthers(self)
         self._viewer = napari_viewer
         self.form = CompareForm()
         self.comparison = Comparison(napari_viewer, self)
@@ -206,6 +208,7 @@ class CompareDock(QWidget):
         self.form.density.set_density(None if result is None else result.density)
         some = result is not None
         self.form.value_step.setVisible(some)
+        self.form.value_step.set_mark(Mark.GOOD)
         self.form.density_title.setText(
             f"{structure_or_custom(id_).label}: predicted against true, all voxels; "
             "dashed: equal"
@@ -244,6 +247,7 @@ class CompareDock(QWidget):
                 curves.append(Curve(known.label, range(len(y)), y, known.colour))
         layer = None if family is None else family.predictions.get(chosen)
         self.form.plane_step.setVisible(bool(curves))
+        self.form.plane_step.set_mark(Mark.GOOD)
         if curves:
             low = min(min(one for one in c.y if one == one) for c in curves)
             self.form.planes.set_y_range(max(min(low, 0.0), -0.5), 1.0)

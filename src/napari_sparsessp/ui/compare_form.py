@@ -31,6 +31,7 @@ from napari_sparsessp.ui.layout_picker import LayoutPicker
 from napari_sparsessp.ui.step import Mark, Step
 
 _WIDTH = 412
+_PLANES_HIGH, _DENSITY_HIGH = 170, 270
 
 _NOTHING = (
     "There is no prediction in this viewer yet. Predict one, or open one from a file; "
@@ -119,6 +120,8 @@ class CompareForm(QWidget):
             "Score all structures; so many voxels take a while."
         )
         self.error_box.setChecked(True)
+        self.planes.setFixedHeight(_PLANES_HIGH)
+        self.density.setFixedHeight(_DENSITY_HIGH)
         for label in (self.legend, self.plane_note, self.density_title):
             label.setProperty("role", "small")
             label.setWordWrap(True)

@@ -259,9 +259,15 @@ def _as_turned(one: Any, other: Any) -> bool:
     if one.ndim < 3 or other.ndim < 3:
         return True
     same = np.allclose(_turn(one), _turn(other))
-    signs = [np.sign(layer.scale[-3:]) for layer in (one, other)]
-    affines = [np.asarray(layer.affine)[-4:, -4:] for layer in (one, other)]
-    return same and np.allclose(*signs) and np.allclose(*affines)
+    signs, other_signs = (np.sign(layer.scale[-3:]) for layer in (one, other))
+    affine, other_affine = (
+        np.asarray(layer.affine)[-4:, -4:] for layer in (one, other)
+    )
+    return (
+        same
+        and np.array_equal(signs, other_signs)
+        and np.allclose(affine, other_affine)
+    )
 
 
 def _origin(layer: Any) -> tuple[float, float, float]:

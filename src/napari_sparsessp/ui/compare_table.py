@@ -33,15 +33,15 @@ class CompareTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setShowGrid(False)
         self.setWordWrap(False)
-        self.setSortingEnabled(True)
         self.setTabKeyNavigation(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setIconSize(QSize(10, 10))
         header = self.horizontalHeader()
         assert header is not None
+        # unsorted at first: in the model's order
         header.setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
-        header.setSortIndicatorShown(True)
+        self.setSortingEnabled(True)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

@@ -1,7 +1,7 @@
 """How truth and prediction share the picture: the border, or the size of fields."""
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.composed import Checkerboard, Pattern, Swipe
 from napari_sparsessp.ui.layouts import COMPOSITIONS, SWIPE
@@ -30,11 +30,18 @@ class CompositionPanel(QWidget):
         self.label.setProperty("role", "muted")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.valueChanged.connect(lambda _value: self.changed.emit())
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.note = QLabel("")
+        self.note.setProperty("role", "small")
+        self.note.setWordWrap(True)
+        row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.label)
         row.addWidget(self.slider, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(row)
+        column.addWidget(self.note)
         self.hide()
 
     def show_layout(self, layout: str) -> None:
@@ -47,6 +54,9 @@ class CompositionPanel(QWidget):
         self.slider.blockSignals(True)
         if layout == SWIPE:
             self.label.setText("Border")
+            self.note.setText(
+                "Left: truth · right: predicted. Drag the border here or there."
+            )
             self.slider.setRange(0, _STEPS)
             self.slider.setToolTip(
                 "Move the border between truth (left) and prediction (right); it can "
@@ -54,6 +64,7 @@ class CompositionPanel(QWidget):
             )
         else:
             self.label.setText("Fields")
+            self.note.setText("The field in the upper left corner is truth.")
             self.slider.setRange(0, len(_FIELDS) - 1)
             self.slider.setToolTip("More and smaller fields, or fewer and larger ones.")
         self.slider.setAccessibleName(self.label.text())

@@ -1,5 +1,7 @@
 """Choose how to look at a prediction from small drawings."""
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QGridLayout, QWidget
@@ -36,6 +38,7 @@ VIEWS = {
 
 _COLUMNS = 3
 _FRAME = (46.0, 22.0)
+_SIX = ("#4ba3e3", "#53b98a", "#d77fb3", "#e0a03c", "#9d8be0")
 _TRUTH, _PREDICTED = QColor("#e0a03c"), QColor("#4ba3e3")
 
 
@@ -117,11 +120,10 @@ def draw_layout(painter: QPainter, area: QRectF, layout: str, tones: Tones) -> N
     grey = mix(tones.back, tones.text, 0.45)
     painter.setPen(Qt.PenStyle.NoPen)
     if layout == SIDE_BY_SIDE:
-        colours = (grey, _TRUTH, _PREDICTED, mix(_TRUTH, _PREDICTED, 0.5))
-        _draw_cells(painter, area, 1, 4, colours)
+        error = mix(_TRUTH, _PREDICTED, 0.5)
+        _draw_cells(painter, area, 1, 4, [grey, _TRUTH, _PREDICTED, error])
     elif layout == GALLERY:
-        colours = (grey, *("#4ba3e3", "#53b98a", "#d77fb3", "#e0a03c", "#9d8be0"))
-        _draw_cells(painter, area, 2, 3, [QColor(one) for one in colours])
+        _draw_cells(painter, area, 2, 3, [grey, *map(QColor, _SIX)])
     elif layout == CHECKERBOARD:
         painter.fillRect(area, _PREDICTED)
         width, height = area.width() / 6, area.height() / 3
@@ -150,10 +152,14 @@ def draw_layout(painter: QPainter, area: QRectF, layout: str, tones: Tones) -> N
 
 
 def _draw_cells(
-    painter: QPainter, area: QRectF, rows: int, columns: int, colours: object
+    painter: QPainter,
+    area: QRectF,
+    rows: int,
+    columns: int,
+    colours: Sequence[QColor],
 ) -> None:
     width, height = (area.width() + 2) / columns, (area.height() + 2) / rows
-    for number, colour in enumerate(colours):  # type: ignore[call-overload]
+    for number, colour in enumerate(colours):
         row, column = divmod(number, columns)
         x, y = area.x() + column * width, area.y() + row * height
         painter.fillRect(QRectF(x, y, width - 2, height - 2), colour)

@@ -23,6 +23,7 @@ from napari_sparsessp.ui.compat import (
     set_gridded,
 )
 from napari_sparsessp.ui.flat_truth import FlatTruth, lies_flat
+from napari_sparsessp.ui.layer_marks import COMPOSED, role_of
 from napari_sparsessp.ui.layout_cells import arrange, aspect_of, best_grid, best_shape
 from napari_sparsessp.ui.layout_scene import Scene
 from napari_sparsessp.ui.linked_contrast import ContrastLink
@@ -190,9 +191,8 @@ class Layouts(QObject):
         if not scene.composed:
             return False
         grid_of(self._viewer).enabled = False
-        ours = {layer_key(layer) for layer in scene.composed.values()}
         for layer in self._viewer.layers:
-            show(layer, layer_key(layer) in ours)
+            show(layer, role_of(layer) == COMPOSED)  # the border among them
             show_name(layer, False)
         return True
 

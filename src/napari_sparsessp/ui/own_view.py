@@ -8,6 +8,7 @@ import numpy as np
 from napari_sparsessp.ui.compat import (
     background_of,
     camera_of,
+    canvas_size,
     grid_of,
     layer_key,
     scale_bar_of,
@@ -42,6 +43,7 @@ class OwnView:
         self._grid: dict[str, Any] | None = None
         self._camera: dict[str, Any] = {}
         self._ndisplay = 2
+        self._canvas = (1, 1)
         self._bar: tuple[bool, bool] = (False, False)
         self._background: Any | None = None
         self._looks: dict[str, LayerLook] = {}
@@ -60,6 +62,7 @@ class OwnView:
             self._grid = {name: getattr(grid, name) for name in _GRID_FIELDS}
             self._camera = {name: getattr(camera, name) for name in _CAMERA_FIELDS}
             self._ndisplay = self._viewer.dims.ndisplay
+            self._canvas = canvas_size(self._viewer)
             self._background = background_of(self._viewer)
             self._bar = (bool(bar.visible), bool(getattr(bar, "gridded", False)))
         for layer in self._viewer.layers:
@@ -107,6 +110,9 @@ class OwnView:
                     show(layer, False)
         sort(self._viewer, self._order)
         if self._viewer.dims.ndisplay == self._ndisplay:
+            # a dock that came or went has changed the canvas: show the same of it
+            sizes = zip(canvas_size(self._viewer), self._canvas, strict=True)
+            self._camera["zoom"] *= min(now / max(was, 1) for now, was in sizes)
             for name, value in self._camera.items():
                 if not np.array_equal(getattr(camera, name), value):
                     setattr(camera, name, value)

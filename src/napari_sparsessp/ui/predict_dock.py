@@ -16,6 +16,7 @@ from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.forecast import Forecast
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
+from napari_sparsessp.ui.layer_links import link_orphans, opened_models, take_up
 from napari_sparsessp.ui.layout_scene import Scene
 from napari_sparsessp.ui.layouts import OVERLAY, Layouts
 from napari_sparsessp.ui.model_keeper import ModelKeeper
@@ -24,10 +25,12 @@ from napari_sparsessp.ui.outlook import Outlook
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.predict_view import PredictView
 from napari_sparsessp.ui.prediction_run import PredictionRun
+from napari_sparsessp.ui.replay import Replay, replay_ahead, replay_of
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.running import Running
 from napari_sparsessp.ui.sample_opening import SampleOpening
 from napari_sparsessp.ui.stream_layers import StreamLayers
+from napari_sparsessp.ui.takeaway import Takeaway
 from napari_sparsessp.ui.undertaking import Undertaking
 from napari_sparsessp.ui.viewport import ViewportTracker, part_in_sight
 
@@ -63,6 +66,7 @@ class PredictDock(QWidget):
         self._viewer = napari_viewer
         self._engine = InstalledEngine() if engine is None else engine
         self._layers_changed = False
+        self._opened: set[str] = set()  # predictions from files that were seen
         self.form = PredictForm(self._engine.devices)
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
@@ -75,6 +79,9 @@ class PredictDock(QWidget):
         )
         self.keeper = ModelKeeper(self._engine, self)
         self._files = FileOpening(napari_viewer, self)
+        self.takeaway = Takeaway(
+            napari_viewer, self.form.foot.menu, self._replay, self._source, self
+        )
         self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self._settle = QTimer(self)
@@ -123,6 +130,8 @@ class PredictDock(QWidget):
         self.forecast.watch.changed.connect(self._settle.start)
         self._files.opened.connect(self._on_opened)
         self._files.failed.connect(self.forecast.tell)
+        self.takeaway.told.connect(form.foot.set_status)
+        self.takeaway.failed.connect(self.forecast.tell)
         events = self._viewer.layers.events
         for name in ("inserted", "removed", "reordered", "renamed"):
             getattr(events, name).connect(self._on_layers)
@@ -147,8 +156,19 @@ class PredictDock(QWidget):
 
     def _offer_layers(self) -> None:
         self._layers_changed = False
+        link_orphans(self._viewer)
         self.form.input.set_layers(input_choices(self._viewer))
+        if self.run_in_progress is None:
+            self._choose_model_of_opened()
         self._offer_truths()
+
+    def _choose_model_of_opened(self) -> None:
+        """Choose the model of predictions that a file has just brought, once."""
+        found = opened_models(self._viewer, self.form.input.layer_key())
+        fresh = [found[key] for key in found.keys() - self._opened]
+        self._opened |= found.keys()
+        if fresh and self.form.topology.model_id() not in fresh:
+            self.shelf.choose(fresh[0])
 
     def _offer_truths(self) -> None:
         """Offer truth layers, and take over what was predicted from this input."""
@@ -157,7 +177,9 @@ class PredictDock(QWidget):
         self.form.structures.set_layers(truth_choices(self._viewer, key))
         if self.run_in_progress is None and not self.view.arranging:
             for id_, layer in self.layers.adopt(key, model).items():
-                self.form.structures.set_visible(id_, layer.visible, tell=False)
+                if self.view.layouts.eyes_hold:
+                    self.form.structures.set_visible(id_, layer.visible, tell=False)
+            take_up(self.form.structures, self.layers.layers())
             self.view.offer_spreads()
             self.form.structures.set_doubts(self.layers.doubts())
 
@@ -309,6 +331,13 @@ class PredictDock(QWidget):
     def _on_ended(self) -> None:
         self.forecast.keep_message()
         self._settle.start()
+
+    def _replay(self) -> Replay:
+        """Tell what was just run, or what Run would do."""
+        made = self.layers.layers()
+        if made:
+            return replay_of(self._viewer, made.values())
+        return replay_ahead(self._viewer, self.outlook, self.form.choice())
 
     # looking ------------------------------------------------------------------
 

@@ -57,17 +57,17 @@ class SwipeHandle(QObject):
         self._over, self._share = layer_key(layer), share
         active = self._viewer.layers.selection.active
         line = self._viewer.add_shapes(
-            self._lines(layer),
-            shape_type="line",
-            edge_color="white",
+            self._shapes(layer),
+            shape_type=["line", "rectangle", "rectangle"],
+            edge_color=["white", "transparent", "transparent"],
+            face_color="transparent",
             edge_width=max(layer.data.shape[-1] / 400, 0.4),
             name="border · drag it",
             text={
-                "string": ["truth  ", "  predicted"],
+                "string": ["", "truth", "predicted"],
                 "color": "white",
                 "size": 11,
                 "anchor": "center",
-                "translation": self._beside(layer),
             },
             metadata={KEY: {"schema_version": SCHEMA, "role": COMPOSED}},
             **place_of(layer, 2),
@@ -97,19 +97,18 @@ class SwipeHandle(QObject):
         layer = layer_with_key(self._viewer, self._over)
         line = layer_with_key(self._viewer, self._line)
         if layer is not None and line is not None:
-            line.data = self._lines(layer)
+            line.data = self._shapes(layer)
 
-    def _lines(self, layer: Any) -> list[np.ndarray]:
-        """Two lines in one place: each carries the word on one of its sides."""
+    def _shapes(self, layer: Any) -> list[np.ndarray]:
+        """The border, and on each side an unseen box that carries a word."""
         height, width = layer.data.shape[-2:]
         x = round(self._share * width) - 0.5
-        return [np.array([[-0.5, x], [height - 0.5, x]])] * 2
-
-    def _beside(self, layer: Any) -> np.ndarray:
-        height, width = layer.data.shape[-2:]
-        step = np.abs(layer.scale[-2:])
-        up, aside = -0.47 * height * step[0], 0.08 * width * step[1]
-        return np.array([[up, -aside], [up, aside]])
+        deep = 0.1 * height
+        return [
+            np.array([[-0.5, x], [height - 0.5, x]]),
+            _box(min(-0.5, x - 1), x, deep),
+            _box(x, max(width - 0.5, x + 1), deep),
+        ]
 
     def _near(self, event: Any) -> bool:
         """Whether the mouse is at the border, in a 2D view of y and x."""
@@ -154,3 +153,7 @@ class SwipeHandle(QObject):
             self._grasped = False
             camera_of(self._viewer).mouse_pan = True
             self._viewer.cursor.style = "standard"
+
+
+def _box(left: float, right: float, deep: float) -> np.ndarray:
+    return np.array([[0, left], [0, right], [deep, right], [deep, left]])
