@@ -8,7 +8,12 @@ from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.models import trash
 from napari_sparsessp.models.adding import add_model, rename_model
 from napari_sparsessp.models.collection import all_entries
-from napari_sparsessp.models.origin import of_download, of_training, origin_words
+from napari_sparsessp.models.origin import (
+    of_download,
+    of_training,
+    origin_word,
+    origin_words,
+)
 from napari_sparsessp.models.registry import DEFAULT_MODEL, shipped_folder
 from napari_sparsessp.models.store import load_model, save_model
 from napari_sparsessp.models.trash import delete_model, deleted_models, put_back
@@ -48,7 +53,7 @@ def test_no_model_is_replaced_unasked(saved, added):
 
 
 def test_no_model_takes_the_id_of_a_shipped_one(saved, own_models_folder):
-    with pytest.raises(ModelError, match="came with the plugin; choose another"):
+    with pytest.raises(ModelError, match="with the plugin; choose another"):
         add_model(saved, id=DEFAULT_MODEL, overwrite=True)
     assert list(own_models_folder.iterdir()) == []
 
@@ -184,26 +189,34 @@ def test_a_list_of_many_reads_each_file_once(added, own_models_folder, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "word", "words"),
     [
-        ({}, "added from a file"),
-        ({"format": "RepMode", "file": "a.p"}, "imported from RepMode"),
-        (of_training(), "trained from scratch with this plugin"),
-        (of_training("thin"), "trained from thin with this plugin"),
+        ({}, "file", "added from a file"),
+        ({"format": "RepMode", "file": "a.p"}, "RepMode", "imported from RepMode"),
+        (of_training(), "trained", "trained from scratch with this plugin"),
+        (of_training("thin"), "trained", "trained from thin with this plugin"),
         (
             of_download("https://www.zenodo.org/a?token=1", ""),
+            "zenodo.org",
             "fetched from zenodo.org",
         ),
-        (of_download("10.5281/zenodo.1:a", ""), "fetched from DOI 10.5281/zenodo.1:a"),
+        (
+            of_download("10.5281/zenodo.1:a", ""),
+            "DOI 10.5281/zenodo.1:a",
+            "fetched from DOI 10.5281/zenodo.1:a",
+        ),
         (
             {"format": "SparseSSP", **of_download("https://a.org/b.pth", "")},
+            "SparseSSP",
             "imported from SparseSSP, fetched from a.org",
         ),
     ],
 )
-def test_where_a_model_comes_from_is_said_in_words(source, words):
+def test_where_a_model_comes_from_is_said_in_words(source, word, words):
     assert origin_words(source) == words
+    assert origin_word(source) == word
     assert origin_words(source, shipped=True) == "came with the plugin"
+    assert origin_word(source, shipped=True) == "plugin"
 
 
 def test_no_secret_of_an_address_goes_into_a_card():

@@ -6,12 +6,15 @@ imported, so that one that was stopped goes on, also after a restart.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from pydantic import JsonValue
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.doi import ArchiveFile, find_by_doi, is_doi
@@ -20,11 +23,15 @@ from napari_sparsessp.io.server import check_address
 from napari_sparsessp.models.origin import of_download
 from napari_sparsessp.models.registry import user_folder
 from napari_sparsessp.models.store import file_sha256
+from napari_sparsessp.whole_file import whole_file
 
 SUFFIXES = (".safetensors", ".p", ".pth", ".pt", ".ckpt")
 """What a model's file may be called: ours, and the checkpoints that are imported."""
 
 FOLDER = ".downloads"
+
+ORIGIN = "origin.json"
+"""Beside a download, so that its origin goes with it wherever it is imported."""
 
 _DIGITS = re.compile(r"(?:sha-?256[:=\s]\s*)?([0-9a-fA-F]{64})", re.IGNORECASE)
 
@@ -56,7 +63,7 @@ class Fetched:
         return self.path.suffix == ".safetensors"
 
     @property
-    def source(self) -> dict:
+    def source(self) -> dict[str, JsonValue]:
         """What the card of the model shall say of it."""
         return of_download(self.origin, self.sha256)
 
@@ -113,7 +120,32 @@ def fetch_model(
             return Fetched(target, origin, found, known)
         shutil.rmtree(target.parent, ignore_errors=True)
     download(where, target, sha256=wanted, progress=progress, cancel=cancel)
-    return Fetched(target, origin, file_sha256(target), known)
+    fetched = Fetched(target, origin, file_sha256(target), known)
+    with whole_file(target.with_name(ORIGIN), "the origin of a model") as part:
+        part.write_text(json.dumps(fetched.source), encoding="utf-8")
+    return fetched
+
+
+def source_of(path: Path) -> dict[str, JsonValue]:
+    """Tell where a file came from that waits to be added or imported.
+
+    Parameters
+    ----------
+    path : Path
+        Any file; of those that were not fetched nothing is known.
+
+    Returns
+    -------
+    dict
+        For the card (`napari_sparsessp.models.origin`); empty where nothing is known.
+    """
+    if path.parent.parent != user_folder() / FOLDER:
+        return {}
+    try:
+        found = json.loads(path.with_name(ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def checked_digits(text: str | None) -> str | None:

@@ -153,8 +153,8 @@ def _check_free(model_id: str, target: Path, overwrite: bool) -> None:
             continue
         if place.parent == shipped_folder():
             raise ModelError(
-                f"a model with the id {model_id} came with the plugin; choose another "
-                "id"
+                f"a model with the id {model_id} is installed already, with the "
+                "plugin; choose another id"
             )
         if not (overwrite and place == target):
             raise ModelError(

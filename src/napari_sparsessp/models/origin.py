@@ -73,6 +73,17 @@ def origin_words(source: Mapping[str, Any], *, shipped: bool = False) -> str:
     return ", ".join(parts) or "added from a file"
 
 
+def origin_word(source: Mapping[str, Any], *, shipped: bool = False) -> str:
+    """Say where a model comes from in one word, as for a narrow column."""
+    if shipped:
+        return "plugin"
+    if "format" in source:
+        return str(source["format"]).partition(" ")[0]
+    if "trained_with" in source:
+        return "trained"
+    return _host(str(source["fetched"])) if "fetched" in source else "file"
+
+
 def _host(address: str) -> str:
     host = urlsplit(address).hostname
     return host.removeprefix("www.") if host else f"DOI {address}"

@@ -107,7 +107,7 @@ class ModelInfo(QDialog):
         column.setSpacing(6)
         column.addWidget(title)
         column.addWidget(below)
-        table = _table(self.rows)
+        table = card_table(self.rows)
         column.addWidget(_scrolled(table), 1)
         column.addWidget(self.message)
         column.addLayout(foot)
@@ -135,7 +135,8 @@ class ModelInfo(QDialog):
             self.message.clear()
 
 
-def _table(rows: list[tuple[str, str]]) -> QWidget:
+def card_table(rows: list[tuple[str, str]]) -> QWidget:
+    """Make a panel of titles and texts, which can be copied."""
     holder = QFrame()
     holder.setProperty("role", "panel")
     grid = QGridLayout(holder)
@@ -150,6 +151,7 @@ def _table(rows: list[tuple[str, str]]) -> QWidget:
         told = QLabel(text)
         told.setTextFormat(Qt.TextFormat.PlainText)
         told.setWordWrap(True)
+        told.setMinimumWidth(60)  # a long word must not make the panel wide
         told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(label, number, 0, top)
         grid.addWidget(told, number, 1, top)

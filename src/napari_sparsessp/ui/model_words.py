@@ -130,11 +130,34 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
         if not isinstance(found, Mapping):
             lines.append(f"{what}: {_value(found)}")
             continue
-        parts = [_score(str(key), one) for key, one in found.items()]
+        tables = {key: one for key, one in found.items() if _is_table(one)}
+        parts = [
+            _score(str(key), one) for key, one in found.items() if key not in tables
+        ]
         short = all("," not in part for part in parts)
         lines.append(f"{what}:")
-        lines += ["   " + " · ".join(parts)] if short else [f"   {p}" for p in parts]
+        if parts:
+            lines += (
+                ["   " + " · ".join(parts)] if short else [f"   {p}" for p in parts]
+            )
+        for key, table in tables.items():
+            lines.append(f"   {key}:")
+            lines += [f"      {_row(str(name), row)}" for name, row in table.items()]
     return lines
+
+
+def _is_table(found: Any) -> bool:
+    """Whether it has rows of several measures, such as ``{"r = 4": {"r2": …}}``."""
+    return isinstance(found, Mapping) and any(
+        isinstance(row, Mapping) for row in found.values()
+    )
+
+
+def _row(name: str, row: Any) -> str:
+    if not isinstance(row, Mapping):
+        return f"{name.replace('_', ' ')} {_value(row)}"
+    told = ", ".join(f"{_measure(str(key))} {_value(one)}" for key, one in row.items())
+    return f"{name.replace('_', ' ')}: {told}"
 
 
 def _names(card: "ModelCard") -> str:
@@ -190,9 +213,12 @@ def _score(key: str, found: Any) -> str:
 
 
 def _measure(key: str) -> str:
-    return {"r2": "R²", "pcc": "PCC", "pcc_plane": "PCC in planes"}.get(
-        key, key.replace("_", " ")
-    )
+    return {
+        "r2": "R²",
+        "r2_fitted": "R² after refitting",
+        "pcc": "PCC",
+        "pcc_plane": "PCC in planes",
+    }.get(key, key.replace("_", " "))
 
 
 def _value(found: Any) -> str:

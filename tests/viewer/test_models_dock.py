@@ -1,0 +1,208 @@
+"""The Models dock in a real viewer, opened from the manifest, on real files."""
+
+import threading
+
+import pytest
+
+from napari_sparsessp.models.adding import add_model
+from napari_sparsessp.models.registry import DEFAULT_MODEL, card_of
+from napari_sparsessp.models.store import load_model
+from napari_sparsessp.ui import model_intake, models_dock
+from napari_sparsessp.ui.import_dialog import ImportState
+from napari_sparsessp.ui.model_news import model_news
+
+
+@pytest.fixture(scope="session")
+def thin(thin_folder):
+    return thin_folder / "thin.safetensors"
+
+
+@pytest.fixture
+def own(own_models_folder, thin):
+    """The user's folder with a model and a damaged file in it."""
+    add_model(thin)
+    (own_models_folder / "broken.safetensors").write_bytes(b"\0" * 50)
+    return own_models_folder
+
+
+@pytest.fixture
+def models(viewer, own, qtbot):
+    """The dock, with its list."""
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Models")
+    qtbot.waitUntil(lambda: bool(dock.form.table.rows.entries))
+    return dock
+
+
+@pytest.fixture
+def done(qtbot):
+    def wait(dock):
+        qtbot.waitUntil(lambda: not dock.is_busy and dock._look is None)
+
+    return wait
+
+
+def stems(dock):
+    return {entry.path.stem for entry in dock.form.table.rows.entries}
+
+
+def choose(dock, stem):
+    entries = dock.form.table.rows.entries
+    dock.form.table.choose(next(one.path for one in entries if one.path.stem == stem))
+
+
+def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
+    assert {DEFAULT_MODEL, "thin", "broken"} <= stems(models)
+    assert models.form.table.entry().card.id == DEFAULT_MODEL
+    page = models.form.page
+    assert not page.delete_button.isEnabled()
+    assert "cannot be deleted" in page.delete_button.toolTip()
+    choose(models, "broken")
+    assert page.problem.is_error
+    assert page.delete_button.isEnabled()
+    assert not page.use_button.isEnabled()
+
+
+def test_a_deleted_model_comes_back_with_undo(models, own, done):
+    told = []
+    model_news().changed.connect(told.append)
+    choose(models, "thin")
+    models.form.page.delete_button.click()
+    done(models)
+    assert "thin" not in stems(models)
+    assert not (own / "thin.safetensors").exists()
+    assert not models.form.undo_button.isHidden()
+    models.form.undo_button.click()
+    done(models)
+    assert "thin" in stems(models)
+    assert models.form.table.entry().path.stem == "thin"
+    assert models.form.undo_button.isHidden()
+    assert told == ["thin", "thin"]
+    model_news().changed.disconnect(told.append)
+
+
+def test_a_shipped_model_says_why_it_stays(models, qtbot):
+    models.delete()
+    assert "cannot be deleted" in models.form.status.text()
+
+
+def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
+    choose(models, "thin")
+    models.form.page.check_button.click()
+    assert not models.form.page.delete_button.isEnabled()
+    done(models)
+    page = models.form.page
+    assert page.verdict_text.text().startswith("Checked: ")
+    choose(models, "broken")
+    assert page.verdict.isHidden()
+    choose(models, "thin")
+    assert not page.verdict.isHidden()  # it is remembered
+
+
+def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
+    out = tmp_path / "copy.safetensors"
+    monkeypatch.setattr(models_dock, "choose_place", lambda _dock, _name: (out, False))
+    choose(models, "thin")
+    models.form.page.export_button.click()
+    done(models)
+    assert out.read_bytes() == (own / "thin.safetensors").read_bytes()
+    assert str(out) in models.form.status.text()
+    models.form.page.export_button.click()  # never over what is there
+    done(models)
+    assert "exists already" in models.form.message.text.text()
+
+
+def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, qtbot):
+    choose(models, "thin")
+    models.form.page.rename_button.click()
+    models.form.page.name_edit.setText("Liver nuclei")
+    models.form.page.name_edit.returnPressed.emit()
+    done(models)
+    assert models.form.table.entry().name == "Liver nuclei"
+    assert card_of(own / "thin.safetensors").id == "thin"
+    load_model("thin")
+
+
+def test_what_another_program_puts_into_the_folder_appears(models, own, thin, qtbot):
+    add_model(thin, id="from-the-command-line")
+    qtbot.waitUntil(lambda: "from-the-command-line" in stems(models))
+
+
+def test_a_dropped_model_is_imported_and_offered_in_predict(
+    models, viewer, tmp_path, thin, qtbot, done
+):
+    add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
+    done(models)
+    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    models.intake.import_file(tmp_path / "copy.safetensors")
+    dialog = models.intake.import_dialog
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
+    with qtbot.waitSignal(dialog.imported):
+        dialog.import_button.click()
+    done(models)
+    assert models.form.table.entry().path.stem == "copy"
+    models.form.page.use_button.click()
+    assert predict.form.topology.card().id == "copy"
+
+
+def test_a_fetched_checkpoint_keeps_its_origin(
+    models, file_server, tmp_path, qtbot, done
+):
+    import published
+
+    published.repmode(tmp_path / "pair.p", ("dna", "lamin_b1"))
+    file_server.files["pair.p"] = (tmp_path / "pair.p").read_bytes()
+    models.intake.ask_fetch()
+    dialog = models.intake.fetch_dialog
+    dialog.address.setText(file_server.url("pair.p"))
+    dialog.fetch_button.click()
+    qtbot.waitUntil(lambda: models.intake.import_dialog is not None)
+    asking = models.intake.import_dialog
+    qtbot.waitUntil(lambda: asking.state is ImportState.ASKING)
+    with qtbot.waitSignal(asking.imported):
+        asking.import_button.click()
+    done(models)
+    entry = models.form.table.entry()
+    assert entry.card.source["fetched"] == file_server.url("pair.p")
+    assert entry.origin == "imported from RepMode, fetched from 127.0.0.1"
+    assert "SHA-256" in models.form.message.text.text()
+
+
+def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
+    release = threading.Event()
+    monkeypatch.setattr(
+        models_dock.model_chores, "check", lambda _path, _meter: release.wait(30)
+    )
+    choose(models, "thin")
+    models.form.page.check_button.click()
+    assert not models.form.cancel_button.isHidden()
+    models.form.cancel_button.click()
+    assert not models.is_busy
+    assert models.form.page.check_button.isEnabled()
+    release.set()
+
+
+def test_two_viewers_tell_each_other(models, make_napari_viewer, qtbot, done):
+    second = make_napari_viewer()
+    _, other = second.window.add_plugin_dock_widget("napari-sparsessp", "Models")
+    qtbot.waitUntil(lambda: "thin" in stems(other))
+    choose(models, "thin")
+    models.delete()
+    qtbot.waitUntil(lambda: "thin" not in stems(other))
+
+
+def test_a_viewer_closed_meanwhile_takes_the_dock_along(models, viewer, monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(
+        models_dock.model_chores, "check", lambda _path, _meter: release.wait(30)
+    )
+    choose(models, "thin")
+    models.check()
+    viewer.close()
+    release.set()
+    model_news().changed.emit("thin")
+
+
+def test_no_file_chosen_opens_nothing(models, monkeypatch):
+    monkeypatch.setattr(model_intake, "choose_checkpoint", lambda _owner: "")
+    models.form.import_button.click()
+    assert models.intake.import_dialog is None
