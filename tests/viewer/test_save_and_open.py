@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import yaozarrs
 
-from fake_engine import MICRO, light
+from fake_engine import MICRO, card, light
+from images import write_stack
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layer_file import file_of
 from napari_sparsessp.ui.layer_marks import KEY, role_of, truth_of
 from napari_sparsessp.ui.layer_saving import save_layers
+from napari_sparsessp.volume import Volume
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 OURS = "napari-sparsessp"
@@ -120,12 +123,88 @@ def test_the_dock_goes_on_with_what_was_opened(
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     dna = other.layers["DNA · predicted"]
     assert dock.layers.layer("dna") == dna
+    row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
+    assert row.truth == layer_key(other.layers["Hoechst"])
+    assert row.scores == {"r2": 0.5, "pcc": 0.7}
     count = len(other.layers)
     qtbot.waitUntil(lambda: dock.outlook.plan is not None)
     dock.run()
     finish(dock)
     assert len(other.layers) == count  # the same layers, filled anew
     assert isinstance(dna.data, np.ndarray)
+
+
+def test_a_truth_of_any_name_is_taken_up_again(
+    predicted, viewer, make_napari_viewer_proxy, tmp_path, finish
+):
+    odd = viewer.add_image(light(32, seed=5), name="odd", **DENSE)
+    predicted.look_ahead()
+    rows = [row.structure.id for row in predicted.form.structures.rows]
+    predicted.form.structures.choose_truth(rows.index("dna"), layer_key(odd))
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    other = make_napari_viewer_proxy()
+    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
+    other.open(path, plugin=OURS)
+    dock.look_ahead()
+    assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
+
+
+def test_the_model_of_what_is_opened_is_chosen_once(
+    predicted, viewer, engine, make_napari_viewer_proxy, tmp_path
+):
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    engine.the_cards.insert(0, card(id="newer"))
+    other = make_napari_viewer_proxy()
+    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
+    assert dock.form.topology.model_id() == "newer"
+    other.open(path, plugin=OURS)
+    dock.look_ahead()
+    assert dock.form.topology.model_id() == "colony-3to2d"
+    assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
+    dock.shelf.choose("newer")
+    other.layers["bright-field"].name = "renamed"
+    dock.look_ahead()
+    assert dock.form.topology.model_id() == "newer"  # the user's own choice stays
+
+
+def test_the_dock_opens_saved_layers_by_a_file_in_their_folder(
+    predicted, viewer, make_napari_viewer_proxy, tmp_path, qtbot
+):
+    (path,) = save(viewer, tmp_path / "story.ome.zarr")
+    other = make_napari_viewer_proxy()
+    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
+    with qtbot.waitSignal(dock._files.opened):
+        dock._files.open(f"{path}/zarr.json")
+    assert len(other.layers) == len(viewer.layers)
+    assert dock.form.input.layer_key() == layer_key(other.layers["bright-field"])
+
+
+def test_a_prediction_of_the_command_line_finds_its_stack(
+    dock, viewer, tmp_path, qtbot
+):
+    """Whichever is opened first; what a file names is never opened by itself."""
+    write_stack(tmp_path / "in.ome.tif", light(), "ZYX", (1.16, 0.29, 0.29))
+    truth = np.stack([light(32), light(32, seed=1)]).astype(np.float32)
+    names = ["dna", "golgi_apparatus"]
+    write_stack(tmp_path / "truth.ome.tif", truth, "CZYX", (0.29,) * 3, channels=names)
+    asked = {
+        "input": str(tmp_path / "in.ome.tif"),
+        "truth": {"dna": f"{tmp_path / 'truth.ome.tif'}:0"},
+    }
+    result = Volume(truth[:1], "CZYX", (0.29,) * 3)
+    about = {"request": asked, "model": {"id": "colony-3to2d"}}
+    path = write_prediction(tmp_path / "out.ome.zarr", result, names[:1], about)
+    for name in (path, "in.ome.tif", "truth.ome.tif"):
+        before = len(viewer.layers)
+        dock._files.open(tmp_path / name)
+        qtbot.waitUntil(lambda before=before: len(viewer.layers) > before)
+    (dna,) = [one for one in viewer.layers if role_of(one)]
+    assert not dna.metadata[KEY].get("source_id") or dna.metadata[KEY]["source"]
+    dock.look_ahead()
+    assert dna.metadata[KEY]["source_id"] == layer_key(viewer.layers["in"])
+    dock.form.input.choose_layer(layer_key(viewer.layers["in"]))
+    dock._on_input()
+    assert dock.layers.layer("dna") == dna
 
 
 def test_lazy_and_multiscale_layers_are_saved_and_come_back_so(viewer, tmp_path):
@@ -181,9 +260,6 @@ def test_other_folders_are_left_to_others(tmp_path):
 
 
 def test_an_image_of_others_opens_plainly(viewer, tmp_path):
-    from napari_sparsessp.io.writing import write_prediction
-    from napari_sparsessp.volume import Volume
-
     path = tmp_path / "theirs.ome.zarr"
     image = Volume(np.ones((2, 4, 5, 6), np.float32), "CZYX", (2.0, 0.5, 0.5))
     write_prediction(path, image, ["stain", "dna"])

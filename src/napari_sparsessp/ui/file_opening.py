@@ -16,9 +16,11 @@ from napari_sparsessp.ui.layer_marks import role_of
 from napari_sparsessp.ui.layer_opening import OpenedFile, read_file
 
 FILTER = (
-    "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 *.ome.zarr *.zarr);;"
+    "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 zarr.json .zattrs);;"
     "All files (*)"
 )
+
+_OF_ZARR = ("zarr.json", ".zattrs", ".zgroup")
 
 
 class FileOpening(QObject):
@@ -45,18 +47,15 @@ class FileOpening(QObject):
         if path:
             self.open(path)
 
-    def ask_folder(self) -> None:
-        """Let the user choose a folder: an OME-Zarr image is one."""
-        parent = self.parent()
-        path = QFileDialog.getExistingDirectory(parent, "Open an OME-Zarr folder", "")
-        if path:
-            self.open(path)
-
     def open(self, path: str | Path) -> None:
-        """Open a file or folder; `opened` or `failed` follows."""
+        """Open a file or folder; `opened` or `failed` follows.
+
+        A file of Zarr's own stands for its folder: dialogs choose files only.
+        """
+        path = Path(path)
         create_worker(
             read_file,
-            Path(path),
+            path.parent if path.name in _OF_ZARR else path,
             _connect={"returned": self._on_read, "errored": self._on_error},
             _start_thread=True,
             _ignore_errors=True,

@@ -26,6 +26,11 @@ from napari_sparsessp.ui.segments import Segments
 class InputPanel(QWidget):
     """What to predict from.
 
+    Parameters
+    ----------
+    with_colony : bool
+        Offer the sample colony, which is sparse, beside the real samples.
+
     Signals
     -------
     changed
@@ -39,21 +44,25 @@ class InputPanel(QWidget):
     sample_asked = Signal()
     samples_asked = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_colony: bool = True) -> None:
         super().__init__()
+        self._with_colony = with_colony
         self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
         self.layer_box.setPlaceholderText("no image layer yet")
         self.open_button = QPushButton("Open file…")
         self.open_button.setToolTip(
-            "Open a z-stack with its voxel size: OME-TIFF, TIFF, OME-Zarr or ND2."
+            "Open a z-stack with its voxel size: OME-TIFF, TIFF or ND2; of an OME-Zarr "
+            "folder, its zarr.json. What was saved with it comes along."
         )
         self.sample_button = QPushButton("No stack? Try the sample colony")
         self.sample_button.setProperty("role", "link")
         self.sample_button.setToolTip(
             "A simulated colony, imaged at every 4th plane, with its ground truth."
         )
-        self.samples_button = QPushButton("real stacks…")
+        self.samples_button = QPushButton(
+            "real stacks…" if with_colony else "No dense stack? Try a real one…"
+        )
         self.samples_button.setProperty("role", "link")
         self.samples_button.setToolTip(
             "Real cells from public collections. You see what it is and how large "
@@ -136,8 +145,9 @@ class InputPanel(QWidget):
         for one, name in layers:
             self.layer_box.addItem(name, one)
         self.choose_layer(key if key in dict(layers) else None)
-        for widget in (self.sample_button, self._or, self.samples_button):
-            widget.setVisible(not layers)
+        self.samples_button.setVisible(not layers)
+        for widget in (self.sample_button, self._or):
+            widget.setVisible(self._with_colony and not layers)
 
     def choose_layer(self, key: str | None) -> None:
         """Choose a layer without telling anyone; None takes the first."""

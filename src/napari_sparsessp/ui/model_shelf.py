@@ -65,6 +65,16 @@ class ModelShelf(QObject):
             self.failed.emit(error)
         self.changed.emit()
 
+    def choose(self, id_: str) -> None:
+        """Choose a model, if it is here."""
+        try:
+            here = any(card.id == id_ for card in self._engine.cards())
+        except SparseSSPError as error:
+            self.failed.emit(error)
+        else:
+            if here:
+                self.offer(id_)
+
     # importing ----------------------------------------------------------------
 
     def ask_import(self) -> None:

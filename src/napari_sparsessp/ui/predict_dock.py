@@ -307,12 +307,17 @@ class PredictDock(QWidget):
                 self.running.cancel()
                 self.forecast.tell(as_told(error, "the making of layers"))
         if not again:  # a second run leaves "My view" alone
-            self.view.show_where_one_is(self.layouts.current or OVERLAY)
+            # in a turn of its own: the first scale bar takes napari a while
+            QTimer.singleShot(0, self._show_first)
         first = next(iter(self.layers.layers().values()), None)
         if first is None:
             self.tracker.stop()
         else:
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
+
+    def _show_first(self) -> None:
+        if self.layers.layers():
+            self.view.show_where_one_is(self.layouts.current or OVERLAY)
 
     def _shown_channels(self) -> tuple[str, ...]:
         table = self.form.structures

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.foot_menu import FootMenu
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.message_box import MessageBox
 from napari_sparsessp.ui.segments import Segments
@@ -110,6 +111,7 @@ class RunPanel(QWidget):
             "Give back the view that you had before: grid, order, visibility."
         )
         self.restore_button.setEnabled(False)
+        self.menu = FootMenu()
         self._arrange()
         self.button.clicked.connect(self._on_clicked)
         self.again_button.clicked.connect(lambda _on: self.run_asked.emit())
@@ -128,6 +130,7 @@ class RunPanel(QWidget):
         view.addWidget(label)
         view.addWidget(self.layouts, 1)
         view.addWidget(self.restore_button)
+        view.addWidget(self.menu)
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         buttons.addWidget(self.button, 1)
