@@ -70,3 +70,11 @@ def test_pyqtgraph_is_loaded_with_the_first_curve():
         "assert 'pyqtgraph' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_axis_tells_values_as_they_are(qtbot):
+    chart = chart_of(qtbot, Curve("DNA", PLANES, PLANES / 100))
+    for _ in range(2):  # labels may be set again and again
+        chart.set_labels("ratio", "R²")
+    axis = chart._plot.getAxis("left")
+    assert axis.autoSIPrefixScale == 1, "0.3 is never written as 300"

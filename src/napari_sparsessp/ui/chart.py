@@ -165,7 +165,8 @@ class Chart(QWidget):
             axis = plot.getAxis(side)
             axis.setPen(tones.line)
             axis.setTextPen(tones.muted)
-            axis.setLabel(label, color=tones.muted.name())
+            style = {"color": tones.muted.name(), "font-size": "8.5pt"}
+            axis.setLabel(label, **style)
         plot.showGrid(x=False, y=True, alpha=0.25)
         self._cursor.setPen(pyqtgraph.mkPen(tones.accent, width=1.5))
 

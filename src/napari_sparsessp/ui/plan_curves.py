@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.evaluation.imaging_cost import ImagingCost
@@ -14,7 +15,7 @@ from napari_sparsessp.ui.chart import Curve
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
-SCORES = {"r2": "R²", "pcc_plane": "Pearson within planes"}
+SCORES = {"r2": "R²", "pcc_plane": "Pearson in planes"}
 """What the chart can show, and its name."""
 
 MEAN = "mean"
@@ -104,6 +105,7 @@ def curves_of(
     shown: Collection[str],
     colour: Callable[[str], str],
     faint: str,
+    until: int = 1,
 ) -> list[Curve]:
     """Give the curves of the structures that are shown, and what they are read by.
 
@@ -117,6 +119,8 @@ def curves_of(
         Gives a structure's colour.
     faint : str
         Colour of what is no measurement.
+    until : int
+        The sparsest ratio that is still to come: the axis has room for it.
     """
     places = [place_of(one.ratio) for one in report.ratios]
     curves = []
@@ -131,18 +135,48 @@ def curves_of(
     if several or not names:
         label = f"mean of {len(report.structures)}" if several else MEAN
         curves.append(Curve(label, places, mean, dots=True))
-    ends = [places[0], max(places[-1], places[0] + 0.5)]
-    least = None if math.isnan(mean[0]) else report.rule.least(mean[0])
-    if least is not None and len(places) > 1:
-        curves.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
+    ends = [places[0], max(place_of(until), places[-1], places[0] + 0.5)]
+    return sorted(curves, key=_height) + _lines(report, score, ends, mean[0], faint)
+
+
+def _lines(
+    report: "SweepReport",
+    score: str,
+    ends: Sequence[float],
+    densest: float,
+    faint: str,
+) -> list[Curve]:
+    """Level lines: what is enough, and what needs no network."""
+    lines = []
+    least = None if math.isnan(densest) else report.rule.least(densest)
+    if least is not None:
+        lines.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
     known = reference_scores(report, score)
     best = max(
         (value for key in YARDSTICKS if (value := known[key]) is not None),
         default=None,
     )
     if best is not None and best > _LOWEST:
-        curves.append(Curve("without a network", ends, [best] * 2, faint))
-    return curves
+        lines.append(Curve("possible without a network", ends, [best] * 2, faint))
+    return lines
+
+
+def _height(curve: Curve) -> float:
+    """Sort key: the curve that ends highest first, lines between starts last."""
+    return -curve.y[-1] if curve.name and not math.isnan(curve.y[-1]) else math.inf
+
+
+def legend_of(curves: Sequence[Curve]) -> str:
+    """Name the curves in rich text, in the order in which they lie, highest first."""
+    parts = []
+    for curve in curves:
+        if not curve.name:
+            continue
+        sign = "●" if curve.dots else "╌╌" if curve.dashed else "—"
+        tint = f' style="color: {curve.colour}"' if curve.colour else ""
+        name = escape(curve.name).replace(" ", "&nbsp;")
+        parts.append(f"<span{tint}>{sign}</span>&nbsp;{name}")
+    return "&nbsp;&nbsp; ".join(parts)
 
 
 def range_of(curves: Sequence[Curve]) -> tuple[float, float]:

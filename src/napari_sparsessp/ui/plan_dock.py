@@ -27,10 +27,11 @@ from napari_sparsessp.ui.plan_form import PlanForm
 from napari_sparsessp.ui.plan_handover import open_in_predict
 from napari_sparsessp.ui.plan_recall import Recall, arrays_of
 from napari_sparsessp.ui.plan_run import PlanRun
-from napari_sparsessp.ui.plan_view import show_foot, show_plan
+from napari_sparsessp.ui.plan_view import result_mark, show_foot, show_plan
 from napari_sparsessp.ui.plan_words import listed, nth
 from napari_sparsessp.ui.plan_work import PlanEngine, session_memory
 from napari_sparsessp.ui.ratio_picker import RATIOS
+from napari_sparsessp.ui.sample_opening import SampleOpening
 from napari_sparsessp.ui.structure_row import FEW
 from napari_sparsessp.ui.viewport import layer_index
 
@@ -72,6 +73,7 @@ class PlanDock(QWidget):
         self._told_for: tuple[Any, ...] | None = None
         self.watch = InputWatch(self)
         self._files = FileOpening(napari_viewer, self)
+        self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -93,7 +95,8 @@ class PlanDock(QWidget):
         form = self.form
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
-        form.input.sample_asked.connect(self._open_sample)
+        form.input.samples_asked.connect(self._samples.ask)
+        self._samples.failed.connect(self.tell)
         form.ratios.changed.connect(self._settle.start)
         form.judge.chosen.connect(self._on_judge)
         form.structures.choice_changed.connect(self._settle.start)
@@ -151,12 +154,6 @@ class PlanDock(QWidget):
         self._offer_layers()
         self.form.input.choose_layer(key)
         self._on_input()
-
-    def _open_sample(self) -> None:
-        try:
-            self._viewer.open_sample("napari-sparsessp", "sparse_colony")
-        except Exception as error:
-            self.tell(as_told(error, "the sample"))
 
     # before measuring ---------------------------------------------------------
 
@@ -220,7 +217,9 @@ class PlanDock(QWidget):
         form.empty.setVisible(record is None)
         report = None if record is None else record.report
         form.result.show_structures(form.structures.visible())
-        form.result.show_report(report, growing=growing)
+        until = self.current.job.ratios[-1] if self.current is not None else 1
+        form.result.show_report(report, growing=growing, until=until)
+        form.result_step.set_mark(result_mark(report, growing))
         if report is None:
             form.structures.clear_scores()
 
@@ -337,7 +336,7 @@ class PlanDock(QWidget):
         if self._measured is None:
             return
         try:
-            open_in_predict(self._viewer, self._measured, ratio)
+            open_in_predict(self._viewer, self, self._measured, ratio)
         except Exception as error:
             self.tell(as_told(error, "the opening of Predict"))
 

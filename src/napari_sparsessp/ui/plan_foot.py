@@ -87,9 +87,9 @@ class PlanFoot(QWidget):
             PlanState.READY: ("Find the ratio", "run", measure),
             PlanState.BLOCKED: ("Find the ratio", "run", why),
             PlanState.KNOWN: (
-                "Look again",
-                "run",
-                "This was measured before. The pixels are read again; only where they "
+                "Check again",
+                "",
+                "This was measured already. The pixels are read again; only where they "
                 "have changed is anything predicted anew (Ctrl+R).",
             ),
             PlanState.RUNNING: (

@@ -65,7 +65,7 @@ class PlanForm(QWidget):
         super().__init__()
         Dress(self)
         self.structures = PlanStructures()
-        self.input = InputPanel()
+        self.input = InputPanel(with_colony=False)
         self.input.layer_box.setAccessibleName("Dense stack to plan from")
         self.ratios = RatioPicker()
         self.judge = Segments(

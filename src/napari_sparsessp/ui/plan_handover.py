@@ -2,16 +2,23 @@
 
 from typing import Any
 
+from qtpy.QtWidgets import QWidget
+
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.dock_tabs import bring_beside
 from napari_sparsessp.ui.plan_choice import PlanChoice
 
 
-def open_in_predict(viewer: Any, choice: PlanChoice, ratio: int) -> Any:
+def open_in_predict(
+    viewer: Any, widget: QWidget, choice: PlanChoice, ratio: int
+) -> Any:
     """Open the viewer's Predict dock with what was planned; nothing is started.
 
     Parameters
     ----------
     viewer : napari.Viewer
+    widget : QWidget
+        The Plan dock; Predict opens as a tab beside it.
     choice : PlanChoice
         What was measured.
     ratio : int
@@ -26,11 +33,12 @@ def open_in_predict(viewer: Any, choice: PlanChoice, ratio: int) -> Any:
     InputError
         A prediction is running there.
     """
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    holder, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     if dock.run_in_progress is not None:
         raise InputError(
             "Predict is busy; wait for its prediction or cancel it, then use the ratio"
         )
+    bring_beside(widget, holder)
     form, stack = dock.form, choice.stack
     form.input.choose_layer(stack.layer)
     form.input.type_voxel_size(stack.voxel_size)

@@ -4,9 +4,12 @@ Only widgets and how a report appears in them; `plan_dock` gives them their mean
 """
 
 from collections.abc import Collection
+from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
@@ -24,6 +27,7 @@ from napari_sparsessp.ui.chart import Chart
 from napari_sparsessp.ui.plan_curves import (
     SCORES,
     curves_of,
+    legend_of,
     place_of,
     range_of,
     ratio_at,
@@ -31,16 +35,19 @@ from napari_sparsessp.ui.plan_curves import (
     ticks_of,
 )
 from napari_sparsessp.ui.plan_table import RatioTable, RatioView
-from napari_sparsessp.ui.plan_words import cost_sentence, each_sentence, nth
+from napari_sparsessp.ui.plan_words import cost_sentence, each_sentence, listed, nth
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.segments import Segments
-from napari_sparsessp.ui.theme import Tones
+from napari_sparsessp.ui.theme import Tones, mix
 from napari_sparsessp.ui.z_axis_drawing import ZAxisDrawing
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
-_CHART_HEIGHT = 190
+_CHART_HEIGHT = 180
+
+# Lightness, of 255, by which a line must differ from what is behind it.
+_TELLS = 55
 
 
 class PlanResult(QWidget):
@@ -67,14 +74,16 @@ class PlanResult(QWidget):
         self._shown: frozenset[str] = frozenset()
         self._chosen: int | None = None
         self._by_hand = False
-        self.answer = _wrapped("strong")
+        self._growing, self._until = False, 1
+        self.answer = _wrapped("")
+        self.answer.setTextFormat(Qt.TextFormat.RichText)
         self.each = _wrapped("small")
         self.score = Segments(
             [
                 ("r2", "R²", "Brightness and pattern: 1 is perfect, 0 a flat grey."),
                 (
                     "pcc_plane",
-                    "Pattern only",
+                    "Pattern",
                     "Pearson's correlation within planes: blind to brightness and "
                     "contrast. Look here where R² cannot tell.",
                 ),
@@ -92,6 +101,8 @@ class PlanResult(QWidget):
         self.chart.setToolTip("Click a ratio to see what it means.")
         self.table = RatioTable()
         self.view = RatioView(self.table)
+        self.legend = _wrapped("small")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.drawing = ZAxisDrawing()
         self.drawing.setToolTip(
             "The planes that would be imaged at the chosen ratio (tall), and those "
@@ -104,7 +115,7 @@ class PlanResult(QWidget):
             "Exposure of one plane; add what moving and reading out take, if you know "
             "it."
         )
-        self.times = _spin(1, 100_000, 1, "", " stacks")
+        self.times = _spin(1, 100_000, 1, "× ", " stack")
         self.times.setAccessibleName("Stacks of the time-lapse")
         self.times.setToolTip("How many stacks the time-lapse shall have.")
         self.use_button = QPushButton("")
@@ -121,21 +132,23 @@ class PlanResult(QWidget):
 
     def _arrange(self) -> None:
         top = _row(self.score, self.keep)
+        self.use_button.setProperty("role", "primary")
         cost = _row(self.plane_ms, self.times)
         saving = _row(self.csv_button, self.page_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for widget in (self.answer, self.each, top, self.chart, self.view, cost):
-            column.addWidget(widget)
-        for widget in (self.drawing, self.sentence, self.use_button, saving):
+        for widget in (
+            *(self.answer, top, self.chart, self.legend, self.view, self.use_button),
+            *(cost, self.drawing, self.sentence, self.each, saving),
+        ):
             column.addWidget(widget)
 
     def _connect(self) -> None:
         self.score.chosen.connect(lambda _key: self._draw())
         self.keep.valueChanged.connect(self._on_keep)
         self.plane_ms.valueChanged.connect(lambda _value: self._draw_rows())
-        self.times.valueChanged.connect(lambda _value: self._draw_rows())
+        self.times.valueChanged.connect(self._on_times)
         self.chart.clicked.connect(self._on_chart)
         self.view.chosen.connect(self._on_row)
         self.use_button.clicked.connect(self._on_use)
@@ -145,7 +158,7 @@ class PlanResult(QWidget):
     # what the dock says -------------------------------------------------------
 
     def show_report(
-        self, report: "SweepReport | None", *, growing: bool = False
+        self, report: "SweepReport | None", *, growing: bool = False, until: int = 1
     ) -> None:
         """Show a sweep, whole or as far as it is; None hides all.
 
@@ -154,7 +167,10 @@ class PlanResult(QWidget):
         report : SweepReport or None
         growing : bool
             More ratios will come: nothing is decided or saved yet.
+        until : int
+            The sparsest of them.
         """
+        self._growing, self._until = growing, until
         fresh = report is None or self._measured is None or not growing
         self._measured = report
         self.setVisible(report is not None)
@@ -212,18 +228,26 @@ class PlanResult(QWidget):
         report = self.report()
         if report is None:
             return
-        self.answer.setText(report.answer.replace("-", "\u2212"))
+        self.answer.setText(_told(report, self._growing))
+        self.answer.setAccessibleName(report.answer)
         each = each_sentence(report)
         self.each.setText(each)
         self.each.setVisible(bool(each))
         score = self.score.value()
         faint = Tones.of(self).muted.name()
-        curves = curves_of(report, score, self._shown, preferences().colour, faint)
+        curves = curves_of(report, score, self._shown, self._colour, faint, self._until)
         self.chart.set_labels("every r-th plane is imaged: r", SCORES[score])
-        self.chart.set_x_ticks(ticks_of([one.ratio for one in report.ratios]))
+        ratios = {one.ratio for one in report.ratios} | {self._until}
+        self.chart.set_x_ticks(ticks_of(sorted(ratios)))
         self.chart.set_y_range(*range_of(curves))
-        self.chart.set_curves(curves)
+        # their names stand below, where they hide nothing
+        self.chart.set_curves([replace(one, name="") for one in curves])
+        self.legend.setText(legend_of(curves))
         self._draw_rows()
+
+    def _colour(self, structure: str) -> str:
+        """A structure's colour, as it can be seen on the chart's back."""
+        return visible_on(QColor(preferences().colour(structure)), Tones.of(self))
 
     def _draw_rows(self) -> None:
         report = self.report()
@@ -266,6 +290,10 @@ class PlanResult(QWidget):
             self._chosen = report.ratio_needed or report.ratios[0].ratio
         self._draw()
 
+    def _on_times(self, value: float) -> None:
+        self.times.setSuffix(" stack" if value == 1 else " stacks")
+        self._draw_rows()
+
     def _on_chart(self, place: float) -> None:
         if self._measured is not None:
             ratios = [one.ratio for one in self._measured.ratios]
@@ -279,9 +307,43 @@ class PlanResult(QWidget):
             self.use_asked.emit(self._chosen)
 
 
+def _told(report: "SweepReport", growing: bool) -> str:
+    """The answer as rich text: in bold what it comes to."""
+    if growing:
+        done = listed([str(one.ratio) for one in report.ratios])
+        return f"So far r = {done}. The answer comes with the last ratio."
+    head, stop, rest = report.answer.replace("-", "\u2212").partition(". ")
+    if need_of(report) is None:
+        return escape(head + stop + rest)
+    return (
+        f"<b>{escape(head)}.</b> {escape(rest)}" if stop else f"<b>{escape(head)}</b>"
+    )
+
+
 def _step(report: "SweepReport") -> float:
     """Distance of two planes of the dense stack in µm."""
     return report.voxel_size[0]
+
+
+def visible_on(colour: QColor, tones: Tones) -> str:
+    """Give a colour that can be told from the back; the catalogue's are for black.
+
+    Parameters
+    ----------
+    colour : QColor
+    tones : Tones
+        Of where it is drawn.
+
+    Returns
+    -------
+    str
+        ``#rrggbb``
+    """
+    for share in (0.0, 0.2, 0.35, 0.5):
+        mixed = mix(colour, tones.text, share)
+        if abs(mixed.lightness() - tones.panel.lightness()) > _TELLS:
+            return mixed.name()
+    return tones.text.name()
 
 
 def _wrapped(role: str) -> QLabel:
@@ -290,7 +352,9 @@ def _wrapped(role: str) -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
     return label
 
 

@@ -105,7 +105,7 @@ class RatioTable(QAbstractTableModel):
         column = Column(section)
         if role == Qt.ItemDataRole.DisplayRole:
             return {
-                Column.RATIO: "Image",
+                Column.RATIO: "Every",
                 Column.PLANES: "Planes",
                 Column.SCORE: self._score,
                 Column.LIGHT: "Light",
@@ -123,7 +123,7 @@ class RatioTable(QAbstractTableModel):
     def _text(self, row: RatioRow, column: Column) -> str:
         cost = row.cost
         if column is Column.RATIO:
-            return nth(row.ratio)
+            return "all" if row.ratio == 1 else nth(row.ratio)
         if column is Column.PLANES:
             return str(cost.planes)
         if column is Column.SCORE:
@@ -131,7 +131,7 @@ class RatioTable(QAbstractTableModel):
             mark = {True: " ✓", False: " ✗", None: ""}[row.enough]
             return value.replace("-", "\u2212") + mark
         if column is Column.LIGHT:
-            return f"{100 * cost.light:.0f} %"
+            return f"{100 * cost.light:.3g} %"
         if not cost.plane_ms:
             return "–"
         seconds = cost.stack_seconds if column is Column.STACK else cost.series_seconds
@@ -179,9 +179,13 @@ class _Cell(QStyledItemDelegate):
         )
         painter.restore()
 
-    def sizeHint(self, option: QStyleOptionViewItem, _index: QModelIndex) -> QSize:
-        """Give every row the same height, with room for large letters."""
-        return QSize(30, QFontMetrics(self.parent().font()).height() + 7)
+    def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Give every row the same height, with room for large and bold letters."""
+        font = self.parent().font()
+        font.setBold(True)
+        metrics = QFontMetrics(font)
+        width = metrics.horizontalAdvance(str(index.data())) + 16
+        return QSize(width, metrics.height() + 7)
 
 
 class RatioView(QTableView):
@@ -217,7 +221,9 @@ class RatioView(QTableView):
         header.setSectionsClickable(False)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        for column in (Column.PLANES, Column.SCORE, Column.STACK):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         model.modelReset.connect(self._fit_height)
         self._fit_height()
 

@@ -1,5 +1,8 @@
 """How what would be measured, or what is in its way, appears in the Plan form."""
 
+from typing import TYPE_CHECKING
+
+from napari_sparsessp.evaluation.sweep_verdict import need_of
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.expectation import expectations
 from napari_sparsessp.ui.model_words import TOPOLOGIES
@@ -7,7 +10,11 @@ from napari_sparsessp.ui.plan_choice import PlanChoice, PlanOutlook
 from napari_sparsessp.ui.plan_foot import PlanState
 from napari_sparsessp.ui.plan_form import PlanForm
 from napari_sparsessp.ui.plan_words import listed, nth
+from napari_sparsessp.ui.ratio_picker import RATIOS
 from napari_sparsessp.ui.step import Mark
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 
 def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanOutlook) -> None:
@@ -25,7 +32,7 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanOutlook) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
-    form.ratios.offer(plan.offered)
+    form.ratios.offer(RATIOS if seen.reading is None else plan.offered)
     ratios = [ratio for ratio in choice.ratios if ratio > 1]
     form.ratio_step.set_headline(
         f"keep every <b>{listed([nth(one) for one in ratios])} plane</b>"
@@ -47,6 +54,13 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanOutlook) -> None:
     )
     form.topology_step.set_mark(Mark.BAD if stack.card is None else Mark.GOOD)
     form.device_step.set_mark(Mark.GOOD)
+
+
+def result_mark(report: "SweepReport | None", growing: bool) -> Mark:
+    """Say how far the answer can be relied on."""
+    if report is None or growing:
+        return Mark.WAITING
+    return Mark.WARN if report.against_dense or need_of(report) is None else Mark.GOOD
 
 
 def show_foot(form: PlanForm, plan: PlanOutlook, known: bool) -> None:

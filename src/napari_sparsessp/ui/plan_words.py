@@ -51,7 +51,7 @@ def cost_sentence(cost: ImagingCost, predicted: float) -> str:
     str
         Such as ``8 of 32 planes: 25 % of the light, 0.4 s instead of 1.6 s a stack…``
     """
-    share = round(100 * cost.light)
+    share = f"{100 * cost.light:.3g}"
     planes = f"{cost.planes} of {cost.dense_planes} planes"
     if cost.planes == cost.dense_planes:
         parts = [f"All {cost.dense_planes} planes: all of the light"]
@@ -98,4 +98,4 @@ def each_sentence(report: "SweepReport") -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}" if value < 10 else f"{value:.0f}"
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
