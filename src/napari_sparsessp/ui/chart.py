@@ -6,9 +6,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.theme import Tones
 
@@ -69,7 +69,8 @@ class Chart(QWidget):
         self._marks: tuple[float, ...] = ()
         self._range: tuple[float, float] | None = None
         self._ticks: list[tuple[float, str]] | None = None
-        self.setMinimumHeight(140)
+        # a plot would take all the height there is, and push the rest out of sight
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.legend = QLabel()
         self.legend.setProperty("role", "small")
         self.legend.setWordWrap(True)
@@ -78,6 +79,10 @@ class Chart(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(self.legend)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a height that grows with the font."""
+        return QSize(300, 11 * self.fontMetrics().height())
 
     @property
     def curves(self) -> tuple[Curve, ...]:
