@@ -1,6 +1,5 @@
 """Importing, showing and removing models, seen from the picker."""
 
-from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -8,6 +7,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from fake_engine import FakeEngine, found
+from napari_sparsessp.models.trash import deleted_models
 from napari_sparsessp.ui import model_shelf
 from napari_sparsessp.ui.checkpoint_drop import checkpoint_in
 from napari_sparsessp.ui.engine_link import ModelPlace
@@ -17,8 +17,8 @@ from napari_sparsessp.ui.topology_picker import IMPORT, TopologyPicker
 
 
 @pytest.fixture
-def engine(card, tmp_path):
-    file = tmp_path / "mine.safetensors"
+def engine(card, tmp_path, own_models_folder):
+    file = own_models_folder / "mine.safetensors"
     file.write_bytes(b"weights")
     cards = [card(), card(id="mine", name="Mine", topology="2d")]
     shipped = tmp_path / "colony.safetensors"
@@ -43,22 +43,9 @@ def shelf(qtbot, engine):
     return shelf
 
 
-def trash(monkeypatch, works=True):
-    """A trash that takes files, or does not; gives what went into it."""
-    taken = []
-
-    class Trash:
-        def __init__(self, path):
-            self.path = Path(path)
-
-        def moveToTrash(self):
-            if works:
-                taken.append(self.path)
-                self.path.unlink()
-            return works
-
-    monkeypatch.setattr(model_shelf, "QFile", Trash)
-    return taken
+def taken():
+    """What is in the trash."""
+    return [one.path.name for one in deleted_models()]
 
 
 def import_file(qtbot, shelf, path="best.pth"):
@@ -146,47 +133,47 @@ def test_the_card_can_be_read_with_its_file(shelf):
     assert told["File"].endswith("mine.safetensors")
 
 
-def test_shipped_models_cannot_be_removed(shelf, monkeypatch):
-    taken = trash(monkeypatch)
+def test_shipped_models_cannot_be_removed(shelf):
     info = show(shelf, "colony-3to2d")
     assert info.remove_button.isHidden()
     shelf.remove()
-    assert taken == []
+    assert taken() == []
 
 
-def test_a_model_goes_to_the_trash_only_after_a_second_word(shelf, monkeypatch):
-    taken = trash(monkeypatch)
+def test_a_model_goes_to_the_trash_only_after_a_second_word(shelf):
     info = show(shelf, "mine")
     assert info.sure_button.isHidden()
     info.remove_button.click()
-    assert taken == []
+    assert taken() == []
     info.keep_button.click()
     assert info.sure_button.isHidden()
     info.remove_button.click()
     shelf._engine.the_cards.pop()
     info.sure_button.click()
-    assert [path.name for path in taken] == ["mine.safetensors"]
+    assert taken() == ["mine.safetensors"]
     assert shelf.info is None
     assert shelf._picker.card().id == "colony-3to2d"
     assert not shelf._picker.buttons["2d"].isEnabled()
 
 
-def test_a_trash_that_refuses_is_told(shelf, monkeypatch):
-    trash(monkeypatch, works=False)
+def test_a_model_that_cannot_be_moved_is_told(shelf, monkeypatch):
+    def busy(*_):
+        raise OSError(13, "in use")
+
+    monkeypatch.setattr("pathlib.Path.rename", busy)
     info = show(shelf, "mine")
     info.remove_button.click()
     info.sure_button.click()
-    assert "delete it by hand" in info.message.text.text()
+    assert "in use; close what uses it" in info.message.text.text()
     assert shelf._engine.place(info.card).path.exists()
 
 
-def test_no_model_is_removed_under_a_running_prediction(shelf, monkeypatch):
-    taken = trash(monkeypatch)
+def test_no_model_is_removed_under_a_running_prediction(shelf):
     info = show(shelf, "mine")
     shelf._picker.setEnabled(False)
     info.remove_button.click()
     info.sure_button.click()
-    assert taken == []
+    assert taken() == []
     assert "running" in info.message.text.text()
 
 

@@ -70,11 +70,11 @@ class ModelInfo(QDialog):
         self.remove_button = QPushButton("Remove…")
         self.remove_button.setVisible(place is not None and place.own)
         self.remove_button.setToolTip(
-            "Move this model's file to the trash. Shipped models cannot be removed."
+            "Delete this model; the Models dock can put it back. Shipped models stay."
         )
         self.close_button = QPushButton("Close")
         self.close_button.setDefault(True)
-        self.sure_button = QPushButton("Move to the trash")
+        self.sure_button = QPushButton("Delete it")
         self.sure_button.setProperty("role", "danger")
         self.keep_button = QPushButton("Keep it")
         self._arrange()
@@ -128,7 +128,10 @@ class ModelInfo(QDialog):
         self.remove_button.setEnabled(not asking)
         if asking:
             self.message.show_notices(
-                ["move this model's file to the trash? Predictions made with it stay"]
+                [
+                    "delete this model? Predictions made with it stay, and the Models "
+                    "dock can put it back"
+                ]
             )
             self.keep_button.setFocus()
         else:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QFile, QObject, QUrl, Signal
+from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
+from napari_sparsessp.models.trash import delete_model
 from napari_sparsessp.ui.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.import_dialog import ImportDialog, choose_checkpoint
 from napari_sparsessp.ui.model_info import ModelInfo
@@ -132,7 +133,7 @@ class ModelShelf(QObject):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(place.path.parent)))
 
     def remove(self) -> None:
-        """Move the model whose card is shown to the trash; never a shipped one."""
+        """Delete the model whose card is shown; the Models dock can put it back."""
         info = self.info
         place = None if info is None else self._engine.place(info.card)
         if info is None or place is None or not place.own:
@@ -141,10 +142,10 @@ class ModelShelf(QObject):
             info.show_problem("a prediction is running; remove the model afterwards")
             return
         self._engine.forget()
-        if not QFile(str(place.path)).moveToTrash():
-            info.show_problem(
-                f"the system's trash does not take {place.path}; delete it by hand"
-            )
+        try:
+            delete_model(place.path)
+        except SparseSSPError as error:
+            info.show_problem(str(error))
             return
         self._close_info()
         model_news().changed.emit(info.card.id)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui import model_chores
 from napari_sparsessp.ui.checkpoint_drop import CheckpointDrop
+from napari_sparsessp.ui.dock_tabs import JoinOthers, bring_beside
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
@@ -65,6 +66,7 @@ class ModelsDock(QWidget):
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
+        JoinOthers(self)
         self._connect()
         self.refresh()
 
@@ -220,7 +222,7 @@ class ModelsDock(QWidget):
     def _on_failed(self, error: Exception, what: str) -> None:
         self._end()
         if isinstance(error, Stopped):
-            self.form.tell("Stopped; nothing was changed.")
+            self.form.tell("Stopped.")
         else:
             self._on_problem(error, what)
         self.refresh()
@@ -235,7 +237,7 @@ class ModelsDock(QWidget):
             return
         self._chore.abandon()
         self._end()
-        self.form.tell("Stopped; nothing was changed.")
+        self.form.tell("Stopped.")
         self.refresh()
 
     def _changed(self, id_: str, choose: Path | None, told: str) -> None:
@@ -254,8 +256,7 @@ class ModelsDock(QWidget):
         holder, dock = self._viewer.window.add_plugin_dock_widget(
             "napari-sparsessp", "Predict"
         )
-        holder.show()
-        holder.raise_()
+        bring_beside(self, holder)
         if dock.run_in_progress is not None:
             self.form.tell("A prediction is running; choose the model afterwards.")
             return
