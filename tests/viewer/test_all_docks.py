@@ -1,0 +1,133 @@
+"""Every dock of the manifest beside all others, in one viewer and in two.
+
+The docks are found in the manifest, so that a new one is tested from its first day.
+"""
+
+import subprocess
+import sys
+
+import pytest
+from npe2 import PluginManifest
+from qtpy.QtWidgets import QWidget
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui.layer_marks import is_prediction
+
+DOCKS = [
+    widget.display_name
+    for widget in PluginManifest.from_distribution(
+        "napari-sparsessp"
+    ).contributions.widgets
+]
+
+
+def open_all(viewer):
+    return {
+        name: viewer.window.add_plugin_dock_widget("napari-sparsessp", name)[1]
+        for name in DOCKS
+    }
+
+
+def test_all_docks_in_one_viewer_and_a_prediction(viewer, engine, finish, qtbot):
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    docks = open_all(viewer)
+    assert len(docks) == len(DOCKS)
+    predict = docks["Predict"]
+    predict.form.structures.tick(("dna",))
+    predict.run()
+    finish(predict)
+    (made,) = [layer for layer in viewer.layers if is_prediction(layer)]
+    made.name = "renamed"
+    viewer.layers.reverse()
+    viewer.layers.remove(made)
+    viewer.layers.clear()
+    qtbot.wait(200)
+    assert all(isinstance(dock, QWidget) for dock in docks.values())
+
+
+def test_asking_for_a_dock_again_gives_the_one_that_is_there(viewer, engine):
+    first = open_all(viewer)
+    again = open_all(viewer)
+    assert all(first[name] is again[name] for name in DOCKS)
+
+
+def test_two_viewers_with_all_docks_and_one_is_closed(
+    make_napari_viewer, engine, finish, qtbot
+):
+    one, other = make_napari_viewer(), make_napari_viewer()
+    for viewer in (one, other):
+        viewer.add_image(light(), name="bright-field", **MICRO)
+    open_all(one)
+    docks = open_all(other)
+    one.close()
+    qtbot.wait(200)
+    other.add_image(light(), name="later", **MICRO)
+    other.dims.set_point(0, 1.16)
+    other.dims.ndisplay = 3
+    docks["Predict"].form.structures.tick(("dna",))
+    docks["Predict"].run()
+    finish(docks["Predict"])
+    assert [layer.name for layer in other.layers if is_prediction(layer)] == [
+        "DNA · predicted"
+    ]
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_dock_that_was_closed_is_silent(viewer, engine, qtbot, name):
+    outer, _ = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
+    viewer.window.remove_dock_widget(outer)
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    viewer.dims.ndisplay = 3
+    viewer.dims.ndisplay = 2
+    viewer.layers[0].name = "DNA · truth"
+    viewer.layers.selection.clear()
+    viewer.layers.clear()
+    qtbot.wait(100)
+    _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
+    assert again is not None
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_dock_floats_and_changes_its_theme(viewer, engine, qtbot, name):
+    from napari.settings import get_settings
+
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    outer, _ = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
+    appearance = get_settings().appearance
+    before = appearance.theme
+    try:
+        outer.setFloating(True)
+        for theme in ("light", "dark"):
+            appearance.theme = theme
+            qtbot.wait(50)
+        outer.setFloating(False)
+        qtbot.wait(50)
+    finally:
+        appearance.theme = before
+
+
+CODE = """
+import sys, time
+import napari
+viewer = napari.Viewer(show=False)
+viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+times = {}
+for name in sys.argv[1:]:
+    began = time.perf_counter()
+    viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
+    times[name] = time.perf_counter() - began
+heavy = [m for m in ("torch", "bioio", "matplotlib") if m in sys.modules]
+viewer.close()
+print(heavy, max(times.values()))
+"""
+
+
+def test_opening_all_docks_loads_no_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *DOCKS],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("[] "), done.stdout

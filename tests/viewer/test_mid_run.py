@@ -1,0 +1,318 @@
+"""Whatever befalls viewer, layers and window while a prediction runs, it ends well.
+
+Each test begins a run, lets something happen after the first tile and waits for the
+end: the result is whole, or the run is stopped, and the dock can be used again.
+"""
+
+import threading
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.ui.layer_marks import is_prediction
+from napari_sparsessp.ui.run_panel import RunState
+
+ORDER = {id_: number for number, id_ in enumerate(CATALOGUE)}
+TICKED = ("dna", "nucleolus", "mitochondria")
+
+
+def predictions(viewer):
+    return [layer for layer in viewer.layers if is_prediction(layer)]
+
+
+def whole(viewer):
+    """Whether each prediction holds what the fake engine fills in, everywhere."""
+    made = predictions(viewer)
+    values = [
+        np.unique(layer.data).tolist() == [1.0 + number]
+        for number, layer in enumerate(
+            sorted(made, key=lambda one: ORDER[one.metadata["sparsessp"]["structure"]])
+        )
+    ]
+    return len(values) == len(TICKED) and all(values)
+
+
+@pytest.fixture
+def go(engine):
+    """Set it, and what was held after the second tile goes on."""
+    go = threading.Event()
+
+    def paint(plan, id_, _box):
+        if len(engine.computed) == 2:
+            go.wait(60)
+        return 1 + plan.channels.index(id_)
+
+    engine.paint, engine.tile = paint, 32
+    yield go
+    go.set()
+
+
+@pytest.fixture
+def begun(dock, engine, go, qtbot):
+    """A dock whose prediction of three structures has begun; `go` lets it go on."""
+    dock.form.structures.tick(TICKED)
+    with qtbot.waitSignal(dock.layers.complete):
+        dock.run()
+    qtbot.waitUntil(lambda: len(engine.computed) == 2)
+    return dock
+
+
+def add_truth(viewer, dock, name="DNA"):
+    """A truth that the dock finds by its name."""
+    truth = viewer.add_image(light(32).astype(float), name=name, scale=(0.29,) * 3)
+    truth.units = ("um",) * 3
+    dock.look_ahead()
+    assert "dna" in dock.form.structures.truths()
+    return truth
+
+
+def rename_source(viewer, _dock):
+    viewer.layers["bright-field"].name = "something else"
+
+
+def move_source_to_the_top(viewer, _dock):
+    viewer.layers.move(0, len(viewer.layers))
+
+
+def delete_source(viewer, _dock):
+    viewer.layers.remove("bright-field")
+
+
+def add_and_delete_others(viewer, _dock):
+    other = viewer.add_image(light(3, 20, 20), name="DNA of another field")
+    viewer.add_points(np.zeros((1, 3)))
+    viewer.add_labels(np.zeros((4, 8, 8), int))
+    viewer.layers.remove(other)
+
+
+def look_in_3d_and_back(viewer, _dock):
+    viewer.dims.ndisplay = 3
+    viewer.dims.ndisplay = 2
+
+
+def stay_in_3d(viewer, _dock):
+    viewer.dims.ndisplay = 3
+
+
+def turn_the_axes(viewer, _dock):
+    viewer.dims.order = (2, 0, 1)
+
+
+def show_the_grid(viewer, dock):
+    dock.show_layout("side")
+
+
+def hide_and_show_all(viewer, _dock):
+    for visible in (False, True):
+        for layer in viewer.layers:
+            layer.visible = visible
+
+
+def other_theme(_viewer, _dock):
+    from napari.settings import get_settings
+
+    appearance = get_settings().appearance
+    appearance.theme = "light" if appearance.theme == "dark" else "dark"
+
+
+def slice_in_a_thread(_viewer, _dock):
+    from napari.settings import get_settings
+
+    get_settings().experimental.async_ = True
+
+
+def move_the_source(viewer, _dock):
+    viewer.layers["bright-field"].translate = (5, 5, 5)
+
+
+def other_data_in_the_source(viewer, _dock):
+    viewer.layers["bright-field"].data = np.zeros((3, 10, 10), np.uint16)
+
+
+def float_the_dock(_viewer, dock):
+    dock.parentWidget().setFloating(True)
+
+
+def hide_the_dock(_viewer, dock):
+    dock.parentWidget().hide()
+
+
+def clear_the_selection(viewer, _dock):
+    viewer.layers.selection.clear()
+
+
+@pytest.fixture(autouse=True)
+def settings_as_before(qapp):
+    from napari.settings import get_settings
+
+    settings = get_settings()
+    before = settings.appearance.theme, settings.experimental.async_
+    yield
+    settings.appearance.theme, settings.experimental.async_ = before
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        rename_source,
+        move_source_to_the_top,
+        delete_source,
+        add_and_delete_others,
+        look_in_3d_and_back,
+        stay_in_3d,
+        turn_the_axes,
+        show_the_grid,
+        hide_and_show_all,
+        other_theme,
+        slice_in_a_thread,
+        move_the_source,
+        other_data_in_the_source,
+        float_the_dock,
+        hide_the_dock,
+        clear_the_selection,
+    ],
+    ids=lambda event: event.__name__,
+)
+def test_the_result_is_whole(begun, go, viewer, finish, qtbot, event):
+    event(viewer, begun)
+    qtbot.wait(20)
+    assert begun.run_in_progress is not None
+    go.set()
+    finish(begun)
+    assert whole(viewer)
+    assert begun.form.foot.state is not RunState.RUNNING
+    assert begun.form.isEnabled()
+    assert not begun.form.foot.message.is_error
+
+
+def test_what_floats_and_is_hidden_comes_back_with_its_result(
+    begun, go, viewer, finish, qtbot
+):
+    outer = begun.parentWidget()
+    outer.setFloating(True)
+    outer.hide()
+    go.set()
+    finish(begun)
+    outer.show()
+    outer.setFloating(False)
+    qtbot.wait(50)
+    assert begun.form.foot.status.text().startswith("Done")
+    begun.run()
+    finish(begun)
+    assert whole(viewer)
+
+
+@pytest.mark.parametrize("what", ["rename", "delete", "move"])
+def test_a_truth_may_change_while_it_is_compared_with(
+    dock, go, viewer, engine, finish, qtbot, what
+):
+    truth = add_truth(viewer, dock)
+    dock.form.structures.tick(TICKED)
+    with qtbot.waitSignal(dock.layers.complete):
+        dock.run()
+    if what == "rename":
+        truth.name = "not DNA any more"
+    elif what == "delete":
+        viewer.layers.remove(truth)
+    else:
+        viewer.layers.reverse()
+    qtbot.wait(20)
+    go.set()
+    finish(dock)
+    assert whole(viewer)
+    (row,) = [r for r in dock.form.structures.rows if r.structure.id == "dna"]
+    assert row.scores is None or row.scores["r2"] == 0.5
+    assert dock.form.foot.status.text().startswith("Done")
+
+
+def test_all_layers_are_deleted_at_once(begun, go, viewer, finish, qtbot):
+    viewer.layers.clear()
+    go.set()
+    finish(begun)
+    assert len(viewer.layers) == 0
+    qtbot.waitUntil(lambda: begun.form.foot.state is RunState.BLOCKED)
+    assert not begun.form.foot.message.is_error
+    viewer.add_image(light(), name="another", **MICRO)
+    qtbot.waitUntil(lambda: begun.form.foot.state is RunState.READY)
+
+
+def test_cancel_after_the_layers_are_gone_is_no_matter(begun, go, viewer, finish):
+    viewer.layers.clear()
+    begun.cancel()
+    begun.cancel()
+    go.set()
+    finish(begun)
+    assert begun.run_in_progress is None
+
+
+def test_the_dock_is_closed_and_opened_again_while_it_runs(
+    begun, go, viewer, engine, finish, qtbot
+):
+    viewer.window.remove_dock_widget(begun.parentWidget())
+    _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    go.set()
+    qtbot.waitUntil(lambda: engine.closed == 1)
+    again.look_ahead()
+    assert again.form.foot.state is RunState.READY
+    again.form.structures.tick(TICKED)
+    again.run()
+    finish(again)
+    assert whole(viewer)  # the same layers, renewed
+
+
+@pytest.mark.parametrize("in_3d", [False, True])
+@pytest.mark.parametrize("moment", ["at once", "running", "cancelling"])
+def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
+    engine.tile, engine.pause = 8, 0.05
+    viewer = make_napari_viewer()
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    viewer.dims.ndisplay = 3 if in_3d else 2
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    dock.run()
+    if moment != "at once":
+        with qtbot.waitSignal(dock.run_in_progress.tile_done):
+            pass
+    if moment == "cancelling":
+        dock.cancel()
+    viewer.close()
+    qtbot.waitUntil(lambda: engine.closed == 1)
+    qtbot.wait(100)  # pytest-qt fails the test for what a dead window raises
+
+
+@pytest.mark.parametrize("kind", ["array", "dask", "zarr", "multiscale"])
+def test_time_lapses_of_every_kind(viewer, engine, finish, kind):
+    import dask.array as da
+    import zarr
+
+    movie = np.stack([light(seed=time) for time in range(3)])
+    if kind == "zarr":
+        stored = zarr.create_array(
+            zarr.storage.MemoryStore(), shape=movie.shape, dtype=movie.dtype
+        )
+        stored[:] = movie
+    data = {
+        "array": lambda: movie,
+        "dask": lambda: da.from_array(movie, chunks=(1, 3, 50, 128)),
+        "zarr": lambda: stored,
+        "multiscale": lambda: [movie, movie[..., ::2, ::2]],
+    }[kind]()
+    viewer.add_image(
+        data,
+        name="bright-field",
+        multiscale=kind == "multiscale",
+        contrast_limits=(900, 1100),
+        scale=(60, 1.16, 0.29, 0.29),
+        units=("s", "um", "um", "um"),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    dock.form.structures.tick(TICKED)
+    dock.run()
+    viewer.dims.set_point(0, 120)
+    finish(dock)
+    assert predictions(viewer)[0].data.shape == (3, 32, 96, 128)
+    assert whole(viewer)
