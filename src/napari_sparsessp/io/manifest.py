@@ -122,14 +122,19 @@ def _of_folder(
             f"{folder} is a folder, so data.pairs needs structure, signal and target: "
             "what the target is, and the names or indices of both channels"
         )
-    images = [
-        one for one in sorted(folder.iterdir())
-        if one.suffix.lower() in _IMAGE_ENDINGS and not one.name.startswith(".")
-    ]  # fmt: skip
+    images = images_in(folder)
     if not images:
         raise InputError(f"folder {folder} holds no image; check data.pairs.path")
     known = structure_id(structure)
     return [Label(one, signal, one, target, known) for one in images]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """List the images of a folder, by name."""
+    return [
+        one for one in sorted(folder.iterdir())
+        if one.suffix.lower() in _IMAGE_ENDINGS and not one.name.startswith(".")
+    ]  # fmt: skip
 
 
 def _of_csv(path: Path, root: Path, given: Mapping[str, Channel | None]) -> list[Label]:

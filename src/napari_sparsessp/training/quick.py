@@ -26,10 +26,6 @@ from napari_sparsessp.training.recipe import Recipe
 MINUTES = 10.0
 """Enough for one small pair on a CPU: it is learnt by heart long before."""
 
-AVERAGE = 0.98
-"""Decay of the weights' running mean: in ten minutes on a CPU there are so few steps
-that a slower mean would end among the weights it began with."""
-
 LEAST_SAVE_MINUTES = 0.5
 SAVES = 20
 """Validations in a budget: what is learnt by heart is best after a minute or two."""
@@ -59,6 +55,7 @@ class Wish:
     source : str
         Model to begin with.
     freeze_encoder : bool
+        With one small stack the whole network soon learns it by heart.
     minutes : float
     device : str
     ratios : tuple of int, optional
@@ -75,7 +72,7 @@ class Wish:
     name: str = ""
     licence: str = ""
     source: str = DEFAULT_MODEL
-    freeze_encoder: bool = False
+    freeze_encoder: bool = True
     minutes: float = MINUTES
     device: str = "auto"
     ratios: tuple[int, ...] | None = None
@@ -112,7 +109,7 @@ def quick_config(wish: Wish, out: Path) -> TrainConfig:
     InputError
         A value is impossible; names the field.
     """
-    recipe: dict[str, object] = {"name": "fast", "average": AVERAGE}
+    recipe: dict[str, object] = {"name": "fast"}
     if wish.patch is not None:
         recipe["patch"] = (wish.patch, wish.patch)
     if wish.learning_rate is not None:

@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError, OutputError
-
-STATE_NAME = "state.pt"
-BEST_NAME = "best.pt"
-LOG_NAME = "log.jsonl"
+from napari_sparsessp.training.run_info import (
+    BEST_NAME,
+    LOG_NAME,
+    STATE_NAME,
+    read_log,
+)
 
 
 @dataclass
@@ -167,15 +169,7 @@ class RunFolder:
 
     def entries(self) -> list[dict[str, Any]]:
         """Read the log; a line that a kill cut off is left out."""
-        path = self.folder / LOG_NAME
-        found = []
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    found.append(json.loads(line))
-                except ValueError:
-                    continue
-        return found
+        return read_log(self.folder)
 
     def _cut_log(self, step: int) -> None:
         """Forget what was logged after the state that is gone on with."""
