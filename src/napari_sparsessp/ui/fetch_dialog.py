@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_sparsessp.io.model_fetching import Fetched
 
-_WIDTH = 520
+_WIDTH_LETTERS = 90
 _HINT = (
     "Paste the address of a model's file, or its DOI (Zenodo, figshare, Dataverse). "
     "Models of this plugin are added at once; checkpoints of RepMode, SparseSSP and "
@@ -107,7 +107,6 @@ class FetchDialog(QDialog):
         self._arrange()
         self._connect()
         self._set_state(FetchState.ASKING)
-        self.resize(_WIDTH, 10)
 
     def _arrange(self) -> None:
         hint = QLabel(_HINT)
@@ -203,6 +202,7 @@ class FetchDialog(QDialog):
             self.id.setFocus()
         told = as_told(error, "the download")
         self.message.show_error(str(told), error_details(told))
+        self._fit()
 
     def reject(self) -> None:
         """Stop the download at once, or close: the button and Escape."""
@@ -214,6 +214,18 @@ class FetchDialog(QDialog):
         self._drop()
         self._set_state(FetchState.ASKING)
         self._tell_stopped()
+
+    def showEvent(self, event: Any) -> None:
+        """Be as wide as the font asks for."""
+        super().showEvent(event)
+        self.resize(_WIDTH_LETTERS * self.fontMetrics().averageCharWidth(), 10)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give all texts their room; Qt does not do so for dialogs."""
+        self.layout().activate()
+        needed = self.layout().totalHeightForWidth(self.width())
+        self.resize(self.width(), max(needed, self.minimumSizeHint().height()))
 
     def closeEvent(self, event: Any) -> None:
         """Let go of whatever is under way; the thread ends by itself."""
@@ -247,6 +259,8 @@ class FetchDialog(QDialog):
         self.bar.setRange(0, 0 if busy else 1)
         self.bar.setVisible(busy)
         self.status.setText("Asking the server" if busy else "")
+        if self.isVisible():
+            self._fit()
 
 
 def _titled(text: str, field: QLineEdit) -> QLabel:

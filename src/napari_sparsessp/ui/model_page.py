@@ -81,6 +81,8 @@ class ModelPage(QScrollArea):
         self.problem = MessageBox()
         self.quality = QualityTable()
         self._rows: QWidget | None = None
+        for text in (self.title, self.below, self.verdict_text):
+            text.setMinimumWidth(60)  # a long word must not make the page wide
         self._arrange()
         self._connect()
         self.show_entry(None)
@@ -177,7 +179,8 @@ class ModelPage(QScrollArea):
             parts.insert(1, f"version {card.version}")
         if entry.is_default:
             parts.append("★ the default")
-        self.below.setText(" · ".join(part.replace(" ", "\u00a0") for part in parts))
+        kept = [one.replace(" ", "\u00a0") if len(one) < 21 else one for one in parts]
+        self.below.setText(" · ".join(kept))
         quality = expected_quality(card)
         self.quality.show_quality(quality)
         rows = [row for row in card_rows(card) if row[0] != "Came from"]
