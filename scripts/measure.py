@@ -2,6 +2,7 @@
 
     python scripts/measure.py IMAGE                 # the network, the command line
     xvfb-run -a python scripts/measure.py IMAGE --dock   # from Run to the first tile
+    xvfb-run -a python scripts/measure.py IMAGE --dock --hasty   # Run at once
 
 IMAGE is a transmitted-light stack, for example the Allen field of view
 (57×204×341 voxels). Prints JSON.
@@ -64,8 +65,16 @@ def network() -> dict:
     }
 
 
-def dock(image: Path) -> dict:
-    """Seconds from Run to the first tile on screen; the second run has its model."""
+def dock(image: Path, *, hasty: bool = False) -> dict:
+    """Seconds from Run to the first tile on screen; the second run has its model.
+
+    Parameters
+    ----------
+    image : Path
+    hasty : bool
+        Press Run as soon as there is a plan; otherwise the pointer is in the dock
+        until the model is loaded ahead.
+    """
     import napari
     from qtpy.QtWidgets import QApplication
 
@@ -89,8 +98,14 @@ def dock(image: Path) -> dict:
         return time.perf_counter() - began
 
     wait_for(lambda: panel.outlook.plan is not None)
-    result = {}
-    for run in ("first run, torch and model are loaded", "second run"):
+    result: dict[str, object] = {}
+    if not hasty:
+        panel.keeper.intend()
+        ahead = wait_for(lambda: panel.keeper.busy)
+        ahead += wait_for(lambda: not panel.keeper.busy)
+        result["loading ahead_s"] = round(ahead, 2)
+    first = "first run, torch and model are loaded" if hasty else "first run"
+    for run in (first, "second run"):
         seen: list[float] = []
         began = time.perf_counter()
         panel.run()
@@ -99,10 +114,10 @@ def dock(image: Path) -> dict:
         )
         wait_for(lambda seen=seen: bool(seen))
         QApplication.processEvents()
-        first = time.perf_counter() - began
+        shown = time.perf_counter() - began
         wait_for(lambda: panel.run_in_progress is None)
         result[run] = {
-            "first_tile_s": round(first, 2),
+            "first_tile_s": round(shown, 2),
             "all_s": round(time.perf_counter() - began, 2),
         }
     viewer.close()
@@ -114,9 +129,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", type=Path)
     parser.add_argument("--dock", action="store_true")
+    parser.add_argument("--hasty", action="store_true", help="press Run at once")
     options = parser.parse_args()
     if options.dock:
-        result: object = dock(options.image)
+        result: object = dock(options.image, hasty=options.hasty)
     else:
         result = [
             network(),

@@ -100,6 +100,26 @@ def test_a_part_of_a_time_lapse_is_of_one_time_point(thin_model, make_volume):
     assert isinstance(events[-1], PartDone)
 
 
+def test_a_user_who_goes_to_another_time_point_is_followed_at_once(
+    thin_model, make_volume
+):
+    volume, seen = make_volume((3, 8, 32, 16), "TZYX"), []
+    box = (slice(0, 8), slice(0, 32), slice(0, 16))
+
+    def viewport():
+        return (0 if seen else 2), box  # the slider moves after the first tile
+
+    progress = Progress()
+    for event in predict_stream(
+        thin_model, volume, request=FP32, progress=progress, viewport=viewport
+    ):
+        if isinstance(event, TileDone):
+            seen.append(event.time)
+    assert seen == [2, 0, 0, 2, 1, 1]
+    whole = predict(thin_model, volume, request=FP32).volume.array
+    np.testing.assert_allclose(progress.buffer, whole, atol=1e-6)
+
+
 def test_a_part_that_is_everything_ends_as_a_whole_run(thin_model, make_volume):
     volume = make_volume((8, 32, 16))
     everything = (slice(0, 8), slice(0, 32), slice(0, 16))

@@ -78,6 +78,7 @@ class Run:
         self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self.notes: list[str] = []
         self.unfamiliar: tuple[str, ...] = ()
+        self.waiting: list[int] = []
         self._stack: MeasuredStack | None = None
 
     def events(self) -> Iterator[Event]:
@@ -94,7 +95,7 @@ class Run:
             yield Cancelled(self.done, self.plan.total_tiles)
             return
         self._begin()
-        waiting = self._slots()
+        self.waiting = waiting = self._slots()
         while waiting:
             seen = self.viewport()
             slot = seen[0] if seen and seen[0] in waiting else waiting[0]
@@ -106,6 +107,8 @@ class Run:
                 pass  # cancelled while it was read
             finally:
                 self._close()
+            if not self.cancel.is_set() and not self._complete(slot):
+                waiting.insert(0, slot)  # the user looks at another one now
             if self.cancel.is_set() and self.done < self.plan.total_tiles:
                 yield Cancelled(self.done, self.plan.total_tiles)
                 return
@@ -118,6 +121,10 @@ class Run:
     def _slots(self) -> list[int]:
         """Time points to predict, as indices of the output."""
         return list(range(len(self.plan.times or (0,))))
+
+    def _complete(self, slot: int) -> bool:
+        """Whether nothing of a time point is left that was asked for."""
+        return True
 
     def _begin(self) -> None:
         """Prepare what is needed before the first time point."""

@@ -75,7 +75,7 @@ class MemoryRun(Run):
             truth if point.canvas.scores_on_the_way else {}, point.sums
         )
         while not point.finished:
-            if self.cancel.is_set() or not self._wanted(point):
+            if self.cancel.is_set() or not self._wanted(point) or self._elsewhere():
                 return
             yield from self._tile(stack, point, running, self._shown(slot))
         for structure in plan.structures:
@@ -124,6 +124,14 @@ class MemoryRun(Run):
         wanted = self._wanted(point)
         index = next_tile(wanted, self.plan.tiles, self._visible(shown))
         return index, None, set()
+
+    def _complete(self, slot: int) -> bool:
+        return self.part is not None or slot in self.scores
+
+    def _elsewhere(self) -> bool:
+        """Whether the user looks at a time point that still waits."""
+        seen = self.viewport()
+        return seen is not None and seen[0] in self.waiting
 
     def _wanted(self, point: TimePoint) -> list[int]:
         """Tiles that are left of what was asked for; one that is begun is of it."""

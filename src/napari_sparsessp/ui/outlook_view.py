@@ -54,6 +54,8 @@ def _show_quality(form: PredictForm, choice: Choice, seen: Outlook, pace: Pace) 
         {id_: expected_quality(choice.card, id_, ratio) for id_ in ids}
     )
     wanted = choice.structures or ids
+    mean = mean_quality(choice.card, wanted, ratio)
+    form.show_measured_on("" if mean is None else mean.measured_on)
     found = {}
     for topology, card in form.topology.served().items():
         seconds = None if seen.plan is None else pace.expected(seen.plan, card)

@@ -25,6 +25,7 @@ from napari_sparsessp.ui.outlook import Outlook
 from napari_sparsessp.ui.predict_form import PredictForm
 from napari_sparsessp.ui.predict_view import PredictView
 from napari_sparsessp.ui.prediction_run import PredictionRun
+from napari_sparsessp.ui.recorded_size import RecordedSize
 from napari_sparsessp.ui.replay import Replay, replay_ahead, replay_of
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.running import Running
@@ -78,6 +79,7 @@ class PredictDock(QWidget):
             napari_viewer, self.form, self.layers, self._source, self.truth_scales, self
         )
         self.keeper = ModelKeeper(self._engine, self)
+        self._recorded = RecordedSize(self)
         self._files = FileOpening(napari_viewer, self)
         self.takeaway = Takeaway(
             napari_viewer, self.form.foot.menu, self._replay, self._source, self
@@ -122,7 +124,8 @@ class PredictDock(QWidget):
         self.running.ended.connect(self._on_ended)
         self.running.failed.connect(self.forecast.tell)
         self.running.ended.connect(self.keeper.settle)
-        self.forecast.seen.connect(lambda: self.keeper.expect(self.outlook.plan))
+        self.forecast.seen.connect(self._on_seen)
+        self._recorded.found.connect(self._on_recorded)
         self.keeper.rehearsed.connect(self._on_rehearsed)
         self.keeper.loaded_changed.connect(form.options.unload_button.setVisible)
         form.options.unload_button.clicked.connect(self.keeper.unload)
@@ -215,6 +218,18 @@ class PredictDock(QWidget):
         if self._layers_changed:
             self._offer_layers()
         self.forecast.look_ahead()
+
+    def _on_seen(self) -> None:
+        self._recorded.look(self.outlook.layer, self.outlook.reading)
+        self.keeper.expect(self.outlook.plan)
+
+    def _on_recorded(self, key: str, size: tuple[float, float, float]) -> None:
+        """Take over what the stack's file says, where the user has said nothing."""
+        panel = self.form.input
+        untouched = panel.typed_voxel_size() is None and not panel.half_typed()
+        if panel.layer_key() == key and untouched and self.run_in_progress is None:
+            panel.type_voxel_size(size)
+            self._settle.start()
 
     def _on_rehearsed(self, plan: "Plan", found: "Rehearsed") -> None:
         """Tell how long it will take, now that it is known."""

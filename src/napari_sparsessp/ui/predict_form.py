@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sparsessp.ui.device_box import DeviceBox
 from napari_sparsessp.ui.dress import Dress
@@ -49,6 +56,10 @@ class PredictForm(QWidget):
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.options = OptionsPanel()
+        self.measured_note = QLabel("")
+        self.measured_note.setProperty("role", "small")
+        self.measured_note.setWordWrap(True)
+        self.measured_note.setTextFormat(Qt.TextFormat.PlainText)
         self.foot = RunPanel()
         self.all_button = _link("All", "Tick all structures")
         self.none_button = _link("None", "Tick no structure")
@@ -78,6 +89,7 @@ class PredictForm(QWidget):
         ):
             step.body.addWidget(body)
             column.addWidget(step)
+        self.structure_step.body.addWidget(self.measured_note)
         self.device_step.title_row.addWidget(self.device, 12)
         self.device_step.title_row.addWidget(self.options.more_button)
         self.device_step.body.addWidget(self.options)
@@ -143,6 +155,12 @@ class PredictForm(QWidget):
         ids = () if card is None else card.structures
         cost = "" if card is None else cost_words(card)
         self.structures.set_structures(ids, cost)
+
+    def show_measured_on(self, images: str) -> None:
+        """Say where expected values come from; nothing where there are none."""
+        told = f"Expected: the R² that was reached on {images}." if images else ""
+        self.measured_note.setText(told)
+        self.measured_note.setVisible(bool(told))
 
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; what is shown can still be chosen."""

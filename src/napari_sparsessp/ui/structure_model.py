@@ -136,7 +136,7 @@ class StructureModel(QAbstractTableModel):
         """
         for row in self._rows:
             row.doubts = tuple(doubts.get(row.structure.id, ()))
-        self._changed(Column.NAME)
+        self._changed(Column.NAME, Column.EXPECTED)
 
     def set_locked(self, locked: bool) -> None:
         """Forbid everything but visibility while a prediction runs."""

@@ -77,7 +77,9 @@ class Row:
             return truth
         if column in NUMBERS:
             value = self.number(column)
-            return "" if value is None else r2_text(value)
+            # what was measured on other images says little of an unfamiliar one
+            doubt = "?" if column is Column.EXPECTED and self.doubts else ""
+            return "" if value is None else r2_text(value) + doubt
         return None
 
     def tip(self, column: Column, explained: str) -> str:
@@ -91,7 +93,10 @@ class Row:
             if self.expected is None:
                 return f"The model's card says nothing of it here.\n{explained}"
             value = r2_text(self.expected.r2)
-            return f"R² {value} on {self.expected.measured_on}.\n{explained}"
+            told = f"R² {value} on {self.expected.measured_on}."
+            if self.doubts:
+                told += " This stack is unlike those images: expect less."
+            return f"{told}\n{explained}"
         if column in (Column.R2, Column.PCC) and self.scores:
             told = [
                 f"{word} {r2_text(value)}"

@@ -106,7 +106,7 @@ class StructureTable(QTableView):
             Column.SPREAD: _EYE,
             Column.TRUTH: _WIDE_TRUTH,
         }
-        numbers = QFontMetrics(self.font()).horizontalAdvance("\u22120.00") + _PADDING
+        numbers = QFontMetrics(self.font()).horizontalAdvance("\u22120.00?") + _PADDING
         return {
             column: usual.get(column, max(numbers, self._header_width(column)))
             for column in sorted(self.structures.columns() - {Column.NAME})

@@ -130,12 +130,16 @@ class TopologyButton(QAbstractButton):
         self.setMinimumWidth(62)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._quality = self._time = ""
+        self._rows = 0
         self._say()
 
-    def set_prospect(self, quality: str, time: str) -> None:
-        """Say below the name how good and how fast it would be; "" for unknown."""
-        if (quality, time) != (self._quality, self._time):
-            self._quality, self._time = quality, time
+    def set_prospect(self, quality: str, time: str, rows: int = 2) -> None:
+        """Say below the name how good and how fast it would be; "" for unknown.
+
+        All buttons of a row keep room for the same number of `rows`.
+        """
+        if (quality, time, rows) != (self._quality, self._time, self._rows):
+            self._quality, self._time, self._rows = quality, time, rows
             self._say()
             self.updateGeometry()
             self.update()
@@ -159,7 +163,7 @@ class TopologyButton(QAbstractButton):
     def sizeHint(self) -> QSize:
         """Give room for a diagram, its name and what is expected of it."""
         name = QFontMetrics(self._font(_LARGE)).height()
-        lines = len(self._lines()) * self._line_height()
+        lines = self._rows * self._line_height()
         return QSize(76, _DIAGRAM + name + lines + 4)
 
     def minimumSizeHint(self) -> QSize:

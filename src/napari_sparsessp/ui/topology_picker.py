@@ -146,11 +146,15 @@ class TopologyPicker(QWidget):
             Topology to its expected quality and seconds; None where unknown.
         """
         served = self.served()
+        known = [quality is not None for quality, _ in found.values()]
+        timed = [seconds is not None for _, seconds in found.values()]
+        rows = any(known) + any(timed)
         for topology, button in self.buttons.items():
             quality, seconds = found.get(topology, (None, None))
             button.set_prospect(
                 "" if quality is None else f"R² {r2_text(quality.r2)}",
                 "" if seconds is None else f"≈ {short_duration(seconds)}",
+                rows,
             )
             if topology in served:
                 button.setToolTip(_prospect_tip(served[topology], quality, seconds))
