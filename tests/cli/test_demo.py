@@ -5,19 +5,35 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from napari_sparsessp import load_volume
 from napari_sparsessp.cli import viewing
 from napari_sparsessp.cli.console import Console
+from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.writing import write_prediction
+from napari_sparsessp.volume import Volume
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """What an earlier demo has left, as far as a later one looks at it."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "report.json").write_text("earlier")
+    volume = Volume(np.zeros((1, 2, 4, 4), np.float32), "CZYX", None)
+    told = {"input": str(sample_paths()[0])}
+    write_prediction(folder / "prediction.ome.zarr", volume, ["dna"], told)
+    return folder
 
 
 def test_the_demo_predicts_the_sample_and_tells_where_everything_lies(
-    sparsessp, tmp_path
+    sparsessp, earlier, tmp_path
 ):
-    for _ in range(2):  # a second run replaces the first
-        code, out, err = sparsessp("demo", "--out", tmp_path / "demo", "--no-gui")
-        assert code == 0, err
+    """In the place of an earlier one."""
+    code, out, err = sparsessp("demo", "--out", earlier, "--no-gui")
+    assert code == 0, err
     assert "R²" in out
     assert "simulated cells" in err
     for name in ("prediction.ome.zarr", "report.json", "figure.png"):

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -330,33 +328,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
 ):
     (tmp_path / "file").write_text("not a folder")
     refused("predict", "/nope.tif", "--model", small_model, "--out", tmp_path / out)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such limit on Windows")
-@pytest.mark.parametrize("out", ["full.ome.tif", "full.ome.zarr"])
-def test_a_full_disk_leaves_nothing_under_the_final_name(
-    small_model, stack, tmp_path, out
-):
-    def small_disk():
-        import resource  # not on Windows
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
-
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", "from napari_sparsessp.cli.main import *; app_main()"]
-        + ["predict", str(stack), "--model", str(small_model)]
-        + ["--out", str(folder / out), "--quiet", "--device", "cpu"],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=small_disk,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "sparsessp: error: " in done.stderr
-    assert list(folder.iterdir()) == []
 
 
 def test_a_damaged_model_is_refused(bad, stack, small_model, tmp_path):

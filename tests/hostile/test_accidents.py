@@ -40,12 +40,13 @@ def small_disk(size):
 @pytest.mark.parametrize("size", [0, 100, 4_000])
 def test_a_disk_that_fills_leaves_nothing_under_the_final_name(desk, name, size):
     arguments = _to(desk, name)
+    before = everything(desk.folder)
     with small_disk(size):
         outcome = run(arguments)
     assert outcome.code == 2, outcome.err
     assert len(outcome.lines) == 1, outcome.err
     assert "disk is full" in outcome.lines[0] or "cannot write" in outcome.lines[0]
-    assert not desk.path(name).exists()
+    assert everything(desk.folder) == before
     again = run(arguments)
     assert again.code == 0, again.err
 
