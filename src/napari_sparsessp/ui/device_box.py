@@ -34,7 +34,7 @@ class DeviceBox(QComboBox):
         self.setToolTip(
             "Where the network runs. Open the list to look for graphics cards."
         )
-        self.addItem("the fastest device (automatic)", "auto")
+        self.addItem("the fastest device (auto)", "auto")
         self.setItemData(0, _AUTO_TIP, Qt.ItemDataRole.ToolTipRole)
         self.addItem("the CPU", "cpu")
         self.activated.connect(lambda _i: self.changed.emit())

@@ -262,7 +262,8 @@ def _label(text: str, role: str) -> QWidget:
     if role:
         label.setProperty("role", role)
     label.setTextFormat(Qt.TextFormat.PlainText)
-    if not role:  # the only column that may be cut, and only in a very narrow dock
+    if not role:  # the only column that may take two lines, in a narrow dock
         label.setMinimumWidth(60)
+        label.setWordWrap(True)
         label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
     return label

@@ -70,6 +70,7 @@ class TrainFoot(QWidget):
         self.bar.setAccessibleName("Progress of the training")
         self.status = QLabel("")
         self.status.setProperty("role", "muted")
+        self.status.setWordWrap(True)
         self.status.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )

@@ -41,9 +41,18 @@ class TrainNamePanel(QWidget):
         )
         self.licence = QComboBox()
         self.licence.setEditable(True)
+        self.licence.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.licence.setMinimumContentsLength(8)
         self.licence.setAccessibleName("Licence of the data")
         self.licence.addItems(list(_LICENCES))
         self.licence.setCurrentIndex(-1)
+        # the longest of them must not make the whole form wider than a narrow dock
+        self.licence.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.licence.setMinimumContentsLength(8)
         self.licence.setToolTip(
             "Under what licence your images are: whoever gets the model has to know."
         )
