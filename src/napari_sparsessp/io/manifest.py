@@ -1,7 +1,7 @@
 """Lists of training pairs: our CSV, the published RepMode CSV, a folder of images."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,15 @@ def _of_folder(
         raise InputError(f"folder {folder} holds no image; check data.pairs.path")
     known = structure_id(structure)
     return [Label(one, signal, one, target, known) for one in images]
+
+
+def by_stack(labels: Iterable[Label]) -> list[list[Label]]:
+    """Group labels of the same image and channel; those for testing are left out."""
+    stacks: dict[tuple[Path, Channel | None], list[Label]] = {}
+    for label in labels:
+        if label.split != "test":
+            stacks.setdefault((label.path, label.signal), []).append(label)
+    return list(stacks.values())
 
 
 def images_in(folder: Path) -> list[Path]:

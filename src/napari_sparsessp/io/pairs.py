@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.manifest import Channel, Label
+from napari_sparsessp.io.manifest import Channel, Label, by_stack
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
 from napari_sparsessp.prediction.normalisation import normalise
@@ -100,12 +100,8 @@ class PairReader:
         OutputError
             The cache cannot be written.
         """
-        stacks: dict[tuple[Path, Channel | None], list[Label]] = {}
-        for label in labels:
-            if label.split != "test":
-                stacks.setdefault((label.path, label.signal), []).append(label)
-        pairs = []
-        for group in stacks.values():
+        stacks, pairs = by_stack(labels), []
+        for group in stacks:
             pairs.append(self._pair(group))
             if progress is not None:
                 progress(len(pairs), len(stacks))

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from napari_sparsessp.io.manifest import Channel, Label, read_labels
+from napari_sparsessp.io.manifest import Label, by_stack, read_labels
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.resampling import resampled_size
 from napari_sparsessp.training.split_plan import StackShape
@@ -64,12 +63,9 @@ def look_at_stacks(
     InputError
         An image cannot be opened.
     """
-    stacks: dict[tuple[Path, Channel | None], list[Label]] = {}
-    for label in labels:
-        if label.split != "test":
-            stacks.setdefault((label.path, label.signal), []).append(label)
     shapes = []
-    for (path, _), group in stacks.items():
+    for group in by_stack(labels):
+        path = group[0].path
         volume = load_volume(path)
         names = tuple(dict.fromkeys(one.structure for one in group))
         shape = grid_shape(volume, voxel_size)
