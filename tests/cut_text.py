@@ -8,13 +8,14 @@ again, as a desktop at 150 % does.
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from qtpy.QtCore import QRect, Qt
-from qtpy.QtGui import QTextDocument
+from qtpy.QtGui import QFont, QFontMetrics, QTextDocument
 from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -71,7 +72,7 @@ def _need(widget: QWidget) -> tuple[str, str, int, int] | None:
     if isinstance(widget, QPushButton | QCheckBox | QRadioButton) and widget.text():
         text = widget.text().replace("&", "")
         if isinstance(widget, QPushButton):
-            return kind, text, _advance(widget, text), widget.width() - 4
+            return kind, text, _bold(widget, text), widget.width() - 6
         return kind, text, widget.minimumSizeHint().width(), widget.width()
     if isinstance(widget, QAbstractButton) and widget.text():
         return kind, widget.text(), _advance(widget, widget.text()), widget.width()
@@ -87,6 +88,10 @@ def _label(label: QLabel, kind: str) -> tuple[str, str, int, int] | None:
     text = label.text()
     room = label.contentsRect()
     if label.wordWrap():
+        words = re.sub(r"<[^>]*>", "", text).split()
+        widest = max((_advance(label, word) for word in words), default=0)
+        if widest > room.width() + _SLACK:
+            return kind, text, widest, room.width()
         needed = label.heightForWidth(label.width())
         return kind, text, needed, label.height()
     if "…" in text or "<" not in text:
@@ -100,6 +105,14 @@ def _label(label: QLabel, kind: str) -> tuple[str, str, int, int] | None:
 
 def _lines(widget: QWidget, text: str) -> int:
     return max((_advance(widget, line) for line in text.splitlines()), default=0)
+
+
+def _bold(button: QPushButton, text: str) -> int:
+    """Width of a button's text; of one that is down it is bold (ui/theme.py)."""
+    font = QFont(button.font())
+    if button.isChecked():
+        font.setWeight(QFont.Weight.DemiBold)
+    return QFontMetrics(font).horizontalAdvance(text)
 
 
 def _advance(widget: QWidget, text: str) -> int:

@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSize, Signal
+from qtpy.QtGui import QFont, QFontMetrics
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+
+# Padding and borders of a segment in the style sheet, and its least width.
+_AROUND = 12
+_NARROWEST = 26
 
 
 class Segments(QWidget):
@@ -28,14 +33,13 @@ class Segments(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         for place, (key, text, tip) in enumerate(choices):
-            button = QPushButton(text)
+            button = _Segment(text)
             button.setCheckable(True)
             button.setToolTip(tip)
             button.setAccessibleName(f"{name}: {text}")
             button.setProperty("role", "segment")
             if place in (0, len(choices) - 1):
                 button.setProperty("place", "first" if place == 0 else "last")
-            button.setMinimumWidth(26)
             self._group.addButton(button)
             self._buttons[key] = button
             row.addWidget(button, 1)
@@ -66,3 +70,14 @@ class Segments(QWidget):
 
     def _on_clicked(self, _button: QPushButton) -> None:
         self.chosen.emit(self.value())
+
+
+class _Segment(QPushButton):
+    """A button that is never narrower than its text, which is bold while it is down."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Give the room that the bold text needs."""
+        bold = QFont(self.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
+        return QSize(max(width, _NARROWEST), super().minimumSizeHint().height())

@@ -4,10 +4,11 @@ A step has a headline (a piece of the sentence), a mark in the margin that says
 whether it is settled, and a body of controls. A line joins it to the next one.
 """
 
+import re
 from enum import Enum
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter, QPen
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.theme import Tones
@@ -142,6 +143,21 @@ class Step(QWidget):
         """Write this piece of the sentence anew (rich text)."""
         if text != self.headline.text():
             self.headline.setText(text)
+            self._fit_headline()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Know the theme's font from now on."""
+        super().showEvent(event)
+        self._fit_headline()
+
+    def _fit_headline(self) -> None:
+        """Let the headline wrap between words, and never within one."""
+        bold = QFont(self.headline.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        metrics = QFontMetrics(bold)
+        words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
+        widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
+        self.headline.setMinimumWidth(widest + 2)
 
     def paintEvent(self, _event: object) -> None:
         """Draw the mark and the line that leads to the next step."""
