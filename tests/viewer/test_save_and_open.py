@@ -160,6 +160,10 @@ def test_the_model_of_what_is_opened_is_chosen_once(
     other.open(path, plugin=OURS)
     dock.look_ahead()
     assert dock.form.topology.model_id() == "colony-3to2d"
+    assert dock.form.structures.ticked() == tuple(
+        row.structure.id for row in predicted.form.structures.rows
+    )
+    assert dock.form.options.uncertainty()
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
     dock.shelf.choose("newer")
     other.layers["bright-field"].name = "renamed"

@@ -1,10 +1,10 @@
 """What can be taken out of a dock: a command, a request, the layers themselves."""
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QToolButton
+from qtpy.QtCore import QPoint, Signal
+from qtpy.QtWidgets import QMenu, QPushButton
 
 
-class FootMenu(QToolButton):
+class FootMenu(QPushButton):
     """A button with three dots that opens a short menu.
 
     Signals
@@ -29,7 +29,8 @@ class FootMenu(QToolButton):
             "in one OME-Zarr to go on with later."
         )
         self.setAccessibleName("Take the prediction with you")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # no arrow beside three dots that say the same
+        self.setProperty("role", "dots")
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.copy_action = menu.addAction("Copy as command line")
@@ -47,7 +48,14 @@ class FootMenu(QToolButton):
             "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
             "opened again, everything goes on where it was."
         )
-        self.setMenu(menu)
+        self._entries = menu
+        self.clicked.connect(lambda _on: self.unfold())
         self.copy_action.triggered.connect(lambda _on: self.copy_asked.emit())
         self.request_action.triggered.connect(lambda _on: self.request_asked.emit())
         self.save_action.triggered.connect(lambda _on: self.save_asked.emit())
+
+    def unfold(self) -> None:
+        """Open the menu above the button, which is at the foot of its dock."""
+        size = self._entries.sizeHint()
+        left = self.width() - size.width()
+        self._entries.popup(self.mapToGlobal(QPoint(left, -size.height())))

@@ -1,17 +1,15 @@
 """Predictions from files find the layer that they came from, once it is open too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layer_file import FILE, file_of, is_same_file
+from napari_sparsessp.ui.layer_file import file_of, is_same_file
 from napari_sparsessp.ui.layer_marks import (
     KEY,
     add_to,
     is_prediction,
-    model_of,
     role_of,
-    truth_of,
 )
 
 
@@ -30,45 +28,6 @@ def link_orphans(viewer: Any) -> None:
     for layer in viewer.layers:
         if role_of(layer) and not layer.metadata[KEY].get("source_id"):
             _link(layer, known)
-
-
-def opened_models(viewer: Any, source_key: str | None) -> dict[str, str]:
-    """Tell which models made the predictions from a source that files brought.
-
-    Returns
-    -------
-    dict
-        Prediction's key to its model's id.
-    """
-    return {
-        layer_key(one): model_of(one)
-        for one in viewer.layers
-        if is_prediction(one)
-        and one.metadata[KEY].get("source_id") == source_key
-        and FILE in one.metadata[KEY]
-    }
-
-
-def take_up(structures: Any, predictions: Mapping[str, Any]) -> None:
-    """Let the table of structures say what adopted predictions say.
-
-    Parameters
-    ----------
-    structures : StructureModel
-    predictions : mapping
-        Structure id to the layer of its prediction.
-    """
-    offered = {key for key, _ in structures.layers}
-    for number, row in enumerate(structures.rows):
-        layer = predictions.get(row.structure.id)
-        if layer is None:
-            continue
-        truth = truth_of(layer)
-        if truth in offered and truth != row.truth:
-            structures.choose_truth(number, truth)
-        scores = layer.metadata[KEY].get("scores")
-        if row.scores is None and row.truth is not None and isinstance(scores, dict):
-            structures.set_scores({row.structure.id: scores})
 
 
 def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:

@@ -15,8 +15,9 @@ from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.file_opening import FileOpening
 from napari_sparsessp.ui.forecast import Forecast
+from napari_sparsessp.ui.going_on import GoingOn, take_up
 from napari_sparsessp.ui.layer_catalogue import input_choices, truth_choices
-from napari_sparsessp.ui.layer_links import link_orphans, opened_models, take_up
+from napari_sparsessp.ui.layer_links import link_orphans
 from napari_sparsessp.ui.layout_scene import Scene
 from napari_sparsessp.ui.layouts import OVERLAY, Layouts
 from napari_sparsessp.ui.model_keeper import ModelKeeper
@@ -67,7 +68,6 @@ class PredictDock(QWidget):
         self._viewer = napari_viewer
         self._engine = InstalledEngine() if engine is None else engine
         self._layers_changed = False
-        self._opened: set[str] = set()  # predictions from files that were seen
         self.form = PredictForm(self._engine.devices)
         self.layers = StreamLayers(napari_viewer, self)
         self.tracker = ViewportTracker(napari_viewer, self)
@@ -86,6 +86,7 @@ class PredictDock(QWidget):
         )
         self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
+        self.going_on = GoingOn(napari_viewer, self.form, self.shelf)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
@@ -162,16 +163,8 @@ class PredictDock(QWidget):
         link_orphans(self._viewer)
         self.form.input.set_layers(input_choices(self._viewer))
         if self.run_in_progress is None:
-            self._choose_model_of_opened()
+            self.going_on.look()
         self._offer_truths()
-
-    def _choose_model_of_opened(self) -> None:
-        """Choose the model of predictions that a file has just brought, once."""
-        found = opened_models(self._viewer, self.form.input.layer_key())
-        fresh = [found[key] for key in found.keys() - self._opened]
-        self._opened |= found.keys()
-        if fresh and self.form.topology.model_id() not in fresh:
-            self.shelf.choose(fresh[0])
 
     def _offer_truths(self) -> None:
         """Offer truth layers, and take over what was predicted from this input."""
@@ -218,6 +211,8 @@ class PredictDock(QWidget):
         if self._layers_changed:
             self._offer_layers()
         self.forecast.look_ahead()
+        if self.going_on.has_news() and self.layers.layers():
+            self.view.show_where_one_is(self.layouts.current or OVERLAY)
 
     def _on_seen(self) -> None:
         self._recorded.look(self.outlook.layer, self.outlook.reading)

@@ -153,6 +153,7 @@ QPushButton[role="link"]:focus { border: 1px solid %(accent)s; }
 QPushButton[role="link"]:disabled { color: %(muted)s; background: transparent; }
 QPushButton[role="info"] { padding: 2px; min-width: 20px; max-width: 20px;
     min-height: 18px; font-weight: 600; font-style: italic; }
+QPushButton[role="dots"] { padding: 4px 4px; min-width: 20px; max-width: 20px; }
 QPushButton[role="segment"] { border-radius: 0; padding: 4px 4px; margin: 0;
     font-size: 9pt; border-right: 1px solid %(back)s; }
 QPushButton[role="segment"][place="first"] { border-top-left-radius: 4px;
@@ -185,6 +186,7 @@ QProgressBar::chunk { background: %(accent)s; border-radius: 3px; }
 QScrollArea { border: none; }
 QTableView { background: %(panel)s; border: none; border-radius: 5px;
     gridline-color: transparent; alternate-background-color: %(panel)s; }
+QTableView[role="scores"] { font-size: 9pt; }
 QTableView:focus { border: 1px solid %(line)s; }
 QListWidget { background: %(panel)s; border: 1px solid transparent;
     border-radius: 5px; padding: 3px; }
