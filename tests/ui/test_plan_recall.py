@@ -8,7 +8,7 @@ from fake_engine import card
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.outlook import Choice
 from napari_sparsessp.ui.plan_choice import PlanChoice
-from napari_sparsessp.ui.plan_recall import Recall
+from napari_sparsessp.ui.plan_recall import Imprint, Recall
 from swept import report_of
 
 CHOICE = PlanChoice(Choice("key", card=card()))
@@ -22,7 +22,7 @@ def _recall():
 
 def test_the_same_choice_of_the_same_arrays_is_found():
     recall, array = _recall(), np.zeros(3)
-    recall.note(CHOICE, [array], "abc")
+    recall.note(Imprint(CHOICE, [array]), "abc")
     assert recall.find(CHOICE, [array]) is recall.memory.get("abc")
     assert recall.find(CHOICE, [array.copy()]) is None, "another image"
     assert recall.find(CHOICE, [array, array]) is None, "another truth"
@@ -34,7 +34,7 @@ def test_the_same_choice_of_the_same_arrays_is_found():
 
 def test_the_time_point_on_screen_does_not_hide_what_was_measured():
     recall, array = _recall(), np.zeros(3)
-    recall.note(PlanChoice(CHOICE.stack, time=2), [array], "abc")
+    recall.note(Imprint(PlanChoice(CHOICE.stack, time=2), [array]), "abc")
     assert recall.find(CHOICE, [array]) is not None
 
 
@@ -43,7 +43,7 @@ def test_an_image_that_is_gone_is_let_go():
 
     recall, array = _recall(), np.zeros(3)
     gone = weakref.ref(array)
-    recall.note(CHOICE, [array], "abc")
+    recall.note(Imprint(CHOICE, [array]), "abc")
     del array
     gc.collect()
     assert gone() is None

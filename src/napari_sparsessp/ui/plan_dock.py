@@ -25,7 +25,7 @@ from napari_sparsessp.ui.plan_export import ask_path, write_record
 from napari_sparsessp.ui.plan_foot import PlanState
 from napari_sparsessp.ui.plan_form import PlanForm
 from napari_sparsessp.ui.plan_handover import open_in_predict
-from napari_sparsessp.ui.plan_recall import Recall, arrays_of
+from napari_sparsessp.ui.plan_recall import Imprint, Recall, arrays_of
 from napari_sparsessp.ui.plan_run import PlanRun
 from napari_sparsessp.ui.plan_view import result_mark, show_foot, show_plan
 from napari_sparsessp.ui.plan_words import listed, nth
@@ -67,7 +67,7 @@ class PlanDock(QWidget):
         self.recall = Recall(session_memory())
         self.current: PlanRun | None = None
         self._saving: Errand | None = None
-        self._measured: PlanChoice | None = None
+        self._measured: Imprint | None = None
         self._judge_by_hand = False
         self._layers_changed = False
         self._told_for: tuple[Any, ...] | None = None
@@ -178,7 +178,8 @@ class PlanDock(QWidget):
         told_for = (choice.identity, plan.job is None, plan.sparse)
         if told_for != self._told_for:
             self._told_for = None
-            show_foot(form, plan, self._is_known(choice))
+            known = self.record is not None and self.record.report.finished
+            show_foot(form, plan, known)
 
     def _chosen(self) -> tuple[PlanChoice, PlanOutlook]:
         """What is chosen and what comes of it; without a truth it judges itself."""
@@ -201,15 +202,12 @@ class PlanDock(QWidget):
 
     def _show_known(self, choice: PlanChoice) -> None:
         """Keep, recall or hide what was measured."""
-        if self._measured is not None and self._measured.identity == choice.identity:
+        arrays = arrays_of(self._viewer, choice)
+        if self._measured is not None and self._measured.fits(choice, arrays):
             return
-        found = self.recall.find(choice, arrays_of(self._viewer, choice))
-        self._measured = None if found is None else choice
+        found = self.recall.find(choice, arrays)
+        self._measured = None if found is None else Imprint(choice, arrays)
         self._show_record(found)
-
-    def _is_known(self, choice: PlanChoice) -> bool:
-        same = self._measured is not None and self._measured.identity == choice.identity
-        return same and self.record is not None and self.record.report.finished
 
     def _show_record(self, record: SweepRecord | None, growing: bool = False) -> None:
         form = self.form
@@ -248,9 +246,8 @@ class PlanDock(QWidget):
         if len(job.request.structures) <= FEW:
             for id_ in job.request.structures:
                 self.form.structures.set_visible(id_, True, tell=False)
-        arrays = arrays_of(self._viewer, choice)
-        memory = self.recall.memory
-        run = PlanRun(self._engine, job, memory, choice, arrays, self)
+        imprint = Imprint(choice, arrays_of(self._viewer, choice))
+        run = PlanRun(self._engine, job, self.recall.memory, imprint, self)
         run.progressed.connect(self.form.foot.show_progress)
         run.grew.connect(self._on_grown)
         run.ended.connect(self._on_ended)
@@ -286,9 +283,10 @@ class PlanDock(QWidget):
         form.set_locked(False)
         form.show_empty()
         if record is not None and record.report.finished:
-            self.recall.note(run.choice, run.arrays, run.board.key)
-        self._measured = None if record is None else run.choice
+            self.recall.note(run.imprint, run.board.key)
+        self._measured = None if record is None else run.imprint
         self._show_record(record)
+        self._told_for = None  # the foot says what holds now
         self.look_ahead()
         form.foot.reset_progress()
         if error is not None:
@@ -312,7 +310,7 @@ class PlanDock(QWidget):
         run = self.current
         if run is None or self.form.foot.state is PlanState.STOPPING:
             return
-        if layer_with_key(self._viewer, run.choice.stack.layer) is None:
+        if layer_with_key(self._viewer, run.imprint.choice.stack.layer) is None:
             self.stop()
 
     def _time(self) -> int:
@@ -333,10 +331,12 @@ class PlanDock(QWidget):
 
     def use(self, ratio: int) -> None:
         """Open Predict with the chosen ratio."""
-        if self._measured is None:
+        if self._measured is None or self.record is None:
             return
+        structures = self.record.report.structures
+        choice = self._measured.choice
         try:
-            open_in_predict(self._viewer, self, self._measured, ratio)
+            open_in_predict(self._viewer, self, choice, structures, ratio)
         except Exception as error:
             self.tell(as_told(error, "the opening of Predict"))
 

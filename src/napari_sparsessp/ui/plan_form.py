@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QFrame,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -31,6 +28,7 @@ from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.ratio_picker import RatioPicker
 from napari_sparsessp.ui.segments import Segments
 from napari_sparsessp.ui.step import Step
+from napari_sparsessp.ui.step_column import StepColumn, put_above
 from napari_sparsessp.ui.structure_table import StructureTable
 from napari_sparsessp.ui.topology_picker import TopologyPicker
 
@@ -123,24 +121,9 @@ class PlanForm(QWidget):
         ):
             for body in bodies:
                 step.body.addWidget(body)
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.setContentsMargins(12, 7, 10, 8)
-        column.setSpacing(0)
-        for step in self.steps():
-            column.addWidget(step)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(steps)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
-        outer.addWidget(self.foot)
-        self.setMinimumWidth(340)
+        self.scroll = StepColumn(self.steps(), 8)
+        self.scroll.end()
+        put_above(self, self.scroll, self.foot)
 
     def sizeHint(self) -> QSize:
         """Ask for a width at which nothing is cut."""

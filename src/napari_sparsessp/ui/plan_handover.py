@@ -1,5 +1,6 @@
 """From Plan to Predict: the same stack, model and ratio, chosen in the other dock."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtWidgets import QWidget
@@ -10,7 +11,11 @@ from napari_sparsessp.ui.plan_choice import PlanChoice
 
 
 def open_in_predict(
-    viewer: Any, widget: QWidget, choice: PlanChoice, ratio: int
+    viewer: Any,
+    widget: QWidget,
+    choice: PlanChoice,
+    structures: Sequence[str],
+    ratio: int,
 ) -> Any:
     """Open the viewer's Predict dock with what was planned; nothing is started.
 
@@ -21,6 +26,8 @@ def open_in_predict(
         The Plan dock; Predict opens as a tab beside it.
     choice : PlanChoice
         What was measured.
+    structures : sequence of str
+        Those that were measured.
     ratio : int
         What is to be simulated from the dense stack.
 
@@ -45,7 +52,7 @@ def open_in_predict(
     if stack.card is not None:
         form.topology.set_card(stack.card)
         form.show_model()
-    form.structures.tick(stack.structures)
+    form.structures.tick(structures)
     form.input.changed.emit()
     dock.look_ahead()  # it offers channels and axes, which can be chosen then
     if stack.leading is not None:

@@ -1,13 +1,12 @@
 """One measurement of the Plan dock, from its start to its end in whichever way."""
 
-from typing import Any
-
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told
-from napari_sparsessp.ui.plan_choice import PlanChoice, PlanJob
+from napari_sparsessp.ui.plan_choice import PlanJob
+from napari_sparsessp.ui.plan_recall import Imprint
 from napari_sparsessp.ui.plan_work import Board, LoadingEngine, measure_plan
 
 
@@ -19,10 +18,8 @@ class PlanRun(QObject):
     engine : LoadingEngine
     job : PlanJob
     memory : SweepMemory
-    choice : PlanChoice
+    imprint : Imprint
         What the job was made of.
-    arrays : list
-        The images that it reads.
     parent : QObject, optional
 
     Signals
@@ -43,12 +40,11 @@ class PlanRun(QObject):
         engine: LoadingEngine,
         job: PlanJob,
         memory: SweepMemory,
-        choice: PlanChoice,
-        arrays: list[Any],
+        imprint: Imprint,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self.choice, self.arrays, self.job = choice, arrays, job
+        self.imprint, self.job = imprint, job
         self.board = Board()
         self.stopped = False
         self._seen: SweepRecord | None = None

@@ -1,0 +1,337 @@
+"""The Plan dock in a real viewer: from a dense stack to a ratio in Predict."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from qtpy.QtGui import QShortcut
+
+from heartbeat import Heartbeat
+from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.ui import plan_dock, plan_work
+from napari_sparsessp.ui.plan_foot import PlanState
+from napari_sparsessp.ui.plan_work import PlanEngine
+
+DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}
+
+
+def stack(planes=8, seed=0, size=40):
+    rng = np.random.default_rng(seed)
+    return rng.integers(100, 4000, (planes, size, size)).astype(np.uint16)
+
+
+class OneModel(PlanEngine):
+    """The real engine with the thin model alone; counts what it hands out."""
+
+    handed = 0
+
+    def cards(self):
+        return [card for card in super().cards() if card.id == "thin"]
+
+    def model(self, request):
+        self.handed += 1
+        return super().model(request)
+
+
+@pytest.fixture
+def engine(monkeypatch, thin_folder):
+    monkeypatch.setenv("SPARSESSP_MODELS", str(thin_folder))
+    plan_work.session_memory.cache_clear()
+    engine = OneModel()
+    monkeypatch.setattr(plan_dock, "PlanEngine", lambda: engine)
+    return engine
+
+
+def open_plan(viewer):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Plan sampling")
+    return dock
+
+
+@pytest.fixture
+def dock(viewer, engine):
+    """The dock of a viewer with a dense stack and its DNA."""
+    viewer.add_image(stack(), name="bright-field", **DENSE)
+    viewer.add_image(stack(seed=1), name="DNA", **DENSE)
+    return open_plan(viewer)
+
+
+@pytest.fixture
+def measured(qtbot):
+    def wait(dock):
+        dock.form.foot.button.click()
+        qtbot.waitUntil(lambda: dock.current is None and dock.record is not None)
+
+    return wait
+
+
+def ratios(dock):
+    return [one.ratio for one in dock.record.report.ratios]
+
+
+def test_a_stack_with_its_truth_gives_a_curve_and_an_answer(dock, measured):
+    dock.look_ahead()
+    assert dock.form.choice().against_dense is False
+    assert dock.form.foot.state is PlanState.READY
+    measured(dock)
+    report = dock.record.report
+    assert ratios(dock) == [1, 2, 4], "8th of 8 planes is no stack"
+    assert report.structures == ("dna",)
+    assert report.reference == "truth"
+    result = dock.form.result
+    assert not result.isHidden()
+    assert result.table.rowCount() == 3
+    assert "R² cannot tell" in result.answer.text(), "random weights"
+    assert dock.form.foot.state is PlanState.KNOWN
+    dna = next(row for row in dock.form.structures.rows if row.structure.id == "dna")
+    assert dna.scores["r2"] == report.ratios[0].structures["dna"]["r2"]
+
+
+def test_without_a_truth_the_dense_prediction_is_the_judge(viewer, engine, measured):
+    viewer.add_image(stack(), name="bright-field", **DENSE)
+    dock = open_plan(viewer)
+    assert dock.form.choice().against_dense
+    assert not dock.form.judge_note.isHidden()
+    measured(dock)
+    assert dock.record.report.against_dense
+    assert dock.record.report.ratios[0].structures["dna"]["r2"] == 1
+    assert "no truth" in dock.form.result.answer.text()
+
+
+def test_the_command_line_gives_the_same_answer(dock, measured, tmp_path, thin_folder):
+    import tifffile
+
+    from napari_sparsessp.cli.main import app_main
+
+    for name in ("bright-field", "DNA"):
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif",
+            dock._viewer.layers[name].data,
+            metadata={
+                "axes": "ZYX",
+                **{f"PhysicalSize{axis}": 0.29 for axis in "XYZ"},
+            },
+        )
+    measured(dock)
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as end:
+        app_main(
+            [
+                *("sweep", str(tmp_path / "bright-field.ome.tif"), "--quiet"),
+                *("--truth", f"dna={tmp_path / 'DNA.ome.tif'}", "--ratios", "1,2,4"),
+                *("--model", str(thin_folder / "thin.safetensors"), "--out", str(out)),
+            ]
+        )
+    said = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
+    report = dock.form.result.report()
+    assert end.value.code == 0
+    assert said["answer"] == report.answer
+    assert said["ratio_needed"] == report.ratio_needed
+    mine = [one.structures["dna"]["r2"] for one in report.ratios]
+    assert [one["structures"]["dna"]["r2"] for one in said["ratios"]] == mine
+
+
+def test_switching_back_costs_nothing(dock, measured, engine):
+    measured(dock)
+    first = dock.record
+    dock.form.ratios.button(4).click()
+    dock.look_ahead()
+    assert dock.record is None, "of this nothing is known yet"
+    assert dock.form.foot.state is PlanState.READY
+    dock.form.ratios.button(4).click()
+    dock.look_ahead()
+    assert dock.record is first
+    assert engine.handed == 1
+
+
+def test_another_image_in_the_layer_is_measured_anew(dock, measured, viewer):
+    measured(dock)
+    first = dock.record
+    viewer.layers["bright-field"].data = stack(seed=7)
+    dock.look_ahead()
+    assert dock.record is None
+    measured(dock)
+    assert dock.record is not first
+
+
+def test_what_was_painted_into_the_image_is_noticed_when_checked(
+    dock, measured, viewer
+):
+    measured(dock)
+    first = dock.record
+    measured(dock)
+    assert dock.record is first
+    assert dock.form.foot.state is PlanState.KNOWN
+    assert "Nothing has changed" in dock.form.foot.status.text()
+    viewer.layers["bright-field"].data[3] = 0
+    measured(dock)
+    assert dock.record is not first
+
+
+def test_a_sparse_stack_is_told_apart_and_what_to_do(viewer, engine):
+    viewer.add_image(stack(), name="sparse", scale=(1.16, 0.29, 0.29), units=["um"] * 3)
+    dock = open_plan(viewer)
+    said = dock.form.foot.message.text.text()
+    assert "sparse already" in said
+    assert "Record one dense stack" in said
+    assert "0.29 µm (some 32 planes here)" in said
+    assert dock.form.foot.state is PlanState.BLOCKED
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_of_too_few_planes_none_can_be_left_out(viewer, engine, planes):
+    viewer.add_image(stack(planes), name="thin", **DENSE)
+    dock = open_plan(viewer)
+    assert "none can be left out" in dock.form.foot.message.text.text()
+    assert not dock.form.foot.button.isEnabled()
+
+
+def test_an_empty_viewer_says_what_is_missing(viewer, engine):
+    dock = open_plan(viewer)
+    assert dock.form.foot.state is PlanState.BLOCKED
+    assert "Open a z-stack" in dock.form.foot.status.text()
+
+
+def test_stop_keeps_the_ratios_that_are_done(dock, qtbot, monkeypatch):
+    original = plan_work.Board.post
+
+    def post(board, record):
+        original(board, record)
+        if len(record.report.ratios) == 2:
+            dock.current.stop()
+
+    monkeypatch.setattr(plan_work.Board, "post", post)
+    dock.form.foot.button.click()
+    qtbot.waitUntil(lambda: dock.current is None)
+    assert ratios(dock) == [1, 2]
+    assert dock.form.foot.state is PlanState.READY
+    assert "every plane and 2nd done" in dock.form.foot.status.text()
+    assert dock.form.result.use_button.isEnabled()
+    assert dock.form.input.isEnabled()
+
+
+def test_escape_stops_and_ctrl_r_starts(dock, qtbot):
+    keys = {one.key().toString(): one for one in dock.form.findChildren(QShortcut)}
+    keys["Esc"].activated.emit()
+    assert dock.form.foot.state is PlanState.READY, "nothing runs that could stop"
+    keys["Ctrl+R"].activated.emit()
+    assert dock.form.foot.state is PlanState.RUNNING
+    keys["Ctrl+R"].activated.emit()
+    assert dock.form.foot.state is PlanState.RUNNING
+    keys["Esc"].activated.emit()
+    assert dock.form.foot.state is PlanState.STOPPING
+    qtbot.waitUntil(lambda: dock.current is None)
+    assert dock.form.foot.state in (PlanState.READY, PlanState.KNOWN)
+
+
+def test_an_error_is_told_once_and_the_form_is_free(dock, qtbot, engine, monkeypatch):
+    def fail(_request):
+        raise PredictionError("the model is gone; get it again")
+
+    monkeypatch.setattr(engine, "model", fail)
+    dock.form.foot.button.click()
+    qtbot.waitUntil(lambda: dock.current is None)
+    assert dock.form.foot.message.is_error
+    assert "the model is gone" in dock.form.foot.message.text.text().lower()
+    assert dock.form.foot.state is PlanState.READY
+    assert dock.form.input.isEnabled()
+
+
+def test_a_ratio_is_used_in_predict(dock, measured, viewer, monkeypatch):
+    measured(dock)
+    dock.form.result.choose(4)
+    dock.form.result.use_button.click()
+    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    choice = predict.form.choice()
+    assert (choice.ratio, choice.simulate) == (4, True)
+    assert choice.layer == dock.form.input.layer_key()
+    assert choice.card.id == "thin"
+    assert choice.structures == ("dna",)
+    assert predict.form.foot.button.isEnabled()
+
+
+def test_a_time_lapse_is_measured_where_it_is_looked_at(viewer, engine, measured):
+    movie = np.stack([stack(seed=n) for n in range(3)])
+    viewer.add_image(
+        movie,
+        name="bright-field",
+        scale=(1, 0.29, 0.29, 0.29),
+        units=("s", "um", "um", "um"),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    dock = open_plan(viewer)
+    viewer.dims.set_point(0, 2)
+    measured(dock)
+    later = dock.record
+    viewer.dims.set_point(0, 0)
+    measured(dock)
+    assert dock.record is not later
+    assert dock.form.result.times.value() == 3, "the layer's own length"
+
+
+def test_the_stack_is_deleted_while_it_is_measured(dock, qtbot, viewer, monkeypatch):
+    original = plan_work.Board.post
+
+    def post(board, record):
+        original(board, record)
+        board.go.wait(30)
+
+    monkeypatch.setattr(plan_work.Board, "post", post)
+    monkeypatch.setattr(plan_work.Board, "go", threading.Event(), raising=False)
+    dock.form.foot.button.click()
+    qtbot.waitUntil(lambda: dock.record is not None)
+    viewer.layers.remove("bright-field")
+    qtbot.waitUntil(lambda: dock.form.foot.state is PlanState.STOPPING)
+    plan_work.Board.go.set()
+    qtbot.waitUntil(lambda: dock.current is None)
+    assert dock.form.foot.state is not PlanState.RUNNING
+
+
+def test_a_closed_viewer_stops_the_thread(make_napari_viewer_proxy, engine, qtbot):
+    viewer = make_napari_viewer_proxy()
+    viewer.add_image(stack(16, size=96), name="bright-field", **DENSE)
+    dock = open_plan(viewer)
+    dock.form.foot.button.click()
+    meter = dock.current._errand.meter
+    viewer.close()
+    qtbot.waitUntil(meter._stop.is_set)
+
+
+def test_two_viewers_measure_each_for_itself(
+    make_napari_viewer_proxy, engine, measured
+):
+    docks = []
+    for seed in (0, 5):
+        viewer = make_napari_viewer_proxy()
+        viewer.add_image(stack(seed=seed), name="bright-field", **DENSE)
+        docks.append(open_plan(viewer))
+    measured(docks[0])
+    assert docks[1].record is None
+    measured(docks[1])
+    assert docks[0].record is not docks[1].record
+
+
+def test_table_and_report_are_saved(dock, measured, tmp_path, monkeypatch, qtbot):
+    measured(dock)
+    for ending, save in ((".csv", dock.save_table), (".html", dock.save_page)):
+        path = tmp_path / f"plan{ending}"
+        monkeypatch.setattr(
+            plan_dock, "ask_path", lambda *_args, _path=path, **_more: _path
+        )
+        save()
+        qtbot.waitUntil(path.exists)
+    qtbot.waitUntil(lambda: "Saved" in dock.form.foot.status.text())
+    assert "ratio,planes,structure" in (tmp_path / "plan.csv").read_text("utf-8")
+    page = (tmp_path / "plan.html").read_text("utf-8")
+    assert dock.record.report.model.sha256 in page
+    assert 'data-kind="prediction"' in page
+
+
+def test_the_interface_stays_free_while_it_measures(dock, measured):
+    heart = Heartbeat()
+    measured(dock)  # what is loaded once does not count
+    dock.form.ratios.button(3).click()
+    heart.start()
+    measured(dock)
+    heart.stop()
+    assert heart.longest < 0.5  # 0.05 s where nobody else needs the machine
