@@ -135,3 +135,9 @@ def test_how_unsure_a_structure_is_does_not_count_as_the_structure(name):
 
 def test_errors_are_not_runtime_errors():
     assert not issubclass(SparseSSPError, RuntimeError)  # napari would swallow it
+
+
+def test_a_models_own_name_for_a_known_structure_finds_its_channels():
+    assert match_channel("dapi", ["GFP", "DNA · truth"]) == 1
+    assert match_channel("dapi", ["Hoechst 33342", "DAPI"]) == 1
+    assert match_channel("map2", ["DNA", "MAP2"]) == 1

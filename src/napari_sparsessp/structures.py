@@ -138,6 +138,14 @@ def _words(name: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
+def _kin(structure: Structure) -> list[Structure]:
+    """Give a structure, and that of the catalogue which a model's own name means."""
+    if structure.id in CATALOGUE:
+        return [structure]
+    name = _words(structure.id)  # such as "dapi", which is a stain of DNA
+    return [structure, *(one for one in CATALOGUE.values() if name in _names(one))]
+
+
 def _names(structure: Structure) -> tuple[str, ...]:
     """Give every word form that means `structure`, the most telling first."""
     named = (structure.id, structure.label, structure.dataset, structure.protein)
@@ -225,7 +233,8 @@ def match_channel(structure: Structure | str, names: Iterable[str]) -> int | Non
     """
     if isinstance(structure, str):
         structure = structure_or_custom(structure)
-    forms = _names(structure)
+    kin = _kin(structure)
+    forms = list(dict.fromkeys(form for one in kin for form in _names(one)))
     channels = [_words(name) for name in names]
     for form in forms:
         if form in channels:
@@ -235,7 +244,7 @@ def match_channel(structure: Structure | str, names: Iterable[str]) -> int | Non
     foreign = [
         form
         for other in CATALOGUE.values()
-        if other.id != structure.id
+        if other not in kin
         for form in _names(other)
     ]
     hits = [

@@ -28,8 +28,8 @@ def column(made, number):
     return [made.index(row, number).data() for row in range(made.rowCount())]
 
 
-def test_scores_have_two_digits_and_what_is_not_known_says_why(qapp):
-    assert column(model(), R2) == ["0.50", "no truth", "−0.25"]
+def test_scores_have_two_digits(qapp):
+    assert column(model(), R2) == ["0.50", "–", "−0.25"]
     assert column(model(), R2 + 1) == ["0.75", "", "–"]
 
 
@@ -77,3 +77,5 @@ def test_a_tip_tells_the_scores_that_have_no_column(qapp):
     tip = made.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert "PCC in planes: 0.4321" in tip
     assert "DNA · truth" in tip
+    tip = made.index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "choose one below" in tip

@@ -41,6 +41,16 @@ COLUMNS = (
 )
 """Score, heading and tool tip of each column."""
 
+_MARKS = {"no truth": "–", "computing": "…", "predicting": "…", "cannot": "!"}
+"""What stands in place of R²; the tip of the row has the words."""
+
+_WORDS = {
+    "no truth": "No layer shows the truth; choose one below the table.",
+    "computing": "Scores are being computed.",
+    "predicting": "It is being predicted; scores follow.",
+    "cannot": "It cannot be compared; choose it to read why.",
+}
+
 _MORE = (("pcc_plane", "PCC in planes"), ("psnr", "PSNR, dB"), ("nrmse", "NRMSE"))
 
 
@@ -57,7 +67,7 @@ class ScoreRow:
         Name of its truth layer; "" for none.
     scores : dict or None
     state : str
-        What is to be said in place of scores, such as ``"no truth"``.
+        Why there are no scores; a key of `_MARKS`, or "".
     """
 
     id: str
@@ -241,7 +251,7 @@ class ScoreModel(QAbstractTableModel):
 
     def _number(self, row: ScoreRow, column: int) -> str:
         if row.scores is None:
-            return row.state if column == 1 else ""
+            return _MARKS.get(row.state, "") if column == 1 else ""
         value = row.scores.get(COLUMNS[column][0])
         return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
@@ -253,7 +263,11 @@ class ScoreModel(QAbstractTableModel):
 
 def _tip(row: ScoreRow) -> str:
     """Say all that is known of a structure."""
-    lines = [row.label, f"Truth: {row.truth}" if row.truth else "No truth is known."]
+    lines = [row.label]
+    if row.truth:
+        lines.append(f"Truth: {row.truth}")
+    if row.state in _WORDS and not row.scores:
+        lines.append(_WORDS[row.state])
     scores = row.scores or {}
     for key, name in (*((k, h) for k, h, _ in COLUMNS if k), *_MORE):
         if scores.get(key) is not None:

@@ -22,7 +22,7 @@ from napari_sparsessp.ui.layer_marks import (
     model_of,
     role_of,
 )
-from napari_sparsessp.ui.layer_volume import micrometres, read_layer
+from napari_sparsessp.ui.layer_volume import LeadingAxis, micrometres, read_layer
 from napari_sparsessp.ui.viewport import layer_index
 from napari_sparsessp.volume import Volume
 
@@ -173,8 +173,11 @@ def _pair(
     time: int | None,
     channel: int | str | None = None,
 ) -> Pair:
-    found = _one_time(read_layer(prediction).volume, time, "the prediction")
-    true = read_layer(truth).volume
+    # four axes without names: those of a prediction say what the others' are
+    leading: LeadingAxis | None = None if time is None else "T"
+    found = read_layer(prediction, leading=leading).volume
+    found = _one_time(found, time, "the prediction")
+    true = read_layer(truth, leading=leading).volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
     elif "C" in true.axes:

@@ -1,10 +1,10 @@
 """The view of the table of scores: choose, tick, sort and copy."""
 
-from qtpy.QtCore import QModelIndex, QSize, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QEvent, QModelIndex, QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
 
-from napari_sparsessp.ui.compare_model import ScoreModel
+from napari_sparsessp.ui.compare_model import COLUMNS, ScoreModel
 
 _MOST_ROWS = 12
 
@@ -28,6 +28,7 @@ class CompareTable(QTableView):
         super().__init__()
         self._scores = model
         self.setModel(model)
+        self.setProperty("role", "scores")
         self.setAccessibleName("Scores by structure")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -44,7 +45,7 @@ class CompareTable(QTableView):
         self.setSortingEnabled(True)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         side = self.verticalHeader()
         assert side is not None
@@ -88,6 +89,25 @@ class CompareTable(QTableView):
         rows = range(min(len(self._scores.rows), _MOST_ROWS))
         height = sum(side.sectionSize(row) for row in rows)
         return QSize(300, height + header.sizeHint().height() + 4)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the size of the font."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._set_widths()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the font of the place where it is shown."""
+        super().showEvent(event)
+        self._set_widths()
+
+    def _set_widths(self) -> None:
+        """Leave to names what numbers do not need."""
+        header = self.horizontalHeader()
+        assert header is not None
+        width = self.fontMetrics().horizontalAdvance("−0.00") + 9
+        for column in range(1, len(COLUMNS)):
+            header.resizeSection(column, width)
 
     def _fit(self) -> None:
         height = self.sizeHint().height()

@@ -89,6 +89,7 @@ class Comparison(QObject):
         self._problems: dict[Which, SparseSSPError] = {}
         self._pairs: dict[Task, Pair] = {}
         self.watch.changed.connect(self._on_changed)
+        self.watch.linked.connect(self.changed)
         self.queue.done.connect(self._on_done)
         self.queue.failed.connect(self._on_failed)
 
@@ -180,7 +181,7 @@ class Comparison(QObject):
             return "no truth"
         if which in self._problems:
             return "cannot"
-        return "…" if self._busy_with(structure) else ""
+        return "computing" if self._busy_with(structure) else ""
 
     def problem(self, structure: str) -> SparseSSPError | None:
         """Why a structure cannot be compared; None where it can."""

@@ -18,14 +18,18 @@ class LayerWatch(QObject):
     -------
     changed : str
         Key of the layer.
+    linked
+        A prediction was given another truth.
     """
 
     changed = Signal(str)
+    linked = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layers: dict[str, Any] = {}
         self._made: dict[str, tuple[Any, ...]] = {}
+        self._truth: dict[str, Any] = {}
 
     def follow(self, layers: Sequence[Any]) -> None:
         """Watch these layers and no others."""
@@ -36,6 +40,7 @@ class LayerWatch(QObject):
             if key not in self._layers:
                 self._layers[key] = layer
                 self._made[key] = _made(layer)
+                self._truth[key] = _truth(layer)
                 self._connect(layer, on=True)
 
     def release(self) -> None:
@@ -60,9 +65,15 @@ class LayerWatch(QObject):
         """Of what stands on a layer, only another run makes it another one."""
         key = layer_key(event.source)
         made = _made(event.source)
-        if key in self._layers and made != self._made.get(key):
-            self._made[key] = made
+        if key not in self._layers:
+            return
+        truth = _truth(event.source)
+        if made != self._made.get(key):
+            self._made[key], self._truth[key] = made, truth
             self.changed.emit(key)
+        elif truth != self._truth.get(key):
+            self._truth[key] = truth
+            self.linked.emit()
 
 
 def _made(layer: Any) -> tuple[Any, ...]:
@@ -70,4 +81,9 @@ def _made(layer: Any) -> tuple[Any, ...]:
     if not isinstance(about, dict):
         return ()
     provenance = about.get("provenance") or {}
-    return about.get("state"), provenance.get("created"), about.get("truth_id")
+    return about.get("state"), provenance.get("created")
+
+
+def _truth(layer: Any) -> Any:
+    about = layer.metadata.get(KEY)
+    return about.get("truth_id") if isinstance(about, dict) else None

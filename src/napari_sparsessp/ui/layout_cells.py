@@ -7,6 +7,12 @@ import numpy as np
 
 # Side by side is what is asked for: a column must be worth it.
 _CLEARLY = 1.3
+_SQUARE = 1.1
+
+LARGEST_NAME = 10.0
+"""Points; napari's own."""
+
+_SMALLEST_NAME = 7.0
 
 
 def arrange(
@@ -63,7 +69,7 @@ def best_shape(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int,
     shape = (count, 1) if in_column > _CLEARLY * in_row else (1, count)
     # four cells in a row are slits on a canvas that a square of them would fill
     square = best_grid(count, aspect, canvas)
-    if count > 3 and _cell(square, aspect, canvas) > _CLEARLY * max(in_row, in_column):
+    if count > 3 and _cell(square, aspect, canvas) > _SQUARE * max(in_row, in_column):
         return square
     return shape
 
@@ -78,6 +84,11 @@ def best_grid(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int, 
     """
     shapes = [(-(-count // columns), columns) for columns in range(1, count + 1)]
     return max(shapes, key=lambda shape: _cell(shape, aspect, canvas))
+
+
+def name_size(width: float) -> float:
+    """Give the size in points of a name in a cell of so many pixels."""
+    return float(np.clip(round(width / 22), _SMALLEST_NAME, LARGEST_NAME))
 
 
 def aspect_of(layer: Any) -> float:

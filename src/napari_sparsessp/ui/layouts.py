@@ -24,7 +24,14 @@ from napari_sparsessp.ui.compat import (
 )
 from napari_sparsessp.ui.flat_truth import FlatTruth, lies_flat
 from napari_sparsessp.ui.layer_marks import COMPOSED, role_of
-from napari_sparsessp.ui.layout_cells import arrange, aspect_of, best_grid, best_shape
+from napari_sparsessp.ui.layout_cells import (
+    LARGEST_NAME,
+    arrange,
+    aspect_of,
+    best_grid,
+    best_shape,
+    name_size,
+)
 from napari_sparsessp.ui.layout_scene import Scene
 from napari_sparsessp.ui.linked_contrast import ContrastLink
 from napari_sparsessp.ui.own_view import OwnView, show, show_name, sort
@@ -146,7 +153,7 @@ class Layouts(QObject):
     # the layouts --------------------------------------------------------------
 
     def _overlay(self, scene: Scene) -> bool:
-        grid_of(self._viewer).enabled = False
+        self._leave_grid()
         for layer in (*scene.truths.values(), *scene.composed.values()):
             show(layer, False)
         self._spread(scene)
@@ -154,8 +161,10 @@ class Layouts(QObject):
         if scene.source is not None:
             show(scene.source, True)
             scene.source.opacity = _DIMMED
+        wanted = [scene.predictions[i] for i in scene.shown if i in scene.predictions]
+        legend = {layer_key(layer) for layer in wanted}
         for layer in self._viewer.layers:
-            show_name(layer, False)
+            show_name(layer, layer_key(layer) in legend)
         return True
 
     def _side_by_side(self, scene: Scene) -> bool:
@@ -190,11 +199,17 @@ class Layouts(QObject):
         """Show nothing but truth and prediction in turns: light would mix in."""
         if not scene.composed:
             return False
-        grid_of(self._viewer).enabled = False
+        self._leave_grid()
         for layer in self._viewer.layers:
-            show(layer, role_of(layer) == COMPOSED)  # the border among them
+            border = role_of(layer) == COMPOSED and layer.ndim == 2
+            flat = self._viewer.dims.ndisplay == 2
+            show(layer, role_of(layer) == COMPOSED and (flat or not border))
             show_name(layer, False)
         return True
+
+    def _leave_grid(self) -> None:
+        grid_of(self._viewer).enabled = False
+        scale_bar_of(self._viewer).font_size = LARGEST_NAME
 
     # their parts --------------------------------------------------------------
 
@@ -206,20 +221,22 @@ class Layouts(QObject):
         shape: _Shape,
     ) -> None:
         order, stride = plan
+        canvas = canvas_size(self._viewer)
+        rows, columns = shape(len(cells), aspect_of(cells[0][0]), canvas)
+        size = name_size(canvas[1] / columns)
         shown = {layer_key(layer) for cell in cells for layer in cell}
         for layer in self._viewer.layers:
             on = layer_key(layer) in shown
             show(layer, on)
-            show_name(layer, on)
+            show_name(layer, on, size)
         if scene.source is not None:
             scene.source.opacity = self._own.look_of(scene.source).opacity
         sort(self._viewer, [layer_key(layer) for layer in order])
         grid = grid_of(self._viewer)
         grid.stride = stride
-        grid.shape = shape(
-            len(cells), aspect_of(cells[0][0]), canvas_size(self._viewer)
-        )
+        grid.shape = rows, columns
         grid.spacing = _SPACING
+        scale_bar_of(self._viewer).font_size = size
         grid.enabled = True
 
     def _spread(self, scene: Scene) -> None:

@@ -28,6 +28,7 @@ class LayerLook:
     visible: bool
     opacity: float
     name_shown: bool
+    name_size: float = 10.0
 
 
 class OwnView:
@@ -44,7 +45,7 @@ class OwnView:
         self._camera: dict[str, Any] = {}
         self._ndisplay = 2
         self._canvas = (1, 1)
-        self._bar: tuple[bool, bool] = (False, False)
+        self._bar: tuple[bool, bool, float] = (False, False, 10.0)
         self._background: Any | None = None
         self._looks: dict[str, LayerLook] = {}
         self._order: list[str] = []
@@ -64,7 +65,11 @@ class OwnView:
             self._ndisplay = self._viewer.dims.ndisplay
             self._canvas = canvas_size(self._viewer)
             self._background = background_of(self._viewer)
-            self._bar = (bool(bar.visible), bool(getattr(bar, "gridded", False)))
+            self._bar = (
+                bool(bar.visible),
+                bool(getattr(bar, "gridded", False)),
+                float(bar.font_size),
+            )
         for layer in self._viewer.layers:
             key = layer_key(layer)
             if key not in self._looks and role_of(layer) not in (ERROR, COMPOSED):
@@ -81,6 +86,7 @@ class OwnView:
             bool(layer.visible),
             float(layer.opacity),
             bool(overlay is not None and overlay.visible),
+            float(getattr(overlay, "font_size", 10.0)),
         )
 
     def restore(self) -> None:
@@ -98,12 +104,13 @@ class OwnView:
         set_background(self._viewer, self._background)
         bar.visible = self._bar[0]
         set_gridded(bar, self._bar[1])
+        bar.font_size = self._bar[2]
         for layer in self._viewer.layers:
             look = self._looks.get(layer_key(layer))
             if look is not None:
                 show(layer, look.visible)
                 layer.opacity = look.opacity
-                show_name(layer, look.name_shown)
+                show_name(layer, look.name_shown, look.name_size)
             else:
                 show_name(layer, False)
                 if role_of(layer) in (ERROR, COMPOSED):
@@ -138,13 +145,15 @@ def show(layer: Any, on: bool) -> None:
         layer.visible = on
 
 
-def show_name(layer: Any, on: bool) -> None:
-    """Write a layer's name into its cell, or take it away."""
+def show_name(layer: Any, on: bool, size: float = 10.0) -> None:
+    """Write a layer's name into its cell, in points, or take it away."""
     overlay = getattr(layer, "name_overlay", None)
     if overlay is None:
         return
     # a name in the colour of its structure is the legend of a cell with several
     coloured = on and layer.blending == "additive" and role_of(layer) != ERROR
     overlay.color = tuple(layer.colormap.colors[-1]) if coloured else None
+    if getattr(overlay, "font_size", size) != size:
+        overlay.font_size = size
     if overlay.visible != on:
         overlay.visible = on

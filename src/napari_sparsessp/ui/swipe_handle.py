@@ -61,6 +61,7 @@ class SwipeHandle(QObject):
             shape_type=["line", "rectangle", "rectangle"],
             edge_color=["white", "transparent", "transparent"],
             face_color="transparent",
+            opacity=1.0,
             edge_width=max(layer.data.shape[-1] / 400, 0.4),
             name="border · drag it",
             text={
@@ -74,6 +75,8 @@ class SwipeHandle(QObject):
         )
         self._line = layer_key(line)
         self._viewer.layers.selection.active = layer if active is None else active
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        self._on_ndisplay()
         self._viewer.mouse_move_callbacks.append(self._on_move)
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -85,6 +88,8 @@ class SwipeHandle(QObject):
         ):
             if mine in callbacks:
                 callbacks.remove(mine)
+        if self.on:
+            self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         self._release()
         line = layer_with_key(self._viewer, self._line)
         self._over = self._line = None
@@ -96,8 +101,16 @@ class SwipeHandle(QObject):
         self._share = share
         layer = layer_with_key(self._viewer, self._over)
         line = layer_with_key(self._viewer, self._line)
-        if layer is not None and line is not None:
+        flat = self._viewer.dims.ndisplay == 2
+        if layer is not None and line is not None and flat:
             line.data = self._shapes(layer)
+
+    def _on_ndisplay(self, _event: Any = None) -> None:
+        """A border lies in the plane that is seen: in 3D there is none."""
+        line = layer_with_key(self._viewer, self._line)
+        if line is not None:
+            line.visible = self._viewer.dims.ndisplay == 2
+            self.put(self._share)
 
     def _shapes(self, layer: Any) -> list[np.ndarray]:
         """The border, and on each side an unseen box that carries a word."""

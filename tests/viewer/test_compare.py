@@ -1,0 +1,431 @@
+"""The Compare dock in a real viewer, opened as users do."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.metrics import score, zscore_truth
+from napari_sparsessp.ui.comparison import SCORES
+from napari_sparsessp.ui.layer_marks import COMPOSED, ERROR, KEY, role_of
+
+CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+RNG = np.random.default_rng(5)
+
+
+def counts(planes=6, height=24, width=32):
+    return RNG.gamma(2.0, 40.0, (planes, height, width)).astype(np.float32)
+
+
+def predicted(truth, noise=0.5):
+    z = zscore_truth(truth)
+    return (z + noise * RNG.standard_normal(z.shape)).astype(np.float32)
+
+
+def add_prediction(viewer, source, id_, data, *, model="thin", **more):
+    about = {
+        "schema_version": 1,
+        "role": "prediction",
+        "structure": id_,
+        "channel": id_,
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "request": {"model": model},
+        "measured_planes": [0, 4],
+        "state": "done",
+    }
+    place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
+    return viewer.add_image(
+        data,
+        name=f"{id_} · predicted",
+        blending="additive",
+        colormap="#00bfff",
+        contrast_limits=(0, 3),
+        metadata={KEY: about},
+        **place,
+    )
+
+
+@pytest.fixture
+def stacks(viewer):
+    """A sparse input, two truths and two predictions, as a finished run leaves them."""
+    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
+    truths = {id_: counts() for id_ in ("dna", "nucleolus")}
+    found = {id_: predicted(truth) for id_, truth in truths.items()}
+    for id_, truth in truths.items():
+        viewer.add_image(truth, name=f"{id_} · truth", visible=False, **CUBES)
+    for id_, data in found.items():
+        add_prediction(viewer, source, id_, data)
+    return truths, found
+
+
+@pytest.fixture
+def compare(viewer, qtbot):
+    """`compare()`: open the dock and wait until everything is scored."""
+
+    def opened():
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
+        dock.look()
+        dock.compute()
+        wait(dock)
+        return dock
+
+    def wait(dock):
+        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
+        dock.look()
+        dock.compute()
+        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
+
+    opened.wait = wait
+    return opened
+
+
+def roles(viewer, role):
+    return [layer for layer in viewer.layers if role_of(layer) == role]
+
+
+def press(dock, view):
+    dock.form.picker.buttons[view].click()
+
+
+def test_without_a_prediction_it_says_what_to_do(viewer, compare):
+    dock = compare()
+    assert not dock.form.nothing.isHidden()
+    assert dock.form.view_step.isHidden()
+    assert not dock.form.foot.isEnabled()
+
+
+def test_the_numbers_are_those_of_the_metrics(stacks, compare):
+    truths, found = stacks
+    dock = compare()
+    for row in dock.form.scores.rows:
+        assert row.scores == score(found[row.id], truths[row.id])
+
+
+def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
+    from typer.testing import CliRunner
+
+    from napari_sparsessp.cli.main import app
+    from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.io.writing import write_prediction
+    from napari_sparsessp.ui.volume_layers import layers_of
+    from napari_sparsessp.volume import Volume
+
+    fine = counts(6, 48, 64)  # of another pixel size: it has to be resampled
+    coarse = predicted(fine[:, ::2, ::2])
+    files = {
+        "prediction": Volume(coarse[None], "CZYX", (0.29, 0.29, 0.29), ("dna",)),
+        "truth": Volume(
+            fine[None], "CZYX", (0.29, 0.145, 0.145), ("dna",), origin=(0, -0.07, 0)
+        ),
+    }
+    for name, volume in files.items():
+        write_prediction(tmp_path / f"{name}.ome.tif", volume, ["dna"])
+    command = [str(tmp_path / f"{name}.ome.tif") for name in files]
+    report = tmp_path / "report.json"
+    done = CliRunner().invoke(app, ["evaluate", *command, "--report", str(report)])
+    assert done.exit_code == 0, done.output
+    expected = json.loads(report.read_text())["structures"]["dna"]
+    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
+    for name in files:
+        ((data, attributes, _),) = layers_of(load_volume(tmp_path / f"{name}.ome.tif"))
+        attributes["name"] = name
+        if name == "prediction":
+            keep = ("scale", "units", "translate")
+            place = {key: attributes[key] for key in keep}
+            add_prediction(viewer, source, "dna", np.asarray(data), **place)
+        else:
+            viewer.add_image(np.asarray(data), **{**attributes, "name": "DNA · truth"})
+    dock = compare()
+    (row,) = dock.form.scores.rows
+    assert row.scores.keys() == expected.keys()
+    for key, value in expected.items():
+        assert row.scores[key] == pytest.approx(value, abs=1e-9), key
+
+
+def test_a_layout_is_undone_wholly(stacks, viewer, compare):
+    from napari_sparsessp.ui.compat import camera_of, grid_of, scale_bar_of
+
+    dock = compare()
+    viewer.layers["dna · predicted"].opacity = 0.7
+    camera_of(viewer).zoom = 3.25
+
+    def state():
+        looks = [
+            (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
+            for layer in viewer.layers
+            if role_of(layer) not in (ERROR, COMPOSED)
+        ]
+        camera, grid = camera_of(viewer), grid_of(viewer)
+        return (
+            looks,
+            camera.zoom,
+            camera.center,
+            grid.enabled,
+            scale_bar_of(viewer).visible,
+        )
+
+    before = state()
+    limits = tuple(viewer.layers["dna · truth"].contrast_limits)
+    for view in ("side", "gallery", "overlay", "swipe", "checkerboard", "side"):
+        press(dock, view)
+        compare.wait(dock)
+        assert dock.view.layouts.current == view
+        assert dock.form.picker.buttons[view].isChecked()
+    press(dock, "")
+    assert state() == before
+    assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
+    assert not roles(viewer, COMPOSED)
+    assert not any(layer.visible for layer in roles(viewer, ERROR))
+
+
+def test_side_by_side_is_light_truth_prediction_and_the_error_of_the_chosen_one(
+    stacks, viewer, compare
+):
+    truths, found = stacks
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    dock.form.table.choose("dna")
+    press(dock, "side")
+    compare.wait(dock)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == ["bright-field", "dna · truth", "dna · predicted", "DNA · error"]
+    (error,) = roles(viewer, ERROR)
+    expected = found["dna"] - zscore_truth(truths["dna"])
+    np.testing.assert_allclose(error.data, expected, atol=1e-6)
+    low, high = error.contrast_limits
+    assert low == -high
+    assert viewer.layers.units is not None
+
+
+def test_an_error_is_never_silently_stale(stacks, viewer, compare):
+    truths, _ = stacks
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    dock.form.table.choose("dna")
+    press(dock, "side")
+    compare.wait(dock)
+    press(dock, "")
+    layer = viewer.layers["dna · predicted"]
+    layer.data = predicted(truths["dna"], 2.0)
+    (error,) = roles(viewer, ERROR)
+    assert error.name.endswith("outdated")
+    assert dock.comparison.result("dna") is None
+    compare.wait(dock)
+    press(dock, "side")
+    compare.wait(dock)
+    (error,) = roles(viewer, ERROR)
+    assert error.name == "DNA · error"
+    expected = layer.data - zscore_truth(truths["dna"])
+    np.testing.assert_allclose(error.data, expected, atol=1e-6)
+
+
+def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
+    from types import SimpleNamespace
+
+    before = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    press(dock, "swipe")
+    compare.wait(dock)
+    composed = dock.view.layers.composed()["dna"]
+    plane = composed.data[2]
+    np.testing.assert_allclose(
+        plane[:, 16:], viewer.layers["dna · predicted"].data[2][:, 16:]
+    )
+    drag = viewer.mouse_drag_callbacks[-1]
+    event = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 15.5))
+    moves = drag(viewer, event)
+    next(moves)
+    event.type, event.position = "mouse_move", (0.58, 2.0, 0.29 * 7.5)
+    next(moves)
+    assert dock.form.composition.share() == 0.25
+    assert composed.data.pattern.share == 0.25
+    event.type = "mouse_release"
+    assert list(moves) == []
+    far = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 31))
+    assert list(drag(viewer, far)) == []  # napari's own: it moves the picture
+    press(dock, "")
+    after = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
+    assert after == before
+
+
+@pytest.mark.parametrize("view", ["swipe", "checkerboard", "side", "gallery"])
+def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
+    dock = compare()
+    viewer.dims.ndisplay = 3
+    press(dock, view)
+    compare.wait(dock)
+    assert dock.view.layouts.current == view
+    dock.form.composition.slider.setValue(3)
+    viewer.dims.ndisplay = 2
+    press(dock, "")
+
+
+def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
+    dock = compare()
+    heard = []
+    dock.planes.plane_changed.connect(heard.append)
+    dock.form.planes.clicked.emit(3.6)
+    dock.planes.look()
+    assert heard[-1] == pytest.approx(4.0)
+    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
+    assert dock.form.planes.curves[0].y == pytest.approx(
+        dock.form.scores.rows[0].scores["r2_per_plane"]
+    )
+
+
+def test_two_models_are_told_apart(stacks, viewer, compare):
+    truths, _ = stacks
+    add_prediction(
+        viewer, viewer.layers["bright-field"], "dna", predicted(truths["dna"], 3.0),
+        model="other",
+    )  # fmt: skip
+    dock = compare()
+    labels = [dock.form.families.itemText(row) for row in range(2)]
+    assert labels == ["bright-field · thin", "bright-field · other"]
+    first = dock.form.scores.rows[0].scores["r2"]
+    dock.comparison.choose(str(dock.form.families.itemData(1)))
+    dock.look()
+    compare.wait(dock)
+    (row,) = dock.form.scores.rows
+    assert row.scores["r2"] < first - 1
+
+
+def test_another_truth_gives_other_scores(stacks, viewer, compare):
+    dock = compare()
+    dock.form.table.choose("dna")
+    before = dock.form.scores.rows[0].scores
+    other = str(viewer.layers["nucleolus · truth"].unique_id)
+    dock.form.truth_chosen.emit(other)
+    dock.look()
+    compare.wait(dock)
+    assert dock.form.scores.rows[0].scores["r2"] < before["r2"] - 0.5
+    about = viewer.layers["dna · predicted"].metadata[KEY]
+    assert about["truth_id"] == other
+    assert about["scores"] == dock.form.scores.rows[0].scores
+    dock.form.truth_chosen.emit("")
+    dock.look()
+    assert dock.comparison.state("dna") == "no truth"
+
+
+def test_of_a_time_lapse_the_time_on_screen_is_compared(viewer, compare, qtbot):
+    place = {"scale": (1, 0.29, 0.29, 0.29), "units": ("pixel", "um", "um", "um")}
+    truth = np.stack([counts(4) for _ in range(3)])
+    found = np.stack([predicted(one, 0.3 + n) for n, one in enumerate(truth)])
+    source = viewer.add_image(
+        np.stack([light(4, 24, 32)] * 3), name="bright-field", **place
+    )
+    viewer.add_image(truth, name="DNA · truth", **place)
+    add_prediction(viewer, source, "dna", found, **place)
+    viewer.dims.set_point(0, 0)
+    dock = compare()
+    for time in (0, 2):
+        viewer.dims.set_point(0, time)
+        dock.planes.look()
+        compare.wait(dock)
+        (row,) = dock.form.scores.rows
+        assert row.scores == score(found[time], truth[time])
+        press(dock, "side")
+        compare.wait(dock)
+        (error,) = roles(viewer, ERROR)
+        assert error.name == f"DNA · error · time {time + 1}"
+        np.testing.assert_allclose(
+            error.data, found[time] - zscore_truth(truth[time]), atol=1e-6
+        )
+
+
+def test_a_truth_of_another_field_is_told_and_the_rest_goes_on(stacks, viewer, compare):
+    viewer.layers["dna · truth"].translate = (0, 500, 0)
+    dock = compare()
+    dock.form.table.choose("dna")
+    assert "covers only 0%" in dock.form.foot.message.text.text()
+    states = {
+        row.id: (row.state, row.scores is not None) for row in dock.form.scores.rows
+    }
+    assert states == {"dna": ("cannot", False), "nucleolus": ("", True)}
+
+
+def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
+    dock.look()
+    for id_ in ("dna", "nucleolus"):
+        dock.comparison.ask(SCORES, id_)
+        dock.comparison.ask(ERROR, id_)
+    viewer.layers.remove("dna · predicted")
+    viewer.layers.remove("nucleolus · truth")
+    dock.look()
+    compare.wait(dock)
+    (row,) = dock.form.scores.rows
+    assert (row.id, row.state) == ("nucleolus", "no truth")
+    viewer.layers.clear()
+    dock.look()
+    assert not dock.form.nothing.isHidden()
+
+
+def test_a_viewer_may_close_while_it_computes(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
+    truth = counts()
+    viewer.add_image(truth, name="DNA · truth", **CUBES)
+    add_prediction(viewer, source, "dna", predicted(truth))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
+    dock.look()
+    dock.compute()
+    viewer.close()
+    qtbot.wait(50)
+
+
+def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
+    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock = compare()
+    press(dock, "overlay")
+    assert predict.form.foot.layouts.value() == "overlay"
+    press(dock, "gallery")
+    assert predict.form.foot.layouts.value() == ""
+    assert predict.form.foot.restore_button.isEnabled()
+    predict.form.foot.restore_button.click()
+    assert dock.view.layouts.current is None
+    assert not dock.form.picker.buttons[""].isEnabled()
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "html", "figure"])
+def test_what_was_found_is_saved(stacks, compare, qtbot, tmp_path, kind):
+    dock = compare()
+    path = tmp_path / f"found.{'png' if kind == 'figure' else kind}"
+    told = []
+    dock.export.told.connect(lambda text, error: told.append((text, error)))
+    dock.export.save(kind, path)
+    qtbot.waitUntil(lambda: len(told) == 2)
+    assert told[-1][1] is None, told
+    assert path.name in told[-1][0]
+    if kind == "json":
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["structures"]["dna"] == dock.comparison.scores("dna")
+        assert content["truth"]["dna"] == "dna · truth"
+    else:
+        assert path.stat().st_size > 50
+
+
+def test_a_file_that_cannot_be_written_is_told(stacks, compare, qtbot, tmp_path):
+    dock = compare()
+    with qtbot.waitSignal(dock.export.told):
+        dock.export.save("json", tmp_path / "no such folder" / "found.json")
+    qtbot.waitUntil(lambda: dock.form.foot.message.is_error)
+    assert "annot write" in dock.form.foot.message.text.text()
+
+
+def test_opening_loads_no_torch(viewer, compare):
+    import subprocess
+    import sys
+
+    code = (
+        "import napari_sparsessp.ui.compare_dock, sys; "
+        "print([m for m in ('torch', 'scipy', 'skimage', 'pyqtgraph', 'matplotlib')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
