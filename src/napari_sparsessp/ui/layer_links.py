@@ -7,6 +7,8 @@ from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layer_file import file_of, is_same_file
 from napari_sparsessp.ui.layer_marks import (
     KEY,
+    PREDICTION,
+    UNCERTAINTY,
     add_to,
     is_prediction,
     role_of,
@@ -28,6 +30,16 @@ def link_orphans(viewer: Any) -> None:
     for layer in viewer.layers:
         if role_of(layer) and not layer.metadata[KEY].get("source_id"):
             _link(layer, known)
+
+
+def made_from(viewer: Any, source_key: str | None) -> list[Any]:
+    """Give the predictions and uncertainties from a source, by whatever model."""
+    return [
+        layer
+        for layer in viewer.layers
+        if role_of(layer) in (PREDICTION, UNCERTAINTY)
+        and layer.metadata[KEY].get("source_id") == source_key
+    ]
 
 
 def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:

@@ -15,6 +15,7 @@ from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import FIRST_LIMITS
 from napari_sparsessp.ui.draw_pace import DrawPace
+from napari_sparsessp.ui.layer_links import made_from
 from napari_sparsessp.ui.layer_marks import (
     DOUBTFUL,
     KEY,
@@ -289,28 +290,19 @@ class StreamLayers(QObject):
         self._timer.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
-    def _from(self, source_key: str | None) -> list[Any]:
-        """All our layers from a source, by whatever model."""
-        return [
-            layer
-            for layer in self._viewer.layers
-            if role_of(layer) in (PREDICTION, UNCERTAINTY)
-            and layer.metadata[KEY].get("source_id") == source_key
-        ]
-
     def _former(self, source_key: str, model: str) -> dict[str, Any]:
         """Layers of a model's earlier prediction from a source, by channel."""
-        layers = [one for one in self._from(source_key) if model_of(one) == model]
-        return {channel_of(layer): layer for layer in layers}
+        made = made_from(self._viewer, source_key)
+        return {channel_of(one): one for one in made if model_of(one) == model}
 
     def _opened(self, source_key: str) -> dict[str, Any]:
         """Layers of a prediction that came from a file, by channel."""
-        layers = [o for o in self._from(source_key) if "request" not in o.metadata[KEY]]
-        return {channel_of(layer): layer for layer in layers}
+        made = made_from(self._viewer, source_key)
+        return {channel_of(o): o for o in made if "request" not in o.metadata[KEY]}
 
     def _hide_others(self, source_key: str | None, model: str) -> None:
         """Hide what other models made of a source: colours would add up."""
-        for layer in self._from(source_key):
+        for layer in made_from(self._viewer, source_key):
             if model_of(layer) != model and layer.visible:
                 layer.visible = False
 
@@ -341,7 +333,7 @@ class StreamLayers(QObject):
 
     def _add(self, one: "_ToCome") -> None:
         look = first_look(one.about["structure"], one.about["role"])
-        rivals = self._from(one.about["source_id"])
+        rivals = made_from(self._viewer, one.about["source_id"])
         if look["name"] in [layer.name.removesuffix(DOUBTFUL) for layer in rivals]:
             model = one.about["request"]["model"]
             look["name"] = look["name"].replace(" · predicted", f" · {model}")
