@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -46,7 +47,15 @@ def test_an_address_without_a_models_name_is_refused(path):
         model_file_name(path)
 
 
-@pytest.mark.parametrize("text", [SHA256, f" {SHA256.upper()} ", f"sha256:{SHA256}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHA256,
+        f" {SHA256.upper()} ",
+        f"sha256:{SHA256}",
+        "sha256 " + SHA256[:9] + " " + SHA256[9:],
+    ],
+)
 def test_a_checksum_is_read_as_people_paste_it(text):
     assert checked_digits(text) == SHA256
 
@@ -105,6 +114,23 @@ def test_of_a_file_that_was_not_fetched_nothing_is_known(
     if content is not None:
         (folder / "origin.json").write_text(content)
     assert source_of(folder / "best.pth") == {}
+
+
+def test_a_download_of_which_nothing_came_leaves_nothing(
+    file_server, own_models_folder
+):
+    with pytest.raises(InputError, match="has no such file"):
+        fetch_model(file_server.url("missing.pth"))
+    assert list((own_models_folder / ".downloads").iterdir()) == []
+
+
+def test_downloads_that_nobody_wanted_go_after_a_month(url, own_models_folder):
+    old = own_models_folder / ".downloads" / "old"
+    old.mkdir(parents=True)
+    (old / "best.pth").write_bytes(b"weights")
+    os.utime(old, (1, 1))
+    fetched = fetch_model(url)
+    assert list(old.parent.iterdir()) == [fetched.path.parent]
 
 
 def test_an_origin_is_written_as_json(url):

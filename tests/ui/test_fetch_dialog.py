@@ -87,6 +87,7 @@ def test_a_model_that_is_there_can_be_added_with_another_id(
     fill(again, address)
     assert "installed already" in told(qtbot, again)
     assert again.id_row.isVisible()
+    assert again.id.text() == "thin-2"
     again.id.setText("second")
     with qtbot.waitSignal(again.added, timeout=10_000):
         again.fetch_button.click()

@@ -1,6 +1,7 @@
 """The Models dock in a real viewer, opened from the manifest, on real files."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,28 @@ def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
     models.form.page.export_button.click()  # never over what is there
     done(models)
     assert "exists already" in models.form.message.text.text()
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "place"),
+    [
+        ("a/copy.safetensors", models_dock._FILE, "a/copy.safetensors"),
+        ("a/copy", models_dock._FILE, "a/copy.safetensors"),
+        ("a/v1.2", models_dock._FILE, "a/v1.2.safetensors"),
+        ("a/copy.safetensors", models_dock._FOLDER, "a/copy"),
+    ],
+)
+def test_a_copy_goes_where_the_user_says(monkeypatch, typed, kind, place):
+    def answer(*_):
+        return typed, kind
+
+    monkeypatch.setattr(models_dock.QFileDialog, "getSaveFileName", answer)
+    assert models_dock.choose_place(None, "thin") == (Path(place), False)
+
+
+def test_a_copy_goes_nowhere_without_a_name(monkeypatch):
+    monkeypatch.setattr(models_dock.QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    assert models_dock.choose_place(None, "thin") is None
 
 
 def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, qtbot):

@@ -103,14 +103,16 @@ def download(
         path.parent.mkdir(parents=True, exist_ok=True)
         place = Unfinished(path)
         place.lock()
+    wanted = {"sha256": sha256, "md5": md5}
+    checksums = {kind: digits for kind, digits in wanted.items() if digits}
+    fetch = _Fetch(url, place, checksums, progress, cancel, largest)
     try:
-        wanted = {"sha256": sha256, "md5": md5}
-        checksums = {kind: digits for kind, digits in wanted.items() if digits}
-        fetch = _Fetch(url, place, checksums, progress, cancel, largest)
         fetch.run()
         with _writing(path):
             place.put_in_place(fetch.data)
     finally:
+        if not fetch.has_some():
+            place.clear()
         place.unlock()
     return path
 
@@ -156,6 +158,10 @@ class _Fetch:
                 f"{found[:16]}… and not {self.checksums[kind][:16]}…; check the "
                 "address and the checksum"
             )
+
+    def has_some(self) -> bool:
+        """Whether anything has come that the next try can go on with."""
+        return self.data.is_file() and self.data.stat().st_size > 0
 
     def _get(self) -> bool:
         """Get what is missing; tell whether it was added to an earlier part."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
@@ -33,7 +35,10 @@ FOLDER = ".downloads"
 ORIGIN = "origin.json"
 """Beside a download, so that its origin goes with it wherever it is imported."""
 
-_DIGITS = re.compile(r"(?:sha-?256[:=\s]\s*)?([0-9a-fA-F]{64})", re.IGNORECASE)
+KEPT_DAYS = 30
+"""A download that nobody has gone on with for so long is gone at the next one."""
+
+_DIGITS = re.compile(r"(?:sha-?256[:=]?)?([0-9a-f]{64})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -119,11 +124,25 @@ def fetch_model(
         if wanted in (None, found):
             return Fetched(target, origin, found, known)
         shutil.rmtree(target.parent, ignore_errors=True)
-    download(where, target, sha256=wanted, progress=progress, cancel=cancel)
+    _forget_old()
+    try:
+        download(where, target, sha256=wanted, progress=progress, cancel=cancel)
+    finally:
+        with suppress(OSError):
+            target.parent.rmdir()  # where nothing has come
     fetched = Fetched(target, origin, file_sha256(target), known)
     with whole_file(target.with_name(ORIGIN), "the origin of a model") as part:
         part.write_text(json.dumps(fetched.source), encoding="utf-8")
     return fetched
+
+
+def _forget_old() -> None:
+    """Remove what nobody has gone on with for a month."""
+    folder = user_folder() / FOLDER
+    for place in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            if place.stat().st_mtime < time.time() - KEPT_DAYS * 86_400:
+                shutil.rmtree(place)
 
 
 def source_of(path: Path) -> dict[str, JsonValue]:
@@ -158,7 +177,7 @@ def checked_digits(text: str | None) -> str | None:
     """
     if text is None or not text.strip():
         return None
-    match = _DIGITS.fullmatch(text.strip())
+    match = _DIGITS.fullmatch("".join(text.split()))
     if match is None:
         raise InputError(
             f"{text.strip()[:70]!r} is no SHA-256; it has 64 digits and letters a to f"

@@ -22,6 +22,10 @@ from napari_sparsessp.models.serialisation import Progress
 from napari_sparsessp.models.store import write_text
 
 
+class IdTaken(ModelError):
+    """A model of this id is installed already."""
+
+
 def add_model(
     path: str | Path,
     *,
@@ -54,7 +58,9 @@ def add_model(
     Raises
     ------
     ModelError
-        The file is no whole model, or a model of this id is installed already.
+        The file is no whole model.
+    IdTaken
+        A model of this id is installed already.
     InputError
         The id is none.
     OutputError
@@ -152,14 +158,14 @@ def _check_free(model_id: str, target: Path, overwrite: bool) -> None:
         if isinstance(card, ModelError) or card.id != model_id:
             continue
         if place.parent == shipped_folder():
-            raise ModelError(
+            raise IdTaken(
                 f"a model with the id {model_id} is installed already, with the "
                 "plugin; choose another id"
             )
         if not (overwrite and place == target):
-            raise ModelError(
+            raise IdTaken(
                 f"a model with the id {model_id} is installed already; remove that "
                 "one first, or choose another id"
             )
     if target.exists() and not overwrite:
-        raise ModelError(f"{target} is there already; remove it first")
+        raise IdTaken(f"{target} is there already; remove it first")

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.adding import IdTaken
 from napari_sparsessp.ui import model_chores
 from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.errand import Errand, Stopped
@@ -193,11 +193,8 @@ class FetchDialog(QDialog):
         if isinstance(error, Stopped):
             self._tell_stopped()
             return
-        if (
-            adding
-            and isinstance(error, ModelError)
-            and "choose another id" in str(error)
-        ):
+        if adding and isinstance(error, IdTaken) and self._fetched is not None:
+            self.id.setText(model_chores.free_id(self._fetched))
             self.id_row.show()
             self.id.setFocus()
         told = as_told(error, "the download")

@@ -92,6 +92,16 @@ def add(fetched: "Fetched", id_: str, meter: Meter) -> Path:
     return path
 
 
+def free_id(fetched: "Fetched") -> str:
+    """Suggest an id for a model whose own is taken; only headers are read."""
+    from napari_sparsessp.models.collection import all_entries
+    from napari_sparsessp.models.registry import card_of
+    from napari_sparsessp.ui.import_form import model_id
+
+    taken = {entry.card.id for entry in all_entries() if entry.card is not None}
+    return model_id(card_of(fetched.path).id, taken)
+
+
 def progress_text(done: int, total: int | None, first: int, spent: float) -> str:
     """Say how far a download is, and how long it will take.
 

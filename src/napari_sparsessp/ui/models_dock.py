@@ -171,9 +171,10 @@ class ModelsDock(QWidget):
         self._changed(id_, path, f"{id_} is now among your models.")
 
     def _on_unchecked(self, sha256: str) -> None:
+        digits = " ".join(sha256[at : at + 16] for at in range(0, len(sha256), 16))
         self.form.message.show_notices(
             [
-                f"No checksum was given. What came has the SHA-256 {sha256}; compare "
+                f"No checksum was given. What came has the SHA-256 {digits}; compare "
                 "it with the page of the model"
             ]
         )
