@@ -28,6 +28,9 @@ KINDS = (".png", ".svg", ".pdf")
 
 LIGHT = (0.3, 99.7)
 _FAINT = "#667080"
+# Inches.
+_WIDE, _LOWEST, _HIGHEST, _GAP = 2.3, 1.2, 4.0, 0.12
+_HEAD, _LABEL, _KEY, _CURVES = 0.42, 0.34, 0.45, 2.3
 _NICE = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -66,26 +69,53 @@ def draw(findings: Findings, plane: int) -> "Figure":
 
     if not findings.items:
         raise InputError("nothing is scored yet, so there is nothing to draw")
-    rows = len(findings.items)
-    deep = findings.items[0].prediction.shape[0] > 1
-    height = 2.35 * rows + (2.1 if deep else 0.0) + 0.6
-    figure = Figure(figsize=(12.5, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    ratios = [2.35] * rows + ([1.9] if deep else [])
-    grid = figure.add_gridspec(len(ratios), 5, height_ratios=ratios)
+    depth, rows, columns = findings.items[0].prediction.shape
+    high = min(max(_WIDE * rows / columns, _LOWEST), _HIGHEST)
     light = light_stack(findings)
-    for number, one in enumerate(findings.items):
-        axes = [figure.add_subplot(grid[number, column]) for column in range(5)]
-        _draw_row(axes, one, light, plane, first=number == 0)
-    if deep:
-        draw_curves(figure.add_subplot(grid[rows, :]), findings, plane)
-    where = f", plane {plane + 1} of {findings.items[0].prediction.shape[0]}"
-    when = "" if findings.time is None else f", time point {findings.time + 1}"
-    title = " · ".join(filter(None, (findings.input, findings.model)))
-    figure.suptitle(
-        f"{title}{where if deep else ''}{when}", fontsize=10, x=0.01, ha="left"
+    count = len(findings.items)
+    curves = _CURVES if depth > 1 else 0.0
+    size = (
+        5 * (_WIDE + _GAP) + 0.75,
+        _HEAD + count * (high + _LABEL) + _KEY + curves,
     )
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+
+    def place(left: float, top: float, width: float, height: float) -> "Axes":
+        """Give axes at inches from the upper left corner."""
+        box = left / size[0], 1 - (top + height) / size[1]
+        return figure.add_axes((*box, width / size[0], height / size[1]))
+
+    for number, one in enumerate(findings.items):
+        top = _HEAD + number * (high + _LABEL) + _LABEL
+        lefts = [_GAP + column * (_WIDE + _GAP) for column in range(4)]
+        axes = [place(left, top, _WIDE, high) for left in lefts]
+        square = min(_WIDE, high) - 0.3
+        axes.append(place(lefts[3] + _WIDE + _GAP + 0.5, top, square, square))
+        error = _draw_row(axes, one, light, plane, first=number == 0)
+    bottom = _HEAD + count * (high + _LABEL) + 0.1
+    key = place(lefts[3] + 0.2, bottom, _WIDE - 0.4, 0.09)
+    figure.colorbar(error, cax=key, orientation="horizontal")
+    key.tick_params(labelsize=6)
+    key.set_xlabel("SD of the truth: too dark – too bright", fontsize=7, labelpad=1)
+    if curves:
+        top = bottom + _KEY + 0.05
+        draw_curves(place(0.6, top, size[0] - 0.9, curves - 0.75), findings, plane)
+    figure.text(
+        _GAP / size[0], 1 - 0.12 / size[1], _title(findings, plane), fontsize=10,
+        va="top",
+    )  # fmt: skip
     return figure
+
+
+def _title(findings: Findings, plane: int) -> str:
+    depth = findings.items[0].prediction.shape[0]
+    parts = [findings.input, findings.model]
+    if depth > 1:
+        parts.append(f"plane {plane + 1} of {depth}")
+    if findings.time is not None:
+        parts.append(f"time point {findings.time + 1}")
+    return " · ".join(part for part in parts if part)
 
 
 def curves_png(findings: Findings) -> bytes:
@@ -130,7 +160,8 @@ def draw_curves(axes: "Axes", findings: Findings, plane: int | None) -> None:
             np.nan if r2 is None else r2 for r2 in one.agreement.scores["r2_per_plane"]
         ]
         known = structure_or_custom(one.name)
-        axes.plot(values, color=known.colour, linewidth=1.7, label=known.label)
+        colour = _on_white(known.colour)
+        axes.plot(values, color=colour, linewidth=1.7, label=known.label)
         lowest = min(lowest, float(np.nanmin(values, initial=0.0)))
     for measured in findings.measured or ():
         axes.axvline(measured, ymax=0.05, color="#3566b0", linewidth=1.2)
@@ -154,12 +185,18 @@ def _draw_row(
     plane: int,
     *,
     first: bool,
-) -> None:
+) -> Any:
     known = structure_or_custom(one.name)
     truth = aligned_truth(one.truth, one.prediction)
     found = np.asarray(one.prediction.array[plane], np.float32)
     window = _window(truth, CONTRAST)
-    titles = ("Transmitted light", "Truth", "Predicted", "Predicted − truth", "")
+    titles = (
+        "Transmitted light",
+        "Truth",
+        "Predicted",
+        "Predicted − truth",
+        "All voxels",
+    )
     if light is None:
         axes[0].set_axis_off()
     else:
@@ -168,21 +205,28 @@ def _draw_row(
     ink = _ink(known.colour)
     _picture(axes[1], truth[plane], ink, window)
     _picture(axes[2], found, ink, window)
-    error = found - truth[plane]
-    image = _picture(axes[3], error, _error_ink(), (-ERROR_LIMIT, ERROR_LIMIT))
-    bar = axes[3].figure.colorbar(image, ax=axes[3], shrink=0.75, pad=0.02)
-    bar.ax.tick_params(labelsize=6)
-    bar.set_label("SD of truth", fontsize=6)
+    limits = (-ERROR_LIMIT, ERROR_LIMIT)
+    image = _picture(axes[3], found - truth[plane], _error_ink(), limits)
     _draw_density(axes[4], one)
     for ax, title in zip(axes, titles, strict=True):
         if first:
-            ax.set_title(title, fontsize=9)
+            ax.text(
+                0.5, 1 + 0.32 / _inches(ax), title, transform=ax.transAxes, fontsize=9,
+                ha="center",
+            )  # fmt: skip
     scores = one.agreement.scores
-    axes[1].text(
-        0.0, -0.04, f"{known.label}   R² {_text(scores['r2'])}   "
-        f"PCC {_text(scores['pcc'])}   SSIM {_text(scores['ssim'])}",
-        transform=axes[1].transAxes, fontsize=8, va="top", fontweight="bold",
+    axes[0].text(
+        0.0, 1 + 0.07 / _inches(axes[0]), f"{known.label}:   R² {_text(scores['r2'])}"
+        f"   PCC {_text(scores['pcc'])}   SSIM {_text(scores['ssim'])}",
+        transform=axes[0].transAxes, fontsize=9, fontweight="bold",
     )  # fmt: skip
+    return image
+
+
+def _inches(axes: "Axes") -> float:
+    """Height of axes."""
+    figure: Any = axes.figure
+    return float(axes.get_position().height * figure.get_size_inches()[1])
 
 
 def _draw_density(axes: "Axes", one: Finding) -> None:
@@ -230,6 +274,14 @@ def _window(stack: np.ndarray, percent: tuple[float, float]) -> tuple[float, flo
     some = some[:: max(1, some.size // 1_000_000)]
     low, high = np.percentile(some, percent) if some.size else (0.0, 1.0)
     return float(low), float(max(high, low + 1e-6))
+
+
+def _on_white(colour: str) -> str:
+    """Darken what would hardly be seen on paper."""
+    parts = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    light = (0.3 * parts[0] + 0.59 * parts[1] + 0.11 * parts[2]) / 255
+    share = min(1.0, 0.6 / max(light, 1e-6))
+    return "#" + "".join(f"{round(share * part):02x}" for part in parts)
 
 
 def _ink(colour: str) -> Any:

@@ -54,7 +54,8 @@ class CompareDock(QWidget):
         self.comparison = Comparison(napari_viewer, self)
         self.view = CompareView(napari_viewer, self.form, self.comparison, self)
         self.planes = PlaneLink(napari_viewer, self)
-        self.export = CompareExport(napari_viewer, self.comparison, self)
+        shown = self.form.scores.shown
+        self.export = CompareExport(napari_viewer, self.comparison, shown, self)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)

@@ -56,6 +56,8 @@ class CompareExport(QObject):
     ----------
     viewer : napari.Viewer
     comparison : Comparison
+    shown : callable
+        Gives the ids of the structures that are to be seen in a figure.
     parent : QWidget
 
     Signals
@@ -66,8 +68,15 @@ class CompareExport(QObject):
 
     told = Signal(str, object)
 
-    def __init__(self, viewer: Any, comparison: Comparison, parent: QWidget) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        comparison: Comparison,
+        shown: Callable[[], tuple[str, ...]],
+        parent: QWidget,
+    ) -> None:
         super().__init__(parent)
+        self._shown = shown
         self._viewer = viewer
         self._comparison = comparison
         self._errand: Errand | None = None
@@ -125,7 +134,10 @@ class CompareExport(QObject):
         comparison = self._comparison
         family = comparison.family
         pairs = []
-        for id_ in comparison.structures():
+        wanted = comparison.structures()
+        if kind == "figure":  # of what is looked at; the others have all
+            wanted = self._shown() or wanted
+        for id_ in wanted:
             truth, result = comparison.truth(id_), comparison.result(id_)
             if truth is not None and result is not None:
                 pairs.append((comparison.pair(id_), str(truth.name), result))

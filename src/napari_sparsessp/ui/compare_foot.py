@@ -27,7 +27,8 @@ EXPORTS = {
     ),
     "figure": (
         "Figure (PNG, SVG, PDF)…",
-        "Light, truth, prediction and error of the plane on screen, with the plots.",
+        "Light, truth, prediction and error of the ticked structures in the plane on "
+        "screen, with the plots.",
     ),
 }
 """Entry and tool tip by kind of file."""

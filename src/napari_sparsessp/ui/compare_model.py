@@ -253,12 +253,21 @@ class ScoreModel(QAbstractTableModel):
         if row.scores is None:
             return _MARKS.get(row.state, "") if column == 1 else ""
         value = row.scores.get(COLUMNS[column][0])
-        return "–" if value is None else f"{value:.2f}".replace("-", "−")
+        return _short(value)
 
     def _refresh(self) -> None:
         if self._rows:
             last = self.index(len(self._rows) - 1, len(COLUMNS) - 1)
             self.dataChanged.emit(self.index(0, 0), last)
+
+
+def _short(value: float | None) -> str:
+    """Write a number in four characters and a sign."""
+    if value is None:
+        return "–"
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    text = f"{value:.{digits}f}" if abs(value) < 9999 else "≫"
+    return text.replace("-", "−")
 
 
 def _tip(row: ScoreRow) -> str:

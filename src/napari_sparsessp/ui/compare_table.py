@@ -8,6 +8,9 @@ from napari_sparsessp.ui.compare_model import COLUMNS, ScoreModel
 
 _MOST_ROWS = 12
 
+# R² and PCC: only they can be negative.
+_SIGNED = (1, 2)
+
 
 class CompareTable(QTableView):
     """Shows a `ScoreModel`.
@@ -105,9 +108,10 @@ class CompareTable(QTableView):
         """Leave to names what numbers do not need."""
         header = self.horizontalHeader()
         assert header is not None
-        width = self.fontMetrics().horizontalAdvance("−0.00") + 9
+        text = self.fontMetrics().horizontalAdvance
         for column in range(1, len(COLUMNS)):
-            header.resizeSection(column, width)
+            widest = "−0.00" if column in _SIGNED else "0.00"
+            header.resizeSection(column, text(widest) + 9)
 
     def _fit(self) -> None:
         height = self.sizeHint().height()

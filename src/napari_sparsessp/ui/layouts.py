@@ -103,6 +103,7 @@ class Layouts(QObject):
         if arranged is None:
             return
         fresh = self.current != name
+        cells = self._cells()
         self.arranging = True
         try:
             self._own.remember()
@@ -113,7 +114,7 @@ class Layouts(QObject):
                 return
             self.current = name
             self._dress()
-            if fresh:
+            if fresh or self._cells() != cells:
                 fit_to_view(self._viewer)
         finally:
             self.arranging = False
@@ -149,6 +150,10 @@ class Layouts(QObject):
             self.arranging = False
         self.current = None
         self.changed.emit("")
+
+    def _cells(self) -> tuple[int, int] | None:
+        grid = grid_of(self._viewer)
+        return tuple(grid.shape) if grid.enabled else None
 
     # the layouts --------------------------------------------------------------
 
