@@ -4,13 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from napari.layers import Image
+from napari.utils import Colormap
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.layer_folder import write_layers
 from napari_sparsessp.io.layer_record import LayerRecord
+from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layer_file import FilePlace, file_of, is_same_file
 from napari_sparsessp.ui.layer_marks import KEY
 from napari_sparsessp.ui.layer_opening import open_file, read_file
+from napari_sparsessp.ui.layer_saving import records_of
 
 
 @pytest.fixture
@@ -71,3 +75,36 @@ def test_reading_in_a_thread_makes_no_layers_yet(folder):
     opened = read_file(folder)
     assert [record.name for record, _ in opened.saved] == ["light", "DNA"]
     assert opened.plain == []
+
+
+def test_colours_stand_where_they_stood(tmp_path):
+    uneven = Colormap(
+        [[0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 1]], controls=[0, 0.2, 1], name="uneven"
+    )
+    steps = Colormap(
+        [[0, 0, 0, 1], [1, 0, 0, 1]], controls=[0, 0.3, 1], interpolation="zero"
+    )
+    layers = [Image(np.ones((2, 4, 5)), colormap=one) for one in (uneven, steps)]
+    tuples = [one.as_layer_data_tuple() for one in layers]
+    path = write_layers(tmp_path / "c.ome.zarr", records_of(tuples))
+    for was, now in zip(layers, open_file(str(path)), strict=True):
+        some = np.linspace(0, 1, 33)
+        np.testing.assert_allclose(now.colormap.map(some), was.colormap.map(some))
+
+
+def test_an_error_is_tied_to_its_prediction_and_truth(folder, tmp_path):
+    light, dna = open_file(str(folder))
+    truth = Image(np.ones((2, 5, 6)), name="truth")
+    told = {"role": "error", "structure": "dna", "of_id": layer_key(dna)}
+    told |= {"source_id": layer_key(light), "truth_id": layer_key(truth)}
+    error = Image(np.zeros((2, 5, 6), np.float32), name="E", metadata={KEY: told})
+    layers = [light, dna, truth, error]
+    tuples = [one.as_layer_data_tuple() for one in layers]
+    path = write_layers(tmp_path / "b.ome.zarr", records_of(tuples, layers))
+    again = {one.name: one for one in open_file(str(path))}
+    found = again["E"].metadata[KEY]
+    assert found["of_id"] == layer_key(again["DNA"])
+    assert found["truth_id"] == layer_key(again["truth"])
+    alone = write_layers(tmp_path / "c.ome.zarr", records_of(tuples[3:], layers[3:]))
+    (lost,) = open_file(str(alone))
+    assert (lost.metadata[KEY]["of_id"], lost.metadata[KEY]["truth_id"]) == (None, None)

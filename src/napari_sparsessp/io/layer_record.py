@@ -75,14 +75,19 @@ class LayerRecord(BaseModel):
     colormap : str
         Name; `colours` has what it consists of.
     colours : tuple of (r, g, b, a)
+    stops : tuple of float
+        Where between 0 and 1 each of them stands; evenly where it is empty.
+    stepped : bool
+        Colours do not run into each other.
     contrast_limits : (low, high)
     gamma, opacity : float
     blending, rendering : str
     visible : bool
     about : About, optional
         For our own layers.
-    source, truth : int, optional
-        Numbers of the layers that one of ours was predicted from and is compared with.
+    source, truth, of : int, optional
+        Numbers of the layers that one of ours was predicted from, is compared with,
+        and tells the error of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +107,8 @@ class LayerRecord(BaseModel):
     multiscale: bool = False
     colormap: Text = "gray"
     colours: Annotated[tuple[Colour, ...], Field(max_length=4096)] = ()
+    stops: Annotated[tuple[Share, ...], Field(max_length=4097)] = ()
+    stepped: bool = False
     contrast_limits: tuple[Finite, Finite]
     gamma: Annotated[float, Field(gt=0, le=100)] = 1.0
     opacity: Share = 1.0
@@ -111,6 +118,7 @@ class LayerRecord(BaseModel):
     about: About | None = None
     source: Number | None = None
     truth: Number | None = None
+    of: Number | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "LayerRecord":
@@ -155,7 +163,7 @@ class SavedLayers(BaseModel):
     @model_validator(mode="after")
     def _links_lead_somewhere(self) -> "SavedLayers":
         for number, one in enumerate(self.layers):
-            for link in (one.source, one.truth):
+            for link in (one.source, one.truth, one.of):
                 if link is not None and (link >= len(self.layers) or link == number):
                     raise ValueError(f"{one.name} is linked to layer {link}")
         return self

@@ -15,11 +15,13 @@ from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.contrast import limits_of
 from napari_sparsessp.ui.layer_file import FILE, FilePlace
 from napari_sparsessp.ui.layer_marks import (
+    ERROR,
     KEY,
     PREDICTION,
     SCHEMA,
     UNCERTAINTY,
     first_look,
+    role_of,
     structure_of,
 )
 from napari_sparsessp.ui.structure_row import DEFAULT_VISIBLE
@@ -198,10 +200,14 @@ def _linked(saved: "Sequence[tuple[LayerRecord, list[Any]]]", path: Path) -> lis
     layers = [_image(record, levels, path, several) for record, levels in saved]
     for layer, (record, _) in zip(layers, saved, strict=True):
         about = layer.metadata[KEY]
-        for role, number in (("source", record.source), ("truth", record.truth)):
-            if number is not None:
-                about[role] = str(layers[number].name)
-                about[f"{role}_id"] = layer_key(layers[number])
+        if record.source is not None:
+            about["source"] = str(layers[record.source].name)
+            about["source_id"] = layer_key(layers[record.source])
+        if record.truth is not None:
+            about["truth"] = str(layers[record.truth].name)
+        for name, number in (("truth_id", record.truth), ("of_id", record.of)):
+            if number is not None or role_of(layer) == ERROR:
+                about[name] = None if number is None else layer_key(layers[number])
     return layers
 
 
@@ -254,7 +260,10 @@ def _colormap(record: "LayerRecord") -> Any:
     same = known is not None and np.shape(known.colors) == np.shape(record.colours)
     if same and np.allclose(known.colors, record.colours, atol=1e-5):
         return record.colormap
-    return Colormap(record.colours, name=record.colormap)
+    how: dict[str, Any] = {"interpolation": "zero" if record.stepped else "linear"}
+    if record.stops:
+        how["controls"] = record.stops
+    return Colormap(record.colours, name=record.colormap, **how)
 
 
 def _is_image(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layer_file import FILE
-from napari_sparsessp.ui.layer_marks import KEY, role_of
+from napari_sparsessp.ui.layer_marks import COMPOSED, KEY, role_of
 from napari_sparsessp.ui.layer_volume import axis_letters
 from napari_sparsessp.ui.volume_layers import LayerData
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.io.layer_record import About, LayerRecord
 
 # Links go by numbers in a file; where the voxels were does not matter any more.
-_OF_A_SESSION = ("source_id", "truth_id", FILE)
+_OF_A_SESSION = ("source_id", "truth_id", "of_id", FILE)
 
 
 def save_layers(path: str, layers: list[LayerData]) -> list[str]:
@@ -117,7 +117,8 @@ def _key_of(attributes: Mapping[str, Any], known: Sequence[Any]) -> str | None:
 def _about(shown: Any) -> "About | None":
     from napari_sparsessp.io.layer_record import About, json_safe
 
-    if not role_of(shown):
+    # what was composed to be looked at is an image like any other once it is saved
+    if role_of(shown) in ("", COMPOSED):
         return None
     told = json_safe(shown.metadata[KEY])
     told = {k: v for k, v in told.items() if k not in _OF_A_SESSION and v is not None}
@@ -132,9 +133,9 @@ def _about(shown: Any) -> "About | None":
 def _links(
     about: Mapping[str, Any], keys: Sequence[str | None], names: Sequence[str]
 ) -> dict[str, int | None]:
-    """Number the layers that a layer came from and is compared with."""
+    """Number the layers that a layer came from, is compared with, is the error of."""
     found: dict[str, int | None] = {}
-    for role in ("source", "truth"):
+    for role in ("source", "truth", "of"):
         key, name = about.get(f"{role}_id"), about.get(role)
         if key in keys and key is not None:
             found[role] = keys.index(key)
@@ -199,4 +200,9 @@ def _colours(colormap: Any) -> dict[str, Any]:
     """Give name and colours of a colour map, as a layer tells its state."""
     rows = np.asarray(colormap["colors"], float).reshape(-1, 4)
     colours = tuple(map(tuple, np.clip(rows, 0, 1).round(6).tolist()))
-    return {"colormap": str(colormap["name"]), "colours": colours}
+    return {
+        "colormap": str(colormap["name"]),
+        "colours": colours,
+        "stops": tuple(np.clip(np.asarray(colormap["controls"], float), 0, 1).tolist()),
+        "stepped": str(colormap["interpolation"]) == "zero",
+    }

@@ -14,7 +14,7 @@ from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.foot_menu import FootMenu
 from napari_sparsessp.ui.layer_file import FilePlace, file_of
-from napari_sparsessp.ui.layer_marks import KEY, role_of, truth_of
+from napari_sparsessp.ui.layer_marks import COMPOSED, KEY, role_of, truth_of
 from napari_sparsessp.ui.layer_saving import records_of, with_ending
 from napari_sparsessp.ui.replay import Replay, Told, told_of
 
@@ -208,7 +208,11 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
     """
     from napari.layers import Image
 
-    images = [one for one in viewer.layers if isinstance(one, Image)]
+    images = [
+        one
+        for one in viewer.layers
+        if isinstance(one, Image) and role_of(one) != COMPOSED
+    ]
     if source is None:
         return images
     key = layer_key(source)
