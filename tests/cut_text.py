@@ -88,7 +88,7 @@ def _label(label: QLabel, kind: str) -> tuple[str, str, int, int] | None:
     text = label.text()
     room = label.contentsRect()
     if label.wordWrap():
-        words = re.sub(r"<[^>]*>", "", text).split()
+        words = re.split(r"[\s\u200b]+", re.sub(r"<[^>]*>", "", text))
         widest = max((_advance(label, word) for word in words), default=0)
         if widest > room.width() + _SLACK:
             return kind, text, widest, room.width()
@@ -168,7 +168,7 @@ def look(width: int, folder: Path | None) -> dict[str, list[str]]:
             outer.setFloating(True)
             outer.show()
             outer.resize(width, _HEIGHT)
-            _wait(0.4)
+            _wait(1.2)
             found[f"{theme}: {name}"] = cut_text(outer.widget())
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)

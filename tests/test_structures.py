@@ -1,6 +1,5 @@
 """The catalogue answers to the names people use and its colours can be told apart."""
 
-import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError, SparseSSPError
@@ -10,25 +9,7 @@ from napari_sparsessp.structures import (
     match_channel,
     structure_or_custom,
 )
-
-# Machado, Oliveira & Fernandes 2009, severity 1.0, for linear RGB
-VISION = {
-    "normal": np.eye(3),
-    "protanope": np.array(
-        [
-            [0.152286, 1.052583, -0.204868],
-            [0.114503, 0.786281, 0.099216],
-            [-0.003882, -0.048116, 1.051998],
-        ]
-    ),
-    "deuteranope": np.array(
-        [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881],
-        ]
-    ),
-}
+from vision import VISION, distances
 
 
 def test_catalogue_holds_the_papers_twelve_in_order():
@@ -54,16 +35,8 @@ def test_catalogue_holds_the_papers_twelve_in_order():
 
 @pytest.mark.parametrize("vision", VISION)
 def test_colours_stay_apart_for_every_eye(vision):
-    from skimage.color import deltaE_ciede2000, rgb2lab
-
     codes = [structure.colour for structure in CATALOGUE.values()]
-    rgb = np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in codes])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ VISION[vision].T, 0, 1)
-    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
-    lab = rgb2lab(seen)
-    distance = deltaE_ciede2000(lab[:, None], lab[None])
-    assert distance[~np.eye(12, dtype=bool)].min() > 14
+    assert distances(codes, vision).min() > 14
 
 
 @pytest.mark.parametrize(

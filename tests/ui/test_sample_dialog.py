@@ -63,7 +63,9 @@ def dialog(qtbot, fetching):
 
 
 def facts(dialog):
-    return {name: label.text() for name, label in dialog.facts.items()}
+    return {
+        name: label.text().replace("\u200b", "") for name, label in dialog.facts.items()
+    }
 
 
 def test_all_samples_are_offered_and_the_one_at_hand_first(dialog):

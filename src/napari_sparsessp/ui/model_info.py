@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.breakable import breakable
 from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.message_box import MessageBox
 from napari_sparsessp.ui.model_words import card_rows, count_text
@@ -151,7 +152,7 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     for number, (name, text) in enumerate(rows):
         label = QLabel(name)
         label.setProperty("role", "muted")
-        told = QLabel(text)
+        told = QLabel(breakable(text))
         told.setTextFormat(Qt.TextFormat.PlainText)
         told.setWordWrap(True)
         told.setMinimumWidth(60)  # a long word must not make the panel wide

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
+from napari_sparsessp.ui.breakable import breakable
 from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.errand import Errand
 from napari_sparsessp.ui.error_details import as_told, error_details
@@ -164,7 +165,7 @@ class SampleDialog(QDialog):
         self.about.setText(_COLONY_ABOUT if sample is None else sample.about)
         told = _COLONY_FACTS if sample is None else _facts(sample)
         for name, text in told.items():
-            self.facts[name].setText(text)
+            self.facts[name].setText(breakable(text))
 
     # fetching -----------------------------------------------------------------
 

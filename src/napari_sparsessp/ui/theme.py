@@ -67,15 +67,15 @@ class Tones:
             dark=dark,
             back=back,
             text=text,
-            muted=mix(back, text, 0.68),
+            muted=mix(back, text, 0.68 if dark else 0.76),
             line=mix(back, text, 0.20),
             panel=mix(back, text, 0.055),
             field=mix(back, text, 0.16),
             accent=QColor("#3f9bd8") if dark else QColor("#0b6bb0"),
             on_accent=QColor("#ffffff"),
-            good=QColor("#5bc98c") if dark else QColor("#1b7f4b"),
+            good=QColor("#45d0a8") if dark else QColor("#0a7358"),
             warn=QColor("#f0b44c") if dark else QColor("#8f5a00"),
-            bad=QColor("#ff8579") if dark else QColor("#b3261e"),
+            bad=QColor("#ff7466") if dark else QColor("#b3261e"),
         )
 
 
@@ -112,6 +112,7 @@ QLabel[role="title"] { font-size: 13pt; font-weight: 600; }
 QLabel[role="headline"] { font-size: 11pt; color: %(text)s; }
 QLabel[role="muted"] { color: %(muted)s; }
 QLabel[role="small"] { color: %(muted)s; font-size: 8.5pt; }
+QLabel[role="body"] { font-size: 10pt; color: %(text)s; }
 QLabel[role="strong"] { font-weight: 600; }
 QLabel[state="good"] { color: %(good)s; font-weight: 600; }
 QLabel[state="warn"] { color: %(warn)s; font-weight: 600; }
@@ -167,6 +168,8 @@ QPushButton[role="segment"]:checked:disabled { background: %(off)s;
     color: %(text)s; }
 QPushButton[role="segment"]:!checked:disabled { color: %(muted)s;
     background: %(panel)s; }
+QPushButton[size="compact"] { font-size: 9.5pt; }
+QDoubleSpinBox[role="compact"] { font-size: 9.5pt; }
 QPushButton[role="choice"] { padding: 4px 3px; font-size: 9pt; }
 QPushButton[role="choice"]:checked { background: %(accent)s; color: %(on_accent)s;
     font-weight: 600; }

@@ -1,0 +1,101 @@
+"""What colours tell can be seen by every eye, or is told by a shape or word as well."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPointF
+from qtpy.QtGui import QColor, QImage, QPainter, QPalette
+from qtpy.QtWidgets import QWidget
+
+from napari_sparsessp.structures import CATALOGUE, structure_or_custom
+from napari_sparsessp.ui.step import Mark, draw_mark
+from napari_sparsessp.ui.structure_colours import CLASSIC, colour_in
+from napari_sparsessp.ui.theme import Tones
+from vision import VISION, contrast, distances
+
+# A difference that nobody overlooks side by side; 2.3 is just noticeable.
+CLEAR = 10
+
+OWN = ("dapi", "map2", "nfh")
+
+THEMES = {"dark": ("#262930", "#f0f1f2"), "light": ("#efebe9", "#3b3a39")}
+
+
+@pytest.fixture(params=THEMES)
+def tones(request, qtbot):
+    back, text = THEMES[request.param]
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    palette = widget.palette()
+    palette.setColor(QPalette.ColorRole.Window, QColor(back))
+    palette.setColor(QPalette.ColorRole.WindowText, QColor(text))
+    widget.setPalette(palette)
+    return Tones.of(widget)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_the_usual_palette_is_safe(vision):
+    colours = [colour_in("safe", {}, id_) for id_ in CATALOGUE]
+    assert distances(colours, vision).min() > 14
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_stains_of_a_shipped_model_outside_the_catalogue_are_safe(vision):
+    colours = [colour_in("safe", {}, id_) for id_ in OWN]
+    assert distances(colours, vision).min() > 14
+
+
+def test_the_classic_palette_is_not_and_is_never_the_default():
+    """So that the page's words stay true."""
+    worst = min(distances(list(CLASSIC.values()), one).min() for one in VISION)
+    assert worst < CLEAR
+    assert colour_in("safe", {}, "dna") == CATALOGUE["dna"].colour
+
+
+def test_a_models_own_structures_take_safe_colours_with_their_name_beside():
+    """Two may share a colour: the table and the layers name them."""
+    names = [f"marker_{number}" for number in range(20)]
+    made = [structure_or_custom(name) for name in names]
+    assert {one.colour for one in made} <= {one.colour for one in CATALOGUE.values()}
+    assert len({one.label for one in made}) == 20
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_good_is_apart_from_warn_and_bad_for_every_eye(tones, vision):
+    """Warn and bad are both for you; their marks tell them apart."""
+    codes = [tones.good.name(), tones.warn.name(), tones.bad.name()]
+    assert distances(codes, vision)[0].min() > CLEAR
+
+
+def test_marks_and_texts_stand_out_from_what_is_behind_them(tones):
+    back = tones.back.name()
+    for name in ("good", "warn", "bad"):
+        assert contrast(getattr(tones, name).name(), back) > 4.5, name
+    assert contrast(tones.text.name(), back) > 7
+    assert contrast(tones.muted.name(), back) > 4.5
+    assert contrast(tones.accent.name(), back) > 3
+
+
+def test_marks_differ_without_any_colour(tones):
+    """Each mark, drawn in one grey, is another picture."""
+    pictures = {}
+    grey = tones.muted
+    for mark in (Mark.GOOD, Mark.WARN, Mark.BAD):
+        image = QImage(32, 32, QImage.Format.Format_Grayscale8)
+        image.fill(0)
+        painter = QPainter(image)
+        same = Tones(
+            **{
+                **vars(tones),
+                **dict.fromkeys(("good", "warn", "bad", "line"), grey),
+            }
+        )
+        draw_mark(painter, QPointF(16, 16), 14, mark, same)
+        painter.end()
+        bits = image.constBits()
+        bits.setsize(image.sizeInBytes())
+        pictures[mark] = np.frombuffer(bytes(bits), np.uint8).astype(int)
+    marks = list(pictures)
+    for number, one in enumerate(marks):
+        for other in marks[number + 1 :]:
+            differ = np.abs(pictures[one] - pictures[other]) > 40
+            assert differ.sum() > 30, (one, other)
