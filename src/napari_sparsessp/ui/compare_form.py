@@ -10,12 +10,9 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QCheckBox,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,6 +26,7 @@ from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.layout_picker import LayoutPicker
 from napari_sparsessp.ui.step import Mark, Step
+from napari_sparsessp.ui.step_column import StepColumn, put_above
 
 _WIDTH = 412
 _PLANES_HIGH, _DENSITY_HIGH = 170, 270
@@ -153,24 +151,9 @@ class CompareForm(QWidget):
         self.plane_step.body.addWidget(self.plane_note)
         self.value_step.body.addWidget(self.density_title)
         self.value_step.body.addWidget(self.density)
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.setContentsMargins(12, 7, 10, 6)
-        column.setSpacing(0)
-        for step in self.steps():
-            column.addWidget(step)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(steps)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
-        outer.addWidget(self.foot)
-        self.setMinimumWidth(340)
+        self.scroll = StepColumn(self.steps(), 6)
+        self.scroll.end()
+        put_above(self, self.scroll, self.foot)
 
     def _connect(self) -> None:
         self.families.activated.connect(

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QFrame,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,6 +24,7 @@ from napari_sparsessp.ui.outlook import Choice
 from napari_sparsessp.ui.run_panel import RunPanel
 from napari_sparsessp.ui.sampling_panel import SamplingPanel
 from napari_sparsessp.ui.step import Step
+from napari_sparsessp.ui.step_column import StepColumn, put_above
 from napari_sparsessp.ui.structure_model import StructureModel
 from napari_sparsessp.ui.structure_table import StructureTable
 from napari_sparsessp.ui.topology_picker import TopologyPicker
@@ -77,10 +75,6 @@ class PredictForm(QWidget):
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
         self.structure_step.title_row.addWidget(self.none_button)
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.setContentsMargins(12, 7, 10, 0)
-        column.setSpacing(0)
         for step, body in (
             (self.stack_step, self.input),
             (self.sampling_step, self.sampling),
@@ -88,24 +82,21 @@ class PredictForm(QWidget):
             (self.topology_step, self.topology),
         ):
             step.body.addWidget(body)
-            column.addWidget(step)
         self.structure_step.body.addWidget(self.measured_note)
         self.device_step.title_row.addWidget(self.device, 12)
         self.device_step.title_row.addWidget(self.options.more_button)
         self.device_step.body.addWidget(self.options)
-        column.addWidget(self.device_step)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(steps)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
-        outer.addWidget(self.foot)
-        self.setMinimumWidth(340)
+        self.scroll = StepColumn(
+            (
+                self.stack_step,
+                self.sampling_step,
+                self.structure_step,
+                self.topology_step,
+                self.device_step,
+            )
+        )
+        self.scroll.end()
+        put_above(self, self.scroll, self.foot)
 
     def sizeHint(self) -> QSize:
         """Ask for a width at which nothing is cut."""
@@ -158,8 +149,10 @@ class PredictForm(QWidget):
 
     def show_measured_on(self, images: str) -> None:
         """Say where expected values come from; nothing where there are none."""
-        told = f"Expected: the R² that was reached on {images}." if images else ""
+        short = images.split(", ")[0]
+        told = f"Expected: the R² that was reached on {short}." if short else ""
         self.measured_note.setText(told)
+        self.measured_note.setToolTip(images)
         self.measured_note.setVisible(bool(told))
 
     def set_locked(self, locked: bool) -> None:

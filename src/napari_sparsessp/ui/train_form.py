@@ -13,11 +13,9 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -28,6 +26,7 @@ from napari_sparsessp.ui.device_box import DeviceBox
 from napari_sparsessp.ui.dress import Dress
 from napari_sparsessp.ui.segments import Segments
 from napari_sparsessp.ui.step import Mark, Step
+from napari_sparsessp.ui.step_column import StepColumn
 from napari_sparsessp.ui.train_choice import TrainChoice
 from napari_sparsessp.ui.train_foot import TrainFoot
 from napari_sparsessp.ui.train_model_panel import TrainModelPanel
@@ -92,7 +91,7 @@ class TrainForm(QWidget):
         self.pairs_step = Step("Teach it with <b>these pairs</b>")
         self.split_step = Step("keep back <b>a part to judge by</b>")
         self.model_step = Step("begin with <b>this model</b>")
-        self.time_step = Step("learn for")
+        self.time_step = Step("for")
         self.name_step = Step("and <b>call it</b>", last=True)
         self.stack = QStackedWidget()
         self._make_minutes()
@@ -113,31 +112,23 @@ class TrainForm(QWidget):
         )
 
     def _arrange(self) -> None:
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.setContentsMargins(12, 7, 10, 0)
-        column.setSpacing(0)
-        for step, body in (
+        bodies = (
             (self.pairs_step, self.pairs),
             (self.split_step, self.split),
             (self.model_step, self.model),
             (self.time_step, self.options),
             (self.name_step, self.name),
-        ):
+        )
+        for step, body in bodies:
             step.body.addWidget(body)
-            column.addWidget(step)
         self._arrange_time()
         files = QHBoxLayout()
         files.addStretch(1)
         files.addWidget(self.load_button)
         files.addWidget(self.save_button)
-        column.addLayout(files)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(steps)
+        self.scroll = StepColumn(step for step, _ in bodies)
+        self.scroll.column.addLayout(files)
+        self.scroll.end()
         self.stack.addWidget(self.scroll)
         self.stack.addWidget(self.watch)
         head = QVBoxLayout()
