@@ -175,7 +175,12 @@ def test_a_layer_without_a_file_can_be_saved_first(
     finish(dock)
     with qtbot.waitSignal(dock.takeaway.failed):
         dock.takeaway.copy()
-    assert "save it first" in dock.form.foot.message.text.text()
+    said = dock.form.foot.message.text.text()
+    assert "save it first" in " ".join(said.split())
+    menu = dock.form.foot.menu
+    assert menu.entries.isVisible()
+    assert menu.entries.activeAction() is menu.save_action
+    menu.entries.close()
     with qtbot.waitSignal(dock.takeaway.told):
         dock.takeaway.save(tmp_path / "all.ome.zarr")
     words = same()

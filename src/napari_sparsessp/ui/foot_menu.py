@@ -48,7 +48,7 @@ class FootMenu(QPushButton):
             "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
             "opened again, everything goes on where it was."
         )
-        self._entries = menu
+        self.entries = menu
         self.clicked.connect(lambda _on: self.unfold())
         self.copy_action.triggered.connect(lambda _on: self.copy_asked.emit())
         self.request_action.triggered.connect(lambda _on: self.request_asked.emit())
@@ -56,6 +56,11 @@ class FootMenu(QPushButton):
 
     def unfold(self) -> None:
         """Open the menu above the button, which is at the foot of its dock."""
-        size = self._entries.sizeHint()
+        size = self.entries.sizeHint()
         left = self.width() - size.width()
-        self._entries.popup(self.mapToGlobal(QPoint(left, -size.height())))
+        self.entries.popup(self.mapToGlobal(QPoint(left, -size.height())))
+
+    def offer_save(self) -> None:
+        """Open the menu with saving chosen already, so that Enter is enough."""
+        self.unfold()
+        self.entries.setActiveAction(self.save_action)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _CLOSE = 1e-9
 
 
+class NotInFile(InputError):
+    """A layer's voxels are nowhere but in memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
     """A layer as it is now.
@@ -218,9 +222,9 @@ def _behind(
 
     place, mine = shown.place, shown.volume
     if place is None or not Path(place.path).exists():
-        raise InputError(
-            f"layer {shown.name!r} is not in a file; save it first: ⋯ beside the views "
-            "> Save with all that belongs to it"
+        raise NotInFile(
+            f"layer {shown.name!r} is not in a file, which a command needs; save it "
+            "first (⋯ > Save with all that belongs to it), then copy again"
         )
     found = load_volume(place.path, scene=place.scene)
     if "C" in found.axes and "C" not in mine.axes:

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.foot_menu import FootMenu
 from napari_sparsessp.ui.layer_file import FilePlace, file_of
 from napari_sparsessp.ui.layer_marks import COMPOSED, KEY, role_of, truth_of
 from napari_sparsessp.ui.layer_saving import records_of, with_ending
-from napari_sparsessp.ui.replay import Replay, Told, told_of
+from napari_sparsessp.ui.replay import NotInFile, Replay, Told, told_of
 
 
 class Takeaway(QObject):
@@ -53,6 +53,7 @@ class Takeaway(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._menu = menu
         self._replay = replay
         self._source = source
         self._errand: Errand | None = None
@@ -182,6 +183,8 @@ class Takeaway(QObject):
             self.told.emit("Saving was stopped; nothing is left of it")
         else:
             self.failed.emit(as_told(error, "saving"))
+        if isinstance(error, NotInFile):
+            self._menu.offer_save()
 
     def _end(self) -> None:
         errand, self._errand = self._errand, None
