@@ -25,10 +25,10 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.training.config import Pairs
+from napari_sparsessp.training.config import Budget, Pairs
 from napari_sparsessp.training.group import Group
 from napari_sparsessp.training.loop import Status
-from napari_sparsessp.training.quick import PAIRS_FILE, Wish, quick_config
+from napari_sparsessp.training.quick import PAIRS_FILE, SAVES, Wish, quick_config
 from napari_sparsessp.training.run import run_training
 from napari_sparsessp.training.setup import make_setup
 from napari_sparsessp.training.split_plan import StackShape, choose_validation
@@ -46,8 +46,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--from", dest="source", default="colony-3to2d")
-    parser.add_argument("--no-freeze", action="store_true")
+    parser.add_argument("--freeze", action="store_true")
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--steps", type=int, help="a budget in place of minutes")
     parser.add_argument("--mirrored", action="store_true")
     given = parser.parse_args()
     light, truth = (load_volume(given.data, channel=one) for one in (LIGHT, TARGET))
@@ -78,9 +79,13 @@ def train(
     wish = Wish(
         "ten-minutes", Pairs(path=folder / PAIRS_FILE), validation,
         source=given.source, minutes=given.minutes, device="cpu",
-        freeze_encoder=not given.no_freeze, learning_rate=given.rate,
+        freeze_encoder=given.freeze, learning_rate=given.rate,
     )  # fmt: skip
-    setup = make_setup(quick_config(wish, folder / "run"))
+    config = quick_config(wish, folder / "run")
+    if given.steps:
+        budget = Budget(steps=given.steps, save_steps=max(1, given.steps // SAVES))
+        config = config.model_copy(update={"budget": budget})
+    setup = make_setup(config)
     print(f"kept back of {shape.shape}: {validation}")
     with ExitStack() as closing:
         labels = find_labels(setup.config.data.pairs)

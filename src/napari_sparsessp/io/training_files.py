@@ -17,6 +17,7 @@ from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.manifest import Label
 from napari_sparsessp.io.ome_tiff import write_ome_tiff
 from napari_sparsessp.volume import Volume
+from napari_sparsessp.whole_file import whole_file
 
 LIGHT = "transmitted light"
 """Name of its channel in the files that are written."""
@@ -138,18 +139,33 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
         It cannot be written.
     """
     here = path.absolute().parent
-    part = path.with_suffix(".part")
-    try:
-        here.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            for one in labels:
-                writer.writerow(_row(one, here))
-        part.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    make_folder(here)
+    with (
+        whole_file(path, "list") as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for one in labels:
+            writer.writerow(_row(one, here))
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {folder}: {error.strerror or error}; make room or "
+            "choose another folder"
+        ) from error
 
 
 def _row(label: Label, folder: Path) -> tuple[object, ...]:
@@ -199,25 +215,12 @@ def _write(
     names: Sequence[str],
     voxel: tuple[float, float, float] | None,
 ) -> None:
-    part = path.with_name(f"{path.name}.part")
     planes = range(volumes[0].shape[0])
     array = np.stack([one.planes(planes) for one in volumes])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    with whole_file(path, "stack") as part:
         write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
-        part.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _extent(volume: Volume) -> str:
     return "×".join(map(str, volume.shape))
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}; make room or choose another "
-        "folder"
-    )

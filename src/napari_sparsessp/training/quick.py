@@ -26,6 +26,10 @@ from napari_sparsessp.training.recipe import Recipe
 MINUTES = 10.0
 """Enough for one small pair on a CPU: it is learnt by heart long before."""
 
+RATE = 1e-4
+"""Peak of the learning rate: a third of what ``fast`` takes to fine-tune. One small
+pair is learnt by heart less soon (docs/training.md)."""
+
 LEAST_SAVE_MINUTES = 0.5
 SAVES = 20
 """Validations in a budget: what is learnt by heart is best after a minute or two."""
@@ -55,7 +59,7 @@ class Wish:
     source : str
         Model to begin with.
     freeze_encoder : bool
-        With one small stack the whole network soon learns it by heart.
+        Only what comes after the encoder learns.
     minutes : float
     device : str
     ratios : tuple of int, optional
@@ -72,7 +76,7 @@ class Wish:
     name: str = ""
     licence: str = ""
     source: str = DEFAULT_MODEL
-    freeze_encoder: bool = True
+    freeze_encoder: bool = False
     minutes: float = MINUTES
     device: str = "auto"
     ratios: tuple[int, ...] | None = None
@@ -109,11 +113,10 @@ def quick_config(wish: Wish, out: Path) -> TrainConfig:
     InputError
         A value is impossible; names the field.
     """
-    recipe: dict[str, object] = {"name": "fast"}
+    rate = RATE if wish.learning_rate is None else wish.learning_rate
+    recipe: dict[str, object] = {"name": "fast", "learning_rate": rate}
     if wish.patch is not None:
         recipe["patch"] = (wish.patch, wish.patch)
-    if wish.learning_rate is not None:
-        recipe["learning_rate"] = wish.learning_rate
     try:
         return TrainConfig(
             out=out,

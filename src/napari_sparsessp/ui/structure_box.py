@@ -22,7 +22,7 @@ class StructureBox(QComboBox):
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.setMinimumContentsLength(9)
+        self.setMinimumContentsLength(7)
         self.setMaxVisibleItems(14)
         for one in CATALOGUE.values():
             self.addItem(one.label, one.id)

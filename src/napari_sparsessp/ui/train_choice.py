@@ -92,7 +92,7 @@ class TrainChoice:
     part: Part
     share: float
     model: str
-    freeze: bool = True
+    freeze: bool = False
     minutes: float = MINUTES
     device: str = AUTO
     name: str = ""

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
 
 _FREEZE_TIP = (
-    "Only the second half of the network learns: faster, steadier with a single small "
-    "stack, and it forgets less. Untick it for many stacks, or another kind of light."
+    "Only the second half of the network learns: faster, needs less memory, and "
+    "forgets less of what it knew. It also learns less, so leave it off unless you are "
+    "in a hurry."
 )
 
 
@@ -42,7 +43,6 @@ class TrainModelPanel(QWidget):
         self.about.setTextFormat(Qt.TextFormat.PlainText)
         self.freeze_box = QCheckBox("Freeze its first half (the encoder)")
         self.freeze_box.setToolTip(_FREEZE_TIP)
-        self.freeze_box.setChecked(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(5)

@@ -5,7 +5,6 @@ from typing import cast
 from qtpy.QtCore import QRegularExpression, Signal
 from qtpy.QtGui import QRegularExpressionValidator
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QLabel,
     QLineEdit,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.training.quick import LossName
+from napari_sparsessp.ui.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.question_row import numbers
 
 _LOSSES: tuple[tuple[LossName, str, str], ...] = (
@@ -61,16 +61,17 @@ class TrainOptions(QWidget):
         self.patch = QSpinBox()
         self.patch.setRange(0, 1024)
         self.patch.setSingleStep(16)
-        self.patch.setSpecialValueText("automatic (128)")
+        self.patch.setSpecialValueText("automatic")
         self.patch.setSuffix(" pixels")
         self.patch.setMinimumWidth(90)
         self.patch.setAccessibleName("Patch")
         self.patch.setToolTip(
-            "Side of the pieces that are learnt from. Smaller needs less memory; "
+            "Side of the pieces that are learnt from, 128 by itself. Smaller needs "
+            "less memory; "
             "stacks that are smaller are taken whole."
         )
         self.rate = QLineEdit()
-        self.rate.setPlaceholderText("automatic (0.0003)")
+        self.rate.setPlaceholderText("automatic (0.0001)")
         self.rate.setAccessibleName("Learning rate")
         self.rate.setToolTip(
             "How fast the weights change. Lower it where the loss jumps, or is no "
@@ -78,7 +79,7 @@ class TrainOptions(QWidget):
         )
         number = QRegularExpression(r"[0-9]*([.,][0-9]*)?([eE]-?[0-9]*)?")
         self.rate.setValidator(QRegularExpressionValidator(number, self.rate))
-        self.loss = QComboBox()
+        self.loss = ElidingComboBox()
         self.loss.setAccessibleName("Loss")
         for place, (key, text, tip) in enumerate(_LOSSES):
             self.loss.addItem(text, key)
@@ -143,7 +144,7 @@ class TrainOptions(QWidget):
         if 0 < self.patch.value() < 8:
             return "a patch needs at least 8 pixels"
         if self.rate.text().strip() and self.chosen_rate() is None:
-            return "the learning rate has to be a number above 0, such as 0.0003"
+            return "the learning rate has to be a number above 0, such as 0.0001"
         return ""
 
     def show_values(

@@ -24,7 +24,7 @@ from napari_sparsessp.ui.train_layers import (
     name_as_structure,
 )
 
-_NAME = 20
+_NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""
 
 

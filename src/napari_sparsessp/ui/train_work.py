@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import (
     InputError,
-    OutputError,
     PredictionError,
     SparseSSPError,
 )
@@ -22,6 +21,7 @@ from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.quick import CONFIG_FILE, PAIRS_FILE
 from napari_sparsessp.training.run_info import has_state, read_log
 from napari_sparsessp.ui.errand import Stopped
+from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.manifest import Label
@@ -193,7 +193,11 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     OutputError
         Something cannot be written.
     """
-    from napari_sparsessp.io.training_files import write_list, write_stacks
+    from napari_sparsessp.io.training_files import (
+        make_folder,
+        write_list,
+        write_stacks,
+    )
     from napari_sparsessp.training.config_file import config_text
 
     out = job.config.out
@@ -207,16 +211,9 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
         write_stacks(job.stacks, folder, out / PAIRS_FILE, job.step, meter)
     elif job.labels:
         write_list(job.labels, out / PAIRS_FILE)
-    part = file.with_name(f"{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.absolute().parent)
+    with whole_file(file, "settings") as part:
         part.write_text(config_text(job.config, file.parent), encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {file}: {error.strerror or error}; make room or choose "
-            "another place"
-        ) from error
     return file
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.training.config import FineTune, TrainConfig
-from napari_sparsessp.training.quick import PAIRS_FILE
+from napari_sparsessp.training.quick import PAIRS_FILE, RATE
 from napari_sparsessp.training.recipe import Recipe
 from napari_sparsessp.ui.train_choice import FilesPick
 from napari_sparsessp.ui.train_form import TrainForm
@@ -89,7 +89,8 @@ def show_config(form: TrainForm, config: TrainConfig) -> list[str]:
         form.minutes.setValue(config.budget.minutes)
     recipe = config.recipe
     patch = recipe.patch[0] if recipe.patch != Recipe().patch else None
-    form.options.show_values(config.ratios, patch, recipe.learning_rate, config.loss)
+    rate = None if recipe.learning_rate == RATE else recipe.learning_rate
+    form.options.show_values(config.ratios, patch, rate, config.loss)
     model = config.model
     form.name.show_values(model.name or model.id, model.id, model.licence)
     return told

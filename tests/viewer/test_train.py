@@ -1,0 +1,239 @@
+"""The Train dock in a real viewer: from layers to a model that predicts."""
+
+import gc
+
+import numpy as np
+import pytest
+import yaml
+
+from heartbeat import Heartbeat
+from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.training.quick import run_folder
+from napari_sparsessp.training.run_info import has_state
+from napari_sparsessp.ui import train_dock
+from napari_sparsessp.ui.engine_link import InstalledEngine
+from napari_sparsessp.ui.model_news import model_news
+from napari_sparsessp.ui.train_foot import TrainState
+from napari_sparsessp.ui.train_form import WATCH
+from thin import save_thin
+
+MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+
+AT_A_STRETCH = 0.2
+"""Seconds of work of the interface's thread; the aim is 0.05, with margin for a busy
+machine (as in test_heartbeat)."""
+
+
+def rough(seed=0, shape=(10, 40, 64)):
+    """Something with large features: light that shows the structure as it is."""
+    values = np.random.default_rng(seed).normal(size=shape).cumsum(1).cumsum(2)
+    return ((values - values.mean()) / values.std()).astype(np.float32)
+
+
+class ThinEngine(InstalledEngine):
+    """Knows the user's folder alone, with the thin model first."""
+
+    def cards(self):
+        own = [one for one in super().cards() if self.place(one).own]
+        return sorted(own, key=lambda one: one.id != "thin")
+
+
+@pytest.fixture
+def empty(viewer, own_models_folder, monkeypatch):
+    """The dock of an empty viewer, opened as users do; only a thin model is known."""
+    save_thin(own_models_folder / "thin.safetensors")
+    monkeypatch.setattr(train_dock, "InstalledEngine", ThinEngine)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Train")
+    return dock
+
+
+@pytest.fixture
+def ready(viewer, empty):
+    """A pair is open, and a training of few steps is prepared."""
+    viewer.add_image(rough(), name="bright-field", **MICRO)
+    viewer.add_image(rough(), name="DNA", **MICRO)
+    shorten(empty)
+    return empty
+
+
+def shorten(dock, steps=12, save_steps=4):
+    """Give the job a budget in steps, which no busy machine makes longer."""
+    original = dock._seen
+
+    def seen(problem):
+        found = original(problem)
+        if found.job is not None:
+            object.__setattr__(found.job, "config", short(found.job.config))
+        return found
+
+    def short(config):
+        recipe = config.recipe.model_copy(update={"patch": (16, 16), "batch": 2})
+        budget = config.budget.model_copy(
+            update={"minutes": None, "steps": steps, "save_minutes": None,
+                    "save_steps": save_steps}
+        )  # fmt: skip
+        more = {"recipe": recipe, "budget": budget, "ratios": (1,), "device": "cpu"}
+        return config.model_copy(update=more)
+
+    dock._seen = seen
+    dock.look_ahead()
+
+
+@pytest.fixture
+def end(qtbot):
+    """Wait until a dock's training has ended."""
+    return lambda dock: qtbot.waitUntil(lambda: not dock.running.busy)
+
+
+def test_an_empty_viewer_asks_for_a_stack(empty):
+    assert empty.form.foot.state is TrainState.BLOCKED
+    assert "Open a stack" in empty.form.foot.status.text()
+
+
+def test_layers_are_matched_and_the_split_is_shown(ready):
+    assert ready.outlook.structures == ("dna",)
+    assert not ready.outlook.problems
+    (parts,) = ready.form.split.drawing.parts
+    assert parts.axis == "x"
+    assert parts.judge[0] - parts.learn[1] == ready.outlook.validation.gap > 0
+    assert ready.form.foot.state is TrainState.READY
+    assert ready.form.name.id.text() == "my-dna"
+
+
+def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
+    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    with qtbot.waitSignal(model_news().changed) as news:
+        ready.train()
+    end(ready)
+    assert news.args == ["my-dna"]
+    assert not ready.form.foot.message.is_error
+    watch = ready.form.watch
+    assert ready.form.pages.value() == WATCH
+    assert len(watch.r2_chart.curves) == 2
+    assert watch.preview.preview.structures == ("dna",)
+    assert ready.form.foot.status.text().startswith("Done: R²")
+    card = read_card("my-dna")
+    assert card.structures == ("dna",)
+    assert "kept back" in card.scores["validation"]["on"]
+    assert predict.form.topology.model_box.findData("my-dna") >= 0
+    ready.predict()
+    assert predict.form.topology.model_id() == "my-dna"
+    # The next one gets another id: nothing is replaced.
+    ready.look_ahead()
+    assert ready.form.name.id.text() == "my-dna-2"
+
+
+def test_a_paused_training_goes_on_also_in_a_new_dock(ready, viewer, qtbot, end):
+    shorten(ready, steps=5000, save_steps=4)
+    ready.train()
+    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > 1)
+    ready.form.foot.pause_button.click()
+    end(ready)
+    assert has_state(run_folder("my-dna"))
+    again = train_dock.TrainDock(viewer)
+    qtbot.addWidget(again)
+    bar = again.form.unfinished
+    assert "“My DNA” is not finished" in bar.text.text()
+    step = ready.form.watch._scores[-1][0]
+    bar.resume_button.click()
+    qtbot.waitUntil(lambda: again.form.watch._scores[-1:] > [(step, 9.0)])
+    again.form.foot.button.click()
+    end(again)
+    assert read_card("my-dna").scores["validation"]["r2"] == again.form.watch.best
+    assert again.form.unfinished.isHidden()
+
+
+def test_the_interface_never_works_long_while_it_learns(ready, qtbot, end):
+    shorten(ready, steps=5000, save_steps=4)
+    ready.train()
+    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > 1)  # charts are there
+    gc.collect()
+    heart = Heartbeat()
+    heart.start()
+    count = len(ready.form.watch._scores)
+    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > count + 3)
+    heart.stop()
+    print(f"\n{heart.longest:.3f} s of work, {heart.wall:.3f} s by the clock")
+    ready.running.pause()
+    end(ready)
+    assert heart.longest < AT_A_STRETCH
+
+
+def test_a_viewer_that_closes_leaves_a_state_to_go_on_with(viewer, ready, qtbot):
+    shorten(ready, steps=5000, save_steps=1000)
+    ready.train()
+    run = ready.running._run
+    qtbot.waitUntil(lambda: run._feed.status is not None)
+    feed = run._feed
+    step = feed.status.step
+    ready.deleteLater()
+    qtbot.waitUntil(lambda: feed.stopping)
+    qtbot.waitUntil(
+        lambda: any(one["step"] > 0 for one in feed.entries) or feed.status.step < step
+    )
+    qtbot.waitUntil(lambda: has_state(run_folder("my-dna")))
+
+
+def test_a_flat_truth_is_told_and_nothing_is_left(ready, viewer, qtbot, end):
+    viewer.layers["DNA"].data = np.zeros((10, 40, 64), np.float32)
+    ready.train()
+    end(ready)
+    assert ready.form.foot.message.is_error
+    assert "constant" in ready.form.foot.message.text.text()
+    assert ready.form.foot.button.isEnabled()
+    assert not run_folder("my-dna").exists()
+
+
+def test_nan_is_told(ready, viewer, end):
+    data = rough()
+    data[3, 4, 5] = np.nan
+    viewer.layers["bright-field"].data = data
+    ready.train()
+    end(ready)
+    assert "NaN" in ready.form.foot.message.text.text()
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [((10, 6, 6), "too few"), ((10, 1, 64), "the network needs")],
+)
+def test_a_stack_that_is_too_small_is_told_before_anything_begins(
+    empty, viewer, size, words
+):
+    viewer.add_image(rough(shape=size), name="bright-field", **MICRO)
+    viewer.add_image(rough(shape=size), name="DNA", **MICRO)
+    empty.look_ahead()
+    assert empty.form.foot.state is TrainState.BLOCKED
+    assert words in empty.form.foot.message.text.text()
+
+
+def test_settings_as_yaml_are_whole_and_come_back(
+    ready, qtbot, tmp_path, sparsessp_run
+):
+    file = tmp_path / "mine.yaml"
+    ready.save(file)
+    qtbot.waitUntil(file.exists)
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert values["out"] == "my-dna"
+    assert values["data"]["pairs"]["path"] == "my-dna/pairs.csv"
+    model = sparsessp_run(file)
+    assert read_card(str(model)).structures == ("dna",)
+    ready.load(file)
+    assert ready.form.pairs.from_files()
+    qtbot.waitUntil(lambda: ready.outlook.structures == ("dna",))
+    assert ready.form.name.id.text() == "my-dna"
+
+
+@pytest.fixture
+def sparsessp_run():
+    """Train from a file as the command line does, and give the model."""
+    from typer.testing import CliRunner
+
+    from napari_sparsessp.cli.main import app
+
+    def run(file):
+        done = CliRunner().invoke(app, ["train", str(file), "--quiet"])
+        assert done.exit_code == 0, done.output
+        return file.parent / "my-dna" / "my-dna.safetensors"
+
+    return run
