@@ -25,7 +25,7 @@ _AFTER_MS = 400
 _LOOK_MS = 100
 # A microscopist looks at a result for some minutes before the next run.
 IDLE_MS = 15 * 60 * 1000
-_NICE = 10
+_NICE = 5
 
 _INTENT = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
 

@@ -87,6 +87,7 @@ class RunPanel(QWidget):
         self.bar.setAccessibleName("Progress of the prediction")
         self.status = QLabel("")
         self.status.setProperty("role", "muted")
+        self.status.setWordWrap(True)  # in a narrow dock nothing is cut
         self.status.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )

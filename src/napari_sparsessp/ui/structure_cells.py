@@ -24,7 +24,7 @@ from napari_sparsessp.ui.structure_row import Column
 from napari_sparsessp.ui.theme import Tones, mix
 
 ROW_HEIGHT = 22
-NARROW_TRUTH = 38
+NARROW_TRUTH = 36
 """Width of the truth's column where only a mark has room."""
 
 _LIST_WIDTH = 190

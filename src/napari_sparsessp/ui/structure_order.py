@@ -5,7 +5,7 @@ from typing import Any
 from qtpy.QtCore import QModelIndex, QSortFilterProxyModel, Qt
 
 from napari_sparsessp.ui.structure_model import StructureModel
-from napari_sparsessp.ui.structure_row import HEADERS, NUMBERS, TIPS, Column
+from napari_sparsessp.ui.structure_row import NUMBERS, SHORT, TIPS, Column
 
 SORTABLE = (Column.NAME, *NUMBERS)
 
@@ -30,6 +30,7 @@ class StructureOrder(QSortFilterProxyModel):
     def __init__(self, model: StructureModel) -> None:
         super().__init__()
         self._model = model
+        self.short = False  # there is little room for headers
         self.by: Column | None = None
         self.order = Qt.SortOrder.AscendingOrder
         self.setDynamicSortFilter(False)
@@ -78,6 +79,12 @@ class StructureOrder(QSortFilterProxyModel):
         self.settle()
         self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
 
+    def set_short(self, short: bool) -> None:
+        """Use short names for columns, or whole ones."""
+        if short != self.short:
+            self.short = short
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
+
     def settle(self) -> None:
         """Sort by what is known now."""
         if self.by is None:
@@ -95,8 +102,9 @@ class StructureOrder(QSortFilterProxyModel):
         found = super().headerData(section, orientation, role)
         if orientation != Qt.Orientation.Horizontal or section not in SORTABLE:
             return found
-        if role == Qt.ItemDataRole.DisplayRole and section == self.by:
-            return HEADERS[Column(section)] + _ARROWS[self.order]
+        if role == Qt.ItemDataRole.DisplayRole:
+            name = SHORT.get(Column(section), found) if self.short else found
+            return name + _ARROWS[self.order] if section == self.by else name
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{found or TIPS[Column(section)]}\nClick to sort (S)."
         return found

@@ -134,3 +134,4 @@ HEADERS = {
     Column.R2: "R²",
     Column.PCC: "PCC",
 }
+SHORT = {Column.EXPECTED: "Exp."}

@@ -17,11 +17,11 @@ from napari_sparsessp.ui.structure_cells import (
 )
 from napari_sparsessp.ui.structure_model import StructureModel
 from napari_sparsessp.ui.structure_order import SORTABLE, StructureOrder
-from napari_sparsessp.ui.structure_row import HEADERS, Column
+from napari_sparsessp.ui.structure_row import HEADERS, SHORT, Column
 
-_EYE, _WIDE_TRUTH = 28, 92
+_EYE, _WIDE_TRUTH = 26, 92
 # Around a number, and before a name: its box.
-_PADDING, _BEFORE_NAME = 10, 30
+_PADDING, _BEFORE_NAME = 8, 30
 
 
 class StructureTable(QTableView):
@@ -85,10 +85,13 @@ class StructureTable(QTableView):
 
     def fit_columns(self) -> None:
         """Give each column its width, and hide what has nothing to say or no room."""
-        wanted = self._widths()
         room = self.viewport().width() - self._name_width()
+        wanted = self._widths(short=False)
         if sum(wanted.values()) > room:
-            wanted[Column.TRUTH] = max(NARROW_TRUTH, self._header_width(Column.TRUTH))
+            wanted = self._widths(short=True)
+            self.order.set_short(True)
+        else:
+            self.order.set_short(False)
         # a notch on the bar of R² tells what was expected, tool tips tell both
         for column in (Column.EXPECTED, Column.PCC):
             if sum(wanted.values()) > room and Column.R2 in wanted:
@@ -99,23 +102,27 @@ class StructureTable(QTableView):
                 if column in wanted and self.columnWidth(column) != wanted[column]:
                     self.setColumnWidth(column, wanted[column])
 
-    def _widths(self) -> dict[Column, int]:
+    def _widths(self, *, short: bool) -> dict[Column, int]:
         """Widths of the columns that have something to say, but of the names'."""
+        truth = max(NARROW_TRUTH, self._header_width(Column.TRUTH, short))
         usual = {
             Column.VISIBLE: _EYE,
             Column.SPREAD: _EYE,
-            Column.TRUTH: _WIDE_TRUTH,
+            Column.TRUTH: truth if short else _WIDE_TRUTH,
         }
-        numbers = QFontMetrics(self.font()).horizontalAdvance("\u22120.00?") + _PADDING
+        doubtful = any(row.doubts for row in self.structures.rows)
+        widest = "\u22120.00?" if doubtful else "\u22120.00"
+        numbers = QFontMetrics(self.font()).horizontalAdvance(widest) + _PADDING
         return {
-            column: usual.get(column, max(numbers, self._header_width(column)))
+            column: usual.get(column, max(numbers, self._header_width(column, short)))
             for column in sorted(self.structures.columns() - {Column.NAME})
         }
 
-    def _header_width(self, column: Column) -> int:
+    def _header_width(self, column: Column, short: bool) -> int:
+        name = SHORT.get(column, HEADERS[column]) if short else HEADERS[column]
         arrow = "\u2009▾" if column in SORTABLE else ""
         metrics = self.horizontalHeader().fontMetrics()
-        return int(metrics.horizontalAdvance(HEADERS[column] + arrow)) + 6
+        return int(metrics.horizontalAdvance(name + arrow)) + 6
 
     def _name_width(self) -> int:
         metrics = QFontMetrics(self.font())

@@ -153,7 +153,7 @@ class TopologyPicker(QWidget):
             quality, seconds = found.get(topology, (None, None))
             button.set_prospect(
                 "" if quality is None else f"R² {r2_text(quality.r2)}",
-                "" if seconds is None else f"≈ {short_duration(seconds)}",
+                "" if seconds is None else _about(seconds),
                 rows,
             )
             if topology in served:
@@ -225,6 +225,11 @@ class TopologyPicker(QWidget):
         elif self._chosen is None or key != self._chosen.id:
             self._choose(next(card for card in self._cards if card.id == key))
             self.changed.emit()
+
+
+def _about(seconds: float) -> str:
+    told = short_duration(seconds)
+    return told if told.startswith("<") else f"≈ {told}"
 
 
 def _prospect_tip(
