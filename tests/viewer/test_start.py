@@ -55,7 +55,8 @@ def test_manifest_is_valid():
 
     manifest = PluginManifest.from_distribution("napari-sparsessp")
     manifest.validate_imports()
-    assert {w.display_name for w in manifest.contributions.widgets} == {"Predict"}
+    names = {widget.display_name for widget in manifest.contributions.widgets}
+    assert names == {"Predict", "Compare", "Plan sampling", "Train", "Models"}
     keys = {s.key for s in manifest.contributions.sample_data}
     assert keys == {"sparse_colony", *PUBLIC_SAMPLES}
 
