@@ -42,3 +42,11 @@ class Dress(QObject):
         if tones != self._tones:  # a new style sheet is itself a change of style
             self._tones = tones
             self._widget.setStyleSheet(style_sheet(tones))
+
+
+def take_role(widget: QWidget, role: str) -> None:
+    """Give a widget another of the theme's roles, and the looks of it at once."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)

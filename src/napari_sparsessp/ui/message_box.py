@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_sparsessp.ui.dress import take_role
 from napari_sparsessp.ui.step import Mark, MarkDot
 
 # More than this at once pushes the form out of a small window.
@@ -104,10 +105,7 @@ class MessageBox(QFrame):
         self.text.setText(text)
         self.dot.set_mark(mark)
         self.copy_button.setVisible(bool(details))
-        if self.property("role") != role:
-            self.setProperty("role", role)
-            self.style().unpolish(self)
-            self.style().polish(self)
+        take_role(self, role)
         self.setAccessibleName(text)
         self.show()
 

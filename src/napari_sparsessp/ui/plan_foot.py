@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.dress import take_role
 from napari_sparsessp.ui.message_box import MessageBox
 
 _STEPS = 1000
@@ -102,10 +103,7 @@ class PlanFoot(QWidget):
         self.button.setText(text)
         self.button.setToolTip(tip)
         self.button.setEnabled(state not in (PlanState.BLOCKED, PlanState.STOPPING))
-        if self.button.property("role") != role:
-            self.button.setProperty("role", role)
-            self.button.style().unpolish(self.button)
-            self.button.style().polish(self.button)
+        take_role(self.button, role)
 
     def set_status(self, text: str) -> None:
         """Say in a line what is going on."""

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.dress import take_role
 from napari_sparsessp.ui.foot_menu import FootMenu
 from napari_sparsessp.ui.layouts import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.message_box import MessageBox
@@ -179,10 +180,7 @@ class RunPanel(QWidget):
         self.button.setEnabled(not off)
         self.again_button.setVisible(state is RunState.RESUMABLE)
         self._offer_part()
-        if self.button.property("role") != role:
-            self.button.setProperty("role", role)
-            self.button.style().unpolish(self.button)
-            self.button.style().polish(self.button)
+        take_role(self.button, role)
         if state is RunState.CANCELLING:
             self.set_status("Cancelling after this tile…")
 

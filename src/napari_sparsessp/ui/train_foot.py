@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.ui.dress import take_role
 from napari_sparsessp.ui.message_box import MessageBox
 
 
@@ -120,19 +121,14 @@ class TrainFoot(QWidget):
         busy = state in (TrainState.RUNNING, TrainState.STOPPING)
         self.pause_button.setVisible(busy)
         self.pause_button.setEnabled(state is TrainState.RUNNING)
-        if self.button.property("role") != role:
-            self.button.setProperty("role", role)
-            self.button.style().unpolish(self.button)
-            self.button.style().polish(self.button)
+        take_role(self.button, role)
 
     def offer_predict(self, on: bool) -> None:
         """Offer to predict with the new model, in place of the great button."""
         self.predict_button.setVisible(on)
-        role = "" if on else _LOOKS[self._state][1]
-        self.button.setProperty("role", role)
-        self.button.setText("Train another" if on else _LOOKS[self._state][0])
-        self.button.style().unpolish(self.button)
-        self.button.style().polish(self.button)
+        text, role, _ = _LOOKS[self._state]
+        take_role(self.button, "" if on else role)
+        self.button.setText("Train another" if on else text)
 
     def set_status(self, text: str) -> None:
         """Say in one line what is going on."""
