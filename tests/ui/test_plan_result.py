@@ -32,8 +32,8 @@ def test_the_ratio_of_the_answer_is_suggested(result):
     assert "8 of 32 planes (r = 4) are enough" in result.answer.text()
     assert result.use_button.text() == "Use every 4th plane in Predict"
     assert "25 % of the light" in result.sentence.text()
-    assert _cells(result, 2) == ["4th", "8", "0.58 ✓", "25 %", "0.4 s", "0.4 s"]
-    assert _cells(result, 3)[2] == "0.40 ✗"
+    assert _cells(result, 2) == ["4th", "8", "0.580 ✓", "25 %", "0.4 s", "0.4 s"]
+    assert _cells(result, 3)[2] == "0.400 ✗"
 
 
 def test_asking_for_less_suggests_fewer_planes(result):
@@ -67,8 +67,9 @@ def test_where_brightness_cannot_tell_the_pattern_is_shown(result):
 
 
 def test_what_grows_decides_nothing_and_cannot_be_saved(result):
-    result.show_report(report_of({"dna": (0.6, 0.59)}), growing=True, until=8)
+    result.show_report(report_of({"dna": (0.6, 0.59)}), growing=True, planned=(1, 2, 4))
     assert result.answer.text().startswith("So far r = 1 and 2.")
+    assert max(max(curve.x) for curve in result.chart.curves) == 2, "room for r = 4"
     for button in (result.use_button, result.csv_button, result.page_button):
         assert not button.isEnabled()
     result.show_report(report_of(GOOD))
@@ -118,3 +119,25 @@ def test_a_pale_curve_is_seen_on_a_pale_back(result):
     )
     assert QColor(visible_on(QColor("#ccffff"), pale)).lightness() < 166
     assert visible_on(QColor("#0044aa"), pale) == "#0044aa"
+
+
+def test_in_a_narrow_dock_no_number_is_cut(result):
+    result.show_report(report_of(GOOD))
+    result.set_times(200)
+    result.show()
+    for width in (600, 300, 200):
+        result.resize(width, 700)
+        view = result.view
+        shown = [one for one in Column if not view.isColumnHidden(one)]
+        assert sum(view.columnWidth(one) for one in shown) <= view.viewport().width()
+        for column in shown:
+            assert view.columnWidth(column) >= view._width(column)
+        assert {Column.RATIO, Column.PLANES, Column.SCORE, Column.LIGHT} <= set(shown)
+
+
+def test_large_letters_fit_into_a_narrow_dock(result):
+    font = result.font()
+    font.setPointSizeF(1.5 * font.pointSizeF())
+    result.setFont(font)
+    result.show_report(report_of(GOOD))
+    assert result.minimumSizeHint().width() <= 300

@@ -76,6 +76,7 @@ def test_a_stack_with_its_truth_gives_a_curve_and_an_answer(dock, measured):
     measured(dock)
     report = dock.record.report
     assert ratios(dock) == [1, 2, 4], "8th of 8 planes is no stack"
+    assert "<b>2nd and 4th plane</b>" in dock.form.ratio_step.headline.text()
     assert report.structures == ("dna",)
     assert report.reference == "truth"
     result = dock.form.result

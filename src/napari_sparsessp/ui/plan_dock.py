@@ -166,7 +166,9 @@ class PlanDock(QWidget):
             self._offer_layers()
         form = self.form
         choice, plan = self._chosen()
-        form.input.show_reading(plan.seen.reading, guess=choice.stack.leading is None)
+        reading = plan.seen.reading
+        form.input.show_reading(reading, guess=choice.stack.leading is None)
+        form.ratios.offer(RATIOS if reading is None else plan.offered)
         again, _ = self._settled_choice()
         if again.identity != choice.identity:  # it corrected itself
             choice, plan = self._chosen()
@@ -215,8 +217,8 @@ class PlanDock(QWidget):
         form.empty.setVisible(record is None)
         report = None if record is None else record.report
         form.result.show_structures(form.structures.visible())
-        until = self.current.job.ratios[-1] if self.current is not None else 1
-        form.result.show_report(report, growing=growing, until=until)
+        planned = () if self.current is None else self.current.job.ratios
+        form.result.show_report(report, growing=growing, planned=planned)
         form.result_step.set_mark(result_mark(report, growing))
         if report is None:
             form.structures.clear_scores()

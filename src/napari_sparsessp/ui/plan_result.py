@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
@@ -74,8 +75,9 @@ class PlanResult(QWidget):
         self._shown: frozenset[str] = frozenset()
         self._chosen: int | None = None
         self._by_hand = False
-        self._growing, self._until = False, 1
-        self.answer = _wrapped("")
+        self._growing = False
+        self._planned: frozenset[int] = frozenset()
+        self.answer = _wrapped("body")
         self.answer.setTextFormat(Qt.TextFormat.RichText)
         self.each = _wrapped("small")
         self.score = Segments(
@@ -109,13 +111,13 @@ class PlanResult(QWidget):
             "that the network would predict (short)."
         )
         self.sentence = _wrapped("small")
-        self.plane_ms = _spin(0, 60_000, 50, "", " ms a plane")
+        self.plane_ms = _spin(0, 60_000, 50, "", " ms a plane", bare=True)
         self.plane_ms.setAccessibleName("Milliseconds for each plane")
         self.plane_ms.setToolTip(
             "Exposure of one plane; add what moving and reading out take, if you know "
             "it."
         )
-        self.times = _spin(1, 100_000, 1, "× ", " stack")
+        self.times = _spin(1, 100_000, 1, "× ", " stack", bare=True)
         self.times.setAccessibleName("Stacks of the time-lapse")
         self.times.setToolTip("How many stacks the time-lapse shall have.")
         self.use_button = QPushButton("")
@@ -133,6 +135,9 @@ class PlanResult(QWidget):
     def _arrange(self) -> None:
         top = _row(self.score, self.keep)
         self.use_button.setProperty("role", "primary")
+        for button in (self.use_button, self.csv_button, self.page_button):
+            button.setProperty("size", "compact")
+            button.setMinimumWidth(60)
         cost = _row(self.plane_ms, self.times)
         saving = _row(self.csv_button, self.page_button)
         column = QVBoxLayout(self)
@@ -158,7 +163,11 @@ class PlanResult(QWidget):
     # what the dock says -------------------------------------------------------
 
     def show_report(
-        self, report: "SweepReport | None", *, growing: bool = False, until: int = 1
+        self,
+        report: "SweepReport | None",
+        *,
+        growing: bool = False,
+        planned: Collection[int] = (),
     ) -> None:
         """Show a sweep, whole or as far as it is; None hides all.
 
@@ -167,10 +176,10 @@ class PlanResult(QWidget):
         report : SweepReport or None
         growing : bool
             More ratios will come: nothing is decided or saved yet.
-        until : int
-            The sparsest of them.
+        planned : collection of int
+            All ratios that there will be.
         """
-        self._growing, self._until = growing, until
+        self._growing, self._planned = growing, frozenset(planned)
         fresh = report is None or self._measured is None or not growing
         self._measured = report
         self.setVisible(report is not None)
@@ -235,9 +244,9 @@ class PlanResult(QWidget):
         self.each.setVisible(bool(each))
         score = self.score.value()
         faint = Tones.of(self).muted.name()
-        curves = curves_of(report, score, self._shown, self._colour, faint, self._until)
+        ratios = {one.ratio for one in report.ratios} | self._planned
+        curves = curves_of(report, score, self._shown, self._colour, faint, max(ratios))
         self.chart.set_labels("every r-th plane is imaged: r", SCORES[score])
-        ratios = {one.ratio for one in report.ratios} | {self._until}
         self.chart.set_x_ticks(ticks_of(sorted(ratios)))
         self.chart.set_y_range(*range_of(curves))
         # their names stand below, where they hide nothing
@@ -359,9 +368,20 @@ def _wrapped(role: str) -> QLabel:
 
 
 def _spin(
-    low: float, high: float, value: float, prefix: str, suffix: str
+    low: float,
+    high: float,
+    value: float,
+    prefix: str,
+    suffix: str,
+    *,
+    bare: bool = False,
 ) -> QDoubleSpinBox:
+    """A number with its unit; a bare one is typed, or changed with the arrow keys."""
     spin = QDoubleSpinBox()
+    spin.setProperty("role", "compact")
+    spin.setMinimumWidth(60)
+    if bare:
+        spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     spin.setDecimals(0)
     spin.setRange(low, high)
     spin.setValue(value)

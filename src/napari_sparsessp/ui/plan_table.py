@@ -127,7 +127,7 @@ class RatioTable(QAbstractTableModel):
         if column is Column.PLANES:
             return str(cost.planes)
         if column is Column.SCORE:
-            value = "–" if row.score is None else f"{row.score:.2f}"
+            value = "–" if row.score is None else f"{row.score:.3f}"
             mark = {True: " ✓", False: " ✗", None: ""}[row.enough]
             return value.replace("-", "\u2212") + mark
         if column is Column.LIGHT:
@@ -170,22 +170,18 @@ class _Cell(QStyledItemDelegate):
         first = index.column() == 0
         side = Qt.AlignmentFlag.AlignLeft if first else Qt.AlignmentFlag.AlignRight
         text = QFontMetrics(font).elidedText(
-            str(index.data()), Qt.TextElideMode.ElideRight, option.rect.width() - 8
+            str(index.data()), Qt.TextElideMode.ElideRight, option.rect.width() - 7
         )
         painter.drawText(
-            area.adjusted(8 if first else 2, 0, -5, 0),
+            area.adjusted(7 if first else 2, 0, -4, 0),
             side | Qt.AlignmentFlag.AlignVCenter,
             text,
         )
         painter.restore()
 
-    def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """Give every row the same height, with room for large and bold letters."""
-        font = self.parent().font()
-        font.setBold(True)
-        metrics = QFontMetrics(font)
-        width = metrics.horizontalAdvance(str(index.data())) + 16
-        return QSize(width, metrics.height() + 7)
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: QModelIndex) -> QSize:
+        """Give every row the same height, with room for large letters."""
+        return QSize(30, QFontMetrics(self.parent().font()).height() + 7)
 
 
 class RatioView(QTableView):
@@ -207,6 +203,7 @@ class RatioView(QTableView):
         super().__init__()
         self._table = model
         self._telling = True
+        self._with_series = False
         self.setModel(model)
         self.setAccessibleName("Ratios: planes, score, light and time")
         self.setItemDelegate(_Cell(self))
@@ -220,10 +217,9 @@ class RatioView(QTableView):
         header = self.horizontalHeader()
         header.setSectionsClickable(False)
         header.setHighlightSections(False)
-        header.setMinimumSectionSize(30)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        for column in (Column.PLANES, Column.SCORE, Column.STACK):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(24)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        model.dataChanged.connect(lambda *_: self.fit_columns())
         model.modelReset.connect(self._fit_height)
         self._fit_height()
 
@@ -238,8 +234,42 @@ class RatioView(QTableView):
         self.viewport().update()
 
     def show_series(self, on: bool) -> None:
-        """Show the column of the time-lapse."""
-        self.setColumnHidden(Column.SERIES, not on)
+        """Show the column of the time-lapse, where it has room."""
+        self._with_series = on
+        self.fit_columns()
+
+    def fit_columns(self) -> None:
+        """Share the room out; what the sentence below tells as well gives way first."""
+        widths = {column: self._width(column) for column in Column}
+        if not self._with_series:
+            del widths[Column.SERIES]
+        room = self.viewport().width()
+        for column in (Column.SERIES, Column.STACK):
+            if sum(widths.values()) > room:
+                widths.pop(column, None)
+        spare = max(0, room - sum(widths.values())) // len(widths)
+        for column in Column:
+            self.setColumnHidden(column, column not in widths)
+            if column in widths:
+                self.setColumnWidth(column, widths[column] + spare)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Share the room out anew."""
+        super().resizeEvent(event)
+        self.fit_columns()
+
+    def _width(self, column: Column) -> int:
+        """Pixels that a column's texts need."""
+        header = self.horizontalHeader()
+        heading = self._table.headerData(column, Qt.Orientation.Horizontal)
+        widest = header.fontMetrics().horizontalAdvance(str(heading)) + 8
+        font = self.font()
+        font.setBold(True)
+        metrics = QFontMetrics(font)
+        for row in range(self._table.rowCount()):
+            text = str(self._table.index(row, column).data())
+            widest = max(widest, metrics.horizontalAdvance(text) + 12)
+        return widest
 
     def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
         """Tell what the user chose."""
@@ -271,3 +301,4 @@ class RatioView(QTableView):
         self.verticalHeader().setDefaultSectionSize(height)
         head = self.horizontalHeader().sizeHint().height()
         self.setFixedHeight(head + self._table.rowCount() * height + 6)
+        self.fit_columns()

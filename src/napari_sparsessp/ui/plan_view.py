@@ -10,7 +10,6 @@ from napari_sparsessp.ui.plan_choice import PlanChoice, PlanOutlook
 from napari_sparsessp.ui.plan_foot import PlanState
 from napari_sparsessp.ui.plan_form import PlanForm
 from napari_sparsessp.ui.plan_words import listed, nth
-from napari_sparsessp.ui.ratio_picker import RATIOS
 from napari_sparsessp.ui.step import Mark
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanOutlook) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
-    form.ratios.offer(RATIOS if seen.reading is None else plan.offered)
     ratios = [ratio for ratio in choice.ratios if ratio > 1]
     form.ratio_step.set_headline(
         f"keep every <b>{listed([nth(one) for one in ratios])} plane</b>"
