@@ -347,6 +347,60 @@ def test_a_truth_of_another_field_is_told_and_the_rest_goes_on(stacks, viewer, c
     assert states == {"dna": ("cannot", False), "nucleolus": ("", True)}
 
 
+def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
+    layer = viewer.layers["dna · predicted"]
+    about = {**layer.metadata[KEY], "role": "uncertainty", "channel": "dna_std"}
+    viewer.add_image(
+        layer.data**2, name="DNA ± std", visible=False, metadata={KEY: about}, **CUBES
+    )
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    dock.form.table.choose("dna")
+    press(dock, "side")
+    compare.wait(dock)
+    assert not viewer.layers["DNA ± std"].visible
+    dock.form.spread_box.setChecked(True)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown[-2:] == ["DNA · error", "DNA ± std"]
+    dock.form.error_box.setChecked(False)
+    assert "DNA · error" not in [one.name for one in viewer.layers if one.visible]
+
+
+def test_what_was_cancelled_is_not_begun_again_unasked(stacks, viewer, compare):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
+    dock.look()
+    dock.compute()
+    dock.stop()
+    dock.compute(unasked=True)
+    assert not dock.comparison.queue.busy
+    assert not dock.form.compute_button.isHidden()
+    dock.form.compute_button.click()
+    compare.wait(dock)
+    assert all(row.scores for row in dock.form.scores.rows)
+    assert dock.form.compute_button.isHidden()
+
+
+def test_an_unfinished_prediction_says_so(stacks, viewer, compare):
+    layer = viewer.layers["dna · predicted"]
+    about = {**layer.metadata[KEY], "state": "cancelled"}
+    layer.metadata = {**layer.metadata, KEY: about}
+    dock = compare()
+    dock.form.table.choose("dna")
+    assert "not complete" in dock.form.foot.message.text.text()
+
+
+def test_a_prediction_that_runs_is_not_scored(stacks, viewer, compare):
+    layer = viewer.layers["dna · predicted"]
+    about = {**layer.metadata[KEY], "state": "running"}
+    layer.metadata = {**layer.metadata, KEY: about}
+    dock = compare()
+    assert dock.comparison.state("dna") == "predicting"
+    assert dock.comparison.result("dna") is None
+    layer.metadata = {**layer.metadata, KEY: {**about, "state": "done"}}
+    compare.wait(dock)
+    assert dock.comparison.result("dna") is not None
+
+
 def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
     dock.look()

@@ -32,6 +32,11 @@ _SETTLE_MS = 80
 
 _FEW = 4
 
+_UNFINISHED = (
+    "this prediction is not complete: what is missing counts as 0 in all scores; "
+    "resume it in Predict"
+)
+
 
 class CompareDock(QWidget):
     """Hold predictions against what is known to be there.
@@ -50,6 +55,7 @@ class CompareDock(QWidget):
         super().__init__()
         JoinOthers(self)
         self._viewer = napari_viewer
+        self._declined = False
         self.form = CompareForm()
         self.comparison = Comparison(napari_viewer, self)
         self.view = CompareView(napari_viewer, self.form, self.comparison, self)
@@ -70,7 +76,7 @@ class CompareDock(QWidget):
 
     def _connect(self) -> None:
         form, comparison = self.form, self.comparison
-        form.family_chosen.connect(comparison.choose)
+        form.family_chosen.connect(self._on_family)
         form.truth_chosen.connect(self._on_truth)
         form.table.chosen.connect(lambda _id: self._show_structure())
         form.scores.shown_changed.connect(self._show_planes)
@@ -148,18 +154,27 @@ class CompareDock(QWidget):
         self._settle.start()
 
     def compute(self, *, unasked: bool = False) -> None:
-        """Score what is not scored yet; large stacks only when the user says so."""
-        large = self.comparison.voxels() > AT_ONCE
-        if not (unasked and large):
-            for id_ in self.comparison.unknown():
+        """Score what is not scored yet; large stacks only when the user says so.
+
+        Parameters
+        ----------
+        unasked : bool
+            The user has not asked for it, and may have cancelled it before.
+        """
+        self._declined = self._declined and unasked
+        waits = unasked and (self._declined or self.comparison.voxels() > AT_ONCE)
+        unknown = self.comparison.unknown()
+        if not waits:
+            for id_ in unknown:
                 self.comparison.ask(SCORES, id_)
-        waits = unasked and large and not self.comparison.queue.busy
-        self.form.compute_button.setVisible(waits)
+        idle = not self.comparison.queue.busy
+        self.form.compute_button.setVisible(bool(waits and unknown and idle))
         self._show_busy()
 
     def stop(self) -> None:
         """Compute nothing more; what is known stays."""
         if self.comparison.queue.busy:
+            self._declined = True
             self.comparison.queue.stop()
             self.form.compute_button.setVisible(bool(self.comparison.unknown()))
             self._refresh()
@@ -221,8 +236,19 @@ class CompareDock(QWidget):
         if problem is not None:
             foot.message.show_error(str(problem), error_details(problem))
         else:
-            foot.message.show_notices(() if result is None else result.notes)
+            notes = () if result is None else result.notes
+            foot.message.show_notices([*self._doubts(id_), *notes])
         self._show_planes()
+
+    def _doubts(self, id_: str) -> list[str]:
+        """What the layer itself says against its scores."""
+        family = self.comparison.family
+        if family is None or id_ not in family.predictions:
+            return []
+        about = family.predictions[id_].metadata[KEY]
+        unfinished = about.get("state") in ("cancelled", "failed", "partial")
+        doubts = [_UNFINISHED] if unfinished else []
+        return [*doubts, *(str(one) for one in about.get("unfamiliar") or ())]
 
     def _offer_truths(self, id_: str) -> None:
         family, truth = self.comparison.family, self.comparison.truth(id_)
@@ -255,7 +281,12 @@ class CompareDock(QWidget):
             self.form.planes.set_curves(curves, _measured(layer))
         self.planes.follow(layer)
 
+    def _on_family(self, key: str) -> None:
+        self._declined = False
+        self.comparison.choose(key)
+
     def _on_truth(self, key: str) -> None:
+        self._declined = False
         self.comparison.choose_truth(self.form.table.structure(), key or None)
 
     def _on_failed(self, structure: str) -> None:

@@ -1,12 +1,18 @@
 """The view of the table of scores: choose, tick, sort and copy."""
 
 from qtpy.QtCore import QEvent, QModelIndex, QSize, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
+from qtpy.QtGui import QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView
 
 from napari_sparsessp.ui.compare_model import COLUMNS, ScoreModel
 
 _MOST_ROWS = 12
+
+_BEFORE_NAME = 48
+_FEWEST_LETTERS = "Endoplasm…"
+
+_CAN_WAIT = ("mse", "ssim")
+"""Scores that a narrow table leaves to its tips and to what is copied."""
 
 # R² and PCC: only they can be negative.
 _SIGNED = (1, 2)
@@ -83,6 +89,11 @@ class CompareTable(QTableView):
         if now.isValid() and now.row() != before.row():
             self.chosen.emit(self.structure())
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Leave room for the names in a narrow dock."""
+        super().resizeEvent(event)
+        self._set_widths()
+
     def sizeHint(self) -> QSize:
         """Be as high as the rows are, up to twelve."""
         header = self.horizontalHeader()
@@ -109,9 +120,15 @@ class CompareTable(QTableView):
         header = self.horizontalHeader()
         assert header is not None
         text = self.fontMetrics().horizontalAdvance
+        room = self.width() - text(_FEWEST_LETTERS) - _BEFORE_NAME
         for column in range(1, len(COLUMNS)):
             widest = "−0.00" if column in _SIGNED else "0.00"
             header.resizeSection(column, text(widest) + 9)
+            room -= text(widest) + 9
+        for key in _CAN_WAIT:  # names that cannot be told apart are worse
+            column = next(n for n, one in enumerate(COLUMNS) if one[0] == key)
+            self.setColumnHidden(column, room < 0)
+            room += text("0.00") + 9
 
     def _fit(self) -> None:
         height = self.sizeHint().height()

@@ -168,7 +168,7 @@ QPushButton[role="segment"]:checked:disabled { background: %(off)s;
     color: %(text)s; }
 QPushButton[role="segment"]:!checked:disabled { color: %(muted)s;
     background: %(panel)s; }
-QPushButton[size="compact"] { font-size: 9.5pt; }
+QPushButton[letters="compact"] { font-size: 9.5pt; }
 QDoubleSpinBox[role="compact"] { font-size: 9.5pt; }
 QPushButton[role="choice"] { padding: 4px 3px; font-size: 9pt; }
 QPushButton[role="choice"]:checked { background: %(accent)s; color: %(on_accent)s;
