@@ -104,3 +104,12 @@ def test_sizes_are_known_from_headers_on_the_models_grid(tmp_path):
     (shape,) = look_at_stacks(labels, (0.29, 0.1, 0.1))
     assert shape.structures == ("dna", "own")
     assert shape.shape == grid_shape(a_volume(), (0.29, 0.1, 0.1)) == (6, 32, 32)
+
+
+def test_layers_that_lie_elsewhere_are_not_taken_for_a_pair():
+    moved = a_volume(seed=1).with_(origin=(0.0, 0.0, 2.0))
+    with pytest.raises(InputError, match="shifted by 0 .y. and 2 .x."):
+        check_stack(a_pair(truths={"dna": moved}))
+    # Half a pixel is what registration leaves.
+    near = a_volume(seed=1).with_(origin=(0.0, 0.1, 0.1))
+    check_stack(a_pair(truths={"dna": near}))

@@ -14,7 +14,7 @@ from napari_sparsessp.ui import train_dock
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.train_foot import TrainState
-from napari_sparsessp.ui.train_form import WATCH
+from napari_sparsessp.ui.train_form import SET_UP, WATCH
 from thin import save_thin
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
@@ -179,7 +179,8 @@ def test_a_flat_truth_is_told_and_nothing_is_left(ready, viewer, qtbot, end):
     ready.train()
     end(ready)
     assert ready.form.foot.message.is_error
-    assert "constant" in ready.form.foot.message.text.text()
+    assert "bright-field.ome.tif, target" in ready.form.foot.message.text.text()
+    assert ready.form.pages.value() == SET_UP
     assert ready.form.foot.button.isEnabled()
     assert not run_folder("my-dna").exists()
 
@@ -237,3 +238,11 @@ def sparsessp_run():
         return file.parent / "my-dna" / "my-dna.safetensors"
 
     return run
+
+
+def test_a_sparse_light_is_told_to_be_too_few_planes(empty, viewer):
+    """The bundled sample is one: the first that many will try."""
+    viewer.open_sample("napari-sparsessp", "sparse_colony")
+    empty.look_ahead()
+    assert empty.form.foot.state is TrainState.BLOCKED
+    assert "light at every plane" in empty.form.foot.message.text.text()

@@ -6,6 +6,7 @@ that the file they came from may hold.
 """
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,7 @@ def check_stack(stack: StackToLearn) -> None:
     if stack.mask is not None:
         others["the mask"] = stack.mask
     for what, one in others.items():
+        _check_place(stack, what, one)
         planes, *field = one.shape
         if field == area and 1 < depth < planes:
             raise InputError(
@@ -86,6 +88,19 @@ def check_stack(stack: StackToLearn) -> None:
                 f"{what} has pixels of {its[1]:g} µm and the transmitted light of "
                 f"{stack.name} {mine[1]:g} µm; correct the scale of one of the layers"
             )
+
+
+def _check_place(stack: StackToLearn, what: str, one: Volume) -> None:
+    """See that two layers lie on each other: pixels are compared by their number."""
+    light = stack.light
+    pixel = light.pixel_size or (1.0, 1.0)
+    shift = np.subtract(one.origin, light.origin)[1:]
+    if (np.abs(shift) > np.asarray(pixel)).any():
+        y, x = shift
+        raise InputError(
+            f"{what} is shifted by {y:.2g} (y) and {x:.2g} (x) against the transmitted "
+            f"light of {stack.name}; crop or register them to the same field"
+        )
 
 
 def write_stacks(
@@ -126,7 +141,8 @@ def write_stacks(
         check_stack(stack)
         if tell is not None:
             tell(f"copying {stack.name}", number / len(stacks))
-        labels += _written(stack, folder / f"stack_{number + 1:02}.ome.tif", step)
+        name = f"{number + 1:02}_{_slug(stack.name)}.ome.tif"
+        labels += _written(stack, folder / name, step)
     return write_list(labels, list_path)
 
 
@@ -220,6 +236,11 @@ def _write(
     make_folder(path.parent)
     with whole_file(path, "stack") as part:
         write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
+
+
+def _slug(name: str) -> str:
+    """A part of a file's name by which a person knows the stack again."""
+    return "-".join(re.findall(r"\w+", name))[:40] or "stack"
 
 
 def _extent(volume: Volume) -> str:

@@ -178,7 +178,7 @@ class TrainDock(QWidget):
             foot.set_state(TrainState.BLOCKED, problem)
             foot.set_status("Something is in the way: see above.")
         elif seen.job is None:
-            foot.message.show_notices(self._told)
+            foot.message.show_notices([*self._told, *seen.notes])
             foot.set_state(TrainState.BLOCKED, seen.waiting)
             foot.set_status(seen.waiting)
         else:

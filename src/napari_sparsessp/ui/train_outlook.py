@@ -29,7 +29,7 @@ from napari_sparsessp.training.split_plan import (
 )
 from napari_sparsessp.ui.structure_fields import structure_id
 from napari_sparsessp.ui.train_choice import AUTO, StackPick, TrainChoice
-from napari_sparsessp.ui.train_layers import part_volume
+from napari_sparsessp.ui.train_layers import fits, layer_parts, part_volume
 from napari_sparsessp.ui.train_look import FilesFound
 from napari_sparsessp.ui.train_work import TrainJob
 
@@ -132,6 +132,7 @@ def _of_layers(
             stack = _stack(viewer, pick, number)
             if not stack.truths:
                 seen.waiting = "Tick what shows the fluorescence, and say what it is."
+                _say_why_none(seen, viewer, stack)
                 return
             check_stack(stack)
             seen.stacks.append(stack)
@@ -148,6 +149,22 @@ def _of_layers(
         for one in seen.stacks
     ]
     seen.structures = _structures(seen.shapes)
+
+
+def _say_why_none(seen: TrainOutlook, viewer: Any, stack: StackToLearn) -> None:
+    """Tell where nothing that is open can be the truth of a sparse light."""
+    others = [one.volume for one in layer_parts(viewer)]
+    depth, *area = stack.light.shape
+    deeper = [one.shape[0] for one in others if list(one.shape[1:]) == area]
+    alike = [one for one in others if not fits(stack.light, one)]
+    if len(alike) < 2 and any(planes > depth for planes in deeper):
+        seen.waiting = "Open a dense stack of transmitted light."
+        seen.notes.append(
+            f"{stack.name} has {depth} planes and its fluorescence {max(deeper)}: "
+            "teaching needs light at every plane that has a truth. Sparse stacks are "
+            "made from it while it learns, so the new model will predict from few "
+            "planes."
+        )
 
 
 def _stack(viewer: Any, pick: StackPick, number: int) -> StackToLearn:

@@ -10,10 +10,11 @@ from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.import_form import model_id
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.train_foot import TrainState
-from napari_sparsessp.ui.train_form import WATCH, TrainForm
+from napari_sparsessp.ui.train_form import SET_UP, WATCH, TrainForm
 from napari_sparsessp.ui.train_run import TrainRun
 from napari_sparsessp.ui.train_words import (
     BY_HEART,
+    dock_words,
     end_notices,
     end_words,
     headline_words,
@@ -173,11 +174,14 @@ class TrainRunning(QObject):
         self._free()
         foot = self._form.foot
         foot.show_share(0.0)
+        if self._form.watch.best is None:  # nothing to watch has come of it
+            self._form.watch.clear()
+            self._form.show_page(SET_UP)
         if isinstance(error, Stopped):
             foot.set_status("Stopped before the first step; nothing was kept.")
         else:
             told = as_told(error, "the training")
-            foot.message.show_error(str(told), error_details(told))
+            foot.message.show_error(dock_words(str(told)), error_details(told))
             foot.set_status("The training stopped: see above.")
         self.ended.emit()
 

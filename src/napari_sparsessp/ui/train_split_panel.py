@@ -98,9 +98,10 @@ class TrainSplitPanel(QWidget):
             What should be known of it, in a sentence.
         """
         self.drawing.show_parts(parts)
-        words = split_words(parts) if parts else ""
+        # of whole stacks the picture itself has the words
+        words = split_words(parts) if any(one.axis for one in parts) else ""
         self.words.setText(f"{words[:1].upper()}{words[1:]} {note}".strip())
-        self.words.setVisible(bool(parts))
+        self.words.setVisible(bool(self.words.text()))
 
     def _on_by(self, key: str) -> None:
         self._share_row.setVisible(key != AUTO)

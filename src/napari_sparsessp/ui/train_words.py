@@ -16,6 +16,24 @@ BY_HEART = (
 )
 
 
+# Fields of a config, as errors of the training name them, and where they are here.
+_FIELDS = {
+    "recipe.learning_rate": "the learning rate under More",
+    "recipe.patch": "the patch under More",
+    "set recipe.precision to fp32": "choose the CPU",
+    "recipe.batch": "the patch under More",
+    "validation.share": "the share that is kept back",
+    "choose another out": "choose another id",
+}
+
+
+def dock_words(text: str) -> str:
+    """Say of an error what to change in this dock, not in a file."""
+    for field, here in _FIELDS.items():
+        text = text.replace(field, here)
+    return text
+
+
 def plan_words(seen: "TrainOutlook") -> str:
     """Say what Train would do."""
     labels = [structure_or_custom(one).label for one in seen.structures]
