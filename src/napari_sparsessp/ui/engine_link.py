@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.prediction.events import Event
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.calm_collector import calm_collector
 from napari_sparsessp.ui.rehearsal import Rehearsed, rehearse
 from napari_sparsessp.ui.stream_worker import Job
 from napari_sparsessp.volume import Volume
@@ -179,19 +180,22 @@ class InstalledEngine:
 
     def stream(self, job: Job) -> Iterator[Event]:
         """Predict; for the worker thread only, it imports torch."""
-        from napari_sparsessp.prediction.engine import predict_stream
+        with calm_collector() as leave_out:
+            from napari_sparsessp.prediction.engine import predict_stream
 
-        yield from predict_stream(
-            self._model(job.request),
-            job.volume,
-            request=job.request,
-            truth=job.truth,
-            viewport=job.viewport,
-            cancel=job.cancel,
-            buffer=job.buffer,
-            progress=job.progress,
-            part=job.part,
-        )
+            model = self._model(job.request)
+            leave_out()
+            yield from predict_stream(
+                model,
+                job.volume,
+                request=job.request,
+                truth=job.truth,
+                viewport=job.viewport,
+                cancel=job.cancel,
+                buffer=job.buffer,
+                progress=job.progress,
+                part=job.part,
+            )
 
     def new_progress(self) -> "Progress":
         """Give what keeps the work of a run that is stopped, so that it can go on."""
@@ -207,7 +211,8 @@ class InstalledEngine:
 
     def rehearse(self, plan: "Plan", stop: threading.Event) -> Rehearsed:
         """Load what a plan needs, and see how fast it is; for a worker thread."""
-        return rehearse(lambda: self._model(plan.request), plan, self.cards(), stop)
+        with calm_collector():
+            return rehearse(lambda: self._model(plan.request), plan, self.cards(), stop)
 
     @property
     def loaded(self) -> bool:
