@@ -163,6 +163,7 @@ def test_a_dropped_model_is_imported_and_offered_in_predict(
         dialog.import_button.click()
     done(models)
     assert models.form.table.entry().path.stem == "copy"
+    assert "Licence: BSD-3-Clause" in models.form.status.text()
     models.form.page.use_button.click()
     assert predict.form.topology.card().id == "copy"
 

@@ -5,6 +5,7 @@ thread, `model_intake` brings models in, `model_news` tells the other docks.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from qtpy.QtCore import QFileSystemWatcher, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
+from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.ui import model_chores
 from napari_sparsessp.ui.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.dock_tabs import JoinOthers, bring_beside
@@ -167,8 +169,13 @@ class ModelsDock(QWidget):
         self.form.page.show_entry(entry, verdict)
 
     def _on_arrived(self, id_: str, path: Path) -> None:
+        from napari_sparsessp.models.registry import card_of
+
         self.form.search.clear()
-        self._changed(id_, path, f"{id_} is now among your models.")
+        told = f"{id_} is now among your models."
+        with suppress(SparseSSPError):  # it would be listed as damaged
+            told += f" Licence: {card_of(path).licence}."
+        self._changed(id_, path, told)
 
     def _on_unchecked(self, sha256: str) -> None:
         digits = " ".join(sha256[at : at + 16] for at in range(0, len(sha256), 16))
