@@ -1,0 +1,60 @@
+"""The model is loaded while the user makes up their mind; Run then begins at once."""
+
+import pytest
+
+from fake_engine import MICRO, light
+from napari_sparsessp.ui import model_keeper
+
+
+@pytest.fixture
+def ready(thin_engine, viewer, monkeypatch):
+    """The real engine's dock with a plan, on a machine with memory to spare."""
+    monkeypatch.setattr(model_keeper, "free_bytes", lambda: 2**40)
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.look_ahead()
+    return dock
+
+
+def test_it_is_loaded_and_timed_before_run_and_used_by_it(
+    ready, thin_engine, qtbot, finish
+):
+    assert not thin_engine.loaded
+    assert ready.running.pace.expected(ready.outlook.plan) is None
+    with qtbot.waitSignal(ready.keeper.rehearsed):
+        ready.keeper.intend()
+    assert thin_engine.loaded
+    model = thin_engine._loaded[1]
+    qtbot.waitUntil(lambda: " · " in ready.form.foot.status.text())
+    told = ready.form.topology.buttons[ready.form.topology.card().topology]
+    assert told.accessibleName().startswith("Topology 3D → 2D, ")
+    ready.run()
+    finish(ready)
+    assert thin_engine._loaded[1] is model
+
+
+def test_unloading_frees_it_and_the_next_run_loads_it_again(
+    ready, thin_engine, qtbot, finish
+):
+    ready.run()
+    finish(ready)
+    button = ready.form.options.unload_button
+    qtbot.waitUntil(lambda: not button.isHidden())
+    button.click()
+    assert not thin_engine.loaded
+    assert button.isHidden()
+    ready.run()
+    finish(ready)
+    assert thin_engine.loaded
+
+
+def test_run_waits_for_a_model_that_is_just_being_loaded(
+    ready, thin_engine, qtbot, finish
+):
+    ready.keeper.intend()
+    ready.keeper._begin()
+    ready.run()
+    finish(ready)
+    qtbot.waitUntil(lambda: not ready.keeper.busy)
+    assert ready.layers.layers()
+    assert thin_engine.loaded
