@@ -136,7 +136,7 @@ class PlanResult(QWidget):
         top = _row(self.score, self.keep)
         self.use_button.setProperty("role", "primary")
         for button in (self.use_button, self.csv_button, self.page_button):
-            button.setProperty("size", "compact")
+            button.setProperty("letters", "compact")
             button.setMinimumWidth(60)
         cost = _row(self.plane_ms, self.times)
         saving = _row(self.csv_button, self.page_button)
