@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 # Several changes in one go (a sample opens thirteen layers) make one plan.
 _SETTLE_MS = 60
+# The window is drawn, and hears the user, between two pieces of work.
+_BREATH_MS = 30
 
 _STARTS = (RunState.READY, RunState.RESUMABLE)
 
@@ -317,8 +319,8 @@ class PredictDock(QWidget):
                 self.running.cancel()
                 self.forecast.tell(as_told(error, "the making of layers"))
         if not again:  # a second run leaves "My view" alone
-            # in a turn of its own: the first scale bar takes napari a while
-            QTimer.singleShot(0, self._show_first)
+            # apart from the first layer: both take napari a while
+            QTimer.singleShot(_BREATH_MS, self._show_first)
         first = next(iter(self.layers.layers().values()), None)
         if first is None:
             self.tracker.stop()
