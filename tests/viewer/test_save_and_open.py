@@ -1,5 +1,6 @@
 """Saved with napari's own dialog's means and opened again: Predict goes on."""
 
+import threading
 import warnings
 
 import dask.array as da
@@ -285,3 +286,30 @@ def test_saving_without_a_viewer_ties_layers_by_name(tmp_path, predicted, viewer
     dna = names["DNA · predicted"]
     assert list(names)[dna.source] == "bright-field"
     assert save_layers(str(tmp_path / "plain"), copies)[0].endswith("plain.ome.zarr")
+
+
+def test_saving_can_be_stopped_and_leaves_nothing(dock, viewer, qtbot, tmp_path):
+    go = threading.Event()
+
+    def slow(block):
+        go.wait(30)
+        return block
+
+    stack = da.zeros((64, 64, 64), chunks=(32, 64, 64), dtype=np.float32)
+    viewer.layers.clear()
+    lazy = stack.map_blocks(slow, dtype=np.float32)
+    layer = viewer.add_image(
+        lazy, name="lazy", contrast_limits=(0, 1), visible=False, **MICRO
+    )
+    dock.look_ahead()
+    dock.takeaway.save(tmp_path / "a.ome.zarr")
+    assert dock.takeaway.busy
+    dock.takeaway._progress.canceled.emit()
+    with qtbot.waitSignal(dock.takeaway.told) as told:
+        go.set()
+    assert "stopped" in told.args[0]
+    assert list(tmp_path.iterdir()) == []
+    assert file_of(layer) is None
+    with qtbot.waitSignal(dock.takeaway.told):
+        dock.takeaway.save(tmp_path / "a.ome.zarr")
+    assert file_of(layer).path == str(tmp_path / "a.ome.zarr")
