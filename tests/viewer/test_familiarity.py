@@ -3,14 +3,11 @@
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.layer_marks import DOUBTFUL, KEY, is_prediction
+from napari_sparsessp.ui.layer_marks import DOUBTFUL, KEY
 from napari_sparsessp.ui.structure_row import Column
+from predicted import predictions
 
 DOUBT = "the fine detail is 6 times stronger than in what the model learned from"
-
-
-def predictions(viewer):
-    return [layer for layer in viewer.layers if is_prediction(layer)]
 
 
 @pytest.fixture

@@ -8,12 +8,9 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.layer_marks import KEY, is_prediction
+from napari_sparsessp.ui.layer_marks import KEY
 from napari_sparsessp.ui.run_panel import RunState
-
-
-def predictions(viewer):
-    return [layer for layer in viewer.layers if is_prediction(layer)]
+from predicted import predictions
 
 
 def many_tiles(engine):

@@ -11,15 +11,11 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.layer_marks import is_prediction
 from napari_sparsessp.ui.run_panel import RunState
+from predicted import predictions
 
 ORDER = {id_: number for number, id_ in enumerate(CATALOGUE)}
 TICKED = ("dna", "nucleolus", "mitochondria")
-
-
-def predictions(viewer):
-    return [layer for layer in viewer.layers if is_prediction(layer)]
 
 
 def whole(viewer):

@@ -5,9 +5,10 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.ui.compat import camera_of
-from napari_sparsessp.ui.layer_marks import KEY, is_prediction
+from napari_sparsessp.ui.layer_marks import KEY
 from napari_sparsessp.ui.run_panel import RunState
 from napari_sparsessp.ui.viewport import part_in_sight
+from predicted import by_structure
 
 
 def zoom_in(viewer, y, x, zoom=14.0):
@@ -16,14 +17,6 @@ def zoom_in(viewer, y, x, zoom=14.0):
     camera.zoom = zoom
     camera.center = (y, x)
     viewer.screenshot(canvas_only=True, flash=False)
-
-
-def predictions(viewer):
-    return {
-        one.metadata[KEY]["structure"]: one
-        for one in viewer.layers
-        if is_prediction(one)
-    }
 
 
 @pytest.fixture
@@ -49,7 +42,7 @@ def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
     close.form.foot.part_button.click()
     finish(close)
     assert 0 < len(engine.computed) < 12
-    layer = predictions(viewer)["dna"]
+    layer = by_structure(viewer)["dna"]
     assert np.all(layer.data[:, y, x] == 1)
     assert np.any(layer.data == 0)
     assert layer.metadata[KEY]["state"] == "partial"
@@ -71,19 +64,19 @@ def test_resume_adds_the_rest(close, viewer, engine, finish):
     close.form.foot.button.click()
     finish(close)
     assert len(engine.computed) == len(set(map(str, engine.computed))) == 12
-    assert np.all(predictions(viewer)["dna"].data == 1)
-    assert predictions(viewer)["dna"].metadata[KEY]["state"] == "done"
+    assert np.all(by_structure(viewer)["dna"].data == 1)
+    assert by_structure(viewer)["dna"].metadata[KEY]["state"] == "done"
 
 
 def test_another_field_is_added_to_the_same_layers(close, viewer, engine, finish):
     close.form.foot.part_button.click()
     finish(close)
-    first, layer = list(engine.computed), predictions(viewer)["dna"]
+    first, layer = list(engine.computed), by_structure(viewer)["dna"]
     zoom_in(viewer, 25.0, 34.0, zoom=200.0)
     close.form.foot.part_button.click()
     finish(close)
     assert len(engine.computed) > len(first)
-    assert predictions(viewer)["dna"].unique_id == layer.unique_id
+    assert by_structure(viewer)["dna"].unique_id == layer.unique_id
 
 
 def test_in_3d_the_button_is_off_and_says_why(close, viewer):
@@ -128,12 +121,12 @@ def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
     _, (z, y, x) = seen_of(dock, viewer)
     dock.run_part()
     finish(dock)
-    parts = {id_: np.array(one.data) for id_, one in predictions(viewer).items()}
+    parts = {id_: np.array(one.data) for id_, one in by_structure(viewer).items()}
     assert parts
     dock.resume()
     finish(dock)
     dock.run()
     finish(dock)
-    for id_, layer in predictions(viewer).items():
+    for id_, layer in by_structure(viewer).items():
         assert not np.array_equal(parts[id_], layer.data)
         np.testing.assert_allclose(parts[id_][z, y, x], layer.data[z, y, x], atol=1e-5)

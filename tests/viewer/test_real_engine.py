@@ -7,8 +7,8 @@ import pytest
 
 from fake_engine import light
 from napari_sparsessp.ui.compat import camera_of
-from napari_sparsessp.ui.layer_marks import KEY, is_prediction
 from napari_sparsessp.ui.run_panel import RunState
+from predicted import by_structure
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 LAPSE = {
@@ -16,14 +16,6 @@ LAPSE = {
     "units": ("s", "um", "um", "um"),
     "axis_labels": ("t", "z", "y", "x"),
 }
-
-
-def predictions(viewer):
-    return {
-        layer.metadata[KEY]["structure"]: layer
-        for layer in viewer.layers
-        if is_prediction(layer)
-    }
 
 
 @pytest.fixture
@@ -89,7 +81,7 @@ def test_cancel_takes_one_tile_and_frees_what_the_engine_held(
     thin_engine.go.set()
     finish(dock)
     assert len(thin_engine.boxes) == 3
-    assert np.any(predictions(viewer)["dna"].data)
+    assert np.any(by_structure(viewer)["dna"].data)
 
     def left():
         gc.collect()
