@@ -111,3 +111,9 @@ def test_what_cannot_be_drawn_says_so(findings, tmp_path):
         write_figure(findings, 0, tmp_path / "figure.xyz")
     with pytest.raises(InputError, match="nothing is scored"):
         write_figure(Findings((), "s", "m"), 0, tmp_path / "figure.png")
+
+
+def test_where_nobody_knows_how_large_pixels_are_no_micrometre_is_claimed():
+    text = page(Findings((finding("dna"),), "s", "m", unit="pixels"))
+    assert "µm" not in text
+    assert '"unit": "pixels"' in text

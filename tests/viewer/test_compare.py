@@ -366,6 +366,26 @@ def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
     assert "DNA · error" not in [one.name for one in viewer.layers if one.visible]
 
 
+def test_a_truth_of_one_plane_stays_fresh_while_it_is_spread(viewer, compare):
+    source = viewer.add_image(light(5, 24, 32), name="phase", scale=(2, 1, 1))
+    truth = counts(1)
+    viewer.add_image(truth, name="DAPI · truth", visible=False)
+    add_prediction(
+        viewer, source, "dapi", predicted(truth), scale=(10, 1, 1), units=("pixel",) * 3
+    )
+    dock = compare()
+    (row,) = dock.form.scores.rows
+    assert row.scores == score(viewer.layers["dapi · predicted"].data, truth)
+    press(dock, "side")
+    compare.wait(dock)
+    press(dock, "side")
+    compare.wait(dock)
+    (error,) = roles(viewer, ERROR)
+    assert error.visible
+    assert not error.name.endswith("outdated")
+    assert dock.comparison.result("dapi") is not None
+
+
 def test_what_was_cancelled_is_not_begun_again_unasked(stacks, viewer, compare):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
     dock.look()

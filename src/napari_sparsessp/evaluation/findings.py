@@ -54,6 +54,8 @@ class Findings:
         Imaged planes on the prediction's grid; None where they are not known.
     time : int or None
         Of a time-lapse, the time point that was compared.
+    unit : str
+        Of all voxel sizes: ``"pixels"`` where nobody knows how large those are.
     """
 
     items: tuple[Finding, ...]
@@ -63,6 +65,7 @@ class Findings:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     measured: tuple[int, ...] | None = None
     time: int | None = None
+    unit: str = "µm"
 
     def scores(self) -> dict[str, dict[str, Any]]:
         """Structure id to its scores."""

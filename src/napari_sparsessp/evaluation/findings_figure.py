@@ -74,9 +74,10 @@ def draw(findings: Findings, plane: int) -> "Figure":
     light = light_stack(findings)
     count = len(findings.items)
     curves = _CURVES if depth > 1 else 0.0
+    end = 0.0 if curves else 0.15
     size = (
         5 * (_WIDE + _GAP) + 0.75,
-        _HEAD + count * (high + _LABEL) + _KEY + curves,
+        _HEAD + count * (high + _LABEL) + _KEY + curves + end,
     )
     figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
@@ -92,7 +93,9 @@ def draw(findings: Findings, plane: int) -> "Figure":
         axes = [place(left, top, _WIDE, high) for left in lefts]
         square = min(_WIDE, high) - 0.3
         axes.append(place(lefts[3] + _WIDE + _GAP + 0.5, top, square, square))
-        error = _draw_row(axes, one, light, plane, first=number == 0)
+        error = _draw_row(
+            axes, one, light, plane, unit=findings.unit, first=number == 0
+        )
     bottom = _HEAD + count * (high + _LABEL) + 0.1
     key = place(lefts[3] + 0.2, bottom, _WIDE - 0.4, 0.09)
     figure.colorbar(error, cax=key, orientation="horizontal")
@@ -184,6 +187,7 @@ def _draw_row(
     light: np.ndarray | None,
     plane: int,
     *,
+    unit: str,
     first: bool,
 ) -> Any:
     known = structure_or_custom(one.name)
@@ -201,7 +205,7 @@ def _draw_row(
         axes[0].set_axis_off()
     else:
         _picture(axes[0], light[plane], "gray", _window(light, LIGHT))
-        _scale_bar(axes[0], one.prediction)
+        _scale_bar(axes[0], one.prediction, unit)
     ink = _ink(known.colour)
     _picture(axes[1], truth[plane], ink, window)
     _picture(axes[2], found, ink, window)
@@ -254,7 +258,7 @@ def _picture(
     return axes.imshow(image, cmap=colours, vmin=window[0], vmax=window[1])
 
 
-def _scale_bar(axes: "Axes", volume: Volume) -> None:
+def _scale_bar(axes: "Axes", volume: Volume, unit: str) -> None:
     if volume.voxel_size is None:
         return
     height, width = volume.shape[-2:]
@@ -264,7 +268,7 @@ def _scale_bar(axes: "Axes", volume: Volume) -> None:
         end, level = 0.95 * width, 0.92 * height
         axes.plot([end - length / step, end], [level] * 2, color="white", linewidth=2.5)
         axes.text(
-            end - length / step / 2, level - 0.02 * height, f"{length} µm",
+            end - length / step / 2, level - 0.02 * height, f"{length} {unit}",
             color="white", fontsize=7, ha="center", va="bottom",
         )  # fmt: skip
 

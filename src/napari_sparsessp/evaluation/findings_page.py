@@ -84,7 +84,10 @@ def page(findings: Findings) -> str:
         f'<div class="answer">{escape(answer)}</div>',
         "<h2>Look at it</h2>",
         _controls(gallery),
-        *(pictures(name, width, "Transmitted light") for name in scores),
+        *(
+            pictures(name, width, "Transmitted light", unit=findings.unit)
+            for name in scores
+        ),
         "<h2>Scores</h2>",
         table(["", *_COLUMNS.values()], rows),
         f'<img class="figure" alt="R² over the planes, and predicted against true '
@@ -149,7 +152,8 @@ def _origin(findings: Findings) -> dict[str, str]:
         "truth": truths,
         "model": f"{model.get('id', findings.model)}"
         + (f", sha256 {model['sha256']}" if model.get("sha256") else ""),
-        "compared on voxels of": " × ".join(f"{one:.4g}" for one in voxel) + " µm",
+        "compared on voxels of": " × ".join(f"{one:.4g}" for one in voxel)
+        + f" {findings.unit}",
         "napari-sparsessp": str(about.get("package", "")),
         "made": str(about.get("created", "")),
         "device": f"{about.get('device', '')} {about.get('precision', '')}".strip(),
@@ -164,6 +168,7 @@ def _data(findings: Findings, gallery: Gallery, step: float) -> dict[str, Any]:
         "planes": gallery.planes,
         "depth": len(gallery.light),
         "step": step,
+        "unit": findings.unit,
         "measured": {
             _ONE: None if findings.measured is None else list(findings.measured)
         },

@@ -221,6 +221,7 @@ def _data(report: SweepReport, gallery: Gallery) -> dict[str, Any]:
         "planes": gallery.planes,
         "depth": len(gallery.light),
         "step": report.voxel_size[0],
+        "unit": "µm",
         "measured": {one.ratio: one.phases[0].measured_planes for one in report.ratios},
         "r2": {
             name: {

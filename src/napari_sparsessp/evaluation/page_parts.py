@@ -62,7 +62,7 @@ function show() {
   const ratio = document.querySelector('input[name=ratio]:checked').value;
   const known = data.measured[ratio];
   document.getElementById('where').textContent =
-    `plane ${z + 1} of ${data.depth}, ${(z * data.step).toFixed(1)} µm` +
+    `plane ${z + 1} of ${data.depth}, ${(z * data.step).toFixed(1)} ${data.unit}` +
     (known === null ? '' : known.includes(z) ? ': imaged' : ': left out');
   for (const image of document.querySelectorAll('img[data-kind]')) {
     let kind = image.dataset.kind;
@@ -133,7 +133,9 @@ def provenance(rows: dict[str, str]) -> str:
     return f'<table class="provenance"><tbody>{body}</tbody></table>'
 
 
-def pictures(name: str, width: float, light: str, truth: str = "truth") -> str:
+def pictures(
+    name: str, width: float, light: str, truth: str = "truth", unit: str = "µm"
+) -> str:
     """Give light, truth, prediction and error of a structure, for the script to fill.
 
     Parameters
@@ -141,19 +143,21 @@ def pictures(name: str, width: float, light: str, truth: str = "truth") -> str:
     name : str
         Id of the structure.
     width : float
-        Of a picture, in µm.
+        Of a picture, in `unit`.
     light : str
         Caption of the transmitted light.
     truth : str
         What the prediction is held against.
+    unit : str
     """
     label = escape(structure_or_custom(name).label)
     length = max(
-        (one for one in (1, 2, 5, 10, 20, 50, 100) if one <= width / 3), default=1
+        (one for one in (1, 2, 5, 10, 20, 50, 100, 200, 500) if one <= width / 3),
+        default=1,
     )
     scale = f'<div class="scale" style="width:{100 * length / width:.2f}%"></div>'
     captions = {
-        "light": f"{light}; bar {length} µm",
+        "light": f"{light}; bar {length} {unit}",
         "truth": f"{label}, {escape(truth)}",
         "prediction": "Predicted; R² in this plane "
         f'<b data-score="{escape(name)}"></b>',

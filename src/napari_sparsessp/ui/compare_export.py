@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
-from napari_sparsessp.ui.compare_pairs import Pair, light_of
+from napari_sparsessp.ui.compare_pairs import Pair, has_length, light_of
 from napari_sparsessp.ui.comparison import Comparison
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told
@@ -47,6 +47,7 @@ class _Order:
     about: dict[str, Any]
     time: int | None
     plane: int
+    unit: str
 
 
 class CompareExport(QObject):
@@ -160,6 +161,7 @@ class CompareExport(QObject):
             about,
             comparison.time(),
             int(layer_index(self._viewer, first)[-3]),
+            "µm" if has_length(first) else "pixels",
         )
 
     def _on_written(self, _path: Any) -> None:
@@ -220,4 +222,5 @@ def _findings(order: _Order) -> "Findings":
         provenance,
         None if measured is None else tuple(int(one) for one in measured),
         order.time,
+        order.unit,
     )

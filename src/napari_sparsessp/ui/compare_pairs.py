@@ -186,7 +186,7 @@ def _pair(
             "Stack) and choose one of them as truth"
         )
     true = _one_time(true, time, f"truth {truth.name!r}")
-    if not _has_length(prediction) and not _has_length(truth):
+    if not has_length(prediction) and not has_length(truth):
         # both in the same pixels of one world
         found = found.with_(voxel_size=_steps(prediction), pixel_size=None)
         true = true.with_(voxel_size=_steps(truth), pixel_size=None)
@@ -212,13 +212,14 @@ def _one_time(volume: Volume, time: int | None, what: str) -> Volume:
     return volume if time is None else volume.time(time)
 
 
-def _has_length(layer: Any) -> bool:
+def has_length(layer: Any) -> bool:
+    """Whether a layer is measured in µm and the like, not in pixels."""
     return micrometres(layer.units[-1]) is not None
 
 
 def _placed(layer: Any) -> bool:
     """Whether somebody has told where the layer lies: its place counts."""
-    return _has_length(layer) or not np.allclose(layer.scale[-3:], 1)
+    return has_length(layer) or not np.allclose(layer.scale[-3:], 1)
 
 
 def _steps(layer: Any) -> tuple[float, float, float]:

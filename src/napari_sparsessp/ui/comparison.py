@@ -26,6 +26,7 @@ from napari_sparsessp.ui.errand_queue import ErrandQueue
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layer_marks import KEY, add_to
 from napari_sparsessp.ui.layer_watch import LayerWatch
+from napari_sparsessp.ui.layouts import layouts_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.agreement import Agreement
@@ -274,6 +275,8 @@ class Comparison(QObject):
 
     def _on_changed(self, key: str) -> None:
         """Let go of what a layer held before."""
+        if layouts_of(self._viewer).arranging:
+            return  # a truth of one plane is moved to where it is seen, and back
         for known in (self._results, self._problems):
             for which in [one for one in known if key in one[:2]]:
                 del known[which]  # type: ignore[attr-defined]

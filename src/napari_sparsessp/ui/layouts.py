@@ -177,8 +177,8 @@ class Layouts(QObject):
         if not cells:
             return False
         plan = self._plan(cells)
-        if plan is None:  # too many colours for the grid: the first one alone
-            first = scene.shown[:1]
+        if plan is None:  # too many colours for the grid: one alone
+            first = (scene.wrong or scene.unsure or scene.shown)[:1]
             scene = replace(
                 scene,
                 shown=first,
