@@ -2,9 +2,10 @@
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QPalette
 
-from napari_sparsessp.ui.plan_result import PlanResult, visible_on
+from napari_sparsessp.ui.plan_parts import visible_on
+from napari_sparsessp.ui.plan_result import PlanResult
 from napari_sparsessp.ui.plan_table import Column
 from napari_sparsessp.ui.theme import Tones
 from swept import report_of
@@ -141,3 +142,16 @@ def test_large_letters_fit_into_a_narrow_dock(result):
     result.setFont(font)
     result.show_report(report_of(GOOD))
     assert result.minimumSizeHint().width() <= 300
+
+
+def test_curves_follow_the_theme(result, qtbot):
+    result.show_report(report_of({"cell_membrane": (0.6, 0.5)}))
+    result.show_structures(["cell_membrane"])
+    drawn = []
+    for back, text in (("#101418", "#f0f0f0"), ("#efefef", "#202020")):
+        palette = result.palette()
+        palette.setColor(QPalette.ColorRole.Window, QColor(back))
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(text))
+        result.setPalette(palette)
+        drawn.append(result.chart.curves[0].colour)
+    assert QColor(drawn[0]).lightness() > QColor(drawn[1]).lightness()

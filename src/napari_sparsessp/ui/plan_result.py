@@ -8,15 +8,10 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -35,20 +30,23 @@ from napari_sparsessp.ui.plan_curves import (
     rows_of,
     ticks_of,
 )
+from napari_sparsessp.ui.plan_parts import (
+    number_field,
+    side_by_side,
+    visible_on,
+    wrapped,
+)
 from napari_sparsessp.ui.plan_table import RatioTable, RatioView
 from napari_sparsessp.ui.plan_words import cost_sentence, each_sentence, listed, nth
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.segments import Segments
-from napari_sparsessp.ui.theme import Tones, mix
+from napari_sparsessp.ui.theme import Tones
 from napari_sparsessp.ui.z_axis_drawing import ZAxisDrawing
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 _CHART_HEIGHT = 180
-
-# Lightness, of 255, by which a line must differ from what is behind it.
-_TELLS = 55
 
 
 class PlanResult(QWidget):
@@ -76,10 +74,11 @@ class PlanResult(QWidget):
         self._chosen: int | None = None
         self._by_hand = False
         self._growing = False
+        self._tones: Tones | None = None
         self._planned: frozenset[int] = frozenset()
-        self.answer = _wrapped("body")
+        self.answer = wrapped("body")
         self.answer.setTextFormat(Qt.TextFormat.RichText)
-        self.each = _wrapped("small")
+        self.each = wrapped("small")
         self.score = Segments(
             [
                 ("r2", "R²", "Brightness and pattern: 1 is perfect, 0 a flat grey."),
@@ -92,7 +91,7 @@ class PlanResult(QWidget):
             ],
             "Score",
         )
-        self.keep = _spin(50, 100, 95, "keep ", " %")
+        self.keep = number_field(50, 100, 95, "keep ", " %")
         self.keep.setAccessibleName("Share of the score to keep, in percent")
         self.keep.setToolTip(
             "Enough is what keeps this share of the score that all planes give. "
@@ -103,23 +102,15 @@ class PlanResult(QWidget):
         self.chart.setToolTip("Click a ratio to see what it means.")
         self.table = RatioTable()
         self.view = RatioView(self.table)
-        self.legend = _wrapped("small")
+        self.legend = wrapped("small")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.drawing = ZAxisDrawing()
         self.drawing.setToolTip(
             "The planes that would be imaged at the chosen ratio (tall), and those "
             "that the network would predict (short)."
         )
-        self.sentence = _wrapped("small")
-        self.plane_ms = _spin(0, 60_000, 50, "", " ms a plane", bare=True)
-        self.plane_ms.setAccessibleName("Milliseconds for each plane")
-        self.plane_ms.setToolTip(
-            "Exposure of one plane; add what moving and reading out take, if you know "
-            "it."
-        )
-        self.times = _spin(1, 100_000, 1, "× ", " stack", bare=True)
-        self.times.setAccessibleName("Stacks of the time-lapse")
-        self.times.setToolTip("How many stacks the time-lapse shall have.")
+        self.sentence = wrapped("small")
+        self._make_cost_fields()
         self.use_button = QPushButton("")
         self.csv_button = QPushButton("Save table…")
         self.csv_button.setToolTip("All scores, light and times as CSV.")
@@ -132,14 +123,25 @@ class PlanResult(QWidget):
         self._connect()
         self.show_report(None)
 
+    def _make_cost_fields(self) -> None:
+        self.plane_ms = number_field(0, 60_000, 50, "", " ms a plane", bare=True)
+        self.plane_ms.setAccessibleName("Milliseconds for each plane")
+        self.plane_ms.setToolTip(
+            "Exposure of one plane; add what moving and reading out take, if you know "
+            "it."
+        )
+        self.times = number_field(1, 100_000, 1, "× ", " stack", bare=True)
+        self.times.setAccessibleName("Stacks of the time-lapse")
+        self.times.setToolTip("How many stacks the time-lapse shall have.")
+
     def _arrange(self) -> None:
-        top = _row(self.score, self.keep)
+        top = side_by_side(self.score, self.keep)
         self.use_button.setProperty("role", "primary")
         for button in (self.use_button, self.csv_button, self.page_button):
             button.setProperty("letters", "compact")
             button.setMinimumWidth(60)
-        cost = _row(self.plane_ms, self.times)
-        saving = _row(self.csv_button, self.page_button)
+        cost = side_by_side(self.plane_ms, self.times)
+        saving = side_by_side(self.csv_button, self.page_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -219,6 +221,13 @@ class PlanResult(QWidget):
         self._by_hand = True
         self._choose(ratio)
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme: pale curves are darkened for a pale back."""
+        super().changeEvent(event)
+        other = event is not None and event.type() == QEvent.Type.PaletteChange
+        if other and self._measured is not None and Tones.of(self) != self._tones:
+            self._draw()
+
     # inside -------------------------------------------------------------------
 
     def _suggest(self) -> None:
@@ -243,7 +252,8 @@ class PlanResult(QWidget):
         self.each.setText(each)
         self.each.setVisible(bool(each))
         score = self.score.value()
-        faint = Tones.of(self).muted.name()
+        self._tones = Tones.of(self)
+        faint = self._tones.muted.name()
         ratios = {one.ratio for one in report.ratios} | self._planned
         curves = curves_of(report, score, self._shown, self._colour, faint, max(ratios))
         self.chart.set_labels("every r-th plane is imaged: r", SCORES[score])
@@ -332,70 +342,3 @@ def _told(report: "SweepReport", growing: bool) -> str:
 def _step(report: "SweepReport") -> float:
     """Distance of two planes of the dense stack in µm."""
     return report.voxel_size[0]
-
-
-def visible_on(colour: QColor, tones: Tones) -> str:
-    """Give a colour that can be told from the back; the catalogue's are for black.
-
-    Parameters
-    ----------
-    colour : QColor
-    tones : Tones
-        Of where it is drawn.
-
-    Returns
-    -------
-    str
-        ``#rrggbb``
-    """
-    for share in (0.0, 0.2, 0.35, 0.5):
-        mixed = mix(colour, tones.text, share)
-        if abs(mixed.lightness() - tones.panel.lightness()) > _TELLS:
-            return mixed.name()
-    return tones.text.name()
-
-
-def _wrapped(role: str) -> QLabel:
-    label = QLabel("")
-    label.setProperty("role", role)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    policy.setHeightForWidth(True)
-    label.setSizePolicy(policy)
-    return label
-
-
-def _spin(
-    low: float,
-    high: float,
-    value: float,
-    prefix: str,
-    suffix: str,
-    *,
-    bare: bool = False,
-) -> QDoubleSpinBox:
-    """A number with its unit; a bare one is typed, or changed with the arrow keys."""
-    spin = QDoubleSpinBox()
-    spin.setProperty("role", "compact")
-    spin.setMinimumWidth(60)
-    if bare:
-        spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    spin.setDecimals(0)
-    spin.setRange(low, high)
-    spin.setValue(value)
-    spin.setPrefix(prefix)
-    spin.setSuffix(suffix)
-    spin.setKeyboardTracking(False)
-    return spin
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget, 1)
-    return holder
