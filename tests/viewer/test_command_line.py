@@ -229,7 +229,9 @@ def test_a_shell_runs_what_was_copied_and_a_saved_request(
         np.testing.assert_allclose(one, shown, rtol=0, atol=1e-6)
 
 
-def test_the_layers_menu_copies_it_too(opened, dock, viewer, finish, copied, qtbot):
+def test_the_layers_menu_and_compare_copy_it_too(
+    opened, dock, viewer, finish, copied, qtbot
+):
     opened(light(4, 40, 48), "ZYX", SPARSE)
     assert copy_command(viewer) is None  # a stack is no prediction
     dock.run()
@@ -238,5 +240,10 @@ def test_the_layers_menu_copies_it_too(opened, dock, viewer, finish, copied, qtb
     QApplication.clipboard().clear()
     viewer.layers.selection.active = viewer.layers["DNA · predicted"]
     copy_command(viewer)
+    qtbot.waitUntil(lambda: QApplication.clipboard().text() != "")
+    assert shlex.split(QApplication.clipboard().text()) == words
+    _, compare = viewer.window.add_plugin_dock_widget(OURS, "Compare")
+    QApplication.clipboard().clear()
+    compare.form.foot.command_action.trigger()
     qtbot.waitUntil(lambda: QApplication.clipboard().text() != "")
     assert shlex.split(QApplication.clipboard().text()) == words

@@ -20,6 +20,7 @@ from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.layer_catalogue import truth_choices
+from napari_sparsessp.ui.layer_commands import copy_command_of
 from napari_sparsessp.ui.layer_marks import KEY
 from napari_sparsessp.ui.plane_link import PlaneLink
 from napari_sparsessp.ui.step import Mark
@@ -86,6 +87,7 @@ class CompareDock(QWidget):
         form.foot.stop_asked.connect(self.stop)
         form.foot.copy_asked.connect(form.table.copy)
         form.foot.export_asked.connect(self.export.ask)
+        form.foot.command_asked.connect(self._copy_command)
         comparison.changed.connect(self._settle.start)
         comparison.judged.connect(self._on_judged)
         comparison.failed.connect(self._on_failed)
@@ -99,6 +101,11 @@ class CompareDock(QWidget):
             getattr(events, name).connect(self._on_layers)
         form.add_shortcut("Esc", self.stop)
         form.add_shortcut("Ctrl+E", form.foot.export_button.showMenu)
+
+    def _copy_command(self) -> None:
+        family = self.comparison.family
+        made = [] if family is None else list(family.predictions.values())
+        copy_command_of(self._viewer, made[0] if made else None)
 
     # what is there ------------------------------------------------------------
 

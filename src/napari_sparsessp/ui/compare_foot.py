@@ -42,11 +42,14 @@ class CompareFoot(QWidget):
     export_asked : str
         A key of `EXPORTS`.
     copy_asked
+    command_asked
+        Copy the command line that gives what is compared.
     stop_asked
     """
 
     export_asked = Signal(str)
     copy_asked = Signal()
+    command_asked = Signal()
     stop_asked = Signal()
 
     def __init__(self) -> None:
@@ -76,6 +79,12 @@ class CompareFoot(QWidget):
             action.triggered.connect(
                 lambda _on=False, kind=kind: self.export_asked.emit(kind)
             )
+        self.menu.addSeparator()
+        self.command_action = self.menu.addAction("Copy as command line")
+        self.command_action.setToolTip(
+            "The exact `sparsessp predict …` that gives the same numbers and scores."
+        )
+        self.command_action.triggered.connect(lambda _on: self.command_asked.emit())
         self.export_button.setMenu(self.menu)
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip(

@@ -25,13 +25,18 @@ def copy_command(viewer: Any = None) -> Errand | None:
     Errand or None
         What looks the files up; None where there is nothing to look up.
     """
-    from napari.utils.notifications import show_warning
-
     if viewer is None:
         from napari import current_viewer
 
         viewer = current_viewer()
     chosen = None if viewer is None else viewer.layers.selection.active
+    return copy_command_of(viewer, chosen)
+
+
+def copy_command_of(viewer: Any, chosen: Any | None) -> Errand | None:
+    """Copy the command line of a prediction and of what was predicted with it."""
+    from napari.utils.notifications import show_warning
+
     try:
         if chosen is None or not is_prediction(chosen):
             raise InputError("select a predicted layer first")
