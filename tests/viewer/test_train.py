@@ -114,7 +114,7 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
     assert ready.form.foot.status.text().startswith("Done: R²")
     card = read_card("my-dna")
     assert card.structures == ("dna",)
-    assert "kept back" in card.scores["validation"]["on"]
+    assert "kept back where" in card.scores["validation"]["on"]
     assert predict.form.topology.model_box.findData("my-dna") >= 0
     ready.predict()
     assert predict.form.topology.model_id() == "my-dna"

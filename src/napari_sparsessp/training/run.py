@@ -160,11 +160,11 @@ def _written(
 ) -> Path:
     """Write the model; `count` stacks chose its state."""
     validation = setup.config.validation
-    part = "whole stacks"
+    judged = f"{count} stack{'s' * (count != 1)}"
     if validation.by != "stack":
-        part = f"the far end of the stacks in {validation.by}"
+        judged = f"the far end in {validation.by} of {judged}"
         if validation.gap:
-            part += f", beyond a gap of {validation.gap} pixels"
+            judged += f" beyond a gap of {validation.gap} pixels"
     return write_model(
         setup,
         network,
@@ -172,8 +172,8 @@ def _written(
         (recipe.depth, recipe.height, recipe.width),
         stacks.words,
         {label for pair in stacks.training for label in pair.labels},
-        f"{count} kept back for validation, {part} where the data do not say; the "
-        "state was chosen by this score",
+        f"{judged}, kept back where the data do not say another split; the state was "
+        "chosen by this score",
         z_projection(setup, stacks.training),
         few_words(stacks.training),
         lambda model: _trust(model, setup, stacks, recipe, plan),

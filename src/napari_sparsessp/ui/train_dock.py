@@ -14,6 +14,7 @@ from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.training.config_file import read_config
 from napari_sparsessp.training.quick import trainings_folder
 from napari_sparsessp.training.run_info import run_of, unfinished_runs
+from napari_sparsessp.ui.dock_tabs import JoinOthers, bring_beside
 from napari_sparsessp.ui.engine_link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
@@ -71,6 +72,7 @@ class TrainDock(QWidget):
         outer.addWidget(self.form)
         # without it napari puts an empty stretch below the form
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        JoinOthers(self)
         self._connect()
         self.form.model.offer(self._engine.cards())
         self._offer_unfinished()
@@ -247,7 +249,8 @@ class TrainDock(QWidget):
     def predict(self) -> None:
         """Open the Predict dock of this viewer with the new model chosen."""
         window = self._viewer.window
-        _, dock = window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        place, dock = window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        bring_beside(self, place)
         dock.shelf.offer(self.running.newest)
 
     # settings in a file -------------------------------------------------------

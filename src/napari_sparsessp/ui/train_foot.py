@@ -25,6 +25,7 @@ class TrainState(Enum):
     READY = "ready"
     RUNNING = "running"
     STOPPING = "stopping"
+    WRITING = "writing"
 
 
 _LOOKS = {
@@ -36,6 +37,7 @@ _LOOKS = {
         "Stop after this step, and make a model of the best state so far (Esc).",
     ),
     TrainState.STOPPING: ("Stopping…", "stop", "Stops after this step."),
+    TrainState.WRITING: ("Writing the model…", "stop", "It takes some seconds."),
 }
 
 

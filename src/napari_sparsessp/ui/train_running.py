@@ -114,7 +114,7 @@ class TrainRunning(QObject):
     def stop_and_keep(self) -> None:
         """Stop after this step, and make a model of the best state."""
         if self._run is not None:
-            self._form.foot.set_status("Stopping after this step…")
+            self._form.foot.set_status("Stopping, and writing the best model…")
             self._run.stop(keep_best=True)
 
     def pause(self) -> None:
@@ -133,6 +133,11 @@ class TrainRunning(QObject):
     def _on_step(self, status: "Status") -> None:
         watch, foot = self._form.watch, self._form.foot
         watch.add_status(status)
+        if status.share >= 1:  # the card's measurements take some seconds more
+            foot.show_share(None)
+            foot.set_state(TrainState.WRITING)
+            foot.set_status("Writing the model and its card…")
+            return
         foot.show_share(status.share)
         if foot.state is TrainState.RUNNING:
             foot.set_status(step_words(status, self._minutes, watch.best))

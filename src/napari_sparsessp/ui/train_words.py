@@ -1,5 +1,6 @@
 """Sentences of the Train dock."""
 
+import math
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.structures import structure_or_custom
@@ -46,8 +47,10 @@ def step_words(status: "Status", minutes: float, best: float | None) -> str:
     """Say how far a training is."""
     done = status.share * minutes
     score = "" if best is None else f" · best R² {number(best)}"
-    left = duration_text(status.seconds_left)
-    return f"{done:.1f} of {minutes:g} min · step {status.step}{score} · {left} left"
+    left = ""
+    if math.isfinite(status.seconds_left):  # nobody knows before the first step
+        left = f" · {duration_text(status.seconds_left)} left"
+    return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
 
 
 def end_words(taught: "Taught") -> str:
@@ -64,6 +67,8 @@ def headline_words(name: str, before: float | None, best: float | None) -> str:
     """Name the model, and what it has come to."""
     if before is None or best is None:
         return name
+    if best <= before:
+        return f"{name}: R² {number(before)} before it learns"
     return f"{name}: R² {number(before)} → {number(best)}"
 
 
