@@ -158,3 +158,40 @@ def test_a_file_that_cannot_be_written_is_told(server):
     PAIR.paths[0].mkdir(parents=True)  # something else has its name
     with pytest.raises(OutputError, match="cannot write the sample"):
         fetch(PAIR)
+
+
+def test_the_real_download_checks_what_comes(tmp_path, file_server, monkeypatch):
+    """Through the real function and a server: wrong bytes first, right ones then."""
+    import hashlib
+
+    whole = {}
+    for number, name in enumerate(("light", "nuc")):
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(
+            path, np.full((4, 5, 6), 1 + number, np.float32), photometric="minisblack"
+        )
+        whole[name] = path.read_bytes()
+        file_server.files[name] = whole[name]
+    parts = tuple(
+        one.model_copy(update={"sha256": hashlib.sha256(whole[name]).hexdigest()})
+        for one, name in zip(PAIR.files, whole, strict=True)
+    )
+    sample = PAIR.model_copy(update={"files": parts})
+    real = public_samples.download
+    local = {
+        one.url: file_server.url(name) for one, name in zip(parts, whole, strict=True)
+    }
+    monkeypatch.setattr(
+        public_samples,
+        "download",
+        lambda url, *args, **how: real(local[url], *args, **how),
+    )
+    file_server.files["nuc"] = b"x" * len(whole["nuc"])
+    with pytest.raises(InputError, match="not the expected one"):
+        fetch(sample)
+    assert not sample.is_here
+    file_server.files["nuc"] = whole["nuc"]
+    fetch(sample)
+    (volume,) = open_sample(sample)
+    assert volume.numpy()[:, 0, 0, 0].tolist() == [1, 2]
+    assert [path.name for path in sample.folder.iterdir()] == [PAIR.stack]
