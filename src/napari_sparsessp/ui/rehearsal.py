@@ -1,7 +1,7 @@
 """A prediction of noise that nobody sees: it loads what the first real one needs.
 
-For a thread of its own: to load a model imports torch. A rehearsal that fails says nothing: what is
-wrong, the prediction itself will tell.
+For a thread of its own: to load a model imports torch. A rehearsal that fails says
+nothing: what is wrong, the prediction itself will tell.
 """
 
 import math
