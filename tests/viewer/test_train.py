@@ -208,8 +208,8 @@ def test_a_stack_that_is_too_small_is_told_before_anything_begins(
     assert words in empty.form.foot.message.text.text()
 
 
-def test_settings_as_yaml_are_whole_and_come_back(
-    ready, qtbot, tmp_path, sparsessp_run
+def test_settings_as_yaml_give_the_same_model_and_come_back(
+    ready, qtbot, tmp_path, sparsessp_run, end
 ):
     file = tmp_path / "mine.yaml"
     ready.save(file)
@@ -217,8 +217,12 @@ def test_settings_as_yaml_are_whole_and_come_back(
     values = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert values["out"] == "my-dna"
     assert values["data"]["pairs"]["path"] == "my-dna/pairs.csv"
-    model = sparsessp_run(file)
-    assert read_card(str(model)).structures == ("dna",)
+    there = read_card(str(sparsessp_run(file)))
+    ready.train()
+    end(ready)
+    here = read_card("my-dna")
+    assert here.check.tensors == there.check.tensors
+    assert here.scores == there.scores
     ready.load(file)
     assert ready.form.pairs.from_files()
     qtbot.waitUntil(lambda: ready.outlook.structures == ("dna",))
