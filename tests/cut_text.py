@@ -120,6 +120,24 @@ def _advance(widget: QWidget, text: str) -> int:
     return bounds.width()
 
 
+def _samples(window: QWidget, theme: str, folder: Path | None) -> list[str]:
+    """What is cut in the dialog of samples, whichever is chosen."""
+    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+    from napari_sparsessp.ui.sample_dialog import SampleDialog
+
+    dialog = SampleDialog(window)
+    dialog.show()
+    found = []
+    for key in PUBLIC_SAMPLES:
+        dialog.choose(key)
+        _wait(0.2)
+        found += cut_text(dialog)
+    if folder is not None:
+        dialog.grab().save(str(folder / f"cut_samples_{theme}.png"))
+    dialog.close()
+    return found
+
+
 def _wait(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -175,6 +193,7 @@ def look(width: int, folder: Path | None) -> dict[str, list[str]]:
                 scale = os.environ.get("QT_FONT_DPI", "96")
                 picture = f"cut_{name.split()[0]}_{theme}_{width}_{scale}.png"
                 outer.grab().save(str(folder / picture))
+        found[f"{theme}: samples"] = _samples(viewer.window._qt_window, theme, folder)
     viewer.close()
     return found
 

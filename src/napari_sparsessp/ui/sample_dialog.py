@@ -44,7 +44,7 @@ _COLONY_FACTS = {
     "Checked by": "not needed: it came with the package",
     "Kept in": "the package",
 }
-_WIDTH, _HEIGHT = 580, 400
+_WIDTH, _HEIGHT = 580, 450
 _KEY = Qt.ItemDataRole.UserRole
 
 
@@ -279,5 +279,7 @@ def _wrapped(role: str) -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+    # without a width to begin with, its height is reckoned for a very narrow dialog
+    label.setMinimumWidth(320 if role == "muted" else 200)
+    label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
     return label
