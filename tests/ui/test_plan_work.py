@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp import PredictionRequest
+from napari_sparsessp.evaluation.gallery import Gallery
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory
 from napari_sparsessp.ui.errand import Meter, Stopped
 from napari_sparsessp.ui.plan_choice import PlanJob
@@ -88,6 +89,25 @@ def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):
     assert [one.ratio for one in kept.report.ratios] == [1, 2]
     assert not kept.report.finished
     assert len(memory) == 0
+
+
+def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
+    meter, drawn = Meter(), []
+    original = Gallery._coloured
+
+    def stop(gallery, *arguments):
+        drawn.append(1)
+        if meter.share == 1.0:
+            meter.stop()
+        return original(gallery, *arguments)
+
+    monkeypatch.setattr(Gallery, "_coloured", stop)
+    board = Board()
+    with pytest.raises(Stopped):
+        measure_plan(engine, _job(engine), SweepMemory(), board, meter)
+    kept = board.read()
+    assert [one.ratio for one in kept.report.ratios] == [1, 2, 4]
+    assert kept.gallery is None, "half a page is none"
 
 
 def test_a_stop_while_the_stack_is_read_ends_it(engine):

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,9 @@ class Gallery:
         self.light = np.broadcast_to(np.float32(0), self.light.shape)
         self.truth = {}
 
-    def add(self, ratio: int, prediction: Volume) -> None:
+    def add(
+        self, ratio: int, prediction: Volume, check: Callable[[], None] = lambda: None
+    ) -> None:
         """Draw a prediction.
 
         Parameters
@@ -98,15 +100,19 @@ class Gallery:
         ratio : int
         prediction : Volume
             CZYX, a channel for each structure, on the grid of the truth.
+        check : callable
+            Called before each stack of pictures; what it raises stops the drawing.
         """
         for name, truth in self.truth.items():
             predicted = prediction.channel(name).numpy()
             own = _window(predicted)
             for kind, window in (("same", self.windows[name]), ("own", own)):
+                check()
                 self.pictures[kind, name, ratio] = [
                     self._coloured(predicted[z], window, _rgb(name))
                     for z in self.planes
                 ]
+            check()
             self.pictures["error", name, ratio] = [
                 self._error(predicted[z] - truth[z]) for z in self.planes
             ]

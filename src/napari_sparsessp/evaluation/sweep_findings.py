@@ -1,6 +1,6 @@
 """What a sweep has found so far, as its report and as its page at any moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,15 +71,28 @@ class SweepFindings:
         """Take the scores of a ratio."""
         self.results.append(result)
 
-    def draw(self, ratio: int, prediction: "Volume") -> None:
-        """Draw a ratio whose scores were taken, where pictures were asked for."""
+    def draw(
+        self,
+        ratio: int,
+        prediction: "Volume",
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Draw a ratio whose scores were taken, where pictures were asked for.
+
+        Parameters
+        ----------
+        ratio : int
+        prediction : Volume
+        check : callable
+            Called every now and then; what it raises stops the drawing.
+        """
         if self._light is not None:
             names = prediction.channel_names
             stacks = dict(zip(names, prediction.array, strict=True))
             self.gallery = Gallery(self._light, stacks, self._count)
             self._light = None
         if self.gallery is not None:
-            self.gallery.add(ratio, prediction)
+            self.gallery.add(ratio, prediction, check)
             self._drawn += 1
         if self.gallery is not None and self.finished:
             self.gallery.let_go()

@@ -219,6 +219,8 @@ class PlanDock(QWidget):
         form.result.show_structures(form.structures.visible())
         planned = () if self.current is None else self.current.job.ratios
         form.result.show_report(report, growing=growing, planned=planned)
+        if record is not None and record.gallery is None:
+            form.result.page_button.setEnabled(False)  # stopped while it was drawn
         form.result_step.set_mark(result_mark(report, growing))
         if report is None:
             form.structures.clear_scores()

@@ -4,6 +4,7 @@ What runs here must not touch the viewer, a layer or a widget. Results stand on 
 board, which the interface reads when it likes.
 """
 
+import importlib
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -118,6 +119,8 @@ def measure_plan(
     from napari_sparsessp.evaluation.sweep import plan_sweep
 
     meter("Loading the network…", 0.0)
+    # The first curve needs it, and the interface would stand still for its import.
+    importlib.import_module("pyqtgraph")
     model = engine.model(job.request)
     runs = plan_sweep(
         job.card,
@@ -165,7 +168,9 @@ def _measured(
             board.post(SweepRecord(findings.report()))
             if len(findings.results) == count:
                 meter("Drawing the report's pictures…", 1.0)
-            findings.draw(result.ratio, prediction)
+            findings.draw(
+                result.ratio, prediction, lambda: meter(meter.what, meter.share)
+            )
     finally:
         if findings.gallery is not None:
             findings.gallery.let_go()
