@@ -230,19 +230,33 @@ class Layouts(QObject):
         rows, columns = shape(len(cells), aspect_of(cells[0][0]), canvas)
         size = name_size(canvas[1] / columns)
         shown = {layer_key(layer) for cell in cells for layer in cell}
+        grid = grid_of(self._viewer)
+        keys = [layer_key(layer) for layer in order]
+        there = grid.enabled and (grid.stride, tuple(grid.shape)) == (
+            stride,
+            (rows, columns),
+        )
+        if not (there and self._stands(keys, shown)):
+            grid.enabled = False  # napari makes all cells anew at each change
         for layer in self._viewer.layers:
             on = layer_key(layer) in shown
             show(layer, on)
             show_name(layer, on, size)
         if scene.source is not None:
             scene.source.opacity = self._own.look_of(scene.source).opacity
-        sort(self._viewer, [layer_key(layer) for layer in order])
-        grid = grid_of(self._viewer)
+        sort(self._viewer, keys)
         grid.stride = stride
         grid.shape = rows, columns
         grid.spacing = _SPACING
         scale_bar_of(self._viewer).font_size = size
         grid.enabled = True
+
+    def _stands(self, keys: Sequence[str], shown: set[str]) -> bool:
+        """Whether layers are in this order, and just these are visible."""
+        layers = list(self._viewer.layers)
+        now = [layer_key(layer) for layer in layers]
+        visible = {layer_key(layer) for layer in layers if layer.visible}
+        return now == list(keys) and visible == shown
 
     def _spread(self, scene: Scene) -> None:
         """Show truths of one plane wherever their predictions are seen."""

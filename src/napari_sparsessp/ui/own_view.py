@@ -132,11 +132,16 @@ def sort(viewer: Any, keys: list[str]) -> None:
     now = [layer_key(layer) for layer in layers]
     wanted = [key for key in keys if key in now]
     wanted += [key for key in now if key not in wanted]
-    for place, key in enumerate(wanted):
-        at = now.index(key)
-        if at != place:
-            layers.move(at, place)
-            now.insert(place, now.pop(at))
+    if wanted == now:
+        return
+    emitter = layers.events.reordered
+    with emitter.blocker():  # napari draws all anew after each move: once is enough
+        for place, key in enumerate(wanted):
+            at = now.index(key)
+            if at != place:
+                layers.move(at, place)
+                now.insert(place, now.pop(at))
+    emitter(value=getattr(layers, "__wrapped__", layers))
 
 
 def show(layer: Any, on: bool) -> None:
