@@ -90,6 +90,7 @@ class TrainNamePanel(QWidget):
             more = len(labels) - _MOST_NAMED
             what = f"{few} and {more} more" if more > 0 else few
             self.name.setText(f"My {what}" if what else "")
+            self.name.setCursorPosition(0)  # a long name is read from its beginning
         if not self._own_id:
             self._suggest_id()
 
@@ -126,6 +127,7 @@ class TrainNamePanel(QWidget):
     def _suggest_id(self) -> None:
         name = self.name.text().strip()
         self.id.setText(model_id(name, self._taken) if name else "")
+        self.id.setCursorPosition(0)
 
     def _on_name(self, text: str) -> None:
         self._own_name = bool(text.strip())
