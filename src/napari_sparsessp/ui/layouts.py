@@ -108,12 +108,12 @@ class Layouts(QObject):
         try:
             self._own.remember()
             self._unlink()
+            self._dress()  # first: in a grid each change is made in every cell
             if not arranged(scene):
                 if self.current is None:  # nothing was changed
                     self._own.restore()
                 return
             self.current = name
-            self._dress()
             if fresh or self._cells() != cells:
                 fit_to_view(self._viewer)
         finally:
