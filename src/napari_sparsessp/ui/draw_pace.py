@@ -16,6 +16,9 @@ _FREE = 3
 # Later than the drawing that a refresh asks for.
 _LOOK_MS = 20
 
+PATIENCE_MS = 1000
+"""Hidden layers come after the first tile, which their making would keep waiting."""
+
 
 class DrawPace(QObject):
     """Measures what a refresh costs and gives the pause before the next one.

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.contrast import FIRST_LIMITS
-from napari_sparsessp.ui.draw_pace import DrawPace
+from napari_sparsessp.ui.draw_pace import PATIENCE_MS, DrawPace
 from napari_sparsessp.ui.layer_links import made_from
 from napari_sparsessp.ui.layer_marks import (
     DOUBTFUL,
@@ -69,7 +69,7 @@ class StreamLayers(QObject):
         self._limits: dict[str, tuple[float, float]] = {}  # that we have set
         self._wanted: dict[str, tuple[float, float]] = {}  # that are right by now
         self._dirty: set[str] = set()
-        self._busy = False
+        self._busy = self._filled = False
         self._doubts: tuple[str, ...] = ()
         self._pending: list[_ToCome] = []
         self._maker = QTimer(self)
@@ -112,7 +112,7 @@ class StreamLayers(QObject):
         """
         place = placement(source, reading, plan)
         former = self._former(layer_key(source), plan.card.id)
-        self._keys, self._dirty, self._busy = {}, set(), True
+        self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         self._hide_others(layer_key(source), plan.card.id)
         self._pending, self._wanted, self._doubts = [], {}, ()
         rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
@@ -174,6 +174,9 @@ class StreamLayers(QObject):
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon what this tile changed, if it can be seen."""
+        if not self._filled and self._maker.isActive():
+            self._maker.start(0)
+        self._filled = True
         for structure in event.structures:
             for id_ in (structure, deviation_channel(structure)):
                 layer = self.layer(id_)
@@ -314,7 +317,9 @@ class StreamLayers(QObject):
                 self._add(one) if one.old is None else self._renew(one)
         finally:  # one that napari cannot make must not keep the others waiting
             if self._pending:
-                self._maker.start(0)
+                one = self._pending[0]
+                soon = one.visible or one.old is not None or self._filled
+                self._maker.start(0 if soon else PATIENCE_MS)
             elif self._busy:
                 self.complete.emit()
 
