@@ -40,8 +40,8 @@ lint: $(VENV)/.installed-dev system ## style, layers and manifest
 type: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed system ## take the README's screenshots again
-	eval $(XVFB) $(BIN)/python scripts/screenshots.py
+docs: $(VENV)/.installed system ## take the pictures of README and docs again
+	eval $(XVFB) $(BIN)/python scripts/story.py
 
 system: ## Qt's system libraries and Xvfb, through apt where that is possible
 	@sh scripts/system_packages.sh libraries
