@@ -153,7 +153,7 @@ def imports(out: Path, dense: Path, wide: Path) -> None:
     """The import dialog with a checkpoint of SparseSSP's form, but fewer channels."""
     sys.path.insert(0, str(ROOT / "tests"))
     import published
-    from napari_sparsessp.ui.import_dialog import ImportState
+    from napari_sparsessp.ui.models.import_dialog import ImportState
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "sparsessp_3to2d_r8.pth"

@@ -56,10 +56,10 @@ def test_a_card_without_such_scores_has_no_quality(card, scores):
     assert expected_quality(card.model_copy(update={"scores": scores})) is None
 
 
-def test_between_ratios_the_nearest_is_told_and_far_from_all_none():
+def test_between_ratios_it_is_interpolated_and_beyond_them_nothing_is_told():
     quality = Quality("", {"dna": {1.0: 0.6, 4.0: 0.4}})
-    assert quality.at("dna", 1.1) == 0.6
-    assert quality.at("dna", 3.5) == 0.4
+    assert quality.at("dna", 1.04) == 0.6
+    assert quality.at("dna", 2) == pytest.approx(0.5)
     assert quality.at("dna", 8) is None
     assert quality.at("golgi_apparatus", 1) is None
     assert quality.mean(8) is None

@@ -6,8 +6,9 @@ import yaml
 import napari_sparsessp
 from napari_sparsessp.folders import chosen_folders
 from napari_sparsessp.ui import preferences as module
+from napari_sparsessp.ui.inputs.structure_model import StructureModel
 from napari_sparsessp.ui.model_news import model_news
-from napari_sparsessp.ui.options_panel import OptionsPanel
+from napari_sparsessp.ui.predict.options_panel import OptionsPanel
 from napari_sparsessp.ui.preferences import (
     DEVICES,
     PALETTES,
@@ -16,7 +17,6 @@ from napari_sparsessp.ui.preferences import (
     Preferences,
     preferences,
 )
-from napari_sparsessp.ui.structure_model import StructureModel
 
 
 @pytest.fixture(autouse=True)

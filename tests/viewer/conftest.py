@@ -8,8 +8,8 @@ from pytestqt.qtbot import QtBot
 
 from fake_engine import MICRO, FakeEngine, light
 from napari_sparsessp.prediction.events import TileDone
-from napari_sparsessp.ui import predict_dock
-from napari_sparsessp.ui.engine_link import InstalledEngine
+from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.predict import dock as predict_dock
 from thin import save_thin
 
 

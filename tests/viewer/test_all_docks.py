@@ -11,7 +11,7 @@ from npe2 import PluginManifest
 from qtpy.QtWidgets import QWidget
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layer_marks import is_prediction
+from napari_sparsessp.ui.layers.marks import is_prediction
 
 DOCKS = [
     widget.display_name

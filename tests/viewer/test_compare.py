@@ -7,8 +7,8 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.ui.comparison import SCORES
-from napari_sparsessp.ui.layer_marks import COMPOSED, ERROR, KEY, role_of
+from napari_sparsessp.ui.compare.comparison import SCORES
+from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
 
 CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 RNG = np.random.default_rng(5)
@@ -109,7 +109,7 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
     from napari_sparsessp.cli.main import app
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import write_prediction
-    from napari_sparsessp.ui.volume_layers import layers_of
+    from napari_sparsessp.ui.layers.volume_layers import layers_of
     from napari_sparsessp.volume import Volume
 
     fine = counts(6, 48, 64)  # of another pixel size: it has to be resampled
@@ -495,7 +495,7 @@ def test_opening_loads_no_torch(viewer, compare):
     import sys
 
     code = (
-        "import napari_sparsessp.ui.compare_dock, sys; "
+        "import napari_sparsessp.ui.compare.dock, sys; "
         "print([m for m in ('torch', 'scipy', 'skimage', 'pyqtgraph', 'matplotlib')"
         " if m in sys.modules])"
     )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layer_marks import is_prediction
-from napari_sparsessp.ui.run_panel import RunState
-from napari_sparsessp.ui.step import Mark
+from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.look.step import Mark
+from napari_sparsessp.ui.predict.run_panel import RunState
 
 
 def said(dock):
@@ -250,7 +250,7 @@ def test_my_view_gives_everything_back(compared):
 
 def test_reopened_dock_finds_earlier_predictions(compared):
     viewer, _ = compared
-    from napari_sparsessp.ui.predict_dock import PredictDock
+    from napari_sparsessp.ui.predict.dock import PredictDock
 
     again = PredictDock(viewer)
     assert set(again.layers.layers()) == set(again.form.structures.ticked())

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layer_marks import is_prediction
-from napari_sparsessp.ui.run_panel import RunState
+from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.predict.run_panel import RunState
 
 
 class Told(list):
@@ -25,7 +25,7 @@ def told(monkeypatch):
     """Every error that a dock shows, and whatever else reaches the user."""
     from napari.utils import notifications
 
-    from napari_sparsessp.ui.message_box import MessageBox
+    from napari_sparsessp.ui.look.message_box import MessageBox
 
     heard = Told()
     show = MessageBox.show_error
@@ -221,7 +221,7 @@ def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, told, works):
 
 
 def test_no_memory_for_the_result(dock, monkeypatch, told, works):
-    from napari_sparsessp.ui import outlook
+    from napari_sparsessp.ui.predict import outlook
 
     def none_left(*_):
         raise MemoryError
@@ -236,7 +236,7 @@ def test_no_memory_for_the_result(dock, monkeypatch, told, works):
 
 
 def test_a_thread_that_dies_without_a_word(dock, engine, monkeypatch, fails, works):
-    from napari_sparsessp.ui.stream_worker import StreamWorker
+    from napari_sparsessp.ui.engine.stream_worker import StreamWorker
 
     with monkeypatch.context() as patch:
         patch.setattr(StreamWorker, "run", lambda self: self.started.emit())

@@ -3,8 +3,8 @@
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.layer_marks import DOUBTFUL, KEY
-from napari_sparsessp.ui.structure_row import Column
+from napari_sparsessp.ui.inputs.structure_row import Column
+from napari_sparsessp.ui.layers.marks import DOUBTFUL, KEY
 from predicted import predictions
 
 DOUBT = "the fine detail is 6 times stronger than in what the model learned from"
@@ -77,7 +77,7 @@ def test_a_familiar_input_takes_the_mark_away_and_keeps_the_name(
 def test_a_dock_that_opens_later_finds_the_mark(doubtful, viewer, finish):
     doubtful.run()
     finish(doubtful)
-    from napari_sparsessp.ui.predict_dock import PredictDock
+    from napari_sparsessp.ui.predict.dock import PredictDock
 
     again = PredictDock(viewer)
     assert [r.structure.id for r in again.form.structures.rows if r.doubts] == ["dna"]

@@ -9,9 +9,10 @@ from qtpy.QtGui import QShortcut
 
 from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.ui import plan_dock, plan_work
-from napari_sparsessp.ui.plan_foot import PlanState
-from napari_sparsessp.ui.plan_work import PlanEngine
+from napari_sparsessp.ui.plan import dock as plan_dock
+from napari_sparsessp.ui.plan import work as plan_work
+from napari_sparsessp.ui.plan.foot import PlanState
+from napari_sparsessp.ui.plan.work import PlanEngine
 
 DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}
 

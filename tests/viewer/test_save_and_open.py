@@ -13,9 +13,9 @@ from images import write_stack
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layer_file import file_of
-from napari_sparsessp.ui.layer_marks import KEY, role_of, truth_of
-from napari_sparsessp.ui.layer_saving import save_layers
+from napari_sparsessp.ui.layers.file import file_of
+from napari_sparsessp.ui.layers.marks import KEY, role_of, truth_of
+from napari_sparsessp.ui.layers.saving import save_layers
 from napari_sparsessp.volume import Volume
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
@@ -254,7 +254,7 @@ def test_colour_pictures_are_refused_before_anything_is_written(viewer, tmp_path
 
 
 def test_other_folders_are_left_to_others(tmp_path):
-    from napari_sparsessp.ui.layer_opening import get_reader
+    from napari_sparsessp.ui.layers.opening import get_reader
 
     (tmp_path / "pictures").mkdir()
     (tmp_path / "damaged.zarr").mkdir()
@@ -280,7 +280,7 @@ def test_saving_without_a_viewer_ties_layers_by_name(tmp_path, predicted, viewer
         (data, {**state, "metadata": dict(state["metadata"])}, kind)
         for data, state, kind in tuples
     ]
-    from napari_sparsessp.ui.layer_saving import records_of
+    from napari_sparsessp.ui.layers.saving import records_of
 
     names = {one.name: one for one, _ in records_of(copies)}
     dna = names["DNA · predicted"]

@@ -4,7 +4,7 @@ import pytest
 
 from fake_engine import light
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layer_marks import KEY, truth_of
+from napari_sparsessp.ui.layers.marks import KEY, truth_of
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 

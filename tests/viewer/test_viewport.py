@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from napari_sparsessp.ui.viewport import ViewportTracker, layer_index, visible_box
+from napari_sparsessp.ui.layers.viewport import (
+    ViewportTracker,
+    layer_index,
+    visible_box,
+)
 
 
 @pytest.fixture

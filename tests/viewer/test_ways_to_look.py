@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, FakeEngine, light
-from napari_sparsessp.ui import predict_dock
-from napari_sparsessp.ui.layer_marks import is_prediction
+from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.predict import dock as predict_dock
 
 STACK = light(8, 40, 48)
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from napari_sparsessp.models.card import ModelCard
 
+# A ratio this near to one that was measured counts as that one.
+_NEAR = 1.05
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -33,26 +36,34 @@ class Quality:
         return tuple(sorted({ratio for row in self.r2.values() for ratio in row}))
 
     def at(self, structure: str, ratio: float) -> float | None:
-        """Give R² of a structure at the measured ratio that is nearest.
+        """Give R² of a structure at a ratio.
 
         Parameters
         ----------
         structure : str
         ratio : float
+            Between two that were measured, R² is interpolated over its logarithm.
 
         Returns
         -------
         float or None
-            None where nothing near was measured: further away than a factor of 1.5.
+            None where nothing was measured on both sides.
         """
         row = self.r2.get(structure, {})
-        near = min(row, key=lambda one: abs(math.log(one / ratio)), default=None)
-        if near is None or abs(math.log(near / ratio)) > math.log(1.5):
+        known = sorted(row)
+        for one in known:
+            if one / _NEAR <= ratio <= one * _NEAR:
+                return row[one]
+        below = [one for one in known if one < ratio]
+        above = [one for one in known if one > ratio]
+        if not below or not above:
             return None
-        return row[near]
+        low, high = below[-1], above[0]
+        share = math.log(ratio / low) / math.log(high / low)
+        return row[low] + share * (row[high] - row[low])
 
     def mean(self, ratio: float) -> float | None:
-        """Give the mean over the structures that were measured near a ratio."""
+        """Give the mean over the structures of which something is known there."""
         values = [self.at(structure, ratio) for structure in self.r2]
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None

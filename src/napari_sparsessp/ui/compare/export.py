@@ -1,0 +1,226 @@
+"""Save what a comparison found: a table, a report, a page, a figure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
+from napari_sparsessp.ui.compare.comparison import Comparison
+from napari_sparsessp.ui.compare.pairs import Pair, has_length, light_of
+from napari_sparsessp.ui.errand import Errand, Stopped
+from napari_sparsessp.ui.error_details import as_told
+from napari_sparsessp.ui.layers.marks import KEY, model_of
+from napari_sparsessp.ui.layers.viewport import layer_index
+from napari_sparsessp.volume import Volume
+from napari_sparsessp.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.agreement import Agreement
+    from napari_sparsessp.evaluation.findings import Findings
+
+_FILTERS = {
+    "csv": ("Save the table", ".csv", "Table (*.csv)"),
+    "json": ("Save the report", ".json", "Report (*.json)"),
+    "html": ("Save the page", ".html", "Page (*.html)"),
+    "figure": (
+        "Save the figure",
+        ".png",
+        "Picture (*.png);;Drawing (*.svg);;Document (*.pdf)",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """All that the thread needs, taken from the layers beforehand."""
+
+    kind: str
+    path: Path
+    pairs: tuple[tuple[Pair, str, "Agreement"], ...]
+    input: str
+    model: str
+    light: Volume | None
+    about: dict[str, Any]
+    time: int | None
+    plane: int
+    unit: str
+
+
+class CompareExport(QObject):
+    """Asks where to, and writes off the interface's thread.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    comparison : Comparison
+    shown : callable
+        Gives the ids of the structures that are to be seen in a figure.
+    parent : QWidget
+
+    Signals
+    -------
+    told : str, object
+        What was saved, and None; or what is wrong, and the error.
+    """
+
+    told = Signal(str, object)
+
+    def __init__(
+        self,
+        viewer: Any,
+        comparison: Comparison,
+        shown: Callable[[], tuple[str, ...]],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._shown = shown
+        self._viewer = viewer
+        self._comparison = comparison
+        self._errand: Errand | None = None
+        self._path = Path()
+
+    def ask(self, kind: str) -> None:
+        """Let the user choose a file; one that is there only if they say so.
+
+        Parameters
+        ----------
+        kind : {"csv", "json", "html", "figure"}
+        """
+        title, ending, kinds = _FILTERS[kind]
+        parent = self.parent()
+        path, chosen = QFileDialog.getSaveFileName(
+            parent, title, f"comparison{ending}", kinds
+        )
+        if not path:
+            return
+        target = Path(path)
+        if not target.suffix:
+            # the dialog has asked about the name without an ending only
+            target = target.with_suffix(_ending(chosen) or ending)
+            if target.exists():
+                why = f"{target} exists already; type its whole name to replace it"
+                self.told.emit(why, OutputError(why))
+                return
+        self.save(kind, target)
+
+    def save(self, kind: str, path: Path) -> None:
+        """Write a file, in place of one that is there; `told` follows.
+
+        Parameters
+        ----------
+        kind : {"csv", "json", "html", "figure"}
+        path : Path
+        """
+        if self._errand is not None:
+            why = "a file is being written; wait until it is done"
+            self.told.emit(why, OutputError(why))
+            return
+        try:
+            order = self._order(kind, path)
+        except SparseSSPError as error:
+            self.told.emit(str(error), error)
+            return
+        self._path = path
+        self._errand = Errand(_write, order, parent=self)
+        self._errand.returned.connect(self._on_written)
+        self._errand.failed.connect(self._on_failed)
+        self.told.emit(f"Writing {path.name}…", None)
+        self._errand.start()
+
+    def _order(self, kind: str, path: Path) -> _Order:
+        comparison = self._comparison
+        family = comparison.family
+        pairs = []
+        wanted = comparison.structures()
+        if kind == "figure":  # of what is looked at; the others have all
+            wanted = self._shown() or wanted
+        for id_ in wanted:
+            truth, result = comparison.truth(id_), comparison.result(id_)
+            if truth is not None and result is not None:
+                pairs.append((comparison.pair(id_), str(truth.name), result))
+        if family is None or not pairs:
+            raise InputError(
+                "nothing is scored yet; choose a truth below the table and wait for "
+                "the scores"
+            )
+        first = family.predictions[pairs[0][0].structure]
+        source = family.source
+        about = dict(first.metadata[KEY])
+        name = about.get("source", "") if source is None else source.name
+        return _Order(
+            kind,
+            path,
+            tuple(pairs),
+            str(name),
+            model_of(first),
+            light_of(family, pairs[0][0].structure, comparison.time()),
+            about,
+            comparison.time(),
+            int(layer_index(self._viewer, first)[-3]),
+            "µm" if has_length(first) else "pixels",
+        )
+
+    def _on_written(self, _path: Any) -> None:
+        self._end()
+        self.told.emit(f"Saved {self._path.name} in {self._path.parent}.", None)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end()
+        if not isinstance(error, Stopped):
+            told = as_told(error, "the writing of the file")
+            self.told.emit(str(told), told)
+
+    def _end(self) -> None:
+        errand, self._errand = self._errand, None
+        if errand is not None:
+            errand.deleteLater()
+
+
+def _ending(chosen: str) -> str:
+    """Give the ending that a filter of the dialog stands for."""
+    _, _, rest = chosen.partition("(*")
+    return rest.rstrip(")")
+
+
+def _write(order: _Order, meter: Callable[[str, float], None]) -> Path:
+    from napari_sparsessp.evaluation.findings import report_json, table_csv
+
+    meter(f"Writing {order.path.name}…", 0.0)
+    findings = _findings(order)
+    if order.kind == "html":
+        from napari_sparsessp.evaluation.findings_page import write_page
+
+        write_page(findings, order.path)
+    elif order.kind == "figure":
+        from napari_sparsessp.evaluation.findings_figure import write_figure
+
+        write_figure(findings, order.plane, order.path)
+    else:
+        text = report_json(findings) if order.kind == "json" else table_csv(findings)
+        with whole_file(order.path, order.kind) as part:
+            part.write_text(text, encoding="utf-8")
+    return order.path
+
+
+def _findings(order: _Order) -> "Findings":
+    from napari_sparsessp.evaluation.findings import Finding, Findings
+
+    provenance = order.about.get("provenance") or {}
+    measured = provenance.get("measured_planes") or order.about.get("measured_planes")
+    return Findings(
+        tuple(
+            Finding(pair.structure, pair.prediction, pair.truth, name, result)
+            for pair, name, result in order.pairs
+        ),
+        order.input,
+        order.model,
+        order.light,
+        provenance,
+        None if measured is None else tuple(int(one) for one in measured),
+        order.time,
+        order.unit,
+    )

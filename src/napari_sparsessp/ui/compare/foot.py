@@ -1,0 +1,135 @@
+"""Progress, messages and what can be taken along: the foot of the Compare dock."""
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.ui.look.message_box import MessageBox
+
+EXPORTS = {
+    "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),
+    "json": (
+        "Report (JSON)…",
+        "All scores, plane by plane, with what was compared, for programs.",
+    ),
+    "html": (
+        "Page to look at (HTML)…",
+        "One file with pictures of all planes, for any browser; needs no network.",
+    ),
+    "figure": (
+        "Figure (PNG, SVG, PDF)…",
+        "Light, truth, prediction and error of the ticked structures in the plane on "
+        "screen, with the plots.",
+    ),
+}
+"""Entry and tool tip by kind of file."""
+
+
+class CompareFoot(QWidget):
+    """Bar, status, message and buttons.
+
+    Signals
+    -------
+    export_asked : str
+        A key of `EXPORTS`.
+    copy_asked
+    command_asked
+        Copy the command line that gives what is compared.
+    stop_asked
+    """
+
+    export_asked = Signal(str)
+    copy_asked = Signal()
+    command_asked = Signal()
+    stop_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = MessageBox()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self.bar.setAccessibleName("Progress of the comparison")
+        self.status = QLabel("")
+        self.status.setProperty("role", "muted")
+        self.status.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )
+        self.stop_button = QPushButton("Cancel")
+        self.stop_button.setToolTip("Stop computing; what is done stays (Esc).")
+        self.export_button = QPushButton("Export")
+        self.export_button.setToolTip(
+            "Save the scores, or a page or figure to show them (Ctrl+E)."
+        )
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        for kind, (text, tip) in EXPORTS.items():
+            action = self.menu.addAction(text)
+            assert action is not None
+            action.setToolTip(tip)
+            action.triggered.connect(
+                lambda _on=False, kind=kind: self.export_asked.emit(kind)
+            )
+        self.menu.addSeparator()
+        self.command_action = self.menu.addAction("Copy as command line")
+        self.command_action.setToolTip(
+            "The exact `sparsessp predict …` that gives the same numbers and scores."
+        )
+        self.command_action.triggered.connect(lambda _on: self.command_asked.emit())
+        self.export_button.setMenu(self.menu)
+        self.copy_button = QPushButton("Copy table")
+        self.copy_button.setToolTip(
+            "Copy the scores with all digits, to paste into a spreadsheet."
+        )
+        self._arrange()
+        self.stop_button.clicked.connect(lambda _on: self.stop_asked.emit())
+        self.copy_button.clicked.connect(lambda _on: self.copy_asked.emit())
+        self.set_busy(False)
+        self.set_exportable(False)
+
+    def _arrange(self) -> None:
+        line = QFrame()
+        line.setProperty("role", "line")
+        work = QHBoxLayout()
+        work.setSpacing(6)
+        work.addWidget(self.status, 1)
+        work.addWidget(self.stop_button)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.export_button, 1)
+        buttons.addWidget(self.copy_button, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 0, 12, 10)
+        column.setSpacing(7)
+        column.addWidget(line)
+        column.addWidget(self.message)
+        column.addWidget(self.bar)
+        column.addLayout(work)
+        column.addLayout(buttons)
+
+    def set_busy(self, busy: bool, text: str = "") -> None:
+        """Show that something is computed, or what came of it."""
+        self.bar.setVisible(busy)
+        self.stop_button.setVisible(busy)
+        self.status.setText(text)
+        self.status.setToolTip(text)
+        self.status.setVisible(bool(text))
+
+    def show_progress(self, text: str, share: float) -> None:
+        """Move the bar."""
+        self.bar.setValue(round(1000 * share))
+        self.status.setText(text)
+
+    def set_exportable(self, on: bool) -> None:
+        """Allow what needs scores."""
+        self.export_button.setEnabled(on)
+        self.copy_button.setEnabled(on)

@@ -1,0 +1,1 @@
+"""What several docks ask for: a stack, structures, a network, a device."""

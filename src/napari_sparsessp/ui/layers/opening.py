@@ -1,0 +1,291 @@
+"""Files into layers: saved ones as they were, predictions with what made them.
+
+Only headers are read; voxels come when they are shown.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.layers.contrast import limits_of
+from napari_sparsessp.ui.layers.file import FILE, FilePlace
+from napari_sparsessp.ui.layers.marks import (
+    DEFAULT_VISIBLE,
+    ERROR,
+    KEY,
+    PREDICTION,
+    SCHEMA,
+    UNCERTAINTY,
+    first_look,
+    role_of,
+    structure_of,
+)
+from napari_sparsessp.ui.layers.volume_layers import (
+    LayerData,
+    layers_of,
+    spatial_attributes,
+)
+from napari_sparsessp.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sparsessp.io.layer_record import LayerRecord
+
+# Files of a Zarr group, of either version; reading.py has no cheaper look.
+_ZARR = ("zarr.json", ".zattrs", ".zgroup")
+_TIFF = (".ome.tif", ".ome.tiff")
+
+_FEW = 4
+_PLANES_LOOKED_AT = 5
+
+
+@dataclass(eq=False)
+class OpenedFile:
+    """What a file holds, for the interface's thread to make layers of.
+
+    Attributes
+    ----------
+    path : Path
+    saved : list of (LayerRecord, levels)
+        Of a folder that `layer_saving` wrote.
+    plain : list of (data, attributes, "image")
+        Of every other file.
+    """
+
+    path: Path
+    saved: "list[tuple[LayerRecord, list[Any]]]" = field(default_factory=list)
+    plain: list[LayerData] = field(default_factory=list)
+
+    def layers(self) -> list[Any]:
+        """Make the layers, in the interface's thread.
+
+        Returns
+        -------
+        list of napari.layers.Image
+            In the file's order; not yet in any viewer.
+
+        Raises
+        ------
+        InputError
+            napari does not know a unit, blending or rendering.
+        """
+        from napari.layers import Image
+
+        try:
+            if self.saved:
+                return _linked(self.saved, self.path)
+            return [Image(data, **attributes) for data, attributes, _ in self.plain]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.path.name} cannot be shown: {str(error).splitlines()[0][:200]}"
+            ) from error
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[..., list[Any]] | None:
+    """Offer to open a path; napari asks.
+
+    Parameters
+    ----------
+    path : str or list of str
+
+    Returns
+    -------
+    callable or None
+        `open_file` for a folder that is an OME-Zarr image, whoever wrote it; None for
+        anything else.
+    """
+    if isinstance(path, str) and Path(path).is_dir() and _is_image(Path(path)):
+        return open_file
+    return None
+
+
+def open_file(path: str | Sequence[str]) -> list[Any]:
+    """Open a file or folder as layers.
+
+    Raises
+    ------
+    InputError
+        It is damaged or no image.
+    """
+    one = path if isinstance(path, str) else path[0]
+    return read_file(Path(one)).layers()
+
+
+def read_file(path: Path) -> OpenedFile:
+    """Read what a file holds, headers only; may run in any thread.
+
+    Raises
+    ------
+    InputError
+        It is damaged or no image.
+    """
+    from napari_sparsessp.io.layer_folder import read_layers
+    from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.io.writing import read_provenance
+
+    if path.is_dir():
+        saved = _read(read_layers, path)
+        if saved:
+            return OpenedFile(path, saved=saved)
+    volume = load_volume(path)
+    about = None
+    if path.is_dir() or path.name.lower().endswith(_TIFF):
+        about = read_provenance(path)
+    if about is not None and isinstance(about.get("request"), dict):
+        return OpenedFile(path, plain=prediction_layers(volume, about))
+    return OpenedFile(
+        path, plain=layers_of(volume.with_(name=volume.name or path.name.split(".")[0]))
+    )
+
+
+def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerData]:
+    """Give a layer for each channel of a prediction, with what its file says.
+
+    Parameters
+    ----------
+    predicted : Volume
+        Channels named by structure.
+    about : dict
+        Provenance, as the file has it.
+    """
+    names = predicted.channel_names or ("prediction",)
+    few = len({structure_of(id_, names) for id_ in names}) < _FEW
+    doubts = about.get("unfamiliar")
+    result: list[LayerData] = []
+    for number, id_ in enumerate(names):
+        one = predicted.channel(number) if "C" in predicted.axes else predicted
+        structure = structure_of(id_, names)
+        role = PREDICTION if structure == id_ else UNCERTAINTY
+        place = FilePlace(predicted.source, None, number).metadata()
+        told = {
+            "schema_version": SCHEMA,
+            "role": role,
+            "structure": structure,
+            "channel": id_,
+            "unfamiliar": list(map(str, doubts)) if isinstance(doubts, list) else [],
+            "source": "",
+            "state": "done",
+            "provenance": about,
+            **place[KEY],
+        }
+        attributes = {
+            **first_look(structure, role),
+            **spatial_attributes(one),
+            "contrast_limits": _limits(one),
+            "visible": role == PREDICTION and (few or id_ in DEFAULT_VISIBLE),
+            "metadata": {KEY: told},
+        }
+        result.append((one.array, attributes, "image"))
+    return result
+
+
+def _limits(one: Volume) -> tuple[float, float]:
+    """Give contrast limits from a few planes; a whole file would take its time."""
+    stack = one.time(0)
+    last = stack.sizes["Z"] - 1
+    chosen = np.unique(np.linspace(0, last, _PLANES_LOOKED_AT).round().astype(int))
+    some = stack.planes(chosen.tolist())
+    if not np.isfinite(some).any():
+        return 0.0, 1.0
+    return limits_of(np.repeat(some, 2, axis=0))  # it looks at every second plane
+
+
+def _linked(saved: "Sequence[tuple[LayerRecord, list[Any]]]", path: Path) -> list[Any]:
+    """Make layers as they were, and tie them to each other again."""
+    several = any(record.image for record, _ in saved)
+    layers = [_image(record, levels, path, several) for record, levels in saved]
+    for layer, (record, _) in zip(layers, saved, strict=True):
+        about = layer.metadata[KEY]
+        if record.source is not None:
+            about["source"] = str(layers[record.source].name)
+            about["source_id"] = layer_key(layers[record.source])
+        if record.truth is not None:
+            about["truth"] = str(layers[record.truth].name)
+        for name, number in (("truth_id", record.truth), ("of_id", record.of)):
+            if number is not None or role_of(layer) == ERROR:
+                about[name] = None if number is None else layer_key(layers[number])
+    return layers
+
+
+def _image(
+    record: "LayerRecord", levels: Sequence[Any], path: Path, series: bool
+) -> Any:
+    from napari.layers import Image
+
+    several = record.multiscale and len(levels) > 1
+    place = FilePlace(
+        str(path),
+        record.image if series else None,
+        None if "C" in record.axes else record.channel,
+    )
+    about = {} if record.about is None else record.about.model_dump(mode="json")
+    told = {key: value for key, value in about.items() if value is not None}
+    turned = {
+        name: np.asarray(getattr(record, name))
+        for name in ("rotate", "shear", "affine")
+        if getattr(record, name) is not None
+    }
+    return Image(
+        list(levels) if several else levels[0],
+        multiscale=several,
+        rgb=False,
+        name=record.name,
+        axis_labels=record.axis_labels,
+        units=record.units,
+        scale=record.scale,
+        translate=record.translate,
+        colormap=_colormap(record),
+        contrast_limits=record.contrast_limits,
+        gamma=record.gamma,
+        opacity=record.opacity,
+        blending=record.blending,
+        rendering=record.rendering,
+        visible=record.visible,
+        metadata={KEY: {**told, FILE: place.metadata()[KEY][FILE]}},
+        **turned,
+    )
+
+
+def _colormap(record: "LayerRecord") -> Any:
+    """Give a colour map by its name where napari has the very same one."""
+    from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap
+
+    if not record.colours:
+        return record.colormap
+    known = AVAILABLE_COLORMAPS.get(record.colormap)
+    same = known is not None and np.shape(known.colors) == np.shape(record.colours)
+    if same and np.allclose(known.colors, record.colours, atol=1e-5):
+        return record.colormap
+    how: dict[str, Any] = {"interpolation": "zero" if record.stepped else "linear"}
+    if record.stops:
+        how["controls"] = record.stops
+    return Colormap(record.colours, name=record.colormap, **how)
+
+
+def _is_image(folder: Path) -> bool:
+    from napari_sparsessp.io.zarr_reading import is_image
+
+    if not any((folder / name).is_file() for name in _ZARR):
+        return False
+    try:
+        return is_image(folder)
+    except Exception:  # whatever is wrong with it, others may know what it is
+        return False
+
+
+def _read(function: Callable[[Path], Any], path: Path) -> Any:
+    """Read; what zarr stumbles over in a damaged folder is told in one line."""
+    try:
+        return function(path)
+    except InputError:
+        raise
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        reason = text[0][:200] if text else type(error).__name__
+        raise InputError(
+            f"{path.name} cannot be read ({reason}); copy or save it again"
+        ) from error

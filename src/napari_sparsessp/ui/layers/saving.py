@@ -1,0 +1,208 @@
+"""*File > Save*: layers with all that is known of them, in one OME-Zarr folder.
+
+Opened again, the docks go on with them as if they had never been closed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.layers.file import FILE
+from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, role_of
+from napari_sparsessp.ui.layers.volume import axis_letters
+from napari_sparsessp.ui.layers.volume_layers import LayerData
+
+if TYPE_CHECKING:
+    from napari_sparsessp.io.layer_record import About, LayerRecord
+
+# Links go by numbers in a file; where the voxels were does not matter any more.
+_OF_A_SESSION = ("source_id", "truth_id", "of_id", FILE)
+
+
+def save_layers(path: str, layers: list[LayerData]) -> list[str]:
+    """Save image layers; napari calls this from its *Save* dialogs.
+
+    A folder that is there already is refused: the dialogs of most systems enter a
+    folder, and do not ask whether it may be replaced.
+
+    Parameters
+    ----------
+    path : str
+        Gets the ending ``.ome.zarr`` where it has none of Zarr's.
+    layers : list of (data, attributes, "image")
+
+    Returns
+    -------
+    list of str
+        The folder.
+
+    Raises
+    ------
+    InputError, OutputError
+        Nothing was written.
+    """
+    from napari import current_viewer
+    from napari.utils import progress
+
+    from napari_sparsessp.io.layer_folder import write_layers
+
+    viewer = current_viewer()
+    saved = records_of(layers, () if viewer is None else viewer.layers)
+    with progress(total=100, desc="saving layers") as bar:
+
+        def tell(what: str, share: float) -> None:
+            bar.update(int(100 * share) - bar.n)
+            bar.set_description(f"saving {what}")
+
+        return [str(write_layers(with_ending(path), saved, tell))]
+
+
+def with_ending(path: str) -> str:
+    """Give a path one of the endings of OME-Zarr."""
+    return path if path.lower().rstrip("/\\").endswith(".zarr") else f"{path}.ome.zarr"
+
+
+def records_of(
+    layers: Sequence[LayerData], known: Iterable[Any] = ()
+) -> "list[tuple[LayerRecord, Any]]":
+    """Say what layers are, links between them included.
+
+    Parameters
+    ----------
+    layers : sequence of (data, attributes, "image")
+    known : iterable of Layer
+        Layers of the viewer, those to be saved among them.
+
+    Returns
+    -------
+    list of (LayerRecord, array)
+
+    Raises
+    ------
+    InputError
+        One is a colour picture or has axes that cannot be understood.
+    """
+    known = list(known)
+    keys = [_key_of(attributes, known) for _, attributes, _ in layers]
+    names = [str(attributes.get("name")) for _, attributes, _ in layers]
+    result = []
+    for data, attributes, _ in layers:
+        shown = SimpleNamespace(source=None, **attributes)
+        if getattr(shown, "rgb", False):
+            raise InputError(
+                f"layer {shown.name!r} is a colour (RGB) picture; leave it out of the "
+                "selection, or split it (right click > Split RGB)"
+            )
+        levels = bool(getattr(shown, "multiscale", False))
+        array = data[0] if levels else data
+        letters, _ = axis_letters(shown, tuple(array.shape), None)
+        about = _about(shown)
+        links = {} if about is None else _links(shown.metadata[KEY], keys, names)
+        result.append((_record(shown, letters, levels, about, links), array))
+    return result
+
+
+def _key_of(attributes: Mapping[str, Any], known: Sequence[Any]) -> str | None:
+    """Find the key of the layer whose attributes these are: they share metadata."""
+    mine = attributes.get("metadata")
+    same = [layer for layer in known if layer.metadata is mine]
+    return layer_key(same[0]) if same else None
+
+
+def _about(shown: Any) -> "About | None":
+    from napari_sparsessp.io.layer_record import About, json_safe
+
+    # what was composed to be looked at is an image like any other once it is saved
+    if role_of(shown) in ("", COMPOSED):
+        return None
+    told = json_safe(shown.metadata[KEY])
+    told = {k: v for k, v in told.items() if k not in _OF_A_SESSION and v is not None}
+    if told.get("state") == "running":
+        told["state"] = "cancelled"  # that is what it is in the file
+    try:
+        return About.model_validate(told)
+    except ValidationError:  # written by other hands; the voxels are worth saving
+        return None
+
+
+def _links(
+    about: Mapping[str, Any], keys: Sequence[str | None], names: Sequence[str]
+) -> dict[str, int | None]:
+    """Number the layers that a layer came from, is compared with, is the error of."""
+    found: dict[str, int | None] = {}
+    for role in ("source", "truth", "of"):
+        key, name = about.get(f"{role}_id"), about.get(role)
+        if key in keys and key is not None:
+            found[role] = keys.index(key)
+        elif names.count(str(name)) == 1 and not any(keys):
+            found[role] = names.index(str(name))
+    return found
+
+
+def _record(
+    shown: Any,
+    letters: str,
+    multiscale: bool,
+    about: "About | None",
+    links: Mapping[str, int | None],
+) -> "LayerRecord":
+    from napari_sparsessp.io.layer_record import LayerRecord, first_fault
+
+    turned = _turns(shown, len(letters))
+    try:
+        return LayerRecord(
+            name=str(shown.name)[:500],
+            axes=letters,
+            axis_labels=tuple(map(str, shown.axis_labels)),
+            units=tuple(map(str, shown.units)),
+            scale=tuple(map(float, shown.scale)),
+            translate=tuple(map(float, shown.translate)),
+            **turned,
+            multiscale=multiscale,
+            **_colours(shown.colormap),
+            contrast_limits=tuple(map(float, shown.contrast_limits)),
+            gamma=float(shown.gamma),
+            opacity=float(shown.opacity),
+            blending=str(shown.blending),
+            rendering=str(shown.rendering),
+            visible=bool(shown.visible),
+            about=about,
+            **links,
+        )
+    except ValidationError as error:
+        raise InputError(
+            f"layer {shown.name!r} cannot be saved ({first_fault(error)}); leave it "
+            "out of the selection"
+        ) from error
+
+
+def _turns(shown: Any, count: int) -> dict[str, Any]:
+    """Give rotation, shear and affine, where a layer has any."""
+    found: dict[str, Any] = {}
+    for name, size in (("rotate", count), ("affine", count + 1)):
+        matrix = np.asarray(getattr(shown, name), float)
+        if matrix.shape == (size, size) and not np.allclose(matrix, np.eye(size)):
+            found[name] = tuple(map(tuple, matrix.tolist()))
+    shear = np.asarray(shown.shear, float)
+    if shear.ndim == 2:
+        shear = shear[np.triu_indices(count, 1)]
+    if np.any(shear):
+        found["shear"] = tuple(shear.tolist())
+    return found
+
+
+def _colours(colormap: Any) -> dict[str, Any]:
+    """Give name and colours of a colour map, as a layer tells its state."""
+    rows = np.asarray(colormap["colors"], float).reshape(-1, 4)
+    colours = tuple(map(tuple, np.clip(rows, 0, 1).round(6).tolist()))
+    return {
+        "colormap": str(colormap["name"]),
+        "colours": colours,
+        "stops": tuple(np.clip(np.asarray(colormap["controls"], float), 0, 1).tolist()),
+        "stepped": str(colormap["interpolation"]) == "zero",
+    }

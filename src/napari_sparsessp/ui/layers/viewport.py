@@ -1,0 +1,213 @@
+"""What the user looks at, told to the engine: those tiles come first."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_sparsessp.ui.compat import camera_of
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.plan import Plan
+    from napari_sparsessp.ui.layers.volume import LayerReading
+
+Viewport = tuple[int | None, tuple[slice, slice, slice]]
+"""Time index of the output, None without a time axis, and (z, y, x) output voxels."""
+
+# One box after the user has stopped moving, not one for each frame of a drag.
+_DEBOUNCE_MS = 150
+
+# A layer is made in less, and what the engine loads meanwhile takes longer.
+_PATIENCE_S = 1.0
+
+
+class ViewportHolder:
+    """A box that one thread writes and another reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._box: Viewport | None = None
+        self._told = threading.Event()
+        self._told.set()
+
+    def expect(self) -> None:
+        """Let the next question wait a moment for the first answer.
+
+        Otherwise a fast engine begins with the wrong tile, or time point, while the
+        layers are made from which one can tell what is on screen.
+        """
+        self._told.clear()
+
+    def set(self, box: Viewport | None) -> None:
+        """Say what is looked at."""
+        with self._lock:
+            self._box = box
+        self._told.set()
+
+    def __call__(self) -> Viewport | None:
+        """Tell what is looked at: (time, box in output voxels), or None."""
+        if not self._told.wait(_PATIENCE_S):
+            self._told.set()  # once is enough
+        with self._lock:
+            return self._box
+
+
+def layer_index(viewer: Any, layer: Any) -> np.ndarray:
+    """Give the data index of the viewer's current point in a layer, shape (ndim,).
+
+    ``layer.world_to_data`` knows nothing of units, and ``dims.current_step`` counts
+    in steps of the finest layer: both are made up for here.
+    """
+    offset = viewer.dims.ndim - layer.ndim
+    point = np.asarray(viewer.dims.point[offset:], float)
+    world = getattr(viewer.dims, "units", None)
+    if world is not None and len(world) == viewer.dims.ndim:
+        point = np.array(
+            [
+                (value * unit).to(own).magnitude
+                for value, unit, own in zip(
+                    point, world[offset:], layer.units, strict=True
+                )
+            ]
+        )
+    index = np.round(layer.world_to_data(point))
+    return np.clip(index, 0, np.asarray(layer.data.shape) - 1).astype(int)
+
+
+def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
+    """Give the part of a prediction that is on screen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : napari.layers.Image
+        A prediction: ((T,) Z, Y, X), one voxel of data for each output voxel.
+    has_time : bool
+        Whether the prediction has a time axis.
+
+    Returns
+    -------
+    (time, (z, y, x) slices)
+    """
+    shape = layer.data.shape
+    index = layer_index(viewer, layer)
+    offset = viewer.dims.ndim - layer.ndim
+    displayed = {axis - offset for axis in viewer.dims.displayed}
+    corners = np.asarray(layer.corner_pixels)
+    box = []
+    for axis in range(layer.ndim - 3, layer.ndim):
+        low, high = int(index[axis]), int(index[axis]) + 1
+        if axis in displayed:
+            low, high = int(corners[0, axis]), int(corners[1, axis]) + 1
+            if viewer.dims.ndisplay == 3 or high - low < 2:
+                low, high = 0, shape[axis]
+        box.append(slice(max(low, 0), max(min(high, shape[axis]), low + 1)))
+    return (int(index[0]) if has_time else None), (box[0], box[1], box[2])
+
+
+def part_in_sight(
+    viewer: Any, layer: Any, reading: "LayerReading", plan: "Plan"
+) -> Viewport | None:
+    """Give the field of a stack that is on screen, in all planes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : napari.layers.Image
+        The input.
+    reading : LayerReading
+        What was read from it.
+    plan : Plan
+        Of its prediction.
+
+    Returns
+    -------
+    (time, (z, y, x) slices of the output) or None
+        None where nothing of the stack is on screen. An axis that is not on screen, or
+        a canvas that was never drawn, gives the whole.
+    """
+    offset = viewer.dims.ndim - layer.ndim
+    displayed = {axis - offset for axis in viewer.dims.displayed}
+    corners = np.asarray(layer.corner_pixels, float)
+    if getattr(layer, "multiscale", False):  # they count the level that is shown
+        corners = corners * np.asarray(layer.downsample_factors[layer.data_level])
+    flat = viewer.dims.ndisplay == 2 and bool(corners.any())
+    box = [slice(0, plan.output_shape[-3])]
+    sizes = zip(plan.input_pixel, plan.voxel_size[1:], strict=True)
+    for letter, size, (own, wanted) in zip(
+        "YX", plan.output_shape[-2:], sizes, strict=True
+    ):
+        axis = reading.letters.find(letter)
+        low, high = 0.0, float(size)
+        if flat and axis in displayed:
+            if corners[1, axis] <= corners[0, axis]:
+                return None
+            low = corners[0, axis] * own / wanted
+            high = (corners[1, axis] + 1) * own / wanted
+        box.append(slice(max(int(low), 0), min(int(np.ceil(high)), size)))
+    time = None
+    if plan.output_axes.startswith("T"):
+        time = int(layer_index(viewer, layer)[reading.letters.find("T")])
+    return time, (box[0], box[1], box[2])
+
+
+class ViewportTracker(QObject):
+    """Follows camera and sliders while a prediction runs.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QObject, optional
+    """
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.holder = ViewportHolder()
+        self._viewer = viewer
+        self._layer: Any | None = None
+        self._has_time = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DEBOUNCE_MS)
+        self._timer.timeout.connect(self.look)
+        self._emitters: list[Any] = []
+
+    def follow(self, layer: Any, *, has_time: bool) -> None:
+        """Follow what is seen of a prediction layer."""
+        self.stop()
+        self._layer, self._has_time = layer, has_time
+        camera, dims = camera_of(self._viewer), self._viewer.dims
+        self._emitters = [
+            camera.events.center,
+            camera.events.zoom,
+            dims.events.point,
+            dims.events.ndisplay,
+            dims.events.order,
+        ]
+        for emitter in self._emitters:
+            emitter.connect(self._on_moved)
+        self.look()
+
+    def stop(self) -> None:
+        """Follow nothing any more."""
+        for emitter in self._emitters:
+            emitter.disconnect(self._on_moved)
+        self._emitters = []
+        self._timer.stop()
+        self._layer = None
+        self.holder.set(None)
+
+    def look(self) -> None:
+        """Take the box now."""
+        if self._layer is None:
+            return
+        try:
+            box = visible_box(self._viewer, self._layer, self._has_time)
+        except (RuntimeError, IndexError, ValueError):
+            # the layer is on its way out; the engine goes on in its own order
+            box = None
+        self.holder.set(box)
+
+    def _on_moved(self, _event: object = None) -> None:
+        self._timer.start()

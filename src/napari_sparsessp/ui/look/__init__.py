@@ -1,0 +1,1 @@
+"""How the docks look: colours, steps, charts and other parts without a meaning."""

@@ -1,0 +1,286 @@
+"""From what the user chose to a plan, or to the one thing that is in its way.
+
+Pure: reads layers' metadata, never a pixel, and changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.compat import layer_with_key
+from napari_sparsessp.ui.error_details import as_told
+from napari_sparsessp.ui.layers.volume import LayerReading, LeadingAxis, read_layer
+from napari_sparsessp.ui.preferences import Precision
+from napari_sparsessp.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.prediction.plan import Plan
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Everything that the user has chosen in the dock.
+
+    Attributes
+    ----------
+    layer : str or None
+        Key of the input layer.
+    leading : {"T", "C"}, optional
+        What its nameless first axis is.
+    channel : int, optional
+    voxel_size : tuple of float, optional
+        Typed (z, y, x) in µm.
+    ratio : float, optional
+    simulate : bool
+    structures : tuple of str
+    truths : mapping
+        Structure id to the key of a layer.
+    insisted : frozenset of str
+        Structures whose truth the user chose; the others were found by name.
+    card : ModelCard, optional
+    device, precision : str
+    tta, uncertainty : bool
+    memory_limit : int, optional
+        Bytes.
+    """
+
+    layer: str | None
+    leading: LeadingAxis | None = None
+    channel: int | None = None
+    voxel_size: tuple[float, float, float] | None = None
+    ratio: float | None = None
+    simulate: bool = False
+    structures: tuple[str, ...] = ()
+    truths: Mapping[str, str] = field(default_factory=dict)
+    insisted: frozenset[str] = frozenset()
+    card: "ModelCard | None" = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    tta: bool = False
+    uncertainty: bool = False
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """All that a run needs, and nothing that may be missing.
+
+    Attributes
+    ----------
+    layer : Layer
+    reading : LayerReading
+    request : PredictionRequest
+    truth : dict
+    plan : Plan
+    """
+
+    layer: Any
+    reading: LayerReading
+    request: PredictionRequest
+    truth: dict[str, Volume]
+    plan: "Plan"
+
+    def new_buffer(self) -> np.ndarray:
+        """Give zeros for the result; the memory is taken as it is filled.
+
+        Raises
+        ------
+        InputError
+            When there is not enough memory.
+        """
+        try:
+            return np.zeros(self.plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """What would happen on Run.
+
+    Attributes
+    ----------
+    layer : Layer or None
+    reading : LayerReading or None
+        What was found in it.
+    request : PredictionRequest or None
+    truth : dict
+        Structure id to `Volume`.
+    plan : Plan or None
+        None where something is in the way.
+    problem : SparseSSPError or None
+        What is in the way.
+    waiting : str
+        What the user still has to do, where nothing is wrong yet.
+    notes : tuple of str
+        What the dock itself left out or assumed.
+    """
+
+    layer: Any | None = None
+    reading: LayerReading | None = None
+    request: PredictionRequest | None = None
+    truth: dict[str, Volume] = field(default_factory=dict)
+    plan: "Plan | None" = None
+    problem: SparseSSPError | None = None
+    waiting: str = ""
+    notes: tuple[str, ...] = ()
+
+    def ready(self) -> Ready | None:
+        """Give what a run needs; None where something is missing."""
+        if self.plan is None or self.reading is None or self.request is None:
+            return None
+        return Ready(self.layer, self.reading, self.request, self.truth, self.plan)
+
+
+class PlanningEngine(Protocol):
+    """What planning needs of an engine."""
+
+    def plan(
+        self,
+        card: "ModelCard",
+        volume: Volume,
+        request: PredictionRequest,
+        truth: Mapping[str, Volume],
+    ) -> "Plan":
+        """Plan a prediction."""
+        ...
+
+
+def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
+    """Plan what Run would do.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    engine : PlanningEngine
+    choice : Choice
+
+    Returns
+    -------
+    Outlook
+    """
+    layer = layer_with_key(viewer, choice.layer)
+    if layer is None:
+        return Outlook(waiting="Open a z-stack or choose an image layer.")
+    try:
+        reading = read_layer(
+            layer, leading=choice.leading, voxel_size=choice.voxel_size
+        )
+    except Exception as error:
+        return Outlook(layer=layer, problem=as_told(error, "reading the layer"))
+    seen = Outlook(layer=layer, reading=reading)
+    if choice.card is None:
+        return _with(seen, waiting="Install a model first.")
+    if "C" in reading.volume.axes and choice.channel is None:
+        return _with(seen, waiting="Choose the channel with the transmitted light.")
+    if not choice.structures:
+        return _with(seen, waiting="Tick at least one structure.")
+    try:
+        truth = _truth_volumes(viewer, choice)
+        return _planned(viewer, engine, choice, seen, truth)
+    except Exception as error:  # a bug must not leave the dock with an old plan
+        return _with(seen, problem=as_told(error, "the planning"))
+
+
+def _planned(
+    viewer: Any,
+    engine: PlanningEngine,
+    choice: Choice,
+    seen: Outlook,
+    truth: dict[str, Volume],
+) -> Outlook:
+    """Plan; a truth that was only found by its name may be left out for it."""
+    assert choice.card is not None
+    assert seen.reading is not None
+    volume = seen.reading.volume
+    notes: tuple[str, ...] = ()
+    request = _request(viewer, choice, seen.reading, truth)
+    try:
+        plan = engine.plan(choice.card, volume, request, truth)
+    except InputError:
+        kept = {}
+        for id_, one in truth.items():
+            try:
+                engine.plan(choice.card, volume, request, {id_: one})
+            except InputError:
+                if id_ in choice.insisted:
+                    raise
+            else:
+                kept[id_] = one
+        if len(kept) == len(truth):
+            raise
+        request = _request(viewer, choice, seen.reading, kept)
+        plan = engine.plan(choice.card, volume, request, kept)
+        lost = [one.name for id_, one in truth.items() if id_ not in kept]
+        notes = (_left_out(lost),)
+        truth = kept
+    return _with(seen, request=request, truth=truth, plan=plan, notes=notes)
+
+
+def _with(seen: Outlook, **more: Any) -> Outlook:
+    return Outlook(layer=seen.layer, reading=seen.reading, **more)
+
+
+def _left_out(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]!r} does not lie on this stack: it gives no R²"
+    return (
+        f"{len(names)} layers with the names of structures do not lie on this stack: "
+        "they give no R²"
+    )
+
+
+def _request(
+    viewer: Any, choice: Choice, reading: LayerReading, truth: Mapping[str, Volume]
+) -> PredictionRequest:
+    names = {
+        id_: str(getattr(layer_with_key(viewer, key), "name", key))
+        for id_, key in choice.truths.items()
+        if id_ in truth
+    }
+    try:
+        return PredictionRequest(
+            input=reading.volume.source,
+            channel=choice.channel,
+            model=choice.card.id if choice.card is not None else "default",
+            structures=choice.structures,
+            ratio=choice.ratio,
+            simulate_sparse=choice.simulate,
+            voxel_size=choice.voxel_size,
+            device=choice.device,
+            precision=choice.precision,
+            truth=names,
+            tta=choice.tta,
+            uncertainty=choice.uncertainty,
+            memory_limit=choice.memory_limit,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where} cannot be used: {first['msg']}") from error
+
+
+def _truth_volumes(viewer: Any, choice: Choice) -> dict[str, Volume]:
+    """Read the truth layers; an error names the layer."""
+    volumes = {}
+    for id_, key in choice.truths.items():
+        layer = layer_with_key(viewer, key)
+        if layer is None:
+            continue
+        volume = read_layer(layer).volume
+        if "C" in volume.axes:
+            raise InputError(
+                f"truth layer {layer.name!r} has {volume.sizes['C']} channels; split "
+                "it (right click > Split Stack) and choose one of them"
+            )
+        volumes[id_] = volume
+    return volumes

@@ -1,0 +1,150 @@
+"""Fetching from a server on this machine, through the dialog."""
+
+import threading
+
+import pytest
+from qtpy.QtWidgets import QWidget
+
+from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.ui.models.fetch_dialog import FetchDialog, FetchState
+from napari_sparsessp.ui.models.model_chores import progress_text
+from thin import save_thin
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    return save_thin(tmp_path_factory.mktemp("thin") / "thin.safetensors").read_bytes()
+
+
+@pytest.fixture
+def server(file_server, content):
+    file_server.files["thin.safetensors"] = content
+    return file_server
+
+
+@pytest.fixture
+def owner(qtbot):
+    """Takes its dialogs along, and their threads have time to end."""
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    return owner
+
+
+@pytest.fixture
+def dialog(owner):
+    dialog = FetchDialog(owner)
+    dialog.show()
+    return dialog
+
+
+def fill(dialog, address, digits=""):
+    dialog.address.setText(address)
+    dialog.digits.setText(digits)
+    dialog.fetch_button.click()
+
+
+def told(qtbot, dialog):
+    qtbot.waitUntil(lambda: dialog.message.is_error, timeout=10_000)
+    assert dialog.state is FetchState.ASKING
+    return dialog.message.text.text()
+
+
+def test_nothing_is_asked_before_fetch_is_pressed(qtbot, dialog, server):
+    assert not dialog.fetch_button.isEnabled()
+    dialog.address.setText(server.url("thin.safetensors"))
+    assert dialog.fetch_button.isEnabled()
+    qtbot.wait(20)
+    assert server.asked == []
+
+
+def test_a_model_is_added_and_tells_that_it_was_not_checked(qtbot, dialog, server):
+    with qtbot.waitSignal(dialog.added, timeout=10_000) as caught:
+        fill(dialog, server.url("thin.safetensors"))
+    path, fetched = caught.args
+    assert path.is_file()
+    assert not fetched.checked
+    assert not fetched.path.exists()
+    assert read_card("thin").source["fetched_sha256"] == fetched.sha256
+
+
+def test_a_wrong_checksum_is_one_message_and_the_button_is_free(
+    qtbot, dialog, server, own_models_folder
+):
+    fill(dialog, server.url("thin.safetensors"), "0" * 64)
+    assert "not the expected one" in told(qtbot, dialog)
+    assert dialog.fetch_button.isEnabled()
+    assert not list(own_models_folder.glob("*.safetensors"))
+
+
+def test_a_model_that_is_there_can_be_added_with_another_id(
+    qtbot, owner, dialog, server
+):
+    address = server.url("thin.safetensors")
+    with qtbot.waitSignal(dialog.added, timeout=10_000):
+        fill(dialog, address)
+    again = FetchDialog(owner)
+    again.show()
+    fill(again, address)
+    assert "installed already" in told(qtbot, again)
+    assert again.id_row.isVisible()
+    assert again.id.text() == "thin-2"
+    again.id.setText("second")
+    with qtbot.waitSignal(again.added, timeout=10_000):
+        again.fetch_button.click()
+    assert read_card("second").structures == read_card("thin").structures
+    assert len(server.asked) == 2  # once for each dialog: what came is kept
+
+
+def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
+    qtbot, dialog, server, content
+):
+    server.hold, server.cut = threading.Event(), 40_000
+    fill(dialog, server.url("thin.safetensors"))
+    qtbot.waitUntil(lambda: "MB" in dialog.status.text(), timeout=10_000)
+    dialog.cancel_button.click()
+    assert dialog.state is FetchState.ASKING
+    assert "goes on where it was" in dialog.status.text()
+    server.hold.set()
+    server.hold = server.cut = None
+
+    came = []
+    dialog.added.connect(lambda *what: came.append(what))
+
+    def added():
+        if not came and dialog.state is FetchState.ASKING:
+            dialog.fetch_button.click()
+        return bool(came)
+
+    # The thread of the first try may still hold the file: the user tries again.
+    qtbot.waitUntil(added, timeout=10_000)
+    assert read_card("thin").id == "thin"
+
+
+def test_a_checkpoint_is_handed_on(qtbot, dialog, server):
+    server.files["best.pth"] = b"PK\x03\x04 weights"
+    with qtbot.waitSignal(dialog.checkpoint, timeout=10_000) as caught:
+        fill(dialog, server.url("best.pth"))
+    (fetched,) = caught.args
+    assert fetched.path.read_bytes() == server.files["best.pth"]
+
+
+def test_a_closed_dialog_hears_no_more(qtbot, dialog, server):
+    server.hold, server.cut = threading.Event(), 40_000
+    fill(dialog, server.url("thin.safetensors"))
+    qtbot.waitUntil(lambda: bool(server.asked), timeout=10_000)
+    dialog.close()
+    server.hold.set()
+    qtbot.wait(50)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((5_000_000, None, 0, 3.0), "5.0 MB so far"),
+        ((5_000_000, 20_000_000, 5_000_000, 3.0), "5.0 of 20.0 MB"),
+        ((5_000_000, 20_000_000, 0, 0.5), "5.0 of 20.0 MB"),
+        ((10_000_000, 20_000_000, 5_000_000, 5.0), "10.0 of 20.0 MB, 10 s left"),
+    ],
+)
+def test_progress_tells_the_time_left_once_it_is_known(numbers, text):
+    assert progress_text(*numbers) == text

@@ -1,0 +1,165 @@
+"""The import dialog from file to model, and what it does with bad files."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from qtpy.QtWidgets import QWidget
+
+from fake_engine import FakeEngine, found
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.importing.found import Question
+from napari_sparsessp.ui.models.import_dialog import ImportDialog, ImportState
+
+ANSWERED = {"structures": ("dna", "nucleolus"), "ratio": 1}
+PUBLISHED = (
+    Question("voxel_size", (0.29, 0.29, 0.29), True, "as published"),
+    Question("scaling", "zscore", True, "as published"),
+)
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine(found=found(questions=PUBLISHED, **ANSWERED))
+
+
+@pytest.fixture
+def dialog(qtbot, engine):
+    owner = QWidget()  # a dialog deletes itself when it closes
+    qtbot.addWidget(owner)
+    widget = ImportDialog(engine, owner)
+    widget.show()
+    yield widget
+    owner.close()
+
+
+def read(qtbot, dialog, name="best.pth"):
+    dialog.read(name)
+    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING, timeout=10_000)
+
+
+def test_a_file_and_import_are_all_it_takes(qtbot, dialog, engine):
+    read(qtbot, dialog)
+    assert dialog.state is ImportState.ASKING
+    assert dialog.import_button.isEnabled()
+    with (
+        qtbot.waitSignal(dialog.finished, timeout=10_000),
+        qtbot.waitSignal(dialog.imported, timeout=10_000) as caught,
+    ):
+        dialog.import_button.click()
+    assert caught.args == ["best"]
+    path, seen, given = engine.imported[0]
+    assert (path, seen) == (Path("best.pth"), engine.found)
+    assert given == {
+        "id": "best",
+        "name": "best",
+        "voxel_size": (0.29, 0.29, 0.29),
+        "scaling": "zscore",
+    }
+
+
+def test_nothing_can_be_imported_before_all_is_answered(qtbot, dialog, engine):
+    engine.found = found()
+    read(qtbot, dialog)
+    assert not dialog.import_button.isEnabled()
+    assert "Name every output" in dialog.import_button.toolTip()
+    dialog.start_import()
+    assert dialog.state is ImportState.ASKING
+    dialog.form.structures.offer(2, ("dna", "nucleolus"))
+    dialog.form.ratio.setText("8")
+    assert dialog.import_button.isEnabled()
+
+
+def test_the_cursor_stands_where_something_is_missing(qtbot, dialog, engine):
+    engine.found = found(
+        structures=("dna", "nucleolus"), questions=(Question("ratio"),)
+    )
+    read(qtbot, dialog)
+    assert dialog.focusWidget() is dialog.form.ratio
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("checkpoint x holds more than weights; ask for the weights alone"),
+        RuntimeError("storage has wrong size"),
+        MemoryError(),
+    ],
+)
+def test_a_bad_file_is_one_line_and_nothing_else(qtbot, dialog, engine, error):
+    engine.found = error
+    read(qtbot, dialog)
+    assert dialog.state is ImportState.NO_FILE
+    assert dialog.message.is_error
+    assert "\n" not in dialog.message.text.text()
+    assert not dialog.import_button.isEnabled()
+    assert engine.imported == []
+    assert [card.id for card in engine.cards()] == ["colony-3to2d"]
+
+
+def test_another_file_can_be_tried_after_a_bad_one(qtbot, dialog, engine):
+    good, engine.found = engine.found, ModelError("damaged; get the file again")
+    read(qtbot, dialog)
+    engine.found = good
+    read(qtbot, dialog)
+    assert dialog.state is ImportState.ASKING
+    assert not dialog.message.is_error
+
+
+def test_an_import_that_fails_keeps_the_answers(qtbot, dialog, engine):
+    engine.error = ModelError("weights are NaN; get the file again")
+    read(qtbot, dialog)
+    dialog.form.name.setText("bad")
+    dialog.start_import()
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    assert "NaN" in dialog.message.text.text()
+    assert dialog.form.name.text() == "bad"
+    assert dialog.import_button.isEnabled()
+
+
+def test_cancel_stops_an_import_before_anything_is_written(qtbot, dialog, engine):
+    read(qtbot, dialog)
+    engine.hold = threading.Event()
+    dialog.start_import()
+    qtbot.waitUntil(lambda: "weights" in dialog.status.text(), timeout=10_000)
+    dialog.cancel_button.click()
+    assert not dialog.cancel_button.isEnabled()
+    engine.hold.set()
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    assert "nothing was imported" in dialog.status.text()
+    assert engine.imported == []
+    assert dialog.isVisible()
+
+
+def test_closing_while_reading_hears_no_more_of_it(qtbot, dialog, engine):
+    engine.hold = threading.Event()
+    dialog.read("best.pth")
+    assert dialog.state is ImportState.READING
+    with qtbot.waitSignal(dialog.finished):
+        dialog.cancel_button.click()
+    engine.hold.set()
+    qtbot.wait(50)
+
+
+def test_a_second_file_replaces_the_one_being_read(qtbot, dialog, engine):
+    engine.hold = threading.Event()
+    dialog.read("first.pth")
+    dialog.read("second.pth")
+    engine.hold.set()
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    assert dialog.form.name.text() == "second"
+
+
+def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):
+    owner = QWidget()
+    dialog = ImportDialog(engine, owner)
+    dialog.show()
+    read(qtbot, dialog)
+    engine.hold = threading.Event()
+    dialog.start_import()
+    qtbot.waitUntil(lambda: "weights" in dialog.status.text(), timeout=10_000)
+    with qtbot.waitSignal(owner.destroyed):
+        owner.deleteLater()
+    engine.hold.set()
+    qtbot.wait(100)
+    assert engine.imported == []

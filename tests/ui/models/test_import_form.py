@@ -1,0 +1,156 @@
+"""The form asks what the file leaves open, and only that."""
+
+from pathlib import Path
+
+import pytest
+
+from fake_engine import found
+from napari_sparsessp.models.importing.found import Question
+from napari_sparsessp.ui.models.import_form import ImportForm, model_id
+from napari_sparsessp.ui.models.question_row import numbers
+
+
+@pytest.fixture
+def form(qtbot):
+    widget = ImportForm()
+    qtbot.addWidget(widget)
+    return widget
+
+
+def offer(form, what, taken=()):
+    form.offer(what, Path("best.pth"), "best", taken)
+
+
+def asked(form):
+    return [name for name, row in form.rows.items() if not row.isHidden()]
+
+
+def test_what_the_file_answers_is_not_asked(form):
+    offer(form, found(structures=("dna", "nucleolus"), ratio=8, questions=()))
+    assert asked(form) == []
+    assert form.check() == ""
+    assert form.answers() == {"id": "best", "name": "best"}
+    assert "DNA, Nucleolus" in form.found_panel.structures.text()
+    assert "r = 8" in form.found_panel.facts.text()
+
+
+def test_suggestions_are_filled_in_and_their_origin_told(form):
+    offer(form, found())
+    assert asked(form) == ["structures", "ratio", "voxel_size", "scaling"]
+    assert form.voxel_size.size() == (0.29, 0.29, 0.29)
+    assert form.rows["voxel_size"].reason.text() == "Assumed: as published."
+    assert form.rows["ratio"].reason.text() == "The file does not say."
+
+
+def test_a_guess_is_called_a_guess(form):
+    guess = Question("structures", ("dna", "nucleolus"), False, "the file's name")
+    offer(form, found(questions=(guess,)))
+    assert form.check() == ""
+    assert form.rows["structures"].reason.text().startswith("Guessed: the file's name")
+
+
+def test_what_is_missing_is_told_beside_its_field_and_in_order(form):
+    offer(form, found())
+    assert form.check().startswith("Name every output")
+    form.structures.fields[0].setText("DNA")
+    form.structures.fields[1].setText("Mine")
+    assert form.check().startswith("How many planes")
+    assert not form.rows["ratio"].problem.isHidden()
+    form.ratio.setText("0.5")
+    assert "1 or more" in form.check()
+    form.ratio.setText("2, 4, 8")
+    assert form.check() == ""
+    assert form.rows["ratio"].problem.isHidden()
+    assert form.answers() == {
+        "id": "best",
+        "name": "best",
+        "structures": ("dna", "mine"),
+        "ratios": (2.0, 4.0, 8.0),
+        "voxel_size": (0.29, 0.29, 0.29),
+        "scaling": "zscore",
+    }
+
+
+def test_half_a_voxel_size_is_refused(form):
+    offer(form, found(questions=(Question("voxel_size", (1, 0.1, 0.1), True, "x"),)))
+    form.voxel_size.fields["y"].setText("")
+    assert "three numbers" in form.check()
+    form.voxel_size.fields["y"].setText("0")
+    assert "three numbers" in form.check()
+    form.voxel_size.fields["y"].setText("0,2")
+    assert form.voxel_size.size() == (1, 0.2, 0.1)
+
+
+def test_an_id_that_is_taken_is_never_suggested_nor_accepted(form):
+    offer(form, found(questions=()), taken={"best", "best-2"})
+    assert form.id.text() == "best-3"
+    form.id.setText("best")
+    assert "installed already" in form.check()
+    form.id.setText("no spaces")
+    assert "lower-case" in form.check()
+
+
+def test_the_id_follows_the_name_until_it_is_typed(form):
+    offer(form, found(questions=()))
+    form.name.setText("My Model 2")
+    assert form.id.text() == "my-model-2"
+    form.id.setText("own")
+    form.id.textEdited.emit("own")
+    form.name.setText("Other")
+    assert form.id.text() == "own"
+
+
+def test_the_licence_is_asked_for_and_its_limits_told(form):
+    offer(form, found(questions=()))
+    hint = form.licence_row.reason.text()
+    assert hint.startswith("Check that you may use these weights.")
+    assert "forbids commercial use" in hint
+    form.licence.setText("Allen Institute")
+    assert form.answers()["licence"] == "Allen Institute"
+
+
+def test_a_native_model_is_asked_nothing(form, card):
+    offer(form, card())
+    assert asked(form) == []
+    assert form.name_row.isHidden()
+    assert form.answers() == {}
+    assert "model of this plugin" in form.found_panel.headline.text()
+
+
+def test_the_drawing_shows_the_topology(form):
+    offer(form, found(network={"topology": "3to2d"}))
+    assert form.found_panel.drawing.topology == "3to2d"
+    offer(form, found(network={}))
+    assert form.found_panel.drawing.isHidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "id_"),
+    [
+        ("Best Model", (), "best-model"),
+        ("ümlaut", (), "mlaut"),
+        ("…", (), "model"),
+        ("a", {"a", "a-2"}, "a-3"),
+        ("x" * 200, (), "x" * 70),
+    ],
+)
+def test_any_name_gives_an_id(name, taken, id_):
+    assert model_id(name, taken) == id_
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("8", (8.0,)),
+        ("1, 2, 4", (1.0, 2.0, 4.0)),
+        ("1,5", (1.5,)),
+        ("1.5,2", (1.5, 2.0)),
+        ("2;4", (2.0, 4.0)),
+        ("", ()),
+        ("eight", None),
+        ("inf", None),
+        ("nan", None),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text, values):
+    assert numbers(text) == values

@@ -1,0 +1,157 @@
+"""The table of models: what its rows say, and which are kept by a search."""
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_sparsessp.models.collection import Entry
+from napari_sparsessp.ui.models.rows import ENTRY, Column, cell_text, megabytes
+from napari_sparsessp.ui.models.table import ModelsTable
+
+
+@pytest.fixture
+def entry(card):
+    """`entry(id, …)`: a model of the user's; other fields go into its card."""
+
+    def make(id_, shipped=False, size=1_000_000, **changes):
+        one = card(id=id_, name=id_.title(), **changes)
+        return Entry(Path(f"/models/{id_}.safetensors"), one, "", size, shipped)
+
+    return make
+
+
+@pytest.fixture
+def broken():
+    path = Path("/models/broken.safetensors")
+    return Entry(path, None, "model file broken is damaged; get it again", 50, False)
+
+
+@pytest.fixture
+def table(qtbot, entry, broken):
+    table = ModelsTable()
+    qtbot.addWidget(table)
+    entries = [
+        entry("colony-3to2d", shipped=True, size=9_300_000),
+        entry("wide", structures=("dna", "golgi_apparatus"), topology="2d", size=5e9),
+        entry("nuclei", structures=("dna",), ratios=(1,), licence="CC BY 4.0"),
+        broken,
+    ]
+    table.resize(1200, 400)
+    table.show()
+    table.show_entries(entries)
+    return table
+
+
+def names(table):
+    rows = range(table.filter.rowCount())
+    return [table.filter.index(row, 0).data() for row in rows]
+
+
+def test_a_row_says_what_one_asks_first(entry, broken):
+    one = entry(
+        "nuclei", structures=("dna",), topology="2d", source={"format": "X (a)"}
+    )
+    told = [cell_text(one, column) for column in Column]
+    assert told == [
+        *("Nuclei", "DNA", "2D", "1, 2, 4, 8", "0.29 µm", "1.0 MB", "X"),
+        "BSD-3-Clause",
+    ]
+    assert cell_text(broken, Column.NAME) == "broken.safetensors"
+    assert cell_text(broken, Column.SHOWS) == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(500, "0.5 kB"), (9_300_000, "9.3 MB"), (2e9, "2.0 GB")]
+)
+def test_sizes_are_said_as_file_browsers_do(size, text):
+    assert megabytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", 4),
+        ("golgi", 2),
+        ("DNA 2d", 3),  # 3to2d is the topology's own word
+        ("cc by", 1),
+        ("plugin", 1),
+        ("damaged", 1),
+        ("zebra", 0),
+    ],
+)
+def test_a_search_keeps_rows_that_have_all_words(table, text, kept):
+    table.search(text)
+    assert table.filter.rowCount() == kept
+    table.search("")
+    assert table.filter.rowCount() == 4
+
+
+def test_numbers_sort_as_numbers(table):
+    table.sortByColumn(Column.SIZE, Qt.SortOrder.DescendingOrder)
+    assert names(table)[0] == "Wide"
+    table.sortByColumn(Column.SHOWS, Qt.SortOrder.AscendingOrder)
+    assert names(table) == ["broken.safetensors", "Nuclei", "Wide", "Colony-3To2D"]
+    table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    assert names(table)[0] == "Colony-3To2D"
+
+
+def test_the_chosen_model_stays_chosen_when_the_list_changes(table, entry):
+    table.choose(Path("/models/nuclei.safetensors"))
+    table.show_entries([entry("another"), *table.rows.entries])
+    assert table.entry().path.stem == "nuclei"
+
+
+def test_the_next_row_is_chosen_when_a_model_goes(table):
+    table.choose(Path("/models/wide.safetensors"))
+    rest = [one for one in table.rows.entries if one.path.stem != "wide"]
+    table.show_entries(rest)
+    assert table.entry().path.stem == "nuclei"
+
+
+def test_a_model_that_the_search_hid_is_chosen_again(table):
+    table.choose(Path("/models/nuclei.safetensors"))
+    told = []
+    table.chosen.connect(told.append)
+    table.search("zebra")
+    assert told[-1] is None
+    table.search("")
+    assert told[-1].path.stem == "nuclei"
+
+
+def test_columns_come_with_the_width(table, qtbot):
+    shown = []
+    for width in (1200, 700, 340):
+        table.resize(width, 400)
+        shown.append(sum(not table.isColumnHidden(c) for c in Column))
+        assert not table.isColumnHidden(Column.NAME)
+        used = sum(table.columnWidth(c) for c in Column if not table.isColumnHidden(c))
+        assert used <= table.viewport().width()
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] == len(Column)
+
+
+def test_keys_ask_for_what_buttons_do(table, qtbot):
+    asked = []
+    table.use_asked.connect(lambda: asked.append("use"))
+    table.delete_asked.connect(lambda: asked.append("delete"))
+    table.rename_asked.connect(lambda: asked.append("rename"))
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Delete, Qt.Key.Key_F2):
+        qtbot.keyClick(table, key)
+    assert asked == ["use", "delete", "rename"]
+    qtbot.keyClick(table, Qt.Key.Key_Down)
+    assert table.entry() == table.filter.index(1, 0).data(ENTRY)
+
+
+def test_damaged_and_default_are_said_to_a_screen_reader(table):
+    role = Qt.ItemDataRole.AccessibleTextRole
+    assert table.filter.index(0, 0).data(role) == "Colony-3To2D, default"
+    assert table.filter.index(3, 0).data(role) == "broken.safetensors, damaged"
+    tip = table.filter.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "get it again" in tip
+
+
+def test_two_hundred_models_are_listed_and_painted(table, entry):
+    table.show_entries([entry(f"model-{number}") for number in range(200)])
+    assert table.filter.rowCount() == 200
+    assert not table.grab().isNull()

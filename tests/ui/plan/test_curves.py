@@ -1,0 +1,101 @@
+"""A sweep as curves and rows: what is drawn, what counts as enough."""
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_sparsessp.evaluation.planes_needed import KeepShare
+from napari_sparsessp.evaluation.sweep_verdict import judged
+from napari_sparsessp.ui.plan.curves import (
+    curves_of,
+    legend_of,
+    range_of,
+    ratio_at,
+    rows_of,
+    ticks_of,
+)
+from swept import report_of
+
+TWO = {"dna": (0.6, 0.59, 0.4), "golgi_apparatus": (0.5, 0.45, 0.2)}
+
+
+def _curves(report, score="r2", shown=("dna", "golgi_apparatus"), **more):
+    return curves_of(report, score, shown, lambda id_: "#123456", "#999999", **more)
+
+
+def _named(curves):
+    return {one.name: one for one in curves if one.name}
+
+
+def test_a_structure_that_is_shown_has_its_curve_and_several_have_a_mean():
+    curves = _named(_curves(report_of(TWO), shown=("dna",)))
+    assert curves["DNA"].y == [0.6, 0.59, 0.4]
+    assert curves["DNA"].x == [0, 1, 2], "each doubling of the ratio is a step"
+    assert "Golgi apparatus" not in curves
+    assert curves["mean of 2"].y == pytest.approx([0.55, 0.52, 0.3])
+    alone = _named(_curves(report_of({"dna": (0.6, 0.5)})))
+    assert not any("mean" in name for name in alone)
+
+
+def test_lines_tell_what_is_enough_and_what_needs_no_network():
+    curves = _named(_curves(report_of(TWO, trivial=0.2)))
+    assert curves["enough"].y == pytest.approx([0.95 * 0.55] * 2)
+    assert curves["enough"].dashed
+    assert curves["possible without a network"].y == [0.2, 0.2]
+    own = _named(_curves(report_of(TWO, reference="dense prediction")))
+    assert "possible without a network" not in own
+
+
+def test_the_range_of_starts_is_a_line_upright():
+    curves = _curves(report_of({"dna": (0.6, 0.5)}, spread=0.1))
+    (spread,) = (one for one in curves if not one.name)
+    assert spread.x[:2] == [1, 1]
+    assert spread.y[:2] == pytest.approx([0.4, 0.5])
+    assert math.isnan(spread.y[2])
+
+
+def test_the_axis_has_room_for_what_is_still_to_come():
+    curves = _named(_curves(report_of({"dna": (0.6,)}), until=8))
+    assert max(curves["enough"].x) == 3
+
+
+def test_the_legend_names_the_curves_from_top_to_bottom():
+    curves = _curves(report_of(TWO))
+    legend = legend_of(curves)
+    assert legend.index("DNA") < legend.index("mean") < legend.index("Golgi")
+    assert "#123456" in legend
+
+
+def test_the_range_hides_neither_nothing_nor_less():
+    assert range_of(_curves(report_of(TWO)))[0] == 0
+    low, high = range_of(_curves(report_of({"dna": (-0.1, -0.2)})))
+    assert low == pytest.approx(-0.22)
+    assert high >= 0.1
+    assert range_of(_curves(report_of({"dna": (-9.0, -9.0)})))[0] == -0.5
+
+
+def test_a_score_that_is_not_defined_leaves_a_gap():
+    curves = _named(_curves(report_of({"dna": (0.6, 0.5)}), score="ssim"))
+    assert np.isnan(curves["DNA"].y).all()
+    assert "enough" not in curves
+
+
+def test_a_row_tells_whether_the_ratio_is_enough():
+    rows = rows_of(report_of(TWO), "r2", 50, 10)
+    assert [row.enough for row in rows] == [True, False, False]
+    assert rows[1].kept == pytest.approx(0.52 / 0.55)
+    assert rows[2].cost.series_seconds == pytest.approx(8 * 0.05 * 10)
+    easy = rows_of(judged(report_of(TWO), KeepShare(0.5)), "r2", 50, 10)
+    assert [row.enough for row in easy] == [True, True, True]
+
+
+def test_of_what_is_worthless_nothing_is_enough():
+    rows = rows_of(report_of({"dna": (0.1, 0.1)}, trivial=0.2), "r2", 50, 1)
+    assert [row.enough for row in rows] == [None, None]
+
+
+def test_a_click_finds_the_nearest_ratio():
+    assert ratio_at(1.4, (1, 2, 4, 8)) == 2
+    assert ratio_at(2.6, (1, 2, 4, 8)) == 8
+    assert ticks_of((1, 4)) == [(0, "1"), (2, "4")]

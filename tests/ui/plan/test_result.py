@@ -1,0 +1,157 @@
+"""The result of a plan: what it suggests, and what a click changes."""
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QPalette
+
+from napari_sparsessp.ui.look.theme import Tones
+from napari_sparsessp.ui.plan.parts import visible_on
+from napari_sparsessp.ui.plan.result import PlanResult
+from napari_sparsessp.ui.plan.table import Column
+from swept import report_of
+
+GOOD = {"dna": (0.6, 0.59, 0.58, 0.4)}
+
+
+@pytest.fixture
+def result(qtbot):
+    widget = PlanResult()
+    qtbot.addWidget(widget)
+    widget.resize(380, 700)
+    widget.show_structures(["dna"])
+    return widget
+
+
+def _cells(result, row):
+    model = result.table
+    return [model.index(row, column).data() for column in Column]
+
+
+def test_the_ratio_of_the_answer_is_suggested(result):
+    result.show_report(report_of(GOOD))
+    assert result.ratio() == 4
+    assert "8 of 32 planes (r = 4) are enough" in result.answer.text()
+    assert result.use_button.text() == "Use every 4th plane in Predict"
+    assert "25 % of the light" in result.sentence.text()
+    assert _cells(result, 2) == ["4th", "8", "0.580 ✓", "25 %", "0.4 s", "0.4 s"]
+    assert _cells(result, 3)[2] == "0.400 ✗"
+
+
+def test_asking_for_less_suggests_fewer_planes(result):
+    result.show_report(report_of(GOOD))
+    result.keep.setValue(60)
+    assert result.ratio() == 8
+    assert result.report().share == 0.6
+    result.keep.setValue(99)
+    assert result.ratio() == 1
+
+
+def test_a_click_on_the_chart_or_a_row_chooses(result, qtbot):
+    result.show_report(report_of(GOOD))
+    with qtbot.waitSignal(result.ratio_chosen) as told:
+        result.chart.clicked.emit(1.2)
+    assert told.args == [2]
+    assert result.view.currentIndex().row() == 1
+    result.view.setFocus()
+    qtbot.keyClick(result.view, Qt.Key.Key_Down)
+    assert result.ratio() == 4
+    with qtbot.waitSignal(result.use_asked) as asked:
+        result.use_button.click()
+    assert asked.args == [4]
+
+
+def test_where_brightness_cannot_tell_the_pattern_is_shown(result):
+    result.show_report(report_of({"dna": (-0.1, -0.1, -0.1)}, pattern=0.5))
+    assert result.score.value() == "pcc_plane"
+    assert result.ratio() == 4
+    assert result.answer.text().startswith("R² cannot tell")
+
+
+def test_what_grows_decides_nothing_and_cannot_be_saved(result):
+    result.show_report(report_of({"dna": (0.6, 0.59)}), growing=True, planned=(1, 2, 4))
+    assert result.answer.text().startswith("So far r = 1 and 2.")
+    assert max(max(curve.x) for curve in result.chart.curves) == 2, "room for r = 4"
+    for button in (result.use_button, result.csv_button, result.page_button):
+        assert not button.isEnabled()
+    result.show_report(report_of(GOOD))
+    assert result.ratio() == 4
+    assert result.use_button.isEnabled()
+
+
+def test_a_time_lapse_has_a_column_of_its_own(result):
+    result.show_report(report_of(GOOD))
+    assert result.view.isColumnHidden(Column.SERIES)
+    result.set_times(100)
+    assert not result.view.isColumnHidden(Column.SERIES)
+    assert result.times.text() == "× 100 stacks"
+    assert _cells(result, 0)[5] == "2.7 min"
+
+
+def test_no_exposure_no_seconds(result):
+    result.show_report(report_of(GOOD))
+    result.plane_ms.setValue(0)
+    assert _cells(result, 0)[4] == "–"
+
+
+def test_curves_follow_the_eyes(result):
+    result.show_report(report_of(GOOD | {"golgi_apparatus": (0.5, 0.4, 0.3, 0.2)}))
+    assert "Golgi" not in result.legend.text()
+    result.show_structures(["golgi_apparatus"])
+    assert "Golgi" in result.legend.text()
+    assert "DNA" not in result.legend.text()
+
+
+def test_nothing_measured_shows_nothing(result):
+    result.show_report(report_of(GOOD))
+    result.show_report(None)
+    assert result.isHidden()
+    assert result.report() is None
+    assert result.ratio() is None
+
+
+def test_a_pale_curve_is_seen_on_a_pale_back(result):
+    dark = Tones.of(result)
+    pale = Tones(
+        **{
+            **{name: getattr(dark, name) for name in Tones.__dataclass_fields__},
+            "panel": QColor("#dddddd"),
+            "text": QColor("#222222"),
+        }
+    )
+    assert QColor(visible_on(QColor("#ccffff"), pale)).lightness() < 166
+    assert visible_on(QColor("#0044aa"), pale) == "#0044aa"
+
+
+def test_in_a_narrow_dock_no_number_is_cut(result):
+    result.show_report(report_of(GOOD))
+    result.set_times(200)
+    result.show()
+    for width in (600, 300, 200):
+        result.resize(width, 700)
+        view = result.view
+        shown = [one for one in Column if not view.isColumnHidden(one)]
+        assert sum(view.columnWidth(one) for one in shown) <= view.viewport().width()
+        for column in shown:
+            assert view.columnWidth(column) >= view._width(column)
+        assert {Column.RATIO, Column.PLANES, Column.SCORE, Column.LIGHT} <= set(shown)
+
+
+def test_large_letters_fit_into_a_narrow_dock(result):
+    font = result.font()
+    font.setPointSizeF(1.5 * font.pointSizeF())
+    result.setFont(font)
+    result.show_report(report_of(GOOD))
+    assert result.minimumSizeHint().width() <= 300
+
+
+def test_curves_follow_the_theme(result, qtbot):
+    result.show_report(report_of({"cell_membrane": (0.6, 0.5)}))
+    result.show_structures(["cell_membrane"])
+    drawn = []
+    for back, text in (("#101418", "#f0f0f0"), ("#efefef", "#202020")):
+        palette = result.palette()
+        palette.setColor(QPalette.ColorRole.Window, QColor(back))
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(text))
+        result.setPalette(palette)
+        drawn.append(result.chart.curves[0].colour)
+    assert QColor(drawn[0]).lightness() > QColor(drawn[1]).lightness()
