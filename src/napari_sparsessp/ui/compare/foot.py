@@ -1,19 +1,9 @@
 """Progress, messages and what can be taken along: the foot of the Compare dock."""
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_sparsessp.ui.look.message_box import MessageBox
+from napari_sparsessp.ui.look.foot import SHARES, Foot, in_a_row
 
 EXPORTS = {
     "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),
@@ -34,7 +24,7 @@ EXPORTS = {
 """Entry and tool tip by kind of file."""
 
 
-class CompareFoot(QWidget):
+class CompareFoot(Foot):
     """Bar, status, message and buttons.
 
     Signals
@@ -53,17 +43,7 @@ class CompareFoot(QWidget):
     stop_asked = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        self.message = MessageBox()
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setRange(0, 1000)
-        self.bar.setAccessibleName("Progress of the comparison")
-        self.status = QLabel("")
-        self.status.setProperty("role", "muted")
-        self.status.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
-        )
+        super().__init__("the comparison")
         self.stop_button = QPushButton("Cancel")
         self.stop_button.setToolTip("Stop computing; what is done stays (Esc).")
         self.export_button = QPushButton("Export")
@@ -90,44 +70,27 @@ class CompareFoot(QWidget):
         self.copy_button.setToolTip(
             "Copy the scores with all digits, to paste into a spreadsheet."
         )
-        self._arrange()
+        self.stack(
+            self.bar,
+            in_a_row(self.status, self.stop_button),
+            in_a_row(self.export_button, self.copy_button, stretched=2),
+        )
         self.stop_button.clicked.connect(lambda _on: self.stop_asked.emit())
         self.copy_button.clicked.connect(lambda _on: self.copy_asked.emit())
         self.set_busy(False)
         self.set_exportable(False)
 
-    def _arrange(self) -> None:
-        line = QFrame()
-        line.setProperty("role", "line")
-        work = QHBoxLayout()
-        work.setSpacing(6)
-        work.addWidget(self.status, 1)
-        work.addWidget(self.stop_button)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addWidget(self.export_button, 1)
-        buttons.addWidget(self.copy_button, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 0, 12, 10)
-        column.setSpacing(7)
-        column.addWidget(line)
-        column.addWidget(self.message)
-        column.addWidget(self.bar)
-        column.addLayout(work)
-        column.addLayout(buttons)
-
     def set_busy(self, busy: bool, text: str = "") -> None:
         """Show that something is computed, or what came of it."""
         self.bar.setVisible(busy)
         self.stop_button.setVisible(busy)
-        self.status.setText(text)
-        self.status.setToolTip(text)
+        self.set_status(text)
         self.status.setVisible(bool(text))
 
     def show_progress(self, text: str, share: float) -> None:
         """Move the bar."""
-        self.bar.setValue(round(1000 * share))
-        self.status.setText(text)
+        self.bar.setValue(round(SHARES * share))
+        self.set_status(text)
 
     def set_exportable(self, on: bool) -> None:
         """Allow what needs scores."""

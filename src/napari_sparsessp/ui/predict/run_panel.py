@@ -4,21 +4,14 @@ from enum import Enum
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_sparsessp.ui.layouts.layouts import OVERLAY, SIDE_BY_SIDE
-from napari_sparsessp.ui.look.dress import take_role
 from napari_sparsessp.ui.look.duration import duration_text
+from napari_sparsessp.ui.look.foot import WorkFoot, in_a_row
 from napari_sparsessp.ui.look.foot_menu import FootMenu
-from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.look.segments import Segments
 
 _PART_TIP = (
@@ -41,7 +34,7 @@ class RunState(Enum):
     CANCELLING = "cancelling"
 
 
-class RunPanel(QWidget):
+class RunPanel(WorkFoot):
     """Button, progress bar, status, message and layout switch.
 
     Signals
@@ -62,26 +55,13 @@ class RunPanel(QWidget):
     restore_asked = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        self._state = RunState.BLOCKED
-        self.message = MessageBox()
-        self.button = QPushButton("Run")
-        self.button.setProperty("role", "run")
+        super().__init__("the prediction", RunState.BLOCKED)
         self.again_button = QPushButton("Start over")
         self.again_button.setToolTip(
             "Predict everything anew; what is there is predicted over."
         )
         self.part_button = QPushButton("Only what I see")
         self._flat = True
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the prediction")
-        self.status = QLabel("")
-        self.status.setProperty("role", "muted")
-        self.status.setWordWrap(True)  # in a narrow dock nothing is cut
-        self.status.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
-        )
         self.layouts = Segments(
             [
                 (
@@ -113,35 +93,14 @@ class RunPanel(QWidget):
         self.set_state(RunState.BLOCKED)
 
     def _arrange(self) -> None:
-        line = QFrame()
-        line.setProperty("role", "line")
-        view = QHBoxLayout()
-        view.setSpacing(6)
         label = QLabel("View")
         label.setProperty("role", "muted")
-        view.addWidget(label)
-        view.addWidget(self.layouts, 1)
-        view.addWidget(self.restore_button)
-        view.addWidget(self.menu)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addWidget(self.button, 1)
-        buttons.addWidget(self.again_button)
-        buttons.addWidget(self.part_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 0, 12, 10)
-        column.setSpacing(7)
-        column.addWidget(line)
-        column.addWidget(self.message)
-        column.addLayout(buttons)
-        column.addWidget(self.bar)
-        column.addWidget(self.status)
-        column.addLayout(view)
-
-    @property
-    def state(self) -> RunState:
-        """Where the prediction stands."""
-        return self._state
+        view = in_a_row(
+            label, self.layouts, self.restore_button, self.menu, stretched=0
+        )
+        view.setStretch(1, 1)
+        buttons = in_a_row(self.button, self.again_button, self.part_button)
+        self.stack(buttons, self.bar, self.status, view)
 
     def set_state(self, state: RunState, why: str = "") -> None:
         """Change the button to what it does now.
@@ -152,8 +111,7 @@ class RunPanel(QWidget):
         why : str
             What keeps the button off, for its tool tip.
         """
-        self._state = state
-        text, role, tip = {
+        look = {
             RunState.READY: ("Run", "run", "Predict the ticked structures (Ctrl+R)."),
             RunState.BLOCKED: ("Run", "run", why),
             RunState.RESUMABLE: (
@@ -164,13 +122,10 @@ class RunPanel(QWidget):
             RunState.RUNNING: ("Cancel", "stop", "Stop; what is done stays (Esc)."),
             RunState.CANCELLING: ("Cancelling…", "stop", "Stops after this tile."),
         }[state]
-        self.button.setText(text)
-        self.button.setToolTip(tip)
         off = state in (RunState.BLOCKED, RunState.CANCELLING)
-        self.button.setEnabled(not off)
+        self.take_state(state, look, not off)
         self.again_button.setVisible(state is RunState.RESUMABLE)
         self._offer_part()
-        take_role(self.button, role)
         if state is RunState.CANCELLING:
             self.set_status("Cancelling after this tile…")
 
@@ -193,16 +148,6 @@ class RunPanel(QWidget):
         self.bar.setValue(done)
         what = f"Going on at {done} of {total} tiles" if total else "Loading the model"
         self.set_status(f"{what}…")
-
-    def press(self, *states: RunState) -> None:
-        """Press the button, if it does what is meant: a key is never a surprise."""
-        if self._state in states:
-            self.button.click()
-
-    def set_status(self, text: str) -> None:
-        """Say in one line what is going on."""
-        self.status.setText(text)
-        self.status.setToolTip(text)
 
     def show_progress(self, done: int, total: int, seconds_left: float) -> None:
         """Move the bar; a total of 0 shows that work goes on, not how much."""
