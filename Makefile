@@ -25,7 +25,7 @@ demo: $(VENV)/.installed system ## predict the bundled sample and show it
 	$(BIN)/sparsessp demo --out $(DEMO)
 
 test: lint type ## everything that CI checks
-	eval $(XVFB) $(BIN)/python -m pytest -n logical --maxprocesses $(JOBS)
+	eval $(XVFB) $(BIN)/python -m pytest -n logical --maxprocesses $(JOBS) --dist worksteal
 
 format: $(VENV)/.installed-dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only --quiet .

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Several processes share the cores: one thread each, else they wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples each time, so that what is green here is green elsewhere;
 # SPARSESSP_FUZZ looks at others.
 settings.register_profile("repeatable", derandomize=True)

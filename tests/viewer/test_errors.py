@@ -260,6 +260,25 @@ def test_a_layer_that_napari_cannot_make(
     works(dock)
 
 
+def test_a_later_layer_that_napari_cannot_make(
+    dock, viewer, engine, monkeypatch, fails, works
+):
+    engine.wait_at = 0
+    make = dock.layers._add
+
+    def second_broken(one):
+        if any(is_prediction(layer) for layer in viewer.layers):
+            raise ValueError("no texture")
+        make(one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dock.layers, "_add", second_broken)
+        fails(dock, "no texture")
+    assert sum(is_prediction(layer) for layer in viewer.layers) == 1
+    engine.wait_at = None
+    works(dock)
+
+
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
     from napari_sparsessp.io import sample

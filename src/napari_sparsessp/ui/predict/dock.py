@@ -134,6 +134,7 @@ class PredictDock(QWidget):
         self.keeper.loaded_changed.connect(form.options.unload_button.setVisible)
         form.options.unload_button.clicked.connect(self.keeper.unload)
         self.layers.all_removed.connect(self._on_layers_gone)
+        self.layers.failed.connect(self._on_no_layer)
         self.forecast.watch.changed.connect(self._settle.start)
         self._files.opened.connect(self._on_opened)
         self._files.failed.connect(self.forecast.tell)
@@ -316,9 +317,8 @@ class PredictDock(QWidget):
                     self._shown_channels(),
                     undertaking.truths(),
                 )
-            except Exception as error:  # what cannot be shown need not be predicted
-                self.running.cancel()
-                self.forecast.tell(as_told(error, "the making of layers"))
+            except Exception as error:
+                self._on_no_layer(error)
         if not again:  # a second run leaves "My view" alone
             # apart from the first layer: both take napari a while
             QTimer.singleShot(_BREATH_MS, self._show_first)
@@ -327,6 +327,11 @@ class PredictDock(QWidget):
             self.tracker.stop()
         else:
             self.tracker.follow(first, has_time=plan.output_axes.startswith("T"))
+
+    def _on_no_layer(self, error: Exception) -> None:
+        """What cannot be shown need not be predicted."""
+        self.running.cancel()
+        self.forecast.tell(as_told(error, "the making of layers"))
 
     def _show_first(self) -> None:
         if self.layers.layers():

@@ -5,7 +5,6 @@ now and then, never made anew, so that what the user changed on them stays.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from napari_sparsessp.ui.layers.placement import placement
 from napari_sparsessp.ui.layers.recolouring import Recolouring
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layers.volume import LayerReading
+from napari_sparsessp.ui.predict.to_come import ToCome
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.events import TileDone
@@ -56,11 +56,14 @@ class StreamLayers(QObject):
         The layer of this structure and role was shown or hidden in napari's own list.
     complete
         All layers of a run are there.
+    failed : Exception
+        A layer cannot be made; no others are tried.
     """
 
     all_removed = Signal()
     visible_changed = Signal(str, str, bool)
     complete = Signal()
+    failed = Signal(object)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -71,7 +74,7 @@ class StreamLayers(QObject):
         self._dirty: set[str] = set()
         self._busy = self._filled = False
         self._doubts: tuple[str, ...] = ()
-        self._pending: list[_ToCome] = []
+        self._pending: list[ToCome] = []
         self._maker = QTimer(self)
         self._maker.setSingleShot(True)
         self._maker.timeout.connect(self._make_next)
@@ -126,13 +129,13 @@ class StreamLayers(QObject):
                 old, shown = layer_key(layer), bool(layer.visible)
             else:
                 old, shown = None, id_ in visible
-            self._pending.append(_ToCome(id_, view, place, about, shown, old))
+            self._pending.append(ToCome(id_, view, place, about, shown, old))
         for layer in former.values():
             if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
                 layer.visible = False
                 add_to(layer, state="outdated")
         self._pending.sort(key=lambda one: not one.visible)
-        self._make_next()
+        self._make_one()
 
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
         """Take over the layers that an earlier run made from a source.
@@ -223,12 +226,9 @@ class StreamLayers(QObject):
         scores : mapping, optional
             Structure id to its scores, added to its own layer.
         """
-        for timer in (self._timer, self._maker):
-            timer.stop()
-        for one in self._pending:
-            if one.old is not None:  # it must not go on showing an earlier run
-                self._renew(one)
-        self._dirty, self._pending, self._busy = set(), [], False
+        self._timer.stop()
+        self._give_up()
+        self._dirty, self._busy = set(), False
         for id_, layer in self.all().items():
             known = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **known)
@@ -310,33 +310,42 @@ class StreamLayers(QObject):
                 layer.visible = False
 
     def _make_next(self) -> None:
-        """Make one layer that is still to come, and let the window breathe."""
         try:
-            if self._pending:
-                one = self._pending.pop(0)
+            self._make_one()
+        except Exception as error:
+            self.failed.emit(error)
+
+    def _make_one(self) -> None:
+        """Make one layer that is still to come, and let the window breathe."""
+        if self._pending:
+            one = self._pending.pop(0)
+            try:
                 self._add(one) if one.old is None else self._renew(one)
-        finally:  # one that napari cannot make must not keep the others waiting
-            if self._pending:
-                one = self._pending[0]
-                soon = one.visible or one.old is not None or self._filled
-                self._maker.start(0 if soon else PATIENCE_MS)
-            elif self._busy:
-                self.complete.emit()
+            except Exception:
+                self._give_up()
+                raise
+        if self._pending:
+            one = self._pending[0]
+            soon = one.visible or one.old is not None or self._filled
+            self._maker.start(0 if soon else PATIENCE_MS)
+        elif self._busy:
+            self.complete.emit()
 
-    def _renew(self, one: "_ToCome") -> None:
+    def _give_up(self) -> None:
+        """Make no more layers; old ones must not go on showing an earlier run."""
+        self._maker.stop()
+        pending, self._pending = self._pending, []
+        for one in pending:
+            if one.old is not None:
+                self._renew(one)
+
+    def _renew(self, one: ToCome) -> None:
         layer = layer_with_key(self._viewer, one.old)
-        if layer is None:  # deleted meanwhile
-            return
-        own = isinstance(layer.data, np.ndarray)  # what was opened may be lazy
-        if not (own and np.may_share_memory(layer.data, one.view)):
-            layer.data = one.view
-        for name, value in one.place.items():
-            if not np.array_equal(getattr(layer, name), value):
-                setattr(layer, name, value)
-        layer.metadata = {**layer.metadata, KEY: one.about}
-        mark_doubts(layer, self._doubts)
+        if layer is not None:  # else deleted meanwhile
+            one.renew(layer)
+            mark_doubts(layer, self._doubts)
 
-    def _add(self, one: "_ToCome") -> None:
+    def _add(self, one: ToCome) -> None:
         look = first_look(one.about["structure"], one.about["role"])
         rivals = made_from(self._viewer, one.about["source_id"])
         if look["name"] in [layer.name.removesuffix(DOUBTFUL) for layer in rivals]:
@@ -385,15 +394,3 @@ class StreamLayers(QObject):
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
             if not self._keys and not self._pending:
                 self.all_removed.emit()
-
-
-@dataclass(frozen=True, eq=False)
-class _ToCome:
-    """A layer that is still to be made, or, by the key `old`, to get new data."""
-
-    id: str
-    view: np.ndarray
-    place: dict[str, Any]
-    about: dict[str, Any]
-    visible: bool
-    old: str | None
