@@ -38,9 +38,16 @@ class Stage:
 
     def dock(self, name: str) -> Any:
         """Open a dock of ours from the menu, or bring it to the front."""
-        holder, dock = self.viewer.window.add_plugin_dock_widget(
-            "napari-sparsessp", name
-        )
+        from npe2 import PluginManager, PluginManifest
+
+        docks, title = self.viewer.window.dock_widgets, f"{name} (SparseSSP)"
+        if title not in docks:
+            manifest = PluginManifest.from_distribution("napari-sparsessp")
+            found = {one.display_name: one for one in manifest.contributions.widgets}
+            make = PluginManager.instance().commands.get(found[name].command)
+            self.viewer.window.add_dock_widget(make(self.viewer), name=title)
+        dock = self.viewer.window.dock_widgets[title]
+        holder = dock.parentWidget()
         holder.show()
         holder.raise_()
         wait(0.4)

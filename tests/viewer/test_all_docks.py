@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QWidget
 
 from fake_engine import MICRO, light
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.layers.marks import is_prediction
 
 DOCKS = [
@@ -131,3 +132,22 @@ def test_opening_all_docks_loads_no_torch():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("[] "), done.stdout
+
+
+def test_a_dock_from_the_menu_is_the_one_that_others_lead_to(viewer, engine):
+    make = PluginManager.instance().commands.get("napari-sparsessp.predict")
+    from_menu = make(viewer)
+    viewer.window.add_dock_widget(from_menu, name="Predict (SparseSSP)")
+    _, models = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Models")
+    assert open_predict(viewer, beside=models) is from_menu
+
+
+def test_a_dock_from_a_program_is_the_one_that_others_lead_to(viewer, engine):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    assert open_predict(viewer) == dock
+
+
+def test_what_leads_to_predict_opens_it_once_and_as_the_menu_does(viewer, engine):
+    first = open_predict(viewer)
+    assert open_predict(viewer) is first
+    assert "Predict (SparseSSP)" in viewer.window.dock_widgets

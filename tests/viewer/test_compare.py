@@ -8,6 +8,7 @@ import pytest
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.compare.comparison import SCORES
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
 
 CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
@@ -452,7 +453,7 @@ def test_a_viewer_may_close_while_it_computes(make_napari_viewer, qtbot):
 
 
 def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
-    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    predict = open_predict(viewer)
     dock = compare()
     press(dock, "overlay")
     assert predict.form.foot.layouts.value() == "overlay"

@@ -8,6 +8,7 @@ import pytest
 from napari_sparsessp.models.adding import add_model
 from napari_sparsessp.models.registry import DEFAULT_MODEL, card_of
 from napari_sparsessp.models.store import load_model
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models import dock as models_dock
 from napari_sparsessp.ui.models import model_intake
@@ -156,7 +157,7 @@ def test_a_dropped_model_is_imported_and_offered_in_predict(
 ):
     add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
     done(models)
-    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    predict = open_predict(viewer)
     models.intake.import_file(tmp_path / "copy.safetensors")
     dialog = models.intake.import_dialog
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)

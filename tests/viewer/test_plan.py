@@ -9,6 +9,7 @@ from qtpy.QtGui import QShortcut
 
 from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.plan import dock as plan_dock
 from napari_sparsessp.ui.plan import work as plan_work
 from napari_sparsessp.ui.plan.foot import PlanState
@@ -243,7 +244,7 @@ def test_a_ratio_is_used_in_predict(dock, measured, viewer, monkeypatch):
     measured(dock)
     dock.form.result.choose(4)
     dock.form.result.use_button.click()
-    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    predict = open_predict(viewer)
     choice = predict.form.choice()
     assert (choice.ratio, choice.simulate) == (4, True)
     assert choice.layer == dock.form.input.layer_key()

@@ -10,6 +10,7 @@ from heartbeat import Heartbeat
 from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.training.quick import run_folder
 from napari_sparsessp.training.run_info import has_state
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.train import dock as train_dock
@@ -101,7 +102,7 @@ def test_layers_are_matched_and_the_split_is_shown(ready):
 
 
 def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
-    _, predict = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    predict = open_predict(viewer)
     with qtbot.waitSignal(model_news().changed) as news:
         ready.train()
     end(ready)

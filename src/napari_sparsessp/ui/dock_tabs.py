@@ -1,10 +1,13 @@
 """Docks that belong together lie behind one another, not squeezed one under another."""
 
+from typing import Any
+
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-# napari ends the title of a plugin's dock with the plugin's name.
-_OURS = "(napari-sparsessp)"
+# napari ends the title of a dock from its menus with the plugin's display name, and of
+# one that a program has opened with the package's.
+_OURS = ("(SparseSSP)", "(napari-sparsessp)")
 
 
 class JoinOthers(QObject):
@@ -39,6 +42,41 @@ class JoinOthers(QObject):
             if other is not own and ours and other.isVisible() and inside is not None:
                 bring_beside(inside, own)
                 return
+
+
+def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
+    """Bring a viewer's Predict dock to the front; open it where there is none.
+
+    There is one, whether it was opened from the menu or by a program, for which napari
+    has two titles.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    beside : QWidget, optional
+        Inside of a dock; Predict shares its place.
+
+    Returns
+    -------
+    PredictDock
+    """
+    docks = viewer.window.dock_widgets
+    titles = [f"Predict {ours}" for ours in _OURS]
+    dock = next((docks[title] for title in titles if title in docks), None)
+    if dock is None:
+        from npe2 import PluginManager
+
+        make: Any = PluginManager.instance().commands.get("napari-sparsessp.predict")
+        dock = make(viewer)
+        viewer.window.add_dock_widget(dock, name=titles[0], area="right")
+    dock = getattr(dock, "__wrapped__", dock)  # napari's proxy takes it for its own
+    holder = _dock_of(dock)
+    if beside is not None and holder is not None:
+        bring_beside(beside, holder)
+    elif holder is not None:
+        holder.show()
+        holder.raise_()
+    return dock
 
 
 def bring_beside(widget: QWidget, other: QDockWidget) -> None:

@@ -16,6 +16,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.linked_contrast import truth_scale
 from napari_sparsessp.ui.layers.marks import add_to
@@ -75,7 +76,7 @@ def show(
             limits = limits_of(data) if data.ndim == 3 else None
             viewer.add_image(data, **attributes, contrast_limits=limits)
     _add_predictions(viewer, predicted, source, about)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock = open_predict(viewer)
     dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
     dock.look_ahead()
     if real is not None:

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.model import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.dock_tabs import JoinOthers
+from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import KEY
@@ -309,7 +309,7 @@ class CompareDock(QWidget):
             self.form.foot.set_busy(self.comparison.queue.busy, text)
 
     def _open_predict(self) -> None:
-        self._viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        open_predict(self._viewer, beside=self)
 
 
 def _measured(layer: Any | None) -> tuple[float, ...]:

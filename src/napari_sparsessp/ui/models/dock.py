@@ -14,7 +14,7 @@ from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.ui.dock_tabs import JoinOthers, bring_beside
+from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
@@ -262,10 +262,7 @@ class ModelsDock(QWidget):
         entry = self.form.table.entry()
         if entry is None or entry.card is None:
             return
-        holder, dock = self._viewer.window.add_plugin_dock_widget(
-            "napari-sparsessp", "Predict"
-        )
-        bring_beside(self, holder)
+        dock = open_predict(self._viewer, beside=self)
         if dock.run_in_progress is not None:
             self.form.tell("A prediction is running; choose the model afterwards.")
             return

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from napari_sparsessp.ui.dock_tabs import open_predict
+
 
 def import_model(viewer: Any = None) -> None:
     """Open the Predict dock and ask for a checkpoint.
@@ -17,6 +19,4 @@ def import_model(viewer: Any = None) -> None:
         viewer = current_viewer()
     if viewer is None:
         return
-    holder, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    holder.show()
-    dock.shelf.ask_import()
+    open_predict(viewer).shelf.ask_import()

@@ -13,6 +13,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.evaluation.sweep_csv import write_csv
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.ui.compat import layer_with_key
+from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.errand import Errand
 from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.inputs.input_watch import InputWatch
@@ -80,6 +81,7 @@ class PlanDock(QWidget):
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self.look_ahead)
+        JoinOthers(self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.form)

@@ -6,7 +6,7 @@ from typing import Any
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.dock_tabs import bring_beside
+from napari_sparsessp.ui.dock_tabs import open_predict
 from napari_sparsessp.ui.plan.choice import PlanChoice
 
 
@@ -40,12 +40,11 @@ def open_in_predict(
     InputError
         A prediction is running there.
     """
-    holder, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock = open_predict(viewer, beside=widget)
     if dock.run_in_progress is not None:
         raise InputError(
             "Predict is busy; wait for its prediction or cancel it, then use the ratio"
         )
-    bring_beside(widget, holder)
     form, stack = dock.form, choice.stack
     form.input.choose_layer(stack.layer)
     form.input.type_voxel_size(stack.voxel_size)

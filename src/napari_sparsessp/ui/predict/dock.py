@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import deviation_channel
+from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
@@ -94,6 +95,7 @@ class PredictDock(QWidget):
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self.look_ahead)
+        JoinOthers(self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.form)

@@ -14,7 +14,7 @@ from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.training.config_file import read_config
 from napari_sparsessp.training.quick import trainings_folder
 from napari_sparsessp.training.run_info import run_of, unfinished_runs
-from napari_sparsessp.ui.dock_tabs import JoinOthers, bring_beside
+from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
@@ -249,10 +249,7 @@ class TrainDock(QWidget):
 
     def predict(self) -> None:
         """Open the Predict dock of this viewer with the new model chosen."""
-        window = self._viewer.window
-        place, dock = window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        bring_beside(self, place)
-        dock.shelf.offer(self.running.newest)
+        open_predict(self._viewer, beside=self).shelf.offer(self.running.newest)
 
     # settings in a file -------------------------------------------------------
 
