@@ -204,6 +204,7 @@ def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
     assert not form.topology.isEnabled()
     form.structures.set_visible("nucleolus", True)
     assert dock.layers.layer("nucleolus").visible
+    dock.cancel()
     finish(dock)
     assert form.input.isEnabled()
 

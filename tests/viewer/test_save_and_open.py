@@ -289,10 +289,11 @@ def test_saving_without_a_viewer_ties_layers_by_name(tmp_path, predicted, viewer
 
 
 def test_saving_can_be_stopped_and_leaves_nothing(dock, viewer, qtbot, tmp_path):
-    go = threading.Event()
+    go, saving = threading.Event(), threading.Event()
 
     def slow(block):
-        go.wait(30)
+        if saving.is_set():  # napari looks at it too, on the interface
+            go.wait(30)
         return block
 
     stack = da.zeros((64, 64, 64), chunks=(32, 64, 64), dtype=np.float32)
@@ -302,6 +303,7 @@ def test_saving_can_be_stopped_and_leaves_nothing(dock, viewer, qtbot, tmp_path)
         lazy, name="lazy", contrast_limits=(0, 1), visible=False, **MICRO
     )
     dock.look_ahead()
+    saving.set()
     dock.takeaway.save(tmp_path / "a.ome.zarr")
     assert dock.takeaway.busy
     dock.takeaway._progress.canceled.emit()
