@@ -96,22 +96,38 @@ def film(out: Path, dense: Path, wide: Path) -> None:
     predict = stage.dock("Predict")
     open_file(stage, predict, wide)
     middle(stage)
+    predict.form.sampling.set_ratio(4.0)
+    predict.form.sampling.set_simulate(True)
+    predict.look_ahead()
+    predict.keeper.intend()  # as if the pointer were in the dock
+    wait(1.0)
+    stage.look(lambda: not predict.keeper.busy, "the model")
+    stage.viewer.scene.camera.zoom *= 1.7
     stage.frames = []
-    for _ in range(4):
+    for _ in range(5):
         stage.film()
     predict.run()
     stage.look(lambda: predict.run_in_progress is None, "the prediction", 0.05)
     check(predict)
-    for _ in range(4):
-        wait(0.1)
-        stage.film()
-    last = stage.viewer.dims.current_step[-3]
-    for plane in range(last, last + 10):
-        stage.viewer.dims.set_current_step(0, plane)
+    first = stage.viewer.dims.current_step[0]
+    for step in range(12):
+        stage.viewer.dims.set_current_step(0, first + step)
         wait(0.15)
         stage.film()
-    save_film(stage.frames, out / "story.webp", CLIP_WIDTH, 160)
+    save_film(changes(stage.frames), out / "story.webp", CLIP_WIDTH, 220)
     stage.close()
+
+
+def changes(frames: list[Any]) -> list[Any]:
+    """Leave out frames in which nothing new is to be seen on the canvas."""
+    kept = frames[:5]
+    for frame in frames[5:]:
+        height, width = frame.shape[:2]
+        canvas = slice(0, height), slice(width // 3, 2 * width // 3)
+        moved = frame[canvas].astype(int) - kept[-1][canvas].astype(int)
+        if abs(moved).mean() > 0.5:
+            kept.append(frame)
+    return kept
 
 
 def plan(out: Path, dense: Path, wide: Path) -> None:
