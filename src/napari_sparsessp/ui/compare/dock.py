@@ -6,8 +6,7 @@ arranges the viewer, `compare_export` saves what was found.
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import AT_ONCE, SCORES, Comparison
@@ -22,6 +21,7 @@ from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import KEY
 from napari_sparsessp.ui.layers.plane_link import PlaneLink
 from napari_sparsessp.ui.look.chart import Curve
+from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.predict.layer_commands import copy_command_of
@@ -64,15 +64,8 @@ class CompareDock(QWidget):
         self.planes = PlaneLink(napari_viewer, self)
         shown = self.form.scores.shown
         self.export = CompareExport(napari_viewer, self.comparison, shown, self)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.look)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.form)
-        # without it napari puts an empty stretch below the form
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._settle = settling(self, self.look, _SETTLE_MS)
+        fill_with(self, self.form)
         self._connect()
         self.look()
 

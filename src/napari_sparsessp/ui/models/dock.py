@@ -9,15 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, QTimer, QUrl
+from qtpy.QtCore import QFileSystemWatcher, QUrl
 from qtpy.QtGui import QDesktopServices, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
+from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models import model_chores
@@ -61,14 +62,9 @@ class ModelsDock(QWidget):
         self._deleted: list[Deleted] = []
         self.form = ModelsForm()
         self.intake = ModelIntake(self._engine, self)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.form)
-        self.setSizePolicy(self.form.sizePolicy())
+        fill_with(self, self.form)
         self._watcher = QFileSystemWatcher(self)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
+        self._settle = settling(self, self.refresh, _SETTLE_MS)
         JoinOthers(self)
         self._connect()
         self.refresh()
@@ -93,7 +89,6 @@ class ModelsDock(QWidget):
         CheckpointDrop(self).dropped.connect(self.intake.import_file)
         self.intake.arrived.connect(self._on_arrived)
         self.intake.unchecked.connect(self._on_unchecked)
-        self._settle.timeout.connect(self.refresh)
         self._watcher.directoryChanged.connect(lambda _path: self._settle.start())
         model_news().changed.connect(self._on_news)
         add_shortcut(form, "Ctrl+F", form.search.setFocus)

@@ -7,7 +7,7 @@ it, `plan_run` does it in a thread, `plan_result` shows what came out.
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.evaluation.sweep_csv import write_csv
@@ -21,6 +21,7 @@ from napari_sparsessp.ui.inputs.structure_row import FEW
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layers.file_opening import FileOpening
 from napari_sparsessp.ui.layers.viewport import layer_index
+from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.model_shelf import ModelShelf
@@ -77,16 +78,9 @@ class PlanDock(QWidget):
         self._files = FileOpening(napari_viewer, self)
         self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.look_ahead)
+        self._settle = settling(self, self.look_ahead, _SETTLE_MS)
         JoinOthers(self)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.form)
-        # without it napari puts an empty stretch below the form
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill_with(self, self.form)
         self._connect()
         self.shelf.offer()
         self._offer_layers()

@@ -7,7 +7,7 @@ it, `running` runs it, `stream_layers` shows it, `predict_view` arranges it.
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import deviation_channel
@@ -21,6 +21,7 @@ from napari_sparsessp.ui.layers.recorded_size import RecordedSize
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
 from napari_sparsessp.ui.layouts.layouts import OVERLAY, Layouts
 from napari_sparsessp.ui.layouts.scene import Scene
+from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.models.model_shelf import ModelShelf
 from napari_sparsessp.ui.predict.forecast import Forecast
@@ -91,16 +92,9 @@ class PredictDock(QWidget):
         self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
         self.going_on = GoingOn(napari_viewer, self.form, self.shelf)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.look_ahead)
+        self._settle = settling(self, self.look_ahead, _SETTLE_MS)
         JoinOthers(self)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.form)
-        # without it napari puts an empty stretch below the form
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        fill_with(self, self.form)
         self._connect()
         self.shelf.offer()
         self._offer_layers()

@@ -7,8 +7,8 @@ of it, `train_run` runs it in a thread, `train_watch` shows how it goes.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFile, QTimer
-from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QFile
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.training.config_file import read_config
@@ -19,6 +19,7 @@ from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.layers.file_opening import FileOpening
+from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.model_news import model_news
@@ -64,15 +65,8 @@ class TrainDock(QWidget):
         self._told: list[str] = []
         self.running = TrainRunning(self._engine, self.form, self)
         self._files = FileOpening(napari_viewer, self)
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.look_ahead)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.form)
-        # without it napari puts an empty stretch below the form
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._settle = settling(self, self.look_ahead, _SETTLE_MS)
+        fill_with(self, self.form)
         JoinOthers(self)
         self._connect()
         self.form.model.offer(self._engine.cards())
