@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from compared import CUBES, add_prediction, counts, predicted, same_noise
 from fake_engine import MICRO, FakeEngine, light
 from napari_sparsessp.prediction.events import TileDone
 from napari_sparsessp.ui.engine.link import InstalledEngine
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(items):
 def synchronous_slicing(monkeypatch):
     """Slice in the interface's thread, whatever the machine's settings say."""
     monkeypatch.setenv("NAPARI_ASYNC", "0")
+
+
+@pytest.fixture(autouse=True)
+def noise_of_its_own():
+    """Give each test the same noise, whatever ran before it."""
+    same_noise()
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +118,37 @@ def finish(qtbot):
         qtbot.waitUntil(lambda: dock.run_in_progress is None, timeout=timeout)
 
     return wait
+
+
+@pytest.fixture
+def stacks(viewer):
+    """A sparse input, two truths and two predictions, as a finished run leaves them."""
+    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
+    truths = {id_: counts() for id_ in ("dna", "nucleolus")}
+    found = {id_: predicted(truth) for id_, truth in truths.items()}
+    for id_, truth in truths.items():
+        viewer.add_image(truth, name=f"{id_} · truth", visible=False, **CUBES)
+    for id_, data in found.items():
+        add_prediction(viewer, source, id_, data)
+    return truths, found
+
+
+@pytest.fixture
+def compare(viewer, qtbot):
+    """`compare()`: open the dock and wait until everything is scored."""
+
+    def opened():
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
+        dock.look()
+        dock.compute()
+        wait(dock)
+        return dock
+
+    def wait(dock):
+        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
+        dock.look()
+        dock.compute()
+        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
+
+    opened.wait = wait
+    return opened

@@ -5,89 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from compared import CUBES, add_prediction, counts, predicted, press, roles
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.compare.comparison import SCORES
-from napari_sparsessp.ui.dock_tabs import open_predict
-from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
-
-CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
-RNG = np.random.default_rng(5)
-
-
-def counts(planes=6, height=24, width=32):
-    return RNG.gamma(2.0, 40.0, (planes, height, width)).astype(np.float32)
-
-
-def predicted(truth, noise=0.5):
-    z = zscore_truth(truth)
-    return (z + noise * RNG.standard_normal(z.shape)).astype(np.float32)
-
-
-def add_prediction(viewer, source, id_, data, *, model="thin", **more):
-    about = {
-        "schema_version": 1,
-        "role": "prediction",
-        "structure": id_,
-        "channel": id_,
-        "source": source.name,
-        "source_id": str(source.unique_id),
-        "request": {"model": model},
-        "measured_planes": [0, 4],
-        "state": "done",
-    }
-    place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
-    return viewer.add_image(
-        data,
-        name=f"{id_} · predicted",
-        blending="additive",
-        colormap="#00bfff",
-        contrast_limits=(0, 3),
-        metadata={KEY: about},
-        **place,
-    )
-
-
-@pytest.fixture
-def stacks(viewer):
-    """A sparse input, two truths and two predictions, as a finished run leaves them."""
-    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
-    truths = {id_: counts() for id_ in ("dna", "nucleolus")}
-    found = {id_: predicted(truth) for id_, truth in truths.items()}
-    for id_, truth in truths.items():
-        viewer.add_image(truth, name=f"{id_} · truth", visible=False, **CUBES)
-    for id_, data in found.items():
-        add_prediction(viewer, source, id_, data)
-    return truths, found
-
-
-@pytest.fixture
-def compare(viewer, qtbot):
-    """`compare()`: open the dock and wait until everything is scored."""
-
-    def opened():
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-        dock.look()
-        dock.compute()
-        wait(dock)
-        return dock
-
-    def wait(dock):
-        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
-        dock.look()
-        dock.compute()
-        qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
-
-    opened.wait = wait
-    return opened
-
-
-def roles(viewer, role):
-    return [layer for layer in viewer.layers if role_of(layer) == role]
-
-
-def press(dock, view):
-    dock.form.picker.buttons[view].click()
+from napari_sparsessp.ui.layers.marks import ERROR, KEY
 
 
 def test_without_a_prediction_it_says_what_to_do(viewer, compare):
@@ -145,61 +67,6 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
         assert row.scores[key] == pytest.approx(value, abs=1e-9), key
 
 
-def test_a_layout_is_undone_wholly(stacks, viewer, compare):
-    from napari_sparsessp.ui.compat import camera_of, grid_of, scale_bar_of
-
-    dock = compare()
-    viewer.layers["dna · predicted"].opacity = 0.7
-    camera_of(viewer).zoom = 3.25
-
-    def state():
-        looks = [
-            (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
-            for layer in viewer.layers
-            if role_of(layer) not in (ERROR, COMPOSED)
-        ]
-        camera, grid = camera_of(viewer), grid_of(viewer)
-        return (
-            looks,
-            camera.zoom,
-            camera.center,
-            grid.enabled,
-            scale_bar_of(viewer).visible,
-        )
-
-    before = state()
-    limits = tuple(viewer.layers["dna · truth"].contrast_limits)
-    for view in ("side", "gallery", "overlay", "swipe", "checkerboard", "side"):
-        press(dock, view)
-        compare.wait(dock)
-        assert dock.view.layouts.current == view
-        assert dock.form.picker.buttons[view].isChecked()
-    press(dock, "")
-    assert state() == before
-    assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
-    assert not roles(viewer, COMPOSED)
-    assert not any(layer.visible for layer in roles(viewer, ERROR))
-
-
-def test_side_by_side_is_light_truth_prediction_and_the_error_of_the_chosen_one(
-    stacks, viewer, compare
-):
-    truths, found = stacks
-    dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    dock.form.table.choose("dna")
-    press(dock, "side")
-    compare.wait(dock)
-    shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown == ["bright-field", "dna · truth", "dna · predicted", "DNA · error"]
-    (error,) = roles(viewer, ERROR)
-    expected = found["dna"] - zscore_truth(truths["dna"])
-    np.testing.assert_allclose(error.data, expected, atol=1e-6)
-    low, high = error.contrast_limits
-    assert low == -high
-    assert viewer.layers.units is not None
-
-
 def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     truths, _ = stacks
     dock = compare()
@@ -220,61 +87,6 @@ def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     assert error.name == "DNA · error"
     expected = layer.data - zscore_truth(truths["dna"])
     np.testing.assert_allclose(error.data, expected, atol=1e-6)
-
-
-def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
-    from types import SimpleNamespace
-
-    before = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
-    dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    press(dock, "swipe")
-    compare.wait(dock)
-    composed = dock.view.layers.composed()["dna"]
-    plane = composed.data[2]
-    np.testing.assert_allclose(
-        plane[:, 16:], viewer.layers["dna · predicted"].data[2][:, 16:]
-    )
-    drag = viewer.mouse_drag_callbacks[-1]
-    event = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 15.5))
-    moves = drag(viewer, event)
-    next(moves)
-    event.type, event.position = "mouse_move", (0.58, 2.0, 0.29 * 7.5)
-    next(moves)
-    assert dock.form.composition.share() == 0.25
-    assert composed.data.pattern.share == 0.25
-    event.type = "mouse_release"
-    assert list(moves) == []
-    far = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 31))
-    assert list(drag(viewer, far)) == []  # napari's own: it moves the picture
-    press(dock, "")
-    after = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
-    assert after == before
-
-
-@pytest.mark.parametrize("view", ["swipe", "checkerboard", "side", "gallery"])
-def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
-    dock = compare()
-    viewer.dims.ndisplay = 3
-    press(dock, view)
-    compare.wait(dock)
-    assert dock.view.layouts.current == view
-    dock.form.composition.slider.setValue(3)
-    viewer.dims.ndisplay = 2
-    press(dock, "")
-
-
-def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
-    dock = compare()
-    heard = []
-    dock.planes.plane_changed.connect(heard.append)
-    dock.form.planes.clicked.emit(3.6)
-    dock.planes.look()
-    assert heard[-1] == pytest.approx(4.0)
-    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
-    assert dock.form.planes.curves[0].y == pytest.approx(
-        dock.form.scores.rows[0].scores["r2_per_plane"]
-    )
 
 
 def test_two_models_are_told_apart(stacks, viewer, compare):
@@ -348,45 +160,6 @@ def test_a_truth_of_another_field_is_told_and_the_rest_goes_on(stacks, viewer, c
     assert states == {"dna": ("cannot", False), "nucleolus": ("", True)}
 
 
-def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
-    layer = viewer.layers["dna · predicted"]
-    about = {**layer.metadata[KEY], "role": "uncertainty", "channel": "dna_std"}
-    viewer.add_image(
-        layer.data**2, name="DNA ± std", visible=False, metadata={KEY: about}, **CUBES
-    )
-    dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    dock.form.table.choose("dna")
-    press(dock, "side")
-    compare.wait(dock)
-    assert not viewer.layers["DNA ± std"].visible
-    dock.form.spread_box.setChecked(True)
-    shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown[-2:] == ["DNA · error", "DNA ± std"]
-    dock.form.error_box.setChecked(False)
-    assert "DNA · error" not in [one.name for one in viewer.layers if one.visible]
-
-
-def test_a_truth_of_one_plane_stays_fresh_while_it_is_spread(viewer, compare):
-    source = viewer.add_image(light(5, 24, 32), name="phase", scale=(2, 1, 1))
-    truth = counts(1)
-    viewer.add_image(truth, name="DAPI · truth", visible=False)
-    add_prediction(
-        viewer, source, "dapi", predicted(truth), scale=(10, 1, 1), units=("pixel",) * 3
-    )
-    dock = compare()
-    (row,) = dock.form.scores.rows
-    assert row.scores == score(viewer.layers["dapi · predicted"].data, truth)
-    press(dock, "side")
-    compare.wait(dock)
-    press(dock, "side")
-    compare.wait(dock)
-    (error,) = roles(viewer, ERROR)
-    assert error.visible
-    assert not error.name.endswith("outdated")
-    assert dock.comparison.result("dapi") is not None
-
-
 def test_what_was_cancelled_is_not_begun_again_unasked(stacks, viewer, compare):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
     dock.look()
@@ -450,19 +223,6 @@ def test_a_viewer_may_close_while_it_computes(make_napari_viewer, qtbot):
     dock.compute()
     viewer.close()
     qtbot.wait(50)
-
-
-def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
-    predict = open_predict(viewer)
-    dock = compare()
-    press(dock, "overlay")
-    assert predict.form.foot.layouts.value() == "overlay"
-    press(dock, "gallery")
-    assert predict.form.foot.layouts.value() == ""
-    assert predict.form.foot.restore_button.isEnabled()
-    predict.form.foot.restore_button.click()
-    assert dock.view.layouts.current is None
-    assert not dock.form.picker.buttons[""].isEnabled()
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "html", "figure"])

@@ -1,0 +1,172 @@
+"""What the Compare dock shows in a real viewer, and the way back."""
+
+import numpy as np
+import pytest
+
+from compared import CUBES, add_prediction, counts, predicted, press, roles
+from fake_engine import light
+from napari_sparsessp.metrics import score, zscore_truth
+from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
+
+
+def test_a_layout_is_undone_wholly(stacks, viewer, compare):
+    from napari_sparsessp.ui.compat import camera_of, grid_of, scale_bar_of
+
+    dock = compare()
+    viewer.layers["dna · predicted"].opacity = 0.7
+    camera_of(viewer).zoom = 3.25
+
+    def state():
+        looks = [
+            (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
+            for layer in viewer.layers
+            if role_of(layer) not in (ERROR, COMPOSED)
+        ]
+        camera, grid = camera_of(viewer), grid_of(viewer)
+        return (
+            looks,
+            camera.zoom,
+            camera.center,
+            grid.enabled,
+            scale_bar_of(viewer).visible,
+        )
+
+    before = state()
+    limits = tuple(viewer.layers["dna · truth"].contrast_limits)
+    for view in ("side", "gallery", "overlay", "swipe", "checkerboard", "side"):
+        press(dock, view)
+        compare.wait(dock)
+        assert dock.view.layouts.current == view
+        assert dock.form.picker.buttons[view].isChecked()
+    press(dock, "")
+    assert state() == before
+    assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
+    assert not roles(viewer, COMPOSED)
+    assert not any(layer.visible for layer in roles(viewer, ERROR))
+
+
+def test_side_by_side_is_light_truth_prediction_and_the_error_of_the_chosen_one(
+    stacks, viewer, compare
+):
+    truths, found = stacks
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    dock.form.table.choose("dna")
+    press(dock, "side")
+    compare.wait(dock)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == ["bright-field", "dna · truth", "dna · predicted", "DNA · error"]
+    (error,) = roles(viewer, ERROR)
+    expected = found["dna"] - zscore_truth(truths["dna"])
+    np.testing.assert_allclose(error.data, expected, atol=1e-6)
+    low, high = error.contrast_limits
+    assert low == -high
+    assert viewer.layers.units is not None
+
+
+def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
+    from types import SimpleNamespace
+
+    before = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    press(dock, "swipe")
+    compare.wait(dock)
+    composed = dock.view.layers.composed()["dna"]
+    plane = composed.data[2]
+    np.testing.assert_allclose(
+        plane[:, 16:], viewer.layers["dna · predicted"].data[2][:, 16:]
+    )
+    drag = viewer.mouse_drag_callbacks[-1]
+    event = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 15.5))
+    moves = drag(viewer, event)
+    next(moves)
+    event.type, event.position = "mouse_move", (0.58, 2.0, 0.29 * 7.5)
+    next(moves)
+    assert dock.form.composition.share() == 0.25
+    assert composed.data.pattern.share == 0.25
+    event.type = "mouse_release"
+    assert list(moves) == []
+    far = SimpleNamespace(type="mouse_press", position=(0.58, 2.0, 0.29 * 31))
+    assert list(drag(viewer, far)) == []  # napari's own: it moves the picture
+    press(dock, "")
+    after = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
+    assert after == before
+
+
+@pytest.mark.parametrize("view", ["swipe", "checkerboard", "side", "gallery"])
+def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
+    dock = compare()
+    viewer.dims.ndisplay = 3
+    press(dock, view)
+    compare.wait(dock)
+    assert dock.view.layouts.current == view
+    dock.form.composition.slider.setValue(3)
+    viewer.dims.ndisplay = 2
+    press(dock, "")
+
+
+def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
+    dock = compare()
+    heard = []
+    dock.planes.plane_changed.connect(heard.append)
+    dock.form.planes.clicked.emit(3.6)
+    dock.planes.look()
+    assert heard[-1] == pytest.approx(4.0)
+    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
+    assert dock.form.planes.curves[0].y == pytest.approx(
+        dock.form.scores.rows[0].scores["r2_per_plane"]
+    )
+
+
+def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
+    layer = viewer.layers["dna · predicted"]
+    about = {**layer.metadata[KEY], "role": "uncertainty", "channel": "dna_std"}
+    viewer.add_image(
+        layer.data**2, name="DNA ± std", visible=False, metadata={KEY: about}, **CUBES
+    )
+    dock = compare()
+    dock.form.scores.set_shown(("dna",))
+    dock.form.table.choose("dna")
+    press(dock, "side")
+    compare.wait(dock)
+    assert not viewer.layers["DNA ± std"].visible
+    dock.form.spread_box.setChecked(True)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown[-2:] == ["DNA · error", "DNA ± std"]
+    dock.form.error_box.setChecked(False)
+    assert "DNA · error" not in [one.name for one in viewer.layers if one.visible]
+
+
+def test_a_truth_of_one_plane_stays_fresh_while_it_is_spread(viewer, compare):
+    source = viewer.add_image(light(5, 24, 32), name="phase", scale=(2, 1, 1))
+    truth = counts(1)
+    viewer.add_image(truth, name="DAPI · truth", visible=False)
+    add_prediction(
+        viewer, source, "dapi", predicted(truth), scale=(10, 1, 1), units=("pixel",) * 3
+    )
+    dock = compare()
+    (row,) = dock.form.scores.rows
+    assert row.scores == score(viewer.layers["dapi · predicted"].data, truth)
+    press(dock, "side")
+    compare.wait(dock)
+    press(dock, "side")
+    compare.wait(dock)
+    (error,) = roles(viewer, ERROR)
+    assert error.visible
+    assert not error.name.endswith("outdated")
+    assert dock.comparison.result("dapi") is not None
+
+
+def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
+    predict = open_predict(viewer)
+    dock = compare()
+    press(dock, "overlay")
+    assert predict.form.foot.layouts.value() == "overlay"
+    press(dock, "gallery")
+    assert predict.form.foot.layouts.value() == ""
+    assert predict.form.foot.restore_button.isEnabled()
+    predict.form.foot.restore_button.click()
+    assert dock.view.layouts.current is None
+    assert not dock.form.picker.buttons[""].isEnabled()
