@@ -11,10 +11,10 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.importing.found import Found, Question
 from napari_sparsessp.prediction.events import (
-    Cancelled,
     Finished,
     PartDone,
     Planned,
+    PredictionCancelled,
     Started,
     StructureDone,
     TileDone,
@@ -151,7 +151,7 @@ class FakeEngine:
                     if done == self.wait_at:
                         job.cancel.wait(20)
                     if job.cancel.is_set():
-                        yield Cancelled(done, total)
+                        yield PredictionCancelled(done, total)
                         return
                     if done == self.fail_at:
                         raise self.error

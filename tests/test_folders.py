@@ -3,7 +3,7 @@
 import pytest
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.folders import (
+from napari_sparsessp.files import (
     choose_folders,
     chosen_folders,
     folder_of,

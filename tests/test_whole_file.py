@@ -3,13 +3,13 @@
 import pytest
 
 from napari_sparsessp.errors import OutputError
-from napari_sparsessp.whole_file import whole_file
+from napari_sparsessp.files import atomic_write
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old", encoding="utf-8")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new", encoding="utf-8")
         assert path.read_text(encoding="utf-8") == "old"
     assert path.read_text(encoding="utf-8") == "new"
@@ -19,7 +19,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_nothing_is_left_of_a_file_that_was_not_finished(tmp_path, error):
     def give_up():
-        with whole_file(tmp_path / "a.txt") as part:
+        with atomic_write(tmp_path / "a.txt") as part:
             part.write_text("half", encoding="utf-8")
             raise error
 
@@ -31,6 +31,6 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(tmp_path, error):
 def test_a_full_disk_is_one_line(tmp_path):
     with (
         pytest.raises(OutputError, match="cannot write report .*No space.*; choose"),
-        whole_file(tmp_path / "a.json", "report"),
+        atomic_write(tmp_path / "a.json", "report"),
     ):
         raise OSError(28, "No space left on device")

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.yaml_file import LARGEST, read_yaml
+from napari_sparsessp.files import LARGEST_YAML, read_yaml
 
 
 def test_yaml_and_json_are_read(tmp_path):
@@ -18,7 +18,7 @@ def test_yaml_and_json_are_read(tmp_path):
         (b"a: [1", "request .* is not valid YAML .line"),
         (b"\xff\xfe\xff", "not valid YAML"),
         (b"!!python/object/apply:os.system ['true']", "not valid YAML"),
-        (b" " * (LARGEST + 1), "too large for a request"),
+        (b" " * (LARGEST_YAML + 1), "too large for a request"),
     ],
 )
 def test_what_is_no_yaml_is_one_line(tmp_path, content, says):

@@ -10,7 +10,12 @@ from napari_sparsessp.errors import OutputError
 from napari_sparsessp.io import growing
 from napari_sparsessp.io.output_sink import OutputSink
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.prediction.events import Cancelled, Finished, Started, TileDone
+from napari_sparsessp.prediction.events import (
+    Finished,
+    PredictionCancelled,
+    Started,
+    TileDone,
+)
 from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
 
 pytestmark = pytest.mark.usefixtures("every_plane_is_noted")
@@ -26,7 +31,7 @@ def test_cancelled_and_resumed_again_and_again_changes_no_bit(
     store(model, volume, tmp_path / f"whole-{name}", request)
     total, runs = None, 0
     events = store(model, volume, tmp_path / name, request, cancel_after=1)
-    while isinstance(events[-1], Cancelled):
+    while isinstance(events[-1], PredictionCancelled):
         assert not (tmp_path / name).exists()
         done, total = events[-1].done, events[-1].total
         events = store(model, volume, tmp_path / name, request, done + 3, resume=True)

@@ -9,9 +9,9 @@ from napari_sparsessp import metrics
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import (
-    Cancelled,
     Finished,
     Planned,
+    PredictionCancelled,
     Started,
     StructureDone,
     TileDone,
@@ -87,7 +87,7 @@ def test_cancel_takes_effect_before_the_next_tile(thin_model, make_volume):
         events.append(event)
         if isinstance(event, TileDone) and event.done == 2:
             cancel.set()
-    assert events[-1] == Cancelled(2, 16)
+    assert events[-1] == PredictionCancelled(2, 16)
     buffer = events[0].buffer
     assert np.abs(buffer).max() > 0
     assert not buffer[:, :, 40:, 40:].any()

@@ -14,7 +14,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction import run
 from napari_sparsessp.prediction.decoded import DecodedPlanes
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import Cancelled, TileDone
+from napari_sparsessp.prediction.events import PredictionCancelled, TileDone
 from napari_sparsessp.prediction.ordering import Successor
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.stack import Interrupted, read_stack
@@ -229,5 +229,5 @@ def test_a_run_that_is_cancelled_while_it_reads_ends_as_cancelled(
     *_, last = predict_stream(
         thin_model, Volume(lazy, "ZYX", VOXEL), request=FP32, cancel=cancel
     )
-    assert isinstance(last, Cancelled)
+    assert isinstance(last, PredictionCancelled)
     assert last.done == 0

@@ -8,7 +8,7 @@ import pytest
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import Cancelled, TileDone
+from napari_sparsessp.prediction.events import PredictionCancelled, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
 from thin import save_random
@@ -137,7 +137,7 @@ def test_each_pass_is_an_event_and_can_be_cancelled(make_model, make_volume):
             assert event.structures == ("dna",)
             assert event.total == 3
             cancel.set()
-    assert isinstance(seen[-1], Cancelled)
+    assert isinstance(seen[-1], PredictionCancelled)
     assert seen[-1].done == 1
 
 

@@ -13,9 +13,9 @@ from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction import run as run_module
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import (
-    Cancelled,
     Finished,
     PartDone,
+    PredictionCancelled,
     Started,
     TileDone,
 )
@@ -53,7 +53,7 @@ def test_cancelled_and_resumed_changes_no_bit(thin_model, make_volume, stops, gr
     progress = Progress()
     for stop in sorted(stops):
         events = _run(thin_model, volume, progress, request, stop, truth=truth)
-        assert events[-1] == Cancelled(stop, 8)
+        assert events[-1] == PredictionCancelled(stop, 8)
         assert (progress.done, progress.total) == (stop, 8)
     events = _run(thin_model, volume, progress, request, truth=truth)
     assert next(e.done for e in events if isinstance(e, Started)) == max(stops)

@@ -13,7 +13,12 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import stack
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import Cancelled, Finished, Planned, TileDone
+from napari_sparsessp.prediction.events import (
+    Finished,
+    Planned,
+    PredictionCancelled,
+    TileDone,
+)
 from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
@@ -185,7 +190,7 @@ def test_cancelled_and_resumed_is_uninterrupted(models, kind, cut, data):
                 buffer = event.buffer
         if isinstance(event, Finished):
             break
-        assert isinstance(event, Cancelled)
+        assert isinstance(event, PredictionCancelled)
     np.testing.assert_array_equal(buffer, expected.volume.array)
     assert event.report.normalisation == expected.report.normalisation
 

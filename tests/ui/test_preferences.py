@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 import napari_sparsessp
-from napari_sparsessp.folders import chosen_folders
+from napari_sparsessp.files import chosen_folders
 from napari_sparsessp.ui import preferences as module
 from napari_sparsessp.ui.inputs.structure_model import StructureModel
 from napari_sparsessp.ui.model_news import model_news

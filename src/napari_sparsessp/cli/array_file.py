@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.whole_file import whole_file
+from napari_sparsessp.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,5 +70,5 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     """
     import numpy as np
 
-    with whole_file(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, array, allow_pickle=False)

@@ -22,8 +22,8 @@ from napari_sparsessp.cli import (
 )
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.cli.options import Debug, Quiet, Version
-from napari_sparsessp.cli.stopping import Stopped
 from napari_sparsessp.errors import SparseSSPError
+from napari_sparsessp.tasks import Cancelled
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -75,7 +75,7 @@ def _run(console: Console, arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except SparseSSPError as error:
         return _mendable(console, str(error))
-    except Stopped as stop:
+    except Cancelled as stop:
         console.error(str(stop))
         return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):

@@ -8,8 +8,8 @@ import typer
 from napari_sparsessp.cli import model_import
 from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
-from napari_sparsessp.cli.stopping import Stopped, interrupt_cancels
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.model_fetching import Fetched
@@ -86,11 +86,11 @@ def _downloaded(console: Console, origin: str, sha256: str | None) -> "Fetched":
             console.progress(text)
         told = text
 
-    with interrupt_cancels() as cancel:
+    with cancel_on_interrupt() as cancel:
         try:
             return fetch_model(origin, sha256=sha256, progress=tell, cancel=cancel)
         except DownloadStopped:
-            raise Stopped(
+            raise Cancelled(
                 "stopped; the same command goes on with the download"
             ) from None
 

@@ -36,10 +36,10 @@ from napari_sparsessp.cli.request_file import (
     request_fields,
 )
 from napari_sparsessp.cli.running import Outcome, run
-from napari_sparsessp.cli.stopping import Stopped
 from napari_sparsessp.cli.table import score_table
 from napari_sparsessp.cli.truth import load_truth
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.tasks import Cancelled
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.output_sink import OutputSink
@@ -162,7 +162,7 @@ def _predict(
             if sink.keeps_something
             else "no unfinished file is left"
         )
-        raise Stopped(f"interrupted; {left}") from None
+        raise Cancelled(f"interrupted; {left}") from None
     return outcome
 
 

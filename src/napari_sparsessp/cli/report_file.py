@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.whole_file import whole_file
+from napari_sparsessp.files import atomic_write
 
 Results = TypeVar("Results")
 
@@ -100,5 +100,5 @@ def write_report(path: Path, text: str) -> None:
     OutputError
         It cannot be written, for example because the disk is full.
     """
-    with whole_file(path, "report") as part:
+    with atomic_write(path, "report") as part:
         part.write_text(f"{text}\n", encoding="utf-8")

@@ -8,8 +8,8 @@ import typer
 from napari_sparsessp.cli.options import mean_and_std, numbers
 from napari_sparsessp.cli.truth import parse_truth
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import read_yaml
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.yaml_file import read_yaml
 
 
 def options_given(context: typer.Context) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.console import Console, clock
-from napari_sparsessp.cli.stopping import Stopped, interrupt_cancels
 from napari_sparsessp.prediction.events import (
-    Cancelled,
     Event,
     Finished,
     Planned,
+    PredictionCancelled,
     Started,
     TileDone,
 )
+from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -57,7 +57,7 @@ def run(
     ------
     SparseSSPError
         Anything that the user can mend.
-    Stopped
+    PredictionCancelled
         The user ended it with Ctrl-C.
     """
     from napari_sparsessp.prediction.plan import plan_prediction
@@ -75,7 +75,7 @@ def run(
     model = load_model(request.model, request.topology)
     planned, report = None, None
     told: tuple[str, ...] = ()
-    with interrupt_cancels() as cancel:
+    with cancel_on_interrupt() as cancel:
         for event in predict_stream(
             model,
             volume,
@@ -94,8 +94,10 @@ def run(
                 planned = event
             elif isinstance(event, Finished):
                 report = event.report
-            elif isinstance(event, Cancelled):
-                raise Stopped(_stopped(event, kept=sink is not None and event.done > 0))
+            elif isinstance(event, PredictionCancelled):
+                raise Cancelled(
+                    _stopped(event, kept=sink is not None and event.done > 0)
+                )
     assert planned is not None
     assert report is not None, "an uncancelled run ends with its report"
     for warning in report.warnings:
@@ -105,7 +107,7 @@ def run(
     return Outcome(planned.plan, report, predicted)
 
 
-def _stopped(event: Cancelled, *, kept: bool) -> str:
+def _stopped(event: PredictionCancelled, *, kept: bool) -> str:
     if not kept:
         return "interrupted; no unfinished file is left"
     return (

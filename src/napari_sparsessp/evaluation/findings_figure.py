@@ -15,9 +15,9 @@ from napari_sparsessp.evaluation.gallery import (
     TOO_HIGH,
     TOO_LOW,
 )
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def write_figure(findings: Findings, plane: int, path: Path) -> None:
             f"end it in {', '.join(KINDS)}"
         )
     drawing = draw(findings, plane)
-    with whole_file(path, "figure") as part:
+    with atomic_write(path, "figure") as part:
         drawing.savefig(part, format=path.suffix[1:].lower(), dpi=200)
 
 

@@ -18,9 +18,9 @@ from napari_sparsessp.evaluation.page_parts import (
     provenance,
     table,
 )
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 _COLUMNS = {
     "r2": "R²",
@@ -57,7 +57,7 @@ def write_page(findings: Findings, path: Path) -> None:
         It cannot be written.
     """
     text = page(findings)
-    with whole_file(path, "page") as part:
+    with atomic_write(path, "page") as part:
         part.write_text(text, encoding="utf-8")
 
 

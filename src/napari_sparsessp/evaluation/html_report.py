@@ -18,8 +18,8 @@ from napari_sparsessp.evaluation.planes_needed import SELF_CONSISTENCY
 from napari_sparsessp.evaluation.sweep_figure import figure_png
 from napari_sparsessp.evaluation.sweep_report import SweepReport
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.whole_file import whole_file
 
 COLUMNS = {
     "r2": "R²",
@@ -79,7 +79,7 @@ def write_page(report: SweepReport, gallery: Gallery, path: Path) -> None:
     OutputError
         It cannot be written.
     """
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(page(report, gallery), encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.evaluation.imaging_cost import ImagingCost
-from napari_sparsessp.whole_file import whole_file
+from napari_sparsessp.files import atomic_write
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
@@ -57,7 +57,7 @@ def write_csv(
     OutputError
         It cannot be written.
     """
-    with whole_file(path, "table") as part:
+    with atomic_write(path, "table") as part:
         # spreadsheets take a file without this mark for another alphabet
         part.write_text(sweep_csv(report, plane_ms, times), encoding="utf-8-sig")
 

@@ -9,8 +9,8 @@ import numpy as np
 from napari_sparsessp.evaluation.sweep_report import SweepReport
 from napari_sparsessp.evaluation.sweep_verdict import reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def write_figure(report: SweepReport, path: Path) -> None:
     OutputError
         It cannot be written.
     """
-    with whole_file(path, "figure") as part:
+    with atomic_write(path, "figure") as part:
         part.write_bytes(figure_png(report))
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -166,7 +166,7 @@ def run_trial(
                   ground.plan(steps, seed), folder, listen=listen)  # fmt: skip
             by_steps[steps] = {"steps": steps, **_scored(trial, ground, folder)}
         found[name] = by_steps[steps]
-        with whole_file(folder / RESULT_NAME, "result") as part:
+        with atomic_write(folder / RESULT_NAME, "result") as part:
             part.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 

@@ -4,11 +4,11 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.simulation.contrasts import Contrast
 from napari_sparsessp.structures import CATALOGUE, Structure
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +127,7 @@ def write_list(folder: Path) -> Path:
     path = folder / LIST_NAME
     images = sorted(folder.glob("colony_*.ome.tif"))
     with (
-        whole_file(path) as part,
+        atomic_write(path) as part,
         part.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file)

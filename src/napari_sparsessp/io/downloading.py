@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import PartialOutput, user_path
 from napari_sparsessp.io.doi import ArchiveFile, find_by_doi, is_doi
 from napari_sparsessp.io.server import ask, check_address, reaching, refusal
-from napari_sparsessp.io.unfinished import Unfinished
-from napari_sparsessp.user_path import user_path
 
 if TYPE_CHECKING:
     import requests
@@ -101,7 +100,7 @@ def download(
     check_address(url)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = Unfinished(path)
+        place = PartialOutput(path)
         place.lock()
     wanted = {"sha256": sha256, "md5": md5}
     checksums = {kind: digits for kind, digits in wanted.items() if digits}
@@ -109,7 +108,7 @@ def download(
     try:
         fetch.run()
         with _writing(path):
-            place.put_in_place(fetch.data)
+            place.commit(fetch.data)
     finally:
         if not fetch.has_some():
             place.clear()
@@ -123,7 +122,7 @@ class _Fetch:
     def __init__(
         self,
         url: str,
-        place: Unfinished,
+        place: PartialOutput,
         checksums: dict[str, str],
         progress: Progress | None,
         cancel: Cancel | None,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import user_path
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.setup import structure_id
-from napari_sparsessp.user_path import user_path
 
 Channel = str | int
 

@@ -19,13 +19,13 @@ from urllib.parse import unquote, urlsplit
 from pydantic import JsonValue
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.io.doi import ArchiveFile, find_by_doi, is_doi
 from napari_sparsessp.io.downloading import Cancel, Progress, download
 from napari_sparsessp.io.server import check_address
 from napari_sparsessp.models.origin import of_download
 from napari_sparsessp.models.registry import user_folder
 from napari_sparsessp.models.store import file_sha256
-from napari_sparsessp.whole_file import whole_file
 
 SUFFIXES = (".safetensors", ".p", ".pth", ".pt", ".ckpt")
 """What a model's file may be called: ours, and the checkpoints that are imported."""
@@ -131,7 +131,7 @@ def fetch_model(
         with suppress(OSError):
             target.parent.rmdir()  # where nothing has come
     fetched = Fetched(target, origin, file_sha256(target), known)
-    with whole_file(target.with_name(ORIGIN), "the origin of a model") as part:
+    with atomic_write(target.with_name(ORIGIN), "the origin of a model") as part:
         part.write_text(json.dumps(fetched.source), encoding="utf-8")
     return fetched
 

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_sparsessp.errors import OutputError
+from napari_sparsessp.files import PartialOutput
 from napari_sparsessp.io.growing import PLANES, GrowingImage
 from napari_sparsessp.io.ledger import Ledger
 from napari_sparsessp.io.ome_zarr import CHUNK
 from napari_sparsessp.io.run_header import difference, header_of, tile_size_of
 from napari_sparsessp.io.tiff_sink import TiffImage
-from napari_sparsessp.io.unfinished import Unfinished
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 from napari_sparsessp.io.zarr_sink import ZarrImage
 from napari_sparsessp.prediction.column import ColumnLayout
@@ -64,7 +64,7 @@ class OutputSink:
     ) -> None:
         self.path = check_output(path, overwrite)
         self._ngff = ngff
-        self._place = Unfinished(self.path)
+        self._place = PartialOutput(self.path)
         self._image: ZarrImage | TiffImage | None = None
         self._growing: GrowingImage | None = None
         self._place.lock()
@@ -194,7 +194,7 @@ class OutputSink:
             image = self._image.finish(provenance, self.path.name.split(".")[0])
             self._ledger.close()
             self._growing = None
-            self._place.put_in_place(image)
+            self._place.commit(image)
         return self.path
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.folders import folder_of
+from napari_sparsessp.files import atomic_write, folder_of
 from napari_sparsessp.io.downloading import download
 from napari_sparsessp.io.sample_parts import (
     atlas_field,
@@ -25,7 +25,6 @@ from napari_sparsessp.io.sample_parts import (
     write_stack,
 )
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 LARGEST = 200_000_000
 """Bytes that one file may have: all of them are far smaller."""
@@ -343,7 +342,7 @@ def _put_together(sample: PublicSample, parts: Sequence[Path]) -> None:
     volumes = maker(parts)
     made: Mapping[Path, Volume] = dict(zip(sample.paths, volumes, strict=True))
     for path, volume in made.items():
-        with whole_file(path, "the sample") as part:
+        with atomic_write(path, "the sample") as part:
             write_stack(part, volume)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import user_path
 from napari_sparsessp.io.source import Source, source_of
 from napari_sparsessp.io.zarr_reading import METADATA
-from napari_sparsessp.user_path import user_path
 from napari_sparsessp.volume import Volume
 
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.io.caption import Caption
 from napari_sparsessp.io.manifest import Label
 from napari_sparsessp.io.ome_tiff import write_ome_tiff
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 LIGHT = "transmitted light"
 """Name of its channel in the files that are written."""
@@ -157,7 +157,7 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
     here = path.absolute().parent
     make_folder(here)
     with (
-        whole_file(path, "list") as part,
+        atomic_write(path, "list") as part,
         part.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file)
@@ -234,7 +234,7 @@ def _write(
     planes = range(volumes[0].shape[0])
     array = np.stack([one.planes(planes) for one in volumes])
     make_folder(path.parent)
-    with whole_file(path, "stack") as part:
+    with atomic_write(path, "stack") as part:
         write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
 
 

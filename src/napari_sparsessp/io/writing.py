@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import commit, place_of, remove, user_path
 from napari_sparsessp.io.caption import Caption
-from napari_sparsessp.io.unfinished import place_of, put_in_place, remove
 from napari_sparsessp.structures import Structure, structure_or_custom
-from napari_sparsessp.user_path import user_path
 from napari_sparsessp.volume import Volume
 
 _ENDINGS = {
@@ -145,7 +144,7 @@ def write_prediction(
             path.name.split(".")[0],
         )
         _writer(path)(partial, result_volume.array, caption)
-        put_in_place(partial, place)
+        commit(partial, place)
     except OSError as error:
         raise disk_error(place, error) from error
     finally:

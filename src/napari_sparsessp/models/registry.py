@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.folders import folder_of
+from napari_sparsessp.files import folder_of
 from napari_sparsessp.models.card import ModelCard, parse_card
 from napari_sparsessp.models.facts import with_facts
 from napari_sparsessp.models.header import CARD_KEY, read_header

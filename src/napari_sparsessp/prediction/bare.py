@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.files import user_path
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import find_structure
-from napari_sparsessp.user_path import user_path
 
 if TYPE_CHECKING:
     import torch

@@ -74,7 +74,8 @@ def predict_stream(
     ------
     Event
         `Planned`, `Started`, `TileDone` …, `StructureDone` …, then `Finished`,
-        `Cancelled` or, where a part was asked for and more is left, `PartDone`.
+        `PredictionCancelled` or, where a part was asked for and more is left,
+        `PartDone`.
 
     Raises
     ------

@@ -92,7 +92,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Cancelled:
+class PredictionCancelled:
     """The user stopped the run; the buffer keeps what was done."""
 
     done: int
@@ -115,4 +115,12 @@ class PartDone:
     total: int
 
 
-Event = Planned | Started | TileDone | StructureDone | Finished | Cancelled | PartDone
+Event = (
+    Planned
+    | Started
+    | TileDone
+    | StructureDone
+    | Finished
+    | PredictionCancelled
+    | PartDone
+)

@@ -11,11 +11,11 @@ from napari_sparsessp import __version__
 from napari_sparsessp.models.store import Model
 from napari_sparsessp.prediction.events import (
     Box,
-    Cancelled,
     Event,
     Finished,
     PartDone,
     Planned,
+    PredictionCancelled,
     Started,
     TileDone,
 )
@@ -92,7 +92,7 @@ class Run:
         """Predict one time point after the other, what is on screen first."""
         yield Planned(self.plan, self.buffer)
         if self.cancel.is_set():
-            yield Cancelled(self.done, self.plan.total_tiles)
+            yield PredictionCancelled(self.done, self.plan.total_tiles)
             return
         self._begin()
         self.waiting = waiting = self._slots()
@@ -110,7 +110,7 @@ class Run:
             if not self.cancel.is_set() and not self._complete(slot):
                 waiting.insert(0, slot)  # the user looks at another one now
             if self.cancel.is_set() and self.done < self.plan.total_tiles:
-                yield Cancelled(self.done, self.plan.total_tiles)
+                yield PredictionCancelled(self.done, self.plan.total_tiles)
                 return
         if self.done < self.plan.total_tiles:
             yield PartDone(self.done, self.plan.total_tiles)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.simulation.colony import Colony, simulate_colony
 from napari_sparsessp.simulation.fields import Grid
-from napari_sparsessp.whole_file import whole_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def save_colony(folder: Path, seed: int, colony: Colony) -> None:
     }
     for kind, array in arrays.items():
         path = pool_file(folder, seed, kind)
-        with whole_file(path, "colony") as part, part.open("wb") as file:
+        with atomic_write(path, "colony") as part, part.open("wb") as file:
             np.save(file, array.to(torch.float16).cpu().numpy())
 
 

@@ -7,12 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import read_yaml, user_path
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training import config as parts
 from napari_sparsessp.training.config import TrainConfig, as_network
 from napari_sparsessp.training.recipe import Recipe
-from napari_sparsessp.user_path import user_path
-from napari_sparsessp.yaml_file import read_yaml
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): TrainConfig,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.folders import Kind, choose_folders, chosen_folders
+from napari_sparsessp.files import Kind, choose_folders, chosen_folders
 from napari_sparsessp.ui.compat import plugin_settings, show_warning
 from napari_sparsessp.ui.layers.structure_colours import colour_in, read_own_colours
 from napari_sparsessp.ui.model_news import model_news

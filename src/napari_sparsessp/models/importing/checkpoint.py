@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import ModelError
+from napari_sparsessp.files import user_path
 from napari_sparsessp.models.header import CARD_KEY, read_header
-from napari_sparsessp.user_path import user_path
 
 SAFE_SINCE = (2, 6)
 """First torch whose ``weights_only=True`` holds (CVE-2025-32434 is in 2.5.1)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError
+from napari_sparsessp.files import user_path
 from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.header import CARD_KEY
 from napari_sparsessp.models.importing.answers import Answers
@@ -27,7 +28,6 @@ from napari_sparsessp.models.serialisation import (
 )
 from napari_sparsessp.models.store import build_empty, file_sha256, fill
 from napari_sparsessp.models.verification import make_check
-from napari_sparsessp.user_path import user_path
 
 if TYPE_CHECKING:
     import torch

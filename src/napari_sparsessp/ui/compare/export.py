@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.ui.compare.comparison import Comparison
 from napari_sparsessp.ui.compare.pairs import Pair, has_length, light_of
 from napari_sparsessp.ui.errand import Errand, Stopped
@@ -16,7 +17,6 @@ from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.marks import KEY, model_of
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.volume import Volume
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.agreement import Agreement
@@ -201,7 +201,7 @@ def _write(order: _Order, meter: Callable[[str, float], None]) -> Path:
         write_figure(findings, order.plane, order.path)
     else:
         text = report_json(findings) if order.kind == "json" else table_csv(findings)
-        with whole_file(order.path, order.kind) as part:
+        with atomic_write(order.path, order.kind) as part:
             part.write_text(text, encoding="utf-8")
     return order.path
 

@@ -9,9 +9,9 @@ from superqt.utils import create_worker as plain_create_worker
 
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.events import (
-    Cancelled,
     Finished,
     PartDone,
+    PredictionCancelled,
     Started,
     TileDone,
 )
@@ -156,7 +156,7 @@ class PredictionRun(QObject):
         elif isinstance(event, PartDone):
             self._end()
             self.part_done.emit()
-        elif isinstance(event, Cancelled):
+        elif isinstance(event, PredictionCancelled):
             self._end()
             self.cancelled.emit()
 

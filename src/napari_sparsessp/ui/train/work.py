@@ -17,11 +17,11 @@ from napari_sparsessp.errors import (
     PredictionError,
     SparseSSPError,
 )
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.quick import CONFIG_FILE, PAIRS_FILE
 from napari_sparsessp.training.run_info import has_state, read_log
 from napari_sparsessp.ui.errand import Stopped
-from napari_sparsessp.whole_file import whole_file
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.manifest import Label
@@ -212,7 +212,7 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     elif job.labels:
         write_list(job.labels, out / PAIRS_FILE)
     make_folder(file.absolute().parent)
-    with whole_file(file, "settings") as part:
+    with atomic_write(file, "settings") as part:
         part.write_text(config_text(job.config, file.parent), encoding="utf-8")
     return file
 

@@ -1,0 +1,470 @@
+"""Write whole files only, lock outputs, read YAML safely, find the user's folders.
+
+A user's folder: an environment variable comes first, then what was chosen in napari's
+preferences (kept in a small file, so that the command line follows it as well), then
+the system's place for a program's data.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_sparsessp.errors import InputError, OutputError
+
+Kind = Literal["models", "samples"]
+
+VARIABLES: dict[Kind, str] = {
+    "models": "SPARSESSP_MODELS",
+    "samples": "SPARSESSP_SAMPLES",
+}
+"""Environment variables that name a folder for this process, whatever was chosen."""
+
+CONFIG_VARIABLE = "SPARSESSP_CONFIG"
+"""Environment variable that names the folder of the file of chosen folders."""
+
+LARGEST_YAML = 1_000_000
+"""Bytes. Such a file is a page of text; anything larger is another file."""
+
+MOST_YAML_VALUES = 100_000
+"""Once every alias is replaced by what it stands for: a few lines can make 10⁹."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def atomic_write(path: Path, what: str = "") -> Iterator[Path]:
+    """Write under another name and rename, so that no half file is ever found.
+
+    Parameters
+    ----------
+    path : Path
+        The final name; what is there is replaced in one step.
+    what : str
+        What it is, for the message, for example ``"report"``.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, for example because the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {f'{what} ' if what else ''}{path}: "
+            f"{error.strerror or error}; choose another place"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def user_path(path: str | Path) -> Path:
+    """Resolve ``~``.
+
+    Raises
+    ------
+    InputError
+        There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{str(path)[:80]} names the home folder of nobody on this computer; write "
+            "the whole path"
+        ) from error
+
+
+class PartialOutput:
+    """Where the output of this name is made, and its way to the name.
+
+    Parameters
+    ----------
+    path : Path
+        The output to be.
+
+    Attributes
+    ----------
+    place : Path
+        Where it lies (`place_of`).
+    folder : Path
+        Beside it, hidden; the same for every run that writes this output. Its ending
+        is of no image, so that no program takes it for one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.place = place_of(path)
+        self.folder = _beside(self.place, "partial")
+        self._lock_path = _beside(self.place, "lock")
+        self._lock: Any = None
+
+    def lock(self) -> None:
+        """Keep every other process from writing this output.
+
+        Raises
+        ------
+        OutputError
+            Another one is writing it now.
+        """
+        from filelock import FileLock, Timeout
+
+        for _ in range(3):
+            lock = FileLock(self._lock_path, timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise OutputError(
+                    f"another process is writing {self.path}; wait until it is done, "
+                    "or give another name"
+                ) from None
+            except NotImplementedError:
+                return  # some network drives know no locks
+            if self._is_named():
+                self._lock = lock
+                return
+            # The one that held it has just removed it: the name is another file's.
+            lock.release()
+        raise OutputError(f"{self.path} is being written by others; try again")
+
+    def restore(self) -> bool:
+        """Give an earlier result its name back, if a process died between two.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+        """
+        old = _beside(self.place, "old")
+        if not old.exists():
+            return False
+        if self.place.exists():
+            remove(old)
+        else:
+            old.replace(self.place)
+        return True
+
+    def commit(self, image: Path) -> None:
+        """Give the finished image its name, and remove what was needed to make it."""
+        commit(image, self.place)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove whatever is unfinished."""
+        remove(self.folder)
+
+    def unlock(self) -> None:
+        """Let others write."""
+        if self._lock is None:
+            return
+        if os.name != "nt":  # there an open file cannot be removed
+            self._lock_path.unlink(missing_ok=True)
+        self._lock.release()
+        self._lock = None
+        if os.name == "nt":
+            self._remove_lock()
+
+    def _remove_lock(self) -> None:
+        try:
+            self._lock_path.unlink(missing_ok=True)
+        except OSError:
+            return  # the next one has it open already
+
+    def _is_named(self) -> bool:
+        """Whether the lock that was acquired is the file of that name."""
+        return self._lock_path.exists()
+
+
+def place_of(path: Path) -> Path:
+    """Tell where an output lies: a link stays, and what it leads to is written.
+
+    Nor must a link in the way there make two places of one.
+    """
+    return path.resolve()
+
+
+def commit(image: Path, place: Path) -> None:
+    """Give a finished image its name.
+
+    Parameters
+    ----------
+    image : Path
+        On the same disk.
+    place : Path
+        No link (`place_of`). What is there is replaced, and stays if that fails.
+
+    Raises
+    ------
+    OSError
+        It cannot be given that name.
+    """
+    if not place.is_dir():
+        image.replace(place)
+        return
+    # Folders cannot be swapped in one step.
+    old = _beside(place, "old")
+    remove(old)
+    place.replace(old)
+    try:
+        image.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    remove(old)
+
+
+def _beside(place: Path, ending: str) -> Path:
+    return place.with_name(f".{place.name}.{ending}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def folder_of(kind: Kind) -> Path:
+    """Give the folder for models or samples; it need not exist.
+
+    Parameters
+    ----------
+    kind : {"models", "samples"}
+
+    Returns
+    -------
+    Path
+    """
+    named = os.environ.get(VARIABLES[kind]) or chosen_folders().get(kind)
+    return Path(named).expanduser() if named else usual_folder(kind)
+
+
+def usual_folder(kind: Kind) -> Path:
+    """Give the folder that is used where nobody chose another."""
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-sparsessp", appauthor=False) / kind
+
+
+def folders_file() -> Path:
+    """Give the file that holds the chosen folders; it need not exist."""
+    override = os.environ.get(CONFIG_VARIABLE)
+    if override:
+        return Path(override).expanduser() / "folders.yaml"
+    from platformdirs import user_config_path
+
+    return user_config_path("napari-sparsessp", appauthor=False) / "folders.yaml"
+
+
+def chosen_folders() -> dict[str, str]:
+    """Give the folders that were chosen; a file that cannot be read chose none."""
+    path = folders_file()
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        return {}
+    return dict(_read_chosen(path, changed))
+
+
+def choose_folders(chosen: Mapping[Kind, str]) -> None:
+    """Remember folders for all later sessions, this one included.
+
+    Parameters
+    ----------
+    chosen : mapping
+        Kind to folder; "" gives the usual one back. Kinds left out stay as they are.
+
+    Raises
+    ------
+    InputError
+        A folder's path is not a whole one, or belongs to a file.
+    OutputError
+        The choice cannot be written.
+    """
+    import yaml
+
+    now = chosen_folders()
+    for kind, folder in chosen.items():
+        if folder:
+            check_folder(kind, folder)
+        now[kind] = folder
+    kept = {kind: folder for kind, folder in now.items() if folder}
+    if kept == chosen_folders():
+        return
+    path = folders_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; "
+            f"set {VARIABLES['models']} or {VARIABLES['samples']} instead"
+        ) from error
+    with atomic_write(path, "the chosen folders") as part:
+        part.write_text(yaml.safe_dump(kept), encoding="utf-8")
+    _read_chosen.cache_clear()
+
+
+def check_folder(kind: Kind, folder: str) -> None:
+    """Refuse a folder that cannot be meant.
+
+    Raises
+    ------
+    InputError
+        Its path is not a whole one, or belongs to a file.
+    """
+    try:
+        path = Path(folder).expanduser()
+        whole, is_file = path.is_absolute(), path.is_file()
+    except (OSError, RuntimeError, ValueError):  # no name that a folder could have
+        whole, is_file = False, False
+    if not whole:
+        raise InputError(
+            f"the folder for {kind} {folder[:80]!r} is no whole path; "
+            "begin it at the root or with ~"
+        )
+    if is_file:
+        raise InputError(
+            f"the folder for {kind} {folder[:80]!r} is a file; name a folder"
+        )
+
+
+@lru_cache(maxsize=4)
+def _read_chosen(path: Path, _changed: int) -> tuple[tuple[str, str], ...]:
+    try:
+        found = read_yaml(path, "file of chosen folders")
+    except InputError as error:
+        logger.warning("the usual folders are used: %s", error)
+        return ()
+    known = found.items() if isinstance(found, dict) else ()
+    kept = []
+    for kind, folder in known:
+        try:
+            if kind not in VARIABLES or not isinstance(folder, str):
+                raise InputError(f"{path} has a {kind!r} that is no folder; mend it")
+            check_folder(kind, folder)
+        except InputError as error:
+            logger.warning("the usual folder is used: %s", error)
+        else:
+            kept.append((kind, folder))
+    return tuple(kept)
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """Read a small YAML (or JSON) file; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it should be, for the message, for example ``"request"``.
+
+    Returns
+    -------
+    object
+        Whatever is in it; nobody has checked it yet.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large or no YAML, has a key twice, or aliases that
+        multiply.
+    """
+    import yaml
+
+    try:
+        return parse_yaml(_yaml_text(path, what))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {what} {str(path)[:200]}: {error.strerror}; check the path"
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where is not None else ""
+        raise InputError(f"{what} {path} is not valid YAML{line}; mend it") from error
+    except _AmbiguousYaml as error:
+        raise InputError(f"{what} {path} {error}; mend it") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Make values of YAML text, as `read_yaml` does.
+
+    Raises
+    ------
+    ValueError or yaml.YAMLError
+        It is no YAML.
+    """
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count_values(node, {})
+        return loader.construct_document(node)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError) as error:
+        # PyYAML meets 1:2:3_ or an unhashable key with whatever it stumbles over.
+        raise ValueError("a value that cannot be made") from error
+    finally:
+        loader.dispose()
+
+
+class _AmbiguousYaml(Exception):
+    """YAML that means more or less than it should."""
+
+
+def _yaml_text(path: Path, what: str) -> str:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{what} {path} is a folder; name the file in it")
+    if not stat.S_ISREG(status.st_mode):  # its end may never come
+        raise InputError(f"{what} {path} is a pipe or a device; name a file")
+    if status.st_size > LARGEST_YAML:
+        raise InputError(f"{path} is too large for a {what}; check the path")
+    return path.read_text(encoding="utf-8")
+
+
+def _count_values(node: Any, known: dict[int, int]) -> int:
+    """Count the values of a node with all aliases replaced, and find keys twice."""
+    if id(node) in known:
+        if not known[id(node)]:
+            raise _AmbiguousYaml("contains itself")
+        return known[id(node)]
+    known[id(node)] = 0
+    total = 1 + sum(_count_values(child, known) for child in _child_nodes(node))
+    if total > MOST_YAML_VALUES:
+        raise _AmbiguousYaml(f"has more than {MOST_YAML_VALUES} values")
+    known[id(node)] = total
+    return total
+
+
+def _child_nodes(node: Any) -> Iterator[Any]:
+    if isinstance(node.value, str):
+        return
+    seen = set()
+    for child in node.value:
+        if not isinstance(child, tuple):
+            yield child
+            continue
+        key = child[0]
+        if isinstance(key.value, str):
+            if key.value in seen and key.value != "<<":
+                raise _AmbiguousYaml(f"has {key.value[:80]!r} twice")
+            seen.add(key.value)
+        yield from child

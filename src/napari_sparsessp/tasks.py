@@ -1,0 +1,113 @@
+"""Report the progress of a long job, and cancel it: one protocol for every job.
+
+A job takes a `Progress` callback and calls it with what is done so far. Whoever
+started the job cancels it by raising `Cancelled` in that callback; the job cleans up
+in ``finally`` blocks and lets the exception pass.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+
+class Cancelled(Exception):
+    """The user cancelled a job; the text, if any, says what is left of it."""
+
+
+class Progress(Protocol):
+    """Receive the progress of a job; raise `Cancelled` to end it."""
+
+    def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
+        """Report progress.
+
+        Parameters
+        ----------
+        done
+            Units of work that are finished; without `total`, a share from 0 to 1.
+        total
+            Units of the whole job; None where it cannot be known.
+        what
+            The step that runs now, as the user reads it.
+        """
+
+
+def no_progress(done: float, total: float | None = None, what: str = "") -> None:
+    """Ignore progress and never cancel."""
+
+
+def cancellable(progress: Progress, *events: threading.Event | None) -> Progress:
+    """Return a callback that raises `Cancelled` as soon as one of the events is set."""
+    signals = [event for event in events if event is not None]
+
+    def checked(done: float, total: float | None = None, what: str = "") -> None:
+        if any(event.is_set() for event in signals):
+            raise Cancelled
+        progress(done, total, what)
+
+    return checked
+
+
+def part_of(progress: Progress, start: float, stop: float, name: str = "") -> Progress:
+    """Return a callback for a step that is the share `start` to `stop` of a job."""
+
+    def scaled(done: float, total: float | None = None, what: str = "") -> None:
+        share = done / total if total else done if total is None else 0.0
+        progress(start + (stop - start) * min(share, 1.0), None, what or name)
+
+    return scaled
+
+
+class TimeLeft:
+    """Estimate the seconds that are left from the share that is done.
+
+    Parameters
+    ----------
+    clock
+        Seconds; for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> float | None:
+        """Return seconds left; None until there is something to judge by."""
+        now = self._clock()
+        if self._first is None:
+            self._first = (now, share)
+            return None
+        began, before = self._first
+        if share <= before:
+            return None
+        return (now - began) / (share - before) * max(0.0, 1.0 - share)
+
+
+@contextmanager
+def cancel_on_interrupt() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set an event; a second one interrupts at once.
+
+    Yields
+    ------
+    threading.Event
+    """
+    cancel = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel  # only the main thread receives signals
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        cancel.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
