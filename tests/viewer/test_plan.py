@@ -295,9 +295,9 @@ def test_a_closed_viewer_stops_the_thread(make_napari_viewer_proxy, engine, qtbo
     viewer.add_image(stack(16, size=96), name="bright-field", **DENSE)
     dock = open_plan(viewer)
     dock.form.foot.button.click()
-    meter = dock.current._errand.meter
+    progress = dock.current._task.progress
     viewer.close()
-    qtbot.waitUntil(meter._stop.is_set)
+    qtbot.waitUntil(progress.cancelled.is_set)
 
 
 def test_two_viewers_measure_each_for_itself(

@@ -8,9 +8,10 @@ import pytest
 from napari_sparsessp import PredictionRequest
 from napari_sparsessp.evaluation.gallery import Gallery
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory
-from napari_sparsessp.ui.errand import Meter, Stopped
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.plan.choice import PlanJob
 from napari_sparsessp.ui.plan.work import Board, PlanEngine, measure_plan
+from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume
 from thin import save_thin
 
@@ -35,9 +36,9 @@ def _job(engine, truth=None, ratios=(1, 2, 4)):
     return PlanJob(card, _volume(), truth or {}, request, ratios, False, not truth)
 
 
-def _measure(engine, job, memory, meter=None):
+def _measure(engine, job, memory, progress=None):
     board = Board()
-    return measure_plan(engine, job, memory, board, meter or Meter()), board
+    return measure_plan(engine, job, memory, board, progress or TaskProgress()), board
 
 
 def test_each_ratio_stands_on_the_board_as_soon_as_it_is_scored(engine):
@@ -48,7 +49,9 @@ def test_each_ratio_stands_on_the_board_as_soon_as_it_is_scored(engine):
             super().post(record)
             seen.append(len(record.report.ratios))
 
-    record = measure_plan(engine, _job(engine), SweepMemory(), Watched(), Meter())
+    record = measure_plan(
+        engine, _job(engine), SweepMemory(), Watched(), TaskProgress()
+    )
     assert seen[:3] == [1, 2, 3]
     assert record.report.finished
     assert record.gallery.pictures, "what the page shows is drawn on the way"
@@ -74,17 +77,17 @@ def test_a_truth_makes_a_sweep_against_it(engine):
 
 
 def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):
-    memory, meter, board = SweepMemory(), Meter(), Board()
+    memory, progress, board = SweepMemory(), TaskProgress(), Board()
     original = board.post
 
     def post(record):
         original(record)
         if len(record.report.ratios) == 2:
-            meter.stop()
+            progress.cancel()
 
     board.post = post
-    with pytest.raises(Stopped):
-        measure_plan(engine, _job(engine), memory, board, meter)
+    with pytest.raises(Cancelled):
+        measure_plan(engine, _job(engine), memory, board, progress)
     kept = board.read()
     assert [one.ratio for one in kept.report.ratios] == [1, 2]
     assert not kept.report.finished
@@ -92,29 +95,29 @@ def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):
 
 
 def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
-    meter, drawn = Meter(), []
+    progress, drawn = TaskProgress(), []
     original = Gallery._coloured
 
     def stop(gallery, *arguments):
         drawn.append(1)
-        if meter.share == 1.0:
-            meter.stop()
+        if progress.share == 1.0:
+            progress.cancel()
         return original(gallery, *arguments)
 
     monkeypatch.setattr(Gallery, "_coloured", stop)
     board = Board()
-    with pytest.raises(Stopped):
-        measure_plan(engine, _job(engine), SweepMemory(), board, meter)
+    with pytest.raises(Cancelled):
+        measure_plan(engine, _job(engine), SweepMemory(), board, progress)
     kept = board.read()
     assert [one.ratio for one in kept.report.ratios] == [1, 2, 4]
     assert kept.gallery is None, "half a page is none"
 
 
 def test_a_stop_while_the_stack_is_read_ends_it(engine):
-    meter = Meter()
-    meter.stop()
-    with pytest.raises(Stopped):
-        _measure(engine, _job(engine), SweepMemory(), meter)
+    progress = TaskProgress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        _measure(engine, _job(engine), SweepMemory(), progress)
 
 
 def test_a_board_is_read_while_it_is_written():

@@ -22,11 +22,10 @@ from napari_sparsessp.ui.compare.pairs import (
     truth_of,
 )
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.errand_queue import ErrandQueue
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.marks import KEY, add_to
 from napari_sparsessp.ui.layers.watch import LayerWatch
 from napari_sparsessp.ui.layouts.layouts import layouts_of
+from napari_sparsessp.ui.tasks import TaskProgress, TaskQueue, readable_error
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.agreement import Agreement
@@ -81,7 +80,7 @@ class Comparison(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.queue = ErrandQueue(self)
+        self.queue = TaskQueue(self)
         self.watch = LayerWatch(self)
         self.family: Family | None = None
         self._wanted = ""
@@ -112,14 +111,14 @@ class Comparison(QObject):
         for known in (self._results, self._problems):
             for which in [one for one in known if not {one[0], one[1]} <= there]:
                 del known[which]  # type: ignore[attr-defined]
-        self.queue.drop(lambda task: not {task.which[0], task.which[1]} <= there)
+        self.queue.cancel(lambda task: not {task.which[0], task.which[1]} <= there)
         self.watch.follow([*self._predictions().values(), *self.truths().values()])
         return found
 
     def choose(self, key: str) -> None:
         """Compare another family."""
         self._wanted = key
-        self.queue.stop()
+        self.queue.cancel()
         self.changed.emit()
 
     def choose_truth(self, structure: str, key: str | None) -> None:
@@ -270,7 +269,7 @@ class Comparison(QObject):
 
     def _on_failed(self, task: Task, error: Exception) -> None:
         self._pairs.pop(task, None)
-        self._problems[task.which] = as_told(error, "the comparison")
+        self._problems[task.which] = readable_error(error, "the comparison")
         self.failed.emit(task.structure)
 
     def _on_changed(self, key: str) -> None:
@@ -280,7 +279,7 @@ class Comparison(QObject):
         for known in (self._results, self._problems):
             for which in [one for one in known if key in one[:2]]:
                 del known[which]  # type: ignore[attr-defined]
-        self.queue.drop(lambda task: key in task.which[:2])
+        self.queue.cancel(lambda task: key in task.which[:2])
         self.stale.emit(key)
         self.changed.emit()
 
@@ -299,28 +298,28 @@ class Comparison(QObject):
         return {} if self.family is None else self.family.predictions
 
 
-def _judge(pair: Pair, meter: Callable[[str, float], None]) -> "Agreement":
+def _judge(pair: Pair, progress: TaskProgress) -> "Agreement":
     from napari_sparsessp.evaluation.agreement import agreement
 
     label = structure_or_custom(pair.structure).label
 
     def watch(share: float) -> None:
-        meter(f"Scoring {label}…", share)
+        progress(share, what=f"Scoring {label}…")
 
     return agreement(pair.truth, pair.prediction, pair.structure, watch)
 
 
-def _error(pair: Pair, meter: Callable[[str, float], None]) -> np.ndarray:
+def _error(pair: Pair, progress: TaskProgress) -> np.ndarray:
     from napari_sparsessp.evaluation.agreement import error_of
 
-    meter(f"Error of {structure_or_custom(pair.structure).label}…", 0.0)
+    progress(0.0, what=f"Error of {structure_or_custom(pair.structure).label}…")
     return error_of(pair.truth, pair.prediction)
 
 
-def _truth(pair: Pair, meter: Callable[[str, float], None]) -> np.ndarray:
+def _truth(pair: Pair, progress: TaskProgress) -> np.ndarray:
     from napari_sparsessp.evaluation.agreement import aligned_truth
 
-    meter(f"Truth of {structure_or_custom(pair.structure).label}…", 0.0)
+    progress(0.0, what=f"Truth of {structure_or_custom(pair.structure).label}…")
     return aligned_truth(pair.truth, pair.prediction)
 
 

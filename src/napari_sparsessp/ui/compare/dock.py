@@ -16,7 +16,6 @@ from napari_sparsessp.ui.compare.model import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
-from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import KEY
 from napari_sparsessp.ui.layers.plane_link import PlaneLink
@@ -25,6 +24,7 @@ from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.predict.layer_commands import copy_command_of
+from napari_sparsessp.ui.tasks import error_details
 
 if TYPE_CHECKING:
     import napari
@@ -176,7 +176,7 @@ class CompareDock(QWidget):
         """Compute nothing more; what is known stays."""
         if self.comparison.queue.busy:
             self._declined = True
-            self.comparison.queue.stop()
+            self.comparison.queue.cancel()
             self.form.compute_button.setVisible(bool(self.comparison.unknown()))
             self._refresh()
 

@@ -87,7 +87,9 @@ class CompareFoot(Foot):
         self.set_status(text)
         self.status.setVisible(bool(text))
 
-    def show_progress(self, text: str, share: float) -> None:
+    def show_progress(
+        self, share: float, text: str, _seconds_left: float | None = None
+    ) -> None:
         """Move the bar."""
         self.bar.setValue(round(SHARES * share))
         self.set_status(text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.errand import Errand
+from napari_sparsessp.ui.tasks import BackgroundTask
 
 if TYPE_CHECKING:
     from napari_sparsessp.ui.layers.volume import LayerReading
@@ -52,9 +52,9 @@ class RecordedSize(QObject):
             self._tell(key)
         elif path and Path(path).exists():
             self._known[key] = None
-            errand = Errand(size_in, Path(path), parent=self)
-            errand.returned.connect(lambda size: self._on_size(key, size))
-            errand.start()
+            task = BackgroundTask(size_in, Path(path), parent=self)
+            task.returned.connect(lambda size: self._on_size(key, size))
+            task.start()
 
     def _on_size(self, key: str, size: Size | None) -> None:
         self._known[key] = size
@@ -66,7 +66,7 @@ class RecordedSize(QObject):
             self.found.emit(key, size)
 
 
-def size_in(path: Path, _meter: Any = None) -> Size | None:
+def size_in(path: Path, _progress: object = None) -> Size | None:
     """Read (z, y, x) in µm from a file's header; None where it records none.
 
     For a worker thread: it imports the readers.

@@ -16,8 +16,6 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.model_news import model_news
@@ -25,6 +23,7 @@ from napari_sparsessp.ui.models import model_chores
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.models.form import ModelsForm
 from napari_sparsessp.ui.models.model_intake import ModelIntake
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 
 if TYPE_CHECKING:
     import napari
@@ -54,8 +53,8 @@ class ModelsDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._engine = InstalledEngine() if engine is None else engine
-        self._chore: Errand | None = None
-        self._look: Errand | None = None
+        self._chore: BackgroundTask | None = None
+        self._look: BackgroundTask | None = None
         self._look_again = False
         self._choose: Path | None = None
         self._verdicts: dict[tuple[Path, int], Verdict] = {}
@@ -103,7 +102,7 @@ class ModelsDock(QWidget):
         if self._look is not None:
             self._look_again = True
             return
-        self._look = Errand(model_chores.look, parent=self)
+        self._look = BackgroundTask(model_chores.look, parent=self)
         self._look.returned.connect(self._on_looked)
         self._look.failed.connect(self._on_look_failed)
         self._look.start()
@@ -124,8 +123,7 @@ class ModelsDock(QWidget):
 
     def _on_look_failed(self, error: Exception) -> None:
         self._look = None
-        if not isinstance(error, Stopped):
-            self._on_problem(error, "the search for models")
+        self._on_problem(error, "the search for models")
 
     def _watch(self, entries: "list[Entry]") -> None:
         """See what other programs put into the folder, also one chosen since."""
@@ -199,17 +197,17 @@ class ModelsDock(QWidget):
         """Do one thing in a thread; `then` gets its result."""
         if self._chore is not None:
             return
-        errand = Errand(chore, *args, parent=self)
-        errand.progressed.connect(lambda said, share: self._on_progress(said, share))
-        errand.returned.connect(lambda result: self._on_done(then, result))
-        errand.failed.connect(lambda error: self._on_failed(error, what))
-        self._chore = errand
+        task = BackgroundTask(chore, *args, parent=self)
+        task.progressed.connect(self._on_progress)
+        task.returned.connect(lambda result: self._on_done(then, result))
+        task.failed.connect(lambda error: self._on_failed(error, what))
+        self._chore = task
         self.form.message.clear()
         self.form.page.set_busy(True)
         self.form.show_work(what)
-        errand.start()
+        task.start()
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         if self._chore is not None and what:
             self.form.show_work(what, share)
 
@@ -225,14 +223,11 @@ class ModelsDock(QWidget):
 
     def _on_failed(self, error: Exception, what: str) -> None:
         self._end()
-        if isinstance(error, Stopped):
-            self.form.tell("Stopped.")
-        else:
-            self._on_problem(error, what)
+        self._on_problem(error, what)
         self.refresh()
 
     def _on_problem(self, error: Exception, what: str) -> None:
-        told = as_told(error, what)
+        told = readable_error(error, what)
         self.form.message.show_error(str(told), error_details(told))
 
     def cancel(self) -> None:

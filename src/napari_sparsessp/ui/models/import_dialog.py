@@ -24,12 +24,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import ModelError, SparseSSPError
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.look.dress import Dress
 from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.models.import_form import ImportForm
+from napari_sparsessp.ui.tasks import (
+    BackgroundTask,
+    TaskProgress,
+    error_details,
+    words_first,
+)
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
 
@@ -73,7 +77,7 @@ class ImportDialog(QDialog):
         self._engine = engine
         self._path: Path | None = None
         self._found: Any = None
-        self._errand: Errand | None = None
+        self._task: BackgroundTask | None = None
         self._state = ImportState.NO_FILE
         self.setWindowTitle("Import a model checkpoint")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -153,7 +157,7 @@ class ImportDialog(QDialog):
         """Look into a file; the form, or an error, follows."""
         if self._state is ImportState.IMPORTING:
             return
-        self._drop_errand()
+        self._drop_task()
         self._path = Path(path)
         self.file_label.setText(self._shortened(self._path.name))
         self.file_label.setToolTip(str(self._path))
@@ -190,17 +194,17 @@ class ImportDialog(QDialog):
 
     def reject(self) -> None:
         """Stop an import, or close the dialog: the Cancel button and Escape."""
-        if self._state is ImportState.IMPORTING and self._errand is not None:
-            self._errand.stop()
+        if self._state is ImportState.IMPORTING and self._task is not None:
+            self._task.cancel()
             self.cancel_button.setEnabled(False)
             self.status.setText("Stopping…")
         else:
-            self._drop_errand()
+            self._drop_task()
             super().reject()
 
     def closeEvent(self, event: Any) -> None:
         """Let go of whatever is under way; the thread ends by itself."""
-        self._drop_errand()
+        self._drop_task()
         super().closeEvent(event)
 
     # the thread ---------------------------------------------------------------
@@ -212,20 +216,21 @@ class ImportDialog(QDialog):
         then: Callable[[Any], None],
         *more: Any,
     ) -> None:
-        errand = Errand(function, self._engine, path, *more, parent=self)
-        errand.progressed.connect(self._on_progress)
-        errand.returned.connect(then)
-        errand.failed.connect(self._on_failed)
-        self._errand = errand
-        errand.start()
+        task = BackgroundTask(function, self._engine, path, *more, parent=self)
+        task.progressed.connect(self._on_progress)
+        task.returned.connect(then)
+        task.failed.connect(self._on_failed)
+        task.cancelled.connect(self._on_cancelled)
+        self._task = task
+        task.start()
 
-    def _drop_errand(self) -> None:
-        if self._errand is not None:
-            self._errand.abandon()
-            self._errand = None
+    def _drop_task(self) -> None:
+        if self._task is not None:
+            self._task.abandon()
+            self._task = None
             self._state = ImportState.NO_FILE
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         if self._state is not ImportState.IMPORTING or not what:
             return
         self.bar.setRange(0, 1000 if share > 0 else 0)
@@ -233,12 +238,13 @@ class ImportDialog(QDialog):
         if self.cancel_button.isEnabled():
             self.status.setText(f"{what[:1].upper()}{what[1:]}…")
 
+    def _on_cancelled(self) -> None:
+        self._set_state(ImportState.ASKING)
+        self.status.setText("Stopped; nothing was imported.")
+
     def _on_failed(self, error: Exception) -> None:
         reading = self._state is ImportState.READING
         self._set_state(ImportState.NO_FILE if reading else ImportState.ASKING)
-        if isinstance(error, Stopped):
-            self.status.setText("Stopped; nothing was imported.")
-            return
         if not isinstance(error, SparseSSPError):
             text = " ".join(str(error).split()) or type(error).__name__
             told = ModelError(
@@ -299,11 +305,11 @@ def choose_checkpoint(parent: QWidget) -> str:
     return str(path)
 
 
-def _inspect(engine: Any, path: Path, _meter: Any) -> Any:
+def _inspect(engine: Any, path: Path, _progress: TaskProgress) -> Any:
     return engine.inspect(path)
 
 
 def _bring_in(
-    engine: Any, path: Path, found: Any, given: dict[str, Any], meter: Any
+    engine: Any, path: Path, found: Any, given: dict[str, Any], progress: TaskProgress
 ) -> Any:
-    return engine.bring_in(path, found, given, meter)
+    return engine.bring_in(path, found, given, words_first(progress))

@@ -1,13 +1,13 @@
-"""What takes time with models, as functions for a worker thread (`errand`).
+"""What takes time with models, as functions for a `BackgroundTask`.
 
 They import what they need when they run, and know neither Qt nor the viewer.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.ui.look.duration import duration_text
+from napari_sparsessp.ui.tasks import TaskProgress, words_first
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.model_fetching import Fetched
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.trash import Deleted
     from napari_sparsessp.models.verification import Verdict
 
-Meter = Callable[[str, float], None]
 
-
-def look(_meter: Meter) -> "tuple[list[Entry], list[Deleted]]":
+def look(_progress: TaskProgress) -> "tuple[list[Entry], list[Deleted]]":
     """List all models, and those that can be put back."""
     from napari_sparsessp.models.collection import all_entries
     from napari_sparsessp.models.trash import deleted_models
@@ -26,44 +24,44 @@ def look(_meter: Meter) -> "tuple[list[Entry], list[Deleted]]":
     return all_entries(), deleted_models()
 
 
-def check(path: Path, meter: Meter) -> "Verdict":
+def check(path: Path, progress: TaskProgress) -> "Verdict":
     """Verify a model."""
     from napari_sparsessp.models.verification import verify_model
 
-    meter("checking weights and test values", 0.0)
+    progress(0.0, what="checking weights and test values")
     return verify_model(path)
 
 
-def export(path: Path, out: Path, overwrite: bool, meter: Meter) -> Path:
+def export(path: Path, out: Path, overwrite: bool, progress: TaskProgress) -> Path:
     """Copy a model to a file or folder of its own."""
     from napari_sparsessp.models.exporting import export_model
 
-    return export_model(path, out, overwrite=overwrite, progress=meter)
+    return export_model(path, out, overwrite=overwrite, progress=words_first(progress))
 
 
-def rename(path: Path, name: str, meter: Meter) -> Path:
+def rename(path: Path, name: str, progress: TaskProgress) -> Path:
     """Give a model another name for people."""
     from napari_sparsessp.models.adding import rename_model
 
-    rename_model(path, name, meter)
+    rename_model(path, name, words_first(progress))
     return path
 
 
-def delete(path: Path, _meter: Meter) -> "Deleted":
+def delete(path: Path, _progress: TaskProgress) -> "Deleted":
     """Move a model into the trash."""
     from napari_sparsessp.models.trash import delete_model
 
     return delete_model(path)
 
 
-def undelete(deleted: "Deleted", _meter: Meter) -> Path:
+def undelete(deleted: "Deleted", _progress: TaskProgress) -> Path:
     """Put a model back."""
     from napari_sparsessp.models.trash import put_back
 
     return put_back(deleted)
 
 
-def fetch(origin: str, sha256: str, meter: Meter) -> "Fetched":
+def fetch(origin: str, sha256: str, progress: TaskProgress) -> "Fetched":
     """Download a model's file; what came before is not fetched again."""
     import time
 
@@ -71,22 +69,25 @@ def fetch(origin: str, sha256: str, meter: Meter) -> "Fetched":
 
     began, first = time.monotonic(), -1
 
-    def tell(done: int, total: int | None) -> None:
+    def report(done: int, total: int | None) -> None:
         nonlocal first
         first = done if first < 0 else first
         spent = time.monotonic() - began
-        meter(progress_text(done, total, first, spent), done / total if total else 0.0)
+        progress(done, total or 0, progress_text(done, total, first, spent))
 
-    meter("asking the server", 0.0)
-    return fetch_model(origin, sha256=sha256 or None, progress=tell)
+    progress(0.0, what="asking the server")
+    return fetch_model(origin, sha256=sha256 or None, progress=report)
 
 
-def add(fetched: "Fetched", id_: str, meter: Meter) -> Path:
+def add(fetched: "Fetched", id_: str, progress: TaskProgress) -> Path:
     """Put a model that was fetched among the user's own."""
     from napari_sparsessp.models.adding import add_model
 
     path = add_model(
-        fetched.path, id=id_ or None, source=fetched.source, progress=meter
+        fetched.path,
+        id=id_ or None,
+        source=fetched.source,
+        progress=words_first(progress),
     )
     fetched.forget()
     return path

@@ -14,8 +14,6 @@ from napari_sparsessp.evaluation.sweep_csv import write_csv
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.dock_tabs import JoinOthers
-from napari_sparsessp.ui.errand import Errand
-from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.inputs.input_watch import InputWatch
 from napari_sparsessp.ui.inputs.structure_row import FEW
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
@@ -37,6 +35,7 @@ from napari_sparsessp.ui.plan.view import result_mark, show_foot, show_plan
 from napari_sparsessp.ui.plan.words import listed, nth
 from napari_sparsessp.ui.plan.work import PlanEngine, session_memory
 from napari_sparsessp.ui.samples.sample_opening import SampleOpening
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 
 if TYPE_CHECKING:
     import napari
@@ -69,7 +68,7 @@ class PlanDock(QWidget):
         self.record: SweepRecord | None = None
         self.recall = Recall(session_memory())
         self.current: PlanRun | None = None
-        self._saving: Errand | None = None
+        self._saving: BackgroundTask | None = None
         self._measured: Imprint | None = None
         self._judge_by_hand = False
         self._layers_changed = False
@@ -339,7 +338,7 @@ class PlanDock(QWidget):
         try:
             open_in_predict(self._viewer, self, choice, structures, ratio)
         except Exception as error:
-            self.tell(as_told(error, "the opening of Predict"))
+            self.tell(readable_error(error, "the opening of Predict"))
 
     def save_table(self) -> None:
         """Ask where, and write the table as CSV."""
@@ -365,7 +364,7 @@ class PlanDock(QWidget):
         if path is None:
             return
         record = SweepRecord(report, self.record.gallery)
-        saving = Errand(write_record, record, path, parent=self)
+        saving = BackgroundTask(write_record, record, path, parent=self)
         saving.returned.connect(self._on_saved)
         saving.failed.connect(self._on_not_saved)
         self._saving = saving
@@ -378,7 +377,7 @@ class PlanDock(QWidget):
 
     def _on_not_saved(self, error: Exception) -> None:
         self._saving = None
-        self.tell(as_told(error, "the writing of the report"))
+        self.tell(readable_error(error, "the writing of the report"))
 
     def tell(self, error: Exception) -> None:
         """Show a problem, with what was asked for in its details."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
-from napari_sparsessp.ui.errand import Meter
+from napari_sparsessp.ui.tasks import TaskProgress
 
 
 def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
@@ -40,8 +40,8 @@ def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | Non
     return chosen if chosen.suffix.lower() == ending else Path(f"{path}{ending}")
 
 
-def write_record(record: SweepRecord, path: Path, meter: Meter) -> Path:
-    """Write the page of a sweep; for `Errand`, it loads matplotlib.
+def write_record(record: SweepRecord, path: Path, progress: TaskProgress) -> Path:
+    """Write the page of a sweep; for `BackgroundTask`, it loads matplotlib.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def write_record(record: SweepRecord, path: Path, meter: Meter) -> Path:
     """
     from napari_sparsessp.evaluation.html_report import write_page
 
-    meter("Writing the report…", 0.5)
+    progress(0.5, what="Writing the report…")
     assert record.gallery is not None, "pictures are drawn with every ratio"
     write_page(record.report, record.gallery, path)
     return path

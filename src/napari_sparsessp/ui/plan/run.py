@@ -3,11 +3,10 @@
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.plan.choice import PlanJob
 from napari_sparsessp.ui.plan.recall import Imprint
 from napari_sparsessp.ui.plan.work import Board, LoadingEngine, measure_plan
+from napari_sparsessp.ui.tasks import BackgroundTask, readable_error
 
 
 class PlanRun(QObject):
@@ -48,23 +47,24 @@ class PlanRun(QObject):
         self.board = Board()
         self.stopped = False
         self._seen: SweepRecord | None = None
-        self._errand = Errand(
+        self._task = BackgroundTask(
             measure_plan, engine, job, memory, self.board, parent=self
         )
-        self._errand.progressed.connect(self._on_progress)
-        self._errand.returned.connect(self._on_returned)
-        self._errand.failed.connect(self._on_failed)
+        self._task.progressed.connect(self._on_progress)
+        self._task.returned.connect(self._on_returned)
+        self._task.failed.connect(self._on_failed)
+        self._task.cancelled.connect(lambda: self.ended.emit(self.board.read(), None))
 
     def start(self) -> None:
         """Start; `ended` follows."""
-        self._errand.start()
+        self._task.start()
 
     def stop(self) -> None:
         """Stop before the network's next layer; `ended` follows."""
         self.stopped = True
-        self._errand.stop()
+        self._task.cancel()
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         record = self.board.read()
         if record is not None and record is not self._seen:
             self._seen = record
@@ -75,7 +75,5 @@ class PlanRun(QObject):
         self.ended.emit(record, None)
 
     def _on_failed(self, error: Exception) -> None:
-        told = None
-        if not isinstance(error, Stopped):
-            told = as_told(error, "the measurement")
+        told = readable_error(error, "the measurement")
         self.ended.emit(self.board.read(), told)

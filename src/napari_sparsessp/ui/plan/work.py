@@ -14,10 +14,11 @@ from napari_sparsessp.evaluation.sweep_memory import (
     SweepRecord,
     sweep_key,
 )
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.errand import Meter, Stopped
 from napari_sparsessp.ui.look.duration import duration_text
 from napari_sparsessp.ui.plan.choice import PlanJob
+from napari_sparsessp.ui.tasks import TaskProgress
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep import PlannedRun, SweepProgress
@@ -76,25 +77,25 @@ class Board:
 
 
 class _StopSign(threading.Event):
-    """Set as soon as the errand was asked to stop."""
+    """Set as soon as the task was asked to stop."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, progress: TaskProgress) -> None:
         super().__init__()
-        self._meter = meter
+        self._progress = progress
 
     def is_set(self) -> bool:
-        """Ask the meter; what it tells stays as it is."""
-        try:
-            self._meter(self._meter.what, self._meter.share)
-        except Stopped:
-            return True
-        return False
+        """Return whether the task was cancelled."""
+        return self._progress.cancelled.is_set()
 
 
 def measure_plan(
-    engine: LoadingEngine, job: PlanJob, memory: SweepMemory, board: Board, meter: Meter
+    engine: LoadingEngine,
+    job: PlanJob,
+    memory: SweepMemory,
+    board: Board,
+    progress: TaskProgress,
 ) -> SweepRecord:
-    """Sweep, unless the same was swept before; for `Errand`.
+    """Sweep, unless the same was swept before; for `BackgroundTask`.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def measure_plan(
     memory : SweepMemory
     board : Board
         Gets each ratio as soon as it is scored.
-    meter : Meter
+    progress : TaskProgress
 
     Returns
     -------
@@ -111,14 +112,14 @@ def measure_plan(
 
     Raises
     ------
-    Stopped
+    Cancelled
         The user stopped it; the board keeps what is done.
     InputError, ModelError, PredictionError
         What a prediction refuses.
     """
     from napari_sparsessp.evaluation.sweep import plan_sweep
 
-    meter("Loading the network…", 0.0)
+    progress(0.0, what="Loading the network…")
     # The first curve needs it, and the interface would stand still for its import.
     importlib.import_module("pyqtgraph")
     model = engine.model(job.request)
@@ -131,27 +132,29 @@ def measure_plan(
         all_phases=job.all_phases,
         against_dense=job.against_dense,
     )
-    meter("Reading the stack…", 0.0)
-    board.key = sweep_key(model.sha256, runs, lambda: meter("Reading the stack…", 0.0))
+    progress(0.0, what="Reading the stack…")
+    board.key = sweep_key(
+        model.sha256, runs, lambda: progress(0.0, what="Reading the stack…")
+    )
     known = memory.get(board.key)
     if known is not None:
         board.remembered = True
         board.post(known)
         return known
-    record = _measured(model, runs, board, meter)
+    record = _measured(model, runs, board, progress)
     memory.put(board.key, record)
     return record
 
 
 def _measured(
-    model: "Model", runs: "list[PlannedRun]", board: Board, meter: Meter
+    model: "Model", runs: "list[PlannedRun]", board: Board, progress: TaskProgress
 ) -> SweepRecord:
     from napari_sparsessp.evaluation.sweep import run_sweep
     from napari_sparsessp.evaluation.sweep_findings import SweepFindings
 
     count = len({run.ratio for run in runs})
     if runs[0].truth:
-        meter("Scoring what needs no network…", 0.0)
+        progress(0.0, what="Scoring what needs no network…")
     findings = SweepFindings(runs, pictures=True)
 
     def tell(now: "SweepProgress") -> None:
@@ -160,24 +163,22 @@ def _measured(
         left = now.seconds_left
         rest = f" · {duration_text(left)} left" if now.done < now.total else ""
         text = f"{which}{start}: tile {now.done} of {now.total}{rest}"
-        meter(text, now.done / now.total)
+        progress(now.done / now.total, what=text)
 
     try:
-        for result, prediction in run_sweep(model, runs, tell, _StopSign(meter)):
+        for result, prediction in run_sweep(model, runs, tell, _StopSign(progress)):
             findings.take(result)
             board.post(SweepRecord(findings.report()))
             if len(findings.results) == count:
-                meter("Drawing the report's pictures…", 1.0)
-            findings.draw(
-                result.ratio, prediction, lambda: meter(meter.what, meter.share)
-            )
+                progress(1.0, what="Drawing the report's pictures…")
+            findings.draw(result.ratio, prediction, progress.check)
     finally:
         if findings.gallery is not None:
             findings.gallery.let_go()
         if findings.drawn:
             board.post(SweepRecord(findings.report(), findings.gallery))
     if not findings.finished:
-        raise Stopped
+        raise Cancelled
     return SweepRecord(findings.report(), findings.gallery)
 
 

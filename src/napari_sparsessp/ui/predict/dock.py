@@ -13,7 +13,6 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layers.file_opening import FileOpening
 from napari_sparsessp.ui.layers.links import link_orphans
@@ -38,6 +37,7 @@ from napari_sparsessp.ui.predict.takeaway import Takeaway
 from napari_sparsessp.ui.predict.undertaking import Undertaking
 from napari_sparsessp.ui.predict.view import PredictView
 from napari_sparsessp.ui.samples.sample_opening import SampleOpening
+from napari_sparsessp.ui.tasks import readable_error
 
 if TYPE_CHECKING:
     import napari
@@ -192,7 +192,7 @@ class PredictDock(QWidget):
         try:
             self._viewer.open_sample("napari-sparsessp", "sparse_colony")
         except Exception as error:
-            self.forecast.tell(as_told(error, "the sample"))
+            self.forecast.tell(readable_error(error, "the sample"))
 
     def _on_ndisplay(self, _event: Any = None) -> None:
         self.form.foot.set_flat(self._viewer.dims.ndisplay == 2)
@@ -327,7 +327,7 @@ class PredictDock(QWidget):
     def _on_no_layer(self, error: Exception) -> None:
         """What cannot be shown need not be predicted."""
         self.running.cancel()
-        self.forecast.tell(as_told(error, "the making of layers"))
+        self.forecast.tell(readable_error(error, "the making of layers"))
 
     def _show_first(self) -> None:
         if self.layers.layers():

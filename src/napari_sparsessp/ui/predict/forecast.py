@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.inputs.input_watch import InputWatch
 from napari_sparsessp.ui.inputs.plane_cursor import PlaneCursor
 from napari_sparsessp.ui.predict.form import PredictForm
@@ -12,6 +11,7 @@ from napari_sparsessp.ui.predict.outlook import Choice, Outlook, look_ahead
 from napari_sparsessp.ui.predict.outlook_view import is_dense, show_outlook, work_text
 from napari_sparsessp.ui.predict.run_panel import RunState
 from napari_sparsessp.ui.predict.running import Running
+from napari_sparsessp.ui.tasks import error_details
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan

@@ -6,13 +6,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sparsessp.cli.command_text import command_of, shell_text
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.errand import Errand
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.marks import is_prediction
 from napari_sparsessp.ui.predict.replay import Told, replay_of, siblings, told_of
+from napari_sparsessp.ui.tasks import BackgroundTask, readable_error
 
 
-def copy_command(viewer: Any = None) -> Errand | None:
+def copy_command(viewer: Any = None) -> BackgroundTask | None:
     """Copy the command line that gives the numbers of the selected prediction.
 
     Parameters
@@ -22,7 +21,7 @@ def copy_command(viewer: Any = None) -> Errand | None:
 
     Returns
     -------
-    Errand or None
+    BackgroundTask or None
         What looks the files up; None where there is nothing to look up.
     """
     if viewer is None:
@@ -33,7 +32,7 @@ def copy_command(viewer: Any = None) -> Errand | None:
     return copy_command_of(viewer, chosen)
 
 
-def copy_command_of(viewer: Any, chosen: Any | None) -> Errand | None:
+def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     """Copy the command line of a prediction and of what was predicted with it."""
     from napari.utils.notifications import show_warning
 
@@ -42,15 +41,15 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> Errand | None:
             raise InputError("select a predicted layer first")
         replay = replay_of(viewer, siblings(viewer, chosen))
     except Exception as error:
-        show_warning(_sentence(as_told(error, "the command line")))
+        show_warning(_sentence(readable_error(error, "the command line")))
         return None
-    errand = Errand(told_of, replay, parent=QApplication.instance())
-    errand.returned.connect(_copy)
-    errand.failed.connect(lambda error: show_warning(_sentence(error)))
-    for signal in (errand.returned, errand.failed):
-        signal.connect(lambda _what: errand.deleteLater())
-    errand.start()
-    return errand
+    task = BackgroundTask(told_of, replay, parent=QApplication.instance())
+    task.returned.connect(_copy)
+    task.failed.connect(lambda error: show_warning(_sentence(error)))
+    for signal in (task.returned, task.failed):
+        signal.connect(lambda _what: task.deleteLater())
+    task.start()
+    return task
 
 
 def _copy(told: Told) -> None:

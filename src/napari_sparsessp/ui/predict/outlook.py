@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.compat import layer_with_key
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.volume import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.preferences import Precision
+from napari_sparsessp.ui.tasks import readable_error
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
             layer, leading=choice.leading, voxel_size=choice.voxel_size
         )
     except Exception as error:
-        return Outlook(layer=layer, problem=as_told(error, "reading the layer"))
+        return Outlook(layer=layer, problem=readable_error(error, "reading the layer"))
     seen = Outlook(layer=layer, reading=reading)
     if choice.card is None:
         return _with(seen, waiting="Install a model first.")
@@ -188,7 +188,7 @@ def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
         truth = _truth_volumes(viewer, choice)
         return _planned(viewer, engine, choice, seen, truth)
     except Exception as error:  # a bug must not leave the dock with an old plan
-        return _with(seen, problem=as_told(error, "the planning"))
+        return _with(seen, problem=readable_error(error, "the planning"))
 
 
 def _planned(

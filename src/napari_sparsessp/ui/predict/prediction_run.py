@@ -24,7 +24,7 @@ from napari_sparsessp.ui.engine.stream_worker import (
     TruthScaled,
     stream,
 )
-from napari_sparsessp.ui.error_details import as_told
+from napari_sparsessp.ui.tasks import readable_error
 
 if TYPE_CHECKING:
     from superqt.utils import GeneratorWorker
@@ -162,7 +162,7 @@ class PredictionRun(QObject):
 
     def _on_error(self, error: Exception) -> None:
         self._end()
-        self.failed.emit(as_told(error, "the prediction"))
+        self.failed.emit(readable_error(error, "the prediction"))
 
     def _on_worker_finished(self) -> None:
         """End: the thread is through, and what it has not told will never come."""

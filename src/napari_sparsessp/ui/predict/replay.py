@@ -18,6 +18,7 @@ from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.layers.file import FilePlace, file_of
 from napari_sparsessp.ui.layers.marks import KEY, is_prediction, model_of, truth_of
 from napari_sparsessp.ui.layers.volume import LeadingAxis, read_layer
+from napari_sparsessp.ui.tasks import TaskProgress
 
 if TYPE_CHECKING:
     from napari_sparsessp.ui.predict.outlook import Choice, Outlook
@@ -158,13 +159,13 @@ def siblings(viewer: Any, layer: Any) -> list[Any]:
     ]
 
 
-def told_of(replay: Replay, meter: Any = None) -> Told:
+def told_of(replay: Replay, progress: TaskProgress | None = None) -> Told:
     """Find the files behind the layers; for a worker thread.
 
     Parameters
     ----------
     replay : Replay
-    meter : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -176,8 +177,8 @@ def told_of(replay: Replay, meter: Any = None) -> Told:
     size = _voxel_size(asked, source.volume, volume)
     truths, notes = {}, []
     for structure, shown in replay.truths.items():
-        if meter is not None:
-            meter(f"looking at {shown.name}", 0.5)
+        if progress is not None:
+            progress(0.5, what=f"looking at {shown.name}")
         try:
             truths[structure] = _truth_words(shown)
         except InputError:

@@ -10,13 +10,17 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.io.writing import disk_error
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.file import FilePlace, file_of
 from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, role_of, truth_of
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
 from napari_sparsessp.ui.look.foot_menu import FootMenu
 from napari_sparsessp.ui.predict.replay import NotInFile, Replay, Told, told_of
+from napari_sparsessp.ui.tasks import (
+    BackgroundTask,
+    TaskProgress,
+    readable_error,
+    words_first,
+)
 
 
 class Takeaway(QObject):
@@ -56,7 +60,7 @@ class Takeaway(QObject):
         self._menu = menu
         self._replay = replay
         self._source = source
-        self._errand: Errand | None = None
+        self._task: BackgroundTask | None = None
         self._progress: QProgressDialog | None = None
         self._saving: list[str] = []
         menu.copy_asked.connect(self.copy)
@@ -66,7 +70,7 @@ class Takeaway(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is being looked up or written."""
-        return self._errand is not None
+        return self._task is not None
 
     def copy(self) -> None:
         """Copy the command line; `told` or `failed` follows."""
@@ -104,13 +108,13 @@ class Takeaway(QObject):
             tuples = [layer.as_layer_data_tuple() for layer in layers]
             records = records_of(tuples, layers)
         except Exception as error:
-            self.failed.emit(as_told(error, "saving"))
+            self.failed.emit(readable_error(error, "saving"))
             return
         self._saving = [layer_key(layer) for layer in layers]
-        errand = Errand(_write, with_ending(str(path)), records, parent=self)
-        errand.returned.connect(self._on_saved)
-        self._begin(errand)
-        self._show_progress(errand, len(layers))
+        task = BackgroundTask(_write, with_ending(str(path)), records, parent=self)
+        task.returned.connect(self._on_saved)
+        self._begin(task)
+        self._show_progress(task, len(layers))
 
     # lookups ------------------------------------------------------------------
 
@@ -120,23 +124,24 @@ class Takeaway(QObject):
         try:
             replay = self._replay()
         except Exception as error:
-            self.failed.emit(as_told(error, "the command line"))
+            self.failed.emit(readable_error(error, "the command line"))
             return
-        errand = Errand(told_of, replay, parent=self)
-        errand.returned.connect(lambda told: self._on_told(told, then))
-        self._begin(errand)
+        task = BackgroundTask(told_of, replay, parent=self)
+        task.returned.connect(lambda told: self._on_told(told, then))
+        self._begin(task)
 
-    def _begin(self, errand: Errand) -> None:
-        self._errand = errand
-        errand.failed.connect(self._on_failed)
-        errand.start()
+    def _begin(self, task: BackgroundTask) -> None:
+        self._task = task
+        task.failed.connect(self._on_failed)
+        task.cancelled.connect(self._on_cancelled)
+        task.start()
 
     def _on_told(self, told: Told, then: Callable[[Told], None]) -> None:
         self._end()
         try:
             then(told)
         except Exception as error:
-            self.failed.emit(as_told(error, "the command line"))
+            self.failed.emit(readable_error(error, "the command line"))
 
     def _on_command(self, told: Told) -> None:
         text = shell_text(command_of(told.request, told.out))
@@ -156,15 +161,15 @@ class Takeaway(QObject):
 
     # saving -------------------------------------------------------------------
 
-    def _show_progress(self, errand: Errand, count: int) -> None:
+    def _show_progress(self, task: BackgroundTask, count: int) -> None:
         dialog = QProgressDialog(f"Saving {count} layers…", "Cancel", 0, 100)
         dialog.setParent(self._window(), Qt.WindowType.Dialog)
         dialog.setWindowTitle("Saving")
         dialog.setMinimumDuration(600)
         dialog.setAutoReset(False)
-        dialog.canceled.connect(errand.stop)
-        errand.progressed.connect(
-            lambda _what, share: dialog.setValue(min(int(100 * share), 99))
+        dialog.canceled.connect(task.cancel)
+        task.progressed.connect(
+            lambda share, _what, _left: dialog.setValue(min(int(100 * share), 99))
         )
         self._progress = dialog
 
@@ -177,20 +182,21 @@ class Takeaway(QObject):
                 layer.metadata = {**layer.metadata, **place.metadata()}
         self.told.emit(f"{len(places)} layers are in {Path(places[0].path).name}")
 
+    def _on_cancelled(self) -> None:
+        self._end()
+        self.told.emit("Saving was stopped; nothing is left of it")
+
     def _on_failed(self, error: Exception) -> None:
         self._end()
-        if isinstance(error, Stopped):
-            self.told.emit("Saving was stopped; nothing is left of it")
-        else:
-            self.failed.emit(as_told(error, "saving"))
+        self.failed.emit(readable_error(error, "saving"))
         if isinstance(error, NotInFile):
             self._menu.offer_save()
 
     def _end(self) -> None:
-        errand, self._errand = self._errand, None
+        task, self._task = self._task, None
         dialog, self._progress = self._progress, None
-        if errand is not None:
-            errand.deleteLater()
+        if task is not None:
+            task.deleteLater()
         if dialog is not None:
             dialog.close()
             dialog.deleteLater()
@@ -228,11 +234,11 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
     return [one for one in images if layer_key(one) in wanted]
 
 
-def _write(path: str, records: list[Any], meter: Any) -> list[FilePlace]:
+def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
     """Write; for the thread. Tells where each layer's voxels are now."""
     from napari_sparsessp.io.layer_folder import read_layers, write_layers
 
-    folder = write_layers(path, records, meter)
+    folder = write_layers(path, records, words_first(progress))
     found = [record for record, _ in read_layers(folder) or ()]
     several = any(record.image for record in found)
     return [

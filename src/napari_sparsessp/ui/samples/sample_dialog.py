@@ -25,12 +25,17 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
-from napari_sparsessp.ui.errand import Errand
-from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.look.breakable import breakable
 from napari_sparsessp.ui.look.dress import Dress
 from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.samples.samples import COLONY
+from napari_sparsessp.ui.tasks import (
+    BackgroundTask,
+    TaskProgress,
+    error_details,
+    readable_error,
+    words_first,
+)
 
 _COLONY_TITLE = "Simulated colony, every 4th plane, with truth"
 _COLONY_ABOUT = (
@@ -68,7 +73,7 @@ class SampleDialog(QDialog):
         Dress(self)
         self.setWindowTitle("Sample stacks")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._errand: Errand | None = None
+        self._task: BackgroundTask | None = None
         self._began = 0.0
         self.list = QListWidget()
         self.list.setAccessibleName("Samples")
@@ -172,7 +177,7 @@ class SampleDialog(QDialog):
     @property
     def busy(self) -> bool:
         """Whether something is being fetched."""
-        return self._errand is not None
+        return self._task is not None
 
     def start(self) -> None:
         """Open the chosen sample, or fetch it first; only this uses the network."""
@@ -183,14 +188,14 @@ class SampleDialog(QDialog):
             self._finish()
             return
         self.message.clear()
-        self._errand = Errand(_fetch, sample, parent=self)
-        self._errand.progressed.connect(self._on_progress)
-        self._errand.returned.connect(lambda _none: self._finish())
-        self._errand.failed.connect(self._on_failed)
+        self._task = BackgroundTask(_fetch, sample, parent=self)
+        self._task.progressed.connect(self._on_progress)
+        self._task.returned.connect(lambda _none: self._finish())
+        self._task.failed.connect(self._on_failed)
         self._began = time.monotonic()
         self._set_busy(True)
         self.status.setText(f"Asking {_host(sample)}…")
-        self._errand.start()
+        self._task.start()
 
     def reject(self) -> None:
         """Stop a download, or close the dialog: the button and Escape."""
@@ -212,12 +217,12 @@ class SampleDialog(QDialog):
         self.accept()
 
     def _drop(self) -> None:
-        if self._errand is not None:
-            self._errand.abandon()
-            self._errand = None
+        if self._task is not None:
+            self._task.abandon()
+            self._task = None
         self._set_busy(False)
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         if not what:
             return
         self.bar.setRange(0, 1000)
@@ -238,7 +243,7 @@ class SampleDialog(QDialog):
         self._drop()
         self.status.setText("")
         if not isinstance(error, SparseSSPError):
-            error = as_told(error, "the download")
+            error = readable_error(error, "the download")
         self.message.show_error(str(error), error_details(error))
 
     def _set_busy(self, busy: bool) -> None:
@@ -269,8 +274,8 @@ def _host(sample: PublicSample) -> str:
     return f"github.com/{sample.files[0].repository}"
 
 
-def _fetch(sample: PublicSample, meter: Any) -> None:
-    fetch(sample, meter)
+def _fetch(sample: PublicSample, progress: TaskProgress) -> None:
+    fetch(sample, words_first(progress))
 
 
 def _wrapped(role: str) -> QLabel:

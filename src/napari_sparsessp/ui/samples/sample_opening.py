@@ -5,9 +5,9 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.samples.sample_dialog import SampleDialog
 from napari_sparsessp.ui.samples.samples import sample_layers
+from napari_sparsessp.ui.tasks import readable_error
 
 
 class SampleOpening(QObject):
@@ -53,7 +53,7 @@ class SampleOpening(QObject):
             for data, attributes, _kind in sample_layers(key):
                 self._viewer.add_image(data, **attributes)
         except Exception as error:
-            self.failed.emit(as_told(error, "the sample"))
+            self.failed.emit(readable_error(error, "the sample"))
 
     def _on_finished(self, _result: int) -> None:
         self.dialog = None

@@ -16,13 +16,12 @@ from napari_sparsessp.training.quick import trainings_folder
 from napari_sparsessp.training.run_info import run_of, unfinished_runs
 from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.layers.file_opening import FileOpening
 from napari_sparsessp.ui.look.dock_body import fill_with, settling
 from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.model_news import model_news
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.train.foot import TrainState
 from napari_sparsessp.ui.train.form import TrainForm
 from napari_sparsessp.ui.train.layers import layer_parts, mask_parts
@@ -59,8 +58,8 @@ class TrainDock(QWidget):
         self.outlook = TrainOutlook()
         self._found: FilesFound | None = None
         self._looked: Any | None = None
-        self._look: Errand | None = None
-        self._saving: Errand | None = None
+        self._look: BackgroundTask | None = None
+        self._saving: BackgroundTask | None = None
         self._layers_changed = True
         self._told: list[str] = []
         self.running = TrainRunning(self._engine, self.form, self)
@@ -109,7 +108,7 @@ class TrainDock(QWidget):
         except SparseSSPError as error:  # nothing was fetched, because nobody wanted it
             self.form.foot.set_status(str(error))
         except Exception as error:
-            self._on_problem(as_told(error, "the sample"))
+            self._on_problem(readable_error(error, "the sample"))
 
     def _on_news(self, _id: str) -> None:
         self.form.model.offer(self._engine.cards())
@@ -194,7 +193,7 @@ class TrainDock(QWidget):
         self._looked = pick, card.id
         if self._look is not None:
             self._look.abandon()
-        look = Errand(look_at_files, pick, card.voxel_size, parent=self)
+        look = BackgroundTask(look_at_files, pick, card.voxel_size, parent=self)
         look.returned.connect(self._on_looked)
         look.failed.connect(self._on_problem)
         self._look = look
@@ -263,7 +262,7 @@ class TrainDock(QWidget):
         if job is None:
             return
         self.form.foot.set_status("Saving…")
-        saving = Errand(save_yaml, job, path, parent=self)
+        saving = BackgroundTask(save_yaml, job, path, parent=self)
         saving.returned.connect(self._on_saved)
         saving.failed.connect(self._on_problem)
         self._saving = saving
@@ -293,9 +292,7 @@ class TrainDock(QWidget):
         self._settle.start()
 
     def _on_problem(self, error: Exception) -> None:
-        if isinstance(error, Stopped):
-            return
-        told = as_told(error, "the training")
+        told = readable_error(error, "the training")
         self.form.foot.message.show_error(str(told), error_details(told))
         self.form.set_marks({"pairs": Mark.BAD})
         self.form.foot.set_status("Something is in the way: see above.")

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
 from napari_sparsessp.ui.inputs.structure_fields import structure_id
+from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.train.choice import FilesPick
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class FilesFound:
 
 
 def look_at_files(
-    pick: FilesPick, voxel_size: tuple[float, float, float], meter: Any
+    pick: FilesPick, voxel_size: tuple[float, float, float], progress: TaskProgress
 ) -> FilesFound:
     """Read lists and headers; for a worker thread.
 
@@ -47,7 +48,7 @@ def look_at_files(
     pick : FilesPick
     voxel_size : tuple of float
         (z, y, x) in µm of the model's grid.
-    meter : callable
+    progress : callable
         Told what is done; what it raises ends the looking.
 
     Raises
@@ -57,7 +58,7 @@ def look_at_files(
     """
     from napari_sparsessp.io.training_stacks import look_at_stacks
 
-    meter("looking into the files", 0.0)
+    progress(0.0, what="looking into the files")
     channels: tuple[str, ...] = ()
     if not pick.is_list:
         channels = _channels(pick)

@@ -6,7 +6,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.errand import Errand
+from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.ui.train.work import Feed, TrainJob, teach
 
 # Often enough for a bar that moves, seldom enough to cost nothing.
@@ -29,7 +29,8 @@ class TrainRun(QObject):
         Something that the user should know.
     finished : Taught
     failed : Exception
-        `Stopped` where it was stopped before the first step.
+    cancelled
+        It was stopped before the first step.
     """
 
     preparing = Signal(str)
@@ -39,6 +40,7 @@ class TrainRun(QObject):
     noted = Signal(str)
     finished = Signal(object)
     failed = Signal(object)
+    cancelled = Signal()
 
     def __init__(
         self, job: TrainJob, engine: Any | None = None, parent: QObject | None = None
@@ -48,10 +50,11 @@ class TrainRun(QObject):
         self._engine = InstalledEngine() if engine is None else engine
         self._feed = Feed()
         self._told: Any | None = None
-        self._errand = Errand(teach, job, self._install, self._feed, parent=self)
-        self._errand.progressed.connect(self._on_progress)
-        self._errand.returned.connect(self._on_returned)
-        self._errand.failed.connect(self._on_failed)
+        self._task = BackgroundTask(teach, job, self._install, self._feed, parent=self)
+        self._task.progressed.connect(self._on_progress)
+        self._task.returned.connect(self._on_returned)
+        self._task.failed.connect(self._on_failed)
+        self._task.cancelled.connect(self._on_cancelled)
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self.look)
@@ -64,7 +67,7 @@ class TrainRun(QObject):
     def start(self) -> None:
         """Start the thread."""
         self._timer.start()
-        self._errand.start()
+        self._task.start()
 
     def stop(self, keep_best: bool) -> None:
         """Stop after this step, and save.
@@ -77,7 +80,7 @@ class TrainRun(QObject):
         self._feed.keep_best = keep_best
         self._feed.stop()
         if not self._feed.learning:
-            self._errand.stop()
+            self._task.cancel()
 
     @property
     def learning(self) -> bool:
@@ -101,7 +104,7 @@ class TrainRun(QObject):
         """Put the new model among the user's; runs in the thread."""
         return str(self._engine.bring_in(path, self._engine.inspect(path), {}))
 
-    def _on_progress(self, what: str, _share: float) -> None:
+    def _on_progress(self, _share: float, what: str, _left: float | None) -> None:
         if what and not self._feed.learning:
             self.preparing.emit(what)
         elif self._told is None and self._feed.learning:
@@ -116,3 +119,8 @@ class TrainRun(QObject):
         self._timer.stop()
         self.look()
         self.failed.emit(error)
+
+    def _on_cancelled(self) -> None:
+        self._timer.stop()
+        self.look()
+        self.cancelled.emit()

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.training.quick import trainings_folder
-from napari_sparsessp.ui.errand import Stopped
-from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.import_form import model_id
+from napari_sparsessp.ui.tasks import error_details, readable_error
 from napari_sparsessp.ui.train.foot import TrainState
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm
 from napari_sparsessp.ui.train.run import TrainRun
@@ -88,6 +87,7 @@ class TrainRunning(QObject):
         run.noted.connect(self._on_note)
         run.finished.connect(self._on_finished)
         run.failed.connect(self._on_failed)
+        run.cancelled.connect(self._on_failed)
         self._run = run
         form, foot = self._form, self._form.foot
         form.set_locked(True)
@@ -175,17 +175,17 @@ class TrainRunning(QObject):
         foot.offer_predict(True)
         self.ended.emit()
 
-    def _on_failed(self, error: Exception) -> None:
+    def _on_failed(self, error: Exception | None = None) -> None:
         self._free()
         foot = self._form.foot
         foot.show_share(0.0)
         if self._form.watch.best is None:  # nothing to watch has come of it
             self._form.watch.clear()
             self._form.show_page(SET_UP)
-        if isinstance(error, Stopped):
+        if error is None:
             foot.set_status("Stopped before the first step; nothing was kept.")
         else:
-            told = as_told(error, "the training")
+            told = readable_error(error, "the training")
             foot.message.show_error(dock_words(str(told)), error_details(told))
             foot.set_status("The training stopped: see above.")
         self.ended.emit()

@@ -18,10 +18,11 @@ from napari_sparsessp.errors import (
     SparseSSPError,
 )
 from napari_sparsessp.files import atomic_write
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.quick import CONFIG_FILE, PAIRS_FILE
 from napari_sparsessp.training.run_info import has_state, read_log
-from napari_sparsessp.ui.errand import Stopped
+from napari_sparsessp.ui.tasks import TaskProgress, words_first
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.manifest import Label
@@ -105,7 +106,7 @@ class Feed:
 
 
 def teach(
-    job: TrainJob, install: Callable[[Path], str], feed: Feed, meter: Any
+    job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
 ) -> Taught:
     """Train a model; for a worker thread.
 
@@ -115,12 +116,12 @@ def teach(
     install : callable
         Puts a model file among the user's and gives its id.
     feed : Feed
-    meter : callable
-        Told what is done and its share; raises `Stopped` where the window is gone.
+    progress : callable
+        Told what is done and its share; raises `Cancelled` where the window is gone.
 
     Raises
     ------
-    Stopped
+    Cancelled
         Before the first step.
     SparseSSPError
         Anything that the user can mend.
@@ -128,8 +129,8 @@ def teach(
     out, begun = job.config.out, job.config.out.exists()
     try:
         if not job.goes_on:
-            prepare(job, out / CONFIG_FILE, meter)
-        return _taught(job, install, feed, meter)
+            prepare(job, out / CONFIG_FILE, progress)
+        return _taught(job, install, feed, progress)
     except Exception:
         if not begun and not has_state(out):  # nothing to go on with: leave nothing
             shutil.rmtree(out, ignore_errors=True)
@@ -137,7 +138,7 @@ def teach(
 
 
 def _taught(
-    job: TrainJob, install: Callable[[Path], str], feed: Feed, meter: Any
+    job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
 ) -> Taught:
     from napari_sparsessp.io.training_stacks import find_labels, read_stacks
     from napari_sparsessp.training.group import Group
@@ -147,13 +148,13 @@ def _taught(
     setup = make_setup(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        told = _Told(feed, meter)
+        told = _Told(feed, progress)
         stacks = read_stacks(told, setup, labels, Group(), closing)
         if job.goes_on:
             feed.entries.extend(read_log(job.config.out))
-        meter("loading the model to begin with", 0.0)
+        progress(0.0, what="loading the model to begin with")
         feed.learning = True
-        listen, stop = _listener(feed), _stopper(feed, meter)
+        listen, stop = _listener(feed), _stopper(feed, progress)
         try:
             path = run_training(setup, stacks, listen, stop, show=_shower(feed))
             if path is None and feed.keep_best:
@@ -170,7 +171,7 @@ def _taught(
     return Taught(install(path), path, **known)
 
 
-def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
+def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     """Write down all that a training needs: its stacks, their list and its config.
 
     Parameters
@@ -178,7 +179,7 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     job : TrainJob
     file : Path
         The YAML file to be, in the run's folder or beside it.
-    meter : callable
+    progress : callable
         Told what is done and its share.
 
     Returns
@@ -205,10 +206,12 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
         raise InputError(
             f"{out} holds another training; choose another id for the new model"
         )
-    meter("preparing", 0.0)
+    progress(0.0, what="preparing")
     if job.stacks:
         folder = out / STACKS_FOLDER
-        write_stacks(job.stacks, folder, out / PAIRS_FILE, job.step, meter)
+        write_stacks(
+            job.stacks, folder, out / PAIRS_FILE, job.step, words_first(progress)
+        )
     elif job.labels:
         write_list(job.labels, out / PAIRS_FILE)
     make_folder(file.absolute().parent)
@@ -220,16 +223,16 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
 class _Told:
     """Passes on what the reading of stacks says."""
 
-    def __init__(self, feed: Feed, meter: Any) -> None:
-        self._feed, self._meter = feed, meter
+    def __init__(self, feed: Feed, progress: TaskProgress) -> None:
+        self._feed, self._progress = feed, progress
 
     def warning(self, text: str) -> None:
         self._feed.notes.append(text)
 
     def progress(self, text: str, *, last: bool = False) -> None:
         if self._feed.stopping:
-            raise Stopped
-        self._meter(text, 0.0)
+            raise Cancelled
+        self._progress(0.0, what=text)
 
 
 def _listener(feed: Feed) -> "Callable[[Status], None]":
@@ -251,13 +254,13 @@ def _shower(feed: Feed) -> "Callable[[Preview], None]":
     return show
 
 
-def _stopper(feed: Feed, meter: Any) -> Callable[[], bool]:
+def _stopper(feed: Feed, progress: TaskProgress) -> Callable[[], bool]:
     def stop() -> bool:
         if feed.stopping:
             return True
         try:
-            meter("learning", 0.0)
-        except Stopped:  # the window is gone: save, and end
+            progress(0.0, what="learning")
+        except Cancelled:  # the window is gone: save, and end
             return True
         return False
 

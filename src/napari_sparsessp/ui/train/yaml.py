@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.quick import PAIRS_FILE, RATE
 from napari_sparsessp.training.recipe import Recipe
+from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.train.choice import FilesPick
 from napari_sparsessp.ui.train.form import TrainForm
 from napari_sparsessp.ui.train.work import TrainJob, prepare
@@ -37,9 +37,9 @@ def job_beside(job: TrainJob, file: Path) -> TrainJob:
     return replace(job, config=config.model_copy(update={"out": out, "data": data}))
 
 
-def save_yaml(job: TrainJob, file: Path, meter: Any) -> Path:
+def save_yaml(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     """Write a job's config, and copies of its layers beside it; for a worker thread."""
-    return prepare(job_beside(job, file), file, meter)
+    return prepare(job_beside(job, file), file, progress)
 
 
 def show_config(form: TrainForm, config: TrainConfig) -> list[str]:
