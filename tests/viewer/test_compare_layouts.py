@@ -6,7 +6,7 @@ import pytest
 from compared import CUBES, add_prediction, counts, predicted, press, roles
 from fake_engine import light
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
 
 

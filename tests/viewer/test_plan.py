@@ -9,7 +9,7 @@ from qtpy.QtGui import QShortcut
 
 from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.plan import dock as plan_dock
 from napari_sparsessp.ui.plan import work as plan_work
 from napari_sparsessp.ui.plan.foot import PlanState

@@ -10,7 +10,7 @@ from heartbeat import Heartbeat
 from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.training.quick import run_folder
 from napari_sparsessp.training.run_info import has_state
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.train import dock as train_dock

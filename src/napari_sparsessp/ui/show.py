@@ -16,7 +16,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.linked_contrast import truth_scale
 from napari_sparsessp.ui.layers.marks import add_to

@@ -14,11 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from superqt.utils import create_worker
 
 from napari_sparsessp.errors import PredictionError, SparseSSPError
 from napari_sparsessp.tasks import Cancelled, TimeLeft
+from napari_sparsessp.ui.engine.calm_collector import calm_collector
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest
@@ -145,6 +146,8 @@ class BackgroundTask(QObject):
             create = create_in_napari
         self._running = True
         self._timer.start()
+        if (application := QCoreApplication.instance()) is not None:
+            application.aboutToQuit.connect(self.cancel)
         worker = create(self._job.run, _start_thread=False)
         worker.finished.connect(self._poll)
         worker.start()
@@ -210,7 +213,9 @@ class _Job:
         function, args = self._call
         self._call = None
         try:
-            self.value = function(*args, self._progress)
+            # a collection in this thread would free widgets outside of theirs
+            with calm_collector():
+                self.value = function(*args, self._progress)
         except BaseException as error:
             self.error = error
         finally:
@@ -281,9 +286,9 @@ class TaskQueue(QObject):
         function, args = self._waiting.pop(self._tag)
         self._task = BackgroundTask(function, *args, parent=self)
         self._task.progressed.connect(self._on_progress)
-        self._task.returned.connect(lambda value: self._on_end(self.done, value))
-        self._task.failed.connect(lambda error: self._on_end(self.failed, error))
-        self._task.cancelled.connect(lambda: self._on_end(None, None))
+        self._task.returned.connect(self._on_returned)
+        self._task.failed.connect(self._on_failed)
+        self._task.cancelled.connect(self._on_cancelled)
         self._task.start()
 
     def _release(self) -> Hashable | None:
@@ -297,11 +302,19 @@ class TaskQueue(QObject):
         total = self._finished + 1 + len(self._waiting)
         self.progressed.emit((self._finished + share) / total, what, seconds_left)
 
-    def _on_end(self, signal: Any, outcome: Any) -> None:
+    def _on_returned(self, value: Any) -> None:
         self._finished += 1
-        tag = self._release()
-        if signal is not None:
-            signal.emit(tag, outcome)
+        self.done.emit(self._release(), value)
+        self._next()
+
+    def _on_failed(self, error: Exception) -> None:
+        self._finished += 1
+        self.failed.emit(self._release(), error)
+        self._next()
+
+    def _on_cancelled(self) -> None:
+        self._finished += 1
+        self._release()
         self._next()
 
 

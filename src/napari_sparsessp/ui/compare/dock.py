@@ -15,13 +15,17 @@ from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.model import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
+from napari_sparsessp.ui.dock import (
+    JoinOthers,
+    add_shortcut,
+    fill_with,
+    open_predict,
+    settling,
+)
 from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import KEY
 from napari_sparsessp.ui.layers.plane_link import PlaneLink
 from napari_sparsessp.ui.look.chart import Curve
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.predict.layer_commands import copy_command_of
 from napari_sparsessp.ui.tasks import error_details

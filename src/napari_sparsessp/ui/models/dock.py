@@ -14,10 +14,14 @@ from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
+from napari_sparsessp.ui.dock import (
+    JoinOthers,
+    add_shortcut,
+    fill_with,
+    open_predict,
+    settling,
+)
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models import model_chores
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop

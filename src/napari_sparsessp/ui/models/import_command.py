@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 
 
 def import_model(viewer: Any = None) -> None:

@@ -13,14 +13,12 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.evaluation.sweep_csv import write_csv
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.ui.compat import layer_with_key
-from napari_sparsessp.ui.dock_tabs import JoinOthers
+from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling
 from napari_sparsessp.ui.inputs.input_watch import InputWatch
 from napari_sparsessp.ui.inputs.structure_row import FEW
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layers.file_opening import FileOpening
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.model_shelf import ModelShelf
 from napari_sparsessp.ui.plan.choice import PlanChoice, PlanOutlook, look_at_plan

@@ -6,7 +6,7 @@ from typing import Any
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.dock_tabs import open_predict
+from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.plan.choice import PlanChoice
 
 

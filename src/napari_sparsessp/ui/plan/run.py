@@ -53,7 +53,7 @@ class PlanRun(QObject):
         self._task.progressed.connect(self._on_progress)
         self._task.returned.connect(self._on_returned)
         self._task.failed.connect(self._on_failed)
-        self._task.cancelled.connect(lambda: self.ended.emit(self.board.read(), None))
+        self._task.cancelled.connect(self._on_cancelled)
 
     def start(self) -> None:
         """Start; `ended` follows."""
@@ -73,6 +73,9 @@ class PlanRun(QObject):
 
     def _on_returned(self, record: SweepRecord) -> None:
         self.ended.emit(record, None)
+
+    def _on_cancelled(self) -> None:
+        self.ended.emit(self.board.read(), None)
 
     def _on_failed(self, error: Exception) -> None:
         told = readable_error(error, "the measurement")

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.dock_tabs import JoinOthers
+from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
 from napari_sparsessp.ui.layers.file_opening import FileOpening
@@ -20,8 +20,6 @@ from napari_sparsessp.ui.layers.recorded_size import RecordedSize
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
 from napari_sparsessp.ui.layouts.layouts import OVERLAY, Layouts
 from napari_sparsessp.ui.layouts.scene import Scene
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.models.model_shelf import ModelShelf
 from napari_sparsessp.ui.predict.forecast import Forecast
 from napari_sparsessp.ui.predict.form import PredictForm

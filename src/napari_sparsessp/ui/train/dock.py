@@ -14,11 +14,15 @@ from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.training.config_file import read_config
 from napari_sparsessp.training.quick import trainings_folder
 from napari_sparsessp.training.run_info import run_of, unfinished_runs
-from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
+from napari_sparsessp.ui.dock import (
+    JoinOthers,
+    add_shortcut,
+    fill_with,
+    open_predict,
+    settling,
+)
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.layers.file_opening import FileOpening
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
 from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
