@@ -10,8 +10,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.dock import Dock, StepForm
-from napari_sparsessp.ui.look.foot import Foot
-from napari_sparsessp.ui.look.step import Step
+from napari_sparsessp.ui.widgets.basic import Foot, Step
 
 
 class Small(Dock):
@@ -65,6 +64,8 @@ def test_a_refresh_at_once_leaves_nothing_waiting(dock, qtbot):
 
 def test_keys_work_wherever_the_focus_is_in_the_dock(dock, qtbot):
     dock.show()
+    dock.activateWindow()
+    qtbot.waitUntil(dock.isActiveWindow)
     dock.button.setFocus()
     qtbot.keyClick(dock.button, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     assert dock.pressed == 1

@@ -7,7 +7,6 @@ import napari_sparsessp
 from napari_sparsessp.files import chosen_folders
 from napari_sparsessp.ui import preferences as module
 from napari_sparsessp.ui.inputs.structure_model import StructureModel
-from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.predict.options_panel import OptionsPanel
 from napari_sparsessp.ui.preferences import (
     DEVICES,
@@ -15,6 +14,7 @@ from napari_sparsessp.ui.preferences import (
     PRECISIONS,
     PreferenceNews,
     Preferences,
+    model_news,
     preferences,
 )
 

@@ -11,7 +11,7 @@ from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
 
 
 def test_a_layout_is_undone_wholly(stacks, viewer, compare):
-    from napari_sparsessp.ui.compat import camera_of, grid_of, scale_bar_of
+    from napari_sparsessp.ui.napari_compat import camera_of, grid_of, scale_bar_of
 
     dock = compare()
     viewer.layers["dna · predicted"].opacity = 0.7

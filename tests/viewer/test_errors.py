@@ -25,7 +25,7 @@ def told(monkeypatch):
     """Every error that a dock shows, and whatever else reaches the user."""
     from napari.utils import notifications
 
-    from napari_sparsessp.ui.look.message_box import MessageBox
+    from napari_sparsessp.ui.widgets.basic import MessageBox
 
     heard = Told()
     show = MessageBox.show_error

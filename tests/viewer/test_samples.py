@@ -7,8 +7,8 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import public_samples
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
 from napari_sparsessp.io.sample_parts import NEURON_STAINS, write_stack
+from napari_sparsessp.ui import samples
 from napari_sparsessp.ui.predict.run_panel import RunState
-from napari_sparsessp.ui.samples import sample_dialog
 from napari_sparsessp.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(100, 900, (8, 40, 48)).astype(np.uint16)
@@ -103,7 +103,7 @@ def test_the_menu_asks_first_and_no_means_no(viewer, monkeypatch):
         dialog.reject()
         return 0
 
-    monkeypatch.setattr(sample_dialog.SampleDialog, "exec", decline)
+    monkeypatch.setattr(samples.SampleDialog, "exec", decline)
     with pytest.raises(InputError, match="no sample was opened"):
         viewer.open_sample("napari-sparsessp", "neurons")
     assert asked == [("neurons", "Download and open")]
@@ -122,7 +122,7 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     def fetch(sample, _meter):
         put_here(sample.key)
 
-    monkeypatch.setattr(sample_dialog, "fetch", fetch)
+    monkeypatch.setattr(samples, "fetch", fetch)
     form = empty_dock.form
     form.input.samples_button.click()
     dialog = empty_dock._samples.dialog

@@ -12,7 +12,7 @@ from napari_sparsessp.training.quick import run_folder
 from napari_sparsessp.training.run_info import has_state
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.model_news import model_news
+from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.foot import TrainState
 from napari_sparsessp.ui.train.form import SET_UP, WATCH

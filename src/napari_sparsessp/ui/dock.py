@@ -16,11 +16,9 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalDebouncer
 
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.foot import Foot
-from napari_sparsessp.ui.look.step import Step
-from napari_sparsessp.ui.look.step_column import NARROWEST, StepColumn
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.basic import NARROWEST, Foot, Step, StepColumn
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest

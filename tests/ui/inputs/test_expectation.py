@@ -10,7 +10,7 @@ from napari_sparsessp.ui.inputs.expectation import (
     size_text,
 )
 from napari_sparsessp.ui.layers.volume import read_layer
-from napari_sparsessp.ui.look.step import Mark
+from napari_sparsessp.ui.widgets.basic import Mark
 
 UM = ("um",) * 3
 

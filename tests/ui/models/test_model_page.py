@@ -10,10 +10,9 @@ from napari_sparsessp.models.collection import Entry
 from napari_sparsessp.models.expected_quality import Quality
 from napari_sparsessp.models.verification import Verdict
 from napari_sparsessp.ui.engine.model_words import score_lines
-from napari_sparsessp.ui.look.flow import FlowLayout
-from napari_sparsessp.ui.look.quality_table import QualityTable
-from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.models.model_page import ModelPage
+from napari_sparsessp.ui.widgets.basic import FlowLayout, Mark
+from napari_sparsessp.ui.widgets.charts import QualityTable
 
 DIGITS = "0123456789abcdef" * 4
 

@@ -4,10 +4,10 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPalette
 
-from napari_sparsessp.ui.look.theme import Tones
 from napari_sparsessp.ui.plan.parts import visible_on
 from napari_sparsessp.ui.plan.result import PlanResult
 from napari_sparsessp.ui.plan.table import Column
+from napari_sparsessp.ui.widgets.style import Tones
 from swept import report_of
 
 GOOD = {"dna": (0.6, 0.59, 0.58, 0.4)}

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
 
-from napari_sparsessp.ui.look.step import Mark
+from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.table import (
     ROW,
     Column,

@@ -21,10 +21,10 @@ from napari_sparsessp.ui.compare.pairs import (
     time_of,
     truth_of,
 )
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.marks import KEY, add_to
 from napari_sparsessp.ui.layers.watch import LayerWatch
 from napari_sparsessp.ui.layouts.layouts import layouts_of
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.tasks import TaskProgress, TaskQueue, readable_error
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from napari_sparsessp.ui.compare.export import CompareExport
 from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.model import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.dock import (
     JoinOthers,
     add_shortcut,
@@ -25,10 +24,11 @@ from napari_sparsessp.ui.dock import (
 from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import KEY
 from napari_sparsessp.ui.layers.plane_link import PlaneLink
-from napari_sparsessp.ui.look.chart import Curve
-from napari_sparsessp.ui.look.step import Mark
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.layer_commands import copy_command_of
 from napari_sparsessp.ui.tasks import error_details
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.charts import Curve
 
 if TYPE_CHECKING:
     import napari

@@ -3,7 +3,7 @@
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_sparsessp.ui.look.foot import SHARES, Foot, in_a_row
+from napari_sparsessp.ui.widgets.basic import SHARES, Foot, in_a_row
 
 EXPORTS = {
     "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),

@@ -20,12 +20,15 @@ from napari_sparsessp.ui.compare.foot import CompareFoot
 from napari_sparsessp.ui.compare.model import ScoreModel
 from napari_sparsessp.ui.compare.table import CompareTable
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.look.chart import Chart
-from napari_sparsessp.ui.look.density_plot import DensityPlot
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
-from napari_sparsessp.ui.look.step import Mark, Step
-from napari_sparsessp.ui.look.step_column import StepColumn, put_above
+from napari_sparsessp.ui.widgets.basic import (
+    ElidingComboBox,
+    Mark,
+    Step,
+    StepColumn,
+    put_above,
+)
+from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
+from napari_sparsessp.ui.widgets.style import Dress
 
 _WIDTH = 412
 _PLANES_HIGH, _DENSITY_HIGH = 170, 270

@@ -9,7 +9,6 @@ from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.composed import Composed, Pattern
 from napari_sparsessp.ui.compare.pairs import Pair
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.layers.marks import (
     COMPOSED,
     ERROR,
@@ -19,6 +18,7 @@ from napari_sparsessp.ui.layers.marks import (
     model_of,
     role_of,
 )
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 
 OUTDATED = " · outdated"
 """Ends the name of an error whose prediction or truth is another by now."""

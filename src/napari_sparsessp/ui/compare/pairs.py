@@ -12,7 +12,6 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import match_channel, structure_or_custom
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.layers.catalogue import truth_choices
 from napari_sparsessp.ui.layers.marks import (
     ERROR,
@@ -24,6 +23,7 @@ from napari_sparsessp.ui.layers.marks import (
 )
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layers.volume import LeadingAxis, micrometres, read_layer
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.volume import Volume
 
 

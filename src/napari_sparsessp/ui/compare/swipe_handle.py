@@ -7,9 +7,9 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.ui.compare.layers import place_of
-from napari_sparsessp.ui.compat import camera_of, layer_key, layer_with_key
 from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, SCHEMA
 from napari_sparsessp.ui.layers.plane_link import data_position
+from napari_sparsessp.ui.napari_compat import camera_of, layer_key, layer_with_key
 
 # Screen pixels on either side of the border in which it can be grasped.
 _REACH = 12.0

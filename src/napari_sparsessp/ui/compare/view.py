@@ -9,7 +9,6 @@ from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.layers import CompareLayers
 from napari_sparsessp.ui.compare.pairs import Pair
 from napari_sparsessp.ui.compare.swipe_handle import SwipeHandle
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.marks import KEY, role_of
 from napari_sparsessp.ui.layouts.layouts import (
     CHECKERBOARD,
@@ -21,6 +20,7 @@ from napari_sparsessp.ui.layouts.layouts import (
     layouts_of,
 )
 from napari_sparsessp.ui.layouts.scene import Scene
+from napari_sparsessp.ui.napari_compat import layer_key
 
 _NEEDS_TRUTH = "It needs a truth: choose one below the table."
 

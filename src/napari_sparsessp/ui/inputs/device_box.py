@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox
 from superqt.utils import create_worker
 
-from napari_sparsessp.ui.compat import show_warning
+from napari_sparsessp.ui.napari_compat import show_warning
 from napari_sparsessp.ui.preferences import DEVICES, Preferences, preference_news
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.ui.engine.model_words import ratios_text
-from napari_sparsessp.ui.look.step import Mark, MarkDot
+from napari_sparsessp.ui.widgets.basic import Mark, MarkDot
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard

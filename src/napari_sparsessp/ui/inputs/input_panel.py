@@ -19,8 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.ui.inputs.expectation import Expectation, ExpectationTable
 from napari_sparsessp.ui.layers.volume import LayerReading, LeadingAxis
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
-from napari_sparsessp.ui.look.segments import Segments
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox, Segments
 
 
 class InputPanel(QWidget):

@@ -4,7 +4,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_key
 
 _EVENTS = ("data", "scale", "translate", "units", "axis_labels")
 

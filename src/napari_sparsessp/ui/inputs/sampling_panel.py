@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.inputs.z_axis_drawing import ZAxisDrawing, sampling_sentence
-from napari_sparsessp.ui.look.segments import Segments
+from napari_sparsessp.ui.widgets.basic import Segments
 
 AUTO, OTHER = "auto", "other"
 RATIOS = (1, 2, 4, 8)

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.ui.inputs.structure_model import StructureModel
 from napari_sparsessp.ui.inputs.structure_row import Column
-from napari_sparsessp.ui.look.step import Mark, draw_mark
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 ROW_HEIGHT = 22
 NARROW_TRUTH = 36

@@ -5,7 +5,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractButton, QWidget
 
 from napari_sparsessp.ui.engine.model_words import TOPOLOGIES
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 _DIAGRAM = 38
 _LARGE, _SMALL = 9.0, 8.0

@@ -23,7 +23,7 @@ from napari_sparsessp.ui.engine.model_words import (
 )
 from napari_sparsessp.ui.inputs.card_quality import Quality, r2_text
 from napari_sparsessp.ui.inputs.topology_drawing import TopologyButton
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard

@@ -5,7 +5,7 @@ from qtpy.QtGui import QFont, QMouseEvent, QPainter, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
 def sampling_sentence(view: SparseView, flat: bool = False) -> str:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.marks import role_of
+from napari_sparsessp.ui.napari_compat import layer_key
 
 Named = list[tuple[str, str]]
 

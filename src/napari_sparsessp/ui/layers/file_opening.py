@@ -10,10 +10,10 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 from superqt.utils import create_worker
 
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.links import link_orphans
 from napari_sparsessp.ui.layers.marks import role_of
 from napari_sparsessp.ui.layers.opening import OpenedFile, read_file
+from napari_sparsessp.ui.napari_compat import layer_key
 
 FILTER = (
     "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 zarr.json .zattrs);;"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.file import file_of, is_same_file
 from napari_sparsessp.ui.layers.marks import (
     KEY,
@@ -13,6 +12,7 @@ from napari_sparsessp.ui.layers.marks import (
     is_prediction,
     role_of,
 )
+from napari_sparsessp.ui.napari_compat import layer_key
 
 
 def link_orphans(viewer: Any) -> None:

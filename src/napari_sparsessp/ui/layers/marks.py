@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.structures import deviation_channel, structure_or_custom
-from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.file import FILE, FilePlace
 from napari_sparsessp.ui.layers.marks import (
@@ -30,6 +29,7 @@ from napari_sparsessp.ui.layers.volume_layers import (
     layers_of,
     spatial_attributes,
 )
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.ui.compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.tasks import BackgroundTask
 
 if TYPE_CHECKING:

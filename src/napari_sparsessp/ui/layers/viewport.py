@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_sparsessp.ui.compat import camera_of
+from napari_sparsessp.ui.napari_compat import camera_of
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.plan import Plan

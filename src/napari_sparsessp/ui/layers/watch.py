@@ -5,8 +5,8 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.marks import KEY
+from napari_sparsessp.ui.napari_compat import layer_key
 
 _EVENTS = ("data", "scale", "translate", "metadata")
 

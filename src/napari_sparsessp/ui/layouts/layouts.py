@@ -13,15 +13,6 @@ from weakref import WeakValueDictionary
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.ui.compat import (
-    canvas_size,
-    fit_to_view,
-    grid_of,
-    layer_key,
-    scale_bar_of,
-    set_background,
-    set_gridded,
-)
 from napari_sparsessp.ui.layers.flat_truth import FlatTruth, lies_flat
 from napari_sparsessp.ui.layers.linked_contrast import ContrastLink
 from napari_sparsessp.ui.layers.marks import COMPOSED, role_of
@@ -35,6 +26,15 @@ from napari_sparsessp.ui.layouts.cells import (
 )
 from napari_sparsessp.ui.layouts.own_view import OwnView, show, show_name, sort
 from napari_sparsessp.ui.layouts.scene import Scene
+from napari_sparsessp.ui.napari_compat import (
+    canvas_size,
+    fit_to_view,
+    grid_of,
+    layer_key,
+    scale_bar_of,
+    set_background,
+    set_gridded,
+)
 
 OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
 CHECKERBOARD, GALLERY = "checkerboard", "gallery"

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.ui.compat import (
+from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, role_of
+from napari_sparsessp.ui.napari_compat import (
     background_of,
     camera_of,
     canvas_size,
@@ -15,7 +16,6 @@ from napari_sparsessp.ui.compat import (
     set_background,
     set_gridded,
 )
-from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, role_of
 
 _GRID_FIELDS = ("enabled", "stride", "shape", "spacing")
 _CAMERA_FIELDS = ("center", "zoom", "angles")

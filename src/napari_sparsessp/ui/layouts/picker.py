@@ -14,7 +14,7 @@ from napari_sparsessp.ui.layouts.layouts import (
     SIDE_BY_SIDE,
     SWIPE,
 )
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 OWN = ""
 """Stands for the user's own view."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.inputs.structure_row import Row
 from napari_sparsessp.ui.layers.linked_contrast import Scale
 from napari_sparsessp.ui.layers.marks import ERROR, KEY, role_of
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 
 
 @dataclass(frozen=True)

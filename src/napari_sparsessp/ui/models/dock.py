@@ -22,11 +22,11 @@ from napari_sparsessp.ui.dock import (
     settling,
 )
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models import model_chores
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.models.form import ModelsForm
 from napari_sparsessp.ui.models.model_intake import ModelIntake
+from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 
 if TYPE_CHECKING:

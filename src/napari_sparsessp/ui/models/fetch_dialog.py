@@ -20,10 +20,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.models.adding import IdTaken
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.models import model_chores
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from pathlib import Path

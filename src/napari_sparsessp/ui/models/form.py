@@ -17,11 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.flow import FlowLayout
-from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.models.model_page import ModelPage
 from napari_sparsessp.ui.models.table import ModelsTable
+from napari_sparsessp.ui.widgets.basic import MessageBox, flow_layout
+from napari_sparsessp.ui.widgets.style import Dress
 
 _WIDE_LETTERS = 110
 """From this width on, table and card lie side by side."""
@@ -70,7 +69,7 @@ class ModelsForm(QWidget):
 
     def _arrange(self) -> None:
         buttons = QWidget()
-        flow = FlowLayout(buttons)
+        flow = flow_layout(buttons)
         for button in (self.import_button, self.fetch_button, self.undo_button):
             flow.addWidget(button)
         self._upper = QWidget()

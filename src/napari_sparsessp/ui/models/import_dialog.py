@@ -24,8 +24,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import ModelError, SparseSSPError
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.message_box import MessageBox
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.models.import_form import ImportForm
 from napari_sparsessp.ui.tasks import (
@@ -34,6 +32,8 @@ from napari_sparsessp.ui.tasks import (
     error_details,
     words_first,
 )
+from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.widgets.style import Dress
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
 

@@ -6,8 +6,8 @@ They import what they need when they run, and know neither Qt nor the viewer.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.ui.look.duration import duration_text
 from napari_sparsessp.ui.tasks import TaskProgress, words_first
+from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.model_fetching import Fetched

@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.engine.model_words import card_rows, count_text
-from napari_sparsessp.ui.look.breakable import breakable
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.message_box import MessageBox
+from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.widgets.style import Dress, breakable
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard

@@ -17,12 +17,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.engine.model_words import card_rows
-from napari_sparsessp.ui.look.flow import FlowLayout
-from napari_sparsessp.ui.look.message_box import MessageBox
-from napari_sparsessp.ui.look.quality_table import QualityTable
-from napari_sparsessp.ui.look.step import Mark, MarkDot
 from napari_sparsessp.ui.models.model_info import card_table
 from napari_sparsessp.ui.models.rows import megabytes
+from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox, flow_layout
+from napari_sparsessp.ui.widgets.charts import QualityTable
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.collection import Entry
@@ -92,7 +90,7 @@ class ModelPage(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         buttons = QWidget()
-        flow = FlowLayout(buttons)
+        flow = flow_layout(buttons)
         for button in self._buttons():
             flow.addWidget(button)
         row = QHBoxLayout(self.verdict)

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QWidget
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.trash import delete_model
 from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
-from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
 from napari_sparsessp.ui.models.import_dialog import ImportDialog, choose_checkpoint
 from napari_sparsessp.ui.models.model_info import ModelInfo
+from napari_sparsessp.ui.preferences import model_news
 
 
 class ModelShelf(QObject):

@@ -12,9 +12,9 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_sparsessp.ui.look.step import Mark, draw_mark
-from napari_sparsessp.ui.look.theme import Tones, mix
 from napari_sparsessp.ui.models.rows import ENTRY, Column, ModelsFilter, ModelsModel
+from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 if TYPE_CHECKING:
     from pathlib import Path

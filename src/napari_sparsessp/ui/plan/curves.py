@@ -10,7 +10,7 @@ from napari_sparsessp.evaluation.imaging_cost import ImagingCost
 from napari_sparsessp.evaluation.sweep_verdict import need_of, reference_scores
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.look.chart import Curve
+from napari_sparsessp.ui.widgets.charts import Curve
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport

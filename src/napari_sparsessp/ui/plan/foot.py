@@ -4,7 +4,7 @@ from enum import Enum
 
 from qtpy.QtCore import Signal
 
-from napari_sparsessp.ui.look.foot import SHARES, WorkFoot
+from napari_sparsessp.ui.widgets.basic import SHARES, WorkFoot
 
 
 class PlanState(Enum):

@@ -19,10 +19,6 @@ from napari_sparsessp.ui.inputs.device_box import DeviceBox
 from napari_sparsessp.ui.inputs.input_panel import InputPanel
 from napari_sparsessp.ui.inputs.structure_table import StructureTable
 from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.segments import Segments
-from napari_sparsessp.ui.look.step import Step
-from napari_sparsessp.ui.look.step_column import StepColumn, put_above
 from napari_sparsessp.ui.plan.choice import PlanChoice
 from napari_sparsessp.ui.plan.foot import PlanFoot
 from napari_sparsessp.ui.plan.ratio_picker import RatioPicker
@@ -30,6 +26,8 @@ from napari_sparsessp.ui.plan.result import PlanResult
 from napari_sparsessp.ui.plan.structures import PlanStructures
 from napari_sparsessp.ui.predict.outlook import Choice
 from napari_sparsessp.ui.preferences import preferences
+from napari_sparsessp.ui.widgets.basic import Segments, Step, StepColumn, put_above
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo

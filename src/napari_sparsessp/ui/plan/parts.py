@@ -11,7 +11,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 # Lightness, of 255, by which a line must differ from what is behind it.
 _TELLS = 55

@@ -20,9 +20,6 @@ from napari_sparsessp.evaluation.planes_needed import KeepShare
 from napari_sparsessp.evaluation.sweep_verdict import judged, need_of
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.inputs.z_axis_drawing import ZAxisDrawing
-from napari_sparsessp.ui.look.chart import Chart
-from napari_sparsessp.ui.look.segments import Segments
-from napari_sparsessp.ui.look.theme import Tones
 from napari_sparsessp.ui.plan.curves import (
     SCORES,
     curves_of,
@@ -42,6 +39,9 @@ from napari_sparsessp.ui.plan.parts import (
 from napari_sparsessp.ui.plan.table import RatioTable, RatioView
 from napari_sparsessp.ui.plan.words import cost_sentence, each_sentence, listed, nth
 from napari_sparsessp.ui.preferences import preferences
+from napari_sparsessp.ui.widgets.basic import Segments
+from napari_sparsessp.ui.widgets.charts import Chart
+from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport

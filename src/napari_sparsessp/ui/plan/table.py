@@ -14,9 +14,9 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_sparsessp.ui.look.theme import Tones, mix
 from napari_sparsessp.ui.plan.curves import RatioRow
 from napari_sparsessp.ui.plan.words import nth, seconds_text
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
 class Column(IntEnum):

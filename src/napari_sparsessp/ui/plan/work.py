@@ -16,9 +16,9 @@ from napari_sparsessp.evaluation.sweep_memory import (
 )
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.look.duration import duration_text
 from napari_sparsessp.ui.plan.choice import PlanJob
 from napari_sparsessp.ui.tasks import TaskProgress
+from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep import PlannedRun, SweepProgress

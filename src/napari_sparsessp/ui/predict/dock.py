@@ -34,7 +34,7 @@ from napari_sparsessp.ui.predict.stream_layers import StreamLayers
 from napari_sparsessp.ui.predict.takeaway import Takeaway
 from napari_sparsessp.ui.predict.undertaking import Undertaking
 from napari_sparsessp.ui.predict.view import PredictView
-from napari_sparsessp.ui.samples.sample_opening import SampleOpening
+from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import readable_error
 
 if TYPE_CHECKING:

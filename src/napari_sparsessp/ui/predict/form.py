@@ -21,12 +21,11 @@ from napari_sparsessp.ui.inputs.sampling_panel import SamplingPanel
 from napari_sparsessp.ui.inputs.structure_model import StructureModel
 from napari_sparsessp.ui.inputs.structure_table import StructureTable
 from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.step import Step
-from napari_sparsessp.ui.look.step_column import StepColumn, put_above
 from napari_sparsessp.ui.predict.options_panel import OptionsPanel
 from napari_sparsessp.ui.predict.outlook import Choice
 from napari_sparsessp.ui.predict.run_panel import RunPanel
+from napari_sparsessp.ui.widgets.basic import Step, StepColumn, put_above
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo

@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.inputs.structure_model import StructureModel
 from napari_sparsessp.ui.layers.file import FILE
 from napari_sparsessp.ui.layers.marks import KEY, is_prediction, model_of, truth_of
 from napari_sparsessp.ui.models.model_shelf import ModelShelf
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.form import PredictForm
 
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.prediction.turns import TURNS
-from napari_sparsessp.ui.compat import open_preferences
+from napari_sparsessp.ui.napari_compat import open_preferences
 from napari_sparsessp.ui.preferences import (
     PRECISIONS,
     Precision,

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.layers.volume import LayerReading, LeadingAxis, read_layer
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
 from napari_sparsessp.volume import Volume

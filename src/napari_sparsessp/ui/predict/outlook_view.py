@@ -6,11 +6,11 @@ from napari_sparsessp.ui.engine.model_words import TOPOLOGIES, is_pass_each
 from napari_sparsessp.ui.inputs.card_quality import expected_quality, mean_quality
 from napari_sparsessp.ui.inputs.expectation import expectations
 from napari_sparsessp.ui.inputs.sampling_panel import ordinal
-from napari_sparsessp.ui.look.duration import duration_text
-from napari_sparsessp.ui.look.step import Mark
 from napari_sparsessp.ui.predict.form import PredictForm
 from napari_sparsessp.ui.predict.outlook import Choice, Outlook
 from napari_sparsessp.ui.predict.pace import Pace, turns_of
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.style import duration_text
 
 # A stack whose z step is at most this much above the model's counts as dense.
 _DENSE = 1.25

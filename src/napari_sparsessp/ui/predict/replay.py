@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.layers.file import FilePlace, file_of
 from napari_sparsessp.ui.layers.marks import KEY, is_prediction, model_of, truth_of
 from napari_sparsessp.ui.layers.volume import LeadingAxis, read_layer
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.tasks import TaskProgress
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.layouts.layouts import OVERLAY, SIDE_BY_SIDE
-from napari_sparsessp.ui.look.duration import duration_text
-from napari_sparsessp.ui.look.foot import WorkFoot, in_a_row
-from napari_sparsessp.ui.look.foot_menu import FootMenu
-from napari_sparsessp.ui.look.segments import Segments
+from napari_sparsessp.ui.predict.foot_menu import FootMenu
+from napari_sparsessp.ui.widgets.basic import Segments, WorkFoot, in_a_row
+from napari_sparsessp.ui.widgets.style import duration_text
 
 _PART_TIP = (
     "Predict the field that is on screen, in all its planes, at this time point "

@@ -11,7 +11,6 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS
 from napari_sparsessp.ui.layers.draw_pace import PATIENCE_MS, DrawPace
 from napari_sparsessp.ui.layers.links import made_from
@@ -33,6 +32,7 @@ from napari_sparsessp.ui.layers.placement import placement
 from napari_sparsessp.ui.layers.recolouring import Recolouring
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layers.volume import LayerReading
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.predict.to_come import ToCome
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 
 from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.io.writing import disk_error
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.layers.file import FilePlace, file_of
 from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, role_of, truth_of
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
-from napari_sparsessp.ui.look.foot_menu import FootMenu
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
+from napari_sparsessp.ui.predict.foot_menu import FootMenu
 from napari_sparsessp.ui.predict.replay import NotInFile, Replay, Told, told_of
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.outlook import Choice, Outlook, Ready
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.compat import camera_of, grid_of
 from napari_sparsessp.ui.layers.marks import UNCERTAINTY
 from napari_sparsessp.ui.layouts.layouts import SIDE_BY_SIDE, layouts_of
 from napari_sparsessp.ui.layouts.scene import Scene, scene_of
+from napari_sparsessp.ui.napari_compat import camera_of, grid_of
 from napari_sparsessp.ui.predict.form import PredictForm
 from napari_sparsessp.ui.predict.stream_layers import StreamLayers
 

@@ -23,8 +23,7 @@ from napari_sparsessp.ui.dock import (
 )
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.layers.file_opening import FileOpening
-from napari_sparsessp.ui.look.step import Mark
-from napari_sparsessp.ui.model_news import model_news
+from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.train.foot import TrainState
 from napari_sparsessp.ui.train.form import TrainForm
@@ -34,6 +33,7 @@ from napari_sparsessp.ui.train.outlook import TrainOutlook, look_ahead
 from napari_sparsessp.ui.train.running import TrainRunning, known_ids
 from napari_sparsessp.ui.train.words import plan_words
 from napari_sparsessp.ui.train.yaml import FILTER, save_yaml, show_config
+from napari_sparsessp.ui.widgets.basic import Mark
 
 if TYPE_CHECKING:
     import napari

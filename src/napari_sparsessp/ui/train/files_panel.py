@@ -16,9 +16,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.inputs.structure_box import StructureBox
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.train.choice import FilesPick
 from napari_sparsessp.ui.train.look import FilesFound, guess_channels
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox
 
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
 _LIST_TIP = (

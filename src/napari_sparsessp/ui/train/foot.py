@@ -5,8 +5,8 @@ from enum import Enum
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_sparsessp.ui.look.dress import take_role
-from napari_sparsessp.ui.look.foot import SHARES, WorkFoot, in_a_row
+from napari_sparsessp.ui.widgets.basic import SHARES, WorkFoot, in_a_row
+from napari_sparsessp.ui.widgets.style import take_role
 
 
 class TrainState(Enum):

@@ -22,10 +22,6 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.training.quick import MINUTES
 from napari_sparsessp.ui.inputs.device_box import DeviceBox
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.segments import Segments
-from napari_sparsessp.ui.look.step import Mark, Step
-from napari_sparsessp.ui.look.step_column import StepColumn
 from napari_sparsessp.ui.train.choice import TrainChoice
 from napari_sparsessp.ui.train.foot import TrainFoot
 from napari_sparsessp.ui.train.model_panel import TrainModelPanel
@@ -35,6 +31,8 @@ from napari_sparsessp.ui.train.pairs_panel import TrainPairsPanel
 from napari_sparsessp.ui.train.split_panel import TrainSplitPanel
 from napari_sparsessp.ui.train.unfinished_bar import UnfinishedBar
 from napari_sparsessp.ui.train.watch import TrainWatch
+from napari_sparsessp.ui.widgets.basic import Mark, Segments, Step, StepColumn
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo

@@ -9,10 +9,10 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.layers.catalogue import image_layers, input_choices
 from napari_sparsessp.ui.layers.volume import read_layer
-from napari_sparsessp.ui.samples.samples import TRUTH_SUFFIX
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
+from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.volume import Volume
 
 
@@ -23,7 +23,7 @@ class PartKey:
     Attributes
     ----------
     layer : str
-        As `napari_sparsessp.ui.compat.layer_key` gives it.
+        As `napari_sparsessp.ui.napari_compat.layer_key` gives it.
     channel : int or None
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard

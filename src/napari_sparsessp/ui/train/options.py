@@ -14,8 +14,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.training.quick import LossName
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.models.question_row import numbers
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox
 
 _LOSSES: tuple[tuple[LossName, str, str], ...] = (
     ("mse", "squared error (as published)", "What R² measures."),

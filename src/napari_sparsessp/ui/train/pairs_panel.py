@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_sparsessp.ui.look.segments import Segments
 from napari_sparsessp.ui.train.choice import StackPick
 from napari_sparsessp.ui.train.files_panel import TrainFilesPanel
 from napari_sparsessp.ui.train.layers import LayerPart, PartKey
 from napari_sparsessp.ui.train.stack_card import StackCard
+from napari_sparsessp.ui.widgets.basic import Segments
 
 LAYERS, FILES = "layers", "files"
 

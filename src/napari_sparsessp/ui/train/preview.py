@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.look.theme import Tones
+from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.preview import Preview

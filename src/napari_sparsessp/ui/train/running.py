@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.training.quick import trainings_folder
-from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.import_form import model_id
+from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import error_details, readable_error
 from napari_sparsessp.ui.train.foot import TrainState
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm

@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.training.split_plan import StackParts
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 _HEIGHT = 74
 _CUT_MOST = 3

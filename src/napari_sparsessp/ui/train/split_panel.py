@@ -7,9 +7,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_sparsessp.training.split_plan import SHARE, StackParts
-from napari_sparsessp.ui.look.segments import Segments
 from napari_sparsessp.ui.train.choice import AUTO, Part
 from napari_sparsessp.ui.train.split_drawing import SplitDrawing, split_words
+from napari_sparsessp.ui.widgets.basic import Segments
 
 _TIP = (
     "How much is kept back. What is kept back is never learnt from: it shows at every "

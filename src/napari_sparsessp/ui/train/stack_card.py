@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.inputs.structure_box import StructureBox
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.train.choice import StackPick
 from napari_sparsessp.ui.train.layers import (
     LayerPart,
@@ -23,6 +22,7 @@ from napari_sparsessp.ui.train.layers import (
     fits,
     name_as_structure,
 )
+from napari_sparsessp.ui.widgets.basic import ElidingComboBox
 
 _NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""

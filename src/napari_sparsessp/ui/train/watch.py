@@ -7,8 +7,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.look.chart import Chart, Curve
 from napari_sparsessp.ui.train.preview import TrainPreview
+from napari_sparsessp.ui.widgets.charts import Chart, Curve
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status

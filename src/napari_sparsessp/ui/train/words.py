@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.look.duration import duration_text
+from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status

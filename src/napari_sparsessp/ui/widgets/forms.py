@@ -33,7 +33,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -41,14 +41,12 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.widgets.basic import shorten
 
 OptionsT = TypeVar("OptionsT")
 
@@ -469,43 +467,6 @@ class _Field:
         """Show what is wrong below the field."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
-
-
-def shorten(box: QComboBox) -> None:
-    """Shorten a long choice in its middle: names of files differ at both ends."""
-    box.setSizeAdjustPolicy(
-        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    )
-    box.installEventFilter(_ElideMiddle(box))
-
-
-class _ElideMiddle(QObject):
-    """Paints a combo box whose text may be too long."""
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Paint instead of the box."""
-        if (
-            event is None
-            or event.type() != QEvent.Type.Paint
-            or not isinstance(watched, QComboBox)
-        ):
-            return super().eventFilter(watched, event)
-        option = QStyleOptionComboBox()
-        watched.initStyleOption(option)
-        field = watched.style().subControlRect(
-            QStyle.ComplexControl.CC_ComboBox,
-            option,
-            QStyle.SubControl.SC_ComboBoxEditField,
-            watched,
-        )
-        option.currentText = watched.fontMetrics().elidedText(
-            option.currentText, Qt.TextElideMode.ElideMiddle, field.width() - 6
-        )
-        painter = QStylePainter(watched)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-        painter.end()
-        return True
 
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:

@@ -22,7 +22,7 @@ from qtpy.QtGui import (
     QColor,
 )
 
-from napari_sparsessp.ui.look.step import Mark
+from napari_sparsessp.ui.widgets.basic import Mark
 
 if TYPE_CHECKING:
     pass

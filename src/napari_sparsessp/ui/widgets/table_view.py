@@ -35,8 +35,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.look.step import Mark, draw_mark
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 if TYPE_CHECKING:
     pass

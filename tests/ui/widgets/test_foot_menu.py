@@ -1,6 +1,6 @@
 """Three dots from which a prediction is taken along."""
 
-from napari_sparsessp.ui.look.foot_menu import FootMenu
+from napari_sparsessp.ui.predict.foot_menu import FootMenu
 
 
 def test_each_entry_asks_for_one_thing(qtbot):

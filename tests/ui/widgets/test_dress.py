@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.ui.look.dress import Dress
+from napari_sparsessp.ui.widgets.style import Dress
 
 DARK, LIGHT = ("#202124", "#f0f0f0"), ("#ffffff", "#202020")
 ACCENTS = {DARK: "#3f9bd8", LIGHT: "#0b6bb0"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_sparsessp.ui.look.chart import Chart, Curve
+from napari_sparsessp.ui.widgets.charts import Chart, Curve
 
 PLANES = np.arange(30)
 
@@ -66,7 +66,7 @@ def test_few_curves_are_named_above_the_plot_and_markup_is_shown_as_text(qtbot):
 
 def test_pyqtgraph_is_loaded_with_the_first_curve():
     code = (
-        "import sys\nfrom napari_sparsessp.ui.look.chart import Chart\n"
+        "import sys\nfrom napari_sparsessp.ui.widgets.charts import Chart\n"
         "assert 'pyqtgraph' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,11 +1,13 @@
-"""Colours and the style sheet of the docks, derived from whatever theme is on.
+"""Colours and the style sheet of the docks, and how texts are written in them.
 
 napari's style sheet sets the palette of every widget, so that the palette tells a
 light theme from a dark one, also a user's own theme, and without asking napari.
 """
 
+import re
 from dataclasses import dataclass
 
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QWidget
 
@@ -204,3 +206,88 @@ QHeaderView { background: transparent; }
 QHeaderView::section { background: transparent; color: %(muted)s; border: none;
     padding: 3px 2px; font-size: 8pt; }
 """
+
+
+_CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+
+
+class Dress(QObject):
+    """Dresses a widget before its first look, and again when the theme changes.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Owns the dress from now on.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._tones: Tones | None = None
+        # the palette is only settled when the change has gone through
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(0)
+        self._settled.timeout.connect(self._follow)
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """See the theme change; nothing is kept from the widget."""
+        if event is not None and event.type() == QEvent.Type.Show:
+            self._follow()
+        elif event is not None and event.type() in _CHANGES:
+            self._settled.start()
+        return super().eventFilter(watched, event)
+
+    def _follow(self) -> None:
+        self._widget.ensurePolished()
+        tones = Tones.of(self._widget)
+        if tones != self._tones:  # a new style sheet is itself a change of style
+            self._tones = tones
+            self._widget.setStyleSheet(style_sheet(tones))
+
+
+def take_role(widget: QWidget, role: str) -> None:
+    """Give a widget another of the theme's roles, and the looks of it at once."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+_LONG = 18
+_PLACES = re.compile(r"(?<=[_./\\:?&=-])(?=\w)")
+
+
+def breakable(text: str) -> str:
+    """Allow line breaks within long words, after their dots, dashes and slashes.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        The same to the eye: what is put in has no width.
+    """
+    words = re.split(r"(\s+)", text)
+    return "".join(
+        _PLACES.sub("\u200b", word) if len(word) > _LONG else word for word in words
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """Write how long something takes, or is still to take.
+
+    Parameters
+    ----------
+    seconds : float
+    """
+    if seconds < 1.5:
+        return "about a second"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

@@ -7,9 +7,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
-from napari_sparsessp.ui.samples import sample_dialog
-from napari_sparsessp.ui.samples.sample_dialog import SampleDialog
-from napari_sparsessp.ui.samples.samples import COLONY
+from napari_sparsessp.ui import samples
+from napari_sparsessp.ui.samples import COLONY, SampleDialog
 
 KEY = "hipsc_dna_pair"
 
@@ -47,7 +46,7 @@ def samples_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def fetching(monkeypatch):
     fetching = Fetching()
-    monkeypatch.setattr(sample_dialog, "fetch", fetching)
+    monkeypatch.setattr(samples, "fetch", fetching)
     yield fetching
     fetching.go.set()
 

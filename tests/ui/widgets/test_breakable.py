@@ -1,6 +1,6 @@
 """Long words may wrap, short ones and sentences stay as they are."""
 
-from napari_sparsessp.ui.look.breakable import breakable
+from napari_sparsessp.ui.widgets.style import breakable
 
 
 def test_long_words_get_places_to_wrap_and_look_the_same():
