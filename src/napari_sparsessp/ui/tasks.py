@@ -5,11 +5,13 @@ object that the interface polls, so that nothing breaks where a window is closed
 its thread has ended.
 """
 
+import gc
 import platform
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,6 @@ from superqt.utils import create_worker
 
 from napari_sparsessp.errors import PredictionError, SparseSSPError
 from napari_sparsessp.tasks import Cancelled, TimeLeft
-from napari_sparsessp.ui.engine.calm_collector import calm_collector
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest
@@ -27,6 +28,37 @@ if TYPE_CHECKING:
 _POLL_MS = 50
 
 _PACKAGES = ("napari-sparsessp", "napari", "torch", "numpy", "qtpy")
+
+
+_gc_lock = threading.Lock()
+_gc_users = 0
+
+
+@contextmanager
+def gc_paused() -> Iterator[Callable[[], None]]:
+    """Leave the objects of now out of garbage collection, in all threads.
+
+    A full pass looks at every object of the process, in whatever thread makes the next
+    one: with torch loaded the window would stand still for a good part of a second,
+    and widgets would be freed outside of their thread. Several blocks may be under way
+    at once; the last one that ends brings all objects back.
+
+    Yields
+    ------
+    callable
+        Leaves out what was made since then too, for example a model that was loaded.
+    """
+    global _gc_users
+    with _gc_lock:
+        _gc_users += 1
+        gc.freeze()
+    try:
+        yield gc.freeze
+    finally:
+        with _gc_lock:
+            _gc_users -= 1
+            if not _gc_users:
+                gc.unfreeze()
 
 
 class TaskProgress:
@@ -214,7 +246,7 @@ class _Job:
         self._call = None
         try:
             # a collection in this thread would free widgets outside of theirs
-            with calm_collector():
+            with gc_paused():
                 self.value = function(*args, self._progress)
         except BaseException as error:
             self.error = error

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from napari_sparsessp.ui.engine.calm_collector import calm_collector
+from napari_sparsessp.ui.tasks import gc_paused
 
 
 class Knot:
@@ -26,7 +26,7 @@ def nothing_frozen():
 def test_what_was_there_is_left_out_and_comes_back():
     knot = Knot()
     gone = weakref.ref(knot)
-    with calm_collector():
+    with gc_paused():
         assert gc.get_freeze_count() > 1000
         del knot
         gc.collect()
@@ -36,14 +36,14 @@ def test_what_was_there_is_left_out_and_comes_back():
 
 
 def test_new_garbage_is_collected_meanwhile():
-    with calm_collector():
+    with gc_paused():
         gone = weakref.ref(Knot())
         gc.collect()
         assert gone() is None
 
 
 def test_what_was_loaded_can_be_left_out_as_well():
-    with calm_collector() as leave_out:
+    with gc_paused() as leave_out:
         before = gc.get_freeze_count()
         knots = [Knot() for _ in range(100)]
         leave_out()
@@ -54,14 +54,14 @@ def test_two_at_a_time_and_an_error_bring_all_back():
     held, go = threading.Event(), threading.Event()
 
     def work():
-        with calm_collector():
+        with gc_paused():
             held.set()
             go.wait(10)
 
     thread = threading.Thread(target=work)
     thread.start()
     held.wait(10)
-    with pytest.raises(ValueError, match="stop"), calm_collector():
+    with pytest.raises(ValueError, match="stop"), gc_paused():
         raise ValueError("stop")
     assert gc.get_freeze_count() > 0  # the other one still works
     go.set()
