@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
-from superqt import Mark, QFlowLayout
 
 from napari_sparsessp.models.collection import Entry
 from napari_sparsessp.models.expected_quality import Quality
 from napari_sparsessp.models.verification import Verdict
 from napari_sparsessp.ui.engine.model_words import score_lines
-from napari_sparsessp.ui.models.model_page import ModelPage
+from napari_sparsessp.ui.models.model_page import FlowLayout, ModelPage
+from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.charts import QualityTable
 
 DIGITS = "0123456789abcdef" * 4
@@ -145,7 +145,7 @@ def test_expected_quality_is_said_to_a_screen_reader_and_painted(qtbot):
 def test_buttons_go_on_in_the_next_line_and_hidden_ones_take_no_room(qtbot):
     holder = QWidget()
     qtbot.addWidget(holder)
-    flow = QFlowLayout(holder, spacing=4)
+    flow = FlowLayout(holder, spacing=4)
     buttons = [QPushButton(f"Button {number}") for number in range(3)]
     for button in buttons:
         flow.addWidget(button)

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.models.model_page import ModelPage
+from napari_sparsessp.ui.models.model_page import FlowLayout, ModelPage
 from napari_sparsessp.ui.models.table import ModelsTable
-from napari_sparsessp.ui.widgets.basic import MessageBox, flow_layout
+from napari_sparsessp.ui.widgets.basic import MessageBox
 from napari_sparsessp.ui.widgets.style import Dress
 
 _WIDE_LETTERS = 110
@@ -69,7 +69,7 @@ class ModelsForm(QWidget):
 
     def _arrange(self) -> None:
         buttons = QWidget()
-        flow = flow_layout(buttons)
+        flow = FlowLayout(buttons)
         for button in (self.import_button, self.fetch_button, self.undo_button):
             flow.addWidget(button)
         self._upper = QWidget()

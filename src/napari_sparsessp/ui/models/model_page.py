@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
+    QLayoutItem,
     QLineEdit,
     QPushButton,
     QScrollArea,
@@ -19,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_sparsessp.ui.engine.model_words import card_rows
 from napari_sparsessp.ui.models.model_info import card_table
 from napari_sparsessp.ui.models.rows import megabytes
-from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox, flow_layout
+from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox
 from napari_sparsessp.ui.widgets.charts import QualityTable
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ class ModelPage(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         buttons = QWidget()
-        flow = flow_layout(buttons)
+        flow = FlowLayout(buttons)
         for button in self._buttons():
             flow.addWidget(button)
         row = QHBoxLayout(self.verdict)
@@ -320,3 +322,76 @@ def _short(text: str) -> str:
 def _place(path: Path) -> str:
     """Name of the file and the folders next to it; the whole path is a tool tip."""
     return f"{path.name}\nin …/{path.parent.parent.name}/{path.parent.name}"
+
+
+class FlowLayout(QLayout):
+    """Lay widgets out like words; hidden ones take no room, unlike in superqt's."""
+
+    def __init__(self, parent: QWidget | None = None, spacing: int = 6) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self.setContentsMargins(0, 0, 0, 0)
+        self.setSpacing(spacing)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        """Put an item behind the others."""
+        self._items.append(item)
+
+    def count(self) -> int:
+        """Count the items."""
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:
+        """Give an item, or None."""
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:
+        """Remove an item and give it, or None."""
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def expandingDirections(self) -> Qt.Orientation:
+        """Take no more height than the lines need."""
+        return Qt.Orientation(0)
+
+    def hasHeightForWidth(self) -> bool:
+        """Say that a narrower one is higher."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """Give the height of all lines."""
+        return self._arrange(QRect(0, 0, width, 0), move=False)
+
+    def setGeometry(self, area: QRect) -> None:
+        """Move the widgets to their places."""
+        super().setGeometry(area)
+        self._arrange(area, move=True)
+
+    def sizeHint(self) -> QSize:
+        """Wish for one line."""
+        sizes = [item.sizeHint() for item in self._items if not item.isEmpty()]
+        width = sum(size.width() for size in sizes)
+        width += self.spacing() * max(len(sizes) - 1, 0)
+        return QSize(width, max((size.height() for size in sizes), default=0))
+
+    def minimumSize(self) -> QSize:
+        """Need no more than the widest widget."""
+        size = QSize()
+        for item in self._items:
+            if not item.isEmpty():
+                size = size.expandedTo(item.minimumSize())
+        return size
+
+    def _arrange(self, area: QRect, *, move: bool) -> int:
+        x, y, height = area.x(), area.y(), 0
+        for item in self._items:
+            if item.isEmpty():
+                continue
+            size = item.sizeHint()
+            if height and x + size.width() > area.right() + 1:
+                x, y, height = area.x(), y + height + self.spacing(), 0
+            if move:
+                width = min(size.width(), area.width())
+                item.setGeometry(QRect(QPoint(x, y), QSize(width, size.height())))
+            x += size.width() + self.spacing()
+            height = max(height, size.height())
+        return y + height - area.y()

@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QFlowLayout
 
 from napari_sparsessp.ui.widgets.style import Tones, take_role
 
@@ -576,12 +575,3 @@ class _ElideMiddle(QObject):
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         painter.end()
         return True
-
-
-def flow_layout(parent: QWidget, spacing: int = 6) -> QFlowLayout:
-    """Return a layout that goes on in the next line where the dock is narrow."""
-    flow = QFlowLayout(parent)
-    flow.setContentsMargins(0, 0, 0, 0)
-    flow.setHorizontalSpacing(spacing)
-    flow.setVerticalSpacing(spacing)
-    return flow
