@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.tasks import Progress
 from napari_sparsessp.ui.inputs.structure_fields import structure_id
-from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.train.choice import FilesPick
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FilesFound:
 
 
 def look_at_files(
-    pick: FilesPick, voxel_size: tuple[float, float, float], progress: TaskProgress
+    pick: FilesPick, voxel_size: tuple[float, float, float], progress: Progress
 ) -> FilesFound:
     """Read lists and headers; for a worker thread.
 

@@ -575,3 +575,35 @@ class _ElideMiddle(QObject):
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         painter.end()
         return True
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Put widgets beside one another, as wide as each other."""
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return holder
+
+
+def wrapped_label(role: str, text: str = "") -> QLabel:
+    """Return a text of several lines that can be selected, in a role of the style."""
+    label = QLabel(text)
+    label.setProperty("role", role)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
+    return label
+
+
+def link_button(text: str, tip: str) -> QPushButton:
+    """Return a button that looks like a link."""
+    button = QPushButton(text)
+    button.setProperty("role", "link")
+    button.setToolTip(tip)
+    return button

@@ -1,8 +1,8 @@
-"""The button of the Plan dock: it measures or stops, and is never stuck."""
+"""The Plan form: its button is never stuck, ratios are those that the stack gives."""
 
 import pytest
 
-from napari_sparsessp.ui.plan.foot import PlanFoot, PlanState
+from napari_sparsessp.ui.plan.form import RATIOS, PlanFoot, PlanState, RatioPicker
 
 
 @pytest.fixture
@@ -43,6 +43,39 @@ def test_a_key_is_never_a_surprise(foot, qtbot):
 
 
 def test_progress_says_what_is_done_and_how_far(foot):
-    foot.show_progress("r = 2: tile 3 of 4 · 12 s left", 0.75)
+    foot.show_progress(0.75, "r = 2: tile 3 of 4 · 12 s left", 12.0)
     assert foot.bar.value() == 0.75 * foot.bar.maximum()
     assert "12 s left" in foot.status.text()
+
+
+@pytest.fixture
+def picker(qtbot):
+    widget = RatioPicker()
+    qtbot.addWidget(widget)
+    return widget
+
+
+def test_the_papers_ratios_are_tried_at_first(picker):
+    assert picker.ratios() == (1, 2, 4, 8)
+    assert not picker.options.get("all_phases")
+
+
+def test_a_click_adds_or_drops_a_ratio(picker, qtbot):
+    with qtbot.waitSignal(picker.changed):
+        picker.button(3).click()
+    picker.button(8).click()
+    assert picker.ratios() == (1, 2, 3, 4)
+
+
+def test_what_the_stack_cannot_give_is_neither_shown_nor_tried(picker):
+    picker.offer((1, 2, 3))
+    assert picker.ratios() == (1, 2)
+    assert picker.button(4).isHidden()
+    picker.offer(RATIOS)
+    assert picker.ratios() == (1, 2, 4, 8), "what was chosen comes back"
+
+
+def test_starting_planes_can_be_tried(picker, qtbot):
+    with qtbot.waitSignal(picker.changed):
+        picker.options.native("all_phases").click()
+    assert picker.options.get("all_phases")
