@@ -8,7 +8,7 @@ from fake_engine import card
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.plan.choice import PlanChoice
 from napari_sparsessp.ui.plan.recall import Imprint, Recall
-from napari_sparsessp.ui.predict.outlook import Choice
+from napari_sparsessp.ui.predict.planning import Choice
 from swept import report_of
 
 CHOICE = PlanChoice(Choice("key", card=card()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for
 from napari_sparsessp.prediction.plan import one_channel
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.predict.outlook import (
+from napari_sparsessp.ui.predict.planning import (
     Choice,
     Outlook,
     PlanningEngine,

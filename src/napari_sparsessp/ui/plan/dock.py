@@ -13,12 +13,10 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.evaluation.sweep_csv import write_csv
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling
-from napari_sparsessp.ui.inputs.input_watch import InputWatch
-from napari_sparsessp.ui.inputs.structure_row import FEW
-from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
-from napari_sparsessp.ui.layers.file_opening import FileOpening
+from napari_sparsessp.ui.layers.opening import FileOpening
+from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.models.model_shelf import ModelShelf
+from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.plan.choice import PlanChoice, PlanOutlook, look_at_plan
 from napari_sparsessp.ui.plan.export import ask_path, write_record
@@ -34,6 +32,8 @@ from napari_sparsessp.ui.plan.work import PlanEngine, session_memory
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.stack_input import InputWatch
+from napari_sparsessp.ui.widgets.structure_model import FEW
 
 if TYPE_CHECKING:
     import napari

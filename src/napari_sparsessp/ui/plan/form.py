@@ -14,19 +14,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.ui.engine.model_words import cost_words
-from napari_sparsessp.ui.inputs.device_box import DeviceBox
-from napari_sparsessp.ui.inputs.input_panel import InputPanel
-from napari_sparsessp.ui.inputs.structure_table import StructureTable
-from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
 from napari_sparsessp.ui.plan.choice import PlanChoice
 from napari_sparsessp.ui.plan.foot import PlanFoot
 from napari_sparsessp.ui.plan.ratio_picker import RatioPicker
 from napari_sparsessp.ui.plan.result import PlanResult
 from napari_sparsessp.ui.plan.structures import PlanStructures
-from napari_sparsessp.ui.predict.outlook import Choice
+from napari_sparsessp.ui.predict.planning import Choice
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import Segments, Step, StepColumn, put_above
+from napari_sparsessp.ui.widgets.device import DeviceBox
+from napari_sparsessp.ui.widgets.model_picker import TopologyPicker, cost_words
+from napari_sparsessp.ui.widgets.stack_input import InputPanel
+from napari_sparsessp.ui.widgets.structures import StructureTable
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.plan.choice import PlanChoice
-from napari_sparsessp.ui.predict.undertaking import pixels_of
+from napari_sparsessp.ui.predict.session import pixels_of
 
 
 class Imprint:

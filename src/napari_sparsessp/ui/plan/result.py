@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
 from napari_sparsessp.evaluation.planes_needed import KeepShare
 from napari_sparsessp.evaluation.sweep_verdict import judged, need_of
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.ui.inputs.z_axis_drawing import ZAxisDrawing
 from napari_sparsessp.ui.plan.curves import (
     SCORES,
     curves_of,
@@ -41,6 +40,7 @@ from napari_sparsessp.ui.plan.words import cost_sentence, each_sentence, listed,
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import Segments
 from napari_sparsessp.ui.widgets.charts import Chart
+from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
 from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:

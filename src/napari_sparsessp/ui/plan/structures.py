@@ -1,7 +1,6 @@
 """The structures of the Plan dock: which are measured, and whose curve is shown."""
 
-from napari_sparsessp.ui.inputs.structure_model import StructureModel
-from napari_sparsessp.ui.inputs.structure_row import Column
+from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
 
 
 class PlanStructures(StructureModel):

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.evaluation.sweep_verdict import need_of
-from napari_sparsessp.ui.engine.model_words import TOPOLOGIES
-from napari_sparsessp.ui.inputs.expectation import expectations
 from napari_sparsessp.ui.plan.choice import PlanChoice, PlanOutlook
 from napari_sparsessp.ui.plan.foot import PlanState
 from napari_sparsessp.ui.plan.form import PlanForm
 from napari_sparsessp.ui.plan.words import listed, nth
 from napari_sparsessp.ui.tasks import error_details
 from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.expectation import expectations
+from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
