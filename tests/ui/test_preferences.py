@@ -6,8 +6,7 @@ import yaml
 import napari_sparsessp
 from napari_sparsessp.files import chosen_folders
 from napari_sparsessp.ui import preferences as module
-from napari_sparsessp.ui.inputs.structure_model import StructureModel
-from napari_sparsessp.ui.predict.options_panel import OptionsPanel
+from napari_sparsessp.ui.predict.form import OptionsPanel
 from napari_sparsessp.ui.preferences import (
     DEVICES,
     PALETTES,
@@ -17,6 +16,7 @@ from napari_sparsessp.ui.preferences import (
     model_news,
     preferences,
 )
+from napari_sparsessp.ui.widgets.structure_model import StructureModel
 
 
 @pytest.fixture(autouse=True)

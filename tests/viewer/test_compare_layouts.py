@@ -7,7 +7,7 @@ from compared import CUBES, add_prediction, counts, predicted, press, roles
 from fake_engine import light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
+from napari_sparsessp.ui.layers.metadata import COMPOSED, ERROR, KEY, role_of
 
 
 def test_a_layout_is_undone_wholly(stacks, viewer, compare):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.marks import is_prediction
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.ui.widgets.basic import Mark
 
 

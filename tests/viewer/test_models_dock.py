@@ -9,8 +9,8 @@ from napari_sparsessp.models.adding import add_model
 from napari_sparsessp.models.registry import DEFAULT_MODEL, card_of
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.models import dock as model_intake
 from napari_sparsessp.ui.models import dock as models_dock
-from napari_sparsessp.ui.models import model_intake
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.preferences import model_news
 

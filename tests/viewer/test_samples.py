@@ -8,7 +8,7 @@ from napari_sparsessp.io import public_samples
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
 from napari_sparsessp.io.sample_parts import NEURON_STAINS, write_stack
 from napari_sparsessp.ui import samples
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(100, 900, (8, 40, 48)).astype(np.uint16)

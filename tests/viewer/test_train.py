@@ -14,8 +14,7 @@ from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
-from napari_sparsessp.ui.train.foot import TrainState
-from napari_sparsessp.ui.train.form import SET_UP, WATCH
+from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState
 from thin import save_thin
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}

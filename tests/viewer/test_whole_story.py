@@ -9,7 +9,7 @@ from napari_sparsessp.io.sample import sample_paths
 from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.ui.layers.marks import KEY
+from napari_sparsessp.ui.layers.metadata import KEY
 
 
 @pytest.fixture

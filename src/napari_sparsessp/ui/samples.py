@@ -25,11 +25,7 @@ from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
-from napari_sparsessp.ui.layers.volume_layers import (
-    LayerData,
-    layers_of,
-    spatial_attributes,
-)
+from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,

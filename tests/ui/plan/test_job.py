@@ -19,7 +19,7 @@ from napari_sparsessp.ui.plan.job import (
     SweepCache,
     measure_plan,
 )
-from napari_sparsessp.ui.predict.outlook import Choice
+from napari_sparsessp.ui.predict.planning import Choice
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume
 from swept import report_of

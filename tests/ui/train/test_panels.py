@@ -12,18 +12,23 @@ from napari_sparsessp.training.split_plan import (
     choose_validation,
     stack_parts,
 )
-from napari_sparsessp.ui.train.choice import FilesPick
-from napari_sparsessp.ui.train.files_panel import TrainFilesPanel
-from napari_sparsessp.ui.train.layers import fits, layer_parts, mask_parts
-from napari_sparsessp.ui.train.look import guess_channels, look_at_files
-from napari_sparsessp.ui.train.model_panel import TrainModelPanel
-from napari_sparsessp.ui.train.name_panel import TrainNamePanel
-from napari_sparsessp.ui.train.options import TrainOptions
-from napari_sparsessp.ui.train.pairs_panel import TrainPairsPanel
-from napari_sparsessp.ui.train.preview import TrainPreview
-from napari_sparsessp.ui.train.split_drawing import SplitDrawing, split_words
-from napari_sparsessp.ui.train.split_panel import TrainSplitPanel
-from napari_sparsessp.ui.train.watch import TrainWatch
+from napari_sparsessp.ui.train.choice import (
+    FilesPick,
+    fits,
+    guess_channels,
+    layer_parts,
+    look_at_files,
+    mask_parts,
+)
+from napari_sparsessp.ui.train.form import TrainModelPanel, TrainNamePanel, TrainOptions
+from napari_sparsessp.ui.train.stacks import (
+    SplitDrawing,
+    TrainFilesPanel,
+    TrainPairsPanel,
+    TrainSplitPanel,
+    split_words,
+)
+from napari_sparsessp.ui.train.watch import TrainPreview, TrainWatch
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 

@@ -12,7 +12,7 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import AT_ONCE, SCORES, Comparison
 from napari_sparsessp.ui.compare.export import CompareExport
 from napari_sparsessp.ui.compare.form import CompareForm
-from napari_sparsessp.ui.compare.model import ScoreRow
+from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.dock import (
     JoinOthers,
@@ -21,11 +21,11 @@ from napari_sparsessp.ui.dock import (
     open_predict,
     settling,
 )
-from napari_sparsessp.ui.layers.catalogue import truth_choices
-from napari_sparsessp.ui.layers.marks import KEY
-from napari_sparsessp.ui.layers.plane_link import PlaneLink
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.reading import truth_choices
+from napari_sparsessp.ui.layers.viewport import PlaneLink
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.predict.layer_commands import copy_command_of
+from napari_sparsessp.ui.predict.export import copy_command_of
 from napari_sparsessp.ui.tasks import error_details
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.charts import Curve

@@ -10,9 +10,13 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.ui.compare.comparison import Comparison
-from napari_sparsessp.ui.compare.pairs import Pair, has_length, light_of
-from napari_sparsessp.ui.layers.marks import KEY, model_of
+from napari_sparsessp.ui.compare.comparison import (
+    Comparison,
+    Pair,
+    has_length,
+    light_of,
+)
+from napari_sparsessp.ui.layers.metadata import KEY, model_of
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.volume import Volume

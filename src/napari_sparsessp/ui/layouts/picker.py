@@ -6,7 +6,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QGridLayout, QWidget
 
-from napari_sparsessp.ui.layouts.layouts import (
+from napari_sparsessp.ui.layouts.arrangement import (
     CHECKERBOARD,
     COMPOSITIONS,
     GALLERY,

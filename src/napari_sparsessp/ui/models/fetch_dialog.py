@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.models.adding import IdTaken
-from napari_sparsessp.ui.models import model_chores
+from napari_sparsessp.ui.models import actions as model_chores
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.widgets.basic import MessageBox
 from napari_sparsessp.ui.widgets.style import Dress

@@ -16,14 +16,10 @@ from napari_sparsessp.evaluation.sweep_csv import write_csv
 from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.evaluation.sweep_verdict import need_of
 from napari_sparsessp.ui.dock import Dock, open_predict
-from napari_sparsessp.ui.engine.model_words import TOPOLOGIES
-from napari_sparsessp.ui.inputs.expectation import expectations
-from napari_sparsessp.ui.inputs.input_watch import InputWatch
-from napari_sparsessp.ui.inputs.structure_row import FEW
-from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
-from napari_sparsessp.ui.layers.file_opening import FileOpening
+from napari_sparsessp.ui.layers.opening import FileOpening
+from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.models.model_shelf import ModelShelf
+from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.plan.curves import listed, nth
 from napari_sparsessp.ui.plan.form import RATIOS, PlanForm, PlanState
@@ -42,12 +38,12 @@ from napari_sparsessp.ui.plan.job import (
 )
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
-from napari_sparsessp.ui.tasks import (
-    BackgroundTask,
-    TaskProgress,
-    error_details,
-)
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
 from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.expectation import expectations
+from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES
+from napari_sparsessp.ui.widgets.stack_input import InputWatch
+from napari_sparsessp.ui.widgets.structure_model import FEW
 
 if TYPE_CHECKING:
     import napari

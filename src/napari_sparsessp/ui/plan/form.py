@@ -13,17 +13,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.dock import StepForm
-from napari_sparsessp.ui.engine.model_words import cost_words
-from napari_sparsessp.ui.inputs.device_box import DeviceBox
-from napari_sparsessp.ui.inputs.input_panel import InputPanel
-from napari_sparsessp.ui.inputs.structure_model import StructureModel
-from napari_sparsessp.ui.inputs.structure_row import Column
-from napari_sparsessp.ui.inputs.structure_table import StructureTable
-from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
 from napari_sparsessp.ui.plan.curves import nth
 from napari_sparsessp.ui.plan.job import PlanChoice
 from napari_sparsessp.ui.plan.result import PlanResult
-from napari_sparsessp.ui.predict.outlook import Choice
+from napari_sparsessp.ui.predict.planning import Choice
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import (
     SHARES,
@@ -32,7 +25,12 @@ from napari_sparsessp.ui.widgets.basic import (
     WorkFoot,
     link_button,
 )
+from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.model_picker import TopologyPicker, cost_words
+from napari_sparsessp.ui.widgets.stack_input import InputPanel
+from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
+from napari_sparsessp.ui.widgets.structures import StructureTable
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo

@@ -22,13 +22,13 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.napari_compat import layer_with_key
-from napari_sparsessp.ui.predict.outlook import (
+from napari_sparsessp.ui.predict.planning import (
     Choice,
     Outlook,
     PlanningEngine,
     look_ahead,
 )
-from napari_sparsessp.ui.predict.undertaking import pixels_of
+from napari_sparsessp.ui.predict.session import pixels_of
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume

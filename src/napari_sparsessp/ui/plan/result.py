@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_sparsessp.evaluation.planes_needed import KeepShare
 from napari_sparsessp.evaluation.sweep_verdict import judged, need_of
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.ui.inputs.z_axis_drawing import ZAxisDrawing
 from napari_sparsessp.ui.plan.curves import (
     SCORES,
     RatioRow,
@@ -33,6 +32,7 @@ from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import Segments, side_by_side, wrapped_label
 from napari_sparsessp.ui.widgets.charts import Chart
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
 from napari_sparsessp.ui.widgets.table_view import RowsView
