@@ -95,12 +95,8 @@ def sample_layers(key: str) -> list[LayerData]:
 
     Parameters
     ----------
-    key : str
+    key
         `COLONY`, or of a public sample.
-
-    Returns
-    -------
-    list of (data, attributes, "image")
 
     Raises
     ------
@@ -147,7 +143,7 @@ def _shown(layer: LayerData) -> LayerData:
 
 
 def _stains(truth: Volume) -> list[LayerData]:
-    """Give a hidden layer for each channel of a truth, named by its structure's id."""
+    """Return a hidden layer for each channel of a truth, named by structure."""
     layers: list[LayerData] = []
     for id_ in truth.channel_names:
         one = truth.channel(id_)
@@ -197,13 +193,9 @@ _KEY = Qt.ItemDataRole.UserRole
 class SampleDialog(QDialog):
     """Lists the samples; its button opens the chosen one, or fetches it first.
 
-    Parameters
-    ----------
-    parent : QWidget, optional
-
     Signals
     -------
-    ready : str
+    ready(str)
         Key of a sample that is here and wanted; the dialog closes itself.
     """
 
@@ -317,7 +309,7 @@ class SampleDialog(QDialog):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being fetched."""
+        """Return whether something is being fetched."""
         return self._task is not None
 
     def start(self) -> None:
@@ -436,18 +428,17 @@ class SampleOpening(QObject):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    owner : QWidget
+    owner
         The dock.
 
     Attributes
     ----------
-    dialog : SampleDialog or None
+    dialog
         While it is open.
 
     Signals
     -------
-    failed : SparseSSPError
+    failed(SparseSSPError)
         A sample that is here cannot be opened.
     """
 
