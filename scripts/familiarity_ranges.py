@@ -20,7 +20,7 @@ from napari_sparsessp.models.facts import Facts, read_facts, write_facts
 from napari_sparsessp.models.registry import read_card, shipped_folder
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.simulation.pool import open_pool
-from napari_sparsessp.training.familiarity import familiar_ranges, joined
+from napari_sparsessp.training.calibration import familiar_ranges, joined
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 
 COLONY = ("colony-3to2d", "colony-3d", "colony-2to3d", "colony-2d")

@@ -92,7 +92,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     import psutil
 
     import napari_sparsessp.prediction.engine  # what a prediction loads
-    from napari_sparsessp.networks.footprint import weight_bytes
+    from napari_sparsessp.networks.cost import weight_bytes
 
     assert napari_sparsessp
     model, plan, stack = _work(row)

@@ -25,7 +25,7 @@ from napari_sparsessp.evaluation.speed_table import (
     verdicts,
 )
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.combinations import FAMILIES, MAPPINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, SPEED = DOCS / "networks.md", DOCS / "speed.json"

@@ -41,12 +41,10 @@ from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.pool import PooledColony, open_pool
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.config import TrainConfig
-from napari_sparsessp.training.config_file import make_config
+from napari_sparsessp.training.config import TrainConfig, make_config
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.run import Stacks, run_training
-from napari_sparsessp.training.setup import make_setup
-from napari_sparsessp.training.starting import starting_network
+from napari_sparsessp.training.resolve import make_setup
+from napari_sparsessp.training.run import Stacks, run_training, starting_network
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"

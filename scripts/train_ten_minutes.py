@@ -18,20 +18,24 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.training_files import StackToLearn, write_stacks
-from napari_sparsessp.io.training_stacks import find_labels, grid_shape, read_stacks
 from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training.config import Budget, Pairs
-from napari_sparsessp.training.group import Group
-from napari_sparsessp.training.loop import Status
-from napari_sparsessp.training.quick import PAIRS_FILE, SAVES, Wish, quick_config
+from napari_sparsessp.training.data import find_labels, grid_shape, read_stacks
+from napari_sparsessp.training.loop import Group, Status
+from napari_sparsessp.training.pairs import StackToLearn, write_stacks
+from napari_sparsessp.training.resolve import (
+    PAIRS_FILE,
+    SAVES,
+    Wish,
+    make_setup,
+    quick_config,
+)
 from napari_sparsessp.training.run import run_training
-from napari_sparsessp.training.setup import make_setup
-from napari_sparsessp.training.split_plan import StackShape, choose_validation
+from napari_sparsessp.training.split import StackShape, choose_validation
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"

@@ -26,7 +26,7 @@ def test_colonies_can_be_read_and_trained_on(sparsessp, tmp_path):
     with (tmp_path / "new" / "colonies.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(CATALOGUE)
-    from napari_sparsessp.io.manifest import read_labels
+    from napari_sparsessp.training.pairs import read_labels
 
     labels = read_labels(tmp_path / "new" / "colonies.csv")
     assert {label.structure for label in labels} == set(CATALOGUE)

@@ -19,7 +19,7 @@ from napari_sparsessp.evaluation.speed_rows import (
 )
 from napari_sparsessp.evaluation.speed_table import speed_text
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.combinations import CONDITIONINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import CONDITIONINGS, TOPOLOGIES
 
 SMALL = {
     "backbone": "plain",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import (
+from napari_sparsessp.networks.config import (
     CONDITIONINGS,
     FAMILIES,
     MAPPINGS,

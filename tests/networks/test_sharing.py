@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import CONDITIONINGS
+from napari_sparsessp.networks.config import CONDITIONINGS
 
 T = 12
 

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import TOPOLOGIES
-from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.config import TOPOLOGIES
 from napari_sparsessp.networks.cost import count_cost
-from napari_sparsessp.networks.slim_parts import VoxelHead
+from napari_sparsessp.networks.layers import Convolution
+from napari_sparsessp.networks.slim import VoxelHead
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "colony_networks.py"
 SHIPPED = runpy.run_path(str(SCRIPT))["NETWORKS"]

@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
-from napari_sparsessp.simulation.fields import blur
-from napari_sparsessp.simulation.fluorescence import (
+from napari_sparsessp.simulation.optics import (
     OFFSET,
     READ_NOISE,
     camera_stack,
     fluorescence,
 )
-from napari_sparsessp.simulation.parameters import draw_parameters
+from napari_sparsessp.simulation.parameters import blur, draw_parameters
 
 VOXEL = 0.29
 

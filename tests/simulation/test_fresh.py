@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.simulation import fresh
-from napari_sparsessp.simulation.fresh import FreshColonies, Renewal, fill_at_once
-from napari_sparsessp.simulation.workers import ColonyJob
+from napari_sparsessp.simulation import pool
+from napari_sparsessp.simulation.pool import (
+    ColonyJob,
+    FreshColonies,
+    Renewal,
+    fill_at_once,
+)
 
 SHAPE = (2, 3, 4)
 
@@ -45,7 +49,7 @@ class Instant:
 @pytest.fixture
 def stock(tmp_path, monkeypatch):
     """Make a stock in one folder; what was made is in ``Instant.made``."""
-    monkeypatch.setattr(fresh, "ColonyWorkers", Instant)
+    monkeypatch.setattr(pool, "ColonyWorkers", Instant)
     monkeypatch.setattr(Instant, "made", [])
     monkeypatch.setattr(Instant, "never", set())
 
@@ -87,7 +91,7 @@ def test_no_more_is_made_than_the_steps_need(stock):
     list(one.fill(0))
     for step in range(100):
         seeds(one, step)
-    assert sorted(Instant.made) == list(range(5, 5 + 4 + 9 + fresh.AHEAD))
+    assert sorted(Instant.made) == list(range(5, 5 + 4 + 9 + pool.AHEAD))
     assert len(set(Instant.made)) == len(Instant.made)
 
 
@@ -97,7 +101,7 @@ def test_the_folder_holds_what_is_needed_and_no_more(stock, tmp_path):
         seeds(one, step)
     found = {int(p.name.split(".")[0]) for p in tmp_path.glob("*.npy")}
     assert set(seeds(one, 295)) <= found
-    assert len(found) <= 3 + fresh.AHEAD + 3
+    assert len(found) <= 3 + pool.AHEAD + 3
     (tmp_path / ".9.brightfield.npy.77.part").touch()  # of a process that was killed
     list(stock().fill(0))
     assert {p.name for p in tmp_path.iterdir()} == {

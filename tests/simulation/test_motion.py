@@ -2,8 +2,8 @@
 
 import torch
 
-from napari_sparsessp.simulation.motion import drifting_speckle, jostled
-from napari_sparsessp.simulation.oblique import oblique_brightfield
+from napari_sparsessp.simulation.cells import drifting_speckle, jostled
+from napari_sparsessp.simulation.optics import oblique_brightfield
 from napari_sparsessp.simulation.parameters import draw_parameters
 
 VOXEL = 0.29

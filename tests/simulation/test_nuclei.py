@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from napari_sparsessp.simulation.cells import grow_cells
-from napari_sparsessp.simulation.fields import RandomFields, axial_blur, blur
-from napari_sparsessp.simulation.parameters import draw_parameters
+from napari_sparsessp.simulation.parameters import (
+    RandomFields,
+    axial_blur,
+    blur,
+    draw_parameters,
+)
 
 SHAPE = (48, 112, 112)
 

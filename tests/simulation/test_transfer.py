@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_sparsessp.simulation.contrasts import Contrast
+from napari_sparsessp.simulation import Contrast
+from napari_sparsessp.simulation.optics import fast_length, weak_object_transfer
 from napari_sparsessp.simulation.parameters import draw_parameters
-from napari_sparsessp.simulation.transfer import fast_length, weak_object_transfer
 
 VOXEL = 0.29
 Q = torch.tensor([0.0, 0.8, 50.0])

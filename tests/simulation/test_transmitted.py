@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_sparsessp.simulation.contrasts import Contrast
+from napari_sparsessp.simulation import Contrast
+from napari_sparsessp.simulation.optics import transmitted
 from napari_sparsessp.simulation.parameters import draw_parameters
-from napari_sparsessp.simulation.transmitted import transmitted
 
 VOXEL = 0.29
 SIZE, MIDDLE = 128, 64

@@ -14,8 +14,7 @@ import torch
 
 from napari_sparsessp.errors import OutputError, PredictionError
 from napari_sparsessp.simulation.colony import simulate_colony
-from napari_sparsessp.simulation.pool import open_colony
-from napari_sparsessp.simulation.workers import ColonyJob, ColonyWorkers
+from napari_sparsessp.simulation.pool import ColonyJob, ColonyWorkers, open_colony
 
 SHAPE = (16, 32, 32)
 
@@ -79,7 +78,7 @@ def test_closing_ends_the_process_at_once(tmp_path):
 
 PARENT = """
 import sys, time
-from napari_sparsessp.simulation.workers import ColonyJob, ColonyWorkers
+from napari_sparsessp.simulation.pool import ColonyJob, ColonyWorkers
 workers = ColonyWorkers(ColonyJob(sys.argv[1], (56, 640, 640), 9, "cpu"))
 workers.ask(1)
 while True:

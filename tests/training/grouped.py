@@ -10,8 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import PLAIN, TINY
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.training.group import join_group
-from napari_sparsessp.training.loop import TrainingPlan, train
+from napari_sparsessp.training.loop import TrainingPlan, join_group, train
 from napari_sparsessp.training.patches import Pair
 
 

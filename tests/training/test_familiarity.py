@@ -13,8 +13,8 @@ from napari_sparsessp.models.card import Range
 from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.training import familiarity
-from napari_sparsessp.training.familiarity import joined, learned_ranges
+from napari_sparsessp.training import calibration
+from napari_sparsessp.training.calibration import joined, learned_ranges
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 from thin import card_of, thin_network
 
@@ -38,7 +38,7 @@ def quarters(sample):
 @pytest.fixture(autouse=True)
 def fewer_windows(monkeypatch):
     """Enough to tell a colony from a blurred one."""
-    monkeypatch.setattr(familiarity, "WINDOWS", 30)
+    monkeypatch.setattr(calibration, "WINDOWS", 30)
 
 
 def _pairs(stacks):

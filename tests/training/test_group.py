@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.training.group import Group, join_group
-from napari_sparsessp.training.sampling import cut_batch
-from napari_sparsessp.training.state import RunFolder
+from napari_sparsessp.training.checkpoints import RunFolder
+from napari_sparsessp.training.loop import Group, join_group
+from napari_sparsessp.training.patches import cut_batch
 
 HERE = Path(__file__).parent
 

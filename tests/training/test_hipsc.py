@@ -13,10 +13,10 @@ import torch
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.store import load_model, save_model
 from napari_sparsessp.models.verification import verify_model
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.simulation.pool import PooledColony
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.setup import make_setup
+from napari_sparsessp.training.resolve import make_setup
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_hipsc.py"
 REAL = (

@@ -13,8 +13,8 @@ import torch
 
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.training.checkpoints import RunFolder
 from napari_sparsessp.training.loop import TrainingPlan, learning_rate, train
-from napari_sparsessp.training.state import RunFolder
 
 
 def plan(steps, **changes):

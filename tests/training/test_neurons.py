@@ -15,8 +15,8 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.tile_size import LARGEST_HALO
-from napari_sparsessp.training.config_file import make_config
-from napari_sparsessp.training.setup import make_setup
+from napari_sparsessp.training.config import make_config
+from napari_sparsessp.training.resolve import make_setup
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_neurons.py"
 

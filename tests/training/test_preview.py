@@ -6,7 +6,7 @@ import torch
 
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.preview import preview_patch
+from napari_sparsessp.training.validation import preview_patch
 
 
 @pytest.fixture

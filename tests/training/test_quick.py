@@ -3,10 +3,16 @@
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.training.config import FineTune, Pairs, Validation
-from napari_sparsessp.training.config_file import config_text, make_config, read_config
-from napari_sparsessp.training.quick import Wish, quick_config, run_folder
-from napari_sparsessp.training.run_info import look_at_run, run_of, unfinished_runs
+from napari_sparsessp.training.checkpoints import look_at_run, run_of, unfinished_runs
+from napari_sparsessp.training.config import (
+    FineTune,
+    Pairs,
+    Validation,
+    config_text,
+    make_config,
+    read_config,
+)
+from napari_sparsessp.training.resolve import Wish, quick_config, run_folder
 
 
 def wish(folder, **changes):

@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import build_network
+from napari_sparsessp.training.checkpoints import RunFolder, saved_step
 from napari_sparsessp.training.loop import TrainingPlan, train
-from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.renewal import RenewedPairs
-from napari_sparsessp.training.sampling import batches, cut_batch
-from napari_sparsessp.training.state import RunFolder, saved_step
+from napari_sparsessp.training.patches import Pair, RenewedPairs, batches, cut_batch
 
 
 def a_pair(seed):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.sampling import batches, choose, cut_batch
+from napari_sparsessp.training.patches import Pair, batches, choose, cut_batch
 
 
 def stack(seed):

@@ -7,17 +7,16 @@ import pytest
 
 from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.training.config import Validation
-from napari_sparsessp.training.config_file import make_config
+from napari_sparsessp.training.config import Validation, make_config
+from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.training.resolve import claim_folder, make_setup
 from napari_sparsessp.training.run import (
     _some,
     bf16_is_safe,
     patch_recipe,
     training_plan,
 )
-from napari_sparsessp.training.setup import claim_folder, make_setup
-from napari_sparsessp.training.splitting import split_pairs
 
 LEAST = {
     "out": "run",

@@ -5,14 +5,14 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.training.config import Validation
+from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.split_plan import (
+from napari_sparsessp.training.split import (
     StackShape,
     choose_validation,
     cut_validation,
     stack_parts,
 )
-from napari_sparsessp.training.splitting import split_pairs
 
 MARGIN, STRIDE = 96, 8
 

@@ -5,7 +5,7 @@ import torch
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.training.starting import freeze_encoder, transfer
+from napari_sparsessp.training.run import freeze_encoder, transfer
 
 SMALL = {
     "backbone": "dod", "depth": 8, "encoder_widths": (4, 8), "encoder_blocks": (1, 1),

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from napari_sparsessp.training.statistics import batch_norms, restate_norms
+from napari_sparsessp.training.loop import batch_norms, restate_norms
 
 
 class _Net(nn.Module):

@@ -5,13 +5,12 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.store import load_model
+from napari_sparsessp.training.checkpoints import RunFolder
 from napari_sparsessp.training.config import Pairs, Validation
+from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.quick import Wish, quick_config
+from napari_sparsessp.training.resolve import Wish, make_setup, quick_config
 from napari_sparsessp.training.run import Stacks, run_training, write_best
-from napari_sparsessp.training.setup import make_setup
-from napari_sparsessp.training.splitting import split_pairs
-from napari_sparsessp.training.state import RunFolder
 from thin import save_thin
 
 CUT = Validation(by="x", share=0.3, gap=4)

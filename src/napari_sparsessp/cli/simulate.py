@@ -11,7 +11,7 @@ from napari_sparsessp.cli.console import clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of, numbers
 from napari_sparsessp.cli.report_file import make_folder
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.simulation.contrasts import Contrast
+from napari_sparsessp.simulation import Contrast
 
 SMALLEST = (8, 32, 32)
 LARGEST = 2**28  # voxels of one colony; each takes about a hundred bytes while it grows
@@ -53,9 +53,13 @@ def simulate(
     size = _checked(shape)
     make_folder(out)
 
-    from napari_sparsessp.io.colonies import colony_file, write_colony, write_list
     from napari_sparsessp.prediction.device import choose_device
-    from napari_sparsessp.simulation.colony import simulate_colony
+    from napari_sparsessp.simulation.colony import (
+        colony_file,
+        simulate_colony,
+        write_colony,
+        write_list,
+    )
 
     place = str(choose_device(device))
     began, made = time.monotonic(), 0

@@ -14,10 +14,9 @@ from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 
 if TYPE_CHECKING:
-    from napari_sparsessp.training.group import Group
-    from napari_sparsessp.training.loop import Status
+    from napari_sparsessp.training.loop import Group, Status
+    from napari_sparsessp.training.resolve import Setup
     from napari_sparsessp.training.run import Stacks
-    from napari_sparsessp.training.setup import Setup
 
 STOPPED = 130
 """128 + SIGINT, as shells expect."""
@@ -37,15 +36,15 @@ def train(
     Ctrl-C saves and ends. On several GPUs or machines: accelerate launch -m
     napari_sparsessp.cli train CONFIG.yaml.
     """
-    from napari_sparsessp.io.training_stacks import find_labels, read_stacks
-    from napari_sparsessp.training.config_file import read_config
-    from napari_sparsessp.training.setup import make_setup
+    from napari_sparsessp.training.config import read_config
+    from napari_sparsessp.training.data import find_labels, read_stacks
+    from napari_sparsessp.training.resolve import make_setup
 
     console = console_of(context)
     setup = make_setup(read_config(config))
     labels = find_labels(setup.config.data.pairs)
 
-    from napari_sparsessp.training.group import join_group
+    from napari_sparsessp.training.loop import join_group
 
     group = join_group(setup.config.device)
     if not group.main:
@@ -61,7 +60,7 @@ def _trained(
     console: Console, config: Path, setup: "Setup", stacks: "Stacks", group: "Group"
 ) -> None:
     """Train with all that was read, and say where the model is."""
-    from napari_sparsessp.training.board import open_board
+    from napari_sparsessp.training.loop import open_board
     from napari_sparsessp.training.run import run_training
 
     table = _Table(console)

@@ -139,7 +139,7 @@ def _ways(network: Any) -> tuple[Callable[[Any], Any], Callable[[], object]]:
     """
     if network.config.conditioning != "repmode":
         return lambda window: network(window[None, None], [0])[0, 0], lambda: None
-    from napari_sparsessp.networks.merging import merge
+    from napari_sparsessp.networks.unet import merge
 
     twin = merge(network, 0)
     # The twin predicts one structure and takes the network's own view of a window.

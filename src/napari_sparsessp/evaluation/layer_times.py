@@ -54,7 +54,7 @@ def layer_times(job: dict[str, Any]) -> dict[str, Any]:
 
 def _layers(network: Any, x: Any, device: Any, size: int) -> list[dict[str, Any]]:
     """Run the network with every convolution timed."""
-    from napari_sparsessp.networks.convolution import Convolution
+    from napari_sparsessp.networks.layers import Convolution
 
     found: dict[str, dict[str, Any]] = {}
     wrapped = []

@@ -116,7 +116,7 @@ def simulated_field(
     import torch
 
     from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-    from napari_sparsessp.simulation.fluorescence import photon_noise
+    from napari_sparsessp.simulation.optics import photon_noise
 
     colony = simulate_colony(seed, shape)
     light = (1 + _CONTRAST * colony.brightfield[0]).clamp_min(0)

@@ -17,7 +17,7 @@ from napari_sparsessp.evaluation.fresh_process import ask_worker as _ask_worker
 from napari_sparsessp.evaluation.machine import describe_machine
 from napari_sparsessp.evaluation.speed_rows import RATIO, SpeedRow
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
-from napari_sparsessp.networks.combinations import BACKBONES_2D
+from napari_sparsessp.networks.config import BACKBONES_2D
 from napari_sparsessp.prediction.memory import (
     PROCESS_BYTES,
     activation_bytes,

@@ -6,12 +6,12 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.networks.combinations import (
+from napari_sparsessp.networks.config import (
     BACKBONES_2D,
     CONDITIONINGS,
     TOPOLOGIES,
+    NetworkConfig,
 )
-from napari_sparsessp.networks.config import NetworkConfig
 
 RATIO = 2
 """Sparsity r of the patch: every second plane was imaged."""

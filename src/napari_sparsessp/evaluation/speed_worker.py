@@ -115,7 +115,7 @@ def _merged_times(network: Any, x: Any, repeats: int) -> dict[str, Any]:
 
 def _merging_seconds(network: Any) -> float:
     """Seconds to mix the experts of one structure and fold batch norm in, once."""
-    from napari_sparsessp.networks.merging import merge
+    from napari_sparsessp.networks.unet import merge
 
     return _best([partial(merge, network, 0)], 2)[0][0]
 

@@ -1,10 +1,195 @@
-"""The one description from which a network is built."""
+"""Which networks exist: one table of families, one list of rules, one error."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import gcd
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_sparsessp.networks.combinations import BACKBONES_2D, FAMILIES, why_not
+from napari_sparsessp.errors import InputError
+
+TOPOLOGIES = ("3d", "2d", "2to3d", "3to2d")
+MAPPINGS = ("prefix", "postfix", "none")
+PROJECTIONS = ("3d", "2d", "code")
+CONDITIONINGS = (
+    "multinet",
+    "multihead",
+    "condnet",
+    "dodnet",
+    "tgnet",
+    "tsn",
+    "repmode",
+)
+BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a backbone family can be combined with, and its published widths.
+
+    Attributes
+    ----------
+    source : str
+        Where the family comes from.
+    topologies, mappings, projections, conditionings : tuple of str
+        What exists.
+    defaults : dict
+        Values of `NetworkConfig` where it is silent.
+    by_topology : dict
+        The same of single topologies; they come before `defaults`.
+    """
+
+    source: str
+    topologies: tuple[str, ...] = TOPOLOGIES
+    mappings: tuple[str, ...] = MAPPINGS
+    projections: tuple[str, ...] = PROJECTIONS[:2]
+    conditionings: tuple[str, ...] = CONDITIONINGS
+    defaults: dict[str, Any] = field(default_factory=dict)
+    by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+_PLAIN: dict[str, Any] = {
+    "inputs": 1,
+    "encoder_widths": (32, 64, 128, 256, 512),
+    "encoder_blocks": (1, 1, 1, 1, 1),
+    "decoder_widths": (32, 64, 128, 256),
+    "folded_width": 256,
+    "norm": "batch",
+}
+
+_SLIM: dict[str, dict[str, Any]] = {
+    "2d": {
+        "encoder_widths": (96, 144, 192),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (96, 128, 160, 192),
+    },
+    "3d": {
+        "encoder_widths": (24, 64, 128),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+    },
+    "2to3d": {
+        "encoder_widths": (96, 144, 192),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+        "projection": "2d",
+    },
+}
+
+FAMILIES: dict[str, Family] = {
+    "slim": Family(
+        "this project; nothing 3D is computed at full resolution",
+        mappings=("prefix",),
+        conditionings=("multihead",),
+        defaults={
+            "inputs": 2,
+            "encoder_widths": (32, 64, 128),
+            "encoder_blocks": (1, 2, 2),
+            "decoder_widths": (96, 128, 192, 256),
+            "folded_width": 128,
+            "norm": "none",
+        },
+        by_topology=_SLIM,
+    ),
+    "dod": Family(
+        "DoDNet's residual U-Net, the one whose cost the paper reports",
+        defaults={
+            "inputs": 1,
+            "encoder_widths": (32, 64, 128, 256, 256),
+            "encoder_blocks": (1, 2, 2, 2, 2),
+            "decoder_widths": (32, 32, 64, 128),
+            "folded_width": 256,
+            "norm": "group",
+        },
+    ),
+    "plain": Family(
+        "RepMode's U-Net, the one of the released code",
+        projections=PROJECTIONS,
+        defaults=_PLAIN,
+    ),
+    "fnet": Family(
+        "Ounkomol et al. 2018: plain with biases",
+        conditionings=("multinet", "multihead"),
+        defaults={**_PLAIN, "bias": True},
+    ),
+    **{
+        name: Family(
+            "Table 5 of the paper, through the transformers library",
+            topologies=("2d", "2to3d"),
+            conditionings=tuple(c for c in CONDITIONINGS if c != "repmode"),
+            defaults={**_PLAIN, "conditioning": "tsn", "topology": "2d"},
+        )
+        for name in BACKBONES_2D
+    },
+}
+"""Families by the name that `NetworkConfig.backbone` takes."""
+
+
+def why_not(config: "NetworkConfig") -> str | None:
+    """Say why a combination does not exist, or None where it does."""
+    family = FAMILIES[config.backbone]
+    for aspect, plural in (
+        ("topology", "topologies"),
+        ("mapping", "mappings"),
+        ("conditioning", "conditionings"),
+    ):
+        exists = getattr(family, plural)
+        if getattr(config, aspect) not in exists:
+            return (
+                f"backbone {config.backbone} does not exist with {aspect} "
+                f"{getattr(config, aspect)}; choose {' or '.join(exists)}"
+            )
+    mixed = config.topology in ("2to3d", "3to2d")
+    if mixed and config.projection not in family.projections:
+        return (
+            f"backbone {config.backbone} has no projection {config.projection}; "
+            f"choose {' or '.join(family.projections)}"
+        )
+    return _rules(config)
+
+
+def _rules(config: "NetworkConfig") -> str | None:
+    if config.mapping == "none" and config.topology not in ("2d", "3to2d"):
+        return (
+            "mapping none needs a 2D decoder, whose channels are the dense planes; "
+            "choose topology 2d or 3to2d"
+        )
+    if config.projection == "code" and (
+        config.topology != "3to2d" or config.conditioning != "repmode"
+    ):
+        return (
+            "projection code is that of the released network; it needs topology 3to2d "
+            "and conditioning repmode"
+        )
+    if config.ratio > 1 and config.mapping == "prefix" and config.encoder_3d:
+        return (
+            "a 3D encoder with mapping prefix sees the dense grid, so its ratio is 1; "
+            "one network serves all ratios"
+        )
+    if config.task_where == "input" and config.conditioning == "tgnet":
+        return "tgnet has no task_where input; choose decoder or all"
+    if config.depth % config.ratio:
+        return f"depth {config.depth} is not a multiple of ratio {config.ratio}"
+    if config.conditioning == "condnet" and _levels_out(config):
+        return (
+            "a norm of single channels takes away what condnet adds to them, so that "
+            "all structures would be one; choose norm batch, or fewer groups"
+        )
+    if config.standardised and config.conditioning == "repmode":
+        return "the merged kernels of repmode are not standardised; set it to false"
+    return None
+
+
+def _levels_out(config: "NetworkConfig") -> bool:
+    """Whether the norm sees each of the decoder's channels by itself."""
+    if config.norm == "group":
+        return all(
+            gcd(config.groups, width) == width for width in config.decoder_widths
+        )
+    return config.norm == "instance"
+
 
 Count = Annotated[int, Field(ge=1, le=4096)]
 Few = Annotated[int, Field(ge=1, le=64)]
@@ -15,7 +200,7 @@ class NetworkConfig(BaseModel):
     """Shape of a network; everything that its weights do not say.
 
     Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
-    the family (`napari_sparsessp.networks.combinations.FAMILIES`), with the paper's
+    the family (`napari_sparsessp.networks.config.FAMILIES`), with the paper's
     widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
 
     Attributes
@@ -300,3 +485,136 @@ class NetworkConfig(BaseModel):
             linear = 0 if level == 0 and self.decoder_3d else 1
             reach += stride * (linear + 2 + 2 * blocks)
         return reach
+
+
+STRIDE = 16
+"""Height and width of a backbone's input are multiples of this."""
+
+Kind = Literal["resnet", "swin", "vit", "dinov2"]
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """One backbone in numbers.
+
+    Attributes
+    ----------
+    kind : {"resnet", "swin", "vit", "dinov2"}
+        Family: which class of the transformers library it is.
+    widths : tuple of int
+        Channels at strides 1, 2, 4, 8, 16.
+    patch : int
+        Pixels along a side of a patch; 1 where the image is not cut in patches.
+    shape : mapping
+        Options of the library's configuration class.
+    reach : int or None
+        Pixels in y and x that a feature can see in each direction; None where a
+        feature depends on the whole image or on where its windows begin.
+    """
+
+    kind: Kind
+    widths: tuple[int, int, int, int, int]
+    patch: int
+    shape: Mapping[str, Any]
+    reach: int | None = None
+
+    @property
+    def sees_whole(self) -> bool:
+        """A tile's features depend on the tile, not only on the pixels nearby."""
+        return self.reach is None
+
+
+def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
+    # Reach in pixels: 7×7 (3), pooling (2), then 3×3 steps at each stage's stride; the
+    # last stage is dilated by 2 but for its first step. 15 more for the coarsest grid.
+    steps = 2 * depth - 1
+    reach = 3 + 2 + 4 * (steps + 1) + (4 + 8 * steps) + (8 + 16 * steps)
+    reach += 16 + 32 * steps + STRIDE - 1
+    shape = {
+        "layer_type": "basic",
+        "embedding_size": hidden[0],
+        "hidden_sizes": list(hidden),
+        "depths": [depth] * 4,
+    }
+    widths = (stem, hidden[0], hidden[0], hidden[1], hidden[3])
+    return BackboneSpec("resnet", widths, 1, MappingProxyType(shape), reach)
+
+
+def _swin(
+    embedding: int, depths: list[int], heads: list[int], stems: tuple[int, int]
+) -> BackboneSpec:
+    shape = {
+        "embed_dim": embedding,
+        "depths": depths,
+        "num_heads": heads,
+        "window_size": 7,
+        "drop_path_rate": 0.1,
+    }
+    widths = (*stems, embedding, 2 * embedding, 4 * embedding)
+    return BackboneSpec("swin", widths, 4, MappingProxyType(shape))
+
+
+def _vit(
+    kind: Kind, hidden: int, layers: int, heads: int, stems: tuple[int, int]
+) -> BackboneSpec:
+    shape: dict[str, Any] = {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    if kind == "dinov2":
+        shape["mlp_ratio"] = 4
+    else:
+        shape["intermediate_size"] = 4 * hidden
+    widths = (*stems, hidden // 4, hidden // 2, hidden)
+    return BackboneSpec(kind, widths, 16, MappingProxyType(shape))
+
+
+BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType(
+    {
+        "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
+        "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
+        "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
+        "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
+        # The published kernel of 14 × 14 pixels is resampled, so that features lie on
+        # the decoder's grid.
+        "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
+    }
+)
+"""The backbones of Table 5."""
+
+_TINY: Mapping[Kind, BackboneSpec] = MappingProxyType(
+    {
+        "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
+        "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
+        "vit": _vit("vit", 32, 4, 2, (4, 8)),
+        "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
+    }
+)
+
+
+def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
+    """Numbers of a backbone.
+
+    Parameters
+    ----------
+    name : str
+        A key of `BACKBONES`.
+    tiny : bool
+        The same architecture with few, narrow layers, for tests.
+
+    Returns
+    -------
+    BackboneSpec
+
+    Raises
+    ------
+    InputError
+        There is no backbone of this name.
+    """
+    if name not in BACKBONES:
+        raise InputError(
+            f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}"
+        )
+    spec = BACKBONES[name]
+    return _TINY[spec.kind] if tiny else spec

@@ -9,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_sparsessp.networks.conditioning.condnet import ConditionBias
-from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
-from napari_sparsessp.networks.conditioning.task import Task, code_length
-from napari_sparsessp.networks.conditioning.tgnet import ChannelGate
-from napari_sparsessp.networks.conditioning.tsn import AdaptiveNorm
+from napari_sparsessp.networks.conditioning import (
+    AdaptiveNorm,
+    ChannelGate,
+    ConditionBias,
+    ExpertConvolution,
+    Task,
+    code_length,
+)
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.convolution import (
+from napari_sparsessp.networks.layers import (
     Convolution,
     TransposedConvolution,
 )

@@ -174,7 +174,7 @@ def _source(
     dense, view = _dense(config, array, ratio, interpolation)
     if config.inputs == 1:
         return torch.from_numpy(dense)[None, None]
-    from napari_sparsessp.networks.inputs import network_input
+    from napari_sparsessp.networks.layers import network_input
 
     distance = torch.from_numpy(view.distance())
     return network_input(torch.from_numpy(dense), distance)[None]

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import torch
 
 from napari_sparsessp.simulation.cells import Cells
-from napari_sparsessp.simulation.fields import RandomFields, inside, shell
-from napari_sparsessp.simulation.parameters import ColonyParameters
+from napari_sparsessp.simulation.parameters import (
+    ColonyParameters,
+    RandomFields,
+    inside,
+    shell,
+)
 
 
 def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tensor:

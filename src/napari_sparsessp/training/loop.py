@@ -1,28 +1,297 @@
-"""The training loop: plain torch, a budget, resumable."""
+"""How long and how fast a training learns."""
 
 import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.training.group import Group
+from napari_sparsessp.training.checkpoints import Progress, RunFolder
 from napari_sparsessp.training.losses import make_loss, project
-from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.training.plan import TrainingPlan, learning_rate
-from napari_sparsessp.training.renewal import RenewedPairs
-from napari_sparsessp.training.sampling import Batch, batches, cut_batch
-from napari_sparsessp.training.state import Progress, RunFolder
-from napari_sparsessp.training.statistics import restate_norms
+from napari_sparsessp.training.patches import (
+    Batch,
+    Pair,
+    PatchRecipe,
+    RenewedPairs,
+    batches,
+    cut_batch,
+)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long and how fast to learn.
+
+    Attributes
+    ----------
+    minutes : float
+        Time budget; the learning rate falls to zero along it.
+    steps : int, optional
+        Budget in steps instead, which does not depend on the machine's speed.
+    batch : int
+    learning_rate : float
+        Peak, reached after `warm_up` of the budget.
+    weight_decay, warm_up, average : float
+        The optimiser's decay; share of the budget; decay of the weights' running
+        average, 0 for none.
+    save_every : float
+        Minutes between states on disk and validations.
+    save_steps : int, optional
+        The same in steps.
+    precision : {"bf16", "fp32"}
+        Of the forward pass; weights are always float32.
+    seed : int
+    device : str
+    optimiser : {"adamw", "adam"}
+    schedule : {"cosine", "constant"}
+    clip : float
+        Largest norm of the gradient; 0 does not clip.
+    loss : str
+        See `napari_sparsessp.training.losses.make_loss`.
+    projection : {"mean", "max"}
+        Of a prediction whose label is one plane.
+    judge_first : bool
+        Validate before the first step: what is fine-tuned may be the best already.
+    """
+
+    minutes: float
+    steps: int | None = None
+    batch: int = 4
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.02
+    average: float = 0.998
+    save_every: float = 4.0
+    save_steps: int | None = None
+    precision: str = "bf16"
+    seed: int = 0
+    device: str = "cpu"
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    clip: float = 1.0
+    loss: str = "mse"
+    projection: str = "mean"
+    judge_first: bool = False
+
+
+def learning_rate(plan: TrainingPlan, progress: float) -> float:
+    """Warm-up, then half a cosine or no change; `progress` runs from 0 to 1."""
+    if progress < plan.warm_up:
+        return plan.learning_rate * max(progress / plan.warm_up, 0.02)
+    if plan.schedule == "constant":
+        return plan.learning_rate
+    share = (progress - plan.warm_up) / (1 - plan.warm_up)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+PATIENCE = timedelta(hours=2)
+"""So long the others wait while the main process reads, simulates or validates."""
+
+
+class Group:
+    """One process alone.
+
+    Attributes
+    ----------
+    rank, count : int
+        Which of how many processes.
+    device : str or None
+        Where this one computes, where the group decides that.
+    """
+
+    rank = 0
+    count = 1
+    device: str | None = None
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one that writes, validates and speaks."""
+        return self.rank == 0
+
+    def joined(self, network: nn.Module, uneven: bool) -> nn.Module:
+        """Give what to call in a step in place of the network, which shares weights.
+
+        Parameters
+        ----------
+        network : Module
+            The main process's weights become those of all.
+        uneven : bool
+            Not every step uses every parameter.
+        """
+        return network
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Compute gradients, averaged over the group."""
+        loss.backward()
+
+    def mean(self, loss: torch.Tensor) -> torch.Tensor:
+        """Average a scalar over the group."""
+        return loss
+
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """Agree on the largest of each value in the group."""
+        return values
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Let the main process do something before the others do it."""
+        yield
+
+    def leave(self) -> None:
+        """Say goodbye to the others."""
+
+
+class AcceleratedGroup(Group):
+    """Processes that accelerate has brought together.
+
+    Parameters
+    ----------
+    accelerator : accelerate.Accelerator
+    """
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+        self.rank = accelerator.process_index
+        self.count = accelerator.num_processes
+        self.device = str(accelerator.device)
+
+    def joined(self, network: nn.Module, uneven: bool) -> nn.Module:
+        """Wrap the network, so that gradients are averaged."""
+        from accelerate.utils import DistributedDataParallelKwargs
+
+        # Known only now; accelerate reads it when it wraps the network.
+        self._accelerator.ddp_handler = DistributedDataParallelKwargs(
+            find_unused_parameters=uneven
+        )
+        return self._accelerator.prepare_model(network)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Compute gradients and average them."""
+        self._accelerator.backward(loss)
+
+    def mean(self, loss: torch.Tensor) -> torch.Tensor:
+        """Average over all processes."""
+        return self._accelerator.reduce(loss.detach(), "mean")
+
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """Take the largest of all processes."""
+        # MPS knows no float64, and seconds need no more than this.
+        mine = torch.tensor([values], device=self.device)
+        together = self._accelerator.gather(mine)
+        return tuple(together.amax(0).tolist())
+
+    def wait(self) -> None:
+        """Wait for all."""
+        self._accelerator.wait_for_everyone()
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Let the others wait for the main process."""
+        with self._accelerator.main_process_first():
+            yield
+
+    def leave(self) -> None:
+        """Leave the group, so that its connections are closed."""
+        self._accelerator.end_training()
+
+
+def join_group(device: str = "auto") -> Group:
+    """Join the processes that were started with this one, if there are any.
+
+    Parameters
+    ----------
+    device : str
+        As in the config; a group puts each process on its own GPU, or all on the CPU.
+
+    Raises
+    ------
+    InputError
+        There are several, but accelerate is missing or set up for something else, or
+        the device is a certain one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return Group()
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(
+            f"device {device} cannot be that of several processes; set it to auto"
+        )
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
+    except ImportError as error:
+        raise InputError(
+            "several processes were started, and the package accelerate, which brings "
+            "them together, is missing; install napari-sparsessp[distributed]"
+        ) from error
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no",  # the recipe's precision is the loop's own business
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+    kind = accelerator.distributed_type.value
+    if kind not in ("MULTI_GPU", "MULTI_CPU"):
+        raise InputError(
+            f"accelerate is set up for {kind}; training knows several GPUs and several "
+            "CPUs: run accelerate config again"
+        )
+    return AcceleratedGroup(accelerator)
+
+
+def batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    """Give the batch norms that learn; frozen ones keep what they have."""
+    return [
+        one
+        for one in network.modules()
+        if isinstance(one, _BatchNorm)
+        and all(weight.requires_grad for weight in one.parameters())
+    ]
+
+
+@torch.no_grad()
+def restate_norms(
+    network: nn.Module, passes: Iterable[tuple[torch.Tensor, torch.Tensor]]
+) -> None:
+    """Measure a network's batch-norm statistics anew.
+
+    A running mean follows the last few batches, and those of a network that learns,
+    not those of its averaged weights. Here every pass counts the same.
+
+    Parameters
+    ----------
+    network : Module
+        Afterwards in evaluation mode.
+    passes : iterable of tuple
+        Inputs and the structures of their samples; unused where there is no norm.
+    """
+    norms = batch_norms(network)
+    if not norms:
+        return
+    network.eval()
+    momenta = [one.momentum for one in norms]
+    for one in norms:
+        one.reset_running_stats()
+        one.momentum = None  # a plain mean
+        one.train()
+    for source, tasks in passes:
+        network(source, tasks=tasks)
+    for one, momentum in zip(norms, momenta, strict=True):
+        one.momentum = momentum
+        one.eval()
+
 
 __all__ = ["LOG_STEPS", "Status", "TrainingPlan", "learning_rate", "train"]
 
@@ -353,3 +622,26 @@ def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError) or any(word in text for word in words)
+
+
+def open_board(folder: Path) -> Callable[[Status], None] | None:
+    """Give a listener that writes TensorBoard files, or None without TensorBoard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    writer = SummaryWriter(str(folder))
+
+    def listen(status: Status) -> None:
+        if status.step % LOG_STEPS == 0 or status.entry is not None:
+            writer.add_scalar("loss", status.loss, status.step)
+            writer.add_scalar("rate", status.rate, status.step)
+        if status.entry is not None:
+            for structure, scores in status.entry.get("scores", {}).items():
+                for ratio, value in scores.items():
+                    writer.add_scalar(f"r2/{structure}/{ratio}", value, status.step)
+            if status.entry.get("r2") is not None:
+                writer.add_scalar("r2/mean", status.entry["r2"], status.step)
+            writer.flush()
+
+    return listen

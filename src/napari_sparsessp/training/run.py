@@ -1,29 +1,306 @@
-"""A whole training: from a config and the data's stacks to a model file."""
+"""The network at the start of a training: fresh, or an existing model."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import Model
-from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.models.card import ModelCard, network_fields
+from napari_sparsessp.models.origin import of_training
+from napari_sparsessp.models.serialisation import digest_of_tensors
+from napari_sparsessp.models.store import Model, load_model, save_model
+from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
-from napari_sparsessp.training.calibration import calibrations
-from napari_sparsessp.training.familiarity import learned_ranges
-from napari_sparsessp.training.finishing import write_model
-from napari_sparsessp.training.group import Group
-from napari_sparsessp.training.loop import Status, TrainingPlan, train
-from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.training.preview import Preview, preview_patch
-from napari_sparsessp.training.renewal import RenewedPairs
-from napari_sparsessp.training.setup import Setup, claim_folder
-from napari_sparsessp.training.starting import starting_network
-from napari_sparsessp.training.state import RunFolder
-from napari_sparsessp.training.validation import Validator
+from napari_sparsessp.training.calibration import calibrations, learned_ranges
+from napari_sparsessp.training.checkpoints import RunFolder
+from napari_sparsessp.training.config import FineTune, TrainConfig
+from napari_sparsessp.training.loop import Group, Status, TrainingPlan, train
+from napari_sparsessp.training.patches import Pair, PatchRecipe, RenewedPairs
+from napari_sparsessp.training.resolve import Setup, claim_folder
+from napari_sparsessp.training.validation import Preview, Validator, preview_patch
+
+_ENCODER = ("encoder", "plane_stem", "down")
+"""First parts of the names of all that comes before depth is folded."""
+
+
+def starting_network(
+    setup: Setup, config: NetworkConfig, structures: tuple[str, ...]
+) -> nn.Module:
+    """Build the network, the same for the same seed.
+
+    Parameters
+    ----------
+    setup : Setup
+    config : NetworkConfig
+    structures : tuple of str
+        Of its outputs.
+
+    Raises
+    ------
+    ModelError
+        The model to begin with is damaged.
+    """
+    torch.manual_seed(setup.config.seed)
+    network = build_network(config)
+    given = setup.config.network
+    if isinstance(given, FineTune):
+        model = load_model(given.source)
+        transfer(model.network, model.card.structures, network, structures)
+        if given.freeze_encoder:
+            freeze_encoder(network)
+    return network
+
+
+def freeze_encoder(network: nn.Module) -> None:
+    """Let only what comes after the encoder learn, in place."""
+    for name, parameter in network.named_parameters():
+        own = re.sub(r"^networks\.\d+\.", "", name)  # multinet has one each
+        if own.split(".")[0] in _ENCODER:
+            parameter.requires_grad_(False)
+
+
+@torch.no_grad()
+def transfer(
+    source: nn.Module,
+    known: tuple[str, ...],
+    network: nn.Module,
+    wanted: tuple[str, ...],
+) -> None:
+    """Take over all weights; outputs go by structure, new ones stay as they are.
+
+    Parameters
+    ----------
+    source, network : Module
+        Of the same description but for their outputs.
+    known, wanted : tuple of str
+        Structures of both.
+
+    Raises
+    ------
+    InputError
+        The structures differ and cannot be told apart in the weights.
+    """
+    config = network.config
+    assert isinstance(config, NetworkConfig)
+    have, own = source.state_dict(), network.state_dict()
+    if wanted == known:
+        network.load_state_dict(have)
+        return
+    more = _one_output_more(network)
+    shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
+    for name, tensor in own.items():
+        first, number, *rest = [*name.split("."), ""]
+        if f"{first}.{len(wanted)}.{'.'.join(rest)}".rstrip(".") in more.keys() - own:
+            # A list with an entry for each structure.
+            for new, old in shared:
+                if int(number) == new:
+                    tensor.copy_(have[f"{first}.{old}.{'.'.join(rest)}".rstrip(".")])
+            continue
+        longer = [
+            (axis, more[name][axis] - length) for axis, length in
+            enumerate(tensor.shape) if more[name][axis] != length
+        ]  # fmt: skip
+        if not longer:
+            tensor.copy_(have[name])
+            continue
+        if len(longer) > 1:
+            # Layers as wide as there are structures mix them (tsn).
+            raise InputError(
+                f"a {config.conditioning} network cannot change its "
+                f"structures; set model.structures to {', '.join(known)}, or leave "
+                "it out"
+            )
+        ((axis, each),) = longer
+        _copy_rows(tensor, have[name], axis, each, len(wanted), shared)
+
+
+def _one_output_more(network: nn.Module) -> dict[str, torch.Size]:
+    """Shapes of the same network with another output: what grows is structures'."""
+    config = network.config
+    assert isinstance(config, NetworkConfig)
+    with torch.device("meta"):
+        twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
+    return {name: tensor.shape for name, tensor in twin.state_dict().items()}
+
+
+def _copy_rows(
+    tensor: torch.Tensor,
+    other: torch.Tensor,
+    axis: int,
+    each: int,
+    structures: int,
+    shared: list[tuple[int, int]],
+) -> None:
+    """Copy what belongs to the structures, behind what belongs to none."""
+    before = tensor.shape[axis] - each * structures
+    tensor.narrow(axis, 0, before).copy_(other.narrow(axis, 0, before))
+    for new, old in shared:
+        rows = other.narrow(axis, before + old * each, each)
+        tensor.narrow(axis, before + new * each, each).copy_(rows)
+
+
+_SCALING_WORDS = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
+
+
+def write_model(
+    setup: Setup,
+    network: NetworkConfig,
+    structures: tuple[str, ...],
+    patch: tuple[int, int, int],
+    trained_on: Sequence[str],
+    labelled: set[int],
+    validated_on: str,
+    z_projection: str = "none",
+    warning: str = "",
+    measure: Callable[[Model], dict[str, Any]] | None = None,
+) -> Path:
+    """Write the best state of a training, or its last, as a native model.
+
+    Parameters
+    ----------
+    setup : Setup
+    network : NetworkConfig
+    structures : tuple of str
+    patch : tuple of int
+        (D, H, W) in voxels.
+    trained_on : sequence of str
+        Sentences on the data.
+    labelled : set of int
+        Outputs that had any label to learn from.
+    validated_on : str
+        What the scores are of.
+    z_projection : {"none", "mean", "max"}
+        Of the card: how predictions become what all labels were, single planes.
+    warning : str
+        A limit that follows from the data; "" for none.
+    measure : callable, optional
+        Gives fields of the card that need the finished network.
+
+    Returns
+    -------
+    Path
+        ``ID.safetensors`` in the output folder.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    ModelError
+        The weights are not finite.
+    """
+    config = setup.config
+    files = RunFolder(config.out)
+    best = files.best()
+    trained: Any = build_network(network)
+    trained.load_state_dict(files.averaged() if best is None else best["network"])
+    trained.requires_grad_(False)
+    if network.standardised:
+        trained.bake()
+    dtype = getattr(torch, config.model.weights)
+    # The card's check is of the weights as they will be in the file.
+    trained = trained.to(dtype).float().eval()
+    card = _card(setup, trained, structures, patch)
+    if warning:
+        card = card.model_copy(update={"limits": (*card.limits, warning)})
+    forgotten = [one for k, one in enumerate(structures) if k not in labelled]
+    if forgotten:
+        limit = (
+            f"Had no label of {', '.join(forgotten)} when it was fine-tuned: these may "
+            "be worse than in the model that it began with."
+        )
+        card = card.model_copy(update={"limits": (*card.limits, limit)})
+    card = card.model_copy(
+        update={
+            "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
+            "scores": {} if best is None else _scores(files, best, validated_on),
+            "z_projection": z_projection,
+        }
+    )
+    tensors = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in trained.state_dict().items()
+    }
+    path = config.out / f"{card.id}.safetensors"
+    if measure is not None:
+        card = card.model_copy(update=measure(Model(card, trained, "", path)))
+    check = make_check(trained, digest_of_tensors(tensors))
+    card = card.model_copy(update={"check": check})
+    return save_model(path, trained, card, dtype=dtype)
+
+
+def _card(
+    setup: Setup,
+    network: nn.Module,
+    structures: tuple[str, ...],
+    patch: tuple[int, int, int],
+) -> ModelCard:
+    model, config = setup.config.model, network.config
+    assert isinstance(config, NetworkConfig)
+    limits, modality = model.limits, model.modality
+    if setup.source is not None:
+        if "modality" not in model.model_fields_set:
+            modality = setup.source.modality
+        began = f"Of {setup.source.id}, with which it began: "
+        limits = (*limits, *(began + one for one in setup.source.limits))
+    return ModelCard(
+        id=model.id,
+        version=model.version,
+        name=model.name or model.id,
+        licence=model.licence,
+        citation=model.citation,
+        structures=structures,
+        **network_fields(config),
+        voxel_size=setup.voxel_size,
+        patch=patch,
+        ratios=setup.ratios(config),
+        modality=modality,
+        normalisation=_SCALING_WORDS[setup.scaling],
+        scaling=setup.scaling,  # type: ignore[arg-type]
+        trained_on="",
+        limits=limits,
+        source=of_training("" if setup.source is None else setup.source.id),
+    )
+
+
+def _recipe_words(
+    config: TrainConfig, files: RunFolder, patch: tuple[int, int, int]
+) -> str:
+    steps = files.progress().step
+    extent = "×".join(map(str, patch))
+    return (
+        f"Recipe {config.recipe.name}, loss {config.loss}, {steps} steps of "
+        f"{files.progress().batch} patches of {extent} voxels, seed {config.seed}."
+    )
+
+
+def _scores(
+    files: RunFolder, best: dict[str, Any], validated_on: str
+) -> dict[str, Any]:
+    """R² of the best state, by structure and ratio."""
+    validated = [one for one in files.entries() if one.get("r2") is not None]
+    entry = next((one for one in validated if one["step"] == best["step"]), {})
+    found = {
+        "on": validated_on,
+        "r2": best["r2"],
+        "step": best["step"],
+        "r2_by_structure_and_ratio": entry.get("scores", {}),
+    }
+    # What it began with, on the same voxels: so that one sees what was learnt.
+    if validated and validated[0]["step"] == 0:
+        found["r2_before_training"] = validated[0]["r2"]
+    return {"validation": found}
+
 
 FEW_STACKS = 3
 """So few, and the card says what that means."""

@@ -5,12 +5,12 @@ import pytest
 from napari.layers import Image, Labels
 
 from fake_engine import card
-from napari_sparsessp.training.preview import Preview
-from napari_sparsessp.training.split_plan import (
+from napari_sparsessp.training.split import (
     StackShape,
     choose_validation,
     stack_parts,
 )
+from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import FilesPick
 from napari_sparsessp.ui.train.files_panel import TrainFilesPanel
 from napari_sparsessp.ui.train.layers import fits, layer_parts, mask_parts

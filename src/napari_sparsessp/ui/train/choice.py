@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_sparsessp.training.quick import MINUTES, LossName
+from napari_sparsessp.training.resolve import MINUTES, LossName
 from napari_sparsessp.ui.train.layers import PartKey
 
 AUTO = "auto"

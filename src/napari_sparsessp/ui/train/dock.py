@@ -11,9 +11,9 @@ from qtpy.QtCore import QFile
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.training.config_file import read_config
-from napari_sparsessp.training.quick import trainings_folder
-from napari_sparsessp.training.run_info import run_of, unfinished_runs
+from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
+from napari_sparsessp.training.config import read_config
+from napari_sparsessp.training.resolve import trainings_folder
 from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Errand, Stopped

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.training.quick import MINUTES
+from napari_sparsessp.training.resolve import MINUTES
 from napari_sparsessp.ui.inputs.device_box import DeviceBox
 from napari_sparsessp.ui.look.dress import Dress
 from napari_sparsessp.ui.look.segments import Segments

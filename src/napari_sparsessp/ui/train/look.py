@@ -10,8 +10,8 @@ from napari_sparsessp.ui.inputs.structure_fields import structure_id
 from napari_sparsessp.ui.train.choice import FilesPick
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
-    from napari_sparsessp.training.split_plan import StackShape
+    from napari_sparsessp.training.pairs import Label
+    from napari_sparsessp.training.split import StackShape
 
 _LIGHT_WORDS = ("bright", "light", "phase", "dic", "trans", "mono", "bf", "tl")
 
@@ -55,7 +55,7 @@ def look_at_files(
     InputError
         A list, folder or image cannot be used.
     """
-    from napari_sparsessp.io.training_stacks import look_at_stacks
+    from napari_sparsessp.training.data import look_at_stacks
 
     meter("looking into the files", 0.0)
     channels: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def labels_of(pick: FilesPick) -> "list[Label]":
     InputError
         A list or folder cannot be used.
     """
-    from napari_sparsessp.io.manifest import Label, read_labels
+    from napari_sparsessp.training.pairs import Label, read_labels
 
     structure = structure_id(pick.structure)
     if pick.images:
@@ -120,8 +120,8 @@ def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
 
 def _channels(pick: FilesPick) -> tuple[str, ...]:
     """Names of the channels of the first image; numbers where it has no names."""
-    from napari_sparsessp.io.manifest import images_in
     from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.training.pairs import images_in
 
     images = pick.images
     if not images and pick.path is not None:

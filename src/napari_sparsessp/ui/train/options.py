@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.training.quick import LossName
+from napari_sparsessp.training.resolve import LossName
 from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
 from napari_sparsessp.ui.models.question_row import numbers
 

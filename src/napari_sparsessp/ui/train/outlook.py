@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.training_files import StackToLearn, check_stack
-from napari_sparsessp.io.training_stacks import grid_shape
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import Pairs, TrainConfig, Validation
-from napari_sparsessp.training.quick import (
+from napari_sparsessp.training.data import grid_shape
+from napari_sparsessp.training.pairs import StackToLearn, check_stack
+from napari_sparsessp.training.resolve import (
     PAIRS_FILE,
     Wish,
     quick_config,
     run_folder,
 )
-from napari_sparsessp.training.split_plan import (
+from napari_sparsessp.training.split import (
     StackParts,
     StackShape,
     choose_validation,
@@ -34,8 +34,8 @@ from napari_sparsessp.ui.train.look import FilesFound
 from napari_sparsessp.ui.train.work import TrainJob
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.training.pairs import Label
 
 _STEP_TOLERANCE = 0.1
 

@@ -19,7 +19,7 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.look.theme import Tones
 
 if TYPE_CHECKING:
-    from napari_sparsessp.training.preview import Preview
+    from napari_sparsessp.training.validation import Preview
 
 _SIDE = 112
 _LIMITS = (1.0, 99.7)

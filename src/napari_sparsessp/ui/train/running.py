@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.training.quick import trainings_folder
+from napari_sparsessp.training.resolve import trainings_folder
 from napari_sparsessp.ui.errand import Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.model_news import model_news
@@ -23,8 +23,8 @@ from napari_sparsessp.ui.train.words import (
 from napari_sparsessp.ui.train.work import Taught, TrainJob
 
 if TYPE_CHECKING:
+    from napari_sparsessp.training.checkpoints import RunInfo
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.run_info import RunInfo
 
 _STEPS_AS_MINUTES = 10.0
 """Length of the time axis where a budget is in steps and minutes are not known."""

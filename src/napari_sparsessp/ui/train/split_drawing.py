@@ -6,7 +6,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_sparsessp.training.split_plan import StackParts
+from napari_sparsessp.training.split import StackParts
 from napari_sparsessp.ui.look.theme import Tones, mix
 
 _HEIGHT = 74

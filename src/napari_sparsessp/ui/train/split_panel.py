@@ -6,7 +6,7 @@ from typing import cast
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from napari_sparsessp.training.split_plan import SHARE, StackParts
+from napari_sparsessp.training.split import SHARE, StackParts
 from napari_sparsessp.ui.look.segments import Segments
 from napari_sparsessp.ui.train.choice import AUTO, Part
 from napari_sparsessp.ui.train.split_drawing import SplitDrawing, split_words

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 if TYPE_CHECKING:
-    from napari_sparsessp.training.run_info import RunInfo
+    from napari_sparsessp.training.checkpoints import RunInfo
 
 
 class UnfinishedBar(QFrame):

@@ -18,16 +18,15 @@ from napari_sparsessp.errors import (
     SparseSSPError,
 )
 from napari_sparsessp.files import atomic_write
+from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.config import TrainConfig
-from napari_sparsessp.training.quick import CONFIG_FILE, PAIRS_FILE
-from napari_sparsessp.training.run_info import has_state, read_log
+from napari_sparsessp.training.resolve import CONFIG_FILE, PAIRS_FILE
 from napari_sparsessp.ui.errand import Stopped
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
-    from napari_sparsessp.io.training_files import StackToLearn
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.preview import Preview
+    from napari_sparsessp.training.pairs import Label, StackToLearn
+    from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
 
@@ -139,10 +138,10 @@ def teach(
 def _taught(
     job: TrainJob, install: Callable[[Path], str], feed: Feed, meter: Any
 ) -> Taught:
-    from napari_sparsessp.io.training_stacks import find_labels, read_stacks
-    from napari_sparsessp.training.group import Group
+    from napari_sparsessp.training.data import find_labels, read_stacks
+    from napari_sparsessp.training.loop import Group
+    from napari_sparsessp.training.resolve import make_setup
     from napari_sparsessp.training.run import run_training, write_best
-    from napari_sparsessp.training.setup import make_setup
 
     setup = make_setup(job.config)
     with ExitStack() as closing:
@@ -193,12 +192,12 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     OutputError
         Something cannot be written.
     """
-    from napari_sparsessp.io.training_files import (
+    from napari_sparsessp.training.config import config_text
+    from napari_sparsessp.training.pairs import (
         make_folder,
         write_list,
         write_stacks,
     )
-    from napari_sparsessp.training.config_file import config_text
 
     out = job.config.out
     if (out / CONFIG_FILE).exists() or has_state(out):

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.training.config import FineTune, TrainConfig
-from napari_sparsessp.training.quick import PAIRS_FILE, RATE
-from napari_sparsessp.training.recipe import Recipe
+from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
+from napari_sparsessp.training.resolve import PAIRS_FILE, RATE
 from napari_sparsessp.ui.train.choice import FilesPick
 from napari_sparsessp.ui.train.form import TrainForm
 from napari_sparsessp.ui.train.work import TrainJob, prepare
