@@ -29,16 +29,14 @@ def build_network(
 
     Parameters
     ----------
-    config
     backbone_weights
         Published tensors of a 2D backbone by name.
 
     Returns
     -------
-    Network
-        A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or
-        the ``structures`` that are asked for; with ``tasks`` (B,), one for each sample,
-        → (B, 1, D, H, W).
+    A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or
+    the ``structures`` that are asked for; with ``tasks`` (B,), one for each sample,
+    → (B, 1, D, H, W).
     """
     # Only here: the description of a network needs no torch.
     if config.backbone == "slim":

@@ -19,7 +19,7 @@ def transformers_for(name: str) -> ModuleType:
 
     Parameters
     ----------
-    name : str
+    name
         The backbone that needs it, for the message.
 
     Raises
@@ -47,14 +47,12 @@ def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
 
     Parameters
     ----------
-    weight : Tensor
+    weight
         (O, C, h, w)
-    channels : int
 
     Returns
     -------
-    Tensor
-        (O, channels, h, w)
+    (O, channels, h, w)
     """
     published = weight.shape[1]
     if published == channels and published != 3:
@@ -72,15 +70,14 @@ def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
 
     Parameters
     ----------
-    weight : Tensor
+    weight
         (O, C, p, p)
-    size : int
+    size
         Wanted p.
 
     Returns
     -------
-    Tensor
-        (O, C, size, size)
+    (O, C, size, size)
     """
     published = weight.shape[-1]
     if published == size:
@@ -97,15 +94,14 @@ def resize_positions(positions: torch.Tensor, count: int) -> torch.Tensor:
 
     Parameters
     ----------
-    positions : Tensor
+    positions
         (1, 1 + g², C): the class token's, then the grid's.
-    count : int
+    count
         Wanted 1 + g².
 
     Returns
     -------
-    Tensor
-        (1, count, C); `positions` where either is no square grid.
+    (1, count, C); `positions` where either is no square grid.
     """
     old, new = isqrt(positions.shape[1] - 1), isqrt(count - 1)
     square = old**2 + 1 == positions.shape[1] and new**2 + 1 == count
@@ -162,11 +158,11 @@ def load_weights(
 
     Parameters
     ----------
-    name : str
+    name
         The backbone's, for messages.
-    trunk : Module
+    trunk
         Changed in place; what has no counterpart among `tensors` stays.
-    tensors : mapping
+    tensors
         Tensors by their published names.
 
     Raises
@@ -235,10 +231,8 @@ class Stem(nn.Sequential):
 
     Parameters
     ----------
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    stride : int
-    norm : {"batch", "group"}
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
@@ -254,9 +248,9 @@ class Upsampling(nn.Sequential):
 
     Parameters
     ----------
-    inputs, outputs : int
+    inputs, outputs
         Channels; halved in each step before the last.
-    steps : int
+    steps
         How often height and width are doubled; at least 1.
     """
 
@@ -278,20 +272,18 @@ class Backbone2d(nn.Module):
 
     Parameters
     ----------
-    name : str
-    spec : BackboneSpec
-    channels : int
+    channels
         Input channels, for example the planes of a stack.
 
     Attributes
     ----------
-    trunk : Module
+    trunk
         The published network; the rest adapts it.
-    widths : tuple of int
+    widths
         Channels of the five features.
-    stride : int
+    stride
         Height and width must be multiples of this.
-    sees_whole : bool
+    sees_whole
         A tile's features depend on the tile, not only on the pixels nearby.
     """
 
@@ -333,10 +325,7 @@ class ResNetPyramid(Backbone2d):
 
     Parameters
     ----------
-    name : str
-    spec : BackboneSpec
-    channels : int
-    library : module
+    library
         transformers
     """
 
@@ -382,12 +371,8 @@ class SwinPyramid(Backbone2d):
 
     Parameters
     ----------
-    name : str
-    spec : BackboneSpec
-    channels : int
-    library : module
+    library
         transformers
-    image_size : int
     """
 
     def __init__(
@@ -429,9 +414,9 @@ class Level(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    base, stride : int
+    base, stride
         Powers of two: the map's stride and the level's.
     """
 
@@ -460,15 +445,11 @@ class ViTPyramid(Backbone2d):
 
     Parameters
     ----------
-    name : str
-    spec : BackboneSpec
-    channels : int
-    library : module
+    library
         transformers
-    image_size : int
+    image_size
         Sets how many position embeddings there are; any other size resizes them.
-    patch_size : int
-    taps : bool
+    taps
         Take strides 8, 4 and 2 from after 3/4, 1/2 and 1/4 of the blocks, not all from
         the last.
     """
@@ -584,29 +565,29 @@ def build_backbone(
 
     Parameters
     ----------
-    name : {"resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b"}
-    channels : int
+    name
+        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
+    channels
         Input channels.
-    patch_size : int, optional
+    patch_size
         Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
         for DINOv2, whose published kernel of 14 is then resampled.
-    weights : mapping, optional
+    weights
         Tensors as published for the transformers library, by their names there. The
         first layer and the positions are fitted to `channels`, `patch_size` and
         `image_size`.
-    image_size : int
+    image_size
         Height and width in pixels for which positions are stored; images of any other
         size work too.
-    taps : bool
+    taps
         Vision transformers: take the levels from several depths (as in UNETR).
-    tiny : bool
+    tiny
         The same architecture with few, narrow layers, for tests.
 
     Returns
     -------
-    Backbone2d
-        (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that
-        are multiples of 16; ``.widths`` gives their channels.
+    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that
+    are multiples of 16; ``.widths`` gives their channels.
 
     Raises
     ------

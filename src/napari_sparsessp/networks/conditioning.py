@@ -32,10 +32,6 @@ class StyleMapping(nn.Module):
 
     The code of structure t has 20 ones in block t and zeros elsewhere; eight layers of
     the same length d = 20·T follow.
-
-    Parameters
-    ----------
-    tasks : int
     """
 
     PER_TASK = 20
@@ -65,7 +61,7 @@ class AdaptiveNorm(nn.Module):
 
     Parameters
     ----------
-    code, width : int
+    code, width
         Length d of the style; channels.
     """
 
@@ -93,11 +89,11 @@ class Task:
 
     Attributes
     ----------
-    index : Tensor
+    index
         (B,) whole numbers below T.
-    code : Tensor
+    code
         (B, K) how the conditioning method writes them.
-    one : int or None
+    one
         The structure where it is the same for all samples.
     """
 
@@ -114,15 +110,14 @@ def by_task(
 
     Parameters
     ----------
-    index : Tensor or int
+    index
         (B,) structure of each sample, or the one of all.
-    run : callable
+    run
         Gets a structure and the rows of its samples, gives (b, …).
 
     Returns
     -------
-    Tensor
-        (B, …)
+    (B, …)
     """
     if isinstance(index, int):
         return run(index, slice(None))
@@ -148,10 +143,6 @@ class TaskCoder(nn.Module):
 
     One-hot for most; TSN's style vector; for CondNet also ``hash``, a fixed random
     number in ±1, or ``learned``, an embedding.
-
-    Parameters
-    ----------
-    config : NetworkConfig
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -187,7 +178,7 @@ class ConditionBias(nn.Module):
 
     Parameters
     ----------
-    code, width : int
+    code, width
         Length K of the code; channels.
     """
 
@@ -212,7 +203,7 @@ class DynamicHead(nn.Module):
 
     Parameters
     ----------
-    context, tasks, width, outputs : int
+    context, tasks, width, outputs
         Length of f; structures T; channels before the head; channels of one structure
         (1, or D where the decoder is 2D).
     """
@@ -247,17 +238,16 @@ class DynamicHead(nn.Module):
 
         Parameters
         ----------
-        x : Tensor
+        x
             (B, width, …)
-        context : Tensor
+        context
             (B, C)
-        indices : sequence of Tensor
+        indices
             Structure of each sample, (B,), once for each wanted output.
 
         Returns
         -------
-        Tensor
-            (B, len(indices)·outputs, …), structures outermost.
+        (B, len(indices)·outputs, …), structures outermost.
         """
         flat = x.flatten(2)
         weights = [self._weights(context, index) for index in indices]
@@ -305,9 +295,9 @@ class ChannelGate(nn.Module):
 
     Parameters
     ----------
-    width, code : int
+    width, code
         Channels C; length of the code.
-    pooled : int, optional
+    pooled
         Length of what is pooled, C where left out.
     """
 
@@ -334,8 +324,7 @@ class SkipAttention(nn.Module):
 
     Parameters
     ----------
-    dimension : {2, 3}
-    skip, decoded, code : int
+    skip, decoded, code
         Channels of the skip s and of the up-sampled feature g; length of the code.
     """
 
@@ -363,15 +352,13 @@ class ExpertConvolution(nn.Module):
 
     Parameters
     ----------
-    dimension : {2, 3}
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    kernel : int
+    kernel
         Odd size K of the merged kernel. Experts, in the order of the gate: kernels
         K, K−2, …, 1, then averages over 3, …, K behind a 1-kernel.
-    tasks : int
+    tasks
         Structures T.
-    stride : int or tuple of int
     """
 
     def __init__(

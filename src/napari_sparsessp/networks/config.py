@@ -31,13 +31,13 @@ class Family:
 
     Attributes
     ----------
-    source : str
+    source
         Where the family comes from.
-    topologies, mappings, projections, conditionings : tuple of str
+    topologies, mappings, projections, conditionings
         What exists.
-    defaults : dict
+    defaults
         Values of `NetworkConfig` where it is silent.
-    by_topology : dict
+    by_topology
         The same of single topologies; they come before `defaults`.
     """
 
@@ -205,67 +205,66 @@ class NetworkConfig(BaseModel):
 
     Attributes
     ----------
-    backbone : str
+    backbone
         ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
         ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
-    topology : {"3d", "2d", "2to3d", "3to2d"}
+    topology
         Dimension of encoder and decoder.
-    mapping : {"prefix", "postfix", "none"}
+    mapping
         How D/r planes become D: interpolated before the network, by a learned
         deconvolution after it, or as the channels of a 2D decoder.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
         Of a prefix mapping.
-    projection : {"3d", "2d", "code"}
+    projection
         Where depth is folded into channels or unfolded: a 1×1×1 convolution before
         folding, a 1×1 one after it, or, as the released code has it, a task-gated
         k×k one after it.
-    conditioning : str
+    conditioning
         ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
         ``repmode``.
-    inputs : int
+    inputs
         Input channels: 1, the stack; 2, also the distance to the nearest measured
         plane.
-    outputs : int
+    outputs
         Structures T.
-    depth : int
+    depth
         Planes D of the dense window.
-    ratio : int
+    ratio
         The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping,
         which serves any sparsity; 2D encoders may take the raw planes as channels.
-    encoder_widths : tuple of int
+    encoder_widths
         Channels of the encoder's levels from full resolution down, the last one the
         bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in
         2-to-3D, after depth is unfolded.
-    encoder_blocks : tuple of int
+    encoder_blocks
         Residual blocks on each level (``dod``, ``slim``).
-    decoder_widths : tuple of int
+    decoder_widths
         Channels of the decoder's levels from full resolution down; one less than the
         encoder has levels, of ``slim`` one more, or as many where the decoder is 3D
         and ends at 1/2.
-    folded_width : int
+    folded_width
         Channels U after depth is folded.
-    kernel : int
+    kernel
         Odd size of the convolutions.
-    norm : {"group", "batch", "instance", "none"}
-    groups : int
+    groups
         Of group norm; fewer where they do not divide a width.
-    bias : bool
+    bias
         Convolutions before a norm have a bias.
-    standardised : bool
+    standardised
         Weights are standardised in the forward pass (while training).
-    head_width : int
+    head_width
         Channels before a dynamic head or a deconvolution.
-    heads : {"last", "decoder"}
+    heads
         Of ``multihead``: structures have their own last layer, or decoder.
-    task_code : {"onehot", "hash", "learned"}
+    task_code
         How ``condnet`` writes a structure's number.
-    task_where : {"decoder", "input", "all"}
+    task_where
         Where ``condnet`` adds it (``tgnet``: decoder or all).
-    postfix : {"feature", "output"}
+    postfix
         Deconvolution on the last feature, or on the prediction.
-    tokens : int, optional
+    tokens
         Patch size of a vision transformer; its own where left out.
-    tiny : bool
+    tiny
         A 2D backbone with little of everything, for tests.
     """
 
@@ -499,15 +498,15 @@ class BackboneSpec:
 
     Attributes
     ----------
-    kind : {"resnet", "swin", "vit", "dinov2"}
+    kind
         Family: which class of the transformers library it is.
-    widths : tuple of int
+    widths
         Channels at strides 1, 2, 4, 8, 16.
-    patch : int
+    patch
         Pixels along a side of a patch; 1 where the image is not cut in patches.
-    shape : mapping
+    shape
         Options of the library's configuration class.
-    reach : int or None
+    reach
         Pixels in y and x that a feature can see in each direction; None where a
         feature depends on the whole image or on where its windows begin.
     """
@@ -598,14 +597,10 @@ def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
 
     Parameters
     ----------
-    name : str
+    name
         A key of `BACKBONES`.
-    tiny : bool
+    tiny
         The same architecture with few, narrow layers, for tests.
-
-    Returns
-    -------
-    BackboneSpec
 
     Raises
     ------

@@ -24,13 +24,13 @@ class Footprint:
 
     Attributes
     ----------
-    computed : float
+    computed
         Features, in the precision of the pass.
-    kept : float
+    kept
         Those of them that stay while the results are handed on.
-    given : float
+    given
         The input, as it comes and as the network sees it; float32.
-    results : float
+    results
         S · D, in the precision of the pass and, when they are handed on, in float32.
     """
 
@@ -44,10 +44,11 @@ class Footprint:
 
         Parameters
         ----------
-        pixels : int
+        pixels
             Height times width of what the network sees.
-        precision : {"fp32", "bf16", "fp16"}
-        copies : int
+        precision
+            ``fp32``, ``bf16``, ``fp16``.
+        copies
             How often the results are there in float32 while they are handed on.
         """
         size = VALUE_BYTES[precision]
@@ -62,13 +63,8 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
 
     Parameters
     ----------
-    config : NetworkConfig
-    outputs : int
+    outputs
         Structures that one pass gives.
-
-    Returns
-    -------
-    Footprint
     """
     results = float(outputs * config.depth)
     given = 2.0 * config.inputs * config.planes
@@ -82,10 +78,6 @@ def weight_bytes(config: NetworkConfig) -> int:
     """Bytes of a network's float32 weights: a count that leaves small things out.
 
     Never below the true one: a tenth is added for biases, norms and gates.
-
-    Parameters
-    ----------
-    config : NetworkConfig
     """
     count = (
         _slim_weights(config) if config.backbone == "slim" else _unet_weights(config)
@@ -316,8 +308,7 @@ class Cost:
 
     Attributes
     ----------
-    parameters : int
-    multiply_adds : int
+    multiply_adds
         Of all convolutions and matrix products, the dynamic ones included.
     """
 
@@ -339,16 +330,11 @@ def count_cost(
 
     Parameters
     ----------
-    config : NetworkConfig
-    structures : sequence of int, optional
+    structures
         The predicted ones, all where left out. RepMode's are merged first, which is
         not counted: it is done once, not for each patch.
-    size : tuple of int
+    size
         Height and width of the patch.
-
-    Returns
-    -------
-    Cost
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

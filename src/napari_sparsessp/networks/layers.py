@@ -42,12 +42,9 @@ class Convolution(nn.Module):
 
     Parameters
     ----------
-    dimension : {2, 3}
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    kernel, stride : int or sequence of int
-    bias, standardised : bool
-    gain : float
+    gain
         Start of the learned gain.
     """
 
@@ -112,12 +109,10 @@ class TransposedConvolution(nn.Module):
 
     Parameters
     ----------
-    dimension : {2, 3}
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    stride : sequence of int
+    stride
         Kernel and stride.
-    bias : bool
     """
 
     def __init__(
@@ -171,15 +166,14 @@ def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
 
     Parameters
     ----------
-    dense : Tensor
+    dense
         (..., D, H, W) interpolated over z, normalised.
-    distance : Tensor
+    distance
         (D,) signed distance to the nearest measured plane, in dense planes.
 
     Returns
     -------
-    Tensor
-        (..., 2, D, H, W)
+    (..., 2, D, H, W)
     """
     scaled = (distance / DISTANCE_SCALE).clamp(-DISTANCE_LIMIT, DISTANCE_LIMIT)
     where = scaled[:, None, None].expand_as(dense)

@@ -13,12 +13,7 @@ from napari_sparsessp.networks.layers import Convolution, fold
 
 
 class Network(nn.Module, ABC):
-    """Encode once what structures share, decode the structures that are wanted.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-    """
+    """Encode once what structures share, decode the structures that are wanted."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -30,15 +25,14 @@ class Network(nn.Module, ABC):
 
         Parameters
         ----------
-        x : Tensor
+        x
             (B, inputs, n, H, W): the network's planes, H and W multiples of
             ``config.stride``. A network of fixed depth with a prefix mapping also takes
             D/r of its D planes.
 
         Returns
         -------
-        object
-            For `decode` and `decode_tasks`.
+        For `decode` and `decode_tasks`.
 
         Raises
         ------
@@ -54,14 +48,12 @@ class Network(nn.Module, ABC):
 
         Parameters
         ----------
-        features : object
-        structures : sequence of int, optional
+        structures
             Indices of the wanted outputs; all where left out.
 
         Returns
         -------
-        Tensor
-            (B, S, D, H, W)
+        (B, S, D, H, W)
         """
 
     @abstractmethod
@@ -70,14 +62,12 @@ class Network(nn.Module, ABC):
 
         Parameters
         ----------
-        features : object
-        index : Tensor
+        index
             (B,) structure of each sample.
 
         Returns
         -------
-        Tensor
-            (B, 1, D, H, W)
+        (B, 1, D, H, W)
         """
 
     def wanted(self, structures: Sequence[int] | None) -> list[int]:
@@ -124,16 +114,16 @@ def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
 
     Parameters
     ----------
-    planes, depth : int
+    planes, depth
         n measured planes for D = n·r dense ones.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
+        ``hold``, ``nearest``, ``linear``.
         ``hold`` is what the released code calls nearest: each plane is repeated
         upwards. ``nearest`` takes the closest, the lower one on a tie.
 
     Returns
     -------
-    Tensor
-        (D, n) float32, rows sum to 1.
+    (D, n) float32, rows sum to 1.
     """
     ratio = depth // planes
     dense = torch.arange(depth)
@@ -156,10 +146,6 @@ class View(nn.Module):
     Takes (B, inputs, n, H, W). A network of fixed depth with a prefix mapping
     interpolates where n is a whole share of its planes; every other one takes its
     planes as they come. For a 2D encoder depth is folded into channels.
-
-    Parameters
-    ----------
-    config : NetworkConfig
     """
 
     def __init__(self, config: NetworkConfig) -> None:

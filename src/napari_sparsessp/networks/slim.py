@@ -17,10 +17,8 @@ class SlimBlock(nn.Module):
 
     Parameters
     ----------
-    dimension : {2, 3}
-    width : int
+    width
         Channels in and out.
-    standardised : bool
     """
 
     def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
@@ -43,10 +41,9 @@ def make_skip(
 
     Parameters
     ----------
-    config : NetworkConfig
-    width, depth : int
+    width, depth
         Channels and planes of the encoder's level.
-    target : int
+    target
         Channels of the decoder's level.
     """
     ws, space = config.standardised, config.projection
@@ -67,10 +64,6 @@ class Detail(nn.Module):
 
     A convolution of that size and stride, so that the 3D decoder's finest level, from
     which sub-voxels are predicted, has them whatever the encoder keeps.
-
-    Parameters
-    ----------
-    config : NetworkConfig
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -100,9 +93,9 @@ class PlaneHead(Convolution):
 
     Parameters
     ----------
-    width : int
+    width
         Channels of the last feature.
-    outputs, depth : int
+    outputs, depth
         Structures and their planes.
     """
 
@@ -149,9 +142,8 @@ class VoxelHead(PlaneHead):
 
     Parameters
     ----------
-    width : int
+    width
         Channels of the last feature, at half resolution.
-    outputs : int
     """
 
     def __init__(self, width: int, outputs: int) -> None:
@@ -178,10 +170,6 @@ class Slim(Network):
     where it sees all voxels of the input as channels, and predicts sub-voxels. The
     encoder works from half resolution down; a 3D one has strides of 2 in z, y and x.
     Nothing depends on the size of the image.
-
-    Parameters
-    ----------
-    config : NetworkConfig
     """
 
     def __init__(self, config: NetworkConfig) -> None:

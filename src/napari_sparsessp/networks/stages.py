@@ -45,14 +45,14 @@ class DepthToChannel(nn.Module):
 
     Parameters
     ----------
-    width : int
+    width
         Channels C of the 3D feature.
-    depth : int
+    depth
         Its planes D.
-    folded : int
+    folded
         Channels U of the result.
-    space : {"3d", "2d"}
-    standardised : bool
+    space
+        ``3d``, ``2d``.
 
     Raises
     ------
@@ -101,14 +101,14 @@ class ChannelToDepth(nn.Module):
 
     Parameters
     ----------
-    width : int
+    width
         Channels E of the 2D feature.
-    depth : int
+    depth
         Planes D of the result.
-    channels : int
+    channels
         Its channels C.
-    space : {"3d", "2d"}
-    standardised : bool
+    space
+        ``3d``, ``2d``.
     """
 
     def __init__(
@@ -144,8 +144,7 @@ class GatedFold(Unit):
 
     Parameters
     ----------
-    config : NetworkConfig
-    width, depth, outputs : int
+    width, depth, outputs
         Channels and planes of the 3D feature; channels of the result.
     """
 
@@ -159,12 +158,7 @@ class GatedFold(Unit):
 
 
 class Transform(nn.Module):
-    """One change of dimension for each level; none where there is nothing to change.
-
-    Parameters
-    ----------
-    levels : sequence of Module
-    """
+    """One change of dimension for each level; none where there is nothing to change."""
 
     def __init__(self, levels: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -188,14 +182,12 @@ def make_transform(
 
     Parameters
     ----------
-    config : NetworkConfig
-    widths : sequence of int
+    widths
         Channels of the encoder's features.
 
     Returns
     -------
-    transform : Transform
-    widths : tuple of int
+    widths
         Channels of the features that the decoder gets.
     """
     if config.encoder_3d == config.decoder_3d:
@@ -247,11 +239,9 @@ class PlainEncoder(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
-    kind : UnitKind
-    inputs : int
+    inputs
         Channels of the view.
-    depths : tuple of int
+    depths
         Planes on each level.
     """
 
@@ -287,11 +277,9 @@ class ResidualEncoder(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
-    kind : UnitKind
-    inputs : int
+    inputs
         Channels of the view.
-    depths : tuple of int
+    depths
         Planes on each level.
     """
 
@@ -342,7 +330,7 @@ class Encoder2d(nn.Module):
 
     Parameters
     ----------
-    backbone : Backbone2d
+    backbone
         Gives five features at strides 1 to 16.
     """
 
@@ -403,11 +391,9 @@ class Decoder(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
-    kind : UnitKind
-    widths : sequence of int
+    widths
         Channels of the features from full resolution down to the bottleneck.
-    depths : tuple of int
+    depths
         Planes on each level.
     """
 
@@ -482,12 +468,11 @@ class Head(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
-    kind : UnitKind
+    kind
         Of the decoder.
-    width, context : int
+    width, context
         Channels of the decoder's last feature, and of the bottleneck.
-    together : int
+    together
         Structures that one pass gives: T where all share the trunk.
     """
 
@@ -554,19 +539,18 @@ class Head(nn.Module):
 
         Parameters
         ----------
-        x : Tensor
+        x
             (B, C, …)
-        context : Tensor, optional
+        context
             (B, C₅) pooled bottleneck, for dynamic heads.
-        tasks : sequence of Task, optional
+        tasks
             Structure of each sample, once for each wanted output.
-        rows : sequence of int, optional
+        rows
             Of a head for all structures: the wanted ones.
 
         Returns
         -------
-        Tensor
-            (B, S, D, H, W)
+        (B, S, D, H, W)
         """
         if self.dynamic is not None:
             assert tasks is not None
@@ -605,10 +589,9 @@ class Stretch(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
-    kind : UnitKind
+    kind
         Of the decoder.
-    width : int
+    width
         Channels of its last feature.
     """
 

@@ -35,12 +35,12 @@ class Features:
 
     Attributes
     ----------
-    view : Tensor
+    view
         What the network sees.
-    levels : tuple of Tensor
+    levels
         Features from full resolution down, on the decoder's side; empty where each
         structure has an encoder of its own.
-    context : Tensor or None
+    context
         (B, C) pooled bottleneck.
     """
 
@@ -61,8 +61,7 @@ class UNet(Network):
 
     Parameters
     ----------
-    config : NetworkConfig
-    backbone_weights : mapping, optional
+    backbone_weights
         Published tensors of a 2D backbone by name.
     """
 
@@ -201,8 +200,7 @@ class MultiNet(Network):
 
     Parameters
     ----------
-    config : NetworkConfig
-    backbone_weights : mapping, optional
+    backbone_weights
         Published tensors of a 2D backbone by name.
     """
 
@@ -240,15 +238,14 @@ def merge(network: "UNet", task: int) -> "UNet":
 
     Parameters
     ----------
-    network : UNet
+    network
         With conditioning ``repmode``.
-    task : int
+    task
         Index of the structure.
 
     Returns
     -------
-    UNet
-        With conditioning ``multihead`` and one output.
+    With conditioning ``multihead`` and one output.
     """
     config = network.config
     folds = config.norm == "batch" and config.backbone != "dod"
@@ -298,13 +295,9 @@ def _folded(
 class MergedNetworks:
     """The merged networks of one network, made when first asked for.
 
-    Parameters
-    ----------
-    network : UNet
-
     Attributes
     ----------
-    kept_bytes : int
+    kept_bytes
         Merged networks are kept up to this size, and at least one.
     """
 

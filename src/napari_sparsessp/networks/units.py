@@ -35,17 +35,12 @@ class UnitKind:
 
     Attributes
     ----------
-    dimension : {2, 3}
-    order : {"pre", "post"}
+    order
         Norm and activation before the convolution (``dod``), or after it.
-    kernel : int
-    norm : str
-    groups : int
-    bias, standardised : bool
-    told : str or None
+    told
         How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
         ``repmode``, or not at all.
-    tasks, code : int
+    tasks, code
         Structures T, length of their code.
     """
 
@@ -104,15 +99,13 @@ class Unit(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    kernel : int, optional
+    kernel
         The kind's where left out.
-    stride : int or sequence of int
-    up : bool
+    up
         Transposed: `stride` enlarges.
-    gain : float
+    gain
         Size of fresh weights.
     """
 
@@ -187,8 +180,7 @@ class PlainBlock(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
     """
 
@@ -213,10 +205,8 @@ class ResidualBlock(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    stride : int or sequence of int
     """
 
     def __init__(

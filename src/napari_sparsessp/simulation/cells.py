@@ -52,11 +52,11 @@ class Nuclei:
 
     Attributes
     ----------
-    distance : Tensor
+    distance
         Signed distance in µm to the nearest nuclear envelope; positive inside.
-    brightness, mitosis, nucleoli : Tensor
+    brightness, mitosis, nucleoli
         See `Cells`.
-    poles : Tensor
+    poles
         (N, 3) in µm.
     """
 
@@ -137,15 +137,12 @@ def grow_nuclei(
 
     Parameters
     ----------
-    p : ColonyParameters
-    axes : Axes
-    owner : Tensor
+    owner
         (D, H, W) index of the cell.
-    heights, half_heights : Tensor
+    heights, half_heights
         (N,) centre of each nucleus in z and its half height, µm.
-    rand : Tensor
+    rand
         (N, 12), uniform between 0 and 1.
-    fields : RandomFields
     """
     shape, voxel, device = fields.shape, fields.voxel, fields.generator.device
     distance = torch.full(shape, FAR, device=device)
@@ -215,21 +212,21 @@ class Cells:
 
     Attributes
     ----------
-    wall : Tensor
+    wall
         Distance to the border with the next cell, ≥ 0.
-    top, bottom : Tensor
+    top, bottom
         Height above the bottom face and below the top face; positive inside.
-    body : Tensor
+    body
         Soft mask of the cells, 0 to 1.
-    nucleus : Tensor
+    nucleus
         Signed distance to the nearest nuclear envelope; positive inside.
-    brightness : Tensor
+    brightness
         DNA content around each voxel's nucleus, about 1.
-    mitosis : Tensor
+    mitosis
         1 near a dividing cell's nucleus, else 0.
-    nucleoli : Tensor
+    nucleoli
         Soft mask of the nucleoli, 0 to 1.
-    poles : Tensor
+    poles
         (N, 3) positions (z, y, x) in µm beside each nucleus, for Golgi and centrosome.
     """
 
@@ -250,15 +247,15 @@ class Layer:
 
     Attributes
     ----------
-    centres : Tensor
+    centres
         (N, 2), (y, x) at half the cell's height.
-    lean : Tensor
+    lean
         (N, 2) by which the centre moves for each µm upwards.
-    height : Tensor
+    height
         (N,)
-    nucleus_z, nucleus_rz : Tensor
+    nucleus_z, nucleus_rz
         (N,) centre and half height of the nucleus.
-    rand : Tensor
+    rand
         (N, 12), uniform between 0 and 1, for what else differs.
     """
 
@@ -353,14 +350,8 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
 
     Parameters
     ----------
-    p : ColonyParameters
-    shape : tuple of int
+    shape
         (D, H, W) voxels of ``fields.voxel`` µm.
-    fields : RandomFields
-
-    Returns
-    -------
-    Cells
     """
     depth, height, width = shape
     axes = Axes.of(shape, fields.voxel, fields.generator.device)
@@ -409,18 +400,16 @@ def drifting_speckle(
 
     Parameters
     ----------
-    stack : Tensor
+    stack
         (D, H, W)
-    voxel : float
+    voxel
         µm.
-    rate : float
+    rate
         µm² a plane; about 0.5 in a stack of live hiPSC with 0.29 µm between planes.
-    generator : Generator
 
     Returns
     -------
-    Tensor
-        (D, H, W), zero mean.
+    (D, H, W), zero mean.
     """
     power = torch.fft.rfft2(stack - stack.mean()).abs().square().mean(0)
     lateral, _ = frequencies((1, stack.shape[1], stack.shape[2]), voxel)
@@ -445,21 +434,19 @@ def jostled(
 
     Parameters
     ----------
-    stack : Tensor
+    stack
         (D, H, W)
-    voxel : float
+    voxel
         µm.
-    step : float
+    step
         Standard deviation of the movement along an axis from one plane to the next,
         µm; about 0.15 in a stack of live hiPSC.
-    length : float
+    length
         Over which neighbours move together, µm.
-    generator : Generator
 
     Returns
     -------
-    Tensor
-        (D, H, W)
+    (D, H, W)
     """
     depth, height, width = stack.shape
     lateral, _ = frequencies((1, height, width), voxel)

@@ -43,14 +43,12 @@ class Colony:
 
     Attributes
     ----------
-    brightfield : Tensor
+    brightfield
         (V, D, H, W) float32: V looks of one colony, background 0, each of unit
         standard deviation; they differ in power spectrum and illumination. Phase
         contrast or DIC where that was asked for.
-    fluorescence : Tensor
+    fluorescence
         (S, D, H, W) float32 ≥ 0, expected image, in the order of `structures`.
-    structures : tuple of str
-    parameters : ColonyParameters
     """
 
     brightfield: torch.Tensor
@@ -107,22 +105,18 @@ def simulate_colony(
 
     Parameters
     ----------
-    seed : int
+    seed
         Same seed, shape and kind of device: same colony.
-    shape : tuple of int
+    shape
         (D, H, W) voxels of 0.29 µm.
-    looks : int
+    looks
         Bright-field stacks to make of it; the first keeps the weak-object
         spectrum in one colony out of eight.
-    device : str
+    device
         Where torch computes.
-    contrast : str
+    contrast
         A `Contrast`. Phase contrast and DIC keep the spectrum of the weak object:
         there is no real colony here to bend it towards.
-
-    Returns
-    -------
-    Colony
     """
     generator = torch.Generator(device).manual_seed(seed)
     p = draw_parameters(seed)
@@ -179,23 +173,17 @@ def write_colony(
 
     Parameters
     ----------
-    path : Path
-    colony : Colony
+    colony
         Its first look is written, and each structure.
-    seed : int
+    seed
         Of the camera's noise; goes into the file with the rest of the provenance.
-    photons : float
+    photons
         At the bright end of the transmitted light; 0 for no noise.
-    overwrite : bool
-    contrast : Contrast
+    contrast
         Of the transmitted light; it names the channel.
-    fluorescence_photons : float
+    fluorescence_photons
         At the bright end of each structure, before it bleaches. 0 writes the
         noise-free expectation, which is what a network should learn.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------

@@ -54,20 +54,17 @@ def weak_object_transfer(
 
     Parameters
     ----------
-    p : ColonyParameters
-    depth : int
+    depth
         Planes D of the object.
-    voxel : float
+    voxel
         µm.
-    q : Tensor
+    q
         (Q,) lateral spatial frequencies, cycles/µm.
-    contrast : Contrast
 
     Returns
     -------
-    Tensor
-        (2 D − 1, Q) complex, for image plane minus object plane from −(D−1)
-        to D−1 voxels.
+    (2 D − 1, Q) complex, for image plane minus object plane from −(D−1)
+    to D−1 voxels.
     """
     wave = p.medium / p.wavelength
     pupil = p.objective_na / p.wavelength
@@ -147,18 +144,16 @@ def transmitted(
 
     Parameters
     ----------
-    p : ColonyParameters
-    index, absorption : Tensor
+    index, absorption
         (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel : float
+    voxel
         µm.
-    contrast : str
+    contrast
         A `Contrast`.
 
     Returns
     -------
-    Tensor
-        (D, H, W)
+    (D, H, W)
 
     Raises
     ------
@@ -198,9 +193,9 @@ class _Transfer:
 
     Attributes
     ----------
-    of_phase, of_absorption : Tensor
+    of_phase, of_absorption
         (L, H, W // 2 + 1) complex spectra of the kernels Im and Re.
-    odd, even : Tensor
+    odd, even
         Their imaginary and real part. Without a phase ring that is all there is: the
         kernel Im is odd along z and Re even.
     """
@@ -285,15 +280,15 @@ def reshape_spectrum(
 
     Parameters
     ----------
-    stack : Tensor
+    stack
         (D, H, W); the result has zero mean.
-    knee : float
+    knee
         Frequency of the bend, cycles/µm.
-    slope, plateau : float
+    slope, plateau
         Power falls as f^−slope above the bend and as f^−plateau below.
-    share : float
+    share
         0 leaves the stack as it is, 1 matches the target.
-    per_plane : bool
+    per_plane
         Match each plane instead of the stack's mean spectrum.
     """
     spectrum = torch.fft.rfft2(stack - stack.mean())
@@ -333,17 +328,16 @@ def oblique_brightfield(
 
     Parameters
     ----------
-    p : ColonyParameters
+    p
         Its `slant` is the tangent of the angle, its `relief` the share of relief.
-    index, absorption : Tensor
+    index, absorption
         (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel : float
+    voxel
         µm.
 
     Returns
     -------
-    Tensor
-        (D, H, W), background 0, in units of its standard deviation.
+    (D, H, W), background 0, in units of its standard deviation.
     """
     index, absorption = (_slanted(p, one, 1) for one in (index, absorption))
     plain = transmitted(p, index, absorption, voxel)
@@ -387,13 +381,12 @@ def fluorescence(
 
     Parameters
     ----------
-    density : Tensor
+    density
         (S, D, H, W); one structure after another is transformed.
 
     Returns
     -------
-    Tensor
-        (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
+    (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
     """
     depth, height, width = density.shape[1:]
     lateral, _ = frequencies((1, height, width), voxel)
@@ -423,15 +416,14 @@ def photon_noise(
 
     Parameters
     ----------
-    image : Tensor
+    image
         Expected image ≥ 0; its 99.9th percentile receives `photons` photons.
-    photons, read : float
+    photons, read
         Photons at the bright end, and read noise in photons.
 
     Returns
     -------
-    Tensor
-        Same shape, in the units of `image`.
+    Same shape, in the units of `image`.
     """
     bright = torch.quantile(
         image.flatten()[:: max(1, image.numel() // 1_000_000)], 0.999
@@ -463,20 +455,18 @@ def camera_stack(
 
     Parameters
     ----------
-    expected : Tensor
+    expected
         (D, H, W) ≥ 0; its 99.9th percentile would send `photons` photons unbleached.
-    photons : float
+    photons
         > 0.
-    bleached : float
+    bleached
         Share of the label that is gone at the last plane, 0 to below 1.
-    background : float
+    background
         Over `photons`.
-    generator : Generator
 
     Returns
     -------
-    Tensor
-        (D, H, W) whole counts, one for each electron, `OFFSET` where it is dark.
+    (D, H, W) whole counts, one for each electron, `OFFSET` where it is dark.
     """
     depth = len(expected)
     bright = torch.quantile(

@@ -144,16 +144,10 @@ def _cytoplasmic(
 def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tensor]:
     """Label density of the twelve structures, before the microscope.
 
-    Parameters
-    ----------
-    cells : Cells
-    fields : RandomFields
-
     Returns
     -------
-    dict of str to Tensor
-        Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
-        units.
+    Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
+    units.
     """
     at = _places(cells, fields)
     grown = {
@@ -192,7 +186,7 @@ def refractive_index(
 
     Returns
     -------
-    index, absorption : Tensor
+    index, absorption
         (D, H, W): index minus the medium's; imaginary index.
     """
     body = cells.body

@@ -82,12 +82,8 @@ def draw_parameters(seed: int) -> ColonyParameters:
 
     Parameters
     ----------
-    seed : int
+    seed
         Same seed, same colony.
-
-    Returns
-    -------
-    ColonyParameters
     """
     rng = random.Random(seed)
     u = rng.uniform
@@ -167,8 +163,7 @@ def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
 
     Parameters
     ----------
-    depth : int
-    sigma, voxel : float
+    sigma, voxel
         µm.
     """
     reach = max(1, math.ceil(4 * sigma / voxel))
@@ -194,7 +189,7 @@ def blur(
 
     Parameters
     ----------
-    volume : Tensor
+    volume
         (D, H, W)
     """
     depth, height, width = volume.shape
@@ -209,11 +204,11 @@ class RandomFields:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         (D, H, W)
-    voxel : float
+    voxel
         Edge of a voxel in µm.
-    generator : torch.Generator
+    generator
         Where the randomness comes from; its device is the fields' device.
     """
 

@@ -30,10 +30,9 @@ class PooledColony:
 
     Attributes
     ----------
-    seed : int
-    brightfield : ndarray
+    brightfield
         (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
-    fluorescence : ndarray
+    fluorescence
         (S, D, H, W), each structure z-scored over the whole stack.
     """
 
@@ -84,13 +83,11 @@ def fill_pool(
 
     Parameters
     ----------
-    folder : Path
+    folder
         Made if it is missing; about 37 MB a colony.
-    seeds : iterable of int
-    looks : int
+    looks
         Bright-field stacks per colony.
-    device : str
-    shape : tuple of int, optional
+    shape
         (D, H, W) voxels; the simulator's own by default.
 
     Raises
@@ -131,12 +128,10 @@ class ColonyJob:
 
     Attributes
     ----------
-    folder : str
-    shape : tuple of int
+    shape
         (D, H, W) voxels.
-    looks : int
+    looks
         Bright-field stacks of each.
-    device : str
     """
 
     folder: str
@@ -153,10 +148,9 @@ class ColonyWorkers:
 
     Parameters
     ----------
-    job : ColonyJob
-    count : int
+    count
         Processes.
-    changed : threading.Condition, optional
+    changed
         Notified whenever a colony is there, or something went wrong.
     """
 
@@ -309,11 +303,11 @@ class Renewal:
 
     Attributes
     ----------
-    seed : int
+    seed
         Of the first colony.
-    slots : int
+    slots
         Colonies at a time.
-    every : int
+    every
         Steps after which one of them is replaced.
     """
 
@@ -332,12 +326,11 @@ class FreshColonies(Generic[Kept]):
 
     Parameters
     ----------
-    job : ColonyJob
+    job
         Its folder is for this stock alone.
-    renewal : Renewal
-    wrap : callable
+    wrap
         What to make of each colony; called once for each.
-    makes : bool
+    makes
         False where another process makes them in the same folder.
     """
 
@@ -360,8 +353,7 @@ class FreshColonies(Generic[Kept]):
 
         Yields
         ------
-        int
-            How many are there, whenever that changed.
+        How many are there, whenever that changed.
 
         Raises
         ------
@@ -379,8 +371,7 @@ class FreshColonies(Generic[Kept]):
 
         Parameters
         ----------
-        step : int
-        ended : Event
+        ended
             Set where nobody waits any more.
 
         Raises
@@ -461,15 +452,12 @@ def fill_at_once(
 
     Parameters
     ----------
-    job : ColonyJob
-    seeds : range
-    most : int
+    most
         Processes at once, at most. A GPU gets one.
 
     Yields
     ------
-    int
-        How many of the seeds are there.
+    How many of the seeds are there.
 
     Raises
     ------

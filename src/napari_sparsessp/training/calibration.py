@@ -38,17 +38,16 @@ def calibrations(
 
     Parameters
     ----------
-    model : Model
+    model
         Without calibrations.
-    pairs : sequence of Pair
+    pairs
         What the network did not learn from; `STACKS` of them are enough.
-    device, precision : str
+    device, precision
         As in `PredictionRequest`.
 
     Returns
     -------
-    dict
-        As `ModelCard.uncertainty`; no entry for what has too few voxels.
+    As `ModelCard.uncertainty`; no entry for what has too few voxels.
     """
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for pair in pairs:
@@ -153,19 +152,17 @@ def learned_ranges(
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs
         What it learned from.
-    recipe : PatchRecipe
-    voxel : tuple of float
+    voxel
         (z, y, x) of the model's grid in µm.
-    source : ModelCard, optional
+    source
         Of the model that it began with; what that one learned from is familiar, too.
 
     Returns
     -------
-    dict
-        As `ModelCard.familiarity`; empty where the stacks are too small to tell, and
-        where nobody knows what the model learned from before.
+    As `ModelCard.familiarity`; empty where the stacks are too small to tell, and
+    where nobody knows what the model learned from before.
     """
     if source is not None and not source.familiarity:
         return {}
@@ -193,20 +190,17 @@ def familiar_ranges(
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs
         Taken in turn.
-    recipe : PatchRecipe
+    recipe
         Patches are cut by it, but dense: sparsity is looked at afterwards.
-    voxel : tuple of float
+    voxel
         (z, y, x) of the model's grid in µm.
-    patches : int
-    seed : int
 
     Returns
     -------
-    dict
-        Trait to its ranges, as `ModelCard.familiarity` has it; those of neighbouring
-        planes for each distance.
+    Trait to its ranges, as `ModelCard.familiarity` has it; those of neighbouring
+    planes for each distance.
     """
     found = _values(pairs, recipe, voxel[2], patches, seed)
     return _ranges(found, patches, voxel[0], _plain)
@@ -219,14 +213,13 @@ def joined(
 
     Parameters
     ----------
-    *each : mapping
+    *each
         As `familiar_ranges` gives them.
 
     Returns
     -------
-    dict
-        Of the traits that all of them have, at those distances of the first that all
-        of them know.
+    Of the traits that all of them have, at those distances of the first that all
+    of them know.
     """
     found: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():

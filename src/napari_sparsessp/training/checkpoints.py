@@ -28,11 +28,9 @@ class RunInfo:
 
     Attributes
     ----------
-    folder : Path
-    config : TrainConfig
-    share : float
+    share
         Of its budget that is used up.
-    best : float or None
+    best
         Largest validation R² so far.
     """
 
@@ -65,7 +63,7 @@ def look_at_run(folder: Path) -> RunInfo | None:
 
     Parameters
     ----------
-    folder : Path
+    folder
         A run's folder, with its ``train.yaml`` and its state.
     """
     if not has_state(folder) or not (folder / CONFIG_FILE).exists():
@@ -97,7 +95,7 @@ def unfinished_runs(folder: Path) -> list[RunInfo]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         As `napari_sparsessp.training.resolve.trainings_folder` gives it.
     """
     if not folder.is_dir():
@@ -115,17 +113,17 @@ class Progress:
 
     Attributes
     ----------
-    step : int
+    step
         Steps done.
-    spent : float
+    spent
         Seconds.
-    batch : int
+    batch
         Patches of a step; halved where memory ran out.
-    loss : float
+    loss
         Running mean.
-    skipped : int
+    skipped
         Steps whose gradient was not finite.
-    best : float
+    best
         Largest validation R² so far.
     """
 
@@ -142,9 +140,9 @@ class RunFolder:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Made if it is missing.
-    owner : bool
+    owner
         False in a process that only reads; another one writes.
 
     Raises
@@ -295,7 +293,7 @@ def saved_step(folder: Path) -> int:
 
     Parameters
     ----------
-    folder : Path
+    folder
         A training's output folder.
     """
     import torch

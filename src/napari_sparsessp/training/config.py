@@ -49,42 +49,40 @@ class Recipe(BaseModel):
 
     Attributes
     ----------
-    name : {"fast", "paper"}
+    name
         Where the values begin that are not given.
-    optimiser : {"adamw", "adam"}
-    learning_rate : float, optional
+    learning_rate
         Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
-    weight_decay : float
-    warm_up : float
+    warm_up
         Share of the budget.
-    schedule : {"cosine", "constant"}
+    schedule
         After the warm-up: half a cosine to zero, or as it is.
-    average : float
+    average
         Decay of the running mean of the weights; 0 keeps none.
-    clip : float
+    clip
         Largest norm of the gradient; 0 does not clip.
-    batch : int
+    batch
         Patches of a step; halved where memory runs out.
-    precision : {"auto", "fp32", "bf16"}
+    precision
         Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
         hardware has it and its gradients are right.
-    patch : tuple of int
+    patch
         (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
-    turns : {"dihedral", "flips", "none"}
+    turns
         The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
-    random_phase : bool
+    random_phase
         Which planes count as measured is drawn; otherwise every r-th from the first.
-    noise : tuple of float or None
+    noise
         Range of camera noise in standard deviations of the stack, on a log scale.
-    gain : float
+    gain
         Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt : float
+    tilt
         The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
-    clutter : float
+    clutter
         Largest weight with which another part of the stack is added.
-    thin : float
+    thin
         Share of patches whose stack ends inside the window.
-    scaling : {"robust", "zscore", "none"}
+    scaling
         How stacks are normalised; that of the model that is fine-tuned.
     """
 
@@ -146,19 +144,18 @@ class ModelSection(_Part):
 
     Attributes
     ----------
-    id : str
+    id
         Lower-case letters, digits, ``.``, ``_`` and ``-``.
-    name : str, optional
+    name
         For people; the id where left out.
-    structures : tuple of str, optional
+    structures
         Ids in the order of the outputs; those of the model that is fine-tuned, or of
         the data, where left out.
-    voxel_size : tuple of float, optional
+    voxel_size
         (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
-    version, licence, citation, modality : str
-    limits : tuple of str
+    limits
         Known limits, one sentence each.
-    weights : {"float32", "float16"}
+    weights
         Type on disk; float16 halves the file.
     """
 
@@ -179,9 +176,9 @@ class FineTune(_Part):
 
     Attributes
     ----------
-    source : str
+    source
         ``from`` in the file: a model's id or path.
-    freeze_encoder : bool
+    freeze_encoder
         Only what comes after the encoder learns.
     """
 
@@ -196,21 +193,21 @@ class Simulated(_Part):
 
     Attributes
     ----------
-    pool : Path, optional
+    pool
         Folder of colonies; a folder ``validation`` in it is kept for validation.
-    colonies : int, optional
+    colonies
         So many are simulated into ``colonies`` in the output folder.
-    fresh : bool
+    fresh
         A stock of colonies is renewed one by one while the training goes on.
-    slots, every : int
+    slots, every
         Colonies in that stock, and the steps after which one of them is replaced.
-    held_out : int
+    held_out
         Colonies beside it for validation, always the same.
-    seed : int
+    seed
         Of the first of them; each has the next.
-    looks : int
+    looks
         Bright-field stacks of each.
-    shape : tuple of int
+    shape
         (D, H, W) voxels of each that is simulated here.
     """
 
@@ -246,15 +243,15 @@ class Pairs(_Part):
 
     Attributes
     ----------
-    path : Path
+    path
         A CSV, or a folder of images with both channels in each.
-    root : Path, optional
+    root
         Where relative paths of the CSV begin; the CSV's own folder by default.
-    structure : str, optional
+    structure
         What the target is, where the CSV does not say; needed for a folder.
-    signal, target : str or int, optional
+    signal, target
         Channel names or indices, for a folder.
-    projection : {"mean", "max"}
+    projection
         A target of one plane is compared with this projection of the prediction.
     """
 
@@ -271,8 +268,7 @@ class Data(_Part):
 
     Attributes
     ----------
-    simulated : Simulated, optional
-    pairs : Pairs, optional
+    pairs
         A path alone is enough for a CSV.
     """
 
@@ -298,11 +294,11 @@ class Budget(_Part):
 
     Attributes
     ----------
-    steps, minutes : int or float, optional
+    steps, minutes
         One of them. Only with steps is the result the same on a slower machine.
-    save_steps : int, optional
+    save_steps
         Steps between states on disk; a tenth of the budget by default.
-    save_minutes : float, optional
+    save_minutes
         The same in minutes; 4, at most a tenth of the budget, by default.
     """
 
@@ -323,17 +319,17 @@ class Validation(_Part):
 
     Attributes
     ----------
-    share : float
+    share
         Of the stacks, or of their rows or columns; 0 keeps nothing back.
-    by : {"stack", "y", "x"}
+    by
         Whole stacks, or the far end of every stack along an axis: the way out with
         one or two stacks.
-    gap : int
+    gap
         Pixels of the model's grid along that axis, between the two parts, that are
         in neither: a cell that is cut in two would be in both.
-    seed : int
+    seed
         Of the choice of stacks.
-    stacks : int
+    stacks
         At most so many are scored.
     """
 
@@ -355,26 +351,20 @@ class TrainConfig(_Part):
 
     Attributes
     ----------
-    out : Path
+    out
         Output folder: state, log, cache, and at the end the model.
-    model : ModelSection
-    network : NetworkConfig or FineTune
+    network
         Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
         structures.
-    data : Data
-    recipe : Recipe
+    recipe
         ``paper`` or ``fast``, or a recipe's name with changed values.
-    ratios : tuple of int, optional
+    ratios
         Sparsity ratios, drawn uniformly; those the model or the network is for.
-    random_phase : bool, optional
+    random_phase
         The first measured plane is drawn too; the recipe's by default.
-    loss : {"mse", "l1", "l1_msssim", "foreground"}
-    budget : Budget
-    validation : Validation
-    seed : int
-    device : str
+    device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    tensorboard : bool
+    tensorboard
         Also write TensorBoard files.
     """
 
@@ -429,14 +419,6 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
 def read_config(path: str | Path) -> TrainConfig:
     """Read a YAML file; relative paths in it begin at its folder.
 
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    TrainConfig
-
     Raises
     ------
     InputError
@@ -453,9 +435,9 @@ def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
 
     Parameters
     ----------
-    values : dict
+    values
         As YAML has them.
-    folder : Path, optional
+    folder
         Where relative paths begin; the current folder by default.
 
     Raises
@@ -543,15 +525,13 @@ def config_text(config: TrainConfig, folder: Path | None = None) -> str:
 
     Parameters
     ----------
-    config : TrainConfig
-    folder : Path, optional
+    folder
         Where the file will lie: what is in it gets a relative path, so that both can
         be moved together. Absolute paths without it.
 
     Returns
     -------
-    str
-        Only what differs from the defaults, and what decides about the result.
+    Only what differs from the defaults, and what decides about the result.
     """
     import yaml
 

@@ -33,15 +33,9 @@ def split_pairs(
 
     Parameters
     ----------
-    pairs : sequence of Pair
-    splits : sequence of str
+    splits
         ``train``, ``validation``, or empty where it is left open, for each pair. Where
         any is ``validation``, those left open are for training.
-    validation : Validation
-
-    Returns
-    -------
-    training, validation : list of Pair
 
     Raises
     ------
@@ -126,15 +120,14 @@ def look_at_stacks(
 
     Parameters
     ----------
-    labels : sequence of Label
+    labels
         Several of one stack and channel are one stack.
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) in µm of the model's grid.
 
     Returns
     -------
-    list of StackShape
-        Those for testing are left out.
+    Those for testing are left out.
 
     Raises
     ------
@@ -158,8 +151,7 @@ def grid_shape(
 
     Parameters
     ----------
-    volume : Volume
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) in µm of the model's grid.
     """
     sizes = volume.sizes
@@ -182,12 +174,9 @@ def read_stacks(
 
     Parameters
     ----------
-    tell : Teller
-    setup : Setup
-    labels : sequence of Label
-    group : Group
+    group
         The main process simulates for all.
-    closing : ExitStack
+    closing
         Ends what goes on in the background.
 
     Raises
@@ -291,8 +280,7 @@ def fixed_colonies(
 
     Returns
     -------
-    pairs : list of Pair
-    splits : list of str
+    splits
         ``validation``, or empty where it is open, for each.
 
     Raises
@@ -341,9 +329,8 @@ def fresh_colonies(
 
     Returns
     -------
-    training : RenewedPairs
+    training
         With the fixed ones, at the step where the training goes on.
-    validation : list of Pair
 
     Raises
     ------

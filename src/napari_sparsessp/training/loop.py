@@ -35,33 +35,34 @@ class TrainingPlan:
 
     Attributes
     ----------
-    minutes : float
+    minutes
         Time budget; the learning rate falls to zero along it.
-    steps : int, optional
+    steps
         Budget in steps instead, which does not depend on the machine's speed.
-    batch : int
-    learning_rate : float
+    learning_rate
         Peak, reached after `warm_up` of the budget.
-    weight_decay, warm_up, average : float
+    weight_decay, warm_up, average
         The optimiser's decay; share of the budget; decay of the weights' running
         average, 0 for none.
-    save_every : float
+    save_every
         Minutes between states on disk and validations.
-    save_steps : int, optional
+    save_steps
         The same in steps.
-    precision : {"bf16", "fp32"}
+    precision
+        ``bf16``, ``fp32``.
         Of the forward pass; weights are always float32.
-    seed : int
-    device : str
-    optimiser : {"adamw", "adam"}
-    schedule : {"cosine", "constant"}
-    clip : float
+    optimiser
+        ``adamw``, ``adam``.
+    schedule
+        ``cosine``, ``constant``.
+    clip
         Largest norm of the gradient; 0 does not clip.
-    loss : str
+    loss
         See `napari_sparsessp.training.losses.make_loss`.
-    projection : {"mean", "max"}
+    projection
+        ``mean``, ``max``.
         Of a prediction whose label is one plane.
-    judge_first : bool
+    judge_first
         Validate before the first step: what is fine-tuned may be the best already.
     """
 
@@ -104,9 +105,9 @@ class Group:
 
     Attributes
     ----------
-    rank, count : int
+    rank, count
         Which of how many processes.
-    device : str or None
+    device
         Where this one computes, where the group decides that.
     """
 
@@ -124,9 +125,9 @@ class Group:
 
         Parameters
         ----------
-        network : Module
+        network
             The main process's weights become those of all.
-        uneven : bool
+        uneven
             Not every step uses every parameter.
         """
         return network
@@ -156,12 +157,7 @@ class Group:
 
 
 class AcceleratedGroup(Group):
-    """Processes that accelerate has brought together.
-
-    Parameters
-    ----------
-    accelerator : accelerate.Accelerator
-    """
+    """Processes that accelerate has brought together."""
 
     def __init__(self, accelerator: Any) -> None:
         self._accelerator = accelerator
@@ -214,7 +210,7 @@ def join_group(device: str = "auto") -> Group:
 
     Parameters
     ----------
-    device : str
+    device
         As in the config; a group puts each process on its own GPU, or all on the CPU.
 
     Raises
@@ -272,9 +268,9 @@ def restate_norms(
 
     Parameters
     ----------
-    network : Module
+    network
         Afterwards in evaluation mode.
-    passes : iterable of tuple
+    passes
         Inputs and the structures of their samples; unused where there is no norm.
     """
     norms = batch_norms(network)
@@ -311,15 +307,13 @@ class Status:
 
     Attributes
     ----------
-    step : int
-    share : float
+    share
         Of the budget.
-    seconds_left : float
-    loss, rate : float
+    loss, rate
         Running mean of the loss; learning rate.
-    entry : dict or None
+    entry
         What was logged, where a state was saved.
-    note : str
+    note
         Something that the user should know.
     """
 
@@ -347,28 +341,25 @@ def train(
 
     Parameters
     ----------
-    network : Module
+    network
         On the plan's device. Parameters without gradient stay as they are.
-    pairs : sequence of Pair
+    pairs
         Those of `RenewedPairs` change with the step.
-    recipe : PatchRecipe
-    plan : TrainingPlan
-    folder : Path
+    folder
         Gets ``state.pt`` (to resume), ``best.pt`` (where validation gives an ``r2``)
         and ``log.jsonl``.
-    validate : callable, optional
+    validate
         Scores the averaged network; what it returns goes into the log.
-    listen : callable, optional
+    listen
         Called after each step.
-    stop : callable, optional
+    stop
         Asked after each step, and while stacks are waited for; true saves and ends.
-    group : Group, optional
+    group
         Other processes that train with this one, on the plan's device.
 
     Returns
     -------
-    bool
-        Whether the budget is used up; otherwise it was stopped.
+    Whether the budget is used up; otherwise it was stopped.
 
     Raises
     ------

@@ -55,19 +55,19 @@ class Label:
 
     Attributes
     ----------
-    path : Path
+    path
         Image with the transmitted light.
-    signal : str or int or None
+    signal
         Its channel.
-    path_target : Path
+    path_target
         Image with the target; mostly the same one.
-    target : str or int or None
+    target
         Channel of the target.
-    structure : str
+    structure
         What the target shows.
-    mask : Path or None
+    mask
         Image that is above 0 where the target counts.
-    split : str
+    split
         ``train``, ``validation``, ``test``, or empty where it is left open.
     """
 
@@ -92,21 +92,17 @@ def read_labels(
 
     Parameters
     ----------
-    path : Path
+    path
         A CSV with the columns path, signal and target (channel names or indices), and
         optionally structure, path_target, mask and split; or RepMode's, with path_czi,
         channel_signal and channel_target. Or a folder of images.
-    root : Path, optional
+    root
         Where relative paths begin; the CSV's folder by default.
-    structure : str, optional
+    structure
         What targets are where no column says it. Without both, a data set's name in
         an image's path tells it (``…/lamin_b1/…``), or the CSV's own name.
-    signal, target : str or int, optional
+    signal, target
         Channels where no column says them; needed for a folder.
-
-    Returns
-    -------
-    list of Label
 
     Raises
     ------
@@ -296,14 +292,13 @@ class StackToLearn:
 
     Attributes
     ----------
-    name : str
-    light : Volume
+    light
         ZYX.
-    truths : mapping of str to Volume
+    truths
         Structure id to its fluorescence: ZYX, as many planes as the light, or one.
-    mask : Volume, optional
+    mask
         Above 0 where the truths count.
-    split : str
+    split
         ``train`` or ``validation`` where somebody said so, else empty.
     """
 
@@ -378,20 +373,18 @@ def write_stacks(
 
     Parameters
     ----------
-    stacks : sequence of StackToLearn
-    folder : Path
+    folder
         Gets an image for each stack and each mask.
-    list_path : Path
+    list_path
         The CSV; paths in it are relative to it.
-    step : float
+    step
         µm between planes, where only the pixel size of a stack is known.
-    tell : callable, optional
+    tell
         Called with what is written and the share that is done; what it raises ends it.
 
     Returns
     -------
-    Path
-        The CSV.
+    The CSV.
 
     Raises
     ------
@@ -525,14 +518,13 @@ class CachedPair:
 
     Attributes
     ----------
-    name : str
-    signal : ndarray
+    signal
         (D, H, W) normalised.
-    targets : dict of str to ndarray
+    targets
         Structure to (D, H, W) or (1, H, W), z-scored.
-    masks : dict of str to ndarray
+    masks
         Of those structures that have one.
-    split : str
+    split
         ``train``, ``validation`` or empty.
     """
 
@@ -548,13 +540,14 @@ class PairReader:
 
     Parameters
     ----------
-    cache : Path
+    cache
         Folder of ``.npy`` files; made if it is missing.
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) in µm of the model's grid.
-    scaling : {"robust", "zscore", "none"}
+    scaling
+        ``robust``, ``zscore``, ``none``.
         Of the transmitted light; targets are always z-scored.
-    tell : callable, optional
+    tell
         Called with warnings.
     """
 
@@ -578,14 +571,10 @@ class PairReader:
 
         Parameters
         ----------
-        labels : sequence of Label
+        labels
             Several of one stack and channel become one pair.
-        progress : callable, optional
+        progress
             Called with how many stacks are there, of how many.
-
-        Returns
-        -------
-        list of CachedPair
 
         Raises
         ------

@@ -21,16 +21,16 @@ class Pair:
 
     Attributes
     ----------
-    looks : ndarray
+    looks
         (V, D, H, W) transmitted-light stacks of it, each z-scored.
-    targets : sequence of ndarray
+    targets
         (D, H, W), or (1, H, W) for a projection; each z-scored.
-    outputs : tuple of int, optional
+    outputs
         Which of the network's outputs each target is; all in order where left out.
-    masks : sequence of ndarray or None
+    masks
         (D, H, W) or (1, H, W) for each target, true where it counts; empty where
         all of them count everywhere.
-    name : str
+    name
         What a person calls it.
     """
 
@@ -52,29 +52,31 @@ class PatchRecipe:
 
     Attributes
     ----------
-    depth, height, width : int
+    depth, height, width
         Size of a patch in voxels.
-    ratios : tuple of int
+    ratios
         Sparsity ratios, drawn uniformly.
-    noise : tuple of float or None
+    noise
         Range of camera noise (standard deviations of the stack), drawn on a log scale.
-    gain : float
+    gain
         Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt : float
+    tilt
         Power spectrum is multiplied by f^u, u uniform in ±2 tilt.
-    clutter : float
+    clutter
         Another part of the stack, turned around, is added with a weight uniform
         between 0 and this: light that no structure of the patch explains.
-    thin : float
+    thin
         Share of patches whose stack ends inside the window.
-    turns : {"dihedral", "flips", "none"}
+    turns
+        ``dihedral``, ``flips``, ``none``.
         The symmetries of the square in y and x. Or mirrored in z, y and x; then the
         patch, not the stack, is what is made sparse, as in the released code.
-    random_phase : bool
+    random_phase
         Draw the first measured plane; otherwise it is plane 0.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
+        ``hold``, ``nearest``, ``linear``.
         How planes in between follow from the measured ones.
-    inputs, every : int
+    inputs, every
         Of the network: its input channels, and it takes each such plane of the window.
     """
 
@@ -100,15 +102,15 @@ class Patch:
 
     Attributes
     ----------
-    source : Tensor
+    source
         (inputs, planes, H, W)
-    target : Tensor
+    target
         (L, D, H, W), one for each label; a projection is repeated on all planes.
-    weight : Tensor
+    weight
         (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
-    projected : Tensor
+    projected
         (L,) bool: the target is a projection.
-    labels : tuple of int
+    labels
         The network's outputs.
     """
 
@@ -140,16 +142,10 @@ def cut_patch(
 
     Parameters
     ----------
-    pair : Pair
-    recipe : PatchRecipe
-    rng : Generator
+    rng
         Two of the same state cut the same patch.
-    rows : sequence of int, optional
+    rows
         Which of the pair's targets are wanted; all where left out.
-
-    Returns
-    -------
-    Patch
     """
     window = _window(pair.looks.shape[1], recipe, rng)
     area = _area(pair.looks.shape, recipe, rng)
@@ -312,12 +308,11 @@ class RenewedPairs(Sequence[Pair]):
 
     Parameters
     ----------
-    fixed : sequence of Pair
-    draw : callable
+    draw
         Gives the others for a step, the same for the same step, with labels and sizes
         that never change. It may wait; it raises `CancelledError` once the event is
         set.
-    step : int
+    step
         Where the training begins.
     """
 
@@ -367,15 +362,15 @@ class Batch:
 
     Attributes
     ----------
-    source : Tensor
+    source
         (B, inputs, planes, H, W)
-    target : Tensor
+    target
         (B, S, D, H, W), S all outputs, or 1.
-    weight : Tensor
+    weight
         (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
-    projected : Tensor
+    projected
         (B, S) bool.
-    tasks : Tensor or None
+    tasks
         (B,) the structure of each sample where S is 1 of several.
     """
 
@@ -401,7 +396,7 @@ def choose(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[int, int]:
 
     Returns
     -------
-    pair, row : int
+    pair, row
         Index of the stack, and of the target in it.
     """
     labelled: dict[int, list[tuple[int, int]]] = {}
@@ -426,19 +421,12 @@ def cut_batch(
 
     Parameters
     ----------
-    pairs : sequence of Pair
-    recipe : PatchRecipe
-    batch, seed, step : int
-    outputs : int, optional
+    outputs
         All structures together, so many, with those that lack a label left out of
         the loss. Otherwise one structure a patch.
-    rank : int
+    rank
         Which of several processes: together they cut the patches that one of them
         would cut with a batch as large as all of theirs.
-
-    Returns
-    -------
-    Batch
     """
     patches = []
     for place in range(rank * batch, (rank + 1) * batch):
@@ -502,11 +490,11 @@ def batches(
     ----------
     pairs, recipe, batch, seed, step, outputs, rank
         See `cut_batch`. Pairs that change are those of each step.
-    ahead : int
+    ahead
         Batches kept ready.
-    workers : int
+    workers
         Threads; their number changes nothing in the batches.
-    stop : callable, optional
+    stop
         Asked while a batch is not ready; true ends the batches, which are endless
         otherwise.
 

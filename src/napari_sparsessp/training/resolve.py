@@ -44,12 +44,11 @@ class Setup:
 
     Attributes
     ----------
-    config : TrainConfig
-    source : ModelCard or None
+    source
         Of the model that is fine-tuned.
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) in µm of the model's grid.
-    scaling : str
+    scaling
         How the transmitted light is normalised.
     """
 
@@ -72,7 +71,7 @@ class Setup:
 
         Parameters
         ----------
-        found : sequence of str
+        found
             Structures that the data have.
 
         Raises
@@ -186,10 +185,9 @@ def claim_folder(
 
     Parameters
     ----------
-    config : TrainConfig
-    structures : sequence of str
+    structures
         Of the network's outputs.
-    owner : bool
+    owner
         False in a process that only looks; another one writes.
 
     Raises
@@ -267,26 +265,22 @@ class Wish:
 
     Attributes
     ----------
-    id : str
+    id
         Of the new model.
-    pairs : Pairs
+    pairs
         Where the stacks are.
-    validation : Validation
+    validation
         What is kept back.
-    name, licence : str
+    name, licence
         Licence of the data.
-    source : str
+    source
         Model to begin with.
-    freeze_encoder : bool
+    freeze_encoder
         Only what comes after the encoder learns.
-    minutes : float
-    device : str
-    ratios : tuple of int, optional
+    ratios
         The model's own where left out.
-    patch : int, optional
+    patch
         Pixels along a side.
-    learning_rate : float, optional
-    loss : str
     """
 
     id: str
@@ -319,13 +313,8 @@ def quick_config(wish: Wish, out: Path) -> TrainConfig:
 
     Parameters
     ----------
-    wish : Wish
-    out : Path
+    out
         Output folder.
-
-    Returns
-    -------
-    TrainConfig
 
     Raises
     ------

@@ -37,9 +37,7 @@ def starting_network(
 
     Parameters
     ----------
-    setup : Setup
-    config : NetworkConfig
-    structures : tuple of str
+    structures
         Of its outputs.
 
     Raises
@@ -77,9 +75,9 @@ def transfer(
 
     Parameters
     ----------
-    source, network : Module
+    source, network
         Of the same description but for their outputs.
-    known, wanted : tuple of str
+    known, wanted
         Structures of both.
 
     Raises
@@ -169,28 +167,25 @@ def write_model(
 
     Parameters
     ----------
-    setup : Setup
-    network : NetworkConfig
-    structures : tuple of str
-    patch : tuple of int
+    patch
         (D, H, W) in voxels.
-    trained_on : sequence of str
+    trained_on
         Sentences on the data.
-    labelled : set of int
+    labelled
         Outputs that had any label to learn from.
-    validated_on : str
+    validated_on
         What the scores are of.
-    z_projection : {"none", "mean", "max"}
+    z_projection
+        ``none``, ``mean``, ``max``.
         Of the card: how predictions become what all labels were, single planes.
-    warning : str
+    warning
         A limit that follows from the data; "" for none.
-    measure : callable, optional
+    measure
         Gives fields of the card that need the finished network.
 
     Returns
     -------
-    Path
-        ``ID.safetensors`` in the output folder.
+    ``ID.safetensors`` in the output folder.
 
     Raises
     ------
@@ -312,12 +307,11 @@ class Stacks:
 
     Attributes
     ----------
-    structures : tuple of str
+    structures
         Of the network's outputs, which the pairs' labels count.
-    training : sequence of Pair
+    training
         May change with the step; see `RenewedPairs`.
-    validation : sequence of Pair
-    words : list of str
+    words
         Sentences for the card.
     """
 
@@ -339,21 +333,18 @@ def run_training(
 
     Parameters
     ----------
-    setup : Setup
-    stacks : Stacks
-    listen : callable, optional
+    listen
         Called after each step.
-    stop : callable, optional
+    stop
         Asked after each step; true saves and ends.
-    group : Group, optional
+    group
         Other processes that train with this one; the main one writes the model.
-    show : callable, optional
+    show
         Called at each validation with what the network says of one patch.
 
     Returns
     -------
-    Path or None
-        The model; None where training was stopped.
+    The model; None where training was stopped.
 
     Raises
     ------
@@ -407,8 +398,7 @@ def write_best(setup: Setup, stacks: Stacks) -> Path:
 
     Parameters
     ----------
-    setup : Setup
-    stacks : Stacks
+    stacks
         Those that it was trained with.
 
     Raises

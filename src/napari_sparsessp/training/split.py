@@ -29,12 +29,11 @@ class StackShape:
 
     Attributes
     ----------
-    name : str
-    structures : tuple of str
+    structures
         That it shows.
-    shape : tuple of int
+    shape
         (D, H, W) on the model's grid.
-    split : str
+    split
         ``train``, ``validation`` or ``test`` where the data say it, else empty.
     """
 
@@ -50,10 +49,9 @@ class StackParts:
 
     Attributes
     ----------
-    stack : StackShape
-    axis : {"", "y", "x"}
+    axis
         Along which it is cut; empty where it is whole.
-    learn, judge : tuple of int or None
+    learn, judge
         First and last pixel + 1 along the axis; None where it has no such part. Of a
         whole stack, (0, 1) stands for all of it.
     """
@@ -71,18 +69,16 @@ def choose_validation(
 
     Parameters
     ----------
-    stacks : sequence of StackShape
-    margin : int
+    margin
         Pixels that the network can see in each direction: the gap, where there is
         room for it.
-    stride : int
+    stride
         Of the network: no part is shorter.
 
     Returns
     -------
-    Validation
-        Whole stacks where there are several of each structure; else the far end of
-        each along its longer side.
+    Whole stacks where there are several of each structure; else the far end of
+    each along its longer side.
     """
     labels, free = _labels(stacks)
     whole = Validation(share=SHARE, by="stack")
@@ -103,12 +99,12 @@ def cut_validation(
 
     Parameters
     ----------
-    stacks : sequence of StackShape
-    by : {"y", "x", ""}
+    by
+        ``y``, ``x``, ````.
         Axis; empty takes the longer one.
-    margin, stride : int
+    margin, stride
         As `choose_validation` has them.
-    share : float
+    share
         Of each stack.
     """
     height = min((one.shape[1] for one in stacks), default=0)
@@ -130,9 +126,8 @@ def stack_parts(
 
     Parameters
     ----------
-    stacks : sequence of StackShape
+    stacks
         Those for testing are left out.
-    validation : Validation
 
     Raises
     ------
@@ -170,16 +165,14 @@ def kept_stacks(
 
     Parameters
     ----------
-    labels : sequence of collection of int
+    labels
         Outputs of the network that each stack shows.
-    free : sequence of bool
+    free
         Whether it may be chosen.
-    validation : Validation
 
     Returns
     -------
-    set of int
-        Indices; empty where there is only one stack of each structure.
+    Indices; empty where there is only one stack of each structure.
     """
     rng = np.random.default_rng(validation.seed)
     order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
@@ -207,9 +200,8 @@ def cut_places(size: int, validation: Validation) -> tuple[int, int]:
 
     Parameters
     ----------
-    size : int
+    size
         Pixels along the axis.
-    validation : Validation
 
     Raises
     ------

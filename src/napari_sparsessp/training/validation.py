@@ -28,14 +28,11 @@ class Validator:
 
     Attributes
     ----------
-    pairs : sequence of Pair
-    structures : tuple of str
+    structures
         Names of the outputs.
-    ratios : tuple of int
-    interpolation : str
-    device, precision, projection : str
+    device, precision, projection
         As in `napari_sparsessp.training.loop.TrainingPlan`.
-    stop : callable, optional
+    stop
         Asked between stacks and ratios; true gives no score.
     """
 
@@ -53,10 +50,9 @@ class Validator:
 
         Returns
         -------
-        dict
-            ``r2``: mean over structures and ratios, None where no truth varies or it
-            was stopped.
-            ``scores``: structure to ratio to R².
+        ``r2``: mean over structures and ratios, None where no truth varies or it
+        was stopped.
+        ``scores``: structure to ratio to R².
         """
         found: dict[str, dict[str, list[float]]] = defaultdict(
             lambda: defaultdict(list)
@@ -151,16 +147,16 @@ class Preview:
 
     Attributes
     ----------
-    structures : tuple of str
+    structures
         For each row of `truth` and `prediction`.
-    light : ndarray
+    light
         (D, H, W) float32, as the network sees it at `ratio`.
-    truth, prediction : ndarray
+    truth, prediction
         (L, D, H, W) float32, in units of the z-scored truth; NaN in the truth where
         there is no label.
-    ratio : int
+    ratio
         Sparsity ratio of the patch.
-    step : int
+    step
         Of the training; filled in by whoever knows it.
     """
 
@@ -177,12 +173,10 @@ class PreviewPatch:
 
     Parameters
     ----------
-    pair : Pair
-    recipe : PatchRecipe
+    recipe
         Its size and sampling count; its random changes of optics do not.
-    structures : sequence of str
+    structures
         Names of all outputs.
-    device : str
     """
 
     def __init__(
@@ -213,7 +207,7 @@ class PreviewPatch:
 
         Parameters
         ----------
-        network : Module
+        network
             In evaluation mode, on the patch's device.
         """
         patch, given = self._patch, list(self._patch.labels)
@@ -242,12 +236,9 @@ def preview_patch(
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs
         Those that were kept back.
-    recipe : PatchRecipe
-    structures : sequence of str
-    device : str
-    stride : int
+    stride
         Of the network: the patch is so many pixels, or a multiple of them.
     """
     fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
