@@ -110,6 +110,6 @@ def trained(
         str(ratio): sum(one[str(ratio)] for one in scores.values()) / len(scores)
         for ratio in RATIOS
     }
-    result = {"steps": RunFolder(folder).progress().step, "r2": r2}
+    result = {"steps": RunFolder(folder).position().step, "r2": r2}
     path.write_text(json.dumps(result), encoding="utf-8")
     return result

@@ -42,9 +42,10 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.pool import PooledColony, open_pool
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.config import TrainConfig, make_config
+from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.resolve import make_setup
-from napari_sparsessp.training.run import Stacks, run_training, starting_network
+from napari_sparsessp.training.resolve import resolve_config
+from napari_sparsessp.training.run import initialise, run_training
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"
@@ -171,24 +172,25 @@ def learn(
         options.freeze,
         options.seed,
     )
-    setup = make_setup(config_of(options.begin, options.pool, out, recipe))
+    resolved = resolve_config(config_of(options.begin, options.pool, out, recipe))
     colonies = open_pool(options.pool)
     pair = real_pair(options.data, rows, hidden)
-    assert setup.source is not None
+    assert resolved.source is not None
     extent = "×".join(map(str, pair.targets[0].shape))
     words = [
-        f"Fine-tuned from {setup.source.id} {setup.source.version}, which had seen: "
-        f"{setup.source.trained_on}",
+        f"Fine-tuned from {resolved.source.id} {resolved.source.version}, which had "
+        f"seen: {resolved.source.trained_on}",
         f"Bright-field and DNA of one crop of {extent} voxels of a real hiPSC colony "
         f"({options.data.name}, Allen Institute for Cell Science), "
         f"{recipe.share:.0%} of the patches; the others are of {len(colonies)} "
         "simulated colonies.",
         f"The weights are {recipe.blend:.0%} of the way from the old to the tuned.",
     ]
-    stacks = Stacks((STRUCTURE,), mixed(pair, colonies, recipe.share), [], words)
-    path = run_training(setup, stacks, lambda status: _tell(status.step, status.loss))
-    assert path is not None
-    begin = starting_network(setup, setup.network((STRUCTURE,)), (STRUCTURE,))
+    stacks = TrainingData((STRUCTURE,), mixed(pair, colonies, recipe.share), [], words)
+    path = run_training(
+        resolved, stacks, lambda status: _tell(status.step, status.loss)
+    )
+    begin = initialise(resolved, resolved.network((STRUCTURE,)), (STRUCTURE,))
     return blend(path, begin, recipe.blend)
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.networks.backbones import BACKBONES, build_backbone
+from napari_sparsessp.networks.backbones import build_backbone
+from napari_sparsessp.networks.config import BACKBONES
 
 STRIDES = (1, 2, 4, 8, 16)
-TRANSFORMERS = ("vit_b", "vit_l", "dinov2_b")
 QUIET = """
 import socket, sys
 
@@ -19,7 +19,8 @@ def refuse(*args, **kwargs):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import torch
-from napari_sparsessp.networks.backbones import BACKBONES, build_backbone
+from napari_sparsessp.networks.backbones import build_backbone
+from napari_sparsessp.networks.config import BACKBONES
 for name in BACKBONES:
     build_backbone(name, 2, tiny=True).eval()(torch.zeros(1, 2, 32, 32))
 """
@@ -79,11 +80,10 @@ def test_any_number_of_planes_can_be_the_channels(library, name, channels):
         assert backbone(torch.zeros(1, channels, 32, 32))[0].shape[-1] == 32
 
 
-@pytest.mark.parametrize("taps", [False, True])
 @pytest.mark.parametrize("patch", [4, 8, 12, 14, 16, 20, 32])
 @pytest.mark.parametrize("name", ["vit_b", "dinov2_b"])
-def test_patches_of_any_size_give_the_same_strides(library, name, patch, taps):
-    backbone = tiny(name, patch_size=patch, taps=taps)
+def test_patches_of_any_size_give_the_same_strides(library, name, patch):
+    backbone = tiny(name, patch_size=patch)
     with torch.no_grad():
         features = backbone(torch.randn(1, 3, 48, 64))
     assert_pyramid(features, backbone.widths, 48, 64)
@@ -105,27 +105,10 @@ def test_tokens_stay_where_their_pixels_are(library, patch):
     assert abs(column - 2) <= near
 
 
-def test_taps_take_the_fine_levels_from_shallow_blocks(library):
-    """Only without taps does the last block have a say in strides 4 and 8."""
-    image = torch.randn(1, 3, 32, 32)
-    for taps in (False, True):
-        backbone = tiny("vit_b", taps=taps)
-        with torch.no_grad():
-            before = backbone(image)
-            for parameter in backbone._blocks()[-1].parameters():
-                parameter.normal_()
-            after = backbone(image)
-        same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
-        assert same == [True, True, taps, taps, False]
-
-
-@pytest.mark.parametrize(
-    ("name", "taps"),
-    [*((name, False) for name in BACKBONES), *((name, True) for name in TRANSFORMERS)],
-)
-def test_every_parameter_learns(library, name, taps):
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_parameter_learns(library, name):
     """No layer of the trunk or the pyramid is dead weight."""
-    backbone = tiny(name, taps=taps).train()
+    backbone = tiny(name).train()
     loss = sum(f.square().mean() for f in backbone(torch.randn(2, 3, 64, 64)))
     loss.backward()
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
@@ -193,8 +176,7 @@ def test_a_wrong_input_is_told_which_would_work(library, shape, words):
     ("name", "options", "words"),
     [
         ("resnet50", {}, "choose one of resnet18"),
-        ("resnet18", {"patch_size": 16}, "no patch_size or taps"),
-        ("swin_b", {"taps": True}, "no patch_size or taps"),
+        ("resnet18", {"patch_size": 16}, "no patch_size to choose"),
         ("vit_b", {"patch_size": 0}, "choose 1 to 64"),
         ("vit_b", {"image_size": 0}, "both start at 1"),
         ("vit_b", {"channels": 0}, "both start at 1"),
@@ -225,10 +207,9 @@ def test_building_asks_no_network_and_prints_nothing(library):
 
 def test_networks_are_described_without_the_library_or_torch():
     code = (
-        "import sys, napari_sparsessp.networks.backbones as b; b.BACKBONES\n"
+        "import sys, napari_sparsessp.networks.config as c; c.BACKBONES\n"
         "print({'torch', 'transformers'} & set(sys.modules))\n"
-        "from napari_sparsessp.networks import build_network\n"
-        "b.build_backbone\n"
+        "from napari_sparsessp.networks.backbones import build_backbone\n"
         "print('transformers' in sys.modules)"
     )
     done = subprocess.run(

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.backbones import BACKBONES
+from napari_sparsessp.networks.config import BACKBONES
 from napari_sparsessp.networks.network import prefix_weights
 
 pytest.importorskip("transformers", reason="the backbones extra")

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from napari_sparsessp.networks import VARIABLE, NetworkConfig, build_network
+from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.config import TOPOLOGIES
 from napari_sparsessp.networks.layers import (
     Convolution,
@@ -16,6 +16,8 @@ from napari_sparsessp.networks.layers import (
     fold,
     unfold,
 )
+
+VARIABLE = "THP_MEM_ALLOC_ENABLE"
 
 
 def small(topology):

@@ -7,8 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.layers import fold, network_input, unfold
-from napari_sparsessp.networks.stages import DepthToChannel
+from napari_sparsessp.networks.layers import DepthToChannel, fold, network_input, unfold
 
 SMALL = NetworkConfig(
     outputs=5,

@@ -213,18 +213,6 @@ def test_shipped_networks_are_small(name):
     assert cost.parameters <= (4.7e6 if config.topology == "3to2d" else 3.5e6)
 
 
-@each_topology
-def test_the_largest_feature_is_not_understated(topology):
-    """Tiles are made as large as it allows; the head's output is the prediction."""
-    slim = network(topology, outputs=1)
-    sizes = []
-    for module in slim.modules():
-        if isinstance(module, Convolution):
-            module.register_forward_hook(lambda m, _, y: sizes.append(y.numel()))
-    slim(torch.zeros(1, 2, 8, 16, 16))
-    assert max(sizes) <= slim.config.full_resolution_channels * 16 * 16
-
-
 @pytest.mark.parametrize(
     ("topology", "changes", "says"),
     [

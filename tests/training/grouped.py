@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import PLAIN, TINY
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.training.loop import TrainingPlan, join_group, train
+from napari_sparsessp.training.distributed import join_group
+from napari_sparsessp.training.loop import TrainingPlan, train
 from napari_sparsessp.training.patches import Pair
 
 

@@ -11,7 +11,7 @@ import torch
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.training.checkpoints import RunFolder
-from napari_sparsessp.training.loop import Group, join_group
+from napari_sparsessp.training.distributed import Group, join_group
 from napari_sparsessp.training.patches import cut_batch
 
 HERE = Path(__file__).parent

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.training.checkpoints import look_at_run, run_of, unfinished_runs
+from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
 from napari_sparsessp.training.config import (
     FineTune,
     Pairs,
@@ -12,22 +12,22 @@ from napari_sparsessp.training.config import (
     make_config,
     read_config,
 )
-from napari_sparsessp.training.resolve import Wish, quick_config, run_folder
+from napari_sparsessp.training.resolve import QuickOptions, quick_config, run_folder
 
 
-def wish(folder, **changes):
+def options(folder, **changes):
     fields = {
         "id": "mine",
         "pairs": Pairs(path=folder / "pairs.csv"),
         "validation": Validation(by="x", gap=8, share=0.25),
     }
-    return Wish(**{**fields, **changes})
+    return QuickOptions(**{**fields, **changes})
 
 
 def test_a_config_that_was_written_down_is_the_same_again(tmp_path):
     out = tmp_path / "mine"
     config = quick_config(
-        wish(
+        options(
             out, name="My DNA", licence="CC0", minutes=5, ratios=(1, 4), patch=64,
             learning_rate=1e-4, loss="foreground", freeze_encoder=False,
         ),
@@ -57,7 +57,7 @@ def test_every_kind_of_config_can_be_written_down(tmp_path):
 
 
 def test_the_defaults_are_for_one_small_pair_on_a_cpu(tmp_path):
-    config = quick_config(wish(tmp_path), tmp_path)
+    config = quick_config(options(tmp_path), tmp_path)
     assert isinstance(config.network, FineTune)
     assert config.network.source == "colony-3to2d"
     assert config.budget.minutes == 10
@@ -67,16 +67,16 @@ def test_the_defaults_are_for_one_small_pair_on_a_cpu(tmp_path):
 
 def test_a_value_that_cannot_be_meant_is_named(tmp_path):
     with pytest.raises(InputError, match="id cannot be used"):
-        quick_config(wish(tmp_path, id="No Id!"), tmp_path)
+        quick_config(options(tmp_path, id="No Id!"), tmp_path)
     with pytest.raises(InputError, match=r"recipe|learning_rate"):
-        quick_config(wish(tmp_path, learning_rate=-1.0), tmp_path)
+        quick_config(options(tmp_path, learning_rate=-1.0), tmp_path)
 
 
 def begun(id_, log, done=False):
     """Leave what a training leaves that was stopped."""
     out = run_folder(id_)
     out.mkdir(parents=True)
-    config = quick_config(wish(out, id=id_), out)
+    config = quick_config(options(out, id=id_), out)
     (out / "train.yaml").write_text(config_text(config, out), encoding="utf-8")
     (out / "state.pt").write_bytes(b"")
     (out / "log.jsonl").write_text(log, encoding="utf-8")
@@ -101,7 +101,7 @@ def test_a_training_that_was_stopped_is_found_with_its_progress():
 
 
 def test_a_folder_without_a_state_is_no_training(tmp_path):
-    assert look_at_run(tmp_path) is None
+    assert unfinished_runs(tmp_path / "none") == []
     out = begun("damaged", "")
     (out / "train.yaml").write_text("out: [", encoding="utf-8")
-    assert look_at_run(out) is None
+    assert unfinished_runs(out.parent) == []

@@ -1,8 +1,6 @@
 """Stacks that change while a training goes on."""
 
 import threading
-import time
-from concurrent.futures import CancelledError
 from contextlib import closing
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import build_network
+from napari_sparsessp.tasks import Cancelled, no_progress
 from napari_sparsessp.training.checkpoints import RunFolder, saved_step
 from napari_sparsessp.training.loop import TrainingPlan, train
 from napari_sparsessp.training.patches import Pair, RenewedPairs, batches, cut_batch
@@ -43,21 +42,25 @@ def test_a_batch_is_cut_from_the_stacks_of_its_step(plain):
 def test_going_on_with_changing_stacks_is_as_if_nothing_had_happened(
     plain, tiny, tmp_path
 ):
-    def run(name, stop=None):
+    def run(name, progress=no_progress):
         torch.manual_seed(0)
         pairs = RenewedPairs([], changing, saved_step(tmp_path / name))
         plan = TrainingPlan(0, 12, batch=2, precision="fp32", save_steps=100)
-        return train(build_network(tiny), pairs, plain, plan, tmp_path / name,
-                     stop=stop)  # fmt: skip
+        train(build_network(tiny), pairs, plain, plan, tmp_path / name,
+              progress=progress)  # fmt: skip
 
-    assert run("whole")
-    asked = []
-    assert not run("halves", lambda: asked.append(1) or len(asked) >= 5)
+    def cancel(done, total=None, what=""):
+        if done >= 0.4:
+            raise Cancelled
+
+    run("whole")
+    with pytest.raises(Cancelled):
+        run("halves", cancel)
     assert 0 < saved_step(tmp_path / "halves") <= 5
-    assert run("halves")
-    states = [RunFolder(tmp_path / name)._state() for name in ("whole", "halves")]
-    for name, tensor in states[0]["network"].items():
-        assert torch.equal(tensor, states[1]["network"][name])
+    run("halves")
+    weights = [RunFolder(tmp_path / name).averaged() for name in ("whole", "halves")]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name])
 
 
 def test_stopping_does_not_wait_for_a_stack(plain, tiny, tmp_path):
@@ -65,19 +68,22 @@ def test_stopping_does_not_wait_for_a_stack(plain, tiny, tmp_path):
 
     def stuck(step, ended):
         if step >= 3:
+            waiting.set()
             ended.wait()
-            raise CancelledError
+            raise Cancelled
         return [a_pair(1)]
 
-    began = time.monotonic()
+    waiting = threading.Event()
     plan = TrainingPlan(0, 12, batch=1, precision="fp32", save_steps=100)
     torch.manual_seed(0)
-    stop = lambda: time.monotonic() - began > 0.8  # noqa: E731
-    done = train(
-        build_network(tiny), RenewedPairs([], stuck), plain, plan, tmp_path, stop=stop
-    )
-    assert not done
-    assert time.monotonic() - began < 5
+
+    def cancel(done, total=None, what=""):
+        if waiting.is_set():
+            raise Cancelled
+
+    pairs = RenewedPairs([], stuck)
+    with pytest.raises(Cancelled):
+        train(build_network(tiny), pairs, plain, plan, tmp_path, progress=cancel)
     assert saved_step(tmp_path) <= 3
     assert (tmp_path / "state.pt").exists()
 

@@ -10,9 +10,9 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.training.config import Validation, make_config
 from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.resolve import claim_folder, make_setup
+from napari_sparsessp.training.resolve import claim_folder, resolve_config
 from napari_sparsessp.training.run import (
-    _some,
+    _spread_out,
     bf16_is_safe,
     patch_recipe,
     training_plan,
@@ -27,8 +27,8 @@ LEAST = {
 }
 
 
-def setup(**changes):
-    return make_setup(make_config({**LEAST, **changes}))
+def resolved(**changes):
+    return resolve_config(make_config({**LEAST, **changes}))
 
 
 def a_pair(*labels, shape=(8, 40, 60), name=""):
@@ -38,43 +38,43 @@ def a_pair(*labels, shape=(8, 40, 60), name=""):
 
 def test_structures_come_from_config_model_or_data_in_this_order():
     data = ["golgi_apparatus", "dna", "own"]
-    assert setup().structures(data) == ("dna", "golgi_apparatus", "own")
-    named = setup(model={"id": "x", "structures": ["own", "dna"]})
+    assert resolved().structures(data) == ("dna", "golgi_apparatus", "own")
+    named = resolved(model={"id": "x", "structures": ["own", "dna"]})
     assert named.structures(data) == ("own", "dna")
-    aliased = setup(model={"id": "x", "structures": ["st6gal1"]})
+    aliased = resolved(model={"id": "x", "structures": ["st6gal1"]})
     assert aliased.structures(data) == ("golgi_apparatus",)
-    tuned = setup(network={"from": "colony-3to2d"})
+    tuned = resolved(network={"from": "colony-3to2d"})
     assert tuned.structures(data) == ("dna", "golgi_apparatus", "own")
     keeps = {"id": "x", "structures": ["zo1", "dna"]}
-    kept = setup(network={"from": "colony-3to2d"}, model=keeps)
+    kept = resolved(network={"from": "colony-3to2d"}, model=keeps)
     assert kept.structures(data) == ("tight_junction", "dna")
     with pytest.raises(InputError, match="no label of tight_junction; they have dna"):
-        setup(model={"id": "x", "structures": ["zo1"]}).structures(["dna"])
+        resolved(model={"id": "x", "structures": ["zo1"]}).structures(["dna"])
     with pytest.raises(InputError, match="they have own"):
         kept.structures(["own"])
 
 
 def test_a_fine_tuned_model_keeps_grid_ratios_and_scaling():
-    tuned = setup(network={"from": "colony-3to2d"}, recipe="fast")
+    tuned = resolved(network={"from": "colony-3to2d"}, recipe="fast")
     network = tuned.network(tuned.structures(["dna"]))
     assert tuned.voxel_size == (0.29, 0.29, 0.29)
     assert tuned.ratios(network) == (1, 2, 4, 8)
     assert tuned.scaling == "robust"
-    assert tuned.learning_rate < setup(recipe="fast").learning_rate
+    assert tuned.learning_rate < resolved(recipe="fast").learning_rate
     with pytest.raises(ModelError, match="no model called nowhere"):
-        setup(network={"from": "nowhere"})
+        resolved(network={"from": "nowhere"})
 
 
 def test_a_network_for_one_ratio_learns_that_one_at_phase_0():
-    one = setup(network={"backbone": "dod", "topology": "2d", "ratio": 4})
+    one = resolved(network={"backbone": "dod", "topology": "2d", "ratio": 4})
     network = one.network(["dna"])
     assert one.ratios(network) == (4,)
     assert not one.random_phase(network)
-    assert setup().random_phase(setup().network(["dna"]))
+    assert resolved().random_phase(resolved().network(["dna"]))
 
 
 def test_the_paper_s_plan_is_the_paper_s():
-    paper = setup(recipe="paper")
+    paper = resolved(recipe="paper")
     plan = training_plan(paper, paper.network(["dna"]))
     assert (plan.optimiser, plan.learning_rate, plan.batch) == ("adam", 1e-4, 8)
     assert (plan.schedule, plan.average, plan.clip) == ("constant", 0, 0)
@@ -101,19 +101,19 @@ def test_bfloat16_is_not_trusted_where_its_gradients_are_wrong(network, safe):
 
 def test_outputs_that_contradict_the_structures_are_refused():
     with pytest.raises(InputError, match="network.outputs 3 does not fit 1"):
-        setup(network={"outputs": 3}).network(["dna"])
+        resolved(network={"outputs": 3}).network(["dna"])
 
 
 def test_colonies_need_their_own_grid():
     with pytest.raises(InputError, match="model.voxel_size"):
-        setup(
+        resolved(
             data={"simulated": {"colonies": 2}},
             model={"id": "x", "voxel_size": [0.5, 0.2, 0.2]},
         )
 
 
 def test_patches_fit_into_the_smallest_stack():
-    one = setup()
+    one = resolved()
     network = one.network(["dna"])
     pairs = [a_pair(0), a_pair(0, shape=(8, 300, 300))]
     recipe = patch_recipe(one, network, pairs)
@@ -200,5 +200,5 @@ def test_a_second_process_only_looks_at_the_folder(tmp_path):
 
 
 def test_validation_looks_at_stacks_from_all_over():
-    assert _some(list(range(40)), 4) == [9, 19, 29, 39]
-    assert _some([1, 2], 16) == [1, 2]
+    assert _spread_out(list(range(40)), 4) == [9, 19, 29, 39]
+    assert _spread_out([1, 2], 16) == [1, 2]

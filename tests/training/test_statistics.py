@@ -3,7 +3,10 @@
 import torch
 from torch import nn
 
-from napari_sparsessp.training.loop import batch_norms, restate_norms
+from napari_sparsessp.training.loop import update_norms
+from napari_sparsessp.training.patches import Batch
+
+CPU = torch.device("cpu")
 
 
 class _Net(nn.Module):
@@ -16,18 +19,23 @@ class _Net(nn.Module):
         return self.norm(self.conv(x))
 
 
+def source_of(batch):
+    return batch.source
+
+
 def _passes(count=5):
     generator = torch.Generator().manual_seed(0)
     for _ in range(count):
-        yield 3 + torch.randn(4, 1, 8, 8, generator=generator), None
+        source = 3 + torch.randn(4, 1, 8, 8, generator=generator)
+        yield Batch(source, source, source, source, None)
 
 
 def test_every_pass_counts_the_same():
     """The mean is that of all passes together, whatever was there before."""
     network = _Net()
     network.norm.running_mean.fill_(100.0)
-    restate_norms(network, _passes())
-    seen = torch.cat([network.conv(x) for x, _ in _passes()])
+    update_norms(network, _passes(), CPU)
+    seen = torch.cat([network.conv(x) for x in map(source_of, _passes())])
     torch.testing.assert_close(
         network.norm.running_mean, seen.mean((0, 2, 3)).detach(), rtol=1e-4, atol=1e-4
     )
@@ -39,12 +47,12 @@ def test_every_pass_counts_the_same():
 def test_averaged_weights_come_out_standardised():
     """Weights that moved get the statistics of where they are now."""
     network = _Net()
-    restate_norms(network, _passes())
+    update_norms(network, _passes(), CPU)
     with torch.no_grad():
         network.conv.weight.mul_(7.0)
-    x = torch.cat([one for one, _ in _passes()])
+    x = torch.cat(list(map(source_of, _passes())))
     assert float(network(x).detach().std()) > 3
-    restate_norms(network, _passes())
+    update_norms(network, _passes(), CPU)
     assert abs(float(network(x).detach().std()) - 1) < 0.05
 
 
@@ -53,12 +61,11 @@ def test_frozen_norms_keep_their_statistics():
     network = _Net()
     for weight in network.norm.parameters():
         weight.requires_grad_(False)
-    assert batch_norms(network) == []
     before = network.norm.running_mean.clone()
 
     def never():
         raise AssertionError
         yield
 
-    restate_norms(network, never())
+    update_norms(network, never(), CPU)
     assert torch.equal(network.norm.running_mean, before)

@@ -5,33 +5,36 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.store import load_model
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.checkpoints import RunFolder
 from napari_sparsessp.training.config import Pairs, Validation
-from napari_sparsessp.training.data import split_pairs
+from napari_sparsessp.training.data import TrainingData, split_pairs
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.resolve import Wish, make_setup, quick_config
-from napari_sparsessp.training.run import Stacks, run_training, write_best
+from napari_sparsessp.training.resolve import QuickOptions, quick_config, resolve_config
+from napari_sparsessp.training.run import run_training, write_best
 from thin import save_thin
 
 CUT = Validation(by="x", share=0.3, gap=4)
 
 
 @pytest.fixture
-def setup(tmp_path):
+def resolved(tmp_path):
     """Fine-tunes the thin model on the CPU, 40 steps."""
     source = save_thin(tmp_path / "thin.safetensors")
-    wish = Wish(
+    options = QuickOptions(
         "mine", Pairs(path=tmp_path / "pairs.csv"), CUT, source=str(source),
         device="cpu", patch=16, ratios=(1,), learning_rate=0.02, freeze_encoder=False,
     )  # fmt: skip
-    config = quick_config(wish, tmp_path / "run")
+    config = quick_config(options, tmp_path / "run")
     budget = config.budget.model_copy(
         update={"minutes": None, "steps": 40, "save_minutes": None, "save_steps": 10}
     )
     recipe = config.recipe.model_copy(
         update={"precision": "fp32", "noise": None, "tilt": 0.0, "clutter": 0.0}
     )
-    return make_setup(config.model_copy(update={"budget": budget, "recipe": recipe}))
+    return resolve_config(
+        config.model_copy(update={"budget": budget, "recipe": recipe})
+    )
 
 
 @pytest.fixture
@@ -42,13 +45,13 @@ def stacks():
     look = ((rough - rough.mean()) / rough.std()).astype(np.float16)
     pair = Pair(look[None], [look], (0,), name="crop")
     training, validation = split_pairs([pair], [""], CUT)
-    return Stacks(("dna",), training, validation, ["One crop."])
+    return TrainingData(("dna",), training, validation, ["One crop."])
 
 
-def test_a_few_steps_on_a_tiny_pair_teach(setup, stacks):
+def test_a_few_steps_on_a_tiny_pair_teach(resolved, stacks):
     """The loss falls, the score rises, and the card says from where to where."""
     told, shown = [], []
-    path = run_training(setup, stacks, told.append, show=shown.append)
+    path = run_training(resolved, stacks, told.append, show=shown.append)
     losses = [one.loss for one in told if np.isfinite(one.loss)]
     assert losses[-1] < 0.8 * losses[0]
     card = load_model(path).card
@@ -64,33 +67,40 @@ def test_a_few_steps_on_a_tiny_pair_teach(setup, stacks):
     assert after < before
 
 
-def test_stopping_takes_one_step_and_the_best_can_be_kept(setup, stacks):
+def test_stopping_takes_one_step_and_the_best_can_be_kept(resolved, stacks):
     told = []
 
-    def stop():
-        return bool(told) and told[-1].step >= 12
+    def cancel(done, total=None, what=""):
+        if told and told[-1].step >= 12:
+            raise Cancelled
 
-    assert run_training(setup, stacks, told.append, stop) is None
+    with pytest.raises(Cancelled):
+        run_training(resolved, stacks, told.append, cancel)
     assert told[-1].step == 13
-    path = write_best(setup, stacks)
+    path = write_best(resolved, stacks)
     card = load_model(path).card
     assert card.id == "mine"
     assert card.scores["validation"]["step"] in (0, 10)
     assert "13 steps" in card.trained_on
     # And it can go on to its end.
     more = []
-    assert run_training(setup, stacks, more.append) == path
+    assert run_training(resolved, stacks, more.append) == path
     assert more[0].step == 14
 
 
-def test_a_validation_is_cut_short_too(setup, stacks):
+def test_a_validation_is_cut_short_too(resolved, stacks):
     """Of large stacks it takes minutes; it leaves no score, and no best state."""
-    assert run_training(setup, stacks, stop=lambda: True) is None
-    files = RunFolder(setup.config.out)
+
+    def cancel(*_):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run_training(resolved, stacks, progress=cancel)
+    files = RunFolder(resolved.config.out)
     assert files.best() is None
     assert all(one.get("r2") is None for one in files.entries())
 
 
-def test_without_a_state_there_is_nothing_to_keep(setup, stacks):
+def test_without_a_state_there_is_nothing_to_keep(resolved, stacks):
     with pytest.raises(InputError, match="no state of a training yet"):
-        write_best(setup, stacks)
+        write_best(resolved, stacks)

@@ -7,13 +7,8 @@ from images import a_stack
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.training.data import grid_shape, look_at_stacks
-from napari_sparsessp.training.pairs import (
-    StackToLearn,
-    check_stack,
-    read_labels,
-    write_list,
-    write_stacks,
-)
+from napari_sparsessp.training.pairs import read_labels, write_list
+from napari_sparsessp.training.stacks import TrainingStack, check_stack, write_stacks
 from napari_sparsessp.volume import Volume
 
 VOXEL = (0.3, 0.2, 0.2)
@@ -30,7 +25,7 @@ def a_pair(**changes):
         "light": a_volume(),
         "truths": {"dna": a_volume(seed=1), "own": a_volume(seed=2)},
     }
-    return StackToLearn(**{**fields, **changes})
+    return TrainingStack(**{**fields, **changes})
 
 
 def written(folder, *stacks):

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,11 +13,13 @@ from typer import Argument
 
 from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
+from napari_sparsessp.tasks import Cancelled, Progress, cancellable, no_progress
 
 if TYPE_CHECKING:
-    from napari_sparsessp.training.loop import Group, Status
-    from napari_sparsessp.training.resolve import Setup
-    from napari_sparsessp.training.run import Stacks
+    from napari_sparsessp.training.data import TrainingData
+    from napari_sparsessp.training.distributed import Group
+    from napari_sparsessp.training.loop import Status
+    from napari_sparsessp.training.resolve import ResolvedConfig
 
 STOPPED = 130
 """128 + SIGINT, as shells expect."""
@@ -38,35 +41,41 @@ def train(
     """
     from napari_sparsessp.training.config import read_config
     from napari_sparsessp.training.data import find_labels, read_stacks
-    from napari_sparsessp.training.resolve import make_setup
+    from napari_sparsessp.training.resolve import resolve_config
 
     console = console_of(context)
-    setup = make_setup(read_config(config))
-    labels = find_labels(setup.config.data.pairs)
+    resolved = resolve_config(read_config(config))
+    labels = find_labels(resolved.config.data.pairs)
 
-    from napari_sparsessp.training.loop import join_group
+    from napari_sparsessp.training.distributed import join_group
 
-    group = join_group(setup.config.device)
+    group = join_group(resolved.config.device)
     if not group.main:
         console = Console(quiet=True, debug=console.debug)
     with ExitStack() as closing:
         closing.callback(group.leave)
         with group.main_first():
-            stacks = read_stacks(console, setup, labels, group, closing)
-        _trained(console, config, setup, stacks, group)
+            stacks = read_stacks(
+                resolved, labels, group, closing, _counting(console), console.warning
+            )
+        _trained(console, config, resolved, stacks, group)
 
 
 def _trained(
-    console: Console, config: Path, setup: "Setup", stacks: "Stacks", group: "Group"
+    console: Console,
+    config: Path,
+    resolved: "ResolvedConfig",
+    stacks: "TrainingData",
+    group: "Group",
 ) -> None:
     """Train with all that was read, and say where the model is."""
-    from napari_sparsessp.training.loop import open_board
+    from napari_sparsessp.training.loop import tensorboard_writer
     from napari_sparsessp.training.run import run_training
 
     table = _Table(console)
     listeners: list[Callable[[Status], None]] = [table.show]
-    if setup.config.tensorboard and group.main:
-        board = open_board(setup.config.out / "tensorboard")
+    if resolved.config.tensorboard and group.main:
+        board = tensorboard_writer(resolved.config.out / "tensorboard")
         if board is None:
             console.warning(
                 "TensorBoard is not installed, so no files of it are written; install "
@@ -84,16 +93,27 @@ def _trained(
         f"{len(stacks.training)} stacks to learn from, {len(stacks.validation)} to "
         f"validate on; structures: {', '.join(stacks.structures)}{together}"
     )
-    with _asked_to_stop(group.count) as asked:
-        path = run_training(setup, stacks, listen, lambda: bool(asked), group)
-    if path is None:
+    try:
+        with _stop_signal(group.count) as stop:
+            progress = cancellable(no_progress, stop)
+            path = run_training(resolved, stacks, listen, progress, group)
+    except Cancelled:
         console.note(
             f"stopped after step {table.step} and saved; go on with: "
             f"sparsessp train {config}"
         )
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(STOPPED) from None
     if group.main:
         console.result(str(path))
+
+
+def _counting(console: Console) -> Progress:
+    """Show how many stacks are read or simulated."""
+
+    def show(done: float, total: float | None = None, what: str = "") -> None:
+        console.progress(f"{what} {done:g} of {total:g}", last=done == total)
+
+    return show
 
 
 class _Table:
@@ -138,28 +158,27 @@ def _best(scores: dict[str, dict[str, float]]) -> str:
 
 
 @contextmanager
-def _asked_to_stop(processes: int = 1) -> Iterator[list[int]]:
-    """Collect the first Ctrl-C, so that a step is finished; a second one ends at once.
+def _stop_signal(processes: int = 1) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set an event, so that a step is finished; a second one ends.
 
     A cluster's SIGTERM, which comes before it kills, counts too. Several processes get
     every signal twice, from the terminal and from what launched them.
 
     Yields
     ------
-    list
-        Empty until it is pressed.
+    threading.Event
     """
-    asked: list[int] = []
+    stop = threading.Event()
 
     def note(number: int, frame: object) -> None:
-        if asked and processes == 1:
+        if stop.is_set() and processes == 1:
             raise KeyboardInterrupt
-        asked.append(number)
+        stop.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, note) for number in numbers]
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -1,10 +1,14 @@
-"""The optional library that the backbones come from."""
+"""The 2D backbones of the paper's Table 5, as pyramids with strides 1 to 16.
+
+The networks themselves come from the optional transformers library; their sizes are in
+`napari_sparsessp.networks.config.BACKBONES`. Nothing is ever downloaded.
+"""
 
 import re
 from collections.abc import Mapping
 from math import ceil, gcd, isqrt, log2
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,105 +16,6 @@ from torch import nn
 
 from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.networks.config import STRIDE, BackboneSpec, backbone_spec
-
-
-def transformers_for(name: str) -> ModuleType:
-    """The transformers library, loaded when the first backbone is built.
-
-    Parameters
-    ----------
-    name
-        The backbone that needs it, for the message.
-
-    Raises
-    ------
-    InputError
-        It is not installed, or is too old to work with what is.
-    """
-    try:
-        import transformers
-    except ImportError as error:
-        raise InputError(
-            f"backbone {name} needs the transformers library; install it with: "
-            'pip install "napari-sparsessp[backbones]"'
-        ) from error
-    return transformers
-
-
-def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """First layer for any number of input channels.
-
-    The mean over the published channels is repeated and scaled by published/wanted, so
-    that the same grey image in all channels gives the same activations. Colours mean
-    nothing for planes: a kernel for RGB is averaged for three channels too; one for any
-    other number of channels stays as it is where that is the number wanted.
-
-    Parameters
-    ----------
-    weight
-        (O, C, h, w)
-
-    Returns
-    -------
-    (O, channels, h, w)
-    """
-    published = weight.shape[1]
-    if published == channels and published != 3:
-        return weight
-    mean = weight.mean(1, keepdim=True) * (published / channels)
-    return mean.repeat(1, channels, 1, 1)
-
-
-def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
-    """Patch kernel for patches of another size, by pseudo-inverse.
-
-    The kernel whose answer to a linearly resized patch is closest to the published
-    kernel's answer to the patch itself; equal where patches grow (Beyer et al. 2023,
-    FlexiViT, arXiv 2212.08013, section 3.4).
-
-    Parameters
-    ----------
-    weight
-        (O, C, p, p)
-    size
-        Wanted p.
-
-    Returns
-    -------
-    (O, C, size, size)
-    """
-    published = weight.shape[-1]
-    if published == size:
-        return weight
-    # Columns are what resizing makes of one pixel; it is the same along y and x.
-    identity = torch.eye(published, dtype=torch.float64)[None]
-    resize = F.interpolate(identity, size=size, mode="linear", align_corners=False)
-    inverse = torch.linalg.pinv(resize[0])  # (size, published)
-    return (inverse @ weight.double() @ inverse.mT).to(weight.dtype)
-
-
-def resize_positions(positions: torch.Tensor, count: int) -> torch.Tensor:
-    """Position embeddings of a square grid for another square grid, bicubic.
-
-    Parameters
-    ----------
-    positions
-        (1, 1 + g², C): the class token's, then the grid's.
-    count
-        Wanted 1 + g².
-
-    Returns
-    -------
-    (1, count, C); `positions` where either is no square grid.
-    """
-    old, new = isqrt(positions.shape[1] - 1), isqrt(count - 1)
-    square = old**2 + 1 == positions.shape[1] and new**2 + 1 == count
-    if old == new or not old or not square:
-        return positions
-    grid = positions[:, 1:].mT.unflatten(2, (old, old))
-    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
-    return torch.cat([positions[:, :1], grid.flatten(2).mT], dim=1)
-
 
 _PREFIX = re.compile(r"^(?:module|model|backbone|vit|swin|resnet|dinov2)\.")
 _SPELLINGS = (
@@ -138,6 +43,319 @@ _FIRST_LAYERS = {
     "embedder.embedder.convolution.weight",
 }
 _POSITIONS = "embeddings.position_embeddings"
+
+
+def build_backbone(
+    name: str,
+    channels: int,
+    *,
+    patch_size: int | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    image_size: int = 128,
+    tiny: bool = False,
+) -> "Backbone2d":
+    """Build a 2D backbone with random weights, or with given ones.
+
+    Parameters
+    ----------
+    name
+        A key of `napari_sparsessp.networks.config.BACKBONES`.
+    channels
+        Input channels, for example the planes of a stack.
+    patch_size
+        Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
+        for DINOv2, whose published kernel of 14 is then resampled.
+    weights
+        Tensors as published for the transformers library, by their names there. The
+        first layer and the positions are fitted to `channels`, `patch_size` and
+        `image_size`.
+    image_size
+        Height and width in pixels for which positions are stored; images of any other
+        size work too.
+    tiny
+        The same architecture with few, narrow layers, for tests.
+
+    Returns
+    -------
+    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that are
+    multiples of 16; ``.widths`` gives their channels.
+
+    Raises
+    ------
+    InputError
+        The transformers library is missing, or an option does not fit the backbone.
+    ModelError
+        `weights` are another network's.
+    """
+    spec = backbone_spec(name, tiny=tiny)
+    if channels < 1 or image_size < 1:
+        raise InputError(
+            f"backbone {name} cannot have {channels} channels and images of "
+            f"{image_size} px; both start at 1"
+        )
+    if patch_size is not None and spec.kind not in ("vit", "dinov2"):
+        raise InputError(
+            f"backbone {name} has no patch_size to choose; leave it out or choose "
+            "vit_b, vit_l or dinov2_b"
+        )
+    patch = spec.patch if patch_size is None else patch_size
+    if not 1 <= patch <= 64:
+        raise InputError(f"patch_size {patch} is not possible; choose 1 to 64 pixels")
+    try:
+        import transformers
+    except ImportError as error:
+        raise InputError(
+            f"backbone {name} needs the transformers library; install it with: "
+            'pip install "napari-sparsessp[backbones]"'
+        ) from error
+    backbone: Backbone2d
+    if spec.kind == "resnet":
+        backbone = ResNetPyramid(name, spec, channels, transformers)
+    elif spec.kind == "swin":
+        backbone = SwinPyramid(name, spec, channels, transformers, image_size)
+    else:
+        backbone = ViTPyramid(name, spec, channels, transformers, image_size, patch)
+    if weights is not None:
+        load_weights(name, backbone.trunk, weights)
+    return backbone
+
+
+class Stem(nn.Sequential):
+    """3×3 convolution, norm, activation: levels finer than the trunk begins with."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, *, batch_norm: bool = False
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs) if batch_norm else _group_norm(outputs),
+            nn.ReLU() if batch_norm else nn.GELU(),
+        )
+
+
+class Upsampling(nn.Sequential):
+    """2×2 transposed convolutions with stride 2, each with norm and activation.
+
+    Channels are halved in each of the steps before the last.
+    """
+
+    def __init__(self, inputs: int, outputs: int, steps: int = 1) -> None:
+        layers: list[nn.Module] = []
+        for step in range(steps):
+            width = outputs if step == steps - 1 else max(outputs, inputs // 2)
+            up = nn.ConvTranspose2d(inputs, width, 2, stride=2, bias=False)
+            layers += [up, _group_norm(width), nn.GELU()]
+            inputs = width
+        super().__init__(*layers)
+
+
+def _group_norm(width: int) -> nn.GroupNorm:
+    return nn.GroupNorm(gcd(8, width), width)
+
+
+class Backbone2d(nn.Module):
+    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16.
+
+    Attributes
+    ----------
+    trunk
+        The published network; the rest adapts it.
+    widths
+        Channels of the five features.
+    stride
+        Height and width must be multiples of this.
+    sees_whole
+        A tile's features depend on the tile, not only on the pixels nearby.
+    """
+
+    trunk: Any  # a module of the library, whose parts mypy cannot see
+    stride = STRIDE
+
+    def __init__(self, name: str, spec: BackboneSpec, channels: int) -> None:
+        super().__init__()
+        self.name, self.channels = name, channels
+        self.widths, self.sees_whole = spec.widths, spec.sees_whole
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise InputError(
+                f"backbone {self.name} takes (B, {self.channels}, H, W), not "
+                f"{tuple(x.shape)}; choose as many channels as the images have"
+            )
+        height, width = x.shape[-2:]
+        if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
+            raise InputError(
+                f"backbone {self.name} needs height and width in multiples of "
+                f"{STRIDE}, not {height} × {width}; pad the images"
+            )
+        return self.features(x)
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return the five features of an input whose shape has been checked."""
+        raise NotImplementedError
+
+
+class ResNetPyramid(Backbone2d):
+    """ResNet whose last stage stays at stride 16, with a stem at full resolution.
+
+    The published last stage ends at stride 32, which no level of the decoder has. Here
+    it is dilated instead of strided: the weights and what they look at stay the same,
+    and tiles that are shifted by 16 pixels see the same grid.
+    """
+
+    def __init__(
+        self, name: str, spec: BackboneSpec, channels: int, library: ModuleType
+    ) -> None:
+        super().__init__(name, spec, channels)
+        self.stem = Stem(channels, spec.widths[0], batch_norm=True)
+        self.trunk = library.ResNetModel(
+            library.ResNetConfig(num_channels=channels, **spec.shape)
+        )
+        self._dilate_last_stage()
+
+    def _dilate_last_stage(self) -> None:
+        first = True
+        for module in self.trunk.encoder.stages[-1].modules():
+            if not isinstance(module, nn.Conv2d):
+                continue
+            if module.stride != (1, 1):
+                module.stride = (1, 1)
+                if module.kernel_size != (1, 1):
+                    first = False  # it still looks at the grid before it
+                    continue
+            if module.kernel_size != (1, 1) and not first:
+                module.dilation = module.padding = (2, 2)
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        half = self.trunk.embedder.embedder(x)
+        y = self.trunk.embedder.pooler(half)
+        quarter, eighth, sixteenth, last = self.trunk.encoder.stages
+        s4 = quarter(y)
+        s8 = eighth(s4)
+        return [self.stem(x), half, s4, s8, last(sixteenth(s8))]
+
+
+class SwinPyramid(Backbone2d):
+    """Swin-B (Liu et al. 2021, arXiv 2103.14030) with finer levels.
+
+    Stride 1 is a convolution of the input, stride 2 a transposed convolution of stride
+    4. The last stage, at stride 32, comes back to stride 16 by a transposed convolution
+    and is added there, so that no published layer is left out. Tokens are padded to
+    whole windows of 7 × 7 by the library.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: BackboneSpec,
+        channels: int,
+        library: ModuleType,
+        image_size: int,
+    ) -> None:
+        super().__init__(name, spec, channels)
+        full, half, quarter, _, sixteenth = spec.widths
+        self.stem = Stem(channels, full)
+        self.finer = Upsampling(quarter, half)
+        self.trunk = library.SwinBackbone(
+            library.SwinConfig(
+                num_channels=channels,
+                patch_size=spec.patch,
+                image_size=ceil(image_size / STRIDE) * STRIDE,
+                out_features=["stage1", "stage2", "stage3", "stage4"],
+                **spec.shape,
+            )
+        )
+        # Its result goes nowhere in a pyramid: each stage has a norm of its own.
+        inner = getattr(self.trunk, "swin", None)
+        if inner is not None:
+            inner.layernorm = nn.Identity()
+        self.coarsest = Upsampling(2 * sixteenth, sixteenth)
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        s4, s8, s16, s32 = self.trunk(x).feature_maps
+        height, width = s16.shape[-2:]
+        s16 = s16 + self.coarsest(s32)[..., :height, :width]
+        return [self.stem(x), self.finer(s4), s4, s8, s16]
+
+
+class Level(nn.Module):
+    """One level of a pyramid, made from a map of tokens at stride `base`."""
+
+    def __init__(self, inputs: int, outputs: int, base: int, stride: int) -> None:
+        super().__init__()
+        self.pool = max(1, stride // base)
+        self.layer: nn.Module = nn.Identity()
+        if stride < base:
+            self.layer = Upsampling(inputs, outputs, int(log2(base // stride)))
+        elif inputs != outputs:
+            self.layer = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(F.avg_pool2d(x, self.pool) if self.pool > 1 else x)
+
+
+class ViTPyramid(Backbone2d):
+    """ViT or DINOv2 as a simple feature pyramid (Li et al. 2022, arXiv 2203.16527).
+
+    ViT: Dosovitskiy et al. 2021, arXiv 2010.11929. DINOv2: Oquab et al. 2023, arXiv
+    2304.07193. Strides 1 and 2 are convolutions of the input; stride 16 is the tokens
+    themselves, without the class token. Patches of any size are possible: the image is
+    stretched to whole patches, and the map of tokens is brought to the nearest stride
+    that is a power of two (at most 16).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: BackboneSpec,
+        channels: int,
+        library: ModuleType,
+        image_size: int,
+        patch_size: int,
+    ) -> None:
+        super().__init__(name, spec, channels)
+        full, half, quarter, eighth, hidden = spec.widths
+        self.patch_size = patch_size
+        # log2 halves are ties: 12 px goes to 16, where tokens are not pooled.
+        self.base = min(STRIDE, 2 ** round(log2(patch_size)))
+        self.stem = Stem(channels, full)
+        self.half_stem = Stem(full, half, stride=2)
+        options = dict(
+            spec.shape,
+            num_channels=channels,
+            patch_size=patch_size,
+            image_size=ceil(image_size / patch_size) * patch_size,
+        )
+        self._options: dict[str, bool] = {}
+        if spec.kind == "vit":
+            config = library.ViTConfig(**options)
+            self.trunk = library.ViTModel(config, add_pooling_layer=False)
+            # DINOv2 of this library always fits its positions to the image.
+            self._options = {"interpolate_pos_encoding": True}
+        else:
+            self.trunk = library.Dinov2Model(library.Dinov2Config(**options))
+            # Only for its own training; here it would never get a gradient.
+            self.trunk.embeddings.mask_token = None
+        self.levels = nn.ModuleList(
+            Level(hidden, width, self.base, stride)
+            for width, stride in ((quarter, 4), (eighth, 8), (hidden, 16))
+        )
+
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        size = x.shape[-2:]
+        grid = [ceil(length / self.patch_size) for length in size]
+        patched = _stretched(x, [count * self.patch_size for count in grid])
+        tokens = self.trunk(patched, **self._options).last_hidden_state
+        feature = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
+        feature = _stretched(feature, [length // self.base for length in size])
+        full = self.stem(x)
+        return [full, self.half_stem(full), *(level(feature) for level in self.levels)]
+
+
+def _stretched(x: torch.Tensor, size: list[int]) -> torch.Tensor:
+    if list(x.shape[-2:]) == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
 def plain_name(name: str) -> str:
@@ -216,409 +434,76 @@ def _fitted(key: str, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tenso
     return tensor
 
 
-Norm = Literal["batch", "group"]
+def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """First layer for any number of input channels.
 
-
-def norm_layer(norm: Norm, width: int) -> nn.Module:
-    """Batch norm, or group norm with up to 8 groups."""
-    if norm == "batch":
-        return nn.BatchNorm2d(width)
-    return nn.GroupNorm(gcd(8, width), width)
-
-
-class Stem(nn.Sequential):
-    """3×3 convolution, norm, activation: levels finer than the trunk begins with.
+    The mean over the published channels is repeated and scaled by published/wanted, so
+    that the same grey image in all channels gives the same activations. Colours mean
+    nothing for planes: a kernel for RGB is averaged for three channels too; one for any
+    other number of channels stays as it is where that is the number wanted.
 
     Parameters
     ----------
-    inputs, outputs
-        Channels.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            norm_layer(norm, outputs),
-            nn.ReLU() if norm == "batch" else nn.GELU(),
-        )
-
-
-class Upsampling(nn.Sequential):
-    """2×2 transposed convolutions with stride 2, each with norm and activation.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels; halved in each step before the last.
-    steps
-        How often height and width are doubled; at least 1.
-    """
-
-    def __init__(self, inputs: int, outputs: int, steps: int) -> None:
-        layers: list[nn.Module] = []
-        for step in range(steps):
-            width = outputs if step == steps - 1 else max(outputs, inputs // 2)
-            layers += [
-                nn.ConvTranspose2d(inputs, width, 2, stride=2, bias=False),
-                norm_layer("group", width),
-                nn.GELU(),
-            ]
-            inputs = width
-        super().__init__(*layers)
-
-
-class Backbone2d(nn.Module):
-    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16.
-
-    Parameters
-    ----------
-    channels
-        Input channels, for example the planes of a stack.
-
-    Attributes
-    ----------
-    trunk
-        The published network; the rest adapts it.
-    widths
-        Channels of the five features.
-    stride
-        Height and width must be multiples of this.
-    sees_whole
-        A tile's features depend on the tile, not only on the pixels nearby.
-    """
-
-    trunk: Any  # a module of the library, whose parts mypy cannot see
-    stride = STRIDE
-
-    def __init__(self, name: str, spec: BackboneSpec, channels: int) -> None:
-        super().__init__()
-        self.name = name
-        self.channels = channels
-        self.widths = spec.widths
-        self.sees_whole = spec.sees_whole
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise InputError(
-                f"backbone {self.name} takes (B, {self.channels}, H, W), not "
-                f"{tuple(x.shape)}; choose as many channels as the images have"
-            )
-        height, width = x.shape[-2:]
-        if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
-            raise InputError(
-                f"backbone {self.name} needs height and width in multiples of "
-                f"{STRIDE}, not {height} × {width}; pad the images"
-            )
-        return self.features(x)
-
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The five features of an input whose shape has been checked."""
-        raise NotImplementedError
-
-
-class ResNetPyramid(Backbone2d):
-    """ResNet whose last stage stays at stride 16, with a stem at full resolution.
-
-    The published last stage ends at stride 32, which no level of the decoder has. Here
-    it is dilated instead of strided: the weights and what they look at stay the same,
-    and tiles that are shifted by 16 pixels see the same grid.
-
-    Parameters
-    ----------
-    library
-        transformers
-    """
-
-    def __init__(
-        self, name: str, spec: BackboneSpec, channels: int, library: ModuleType
-    ) -> None:
-        super().__init__(name, spec, channels)
-        self.stem = Stem(channels, spec.widths[0], stride=1, norm="batch")
-        self.trunk = library.ResNetModel(
-            library.ResNetConfig(num_channels=channels, **spec.shape)
-        )
-        self._dilate_last_stage()
-
-    def _dilate_last_stage(self) -> None:
-        first = True
-        for module in self.trunk.encoder.stages[-1].modules():
-            if not isinstance(module, nn.Conv2d):
-                continue
-            if module.stride != (1, 1):
-                module.stride = (1, 1)
-                if module.kernel_size != (1, 1):
-                    first = False  # it still looks at the grid before it
-                    continue
-            if module.kernel_size != (1, 1) and not first:
-                module.dilation = module.padding = (2, 2)
-
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        half = self.trunk.embedder.embedder(x)
-        y = self.trunk.embedder.pooler(half)
-        quarter, eighth, sixteenth, last = self.trunk.encoder.stages
-        s4 = quarter(y)
-        s8 = eighth(s4)
-        return [self.stem(x), half, s4, s8, last(sixteenth(s8))]
-
-
-class SwinPyramid(Backbone2d):
-    """Swin with finer levels, and with its stride 32 added to stride 16.
-
-    Stride 1 is a convolution of the input, stride 2 a transposed convolution of stride
-    4. The last stage, at stride 32, comes back to stride 16 by a transposed convolution
-    and is added there, so that no published layer is left out. Tokens are padded to
-    whole windows of 7 × 7 by the library.
-
-    Parameters
-    ----------
-    library
-        transformers
-    """
-
-    def __init__(
-        self,
-        name: str,
-        spec: BackboneSpec,
-        channels: int,
-        library: ModuleType,
-        image_size: int,
-    ) -> None:
-        super().__init__(name, spec, channels)
-        full, half, quarter, _, sixteenth = spec.widths
-        self.stem = Stem(channels, full, stride=1, norm="group")
-        self.finer = Upsampling(quarter, half, steps=1)
-        self.trunk = library.SwinBackbone(
-            library.SwinConfig(
-                num_channels=channels,
-                patch_size=spec.patch,
-                image_size=-(-image_size // STRIDE) * STRIDE,
-                out_features=["stage1", "stage2", "stage3", "stage4"],
-                **spec.shape,
-            )
-        )
-        # Its result goes nowhere in a pyramid: each stage has a norm of its own.
-        inner = getattr(self.trunk, "swin", None)
-        if inner is not None:
-            inner.layernorm = nn.Identity()
-        self.coarsest = Upsampling(2 * sixteenth, sixteenth, steps=1)
-
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        s4, s8, s16, s32 = self.trunk(x).feature_maps
-        height, width = s16.shape[-2:]
-        s16 = s16 + self.coarsest(s32)[..., :height, :width]
-        return [self.stem(x), self.finer(s4), s4, s8, s16]
-
-
-class Level(nn.Module):
-    """One level of the pyramid, made from a map of tokens.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    base, stride
-        Powers of two: the map's stride and the level's.
-    """
-
-    def __init__(self, inputs: int, outputs: int, base: int, stride: int) -> None:
-        super().__init__()
-        self.pool = max(1, stride // base)
-        self.layer: nn.Module
-        if stride < base:
-            self.layer = Upsampling(inputs, outputs, int(log2(base // stride)))
-        elif inputs != outputs:
-            self.layer = nn.Conv2d(inputs, outputs, 1)
-        else:
-            self.layer = nn.Identity()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(F.avg_pool2d(x, self.pool) if self.pool > 1 else x)
-
-
-class ViTPyramid(Backbone2d):
-    """ViT or DINOv2 with transposed convolutions to the finer levels.
-
-    Strides 1 and 2 are convolutions of the input; stride 16 is the tokens themselves,
-    without the class token. Patches of any size are possible: the image is stretched
-    to whole patches, and the map of tokens is brought to the nearest stride that is a
-    power of two (at most 16).
-
-    Parameters
-    ----------
-    library
-        transformers
-    image_size
-        Sets how many position embeddings there are; any other size resizes them.
-    taps
-        Take strides 8, 4 and 2 from after 3/4, 1/2 and 1/4 of the blocks, not all from
-        the last.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        spec: BackboneSpec,
-        channels: int,
-        library: ModuleType,
-        image_size: int,
-        patch_size: int,
-        taps: bool,
-    ) -> None:
-        super().__init__(name, spec, channels)
-        full, half, quarter, eighth, hidden = spec.widths
-        self.patch_size = patch_size
-        # log2 halves are ties: 12 px goes to 16, where tokens are not pooled.
-        self.base = min(STRIDE, 2 ** round(log2(patch_size)))
-        self.stem = Stem(channels, full, stride=1, norm="group")
-        self.half_stem = Stem(full, half, stride=2, norm="group")
-        options = dict(
-            spec.shape,
-            num_channels=channels,
-            patch_size=patch_size,
-            image_size=ceil(image_size / patch_size) * patch_size,
-        )
-        self._options: dict[str, bool] = {}
-        if spec.kind == "vit":
-            config = library.ViTConfig(**options)
-            self.trunk = library.ViTModel(config, add_pooling_layer=False)
-            # DINOv2 of this library always fits its positions to the image.
-            self._options = {"interpolate_pos_encoding": True}
-        else:
-            self.trunk = library.Dinov2Model(library.Dinov2Config(**options))
-            # Only for its own training; here it would never get a gradient.
-            self.trunk.embeddings.mask_token = None
-        self.taps = self._tap_blocks(taps)
-        self.levels = nn.ModuleList(
-            Level(hidden, width, self.base, stride)
-            for width, stride in ((quarter, 4), (eighth, 8), (hidden, 16))
-        )
-        self.deep_half = Level(hidden, half, self.base, 2) if taps else None
-
-    def _blocks(self) -> nn.ModuleList:
-        """The transformer's blocks, wherever this release of the library keeps them."""
-        encoder = getattr(self.trunk, "encoder", None)
-        return self.trunk.layers if encoder is None else encoder.layer
-
-    def _tap_blocks(self, taps: bool) -> tuple[int, int, int, int]:
-        """After how many blocks strides 2, 4, 8 and 16 are taken."""
-        count = len(self._blocks())
-        if not taps:
-            return count, count, count, count
-        return ceil(count / 4), ceil(count / 2), ceil(count * 3 / 4), count
-
-    def _maps(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
-        """Maps of tokens at stride `base`, by how many blocks they went through."""
-        height, width = x.shape[-2:]
-        patch = self.patch_size
-        grid = ceil(height / patch), ceil(width / patch)
-        if (grid[0] * patch, grid[1] * patch) != (height, width):
-            x = F.interpolate(
-                x,
-                size=(grid[0] * patch, grid[1] * patch),
-                mode="bilinear",
-                align_corners=False,
-            )
-        tokens = self.trunk.embeddings(x, **self._options)
-        maps = {}
-        blocks = self._blocks()
-        for done, block in enumerate(blocks, start=1):
-            result = block(tokens)
-            tokens = result[0] if isinstance(result, tuple) else result
-            if done in self.taps:
-                last = done == len(blocks)
-                seen = self.trunk.layernorm(tokens) if last else tokens
-                feature = seen[:, 1:].transpose(1, 2).unflatten(2, grid)
-                maps[done] = self._resampled(feature, height, width)
-        return maps
-
-    def _resampled(
-        self, feature: torch.Tensor, height: int, width: int
-    ) -> torch.Tensor:
-        size = (height // self.base, width // self.base)
-        if feature.shape[-2:] == size:
-            return feature
-        return F.interpolate(feature, size=size, mode="bilinear", align_corners=False)
-
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        maps = self._maps(x)
-        full = self.stem(x)
-        half = self.half_stem(full)
-        if self.deep_half is not None:
-            half = half + self.deep_half(maps[self.taps[0]])
-        deep = zip(self.levels, self.taps[1:], strict=True)
-        return [full, half, *(level(maps[tap]) for level, tap in deep)]
-
-
-def build_backbone(
-    name: str,
-    channels: int,
-    *,
-    patch_size: int | None = None,
-    weights: Mapping[str, torch.Tensor] | None = None,
-    image_size: int = 128,
-    taps: bool = False,
-    tiny: bool = False,
-) -> Backbone2d:
-    """A 2D backbone with random weights, or with given ones.
-
-    Nothing is ever downloaded.
-
-    Parameters
-    ----------
-    name
-        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
-    channels
-        Input channels.
-    patch_size
-        Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
-        for DINOv2, whose published kernel of 14 is then resampled.
-    weights
-        Tensors as published for the transformers library, by their names there. The
-        first layer and the positions are fitted to `channels`, `patch_size` and
-        `image_size`.
-    image_size
-        Height and width in pixels for which positions are stored; images of any other
-        size work too.
-    taps
-        Vision transformers: take the levels from several depths (as in UNETR).
-    tiny
-        The same architecture with few, narrow layers, for tests.
+    weight
+        (O, C, h, w)
 
     Returns
     -------
-    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that
-    are multiples of 16; ``.widths`` gives their channels.
-
-    Raises
-    ------
-    InputError
-        The transformers library is missing, or an option does not fit the backbone.
-    ModelError
-        `weights` are another network's.
+    (O, channels, h, w)
     """
-    spec = backbone_spec(name, tiny=tiny)
-    is_vit = spec.kind in {"vit", "dinov2"}
-    if channels < 1 or image_size < 1:
-        raise InputError(
-            f"backbone {name} cannot have {channels} channels and images of "
-            f"{image_size} px; both start at 1"
-        )
-    if (patch_size is not None or taps) and not is_vit:
-        raise InputError(
-            f"backbone {name} has no patch_size or taps to choose; leave them out or "
-            "choose vit_b, vit_l or dinov2_b"
-        )
-    patch = spec.patch if patch_size is None else patch_size
-    if not 1 <= patch <= 64:
-        raise InputError(f"patch_size {patch} is not possible; choose 1 to 64 pixels")
-    library = transformers_for(name)
-    backbone: Backbone2d
-    if is_vit:
-        backbone = ViTPyramid(name, spec, channels, library, image_size, patch, taps)
-    elif spec.kind == "swin":
-        backbone = SwinPyramid(name, spec, channels, library, image_size)
-    else:
-        backbone = ResNetPyramid(name, spec, channels, library)
-    if weights is not None:
-        load_weights(name, backbone.trunk, weights)
-    return backbone
+    published = weight.shape[1]
+    if published == channels and published != 3:
+        return weight
+    mean = weight.mean(1, keepdim=True) * (published / channels)
+    return mean.repeat(1, channels, 1, 1)
+
+
+def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
+    """Patch kernel for patches of another size, by pseudo-inverse.
+
+    The kernel whose answer to a linearly resized patch is closest to the published
+    kernel's answer to the patch itself; equal where patches grow (Beyer et al. 2023,
+    FlexiViT, arXiv 2212.08013, section 3.4).
+
+    Parameters
+    ----------
+    weight
+        (O, C, p, p)
+    size
+        Wanted p.
+
+    Returns
+    -------
+    (O, C, size, size)
+    """
+    published = weight.shape[-1]
+    if published == size:
+        return weight
+    # Columns are what resizing makes of one pixel; it is the same along y and x.
+    identity = torch.eye(published, dtype=torch.float64)[None]
+    resize = F.interpolate(identity, size=size, mode="linear", align_corners=False)
+    inverse = torch.linalg.pinv(resize[0])  # (size, published)
+    return (inverse @ weight.double() @ inverse.mT).to(weight.dtype)
+
+
+def resize_positions(positions: torch.Tensor, count: int) -> torch.Tensor:
+    """Position embeddings of a square grid for another square grid, bicubic.
+
+    Parameters
+    ----------
+    positions
+        (1, 1 + g², C): the class token's, then the grid's.
+    count
+        Wanted 1 + g².
+
+    Returns
+    -------
+    (1, count, C); `positions` where either is no square grid.
+    """
+    old, new = isqrt(positions.shape[1] - 1), isqrt(count - 1)
+    square = old**2 + 1 == positions.shape[1] and new**2 + 1 == count
+    if old == new or not old or not square:
+        return positions
+    grid = positions[:, 1:].mT.unflatten(2, (old, old))
+    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :1], grid.flatten(2).mT], dim=1)

@@ -340,8 +340,8 @@ class SkipAttention(nn.Module):
     def forward(
         self, s: torch.Tensor, g: torch.Tensor, code: torch.Tensor
     ) -> torch.Tensor:
-        told = _spread(self.of_code(code.float()), s)
-        q = torch.relu(self.of_skip(s) + self.of_decoded(g) + told)
+        known = _spread(self.of_code(code.float()), s)
+        q = torch.relu(self.of_skip(s) + self.of_decoded(g) + known)
         pooled = torch.cat([_pooled(s), _pooled(g)], dim=1)
         weights = self.channels.weights(pooled, code)
         return s * torch.sigmoid(self.mask(q)) * _spread(weights, s)

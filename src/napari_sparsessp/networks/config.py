@@ -207,7 +207,7 @@ class NetworkConfig(BaseModel):
     ----------
     backbone
         ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
-        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
+        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l`` or ``dinov2_b``.
     topology
         Dimension of encoder and decoder.
     mapping
@@ -417,8 +417,8 @@ class NetworkConfig(BaseModel):
         return not shared and self.conditioning != "dodnet"
 
     @property
-    def told(self) -> bool:
-        """Whether units on the way learn of the structure, wherever `task_where`."""
+    def conditions_units(self) -> bool:
+        """Whether units on the way know the structure, wherever `task_where`."""
         return self.conditioning in ("condnet", "tgnet")
 
     @property
@@ -432,21 +432,6 @@ class NetworkConfig(BaseModel):
             or self.conditioning in ("dodnet", "tgnet", "tsn")
             or self.backbone in BACKBONES_2D
         )
-
-    @property
-    def full_resolution_channels(self) -> int:
-        """Channels, times planes where they are 3D, of the largest feature."""
-        if self.backbone == "slim":
-            if not self.decoder_3d:
-                return self.decoder_widths[0]
-            # Eight sub-voxels of each output, or a feature at half resolution.
-            half = self.decoder_widths[0] * self.depth // 8
-            return max(self.outputs * self.depth, half)
-        encoder = self.encoder_widths[0] * (self.planes if self.encoder_3d else 1)
-        skip = self.folded_width if self.topology == "3to2d" else self.encoder_widths[0]
-        joined = self.decoder_widths[0] + (0 if self.backbone == "dod" else skip)
-        decoder = joined * (self.decoded_planes if self.decoder_3d else 1)
-        return max(encoder, decoder)
 
     @property
     def reach(self) -> int:

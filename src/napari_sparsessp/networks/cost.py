@@ -15,7 +15,7 @@ VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Of a value that is computed with."""
 
 WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
-"""Features more on a level where its units are told of the structure."""
+"""Features more on a level where its units know the structure."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Footprint:
         pixels
             Height times width of what the network sees.
         precision
-            ``fp32``, ``bf16``, ``fp16``.
+            ``fp32``, ``bf16`` or ``fp16``.
         copies
             How often the results are there in float32 while they are handed on.
         """
@@ -68,7 +68,7 @@ def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
     """
     results = float(outputs * config.depth)
     given = 2.0 * config.inputs * config.planes
-    if config.told and config.task_where == "input":
+    if config.conditions_units and config.task_where == "input":
         given += config.outputs * config.planes
     stages, kept = (_slim if config.backbone == "slim" else _unet)(config, results)
     return Footprint(max(stages), kept, given, results)
@@ -238,7 +238,9 @@ def _unet_weights(config: NetworkConfig) -> float:
     widths: Sequence[int] = config.encoder_widths
     residual = config.backbone == "dod"
     code = 20 * config.outputs if config.conditioning == "tsn" else config.outputs
-    told = 2.0 * code + (config.encoder_widths[-1] if config.told else 0)
+    conditions = 2.0 * code + (
+        config.encoder_widths[-1] if config.conditions_units else 0
+    )
     count, before = 0.0, config.inputs * (1 if config.encoder_3d else config.planes)
     if config.backbone in BACKBONES:
         count += BACKBONE_WEIGHTS[config.backbone]
@@ -247,7 +249,7 @@ def _unet_weights(config: NetworkConfig) -> float:
         for width, blocks in zip(widths, config.encoder_blocks, strict=False):
             units = 2 * blocks if residual else 2
             count += _experts(config, deep) * (before * width + (units - 1) * width**2)
-            count += width**2 * 2**deep + before * width + 2 * told * width
+            count += width**2 * 2**deep + before * width + 2 * conditions * width
             before = width
     depths = config.level_depths(config.planes)
     turned = [config.folded_width if config.topology == "3to2d" else w for w in widths]
@@ -273,11 +275,11 @@ def _unet_weights(config: NetworkConfig) -> float:
     for skip, deeper, out in zip(turned, below, config.decoder_widths, strict=False):
         inputs = deeper if residual else skip + out
         count += own * _experts(config, wide) * (inputs * out + out**2)
-        count += own * (deeper * out * 2**wide + skip * deeper + 4 * told * out)
+        count += own * (deeper * out * 2**wide + skip * deeper + 4 * conditions * out)
         if config.conditioning == "tgnet":
             count += 2 * skip * (skip + deeper)
     if config.conditioning == "tsn":
-        count += 8 * code**2 + sum(w * w + told * w for w in turned)
+        count += 8 * code**2 + sum(w * w + conditions * w for w in turned)
     planes = 1 if config.decoder_3d else config.decoded_planes
     head = config.decoder_widths[0] * size**wide * (planes * config.outputs + 8)
     return count + head + config.head_width**2 * 2 * config.ratio * config.planes

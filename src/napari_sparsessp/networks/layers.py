@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from napari_sparsessp.errors import InputError
+
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -178,3 +180,106 @@ def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
     scaled = (distance / DISTANCE_SCALE).clamp(-DISTANCE_LIMIT, DISTANCE_LIMIT)
     where = scaled[:, None, None].expand_as(dense)
     return torch.stack([dense, where.to(dense.dtype)], dim=-4)
+
+
+class DepthToChannel(nn.Module):
+    """A 3D feature (B, C, D, H, W) becomes a 2D one (B, U, H, W).
+
+    In 3D space a 1×1×1 convolution to ⌈U/D⌉ channels, then `fold`; where D does not
+    divide U, a 1×1 convolution to U follows. In 2D space `fold`, then a 1×1
+    convolution to U.
+
+    Parameters
+    ----------
+    width
+        Channels C of the 3D feature.
+    depth
+        Its planes D.
+    folded
+        Channels U of the result.
+    space
+        ``3d`` or ``2d``.
+
+    Raises
+    ------
+    InputError
+        U is smaller than D.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        folded: int,
+        *,
+        space: str = "3d",
+        standardised: bool = False,
+    ) -> None:
+        super().__init__()
+        if folded < depth:
+            raise InputError(
+                f"{depth} planes cannot be folded into {folded} channels; give "
+                "folded_width at least one channel for each plane"
+            )
+        share = -(-folded // depth) if space == "3d" else width
+        self.projection = (
+            Convolution(3, width, share, kernel=1, standardised=standardised)
+            if space == "3d"
+            else None
+        )
+        self.after = (
+            Convolution(2, share * depth, folded, kernel=1, standardised=standardised)
+            if space == "2d" or share * depth != folded
+            else None
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = fold(x if self.projection is None else self.projection(x))
+        return x if self.after is None else self.after(x)
+
+
+class ChannelToDepth(nn.Module):
+    """A 2D feature (B, E, H, W) becomes a 3D one (B, C, D, H, W).
+
+    In 3D space `unfold` to E/D channels, then a 1×1×1 convolution to C; where D does
+    not divide E, a 1×1 convolution to the next multiple of D comes first. In 2D space
+    a 1×1 convolution to C·D, then `unfold`.
+
+    Parameters
+    ----------
+    width
+        Channels E of the 2D feature.
+    depth
+        Planes D of the result.
+    channels
+        Its channels C.
+    space
+        ``3d`` or ``2d``.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        channels: int,
+        *,
+        space: str = "3d",
+        standardised: bool = False,
+    ) -> None:
+        super().__init__()
+        self.depth = depth
+        share = -(-width // depth) if space == "3d" else channels
+        self.before = (
+            Convolution(2, width, share * depth, kernel=1, standardised=standardised)
+            if space == "2d" or share * depth != width
+            else None
+        )
+        self.projection = (
+            Convolution(3, share, channels, kernel=1, standardised=standardised)
+            if space == "3d"
+            else None
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = unfold(x if self.before is None else self.before(x), self.depth)
+        return x if self.projection is None else self.projection(x)

@@ -117,7 +117,7 @@ def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
     planes, depth
         n measured planes for D = n·r dense ones.
     interpolation
-        ``hold``, ``nearest``, ``linear``.
+        ``hold``, ``nearest`` or ``linear``.
         ``hold`` is what the released code calls nearest: each plane is repeated
         upwards. ``nearest`` takes the closest, the lower one on a tie.
 

@@ -7,9 +7,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.layers import Convolution, fold, unfold
+from napari_sparsessp.networks.layers import (
+    ChannelToDepth,
+    Convolution,
+    DepthToChannel,
+    fold,
+    unfold,
+)
 from napari_sparsessp.networks.network import Network, View
-from napari_sparsessp.networks.stages import ChannelToDepth, DepthToChannel
 
 
 class SlimBlock(nn.Module):

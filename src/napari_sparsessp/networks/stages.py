@@ -1,4 +1,7 @@
-"""From 3D features to 2D ones and back, on every level (SparseSSP, section 3.3)."""
+"""The stages of a U-Net: encoder, change of dimension, decoder, head.
+
+The change of dimension is that of SparseSSP, section 3.3, on every level.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.conditioning import (
     DynamicHead,
     ExpertConvolution,
@@ -17,7 +19,9 @@ from napari_sparsessp.networks.conditioning import (
 )
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.layers import (
+    ChannelToDepth,
     Convolution,
+    DepthToChannel,
     TransposedConvolution,
     fold,
     unfold,
@@ -36,109 +40,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.networks.backbones import Backbone2d
 
 
-class DepthToChannel(nn.Module):
-    """A 3D feature (B, C, D, H, W) becomes a 2D one (B, U, H, W).
-
-    In 3D space a 1×1×1 convolution to ⌈U/D⌉ channels, then `fold`; where D does not
-    divide U, a 1×1 convolution to U follows. In 2D space `fold`, then a 1×1
-    convolution to U.
-
-    Parameters
-    ----------
-    width
-        Channels C of the 3D feature.
-    depth
-        Its planes D.
-    folded
-        Channels U of the result.
-    space
-        ``3d``, ``2d``.
-
-    Raises
-    ------
-    InputError
-        U is smaller than D.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        depth: int,
-        folded: int,
-        *,
-        space: str = "3d",
-        standardised: bool = False,
-    ) -> None:
-        super().__init__()
-        if folded < depth:
-            raise InputError(
-                f"{depth} planes cannot be folded into {folded} channels; give "
-                "folded_width at least one channel for each plane"
-            )
-        share = -(-folded // depth) if space == "3d" else width
-        self.projection = (
-            Convolution(3, width, share, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
-        self.after = (
-            Convolution(2, share * depth, folded, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != folded
-            else None
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = fold(x if self.projection is None else self.projection(x))
-        return x if self.after is None else self.after(x)
-
-
-class ChannelToDepth(nn.Module):
-    """A 2D feature (B, E, H, W) becomes a 3D one (B, C, D, H, W).
-
-    In 3D space `unfold` to E/D channels, then a 1×1×1 convolution to C; where D does
-    not divide E, a 1×1 convolution to the next multiple of D comes first. In 2D space
-    a 1×1 convolution to C·D, then `unfold`.
-
-    Parameters
-    ----------
-    width
-        Channels E of the 2D feature.
-    depth
-        Planes D of the result.
-    channels
-        Its channels C.
-    space
-        ``3d``, ``2d``.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        depth: int,
-        channels: int,
-        *,
-        space: str = "3d",
-        standardised: bool = False,
-    ) -> None:
-        super().__init__()
-        self.depth = depth
-        share = -(-width // depth) if space == "3d" else channels
-        self.before = (
-            Convolution(2, width, share * depth, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != width
-            else None
-        )
-        self.projection = (
-            Convolution(3, share, channels, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = unfold(x if self.before is None else self.before(x), self.depth)
-        return x if self.projection is None else self.projection(x)
-
-
 class GatedFold(Unit):
     """Fold depth, then a k×k unit that knows the structure: the released code's way.
 
@@ -151,7 +52,7 @@ class GatedFold(Unit):
     def __init__(
         self, config: NetworkConfig, width: int, depth: int, outputs: int
     ) -> None:
-        super().__init__(kind_of(config, 2, told=True), width * depth, outputs)
+        super().__init__(kind_of(config, 2, conditioned=True), width * depth, outputs)
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         return super().forward(fold(x), task)
@@ -196,37 +97,23 @@ def make_transform(
     if config.topology == "2to3d":
         depths = config.level_depths(config.decoded_planes)
         targets = config.encoder_widths
-        return (
-            Transform(
-                [
-                    ChannelToDepth(width, depth, target, space=space, standardised=ws)
-                    for width, depth, target in zip(
-                        widths, depths, targets, strict=True
-                    )
-                ]
-            ),
-            targets,
-        )
-    depths = config.level_depths(config.planes)
+    else:
+        depths = config.level_depths(config.planes)
+        targets = (config.folded_width,) * len(widths)
     if config.projection == "code":
         # The bottleneck keeps what folding gave.
         targets = (*config.decoder_widths, widths[-1] * depths[-1])
         folds = zip(widths, depths, targets, strict=True)
         return Transform([GatedFold(config, *one) for one in folds]), targets
-    targets = (config.folded_width,) * len(widths)
-    if config.projection == "2d" and config.backbone == "dod":
+    if config.topology == "3to2d" and space == "2d" and config.backbone == "dod":
         # Straight to the widths that are added in the decoder.
-        targets = (*config.decoder_widths[1:], config.folded_width)
-        targets = (*targets, config.folded_width)
-    return (
-        Transform(
-            [
-                DepthToChannel(width, depth, target, space=space, standardised=ws)
-                for width, depth, target in zip(widths, depths, targets, strict=True)
-            ]
-        ),
-        targets,
-    )
+        targets = (*config.decoder_widths[1:], *[config.folded_width] * 2)
+    change = ChannelToDepth if config.topology == "2to3d" else DepthToChannel
+    levels = [
+        change(width, depth, target, space=space, standardised=ws)
+        for width, depth, target in zip(widths, depths, targets, strict=True)
+    ]
+    return Transform(levels), targets
 
 
 def z_strides(depths: tuple[int, ...]) -> tuple[int, ...]:
@@ -424,13 +311,13 @@ class Decoder(nn.Module):
                 self.ups.append(up)
                 self.levels.append(PlainBlock(kind, skip + out, out))
                 enlarged = out
-            if kind.told == "tgnet":
+            if kind.conditioning == "tgnet":
                 self.attention.append(
                     SkipAttention(kind.dimension, skip, enlarged, kind.code)
                 )
         self.switches = nn.ModuleList(
             Unit(kind, width, width, kernel=1)
-            for width in (widths if kind.told == "tsn" else ())
+            for width in (widths if kind.conditioning == "tsn" else ())
         )
 
     def forward(

@@ -72,15 +72,15 @@ class UNet(Network):
     ) -> None:
         super().__init__(config)
         method, where = config.conditioning, config.task_where
-        everywhere = method == "repmode" or (where == "all" and config.told)
-        self.told_at_input = where == "input" and config.told
-        self.shares_encoder = not everywhere and not self.told_at_input
+        everywhere = method == "repmode" or (where == "all" and config.conditions_units)
+        self.conditioned_at_input = where == "input" and config.conditions_units
+        self.shares_encoder = not everywhere and not self.conditioned_at_input
         self.shares_trunk = not config.per_structure
         dimension = 3 if config.encoder_3d else 2
         inputs = config.inputs * (1 if config.encoder_3d else config.planes)
-        if self.told_at_input:
+        if self.conditioned_at_input:
             inputs += code_length(config)
-        kind = kind_of(config, dimension, told=everywhere)
+        kind = kind_of(config, dimension, conditioned=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
         context_kind = kind.task_free
@@ -89,7 +89,7 @@ class UNet(Network):
         )
         self.transform, widths = make_transform(config, self.encoder.widths)
         dimension = 3 if config.decoder_3d else 2
-        kind = kind_of(config, dimension, told=not self.told_at_input)
+        kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
         depths = config.level_depths(config.decoded_planes)
         own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
@@ -147,7 +147,7 @@ class UNet(Network):
 
     def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
         x = view
-        if self.told_at_input:
+        if self.conditioned_at_input:
             assert task is not None
             code = task.code.to(x.dtype).view(*task.code.shape, *[1] * (x.ndim - 2))
             x = torch.cat([x, code.expand(-1, -1, *x.shape[2:])], dim=1)

@@ -37,7 +37,7 @@ class UnitKind:
     ----------
     order
         Norm and activation before the convolution (``dod``), or after it.
-    told
+    conditioning
         How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
         ``repmode``, or not at all.
     tasks, code
@@ -51,14 +51,14 @@ class UnitKind:
     groups: int
     bias: bool
     standardised: bool
-    told: str | None
+    conditioning: str | None
     tasks: int
     code: int
 
     @property
     def task_free(self) -> "UnitKind":
         """The same, without a word on the structure."""
-        return replace(self, told=None)
+        return replace(self, conditioning=None)
 
     @property
     def plain(self) -> bool:
@@ -66,7 +66,7 @@ class UnitKind:
         return self.bias or self.norm == "none"
 
 
-def kind_of(config: NetworkConfig, dimension: int, *, told: bool) -> UnitKind:
+def kind_of(config: NetworkConfig, dimension: int, *, conditioned: bool) -> UnitKind:
     """Kind of the units in a network's encoder or decoder."""
     method = config.conditioning
     adapts = method in ("condnet", "tgnet", "tsn", "repmode")
@@ -78,7 +78,7 @@ def kind_of(config: NetworkConfig, dimension: int, *, told: bool) -> UnitKind:
         groups=config.groups,
         bias=config.bias,
         standardised=config.standardised,
-        told=method if told and adapts else None,
+        conditioning=method if conditioned and adapts else None,
         tasks=config.outputs,
         code=code_length(config),
     )
@@ -130,7 +130,7 @@ class Unit(nn.Module):
             self.conv = TransposedConvolution(
                 kind.dimension, inputs, outputs, step, bias=kind.plain
             )
-        elif kind.told == "repmode":
+        elif kind.conditioning == "repmode":
             assert isinstance(size, int)
             self.conv = ExpertConvolution(
                 kind.dimension, inputs, outputs, size, kind.tasks, step
@@ -147,11 +147,13 @@ class Unit(nn.Module):
                 gain=gain,
             )
         self.told = (
-            ConditionBias(kind.code, outputs) if kind.told == "condnet" else None
+            ConditionBias(kind.code, outputs)
+            if kind.conditioning == "condnet"
+            else None
         )
         width = inputs if kind.order == "pre" else outputs
         self.norm: nn.Module
-        if kind.told == "tsn":
+        if kind.conditioning == "tsn":
             self.norm = AdaptiveNorm(kind.code, width)
         else:
             self.norm = make_norm(kind, width)
@@ -162,14 +164,14 @@ class Unit(nn.Module):
         return self._activated(self._convolved(x, task), task)
 
     def _convolved(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
-        y = self.conv(x, task) if self.kind.told == "repmode" else self.conv(x)
+        y = self.conv(x, task) if self.kind.conditioning == "repmode" else self.conv(x)
         if self.told is not None:
             assert task is not None
             y = self.told(y, task.code)
         return y
 
     def _activated(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
-        if self.kind.told == "tsn":
+        if self.kind.conditioning == "tsn":
             assert task is not None
             return F.leaky_relu(self.norm(x, task.code), 0.01)
         return F.relu(self.norm(x))
@@ -189,7 +191,9 @@ class PlainBlock(nn.Module):
         self.units = nn.ModuleList(
             [Unit(kind, inputs, outputs), Unit(kind, outputs, outputs)]
         )
-        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+        self.gate = (
+            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
+        )
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         for unit in self.units:
@@ -228,7 +232,9 @@ class ResidualBlock(nn.Module):
             self.shortcut = Unit(
                 kind.task_free, inputs, outputs, kernel=1, stride=stride
             )
-        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+        self.gate = (
+            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
+        )
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         y = x

@@ -1,19 +1,14 @@
 """A folder of simulated colonies, so that training reads and does not wait."""
 
-import json
 import os
 import re
-import subprocess
-import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +17,19 @@ from napari_sparsessp.errors import OutputError, PredictionError, SparseSSPError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.simulation.colony import Colony, simulate_colony
 from napari_sparsessp.simulation.parameters import Grid
+from napari_sparsessp.subprocesses import WorkerFailed, WorkerProcess
+from napari_sparsessp.tasks import Cancelled
+
+AHEAD = 2
+"""Colonies made before they are needed; more would only wait on the disk."""
+
+LATE_STEPS = 16
+"""So many steps back a stock may still be asked for: batches are cut ahead."""
+
+MOST_AT_ONCE = 8
+"""Processes that fill the stock at the start, at most."""
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +127,6 @@ def open_pool(folder: Path) -> list[PooledColony]:
     return [open_colony(folder, seed) for seed in sorted(seeds)]
 
 
-_OWN_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
-
-
 @dataclass(frozen=True)
 class ColonyJob:
     """Where colonies go, and what they are like.
@@ -163,7 +168,7 @@ class ColonyWorkers:
         self._asked: set[int] = set()
         self._failure: SparseSSPError | None = None
         self._closed = False
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[WorkerProcess] = []
         Path(job.folder).mkdir(parents=True, exist_ok=True)
         self._threads = [
             threading.Thread(target=self._serve, name="colonies", daemon=True)
@@ -205,96 +210,39 @@ class ColonyWorkers:
             thread.join()
 
     def _serve(self) -> None:
-        """Be the thread that speaks with one process."""
-        with tempfile.TemporaryFile() as said:
-            process = None
-            while (seed := self._next()) is not None:
-                process = process or self._started(said)
-                if process is None:
-                    return
-                answer = _asked(process, seed)
+        """Speak with one process, started with the first colony that is asked for."""
+        seed = self._next()
+        with self._changed:
+            if seed is None or self._closed:
+                return
+            worker = WorkerProcess("napari_sparsessp.simulation.worker", threads=1)
+            self._processes.append(worker)
+        with worker:
+            while seed is not None:
+                worker.send({**asdict(self._job), "seed": seed})
+                failure: SparseSSPError | None = None
+                try:
+                    answer = worker.receive()
+                    if answer["cannot_write"]:
+                        failure = OutputError(answer["cannot_write"])
+                except WorkerFailed as error:
+                    failure = PredictionError(
+                        f"the process that simulates colonies ended ({error}); check "
+                        "that there is memory for it and run the same command again: "
+                        "it resumes from the last state"
+                    )
                 with self._changed:
                     self._asked.discard(seed)
-                    if answer is None and not self._closed:
-                        self._failure = _ended(process, said)
-                    elif answer is not None and "cannot_write" in answer:
-                        self._failure = OutputError(answer["cannot_write"])
+                    if failure is not None and not self._closed:
+                        self._failure = failure
                     self._changed.notify_all()
-                if answer is None:
-                    break
-            if process is not None:
-                _reaped(process)
+                seed = None if isinstance(failure, PredictionError) else self._next()
 
     def _next(self) -> int | None:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
             return None if self._closed else self._waiting.popleft()
-
-    def _started(self, said: IO[bytes]) -> subprocess.Popen[bytes] | None:
-        with self._changed:
-            if self._closed:
-                return None
-            process = subprocess.Popen(
-                [sys.executable, "-m", "napari_sparsessp.simulation.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                # Ctrl-C in a terminal reaches every process of the group.
-                start_new_session=True,
-                creationflags=_OWN_GROUP,
-            )
-            self._processes.append(process)
-        _write(process, json.dumps(asdict(self._job)))
-        return process
-
-
-def _asked(process: subprocess.Popen[bytes], seed: int) -> dict[str, str] | None:
-    """Answer to a seed; None where the process is gone."""
-    _write(process, str(seed))
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    return json.loads(line) if line.endswith(b"\n") else None
-
-
-def _write(process: subprocess.Popen[bytes], line: str) -> None:
-    assert process.stdin is not None
-    with suppress(OSError):  # it is gone; so will be its answer, which says why
-        process.stdin.write(f"{line}\n".encode())
-        process.stdin.flush()
-
-
-def _reaped(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
-
-
-def _ended(process: subprocess.Popen[bytes], said: IO[bytes]) -> PredictionError:
-    code = process.wait()
-    said.seek(0)
-    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-    why = last[0] if last and code > 0 else f"status {code}"
-    return PredictionError(
-        f"the process that simulates colonies ended ({why}); check that there is "
-        "memory for it and run the same command again: it goes on from the last state"
-    )
-
-
-AHEAD = 2
-"""Colonies made before they are needed; more would only wait on the disk."""
-
-LATE_STEPS = 16
-"""So many steps back a stock may still be asked for: batches are cut ahead."""
-
-MOST_AT_ONCE = 8
-"""Processes that fill the stock at the start, at most."""
-
-Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -376,7 +324,7 @@ class FreshColonies(Generic[Kept]):
 
         Raises
         ------
-        CancelledError
+        Cancelled
             `ended` was set first.
         SparseSSPError
             A colony cannot be simulated or written.
@@ -386,7 +334,7 @@ class FreshColonies(Generic[Kept]):
             self._ask(range(seeds.start, seeds.stop + AHEAD))
             while missing := [seed for seed in seeds if not self._opened(seed)]:
                 if ended.is_set():
-                    raise CancelledError
+                    raise Cancelled
                 self._ask(missing)
                 self._changed.wait(0.1)
             self._forget(seeds.start - LATE_STEPS // self._renewal.every - 1)
@@ -469,7 +417,9 @@ def fill_at_once(
     if not missing:
         return
     there = len(seeds) - len(missing)
-    count = min(_cores(), most, len(missing)) if job.device == "cpu" else 1
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = min(cores, most, len(missing)) if job.device == "cpu" else 1
     changed = threading.Condition(threading.RLock())
     workers = ColonyWorkers(job, count, changed)
     try:
@@ -483,9 +433,3 @@ def fill_at_once(
             yield there
     finally:
         workers.close()
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

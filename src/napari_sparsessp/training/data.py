@@ -4,26 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.resampling import resampled_size
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.config import Validation
-from napari_sparsessp.training.pairs import Label, by_stack, read_labels
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.training.checkpoints import saved_step
+from napari_sparsessp.training.config import Pairs, Simulated, Validation
+from napari_sparsessp.training.pairs import Label, PairReader, by_stack, read_labels
+from napari_sparsessp.training.resolve import ResolvedConfig
 from napari_sparsessp.training.split import StackShape, cut_places, kept_stacks
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.simulation.pool import ColonyJob, PooledColony
-    from napari_sparsessp.training.config import Pairs, Simulated, TrainConfig
-    from napari_sparsessp.training.loop import Group
-    from napari_sparsessp.training.patches import Pair, RenewedPairs
-    from napari_sparsessp.training.resolve import Setup
-    from napari_sparsessp.training.run import Stacks
+    from napari_sparsessp.training.distributed import Group
+    from napari_sparsessp.training.patches import Pair
+
+HELD_OUT_SEEDS = 2**32
+"""Added to the seed of colonies for validation: no fresh one ever comes so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The stacks of a training.
+
+    Attributes
+    ----------
+    structures
+        Of the network's outputs, which the pairs' labels count.
+    training
+        May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
+    words
+        Sentences for the card.
+    """
+
+    structures: tuple[str, ...]
+    training: Sequence[Pair]
+    validation: Sequence[Pair]
+    words: list[str]
 
 
 def split_pairs(
@@ -42,15 +65,15 @@ def split_pairs(
     InputError
         There is only one stack, or too little of it.
     """
-    told = [pair for pair, split in zip(pairs, splits, strict=True)
-            if split == "validation"]  # fmt: skip
+    named = [pair for pair, split in zip(pairs, splits, strict=True)
+             if split == "validation"]  # fmt: skip
     rest = [pair for pair, split in zip(pairs, splits, strict=True)
             if split != "validation"]  # fmt: skip
-    if told or not validation.share or not rest:
-        return rest, told
+    if named or not validation.share or not rest:
+        return rest, named
     if validation.by != "stack":
         parts = [_cut(pair, validation) for pair in rest]
-        return [one for one, _ in parts], [other for _, other in parts]
+        return [learn for learn, _ in parts], [judge for _, judge in parts]
     free = [not split for split in splits]
     kept = kept_stacks([pair.labels for pair in pairs], free, validation)
     if not kept:
@@ -66,6 +89,7 @@ def split_pairs(
 
 
 def _cut(pair: Pair, validation: Validation) -> tuple[Pair, Pair]:
+    """Cut the far end off a stack along an axis."""
     axis = -2 if validation.by == "y" else -1
     size = pair.looks.shape[axis]
     try:
@@ -77,27 +101,17 @@ def _cut(pair: Pair, validation: Validation) -> tuple[Pair, Pair]:
             f"validation.share {validation.share:g} keeps "
             f"{round(validation.share * size)}{gap}; change it"
         ) from None
-    return _part(pair, axis, slice(0, end)), _part(pair, axis, slice(begin, None))
 
+    def part(span: slice) -> Pair:
+        area = (..., span, slice(None)) if axis == -2 else (..., span)
+        return replace(
+            pair,
+            looks=pair.looks[area],
+            targets=[target[area] for target in pair.targets],
+            masks=[None if mask is None else mask[area] for mask in pair.masks],
+        )
 
-def _part(pair: Pair, axis: int, part: slice) -> Pair:
-    area = (..., part, slice(None)) if axis == -2 else (..., part)
-    return replace(
-        pair,
-        looks=pair.looks[area],
-        targets=[target[area] for target in pair.targets],
-        masks=[None if mask is None else mask[area] for mask in pair.masks],
-    )
-
-
-class Teller(Protocol):
-    """Who is told what goes on: the command line's console, or a dock."""
-
-    def warning(self, text: str) -> None:
-        """Tell what was assumed or left out."""
-
-    def progress(self, text: str, *, last: bool = False) -> None:
-        """Tell how far things are; what it raises ends the reading."""
+    return part(slice(0, end)), part(slice(begin, None))
 
 
 def find_labels(pairs: Pairs | None) -> list[Label]:
@@ -116,7 +130,7 @@ def find_labels(pairs: Pairs | None) -> list[Label]:
 def look_at_stacks(
     labels: Sequence[Label], voxel_size: tuple[float, float, float]
 ) -> list[StackShape]:
-    """Read the headers of all stacks: their names, structures and sizes.
+    """Read the headers of all stacks but those for testing: names and sizes.
 
     Parameters
     ----------
@@ -124,10 +138,6 @@ def look_at_stacks(
         Several of one stack and channel are one stack.
     voxel_size
         (z, y, x) in µm of the model's grid.
-
-    Returns
-    -------
-    Those for testing are left out.
 
     Raises
     ------
@@ -137,9 +147,8 @@ def look_at_stacks(
     shapes = []
     for group in by_stack(labels):
         path = group[0].path
-        volume = load_volume(path)
-        names = tuple(dict.fromkeys(one.structure for one in group))
-        shape = grid_shape(volume, voxel_size)
+        names = tuple(dict.fromkeys(label.structure for label in group))
+        shape = grid_shape(load_volume(path), voxel_size)
         shapes.append(StackShape(path.name, names, shape, group[0].split))
     return shapes
 
@@ -147,13 +156,7 @@ def look_at_stacks(
 def grid_shape(
     volume: Volume, voxel_size: tuple[float, float, float]
 ) -> tuple[int, int, int]:
-    """Say how large a stack will be: its own planes, the model's pixels.
-
-    Parameters
-    ----------
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-    """
+    """Return (D, H, W) of a stack with its own planes and the model's pixels (µm)."""
     sizes = volume.sizes
     pixel = volume.pixel_size or voxel_size[1:]
     height, width = (
@@ -164,12 +167,13 @@ def grid_shape(
 
 
 def read_stacks(
-    tell: Teller,
-    setup: Setup,
+    resolved: ResolvedConfig,
     labels: Sequence[Label],
     group: Group,
     closing: ExitStack,
-) -> Stacks:
+    progress: Progress = no_progress,
+    warn: Callable[[str], None] = lambda text: None,
+) -> TrainingData:
     """Read, or simulate, everything and divide it.
 
     Parameters
@@ -178,228 +182,170 @@ def read_stacks(
         The main process simulates for all.
     closing
         Ends what goes on in the background.
+    warn
+        Called with what was assumed or left out.
 
     Raises
     ------
     SparseSSPError
         An image cannot be read, or the data do not fit the config.
     """
-    from napari_sparsessp.structures import CATALOGUE
-    from napari_sparsessp.training.run import Stacks
-
-    config = setup.config
-    simulated = config.data.simulated
-    found = [one.structure for one in labels if one.split != "test"]
-    structures = setup.structures([*found, *(CATALOGUE if simulated else ())])
-    unused = sorted(set(found) - set(structures))
+    simulated, validation = resolved.config.data.simulated, resolved.config.validation
+    shown = [label.structure for label in labels if label.split != "test"]
+    structures = resolved.structures([*shown, *(CATALOGUE if simulated else ())])
+    unused = sorted(set(shown) - set(structures))
     if unused:
-        tell.warning(
+        warn(
             f"labels of {', '.join(unused)} are left out; add them to "
             "model.structures if they shall be learnt"
         )
     words: list[str] = []
-    if setup.source is not None:
+    if (source := resolved.source) is not None:
         words.append(
-            f"Fine-tuned from {setup.source.id} {setup.source.version}, which had "
-            f"seen: {setup.source.trained_on}"
+            f"Fine-tuned from {source.id} {source.version}, which had seen: "
+            f"{source.trained_on}"
         )
+    colonies = None
+    if simulated is not None:
+        colonies = _Colonies(resolved, simulated, structures, group, words, progress)
     training: list[Pair] = []
-    validation: list[Pair] = []
-    if simulated is not None and not simulated.fresh:
-        pairs, splits = fixed_colonies(tell, config, structures, words, group)
-        training, validation = split_pairs(pairs, splits, config.validation)
+    judging: list[Pair] = []
+    if colonies is not None and not colonies.simulated.fresh:
+        training, judging = split_pairs(*colonies.fixed(), validation)
     if labels:
-        pairs, splits = _pairs(tell, setup, labels, structures, words)
-        more, kept = split_pairs(pairs, splits, config.validation)
-        training, validation = [*training, *more], [*validation, *kept]
-    if simulated is None or not simulated.fresh:
-        return Stacks(structures, training, validation, words)
-    fresh, kept = fresh_colonies(
-        tell, config, structures, words, group, training, closing
-    )
-    return Stacks(structures, fresh, [*kept, *validation], words)
+        pairs = _read_pairs(resolved, labels, structures, words, progress, warn)
+        more, kept = split_pairs(*pairs, validation)
+        training, judging = [*training, *more], [*judging, *kept]
+    if colonies is None or not colonies.simulated.fresh:
+        return TrainingData(structures, training, judging, words)
+    fresh, kept = colonies.fresh(training, closing)
+    return TrainingData(structures, fresh, [*kept, *judging], words)
 
 
-def _pairs(
-    tell: Teller,
-    setup: Setup,
+def _read_pairs(
+    resolved: ResolvedConfig,
     labels: Sequence[Label],
     structures: tuple[str, ...],
     words: list[str],
+    progress: Progress,
+    warn: Callable[[str], None],
 ) -> tuple[list[Pair], list[str]]:
-    from napari_sparsessp.training.pairs import PairReader
+    """Read real pairs through the cache; return them with their splits."""
     from napari_sparsessp.training.patches import Pair
 
-    out = setup.config.out
-    reader = PairReader(out / "cache", setup.voxel_size, setup.scaling, tell.warning)
-    wanted = [one for one in labels if one.structure in structures]
-    cached = reader.read(
-        wanted,
-        lambda done, total: tell.progress(
-            f"reading stack {done} of {total}", last=done == total
-        ),
-    )
-    pairs = []
-    for one in cached:
-        known = [name for name in structures if name in one.targets]
-        masks = [one.masks.get(name) for name in known] if one.masks else []
-        pairs.append(
-            Pair(
-                one.signal[None],
-                [one.targets[name] for name in known],
-                tuple(structures.index(name) for name in known),
-                masks,
-                one.name,
-            )
-        )
-    counts = ", ".join(
-        f"{name} {sum(name in one.targets for one in cached)}" for name in structures
-        if any(name in one.targets for one in cached)
-    )  # fmt: skip
-    source = setup.config.data.pairs
+    source = resolved.config.data.pairs
     assert source is not None
+    cache = resolved.config.out / "cache"
+    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn)
+    wanted = [label for label in labels if label.structure in structures]
+    cached = reader.read(wanted, progress)
+    pairs = []
+    for stack in cached:
+        names = [name for name in structures if name in stack.targets]
+        masks = [stack.masks.get(name) for name in names] if stack.masks else []
+        targets = [stack.targets[name] for name in names]
+        rows = tuple(structures.index(name) for name in names)
+        pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
+    counts = [
+        (name, sum(name in stack.targets for stack in cached)) for name in structures
+    ]
+    listed = ", ".join(f"{name} {count}" for name, count in counts if count)
     words.append(
-        f"{len(cached)} stacks of {source.path.name}, with labels of: {counts}; "
+        f"{len(cached)} stacks of {source.path.name}, with labels of: {listed}; "
         "those kept back for validation included."
     )
-    return pairs, [one.split for one in cached]
+    return pairs, [stack.split for stack in cached]
 
 
-HELD_OUT_SEEDS = 2**32
-"""Added to the seed of colonies for validation: no fresh one ever comes so far."""
+@dataclass
+class _Colonies:
+    """The simulated colonies of a training."""
 
+    resolved: ResolvedConfig
+    simulated: Simulated
+    structures: tuple[str, ...]
+    group: Group
+    words: list[str]
+    progress: Progress
+    out: Path = field(init=False)
 
-def fixed_colonies(
-    tell: Teller,
-    config: TrainConfig,
-    structures: tuple[str, ...],
-    words: list[str],
-    group: Group,
-) -> tuple[list[Pair], list[str]]:
-    """Open a pool of colonies, simulated before where only their number is given.
+    def __post_init__(self) -> None:
+        self.out = self.resolved.config.out / "colonies"
 
-    Returns
-    -------
-    splits
-        ``validation``, or empty where it is open, for each.
+    def fixed(self) -> tuple[list[Pair], list[str]]:
+        """Open a pool, simulated before where a number is given, with its splits."""
+        from napari_sparsessp.simulation.pool import open_pool
 
-    Raises
-    ------
-    InputError
-        The pool is empty.
-    SparseSSPError
-        A colony cannot be simulated or written.
-    """
-    from napari_sparsessp.simulation.pool import open_pool
-
-    simulated = config.data.simulated
-    assert simulated is not None
-    folder = simulated.pool or config.out / "colonies"
-    if simulated.colonies is not None:
-        job = _job(folder, simulated, config.device, group)
-        seeds = range(simulated.seed, simulated.seed + simulated.colonies)
-        _simulate(tell, job, seeds, "colony")
-    wrap = _wrapper(structures)
-    pairs, splits = [], []
-    for part, split in ((folder, ""), (folder / "validation", "validation")):
-        for colony in open_pool(part):
-            pairs.append(wrap(colony))
-            splits.append(split)
-    if not any(not split for split in splits):
-        raise InputError(
-            f"{folder} holds no simulated colony; check data.simulated.pool"
+        simulated = self.simulated
+        folder = simulated.pool or self.out
+        if simulated.colonies is not None:
+            seeds = range(simulated.seed, simulated.seed + simulated.colonies)
+            self._simulate(folder, seeds, "colony")
+        training, validation = open_pool(folder), open_pool(folder / "validation")
+        if not training:
+            raise InputError(
+                f"{folder} holds no simulated colony; check data.simulated.pool"
+            )
+        splits = [*[""] * len(training), *["validation"] * len(validation)]
+        self.words.append(
+            f"{len(splits)} simulated hiPSC colonies (napari_sparsessp.simulation), "
+            "those kept back for validation included."
         )
-    words.append(
-        f"{len(pairs)} simulated hiPSC colonies (napari_sparsessp.simulation), those "
-        "kept back for validation included."
-    )
-    return pairs, splits
+        return [self._pair(colony) for colony in [*training, *validation]], splits
 
+    def fresh(
+        self, fixed: Sequence[Pair], closing: ExitStack
+    ) -> tuple[Sequence[Pair], list[Pair]]:
+        """Fill a stock of colonies that is renewed from now on; and those to judge."""
+        from napari_sparsessp.simulation.pool import FreshColonies, Renewal, open_colony
+        from napari_sparsessp.training.patches import RenewedPairs
 
-def fresh_colonies(
-    tell: Teller,
-    config: TrainConfig,
-    structures: tuple[str, ...],
-    words: list[str],
-    group: Group,
-    fixed: Sequence[Pair],
-    closing: ExitStack,
-) -> tuple[RenewedPairs, list[Pair]]:
-    """Fill a stock of colonies that is renewed from now on.
-
-    Returns
-    -------
-    training
-        With the fixed ones, at the step where the training goes on.
-
-    Raises
-    ------
-    SparseSSPError
-        A colony cannot be simulated or written.
-    """
-    from napari_sparsessp.simulation.pool import FreshColonies, Renewal, open_colony
-    from napari_sparsessp.training.checkpoints import saved_step
-    from napari_sparsessp.training.patches import RenewedPairs
-
-    simulated = config.data.simulated
-    assert simulated is not None
-    held = config.out / "colonies" / "validation"
-    first = HELD_OUT_SEEDS + simulated.seed
-    seeds = range(first, first + simulated.held_out)
-    wrap, step = _wrapper(structures), saved_step(config.out)
-    job = _job(held, simulated, config.device, group)
-    if group.main:
-        _simulate(tell, job, seeds, "colony for validation")
-    renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
-    job = _job(config.out / "colonies" / "fresh", simulated, config.device, group)
-    stock = FreshColonies(job, renewal, wrap, makes=group.main)
-    closing.callback(stock.close)
-    for done in stock.fill(step):
-        tell.progress(
-            f"simulated colony {done} of {renewal.slots}", last=done == renewal.slots
+        simulated, held = self.simulated, self.out / "validation"
+        first = HELD_OUT_SEEDS + simulated.seed
+        seeds = range(first, first + simulated.held_out)
+        step = saved_step(self.resolved.config.out)
+        if self.group.main:
+            self._simulate(held, seeds, "colony for validation")
+        renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
+        job = self._job(self.out / "fresh")
+        stock = FreshColonies(job, renewal, self._pair, makes=self.group.main)
+        closing.callback(stock.close)
+        for done in stock.fill(step):
+            self.progress(done, renewal.slots, "simulated colony")
+        self.words.append(
+            "Fresh simulated hiPSC colonies (napari_sparsessp.simulation), "
+            f"{renewal.slots} at a time, one of them replaced after every "
+            f"{renewal.every} steps, seeds from {renewal.seed}; "
+            f"{simulated.held_out} others for validation."
         )
-    words.append(
-        f"Fresh simulated hiPSC colonies (napari_sparsessp.simulation), "
-        f"{renewal.slots} at a time, one of them replaced after every {renewal.every} "
-        f"steps, seeds from {renewal.seed}; {simulated.held_out} others for validation."
-    )
-    pairs = RenewedPairs(fixed, stock.at, step)
-    return pairs, [wrap(open_colony(held, seed)) for seed in seeds]
+        judging = [self._pair(open_colony(held, seed)) for seed in seeds]
+        return RenewedPairs(fixed, stock.at, step), judging
 
+    def _simulate(self, folder: Path, seeds: range, what: str) -> None:
+        """Simulate those that are not there."""
+        from napari_sparsessp.simulation.pool import fill_at_once
 
-def _simulate(tell: Teller, job: ColonyJob, seeds: range, what: str) -> None:
-    """Simulate those that are not there."""
-    from napari_sparsessp.simulation.pool import fill_at_once
+        for done in fill_at_once(self._job(folder), seeds):
+            self.progress(done, len(seeds), f"simulated {what}")
 
-    for done in fill_at_once(job, seeds):
-        tell.progress(
-            f"simulated {what} {done} of {len(seeds)}", last=done == len(seeds)
+    def _job(self, folder: Path) -> ColonyJob:
+        from napari_sparsessp.prediction.device import choose_device
+        from napari_sparsessp.simulation.pool import ColonyJob
+
+        device = self.group.device or str(choose_device(self.resolved.config.device))
+        return ColonyJob(
+            str(folder), self.simulated.shape, self.simulated.looks, device
         )
 
+    def _pair(self, colony: PooledColony) -> Pair:
+        """Make a colony a pair with the labels of the wanted structures."""
+        from napari_sparsessp.training.patches import Pair
 
-def _job(folder: Path, simulated: Simulated, device: str, group: Group) -> ColonyJob:
-    from napari_sparsessp.prediction.device import choose_device
-    from napari_sparsessp.simulation.pool import ColonyJob
-
-    where = group.device or str(choose_device(device))
-    return ColonyJob(str(folder), simulated.shape, simulated.looks, where)
-
-
-def _wrapper(structures: tuple[str, ...]) -> Callable[[PooledColony], Pair]:
-    """Give what makes a colony a pair with these structures' labels."""
-    from napari_sparsessp.training.patches import Pair
-
-    known = list(CATALOGUE)
-    wanted = [name for name in structures if name in known]
-    rows = [known.index(name) for name in wanted]
-    labels = tuple(structures.index(name) for name in wanted)
-
-    def wrap(colony: PooledColony) -> Pair:
+        known = list(CATALOGUE)
+        wanted = [name for name in self.structures if name in known]
         return Pair(
             colony.brightfield,
-            [colony.fluorescence[row] for row in rows],
-            labels,
+            [colony.fluorescence[known.index(name)] for name in wanted],
+            tuple(self.structures.index(name) for name in wanted),
             name=f"colony {colony.seed}",
         )
-
-    return wrap

@@ -33,7 +33,7 @@ def project(
     projected
         (B, S) bool.
     how
-        ``mean``, ``max``.
+        ``mean`` or ``max``.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def make_loss(name: str) -> Loss:
     Parameters
     ----------
     name
-        ``mse``, ``l1``, ``l1_msssim``, ``foreground``.
+        ``mse``, ``l1``, ``l1_msssim`` or ``foreground``.
 
     Returns
     -------

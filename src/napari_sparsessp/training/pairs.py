@@ -1,25 +1,26 @@
-"""Lists of training pairs: our CSV, the published RepMode CSV, a folder of images."""
+"""Real training pairs: lists of them, and their images in a cache.
+
+A list is our CSV, the published RepMode CSV, or a folder of images. In the cache,
+stacks are normalised and lie on the model's pixels.
+"""
 
 import csv
 import hashlib
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write, user_path
-from napari_sparsessp.io.caption import Caption
-from napari_sparsessp.io.ome_tiff import write_ome_tiff
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.resolve import structure_id
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.training.resolve import make_folder, structure_id
 from napari_sparsessp.volume import Volume
 
 Channel = str | int
@@ -47,6 +48,11 @@ _SPLITS = {
 _IMAGE_ENDINGS = (".tif", ".tiff", ".nd2", ".czi", ".lif", ".zarr", ".btf")
 
 _LARGEST_LIST = 100_000_000  # bytes
+
+STEP_TOLERANCE = 0.1
+"""Share by which a stack's step in z may differ from the grid's without a warning."""
+
+_FORM = 1  # of the cache; another number, and all is read again
 
 
 @dataclass(frozen=True)
@@ -111,30 +117,19 @@ def read_labels(
         that are not there.
     """
     if path.is_dir():
-        labels = _of_folder(path, structure, signal, target)
-    else:
-        given = {"signal": signal, "target": target, "structure": structure}
-        labels = _of_csv(path, root or path.parent, given)
+        if structure is None or signal is None or target is None:
+            raise InputError(
+                f"{path} is a folder, so data.pairs needs structure, signal and "
+                "target: what the target is, and the names or indices of both channels"
+            )
+        name, images = structure_id(structure), images_in(path)
+        if not images:
+            raise InputError(f"folder {path} holds no image; check data.pairs.path")
+        return [Label(image, signal, image, target, name) for image in images]
+    given = {"signal": signal, "target": target, "structure": structure}
+    labels = _of_csv(path, root or path.parent, given)
     _check_files(labels, path)
     return labels
-
-
-def _of_folder(
-    folder: Path,
-    structure: str | None,
-    signal: Channel | None,
-    target: Channel | None,
-) -> list[Label]:
-    if structure is None or signal is None or target is None:
-        raise InputError(
-            f"{folder} is a folder, so data.pairs needs structure, signal and target: "
-            "what the target is, and the names or indices of both channels"
-        )
-    images = images_in(folder)
-    if not images:
-        raise InputError(f"folder {folder} holds no image; check data.pairs.path")
-    known = structure_id(structure)
-    return [Label(one, signal, one, target, known) for one in images]
 
 
 def by_stack(labels: Iterable[Label]) -> list[list[Label]]:
@@ -253,10 +248,19 @@ def _structure(
 
 def _check_files(labels: list[Label], path: Path) -> None:
     wanted = dict.fromkeys(
-        one for label in labels for one in (label.path, label.path_target, label.mask)
-        if one is not None
-    )  # fmt: skip
-    missing = [one for one in wanted if not _is_there(one)]
+        file
+        for label in labels
+        for file in (label.path, label.path_target, label.mask)
+        if file is not None
+    )
+
+    def exists(file: Path) -> bool:
+        try:
+            return file.exists()
+        except (OSError, ValueError):  # no name that a file could have
+            return False
+
+    missing = [file for file in wanted if not exists(file)]
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(wanted)} images that {path.name} lists are "
@@ -265,146 +269,8 @@ def _check_files(labels: list[Label], path: Path) -> None:
         )
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # no name that a file could have
-        return False
-
-
-LIGHT = "transmitted light"
-"""Name of its channel in the files that are written."""
-
-_WRITTEN_COLUMNS = (
-    "path",
-    "signal",
-    "target",
-    "structure",
-    "path_target",
-    "mask",
-    "split",
-)
-
-
-@dataclass(frozen=True, eq=False)
-class StackToLearn:
-    """One specimen in memory, or lazily so.
-
-    Attributes
-    ----------
-    light
-        ZYX.
-    truths
-        Structure id to its fluorescence: ZYX, as many planes as the light, or one.
-    mask
-        Above 0 where the truths count.
-    split
-        ``train`` or ``validation`` where somebody said so, else empty.
-    """
-
-    name: str
-    light: Volume
-    truths: Mapping[str, Volume]
-    mask: Volume | None = None
-    split: str = ""
-
-
-def check_stack(stack: StackToLearn) -> None:
-    """See that all images of a stack show the same field, before anything is written.
-
-    Raises
-    ------
-    InputError
-        One has another size or pixel; says which.
-    """
-    if not stack.truths:
-        raise InputError(
-            f"{stack.name} has no fluorescence to learn from; tick a layer that shows "
-            "what shall be predicted"
-        )
-    depth, *area = stack.light.shape
-    others = {f"the truth of {name}": one for name, one in stack.truths.items()}
-    if stack.mask is not None:
-        others["the mask"] = stack.mask
-    for what, one in others.items():
-        _check_place(stack, what, one)
-        planes, *field = one.shape
-        if field == area and 1 < depth < planes:
-            raise InputError(
-                f"the transmitted light of {stack.name} has {depth} planes and {what} "
-                f"{planes}: teaching needs light at every plane that has a truth; use "
-                "the dense stack, sparse ones are made from it while it learns"
-            )
-        if field != area or planes not in (1, depth):
-            raise InputError(
-                f"{what} has {_extent(one)} voxels and the transmitted light of "
-                f"{stack.name} {_extent(stack.light)}; both must show the same field, "
-                "with as many planes or one: crop or resample one of them"
-            )
-        mine, its = stack.light.pixel_size, one.pixel_size
-        if mine and its and not np.allclose(mine, its, rtol=0.02):
-            raise InputError(
-                f"{what} has pixels of {its[1]:g} µm and the transmitted light of "
-                f"{stack.name} {mine[1]:g} µm; correct the scale of one of the layers"
-            )
-
-
-def _check_place(stack: StackToLearn, what: str, one: Volume) -> None:
-    """See that two layers lie on each other: pixels are compared by their number."""
-    light = stack.light
-    pixel = light.pixel_size or (1.0, 1.0)
-    shift = np.subtract(one.origin, light.origin)[1:]
-    if (np.abs(shift) > np.asarray(pixel)).any():
-        y, x = shift
-        raise InputError(
-            f"{what} is shifted by {y:.2g} (y) and {x:.2g} (x) against the transmitted "
-            f"light of {stack.name}; crop or register them to the same field"
-        )
-
-
-def write_stacks(
-    stacks: Sequence[StackToLearn],
-    folder: Path,
-    list_path: Path,
-    step: float,
-    tell: Callable[[str, float], None] | None = None,
-) -> Path:
-    """Write stacks as OME-TIFF, and a CSV that lists them for a training.
-
-    Parameters
-    ----------
-    folder
-        Gets an image for each stack and each mask.
-    list_path
-        The CSV; paths in it are relative to it.
-    step
-        µm between planes, where only the pixel size of a stack is known.
-    tell
-        Called with what is written and the share that is done; what it raises ends it.
-
-    Returns
-    -------
-    The CSV.
-
-    Raises
-    ------
-    InputError
-        An image cannot be read, or does not fit its stack.
-    OutputError
-        The folder cannot be written.
-    """
-    labels: list[Label] = []
-    for number, stack in enumerate(stacks):
-        check_stack(stack)
-        if tell is not None:
-            tell(f"copying {stack.name}", number / len(stacks))
-        name = f"{number + 1:02}_{_slug(stack.name)}.ome.tif"
-        labels += _written(stack, folder / name, step)
-    return write_list(labels, list_path)
-
-
 def write_list(labels: Sequence[Label], path: Path) -> Path:
-    """Write a CSV that `napari_sparsessp.training.pairs.read_labels` reads.
+    """Write a CSV that `read_labels` reads; paths below it are relative to it.
 
     Raises
     ------
@@ -413,101 +279,36 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
     """
     here = path.absolute().parent
     make_folder(here)
+
+    def short(file: Path | None) -> str:
+        if file is None:
+            return ""
+        whole = file.absolute()
+        inside = whole.is_relative_to(here)
+        return (whole.relative_to(here) if inside else whole).as_posix()
+
     with (
         atomic_write(path, "list") as part,
         part.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(_WRITTEN_COLUMNS)
-        for one in labels:
-            writer.writerow(_row(one, here))
+        writer.writerow(
+            ["path", "signal", "target", "structure", "path_target", "mask", "split"]
+        )
+        for label in labels:
+            elsewhere = label.path_target != label.path
+            writer.writerow(
+                [
+                    short(label.path),
+                    "" if label.signal is None else label.signal,
+                    "" if label.target is None else label.target,
+                    label.structure,
+                    short(label.path_target) if elsewhere else "",
+                    short(label.mask),
+                    label.split,
+                ]
+            )
     return path
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror or error}; make room or "
-            "choose another folder"
-        ) from error
-
-
-def _row(label: Label, folder: Path) -> tuple[object, ...]:
-    def short(path: Path | None) -> str:
-        if path is None:
-            return ""
-        whole = path.absolute()
-        inside = whole.is_relative_to(folder)
-        return (whole.relative_to(folder) if inside else whole).as_posix()
-
-    elsewhere = label.path_target != label.path
-    return (
-        short(label.path),
-        "" if label.signal is None else label.signal,
-        "" if label.target is None else label.target,
-        label.structure,
-        short(label.path_target) if elsewhere else "",
-        short(label.mask),
-        label.split,
-    )
-
-
-def _written(stack: StackToLearn, path: Path, step: float) -> list[Label]:
-    """Write the light and all truths as deep as it into one file, others beside it."""
-    voxel = stack.light.voxel_size
-    if voxel is None and stack.light.pixel_size is not None:
-        voxel = (step, *stack.light.pixel_size)
-    deep = {k: v for k, v in stack.truths.items() if v.shape == stack.light.shape}
-    _write(path, [stack.light, *deep.values()], [LIGHT, *deep], voxel)
-    stem = path.name.removesuffix(".ome.tif")
-    mask = None
-    if stack.mask is not None:
-        mask = path.with_name(f"{stem}_mask.ome.tif")
-        _write(mask, [stack.mask], ["mask"], voxel)
-    labels = [Label(path, 0, path, 1 + k, id_, mask) for k, id_ in enumerate(deep)]
-    for id_, one in stack.truths.items():
-        if id_ not in deep:
-            flat = path.with_name(f"{stem}_{id_}.ome.tif")
-            _write(flat, [one], [id_], voxel)
-            labels.append(Label(path, 0, flat, 0, id_, mask))
-    return [replace(one, split=stack.split) for one in labels]
-
-
-def _write(
-    path: Path,
-    volumes: Sequence[Volume],
-    names: Sequence[str],
-    voxel: tuple[float, float, float] | None,
-) -> None:
-    planes = range(volumes[0].shape[0])
-    array = np.stack([one.planes(planes) for one in volumes])
-    make_folder(path.parent)
-    with atomic_write(path, "stack") as part:
-        write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
-
-
-def _slug(name: str) -> str:
-    """A part of a file's name by which a person knows the stack again."""
-    return "-".join(re.findall(r"\w+", name))[:40] or "stack"
-
-
-def _extent(volume: Volume) -> str:
-    return "×".join(map(str, volume.shape))
-
-
-STEP_TOLERANCE = 0.1
-"""Share by which a stack's step in z may differ from the grid's without a warning."""
-
-_FORM = 1  # of the cache; another number, and all is read again
 
 
 @dataclass(frozen=True, eq=False)
@@ -545,10 +346,10 @@ class PairReader:
     voxel_size
         (z, y, x) in µm of the model's grid.
     scaling
-        ``robust``, ``zscore``, ``none``.
-        Of the transmitted light; targets are always z-scored.
-    tell
-        Called with warnings.
+        Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
+        always z-scored.
+    warn
+        Called once with each thing that was assumed.
     """
 
     def __init__(
@@ -556,16 +357,14 @@ class PairReader:
         cache: Path,
         voxel_size: tuple[float, float, float],
         scaling: str,
-        tell: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
-        self._tell = tell or (lambda text: None)
-        self._told: set[str] = set()
+        self._warn = warn
+        self._warned: set[str] = set()
 
     def read(
-        self,
-        labels: Sequence[Label],
-        progress: Callable[[int, int], None] | None = None,
+        self, labels: Sequence[Label], progress: Progress = no_progress
     ) -> list[CachedPair]:
         """Read all labels but those of the test split.
 
@@ -573,8 +372,6 @@ class PairReader:
         ----------
         labels
             Several of one stack and channel become one pair.
-        progress
-            Called with how many stacks are there, of how many.
 
         Raises
         ------
@@ -587,8 +384,7 @@ class PairReader:
         stacks, pairs = by_stack(labels), []
         for group in stacks:
             pairs.append(self._pair(group))
-            if progress is not None:
-                progress(len(pairs), len(stacks))
+            progress(len(pairs), len(stacks), "reading stack")
         return pairs
 
     def _pair(self, labels: list[Label]) -> CachedPair:
@@ -631,7 +427,9 @@ class PairReader:
                 array = self._prepared(volume, pixel, kind)
             except InputError as error:
                 raise InputError(f"{path.name}, {kind}: {error}") from error
-            _store(file, array)
+            make_folder(self.cache)
+            with atomic_write(file, "cache") as part, part.open("wb") as handle:
+                np.save(handle, array)
         return np.load(file, mmap_mode="r")
 
     def _key(self, path: Path, channel: Channel | None, kind: str, stack: Path) -> str:
@@ -647,7 +445,7 @@ class PairReader:
         if volume.voxel_size is not None and kind == "signal":
             step = volume.voxel_size[0] / self.voxel_size[0]
             if abs(step - 1) > STEP_TOLERANCE:
-                self._once(
+                self._warn_once(
                     f"{stack.name}: planes {volume.voxel_size[0]:g} µm apart are taken "
                     f"for planes of the model's grid, {self.voxel_size[0]:g} µm; set "
                     "model.voxel_size if they differ on purpose"
@@ -658,7 +456,7 @@ class PairReader:
             signal = load_volume(stack)
             if signal.pixel_size is not None:
                 return signal.pixel_size
-        self._once(
+        self._warn_once(
             f"{Path(volume.source).name}: the pixel size is unknown; the model's own "
             f"({self.voxel_size[2]:g} µm) was assumed"
         )
@@ -677,16 +475,15 @@ class PairReader:
             # Last of all: what a score is measured in.
             return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
         scale = normalise(planes, self.scaling)
-        if self.scaling == "none":
-            # Camera counts do not fit into float16.
-            return resample_yx(planes, pixel, grid)
         resampled = resample_yx(planes, pixel, grid)
+        if self.scaling == "none":
+            return resampled  # camera counts do not fit into float16
         return ((resampled - scale.mean) / scale.std).astype(np.float16)
 
-    def _once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._tell(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
 
 
 def _check_shape(
@@ -699,19 +496,3 @@ def _check_shape(
             f"{stack.name} {signal.shape}; give the same field, with as many planes "
             "or one"
         )
-
-
-def _store(file: Path, array: np.ndarray) -> None:
-    part = file.with_name(f"{file.stem}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as handle:
-            np.save(handle, array)
-        part.replace(file)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the cache {file.parent}: {error.strerror or error}; make "
-            "room or choose another output folder"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

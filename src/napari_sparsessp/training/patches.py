@@ -68,13 +68,13 @@ class PatchRecipe:
     thin
         Share of patches whose stack ends inside the window.
     turns
-        ``dihedral``, ``flips``, ``none``.
+        ``dihedral``, ``flips`` or ``none``.
         The symmetries of the square in y and x. Or mirrored in z, y and x; then the
         patch, not the stack, is what is made sparse, as in the released code.
     random_phase
         Draw the first measured plane; otherwise it is plane 0.
     interpolation
-        ``hold``, ``nearest``, ``linear``.
+        ``hold``, ``nearest`` or ``linear``.
         How planes in between follow from the measured ones.
     inputs, every
         Of the network: its input channels, and it takes each such plane of the window.
@@ -310,7 +310,7 @@ class RenewedPairs(Sequence[Pair]):
     ----------
     draw
         Gives the others for a step, the same for the same step, with labels and sizes
-        that never change. It may wait; it raises `CancelledError` once the event is
+        that never change. It may wait; it raises `Cancelled` once the event is
         set.
     step
         Where the training begins.
@@ -330,7 +330,7 @@ class RenewedPairs(Sequence[Pair]):
 
         Raises
         ------
-        CancelledError
+        Cancelled
             `ended` was set while this waited.
         """
         self._now = [*self._fixed, *self._draw(step, ended)]
@@ -482,7 +482,7 @@ def batches(
     ahead: int = 3,
     workers: int = 1,
     rank: int = 0,
-    stop: Callable[[], bool] | None = None,
+    waiting: Callable[[], None] | None = None,
 ) -> Generator[Batch, None, None]:
     """Batches from a step on, cut on threads while the network learns.
 
@@ -494,9 +494,9 @@ def batches(
         Batches kept ready.
     workers
         Threads; their number changes nothing in the batches.
-    stop
-        Asked while a batch is not ready; true ends the batches, which are endless
-        otherwise.
+    waiting
+        Called while a batch is not ready; what it raises ends the batches, which are
+        endless otherwise.
 
     Raises
     ------
@@ -517,8 +517,8 @@ def batches(
                 if len(waiting) < ahead + workers:
                     continue
                 while not wait([waiting[0]], PAUSE).done:
-                    if stop is not None and stop():
-                        return
+                    if waiting is not None:
+                        waiting()
                 yield waiting.popleft().result()
         finally:
             ended.set()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.registry import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
@@ -39,7 +40,7 @@ _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
 
 
 @dataclass(frozen=True)
-class Setup:
+class ResolvedConfig:
     """A config, and all that it leaves open, decided.
 
     Attributes
@@ -151,7 +152,7 @@ def structure_id(name: str) -> str:
     return slug
 
 
-def make_setup(config: TrainConfig) -> Setup:
+def resolve_config(config: TrainConfig) -> ResolvedConfig:
     """Decide what does not depend on the data.
 
     Raises
@@ -175,7 +176,7 @@ def make_setup(config: TrainConfig) -> Setup:
     recipe = config.recipe
     keeps = source is not None and "scaling" not in recipe.model_fields_set
     scaling = source.scaling if keeps and source is not None else recipe.scaling
-    return Setup(config, source, voxel, scaling)
+    return ResolvedConfig(config, source, voxel, scaling)
 
 
 def claim_folder(
@@ -215,18 +216,28 @@ def claim_folder(
         if differing:
             raise InputError(
                 f"{folder} holds a training with another {' and '.join(differing)}; "
-                "choose another out, or remove that folder to begin anew"
+                "choose another out, or remove that folder to start again"
             )
-    if not owner:
-        return
+    if owner:
+        make_folder(folder)
+        with atomic_write(file) as part:
+            part.write_text(json.dumps(now, indent=2), encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(now, indent=2), encoding="utf-8")
-        part.replace(file)
     except OSError as error:
         raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; choose another out"
+            f"cannot write into {folder}: {error.strerror}; make room or choose "
+            "another folder"
         ) from error
 
 
@@ -260,7 +271,7 @@ LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class QuickOptions:
     """What a person decides about a training.
 
     Attributes
@@ -308,7 +319,7 @@ def run_folder(id_: str) -> Path:
     return trainings_folder() / id_
 
 
-def quick_config(wish: Wish, out: Path) -> TrainConfig:
+def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
     """Make a whole config of what a person decided.
 
     Parameters
@@ -321,31 +332,31 @@ def quick_config(wish: Wish, out: Path) -> TrainConfig:
     InputError
         A value is impossible; names the field.
     """
-    rate = RATE if wish.learning_rate is None else wish.learning_rate
+    rate = RATE if options.learning_rate is None else options.learning_rate
     recipe: dict[str, object] = {"name": "fast", "learning_rate": rate}
-    if wish.patch is not None:
-        recipe["patch"] = (wish.patch, wish.patch)
+    if options.patch is not None:
+        recipe["patch"] = (options.patch, options.patch)
     try:
         return TrainConfig(
             out=out,
             model=ModelSection(
-                id=wish.id,
-                name=wish.name or None,
-                licence=wish.licence or "not stated",
+                id=options.id,
+                name=options.name or None,
+                licence=options.licence or "not stated",
             ),
             network=FineTune.model_validate(
-                {"from": wish.source, "freeze_encoder": wish.freeze_encoder}
+                {"from": options.source, "freeze_encoder": options.freeze_encoder}
             ),
-            data=Data(pairs=wish.pairs),
+            data=Data(pairs=options.pairs),
             recipe=Recipe.model_validate(recipe),
-            ratios=wish.ratios,
-            loss=wish.loss,
+            ratios=options.ratios,
+            loss=options.loss,
             budget=Budget(
-                minutes=wish.minutes,
-                save_minutes=max(LEAST_SAVE_MINUTES, wish.minutes / SAVES),
+                minutes=options.minutes,
+                save_minutes=max(LEAST_SAVE_MINUTES, options.minutes / SAVES),
             ),
-            validation=wish.validation,
-            device=wish.device,
+            validation=options.validation,
+            device=options.device,
         )
     except ValidationError as error:
         first = error.errors()[0]

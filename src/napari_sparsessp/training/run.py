@@ -1,8 +1,8 @@
-"""The network at the start of a training: fresh, or an existing model."""
+"""A whole training: from a config and the data's stacks to a model file."""
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,121 @@ from napari_sparsessp.models.store import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
 from napari_sparsessp.training.calibration import calibrations, learned_ranges
-from napari_sparsessp.training.checkpoints import RunFolder
-from napari_sparsessp.training.config import FineTune, TrainConfig
-from napari_sparsessp.training.loop import Group, Status, TrainingPlan, train
+from napari_sparsessp.training.checkpoints import RunFolder, has_state
+from napari_sparsessp.training.config import FineTune
+from napari_sparsessp.training.data import TrainingData
+from napari_sparsessp.training.distributed import Group
+from napari_sparsessp.training.loop import Status, TrainingPlan, train
 from napari_sparsessp.training.patches import Pair, PatchRecipe, RenewedPairs
-from napari_sparsessp.training.resolve import Setup, claim_folder
+from napari_sparsessp.training.resolve import ResolvedConfig, claim_folder
 from napari_sparsessp.training.validation import Preview, Validator, preview_patch
+
+FEW_STACKS = 3
+"""So few, and the card says what that means."""
 
 _ENCODER = ("encoder", "plane_stem", "down")
 """First parts of the names of all that comes before depth is folded."""
 
+_SCALING_WORDS = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
 
-def starting_network(
-    setup: Setup, config: NetworkConfig, structures: tuple[str, ...]
+
+def run_training(
+    resolved: ResolvedConfig,
+    data: TrainingData,
+    listen: Callable[[Status], None] | None = None,
+    progress: Progress = no_progress,
+    group: Group | None = None,
+    show: Callable[[Preview], None] | None = None,
+) -> Path:
+    """Train, or resume a training, and write the model.
+
+    Parameters
+    ----------
+    listen
+        Called after each step.
+    progress
+        Called after each step and between stacks that are validated.
+    group
+        Other processes that train with this one; the main one writes the model.
+    show
+        Called at each validation with the prediction of one patch.
+
+    Raises
+    ------
+    Cancelled
+        By `progress`; the state is saved.
+    SparseSSPError
+        Anything that the user can mend.
+    """
+    config, group = resolved.config, group or Group()
+    network = resolved.network(data.structures)
+    recipe = patch_recipe(resolved, network, data.training)
+    plan = training_plan(resolved, network)
+    if group.device is not None:
+        plan = replace(plan, device=group.device)
+    with group.main_first():
+        claim_folder(config, data.structures, group.main)
+    fresh = initialise(resolved, network, data.structures).to(plan.device)
+    validator = Validator(
+        _spread_out(data.validation, config.validation.stacks),
+        data.structures,
+        recipe.ratios,
+        recipe.interpolation,
+        plan.device,
+        plan.precision,
+        plan.projection,
+        progress,
+    )
+    patch = None
+    if show is not None:
+        patch = preview_patch(
+            validator.pairs, recipe, data.structures, plan.device, network.stride
+        )
+
+    def validate(judged: nn.Module) -> dict[str, Any]:
+        if show is not None and patch is not None:
+            show(patch(judged))
+        return validator(judged)
+
+    train(
+        fresh, data.training, recipe, plan, config.out,
+        validate if validator.pairs else None, listen, progress, group,
+    )  # fmt: skip
+    with group.main_first():
+        if not group.main:
+            return config.out / f"{config.model.id}.safetensors"
+        return write_model(resolved, data)
+
+
+def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
+    """Write the model of a training that was stopped: its best state so far.
+
+    Parameters
+    ----------
+    data
+        That it was trained with.
+
+    Raises
+    ------
+    SparseSSPError
+        There is no state yet, or the model cannot be written.
+    """
+    if not has_state(resolved.config.out):
+        raise InputError(
+            f"{resolved.config.out} holds no state of a training yet; let it go on"
+        )
+    return write_model(resolved, data)
+
+
+def initialise(
+    resolved: ResolvedConfig, config: NetworkConfig, structures: tuple[str, ...]
 ) -> nn.Module:
     """Build the network, the same for the same seed.
 
@@ -45,9 +145,9 @@ def starting_network(
     ModelError
         The model to begin with is damaged.
     """
-    torch.manual_seed(setup.config.seed)
+    torch.manual_seed(resolved.config.seed)
     network = build_network(config)
-    given = setup.config.network
+    given = resolved.config.network
     if isinstance(given, FineTune):
         model = load_model(given.source)
         transfer(model.network, model.card.structures, network, structures)
@@ -71,7 +171,7 @@ def transfer(
     network: nn.Module,
     wanted: tuple[str, ...],
 ) -> None:
-    """Take over all weights; outputs go by structure, new ones stay as they are.
+    """Copy all weights; outputs go by structure, new ones stay as they are.
 
     Parameters
     ----------
@@ -91,15 +191,21 @@ def transfer(
     if wanted == known:
         network.load_state_dict(have)
         return
-    more = _one_output_more(network)
+    # In the same network with another output, what grows is of the structures.
+    with torch.device("meta"):
+        twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
+    more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
     shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
     for name, tensor in own.items():
         first, number, *rest = [*name.split("."), ""]
-        if f"{first}.{len(wanted)}.{'.'.join(rest)}".rstrip(".") in more.keys() - own:
-            # A list with an entry for each structure.
+
+        def entry(index: int, first: str = first, rest: list[str] = rest) -> str:
+            return f"{first}.{index}.{'.'.join(rest)}".rstrip(".")
+
+        if entry(len(wanted)) in more.keys() - own:  # a list, one entry a structure
             for new, old in shared:
                 if int(number) == new:
-                    tensor.copy_(have[f"{first}.{old}.{'.'.join(rest)}".rstrip(".")])
+                    tensor.copy_(have[entry(old)])
             continue
         longer = [
             (axis, more[name][axis] - length) for axis, length in
@@ -116,72 +222,16 @@ def transfer(
                 "it out"
             )
         ((axis, each),) = longer
-        _copy_rows(tensor, have[name], axis, each, len(wanted), shared)
+        # Rows of the structures come behind those that belong to none.
+        before = tensor.shape[axis] - each * len(wanted)
+        tensor.narrow(axis, 0, before).copy_(have[name].narrow(axis, 0, before))
+        for new, old in shared:
+            rows = have[name].narrow(axis, before + old * each, each)
+            tensor.narrow(axis, before + new * each, each).copy_(rows)
 
 
-def _one_output_more(network: nn.Module) -> dict[str, torch.Size]:
-    """Shapes of the same network with another output: what grows is structures'."""
-    config = network.config
-    assert isinstance(config, NetworkConfig)
-    with torch.device("meta"):
-        twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
-    return {name: tensor.shape for name, tensor in twin.state_dict().items()}
-
-
-def _copy_rows(
-    tensor: torch.Tensor,
-    other: torch.Tensor,
-    axis: int,
-    each: int,
-    structures: int,
-    shared: list[tuple[int, int]],
-) -> None:
-    """Copy what belongs to the structures, behind what belongs to none."""
-    before = tensor.shape[axis] - each * structures
-    tensor.narrow(axis, 0, before).copy_(other.narrow(axis, 0, before))
-    for new, old in shared:
-        rows = other.narrow(axis, before + old * each, each)
-        tensor.narrow(axis, before + new * each, each).copy_(rows)
-
-
-_SCALING_WORDS = {
-    "robust": "z-score of the measured planes, extremes left out",
-    "zscore": "z-score of the measured planes",
-    "none": "none",
-}
-
-
-def write_model(
-    setup: Setup,
-    network: NetworkConfig,
-    structures: tuple[str, ...],
-    patch: tuple[int, int, int],
-    trained_on: Sequence[str],
-    labelled: set[int],
-    validated_on: str,
-    z_projection: str = "none",
-    warning: str = "",
-    measure: Callable[[Model], dict[str, Any]] | None = None,
-) -> Path:
+def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the best state of a training, or its last, as a native model.
-
-    Parameters
-    ----------
-    patch
-        (D, H, W) in voxels.
-    trained_on
-        Sentences on the data.
-    labelled
-        Outputs that had any label to learn from.
-    validated_on
-        What the scores are of.
-    z_projection
-        ``none``, ``mean``, ``max``.
-        Of the card: how predictions become what all labels were, single planes.
-    warning
-        A limit that follows from the data; "" for none.
-    measure
-        Gives fields of the card that need the finished network.
 
     Returns
     -------
@@ -194,8 +244,9 @@ def write_model(
     ModelError
         The weights are not finite.
     """
-    config = setup.config
-    files = RunFolder(config.out)
+    config, files = resolved.config, RunFolder(resolved.config.out)
+    network = resolved.network(data.structures)
+    recipe = patch_recipe(resolved, network, data.training)
     best = files.best()
     trained: Any = build_network(network)
     trained.load_state_dict(files.averaged() if best is None else best["network"])
@@ -205,282 +256,125 @@ def write_model(
     dtype = getattr(torch, config.model.weights)
     # The card's check is of the weights as they will be in the file.
     trained = trained.to(dtype).float().eval()
-    card = _card(setup, trained, structures, patch)
-    if warning:
-        card = card.model_copy(update={"limits": (*card.limits, warning)})
-    forgotten = [one for k, one in enumerate(structures) if k not in labelled]
-    if forgotten:
-        limit = (
-            f"Had no label of {', '.join(forgotten)} when it was fine-tuned: these may "
-            "be worse than in the model that it began with."
-        )
-        card = card.model_copy(update={"limits": (*card.limits, limit)})
+    card = _card(resolved, data, trained.config, recipe, files, best)
+    path = config.out / f"{card.id}.safetensors"
+    plan = training_plan(resolved, network)
+    kept_back = _spread_out(data.validation, CALIBRATION_STACKS)
     card = card.model_copy(
         update={
-            "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
-            "scores": {} if best is None else _scores(files, best, validated_on),
-            "z_projection": z_projection,
+            "familiarity": learned_ranges(
+                data.training, recipe, resolved.voxel_size, resolved.source
+            ),
+            "uncertainty": calibrations(
+                Model(card, trained, "", path), kept_back, plan.device, plan.precision
+            ),
         }
     )
     tensors = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in trained.state_dict().items()
     }
-    path = config.out / f"{card.id}.safetensors"
-    if measure is not None:
-        card = card.model_copy(update=measure(Model(card, trained, "", path)))
     check = make_check(trained, digest_of_tensors(tensors))
     card = card.model_copy(update={"check": check})
     return save_model(path, trained, card, dtype=dtype)
 
 
 def _card(
-    setup: Setup,
-    network: nn.Module,
-    structures: tuple[str, ...],
-    patch: tuple[int, int, int],
+    resolved: ResolvedConfig,
+    data: TrainingData,
+    network: NetworkConfig,
+    recipe: PatchRecipe,
+    files: RunFolder,
+    best: dict[str, Any] | None,
 ) -> ModelCard:
-    model, config = setup.config.model, network.config
-    assert isinstance(config, NetworkConfig)
-    limits, modality = model.limits, model.modality
-    if setup.source is not None:
-        if "modality" not in model.model_fields_set:
-            modality = setup.source.modality
-        began = f"Of {setup.source.id}, with which it began: "
-        limits = (*limits, *(began + one for one in setup.source.limits))
+    config, model, source = resolved.config, resolved.config.model, resolved.source
+    modality = model.modality
+    if source is not None and "modality" not in model.model_fields_set:
+        modality = source.modality
+    patch = (recipe.depth, recipe.height, recipe.width)
+    position, extent = files.position(), "×".join(map(str, patch))
+    learned = (
+        f"Recipe {config.recipe.name}, loss {config.loss}, {position.step} steps of "
+        f"{position.batch} patches of {extent} voxels, seed {config.seed}."
+    )
+    pairs = config.data.pairs
+    flat = all(len(one) == 1 for pair in data.training for one in pair.targets)
     return ModelCard(
         id=model.id,
         version=model.version,
         name=model.name or model.id,
         licence=model.licence,
         citation=model.citation,
-        structures=structures,
-        **network_fields(config),
-        voxel_size=setup.voxel_size,
+        structures=data.structures,
+        **network_fields(network),
+        voxel_size=resolved.voxel_size,
         patch=patch,
-        ratios=setup.ratios(config),
+        ratios=resolved.ratios(network),
         modality=modality,
-        normalisation=_SCALING_WORDS[setup.scaling],
-        scaling=setup.scaling,  # type: ignore[arg-type]
-        trained_on="",
-        limits=limits,
-        source=of_training("" if setup.source is None else setup.source.id),
+        normalisation=_SCALING_WORDS[resolved.scaling],
+        scaling=resolved.scaling,  # type: ignore[arg-type]
+        trained_on=" ".join([*data.words, learned]),
+        limits=_limits(resolved, data),
+        scores={} if best is None else _scores(resolved, data, files, best),
+        # Where all labels are projections, so is what the model predicts.
+        z_projection=pairs.projection if pairs is not None and flat else "none",
+        source=of_training("" if source is None else source.id),
     )
 
 
-def _recipe_words(
-    config: TrainConfig, files: RunFolder, patch: tuple[int, int, int]
-) -> str:
-    steps = files.progress().step
-    extent = "×".join(map(str, patch))
-    return (
-        f"Recipe {config.recipe.name}, loss {config.loss}, {steps} steps of "
-        f"{files.progress().batch} patches of {extent} voxels, seed {config.seed}."
-    )
+def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
+    limits, pairs = list(resolved.config.model.limits), data.training
+    if (source := resolved.source) is not None:
+        began = f"Of {source.id}, with which it began: "
+        limits += [began + limit for limit in source.limits]
+    if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
+        shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
+        stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
+        limits.append(
+            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            "contrasts, microscopes and magnifications are outside of what it knows."
+        )
+    labelled = {label for pair in pairs for label in pair.labels}
+    forgotten = [one for k, one in enumerate(data.structures) if k not in labelled]
+    if forgotten:
+        limits.append(
+            f"Had no label of {', '.join(forgotten)} when it was fine-tuned: these may "
+            "be worse than in the model that it began with."
+        )
+    return tuple(limits)
 
 
 def _scores(
-    files: RunFolder, best: dict[str, Any], validated_on: str
+    resolved: ResolvedConfig,
+    data: TrainingData,
+    files: RunFolder,
+    best: dict[str, Any],
 ) -> dict[str, Any]:
     """R² of the best state, by structure and ratio."""
-    validated = [one for one in files.entries() if one.get("r2") is not None]
-    entry = next((one for one in validated if one["step"] == best["step"]), {})
-    found = {
-        "on": validated_on,
-        "r2": best["r2"],
-        "step": best["step"],
-        "r2_by_structure_and_ratio": entry.get("scores", {}),
-    }
-    # What it began with, on the same voxels: so that one sees what was learnt.
-    if validated and validated[0]["step"] == 0:
-        found["r2_before_training"] = validated[0]["r2"]
-    return {"validation": found}
-
-
-FEW_STACKS = 3
-"""So few, and the card says what that means."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stacks:
-    """The data of a training.
-
-    Attributes
-    ----------
-    structures
-        Of the network's outputs, which the pairs' labels count.
-    training
-        May change with the step; see `RenewedPairs`.
-    words
-        Sentences for the card.
-    """
-
-    structures: tuple[str, ...]
-    training: Sequence[Pair]
-    validation: Sequence[Pair]
-    words: list[str]
-
-
-def run_training(
-    setup: Setup,
-    stacks: Stacks,
-    listen: Callable[[Status], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-    group: Group | None = None,
-    show: Callable[[Preview], None] | None = None,
-) -> Path | None:
-    """Train, or go on with it, and write the model.
-
-    Parameters
-    ----------
-    listen
-        Called after each step.
-    stop
-        Asked after each step; true saves and ends.
-    group
-        Other processes that train with this one; the main one writes the model.
-    show
-        Called at each validation with what the network says of one patch.
-
-    Returns
-    -------
-    The model; None where training was stopped.
-
-    Raises
-    ------
-    SparseSSPError
-        Anything that the user can mend.
-    """
-    config, group = setup.config, group or Group()
-    network = setup.network(stacks.structures)
-    recipe = patch_recipe(setup, network, stacks.training)
-    plan = training_plan(setup, network)
-    if group.device is not None:
-        plan = replace(plan, device=group.device)
-    with group.main_first():
-        claim_folder(config, stacks.structures, group.main)
-    fresh = starting_network(setup, network, stacks.structures).to(plan.device)
-    validator = Validator(
-        _some(stacks.validation, config.validation.stacks),
-        stacks.structures,
-        recipe.ratios,
-        recipe.interpolation,
-        plan.device,
-        plan.precision,
-        plan.projection,
-        stop,
-    )
-    patch = None
-    if show is not None:
-        patch = preview_patch(
-            validator.pairs, recipe, stacks.structures, plan.device, network.stride
-        )
-
-    def validate(judged: nn.Module) -> dict[str, Any]:
-        if show is not None and patch is not None:
-            show(patch(judged))
-        return validator(judged)
-
-    done = train(
-        fresh, stacks.training, recipe, plan, config.out,
-        validate if validator.pairs else None, listen, stop, group,
-    )  # fmt: skip
-    if not done:
-        return None
-    with group.main_first():
-        if not group.main:
-            return config.out / f"{config.model.id}.safetensors"
-        return _written(setup, network, stacks, recipe, plan, len(validator.pairs))
-
-
-def write_best(setup: Setup, stacks: Stacks) -> Path:
-    """Write the model of a training that was stopped: its best state so far.
-
-    Parameters
-    ----------
-    stacks
-        Those that it was trained with.
-
-    Raises
-    ------
-    SparseSSPError
-        There is no state yet, or the model cannot be written.
-    """
-    if not RunFolder(setup.config.out).has_state():
-        raise InputError(
-            f"{setup.config.out} holds no state of a training yet; let it go on"
-        )
-    network = setup.network(stacks.structures)
-    recipe = patch_recipe(setup, network, stacks.training)
-    count = len(_some(stacks.validation, setup.config.validation.stacks))
-    plan = training_plan(setup, network)
-    return _written(setup, network, stacks, recipe, plan, count)
-
-
-def _written(
-    setup: Setup,
-    network: NetworkConfig,
-    stacks: Stacks,
-    recipe: PatchRecipe,
-    plan: TrainingPlan,
-    count: int,
-) -> Path:
-    """Write the model; `count` stacks chose its state."""
-    validation = setup.config.validation
+    validation = resolved.config.validation
+    count = len(_spread_out(data.validation, validation.stacks))
     judged = f"{count} stack{'s' * (count != 1)}"
     if validation.by != "stack":
         judged = f"the far end in {validation.by} of {judged}"
         if validation.gap:
             judged += f" beyond a gap of {validation.gap} pixels"
-    return write_model(
-        setup,
-        network,
-        stacks.structures,
-        (recipe.depth, recipe.height, recipe.width),
-        stacks.words,
-        {label for pair in stacks.training for label in pair.labels},
-        f"{judged}, kept back where the data do not say another split; the state was "
-        "chosen by this score",
-        z_projection(setup, stacks.training),
-        few_words(stacks.training),
-        lambda model: _trust(model, setup, stacks, recipe, plan),
-    )
-
-
-def _trust(
-    model: Model, setup: Setup, stacks: Stacks, recipe: PatchRecipe, plan: TrainingPlan
-) -> dict[str, Any]:
-    """What the card says of when to trust the model: what it saw, how far it is off."""
-    kept_back = _some(stacks.validation, CALIBRATION_STACKS)
-    return {
-        "familiarity": learned_ranges(
-            stacks.training, recipe, setup.voxel_size, setup.source
-        ),
-        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+    validated = [entry for entry in files.entries() if entry.get("r2") is not None]
+    entry = next((one for one in validated if one["step"] == best["step"]), {})
+    scores = {
+        "on": f"{judged}, kept back where the data do not say another split; the state "
+        "was chosen by this score",
+        "r2": best["r2"],
+        "step": best["step"],
+        "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    # What it began with, on the same voxels: it shows what was learnt.
+    if validated and validated[0]["step"] == 0:
+        scores["r2_before_training"] = validated[0]["r2"]
+    return {"validation": scores}
 
 
-def few_words(pairs: Sequence[Pair]) -> str:
-    """Warn of a model that has seen next to nothing; "" where it has seen enough."""
-    if len(pairs) > FEW_STACKS or isinstance(pairs, RenewedPairs):
-        return ""
-    shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
-    stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
-    return (
-        f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
-        "contrasts, microscopes and magnifications are outside of what it knows."
-    )
-
-
-def z_projection(setup: Setup, pairs: Sequence[Pair]) -> str:
-    """Say whether all labels are projections: then so is what the model predicts."""
-    source = setup.config.data.pairs
-    flat = all(len(target) == 1 for pair in pairs for target in pair.targets)
-    return source.projection if source is not None and flat else "none"
-
-
-def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most so many, from all over the list."""
+def _spread_out(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return at most so many, from all over the list."""
     share = min(1.0, count / max(len(pairs), 1))
     return [
         pair for index, pair in enumerate(pairs)
@@ -509,7 +403,7 @@ def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
     return 2 not in depths
 
 
-def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
+def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingPlan:
     """Put together what the loop needs.
 
     Raises
@@ -517,7 +411,7 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
     InputError
         The device does not exist here.
     """
-    config, recipe = setup.config, setup.config.recipe
+    config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
     precision = choose_precision(recipe.precision, device)
     if recipe.precision == "auto" and not bf16_is_safe(network, device.type):
@@ -531,7 +425,7 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
         minutes=minutes,
         steps=budget.steps,
         batch=recipe.batch,
-        learning_rate=setup.learning_rate,
+        learning_rate=resolved.learning_rate,
         weight_decay=recipe.weight_decay,
         warm_up=recipe.warm_up,
         average=recipe.average,
@@ -546,12 +440,12 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
         clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
-        judge_first=setup.source is not None,
+        judge_first=resolved.source is not None,
     )
 
 
 def patch_recipe(
-    setup: Setup, network: NetworkConfig, pairs: Sequence[Pair]
+    resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
     """Say how patches are cut from these stacks for this network.
 
@@ -561,7 +455,7 @@ def patch_recipe(
         A stack is smaller than the network's stride, or deeper than its window where
         the target is a projection.
     """
-    recipe, stride = setup.config.recipe, network.stride
+    recipe, stride = resolved.config.recipe, network.stride
     if not pairs:
         raise InputError(
             "nothing is left to train on; lower validation.share or add stacks"
@@ -591,14 +485,14 @@ def patch_recipe(
         network.depth,
         height,
         width,
-        ratios=setup.ratios(network),
+        ratios=resolved.ratios(network),
         noise=recipe.noise,
         gain=recipe.gain,
         tilt=recipe.tilt,
         clutter=recipe.clutter,
         thin=recipe.thin,
         turns=recipe.turns,
-        random_phase=setup.random_phase(network),
+        random_phase=resolved.random_phase(network),
         interpolation=network.interpolation,
         inputs=network.inputs,
         every=network.ratio,

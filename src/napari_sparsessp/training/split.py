@@ -100,7 +100,6 @@ def cut_validation(
     Parameters
     ----------
     by
-        ``y``, ``x``, ````.
         Axis; empty takes the longer one.
     margin, stride
         As `choose_validation` has them.

@@ -1,7 +1,7 @@
 """R² of a network on the stacks that were kept back."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.prediction.tiling import window_starts
 from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
 
 FIELD = 256
@@ -32,8 +33,8 @@ class Validator:
         Names of the outputs.
     device, precision, projection
         As in `napari_sparsessp.training.loop.TrainingPlan`.
-    stop
-        Asked between stacks and ratios; true gives no score.
+    progress
+        Called between stacks and ratios.
     """
 
     pairs: Sequence[Pair]
@@ -43,24 +44,24 @@ class Validator:
     device: str = "cpu"
     precision: str = "fp32"
     projection: str = "mean"
-    stop: Callable[[], bool] | None = None
+    progress: Progress = no_progress
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
-        """Give R², each the mean over stacks.
+        """Return R², each the mean over stacks.
 
         Returns
         -------
-        ``r2``: mean over structures and ratios, None where no truth varies or it
-        was stopped.
+        ``r2``: mean over structures and ratios, None where no truth varies.
         ``scores``: structure to ratio to R².
         """
         found: dict[str, dict[str, list[float]]] = defaultdict(
             lambda: defaultdict(list)
         )
+        done, total = 0, len(self.pairs) * len(self.ratios)
         for pair in self.pairs:
             for ratio in self.ratios:
-                if self.stop is not None and self.stop():
-                    return {"r2": None, "scores": {}}
+                self.progress(done, total, "validating")
+                done += 1
                 for label, sums in self._sums(network, pair, ratio).items():
                     if sums.r2 is not None:
                         found[self.structures[label]][str(ratio)].append(sums.r2)

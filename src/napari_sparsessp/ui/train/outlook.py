@@ -13,10 +13,9 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import Pairs, TrainConfig, Validation
 from napari_sparsessp.training.data import grid_shape
-from napari_sparsessp.training.pairs import StackToLearn, check_stack
 from napari_sparsessp.training.resolve import (
     PAIRS_FILE,
-    Wish,
+    QuickOptions,
     quick_config,
     run_folder,
 )
@@ -27,6 +26,7 @@ from napari_sparsessp.training.split import (
     cut_validation,
     stack_parts,
 )
+from napari_sparsessp.training.stacks import TrainingStack, check_stack
 from napari_sparsessp.ui.inputs.structure_fields import structure_id
 from napari_sparsessp.ui.train.choice import AUTO, StackPick, TrainChoice
 from napari_sparsessp.ui.train.layers import fits, layer_parts, part_volume
@@ -49,7 +49,7 @@ class TrainOutlook:
 
     Attributes
     ----------
-    stacks : list of StackToLearn
+    stacks : list of TrainingStack
         Of layers, frozen as they are now.
     shapes : list of StackShape
     parts : list of StackParts
@@ -69,7 +69,7 @@ class TrainOutlook:
         Ready to start.
     """
 
-    stacks: list[StackToLearn] = field(default_factory=list)
+    stacks: list[TrainingStack] = field(default_factory=list)
     shapes: list[StackShape] = field(default_factory=list)
     parts: list[StackParts] = field(default_factory=list)
     validation: Validation | None = None
@@ -151,7 +151,7 @@ def _of_layers(
     seen.structures = _structures(seen.shapes)
 
 
-def _say_why_none(seen: TrainOutlook, viewer: Any, stack: StackToLearn) -> None:
+def _say_why_none(seen: TrainOutlook, viewer: Any, stack: TrainingStack) -> None:
     """Tell where nothing that is open can be the truth of a sparse light."""
     others = [one.volume for one in layer_parts(viewer)]
     depth, *area = stack.light.shape
@@ -167,7 +167,7 @@ def _say_why_none(seen: TrainOutlook, viewer: Any, stack: StackToLearn) -> None:
         )
 
 
-def _stack(viewer: Any, pick: StackPick, number: int) -> StackToLearn:
+def _stack(viewer: Any, pick: StackPick, number: int) -> TrainingStack:
     assert pick.light is not None
     light = part_volume(viewer, pick.light)
     truths = {}
@@ -191,7 +191,7 @@ def _stack(viewer: Any, pick: StackPick, number: int) -> StackToLearn:
             )
         truths[id_] = part_volume(viewer, key)
     mask = None if pick.mask is None else part_volume(viewer, pick.mask)
-    return StackToLearn(light.name or f"stack {number}", light, truths, mask)
+    return TrainingStack(light.name or f"stack {number}", light, truths, mask)
 
 
 def _of_files(
@@ -322,7 +322,7 @@ def _make_job(
                 target=_channel(files.target) if own else None,
             )
     assert seen.validation is not None
-    wish = Wish(
+    wish = QuickOptions(
         id=choice.id,
         pairs=pairs,
         validation=seen.validation,

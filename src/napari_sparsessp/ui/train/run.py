@@ -27,7 +27,7 @@ class TrainRun(QObject):
     previewed : Preview
     noted : str
         Something that the user should know.
-    finished : Taught
+    finished : TrainResult
     failed : Exception
         `Stopped` where it was stopped before the first step.
     """
@@ -107,10 +107,10 @@ class TrainRun(QObject):
         elif self._told is None and self._feed.learning:
             self.preparing.emit("judging the model to begin with")
 
-    def _on_returned(self, taught: Any) -> None:
+    def _on_returned(self, result: Any) -> None:
         self._timer.stop()
         self.look()
-        self.finished.emit(taught)
+        self.finished.emit(result)
 
     def _on_failed(self, error: Exception) -> None:
         self._timer.stop()

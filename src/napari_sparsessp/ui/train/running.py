@@ -20,7 +20,7 @@ from napari_sparsessp.ui.train.words import (
     headline_words,
     step_words,
 )
-from napari_sparsessp.ui.train.work import Taught, TrainJob
+from napari_sparsessp.ui.train.work import TrainJob, TrainResult
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.checkpoints import RunInfo
@@ -155,22 +155,22 @@ class TrainRunning(QObject):
 
     # its end ------------------------------------------------------------------
 
-    def _on_finished(self, taught: Taught) -> None:
+    def _on_finished(self, result: TrainResult) -> None:
         self._free()
         foot = self._form.foot
-        if not taught.id:
+        if not result.id:
             foot.set_status("Paused and saved: go on above whenever you like.")
             self.ended.emit()
             return
-        self.newest = taught.id
+        self.newest = result.id
         foot.show_share(1.0)
-        foot.set_status(end_words(taught))
-        foot.message.show_notices([*self._notes, *end_notices(taught)])
+        foot.set_status(end_words(result))
+        foot.message.show_notices([*self._notes, *end_notices(result)])
         self._form.watch.say(
             f"{self._name} is among the models now, with a card that says what it was "
-            "taught and how well it did."
+            "result and how well it did."
         )
-        model_news().changed.emit(taught.id)
+        model_news().changed.emit(result.id)
         foot.set_state(TrainState.READY)
         foot.offer_predict(True)
         self.ended.emit()

@@ -9,7 +9,7 @@ from napari_sparsessp.ui.look.duration import duration_text
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status
     from napari_sparsessp.ui.train.outlook import TrainOutlook
-    from napari_sparsessp.ui.train.work import Taught
+    from napari_sparsessp.ui.train.work import TrainResult
 
 BY_HEART = (
     "The score has not risen for a while though the loss falls: the network now learns "
@@ -53,13 +53,13 @@ def step_words(status: "Status", minutes: float, best: float | None) -> str:
     return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
 
 
-def end_words(taught: "Taught") -> str:
+def end_words(result: "TrainResult") -> str:
     """Say in one line what came out."""
-    if taught.best is None:
+    if result.best is None:
         return "Done. Nothing was kept back, so nobody knows how good it is."
-    if taught.before is None:
-        return f"Done: R² {number(taught.best)} on the part kept back."
-    gain = f"{number(taught.before)} → {number(taught.best)}"
+    if result.before is None:
+        return f"Done: R² {number(result.best)} on the part kept back."
+    gain = f"{number(result.before)} → {number(result.best)}"
     return f"Done: R² {gain} on the part kept back."
 
 
@@ -77,17 +77,17 @@ def number(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def end_notices(taught: "Taught") -> list[str]:
+def end_notices(result: "TrainResult") -> list[str]:
     """Warn of what is no success."""
-    if taught.best is None:
+    if result.best is None:
         return []
-    if taught.step == 0:
+    if result.step == 0:
         return [
             "Nothing was better than the model to begin with, so the new one is the "
             "same: learn for longer, from more cells, or check that light and truth "
             "show the same field."
         ]
-    if taught.best < 0.05:
+    if result.best < 0.05:
         return [
             "Hardly better than guessing the mean brightness: do not trust it yet. "
             "More stacks help most; check that light and truth show the same field."

@@ -18,6 +18,7 @@ from napari_sparsessp.errors import (
     SparseSSPError,
 )
 from napari_sparsessp.files import atomic_write
+from napari_sparsessp.tasks import Cancelled, Progress
 from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.resolve import CONFIG_FILE, PAIRS_FILE
@@ -25,7 +26,8 @@ from napari_sparsessp.ui.errand import Stopped
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.pairs import Label, StackToLearn
+    from napari_sparsessp.training.pairs import Label
+    from napari_sparsessp.training.stacks import TrainingStack
     from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
@@ -41,7 +43,7 @@ class TrainJob:
     Attributes
     ----------
     config : TrainConfig
-    stacks : sequence of StackToLearn
+    stacks : sequence of TrainingStack
         Of layers, to be written into the run's folder; empty where files are read.
     labels : sequence of Label
         Of images that were picked; to be listed in the run's folder.
@@ -52,14 +54,14 @@ class TrainJob:
     """
 
     config: TrainConfig
-    stacks: "Sequence[StackToLearn]" = ()
+    stacks: "Sequence[TrainingStack]" = ()
     labels: "Sequence[Label]" = ()
     step: float = 0.29
     goes_on: bool = False
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainResult:
     """How a training ended.
 
     Attributes
@@ -105,7 +107,7 @@ class Feed:
 
 def teach(
     job: TrainJob, install: Callable[[Path], str], feed: Feed, meter: Any
-) -> Taught:
+) -> TrainResult:
     """Train a model; for a worker thread.
 
     Parameters
@@ -129,34 +131,40 @@ def teach(
         if not job.goes_on:
             prepare(job, out / CONFIG_FILE, meter)
         return _taught(job, install, feed, meter)
-    except Exception:
+    except Exception as error:
         if not begun and not has_state(out):  # nothing to go on with: leave nothing
             shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, Cancelled):
+            raise Stopped from error
         raise
 
 
 def _taught(
     job: TrainJob, install: Callable[[Path], str], feed: Feed, meter: Any
-) -> Taught:
+) -> TrainResult:
     from napari_sparsessp.training.data import find_labels, read_stacks
-    from napari_sparsessp.training.loop import Group
-    from napari_sparsessp.training.resolve import make_setup
+    from napari_sparsessp.training.distributed import Group
+    from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
 
-    setup = make_setup(job.config)
+    resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        told = _Told(feed, meter)
-        stacks = read_stacks(told, setup, labels, Group(), closing)
+        progress = _progress(feed, meter)
+        stacks = read_stacks(
+            resolved, labels, Group(), closing, progress, feed.notes.append
+        )
         if job.goes_on:
             feed.entries.extend(read_log(job.config.out))
         meter("loading the model to begin with", 0.0)
         feed.learning = True
-        listen, stop = _listener(feed), _stopper(feed, meter)
+        listen, show = _listener(feed), _shower(feed)
+        path = None
         try:
-            path = run_training(setup, stacks, listen, stop, show=_shower(feed))
-            if path is None and feed.keep_best:
-                path = write_best(setup, stacks)
+            path = run_training(resolved, stacks, listen, progress, show=show)
+        except Cancelled:
+            if feed.keep_best:
+                path = write_best(resolved, stacks)
         except (RuntimeError, MemoryError) as error:
             raise _mendable(error) from error
     entries = read_log(job.config.out)
@@ -165,8 +173,8 @@ def _taught(
     before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
     known = {"before": before, "best": best.get("r2"), "step": best.get("step", 0)}
     if path is None:
-        return Taught("", None, **known)
-    return Taught(install(path), path, **known)
+        return TrainResult("", None, **known)
+    return TrainResult(install(path), path, **known)
 
 
 def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
@@ -193,11 +201,9 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
         Something cannot be written.
     """
     from napari_sparsessp.training.config import config_text
-    from napari_sparsessp.training.pairs import (
-        make_folder,
-        write_list,
-        write_stacks,
-    )
+    from napari_sparsessp.training.pairs import write_list
+    from napari_sparsessp.training.resolve import make_folder
+    from napari_sparsessp.training.stacks import write_stacks
 
     out = job.config.out
     if (out / CONFIG_FILE).exists() or has_state(out):
@@ -207,7 +213,11 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     meter("preparing", 0.0)
     if job.stacks:
         folder = out / STACKS_FOLDER
-        write_stacks(job.stacks, folder, out / PAIRS_FILE, job.step, meter)
+
+        def report(done: float, total: float | None = None, what: str = "") -> None:
+            meter(what, done / (total or 1))
+
+        write_stacks(job.stacks, folder, out / PAIRS_FILE, job.step, report)
     elif job.labels:
         write_list(job.labels, out / PAIRS_FILE)
     make_folder(file.absolute().parent)
@@ -216,19 +226,19 @@ def prepare(job: TrainJob, file: Path, meter: Any) -> Path:
     return file
 
 
-class _Told:
-    """Passes on what the reading of stacks says."""
+def _progress(feed: Feed, meter: Any) -> Progress:
+    """Pass progress on; cancel where the user stops, or the window is gone."""
 
-    def __init__(self, feed: Feed, meter: Any) -> None:
-        self._feed, self._meter = feed, meter
+    def report(done: float, total: float | None = None, what: str = "") -> None:
+        if feed.stopping:
+            raise Cancelled
+        counted = "" if total is None or feed.learning else f" {done:g} of {total:g}"
+        try:
+            meter("learning" if feed.learning else what + counted, 0.0)
+        except Stopped:
+            raise Cancelled from None
 
-    def warning(self, text: str) -> None:
-        self._feed.notes.append(text)
-
-    def progress(self, text: str, *, last: bool = False) -> None:
-        if self._feed.stopping:
-            raise Stopped
-        self._meter(text, 0.0)
+    return report
 
 
 def _listener(feed: Feed) -> "Callable[[Status], None]":
@@ -248,19 +258,6 @@ def _shower(feed: Feed) -> "Callable[[Preview], None]":
         feed.previews.append(replace(preview, step=step))
 
     return show
-
-
-def _stopper(feed: Feed, meter: Any) -> Callable[[], bool]:
-    def stop() -> bool:
-        if feed.stopping:
-            return True
-        try:
-            meter("learning", 0.0)
-        except Stopped:  # the window is gone: save, and end
-            return True
-        return False
-
-    return stop
 
 
 def _mendable(error: Exception) -> SparseSSPError:
