@@ -113,7 +113,7 @@ def configs(draw):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
 )
 @given(configs(), st.sampled_from([16, 24]))
 def test_no_network_takes_more_than_is_said(config, side):
@@ -127,7 +127,7 @@ def test_no_network_takes_more_than_is_said(config, side):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
 )
 @given(configs())
 def test_weights_are_not_more_than_is_said(config):

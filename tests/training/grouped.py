@@ -1,4 +1,4 @@
-"""One of the processes of test_group: trains a tiny network and leaves its weights."""
+"""A process of test_distributed: trains a tiny network and leaves its weights."""
 
 import sys
 from pathlib import Path

@@ -372,7 +372,9 @@ def load_weights(
 ) -> None:
     """Copy published weights into a trunk.
 
-    The first layer and the positions are fitted to the trunk's.
+    Names differ between releases of the transformers library and the files published
+    for it: both are brought to one spelling before they are matched. The first layer
+    and the positions are fitted to the trunk's.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""TSN: the structure sets scale and shift after each instance norm.
+"""Conditioning: how one network knows which structure it shall predict.
 
-Sun et al., ICCV 2021 (task switching networks).
+`multinet` and `multihead` need nothing of this: each structure has a network, or a last
+layer, of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +58,9 @@ class StyleMapping(nn.Module):
 
 
 class AdaptiveNorm(nn.Module):
-    """Instance norm, then scale and shift by the style.
+    """TSN: the structure sets scale and shift after an instance norm.
+
+    Sun et al., ICCV 2021 (task switching networks).
 
     Parameters
     ----------
@@ -174,7 +177,11 @@ class TaskCoder(nn.Module):
 
 
 class ConditionBias(nn.Module):
-    """Adds to each channel what the structure's code says.
+    """CondNet: a bias of each channel that depends on the structure.
+
+    Dmitriev and Kaufman, CVPR 2019, as SparseSSP describes it. There a constant map is
+    convolved, which adds the same number everywhere; the two differ only where zero
+    padding cuts the map off at the border.
 
     Parameters
     ----------
@@ -196,8 +203,9 @@ BLOCK = 8192
 
 
 class DynamicHead(nn.Module):
-    """Three 1×1 convolutions whose weights a controller writes for each structure.
+    """DoDNet: three 1×1 convolutions whose weights a controller writes.
 
+    It sees the structure and the image (Zhang et al., CVPR 2021).
     ω = W [f; e_t] + b with f the pooled bottleneck; ω holds W₁, W₂, W₃ (row by row),
     then b₁, b₂, b₃. Everything before it is shared by all structures.
 
@@ -289,7 +297,11 @@ def _spread(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 class ChannelGate(nn.Module):
-    """Weighs the channels of a block's branch by what they hold and the structure.
+    """TGNet: weighs the channels of a block by what they hold and the structure.
+
+    Wu, Pang and Sowmya, ISBI 2022. Only the abstract could be had: it names a
+    task-guided residual block and a task-guided attention module. This and
+    `SkipAttention` are our reading of it.
 
     a = σ(W₂ relu(W₁ [GAP(u); e_t])), in (0, 1) for each channel.
 
@@ -348,7 +360,12 @@ class SkipAttention(nn.Module):
 
 
 class ExpertConvolution(nn.Module):
-    """Convolution with a kernel of its own for each structure, without bias.
+    """RepMode: a mixture of experts that merge into one kernel for each structure.
+
+    Zhou et al., CVPR 2023 (MoDE: mixture of diverse experts). The structure's gate
+    mixes square kernels of all odd sizes and averages of all but the smallest,
+    separately for each output channel; because all are linear, the mixture is one
+    convolution, without bias.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Which networks exist: one table of families, one list of rules, one error."""
+"""Describe a network: which combinations exist, their shape, and the 2D backbones.
+
+One table of families, one list of rules, one error. Needs no torch.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -172,7 +175,11 @@ def _rules(config: "NetworkConfig") -> str | None:
         return "tgnet has no task_where input; choose decoder or all"
     if config.depth % config.ratio:
         return f"depth {config.depth} is not a multiple of ratio {config.ratio}"
-    if config.conditioning == "condnet" and _levels_out(config):
+    single = config.norm == "instance" or (
+        config.norm == "group"
+        and all(gcd(config.groups, width) == width for width in config.decoder_widths)
+    )
+    if config.conditioning == "condnet" and single:
         return (
             "a norm of single channels takes away what condnet adds to them, so that "
             "all structures would be one; choose norm batch, or fewer groups"
@@ -180,15 +187,6 @@ def _rules(config: "NetworkConfig") -> str | None:
     if config.standardised and config.conditioning == "repmode":
         return "the merged kernels of repmode are not standardised; set it to false"
     return None
-
-
-def _levels_out(config: "NetworkConfig") -> bool:
-    """Whether the norm sees each of the decoder's channels by itself."""
-    if config.norm == "group":
-        return all(
-            gcd(config.groups, width) == width for width in config.decoder_widths
-        )
-    return config.norm == "instance"
 
 
 Count = Annotated[int, Field(ge=1, le=4096)]
@@ -271,16 +269,9 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: Literal[
-        "slim",
-        "dod",
-        "plain",
-        "fnet",
-        "resnet18",
-        "swin_b",
-        "vit_b",
-        "vit_l",
-        "dinov2_b",
-    ] = "slim"
+        "slim", "dod", "plain", "fnet",
+        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
+    ] = "slim"  # fmt: skip
     topology: Literal["3d", "2d", "2to3d", "3to2d"] = "3to2d"
     mapping: Literal["prefix", "postfix", "none"] = "prefix"
     interpolation: Literal["hold", "nearest", "linear"] = "linear"

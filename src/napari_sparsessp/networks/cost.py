@@ -1,5 +1,6 @@
-"""How much memory a pass of a network takes, without building it or loading torch.
+"""What a network costs: memory of a pass, parameters, multiply-adds.
 
+Memory is estimated without building the network or loading torch.
 The pass is gone through on paper: what is alive at the same time in its encoder, in its
 change of dimension, on each level of its decoder, and in its head. Numbers are values
 for each pixel of the tile: a level at 1/2 resolution counts a quarter of its own.

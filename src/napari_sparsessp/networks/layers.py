@@ -1,4 +1,8 @@
-"""Convolutions in two or three dimensions, with standardised weights on demand."""
+"""Layers whose dimension is a value: convolutions, and depth folded into channels.
+
+Folding (SparseSSP, section 3) keeps features that have their channels last in memory
+so: a convolution in another layout than its neighbours costs a copy each time.
+"""
 
 from collections.abc import Sequence
 

@@ -293,7 +293,11 @@ def _folded(
 
 
 class MergedNetworks:
-    """The merged networks of one network, made when first asked for.
+    """RepMode at inference: one plain network for each structure.
+
+    The experts of each convolution are merged and batch norm is folded into the kernel,
+    K' = K·γ/√(v + ε), b' = β − γ·m/√(v + ε), when a structure is first asked for and
+    not in each call.
 
     Attributes
     ----------

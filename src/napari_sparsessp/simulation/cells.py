@@ -1,4 +1,8 @@
-"""A nucleus for each cell: resting with its nucleoli, or dividing."""
+"""Cells of a colony: their shapes, a nucleus for each, and how they move.
+
+Cells lie side by side, each widest where its nucleus lies; a nucleus rests with its
+nucleoli, or divides. Live cells move while the planes of a stack are taken.
+"""
 
 import math
 from dataclasses import dataclass

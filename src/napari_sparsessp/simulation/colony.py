@@ -1,4 +1,4 @@
-"""One simulated colony: bright-field in, twelve structures as truth."""
+"""One simulated colony: bright-field in, twelve structures as truth; and its image."""
 
 import csv
 import math

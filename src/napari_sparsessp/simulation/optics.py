@@ -1,4 +1,8 @@
-"""How much of each spatial frequency of a weak object reaches the image."""
+"""Microscope optics: bright-field, phase contrast, DIC and confocal fluorescence.
+
+A transfer function says how much of each spatial frequency of a weak object reaches the
+image; the light of a bright-field seldom comes straight down the axis.
+"""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The widely randomised parameters of one simulated colony."""
+"""The randomised parameters of a colony, and the random fields of its textures."""
 
 import math
 import random

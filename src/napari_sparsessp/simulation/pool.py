@@ -1,4 +1,4 @@
-"""A folder of simulated colonies, so that training reads and does not wait."""
+"""Colonies on disk, simulated ahead in processes, so that training does not wait."""
 
 import os
 import re
@@ -270,7 +270,12 @@ class Renewal:
 
 
 class FreshColonies(Generic[Kept]):
-    """A stock of colonies in a folder, renewed in the background.
+    """A stock of colonies in a folder, renewed one by one in the background.
+
+    Colony number c has the seed ``seed + c``. After every `every` steps the oldest
+    leaves the stock and a new one comes, so at step s it holds the numbers n to
+    n + slots − 1 with n = s // every. That follows from the step alone: a training that
+    was killed resumes with the stock that it would have had.
 
     Parameters
     ----------

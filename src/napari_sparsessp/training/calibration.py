@@ -1,7 +1,11 @@
-"""How large the errors of a new model are, on what was kept back, for its card.
+"""Measure for the card of a new model when it can be trusted.
 
-``--uncertainty`` needs it to tell an error from a bare spread
-(`napari_sparsessp.prediction.calibration`).
+`calibrations` fits how large its errors are on what was kept back, which
+``--uncertainty`` needs to tell an error from a bare spread
+(`napari_sparsessp.prediction.calibration`). `learned_ranges` gives statistics of the
+images that it learned from, with which a prediction compares its input
+(`napari_sparsessp.prediction.familiarity`): of windows as the network gets them, with
+all the changes of contrast, noise and spectrum that a recipe makes.
 """
 
 from collections import defaultdict

@@ -1,4 +1,7 @@
-"""Recipes: how to learn, with every value open to change."""
+"""The config of a training: its YAML file, and the same model for programs.
+
+Needs no torch, so that a wrong file is refused at once.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

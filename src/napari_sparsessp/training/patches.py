@@ -1,4 +1,9 @@
-"""Training patches: random place, random sparsity, random optics."""
+"""Training patches and batches: random place, random sparsity, random optics.
+
+The randomness of a patch follows from (seed, step, place in the batch) alone, so that a
+training that was killed resumes with exactly the patches that it would have seen. Each
+structure is drawn as often as any other.
+"""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence

@@ -1,4 +1,9 @@
-"""What a config means for the data that were found; needs no torch."""
+"""From options to a whole config, and what a config means for the data.
+
+`QuickOptions` are the few things that a person decides; all else has a default, for one
+or a few stacks of the microscope that the model will be used on, and ten minutes on a
+CPU (docs/training.md has what they give). Needs no torch.
+"""
 
 import json
 import re

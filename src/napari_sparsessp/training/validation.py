@@ -1,4 +1,4 @@
-"""R² of a network on the stacks that were kept back."""
+"""Validate a network on held-out stacks: R², and a preview of one patch."""
 
 from collections import defaultdict
 from collections.abc import Sequence
