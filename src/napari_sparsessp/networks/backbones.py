@@ -359,7 +359,7 @@ def _stretched(x: torch.Tensor, size: list[int]) -> torch.Tensor:
 
 
 def plain_name(name: str) -> str:
-    """A tensor's name in the one spelling."""
+    """Return a tensor's name in the one spelling."""
     while (shorter := _PREFIX.sub("", name, count=1)) != name:
         name = shorter
     for pattern, spelling in _SPELLINGS:
@@ -370,20 +370,11 @@ def plain_name(name: str) -> str:
 def load_weights(
     name: str, trunk: nn.Module, tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Copy published weights into a trunk.
+    """Copy published weights into a trunk, in place.
 
     Names differ between releases of the transformers library and the files published
     for it: both are brought to one spelling before they are matched. The first layer
     and the positions are fitted to the trunk's.
-
-    Parameters
-    ----------
-    name
-        The backbone's, for messages.
-    trunk
-        Changed in place; what has no counterpart among `tensors` stays.
-    tensors
-        Tensors by their published names.
 
     Raises
     ------
@@ -403,26 +394,22 @@ def load_weights(
             f"the backbone weights lack {gone[0]}, which {name} needs; {advice}"
         )
     for key, target in wanted.items():
-        if key in stored and not _OPTIONAL.search(key):
-            _copy(name, key, target, stored[key], tensors[stored[key]])
-
-
-def _copy(
-    name: str, key: str, target: torch.Tensor, published: str, tensor: torch.Tensor
-) -> None:
-    if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-        raise ModelError(
-            f"the backbone weights hold values in {published} that are not finite "
-            "numbers; get the file again"
-        )
-    fitted = _fitted(key, tensor.float(), target)
-    if fitted.shape != target.shape:
-        raise ModelError(
-            f"the backbone weights hold {published} as {tuple(tensor.shape)}, where "
-            f"{name} needs {tuple(target.shape)}; choose a file published for {name}"
-        )
-    with torch.no_grad():
-        target.copy_(fitted)
+        if key not in stored or _OPTIONAL.search(key):
+            continue
+        tensor = tensors[stored[key]]
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise ModelError(
+                f"the backbone weights hold values in {stored[key]} that are not "
+                "finite numbers; get the file again"
+            )
+        fitted = _fitted(key, tensor.float(), target)
+        if fitted.shape != target.shape:
+            raise ModelError(
+                f"the backbone weights hold {stored[key]} as {tuple(tensor.shape)}, "
+                f"where {name} needs {tuple(target.shape)}; {advice}"
+            )
+        with torch.no_grad():
+            target.copy_(fitted)
 
 
 def _fitted(key: str, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -437,21 +424,12 @@ def _fitted(key: str, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tenso
 
 
 def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """First layer for any number of input channels.
+    """Fit a first layer (O, C, h, w) to any number of input channels.
 
     The mean over the published channels is repeated and scaled by published/wanted, so
     that the same grey image in all channels gives the same activations. Colours mean
     nothing for planes: a kernel for RGB is averaged for three channels too; one for any
     other number of channels stays as it is where that is the number wanted.
-
-    Parameters
-    ----------
-    weight
-        (O, C, h, w)
-
-    Returns
-    -------
-    (O, channels, h, w)
     """
     published = weight.shape[1]
     if published == channels and published != 3:
@@ -461,22 +439,11 @@ def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
-    """Patch kernel for patches of another size, by pseudo-inverse.
+    """Fit a patch kernel (O, C, p, p) to patches of another size, by pseudo-inverse.
 
     The kernel whose answer to a linearly resized patch is closest to the published
     kernel's answer to the patch itself; equal where patches grow (Beyer et al. 2023,
     FlexiViT, arXiv 2212.08013, section 3.4).
-
-    Parameters
-    ----------
-    weight
-        (O, C, p, p)
-    size
-        Wanted p.
-
-    Returns
-    -------
-    (O, C, size, size)
     """
     published = weight.shape[-1]
     if published == size:
@@ -489,18 +456,10 @@ def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def resize_positions(positions: torch.Tensor, count: int) -> torch.Tensor:
-    """Position embeddings of a square grid for another square grid, bicubic.
+    """Fit position embeddings of a square grid to another square grid, bicubic.
 
-    Parameters
-    ----------
-    positions
-        (1, 1 + g², C): the class token's, then the grid's.
-    count
-        Wanted 1 + g².
-
-    Returns
-    -------
-    (1, count, C); `positions` where either is no square grid.
+    `positions` are (1, 1 + g², C), the class token's, then the grid's; `count` is the
+    wanted 1 + g². Where either is no square grid they stay as they are.
     """
     old, new = isqrt(positions.shape[1] - 1), isqrt(count - 1)
     square = old**2 + 1 == positions.shape[1] and new**2 + 1 == count

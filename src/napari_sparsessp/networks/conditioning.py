@@ -132,7 +132,7 @@ def by_task(
 
 
 def code_length(config: NetworkConfig) -> int:
-    """Give K."""
+    """Return the length K of a structure's code."""
     if config.conditioning == "tsn":
         return StyleMapping.PER_TASK * config.outputs
     if config.conditioning == "condnet":

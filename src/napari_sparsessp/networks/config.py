@@ -30,7 +30,7 @@ BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
 
 @dataclass(frozen=True)
 class Family:
-    """What a backbone family can be combined with, and its published widths.
+    """A backbone family: its combinations and its published widths.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def why_not(config: "NetworkConfig") -> str | None:
-    """Say why a combination does not exist, or None where it does."""
+    """Return why a combination does not exist, or None where it does."""
     family = FAMILIES[config.backbone]
     for aspect, plural in (
         ("topology", "topologies"),

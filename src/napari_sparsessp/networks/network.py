@@ -1,4 +1,4 @@
-"""What every network can do, whatever it is made of."""
+"""The interface of every network, and the view through which it sees a stack."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x: torch.Tensor) -> Any:
-        """What all structures share.
+        """Compute the features that all structures share.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What slim networks are made of: blocks, ways between dimensions, and two heads."""
+"""The slim family: one trunk and one head for all structures, in four topologies."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ class SlimBlock(nn.Module):
 def make_skip(
     config: NetworkConfig, width: int, depth: int, target: int
 ) -> Convolution | ChannelToDepth | nn.Sequential:
-    """What takes a feature of the encoder to the decoder.
+    """Make the skip from a feature of the encoder to the decoder.
 
     Parameters
     ----------

@@ -422,7 +422,7 @@ class Head(nn.Module):
         tasks: Sequence[Task] | None = None,
         rows: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """Give structures from what `prepare` gave.
+        """Predict structures from the result of `prepare`.
 
         Parameters
         ----------

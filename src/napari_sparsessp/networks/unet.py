@@ -31,7 +31,7 @@ from napari_sparsessp.networks.units import Unit, kind_of, make_norm
 
 @dataclass(frozen=True)
 class Features:
-    """What `UNet.encode` gives: all that the structures share.
+    """Encoder output, shared by all structures.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class MultiNet(Network):
 
 
 KEPT_BYTES = 2 * 2**30
-"""Where nobody knows how much memory there is."""
+"""Where the size of the memory is unknown."""
 
 
 @torch.no_grad()
@@ -344,7 +344,7 @@ class MergedNetworks:
         return self._kept[task]
 
     def _state(self) -> tuple[Any, ...]:
-        """What changes when weights are trained, loaded or moved."""
+        """Return a key that changes when weights are trained, loaded or moved."""
         tensors = [*self._network.parameters(), *self._network.buffers()]
         if any(t.is_inference() for t in tensors):
             return (object(),)  # torch does not count their changes: keep nothing

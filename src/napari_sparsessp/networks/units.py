@@ -31,7 +31,7 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 
 @dataclass(frozen=True)
 class UnitKind:
-    """What the units of one part of a network have in common.
+    """Kind of the units in one part of a network.
 
     Attributes
     ----------
@@ -146,6 +146,7 @@ class Unit(nn.Module):
                 standardised=kind.standardised,
                 gain=gain,
             )
+        # The name is that of published weights.
         self.told = (
             ConditionBias(kind.code, outputs)
             if kind.conditioning == "condnet"

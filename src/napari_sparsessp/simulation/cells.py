@@ -52,7 +52,7 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class Nuclei:
-    """What `grow_nuclei` gives, each (D, H, W) but the last.
+    """Nuclei of a colony, each (D, H, W) but the last.
 
     Attributes
     ----------
@@ -457,7 +457,7 @@ def jostled(
     lateral = lateral[0].to(stack.device)
     gain = torch.exp(-(math.pi**2) * lateral * length**2)
     memory = torch.full_like(gain, REST)
-    # What is forgotten and made anew in a step has this share of the variance.
+    # What is replaced in a step has this share of the variance.
     size = step / math.sqrt(2 * (1 - REST))
     places = []
     for axis, extent in ((2, width), (1, height)):  # grid_sample wants x first

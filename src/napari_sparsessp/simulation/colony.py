@@ -4,7 +4,7 @@ import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,8 +13,10 @@ from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.simulation import Contrast
 from napari_sparsessp.simulation.cells import drifting_speckle, grow_cells, jostled
 from napari_sparsessp.simulation.optics import (
+    camera_stack,
     fluorescence,
     oblique_brightfield,
+    photon_noise,
     reshape_spectrum,
     transmitted,
 )
@@ -30,11 +32,16 @@ from napari_sparsessp.simulation.parameters import (
 from napari_sparsessp.structures import CATALOGUE, Structure
 from napari_sparsessp.volume import Volume
 
-if TYPE_CHECKING:
-    import torch
-
 VOXEL = 0.29  # µm, the isotropic grid of the paper
 MARGIN = 16  # voxels cut off in y and x: there the periodic optics wrap around
+
+LIST_NAME = "colonies.csv"
+READ_NOISE = 5.0  # photons
+BLEACHED = (0.05, 0.4)
+"""Share of a label that may be gone at the end of a stack."""
+
+BACKGROUND = (0.02, 0.1)
+"""Of fluorescence, over its bright end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +153,6 @@ def simulate_colony(
     return Colony(torch.stack(views), images, names, p)
 
 
-LIST_NAME = "colonies.csv"
-READ_NOISE = 5.0  # photons
-BLEACHED = (0.05, 0.4)
-"""Share of a label that may be gone at the end of a stack."""
-
-BACKGROUND = (0.02, 0.1)
-"""Of fluorescence, over its bright end."""
-
-
 def colony_file(folder: Path, seed: int) -> Path:
     """Where a colony's image lies in a folder."""
     return folder / f"colony_{seed:06d}.ome.tif"
@@ -162,7 +160,7 @@ def colony_file(folder: Path, seed: int) -> Path:
 
 def write_colony(
     path: Path,
-    colony: "Colony",
+    colony: Colony,
     seed: int,
     photons: float,
     overwrite: bool = False,
@@ -190,10 +188,6 @@ def write_colony(
     OutputError
         The file cannot be written, or exists and may not be replaced.
     """
-    import torch
-
-    from napari_sparsessp.simulation.optics import photon_noise
-
     light = (1 + contrast.strength * colony.brightfield[0]).clamp_min(0).cpu()
     if photons:
         generator = torch.Generator().manual_seed(seed)
@@ -219,13 +213,9 @@ def write_colony(
 
 
 def _counted(
-    labels: "torch.Tensor", seed: int, photons: float
-) -> tuple["torch.Tensor", list[float]]:
+    labels: torch.Tensor, seed: int, photons: float
+) -> tuple[torch.Tensor, list[float]]:
     """The camera's counts of each structure, and how much of each was bleached."""
-    import torch
-
-    from napari_sparsessp.simulation.optics import camera_stack
-
     # Its own stream: the noise of the light does not depend on it, nor the reverse.
     generator = torch.Generator().manual_seed(2**32 + seed)
     counts, bleached = torch.empty_like(labels, device="cpu"), []

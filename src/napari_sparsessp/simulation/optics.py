@@ -452,7 +452,7 @@ def camera_stack(
     background: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """What the camera of a spinning-disk confocal counts of an expected image.
+    """Simulate the counts of a spinning-disk confocal's camera.
 
     The planes are taken one after another, from z = 0, and every exposure bleaches all
     of them: the label fades exponentially. Background does not.

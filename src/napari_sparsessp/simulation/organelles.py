@@ -93,7 +93,7 @@ def _nuclear(
 def _cortical(
     cells: Cells, at: _Places, fields: RandomFields
 ) -> dict[str, torch.Tensor]:
-    """What lies at the cell's borders: actin, myosin, membrane, junctions."""
+    """Grow the cell's borders: actin, myosin, membrane, junctions."""
     belt = at.wall * at.apical
     fibres = at.basal * fields.filaments(1.8, 0.35)
     face = shell(cells.top, 0.3) + shell(cells.bottom, 0.3)

@@ -178,7 +178,7 @@ class ColonyWorkers:
             thread.start()
 
     def ask(self, seed: int) -> None:
-        """Have a colony made, unless that is under way."""
+        """Request a colony, unless that is under way."""
         with self._changed:
             if seed not in self._asked:
                 self._asked.add(seed)
@@ -247,7 +247,7 @@ class ColonyWorkers:
 
 @dataclass(frozen=True)
 class Renewal:
-    """How a stock changes.
+    """The seeds of a stock, and when one is replaced.
 
     Attributes
     ----------
@@ -320,12 +320,12 @@ class FreshColonies(Generic[Kept]):
         yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
-        """Give the stock of a step; waits where a colony of it is not ready.
+        """Return the stock of a step; waits where a colony of it is not ready.
 
         Parameters
         ----------
         ended
-            Set where nobody waits any more.
+            Ends the waiting.
 
         Raises
         ------
@@ -351,7 +351,7 @@ class FreshColonies(Generic[Kept]):
             self._workers.close()
 
     def _ask(self, seeds: "range | list[int]") -> None:
-        """Have those made that are not there."""
+        """Request those that are not there."""
         missing = [s for s in seeds if s not in self._kept and not self._whole(s)]
         if not self._makes or not missing:
             return
@@ -370,7 +370,7 @@ class FreshColonies(Generic[Kept]):
         return pool_file(self._folder, seed).exists()
 
     def _forget(self, first: int) -> None:
-        """Let go of all colonies before this seed."""
+        """Remove all colonies before this seed."""
         for seed in [seed for seed in self._kept if seed < first]:
             del self._kept[seed]
             if self._makes:

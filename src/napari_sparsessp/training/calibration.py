@@ -149,7 +149,7 @@ def learned_ranges(
     voxel: tuple[float, float, float],
     source: ModelCard | None = None,
 ) -> dict[str, tuple[Range, ...]]:
-    """Give what a new model's card says of the images that it learned from.
+    """Return the ranges of image statistics for a new model's card.
 
     The windows have the size in which a prediction looks at its input, whatever the
     size of the recipe's patches.
@@ -166,7 +166,7 @@ def learned_ranges(
     Returns
     -------
     As `ModelCard.familiarity`; empty where the stacks are too small to tell, and
-    where nobody knows what the model learned from before.
+    where it is unknown what the model learned from before.
     """
     if source is not None and not source.familiarity:
         return {}
@@ -190,7 +190,7 @@ def familiar_ranges(
     patches: int = 300,
     seed: int = 0,
 ) -> dict[str, tuple[Range, ...]]:
-    """Give the range of each trait over patches of a training.
+    """Return the range of each trait over patches of a training.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def familiar_ranges(
 def joined(
     *each: Mapping[str, tuple[Range, ...]],
 ) -> dict[str, tuple[Range, ...]]:
-    """Give the ranges that hold those of several sources.
+    """Return the ranges that hold those of several sources.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _plain(name: str, values: np.ndarray) -> tuple[float, float]:
 
 
 def _with_another_stack(stacks: int) -> Spread:
-    """Give what makes room for one more stack, which is unlike these by as much."""
+    """Widen ranges for one more stack that differs from these as they do."""
     from scipy.stats import t as student
 
     # Half the width of Student's prediction interval, in deviations of the stacks.

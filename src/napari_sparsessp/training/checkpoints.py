@@ -1,4 +1,4 @@
-"""What a training leaves on disk: its state, its best weights and its log.
+"""The files of a training: its state, its best weights and its log.
 
 Everything is written under another name and renamed: a killed training finds either
 the state before or the one after, never half of one. Needs no torch to list trainings

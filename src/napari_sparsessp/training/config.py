@@ -44,7 +44,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "fast": {},
 }
-"""What differs from the defaults of `Recipe`."""
+"""Differences from the defaults of `Recipe`."""
 
 
 class Recipe(BaseModel):
@@ -143,7 +143,7 @@ class _Part(BaseModel):
 
 
 class ModelSection(_Part):
-    """What the new model is called, and what its card says beside the scores.
+    """Name of the new model, and its card beside the scores.
 
     Attributes
     ----------
@@ -318,7 +318,7 @@ class Budget(_Part):
 
 
 class Validation(_Part):
-    """What is kept back to choose the best state.
+    """The data that are kept back to choose the best state.
 
     Attributes
     ----------

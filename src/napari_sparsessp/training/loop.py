@@ -100,7 +100,7 @@ def learning_rate(plan: TrainingPlan, share: float) -> float:
     """Return the rate after a share (0 to 1) of the budget.
 
     Warm-up, then half a cosine or no change. torch's own schedules count steps, which
-    nobody knows beforehand where the budget is in minutes.
+    are unknown beforehand where the budget is in minutes.
     """
     if share < plan.warm_up:
         return plan.learning_rate * max(share / plan.warm_up, 0.02)

@@ -53,7 +53,7 @@ def project(
 
 
 def make_loss(name: str) -> Loss:
-    """Give a loss by its name.
+    """Return a loss by its name.
 
     Parameters
     ----------

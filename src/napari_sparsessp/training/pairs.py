@@ -106,7 +106,7 @@ def read_labels(
         Where relative paths begin; the CSV's folder by default.
     structure
         What targets are where no column says it. Without both, a data set's name in
-        an image's path tells it (``…/lamin_b1/…``), or the CSV's own name.
+        an image's path counts (``…/lamin_b1/…``), or the CSV's own name.
     signal, target
         Channels where no column says them; needed for a folder.
 

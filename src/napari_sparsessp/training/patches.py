@@ -103,7 +103,7 @@ class PatchRecipe:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """What the network sees and what it should say.
+    """Input and target of a network.
 
     Attributes
     ----------
@@ -331,7 +331,7 @@ class RenewedPairs(Sequence[Pair]):
         self._now: list[Pair] = self.at(step, Event())
 
     def at(self, step: int, ended: Event) -> list[Pair]:
-        """Give the stacks of a step.
+        """Return the stacks of a step.
 
         Raises
         ------
@@ -358,7 +358,7 @@ class RenewedPairs(Sequence[Pair]):
 
 
 PAUSE = 0.2
-"""Seconds between two questions whether to stop, while a batch is waited for."""
+"""Seconds between two calls of `waiting`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -386,7 +386,7 @@ class Batch:
     tasks: torch.Tensor | None
 
     def to(self, device: str | torch.device) -> "Batch":
-        """Give a copy on a device."""
+        """Return a copy on a device."""
         return Batch(
             self.source.to(device),
             self.target.to(device),
@@ -515,17 +515,17 @@ def batches(
         return cut_batch(now, recipe, batch, seed, at, outputs, rank)
 
     with ThreadPoolExecutor(workers, "patches") as pool:
-        waiting: deque[Future[Batch]] = deque()
+        queue: deque[Future[Batch]] = deque()
         try:
             for at in count(step):
-                waiting.append(pool.submit(cut, at))
-                if len(waiting) < ahead + workers:
+                queue.append(pool.submit(cut, at))
+                if len(queue) < ahead + workers:
                     continue
-                while not wait([waiting[0]], PAUSE).done:
+                while not wait([queue[0]], PAUSE).done:
                     if waiting is not None:
                         waiting()
-                yield waiting.popleft().result()
+                yield queue.popleft().result()
         finally:
             ended.set()
-            for one in waiting:
-                one.cancel()
+            for future in queue:
+                future.cancel()

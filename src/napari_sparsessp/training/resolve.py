@@ -41,7 +41,7 @@ GENTLE_RATE = 3e-4
 """Of ``fast`` where a model is fine-tuned: what it knows is not to be lost."""
 
 _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
-"""A training may go on with these changed."""
+"""A training may be resumed with these changed."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class ResolvedConfig:
 
 
 def structure_id(name: str) -> str:
-    """Give the catalogue's id for its own names and data sets, else an id of its own.
+    """Return the catalogue's id for its own names and data sets, else an id of its own.
 
     Stains stay what they are called: a model may bring ``dapi`` beside ``dna``.
     """
@@ -277,7 +277,7 @@ LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """What a person decides about a training.
+    """Options that a person decides about a training.
 
     Attributes
     ----------

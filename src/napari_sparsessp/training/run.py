@@ -125,7 +125,7 @@ def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """
     if not has_state(resolved.config.out):
         raise InputError(
-            f"{resolved.config.out} holds no state of a training yet; let it go on"
+            f"{resolved.config.out} holds no state of a training yet; let it run on"
         )
     return write_model(resolved, data)
 
@@ -157,7 +157,7 @@ def initialise(
 
 
 def freeze_encoder(network: nn.Module) -> None:
-    """Let only what comes after the encoder learn, in place."""
+    """Freeze all that comes before depth is folded, in place."""
     for name, parameter in network.named_parameters():
         own = re.sub(r"^networks\.\d+\.", "", name)  # multinet has one each
         if own.split(".")[0] in _ENCODER:
@@ -383,7 +383,7 @@ def _spread_out(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
-    """Tell whether gradients in bfloat16 can be trusted.
+    """Whether gradients in bfloat16 can be trusted.
 
     On the CPU torch 2.13 gives weight gradients of 3D convolutions in bfloat16 that are
     off by up to 10³⁶ where the feature has two planes; one, three, four and eight are
@@ -447,7 +447,7 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
 def patch_recipe(
     resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
-    """Say how patches are cut from these stacks for this network.
+    """Return how patches are cut from these stacks for this network.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Choose, and describe, what of some stacks is kept back; no pixel is read.
+"""Choose, and describe, the validation split; no pixel is read.
 
 Always by position: whole stacks, or one end of each with a gap before it. Patches that
 overlap, drawn at random into both parts, would only show how well a network remembers.
@@ -25,7 +25,7 @@ LEAST_STACKS = 3
 
 @dataclass(frozen=True)
 class StackShape:
-    """What is known of a stack before it is read.
+    """Name, structures and size of a stack before it is read.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class StackShape:
 
 @dataclass(frozen=True)
 class StackParts:
-    """What becomes of a stack.
+    """The parts of a stack that teach and that judge.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def cut_validation(
 def stack_parts(
     stacks: Sequence[StackShape], validation: Validation
 ) -> list[StackParts]:
-    """Say what becomes of each stack, as the training will divide them.
+    """Divide each stack as the training will.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def stack_parts(
         Nothing can be kept back, or nothing is left to learn from.
     """
     stacks = [one for one in stacks if one.split != "test"]
-    told = any(one.split == "validation" for one in stacks)
-    if told or not validation.share:
+    named = any(one.split == "validation" for one in stacks)
+    if named or not validation.share:
         kept = {n for n, one in enumerate(stacks) if one.split == "validation"}
     elif validation.by != "stack":
         return [_cut_parts(one, validation) for one in stacks]
@@ -195,7 +195,7 @@ def kept_stacks(
 
 
 def cut_places(size: int, validation: Validation) -> tuple[int, int]:
-    """Say where the part to learn from ends, and where the part that is kept begins.
+    """Return where the part to learn from ends, and the part that is kept begins.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class TrainingStack:
     mask
         Above 0 where the truths count.
     split
-        ``train`` or ``validation`` where somebody said so, else empty.
+        ``train`` or ``validation``; empty where it is left open.
     """
 
     name: str
@@ -49,7 +49,7 @@ class TrainingStack:
 
 
 def check_stack(stack: TrainingStack) -> None:
-    """See that all images of a stack show the same field, before anything is written.
+    """Check that all images of a stack show the same field, before anything is written.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_stack(stack: TrainingStack) -> None:
 
 
 def _check_place(stack: TrainingStack, what: str, one: Volume) -> None:
-    """See that two layers lie on each other: pixels are compared by their number."""
+    """Check that two layers lie on each other: pixels are compared by their number."""
     light = stack.light
     pixel = light.pixel_size or (1.0, 1.0)
     shift = np.subtract(one.origin, light.origin)[1:]
