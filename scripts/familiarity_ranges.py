@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from napari_sparsessp.models.facts import Facts, read_facts, write_facts
 
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard, Range
-from napari_sparsessp.models.facts import Facts, read_facts, write_facts
-from napari_sparsessp.models.registry import read_card, shipped_folder
+from napari_sparsessp.models.library import read_card, shipped_folder
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.simulation.pool import open_pool
 from napari_sparsessp.training.familiarity import familiar_ranges, joined

@@ -8,11 +8,9 @@ difference before it is committed.
 
 import json
 
-from napari_sparsessp.models.header import read_header
-from napari_sparsessp.models.registry import shipped_folder
-from napari_sparsessp.models.serialisation import digest_of_file
-from napari_sparsessp.models.store import file_sha256, load_model
+from napari_sparsessp.models.library import file_sha256, load_model, shipped_folder
 from napari_sparsessp.models.verification import SHIPPED_CHECKS, make_check
+from napari_sparsessp.models.weights import digest_of_file, read_header
 
 
 def main() -> None:

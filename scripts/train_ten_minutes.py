@@ -20,8 +20,7 @@ import numpy as np
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.training_files import StackToLearn, write_stacks
 from napari_sparsessp.io.training_stacks import find_labels, grid_shape, read_stacks
-from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest

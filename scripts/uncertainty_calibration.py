@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from napari_sparsessp.models.facts import Facts, read_facts, write_facts
 
 from napari_sparsessp.evaluation.quality_fields import simulated_field
 from napari_sparsessp.evaluation.reliability import (
@@ -29,9 +30,7 @@ from napari_sparsessp.evaluation.reliability import (
 )
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.models.facts import Facts, read_facts, write_facts
-from napari_sparsessp.models.registry import shipped_folder
-from napari_sparsessp.models.store import Model, load_model
+from napari_sparsessp.models.library import Model, load_model, shipped_folder
 from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.importing.found import Found, Question
+from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
 from napari_sparsessp.prediction.events import (
     Finished,
     PartDone,
@@ -232,7 +232,7 @@ def found(path="best.pth", **changes):
             Question("scaling", "zscore", True, "as published"),
         ),
     }
-    return Found(path=Path(path), **{**fields, **changes})
+    return CheckpointInfo(path=Path(path), **{**fields, **changes})
 
 
 def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):

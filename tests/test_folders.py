@@ -10,7 +10,7 @@ from napari_sparsessp.files import (
     folders_file,
     usual_folder,
 )
-from napari_sparsessp.models.registry import user_folder
+from napari_sparsessp.models.library import user_folder
 
 
 @pytest.fixture(autouse=True)

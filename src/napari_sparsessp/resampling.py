@@ -30,8 +30,7 @@ def resampled_size(n: int, step_in: float, step_out: float) -> int:
 
     Returns
     -------
-    int
-        The nearest whole number (halves up), at least 1.
+    The nearest whole number (halves up), at least 1.
     """
     return max(1, math.floor(n * step_in / step_out + 0.5 + 1e-9))
 
@@ -43,15 +42,14 @@ def resampled_origin(
 
     Parameters
     ----------
-    origin : sequence of float
+    origin
         Centre of input voxel 0 in µm, one for each axis.
-    step_in, step_out : sequence of float
+    step_in, step_out
         Voxel size of input and output in µm, one for each axis.
 
     Returns
     -------
-    tuple of float
-        Centre of output voxel 0 in µm.
+    Centre of output voxel 0 in µm.
     """
     axes = zip(origin, step_in, step_out, strict=True)
     return tuple(float(o + (b - a) / 2) for o, a, b in axes)
@@ -69,19 +67,18 @@ def resample_yx(
 
     Parameters
     ----------
-    array : array-like
+    array
         Shape (..., H, W); may be lazy, is read plane by plane.
-    step_in, step_out : tuple of float
+    step_in, step_out
         (y, x) pixel size of input and output, in the same unit.
-    size : tuple of int, optional
+    size
         (y, x) pixels of the output; by default `resampled_size` of each axis.
-    method : {"linear", "cubic"}
+    method
         Cubic is Keys' kernel (a = -0.5): sharper, may overshoot at edges.
 
     Returns
     -------
-    ndarray
-        float32, shape (..., *size). Equal to the input where steps and size are.
+    float32, shape (..., *size). Equal to the input where steps and size are.
 
     Raises
     ------
@@ -103,7 +100,7 @@ class LateralResampling:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         (y, x) pixels of the input.
     step_in, step_out, size, method
         As `resample_yx` takes them.
@@ -144,7 +141,7 @@ class LateralResampling:
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             In y and x of the output; inside it, and not empty.
         """
         spans = [
@@ -158,14 +155,13 @@ class LateralResampling:
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             As `source` takes them.
 
         Returns
         -------
-        callable
-            Takes what `source` of the region names, float32 (h, w); gives float32,
-            equal to the bit to this part of the whole.
+        Takes what `source` of the region names, float32 (h, w); gives float32,
+        equal to the bit to this part of the whole.
         """
         source = self.source(rows, columns)
         parts = zip(self._taps, (rows, columns), source, strict=True)
@@ -182,7 +178,7 @@ class LateralResampling:
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             In y and x of the input.
         """
         y, x = (
@@ -226,22 +222,21 @@ def resample_zyx(
 
     Parameters
     ----------
-    array : array-like
+    array
         Shape (D, H, W); may be lazy, each plane that counts is read once.
-    voxel_in, voxel_out : tuple of float
+    voxel_in, voxel_out
         (z, y, x) voxel size of input and output in µm.
-    origin_in, origin_out : tuple of float
+    origin_in, origin_out
         (z, y, x) centre of voxel (0, 0, 0) of input and output in µm.
-    size : tuple of int
+    size
         (z, y, x) voxels of the output.
-    method : {"linear", "cubic"}
+    method
         See `resample_yx`.
 
     Returns
     -------
-    ndarray
-        float32, shape `size`. Outside the input its edge voxels count: ask
-        `grid_coverage` first where that matters.
+    float32, shape `size`. Outside the input its edge voxels count: ask
+    `grid_coverage` first where that matters.
 
     Raises
     ------
@@ -283,15 +278,14 @@ def grid_coverage(
 
     Parameters
     ----------
-    size_in, voxel_in, origin_in : sequence
+    size_in, voxel_in, origin_in
         Voxels, voxel size in µm and centre of voxel 0 in µm of the input.
-    size_out, voxel_out, origin_out : sequence
+    size_out, voxel_out, origin_out
         The same of the output.
 
     Returns
     -------
-    tuple of float
-        0 (apart) to 1 (covered), outer edge to outer edge.
+    0 (apart) to 1 (covered), outer edge to outer edge.
     """
     shares = []
     for n, a, o_in, m, b, o_out in zip(

@@ -31,21 +31,21 @@ class Volume:
 
     Attributes
     ----------
-    array : array-like
+    array
         numpy, dask or zarr array, one dimension for each letter of `axes`.
-    axes : str
+    axes
         Letters out of ``"TCZYX"`` in this order, ending in ``"ZYX"``.
-    voxel_size : tuple of float or None
+    voxel_size
         (z, y, x) in µm; None unless all three are known.
-    channel_names : tuple of str
+    channel_names
         One for each channel; may be empty.
-    origin : tuple of float
+    origin
         (z, y, x) position of the centre of voxel (0, 0, 0) in µm.
-    name : str
+    name
         What a person calls it.
-    source : str
+    source
         The file or layer it came from.
-    pixel_size : tuple of float or None
+    pixel_size
         (y, x) in µm; may be known where the step in z is not. Follows from
         `voxel_size` where it is left out.
     """
@@ -104,14 +104,13 @@ class Volume:
 
         Parameters
         ----------
-        which : str or int
+        which
             Name (in any case) or index of the channel; an index may be a string.
 
         Returns
         -------
-        Volume
-            Still lazy. A volume without a channel axis is returned as it is where
-            `which` is its name or 0.
+        Still lazy. A volume without a channel axis is returned as it is where
+        `which` is its name or 0.
 
         Raises
         ------
@@ -142,13 +141,12 @@ class Volume:
 
         Parameters
         ----------
-        indices : sequence of int
+        indices
             Plane numbers, in any order, repeats allowed.
 
         Returns
         -------
-        ndarray
-            float32, shape (n, H, W).
+        float32, shape (n, H, W).
 
         Raises
         ------
@@ -166,15 +164,14 @@ class Volume:
 
         Parameters
         ----------
-        indices : sequence of int
+        indices
             As `planes` takes them.
-        rows, columns : slice
+        rows, columns
             The part, in pixels of y and x.
 
         Returns
         -------
-        ndarray
-            Shape (n, h, w), a copy, in the file's own data type.
+        Shape (n, h, w), a copy, in the file's own data type.
 
         Raises
         ------

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 
 CONFIG = {
     "model": {"id": "mine", "structures": ["dna", "nucleolus"]},

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import improvement, mean_fields, means
+from napari_sparsessp.metrics import improvement, mean_fields, means
 
 # Multi-Net, r = 1: MSE of each structure; every test set has 20 images, the cell
 # membrane's 13.

@@ -26,10 +26,9 @@ from napari_sparsessp import PredictionRequest, load_volume
 from napari_sparsessp.cli.request_file import make_request, read_request
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.manifest import read_labels
-from napari_sparsessp.io.packing import check_packed
+from napari_sparsessp.io.zarr_reading import check_packed
 from napari_sparsessp.models.importing import inspect_checkpoint
-from napari_sparsessp.models.registry import card_of
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import card_of, load_model
 
 LONG = int(os.environ.get("SPARSESSP_FUZZ", "0"))
 

@@ -4,10 +4,9 @@ import hashlib
 
 import pytest
 
+from napari_sparsessp.download import download, find_by_doi, is_doi
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import doi
-from napari_sparsessp.io.doi import find_by_doi, is_doi
-from napari_sparsessp.io.downloading import download
 
 DOI = "10.5281/zenodo.1234"
 

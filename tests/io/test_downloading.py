@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
+from napari_sparsessp.download import DownloadStopped, download
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io import downloading
 from napari_sparsessp.io import server as servers
-from napari_sparsessp.io.downloading import DownloadStopped, download
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -9,8 +9,7 @@ import pytest
 import yaozarrs
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.layer_folder import read_layers, write_layers
-from napari_sparsessp.io.layer_record import LayerRecord, json_safe
+from napari_sparsessp.io.layers import LayerRecord, json_safe, read_layers, write_layers
 from napari_sparsessp.io.reading import load_volume
 
 UM = "micrometer"
@@ -115,7 +114,7 @@ def test_values_are_kept_to_the_bit(tmp_path, dtype):
 
 
 def test_a_large_lazy_layer_is_written_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sparsessp.io.layer_folder._AT_ONCE", 2**20)
+    monkeypatch.setattr("napari_sparsessp.io.layers._AT_ONCE", 2**20)
     sizes = []
 
     def plane(block):

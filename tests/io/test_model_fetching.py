@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from napari_sparsessp.download import DownloadStopped
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.downloading import DownloadStopped
-from napari_sparsessp.io.model_fetching import (
+from napari_sparsessp.models.manage import (
     checked_digits,
     fetch_model,
     model_file_name,

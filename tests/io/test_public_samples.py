@@ -9,7 +9,7 @@ import tifffile
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io import public_samples
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, fetch, open_sample
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, fetch, open_sample
 
 PAIR = PUBLIC_SAMPLES["hipsc_dna_pair"]
 

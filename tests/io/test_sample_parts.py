@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.sample_parts import (
+from napari_sparsessp.io.samples import (
     NEURON_STAINS,
     atlas_field,
     label_planes,

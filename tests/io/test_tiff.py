@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.io.tiff import known_axes
+from napari_sparsessp.io.reading import known_axes
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,26 @@ import pytest
 
 from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.models import trash
-from napari_sparsessp.models.adding import add_model, rename_model
-from napari_sparsessp.models.collection import all_entries
-from napari_sparsessp.models.origin import (
+from napari_sparsessp.models.card import (
     of_download,
     of_training,
     origin_word,
     origin_words,
 )
-from napari_sparsessp.models.registry import DEFAULT_MODEL, shipped_folder
-from napari_sparsessp.models.store import load_model, save_model
-from napari_sparsessp.models.trash import delete_model, deleted_models, put_back
+from napari_sparsessp.models.library import (
+    DEFAULT_MODEL,
+    all_entries,
+    load_model,
+    save_model,
+    shipped_folder,
+)
+from napari_sparsessp.models.manage import (
+    add_model,
+    delete_model,
+    deleted_models,
+    put_back,
+    rename_model,
+)
 
 
 @pytest.fixture

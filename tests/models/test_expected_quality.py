@@ -2,8 +2,8 @@
 
 import pytest
 
-from napari_sparsessp.models.expected_quality import Quality, expected_quality
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.card import Quality, expected_quality
+from napari_sparsessp.models.library import read_card
 
 
 @pytest.mark.parametrize(

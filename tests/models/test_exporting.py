@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import ModelError, OutputError
-from napari_sparsessp.models.exporting import export_model
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
+from napari_sparsessp.models.manage import export_model
 
 
 @pytest.fixture

@@ -5,8 +5,12 @@ import pytest
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models import registry
-from napari_sparsessp.models.registry import find_model, list_models, read_card
-from napari_sparsessp.models.store import save_model
+from napari_sparsessp.models.library import (
+    find_model,
+    list_models,
+    read_card,
+    save_model,
+)
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def test_a_damaged_model_is_left_out_of_the_list_and_named_when_asked_for(
 
 def test_listing_models_loads_no_torch():
     code = (
-        "import sys; from napari_sparsessp.models.registry import list_models;"
+        "import sys; from napari_sparsessp.models.library import list_models;"
         "list_models(); assert not {'torch', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from napari_sparsessp.models.header import read_header
-from napari_sparsessp.models.serialisation import (
+from napari_sparsessp.models.weights import (
     digest_of_file,
     digest_of_tensors,
+    read_header,
     write_tensors,
 )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.models.registry import (
+from napari_sparsessp.models.library import (
     find_model,
     list_models,
     read_card,

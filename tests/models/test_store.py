@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import ModelError, OutputError
-from napari_sparsessp.models.header import CARD_KEY, read_header
-from napari_sparsessp.models.store import file_sha256, load_model, save_model
+from napari_sparsessp.models.library import file_sha256, load_model, save_model
+from napari_sparsessp.models.weights import CARD_KEY, read_header
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from safetensors.torch import load_file, save_file
 import published
 from napari_sparsessp.models import registry, verification
 from napari_sparsessp.models.card import Check, parse_card
-from napari_sparsessp.models.header import CARD_KEY, read_header
 from napari_sparsessp.models.importing import (
     answers_for,
     import_checkpoint,
     inspect_checkpoint,
 )
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.models.verification import noise, verify_model
+from napari_sparsessp.models.weights import CARD_KEY, read_header
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import calibration

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.training.config import Pairs, Validation
 from napari_sparsessp.training.patches import Pair
 from napari_sparsessp.training.quick import Wish, quick_config

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from heartbeat import Heartbeat
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.training.quick import run_folder
 from napari_sparsessp.training.run_info import has_state
 from napari_sparsessp.ui.dock_tabs import open_predict

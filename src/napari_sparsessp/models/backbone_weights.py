@@ -14,14 +14,13 @@ def read_backbone_weights(path: str | Path) -> "dict[str, torch.Tensor]":
 
     Parameters
     ----------
-    path : str or Path
+    path
         A ``.safetensors`` file, or a folder that holds ``model.safetensors``, as
         published for the transformers library.
 
     Returns
     -------
-    dict
-        For ``build_network(config, backbone_weights=…)``.
+    For ``build_network(config, backbone_weights=…)``.
 
     Raises
     ------

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_sparsessp.models.card import ModelCard, network_fields
-from napari_sparsessp.models.origin import of_training
-from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import Model, save_model
+from napari_sparsessp.models.card import ModelCard, network_fields, of_training
+from napari_sparsessp.models.library import Model, save_model
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.setup import Setup

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.registry import DEFAULT_MODEL, user_folder
+from napari_sparsessp.models.library import DEFAULT_MODEL, user_folder
 from napari_sparsessp.training.config import (
     Budget,
     Data,

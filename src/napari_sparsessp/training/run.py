@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.config import DEFAULT_VOXEL, FineTune, TrainConfig

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.training.config import FineTune
 from napari_sparsessp.training.setup import Setup

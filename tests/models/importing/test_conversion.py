@@ -13,8 +13,7 @@ from napari_sparsessp.models.importing import (
     import_checkpoint,
     inspect_checkpoint,
 )
-from napari_sparsessp.models.registry import list_models
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import list_models, load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume

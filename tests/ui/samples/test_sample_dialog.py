@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES
 from napari_sparsessp.ui.samples import sample_dialog
 from napari_sparsessp.ui.samples.sample_dialog import SampleDialog
 from napari_sparsessp.ui.samples.samples import COLONY

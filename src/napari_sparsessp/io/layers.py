@@ -1,28 +1,201 @@
-"""Layers of a viewer as one OME-Zarr folder, from which they can be opened again.
+"""Save layers of a viewer as an OME-Zarr folder, and open them again.
 
-Layers on one grid become one image with a channel each; several grids become a group
+Layers on one grid become an image with a channel each; several grids become a group
 of images in the layout of bioformats2raw (``0``, ``1``, …), as other programs read it.
+Files come from anywhere: every record is validated before it is used.
 """
+
+from __future__ import annotations
 
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from napari_sparsessp import __version__
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.layer_record import LayerRecord, SavedLayers, first_fault
+from napari_sparsessp.errors import InputError, OutputError, invalid_field
 from napari_sparsessp.io.ome_zarr import ATTRIBUTE, CHUNK, create_levels, multiscale
 from napari_sparsessp.io.pyramid import fill_levels
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
+from napari_sparsessp.io.zarr_reading import (
+    is_series,
+    open_pyramid,
+    read_attributes,
+    series_folder,
+)
+from napari_sparsessp.prediction.request import Finite, PredictionRequest
+from napari_sparsessp.tasks import Progress, no_progress, part_of
 
-Meter = Callable[[str, float], None]
+# Records ----------------------------------------------------------------------------
+
+Text = Annotated[str, Field(max_length=500)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[int, Field(ge=0)]
+Row = tuple[Finite, ...]
+Colour = tuple[Share, Share, Share, Share]
+
+MOST_LAYERS = 1000
+
+
+class About(BaseModel):
+    """Metadata of one of our layers, without the links to other layers.
+
+    Fields of other versions are kept.
+    """
+
+    # Docks write more on their layers than a reader has to know.
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    schema_version: Literal[1] = 1
+    role: Annotated[str, Field(max_length=40)]
+    structure: Text
+    channel: Text | None = None
+    source: Text = ""
+    truth: Text | None = None
+    state: Annotated[str, Field(max_length=40)] = "done"
+    request: PredictionRequest | None = None
+    ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    measured_planes: tuple[Number, ...] = ()
+    unfamiliar: tuple[str, ...] = ()
+    scores: dict[str, JsonValue] | None = None
+    provenance: dict[str, JsonValue] | None = None
+
+
+class LayerRecord(BaseModel):
+    """An image layer of a viewer without its voxels.
+
+    Attributes
+    ----------
+    axes
+        A letter out of TCZYX for each of the layer's dimensions, in its own order.
+    axis_labels, units
+        As napari has them.
+    image
+        Number of the folder's image that has the voxels.
+    channel, channels
+        Its first channel there, and how many there are.
+    multiscale
+        The layer showed all levels.
+    colours, stops
+        (r, g, b, a) of the colour map, and where between 0 and 1 each stands; evenly
+        where `stops` is empty.
+    stepped
+        Colours do not run into each other.
+    about
+        For our own layers.
+    source, truth, of
+        Numbers of the layers that one of ours was predicted from, is compared with,
+        and shows the error of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text
+    axes: Annotated[str, Field(pattern="^[TCZYX]{2,5}$")]
+    axis_labels: tuple[Text, ...]
+    units: tuple[Text, ...]
+    scale: Row
+    translate: Row
+    rotate: tuple[Row, ...] | None = None
+    shear: Row | None = None
+    affine: tuple[Row, ...] | None = None
+    image: Number = 0
+    channel: Number = 0
+    channels: Annotated[int, Field(ge=1)] = 1
+    multiscale: bool = False
+    colormap: Text = "gray"
+    colours: Annotated[tuple[Colour, ...], Field(max_length=4096)] = ()
+    stops: Annotated[tuple[Share, ...], Field(max_length=4097)] = ()
+    stepped: bool = False
+    contrast_limits: tuple[Finite, Finite]
+    gamma: Annotated[float, Field(gt=0, le=100)] = 1.0
+    opacity: Share = 1.0
+    blending: Text = "translucent_no_depth"
+    rendering: Text = "mip"
+    visible: bool = True
+    about: About | None = None
+    source: Number | None = None
+    truth: Number | None = None
+    of: Number | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> LayerRecord:
+        letters, count = set(self.axes), len(self.axes)
+        rows = (self.axis_labels, self.units, self.scale, self.translate)
+        if len(letters) != count or not {"Y", "X"} <= letters:
+            raise ValueError(f"axes {self.axes} are not those of an image")
+        if any(len(row) != count for row in rows):
+            raise ValueError(f"{self.axes} needs {count} scales, units and positions")
+        if 0 in self.scale or not self.contrast_limits[0] < self.contrast_limits[1]:
+            raise ValueError("a scale of 0, or limits that limit nothing")
+        if "C" not in letters and self.channels != 1:
+            raise ValueError(f"axes {self.axes} cannot have {self.channels} channels")
+        for matrix, size in ((self.rotate, count), (self.affine, count + 1)):
+            if matrix and {len(matrix), *map(len, matrix)} != {size}:
+                raise ValueError("a turn of the wrong size")
+        if self.shear is not None and len(self.shear) != count * (count - 1) // 2:
+            raise ValueError("a shear of the wrong size")
+        return self
+
+
+class SavedLayers(BaseModel):
+    """The layers of a folder, in the viewer's order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    package: Text = ""
+    layers: Annotated[
+        tuple[LayerRecord, ...], Field(min_length=1, max_length=MOST_LAYERS)
+    ]
+
+    @model_validator(mode="after")
+    def _links_lead_somewhere(self) -> SavedLayers:
+        for number, one in enumerate(self.layers):
+            for link in (one.source, one.truth, one.of):
+                if link is not None and (link >= len(self.layers) or link == number):
+                    raise ValueError(f"{one.name} is linked to layer {link}")
+        return self
+
+
+def first_fault(error: ValidationError) -> str:
+    """Describe the first invalid field of a record in a few words."""
+    where, reason = invalid_field(error)
+    return f"{where}: {reason}"[:200] if where else reason[:200]
+
+
+def json_safe(value: Any) -> Any:
+    """Convert a value for JSON; NaN and infinity become None."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_safe(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_safe(one) for one in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None else str(value)
+
+
+# Images -----------------------------------------------------------------------------
 
 _NGFF = "0.5"
 _SERIES_LAYOUT = 3
@@ -47,24 +220,19 @@ class _Image:
 def write_layers(
     path: str | Path,
     layers: Sequence[tuple[LayerRecord, Any]],
-    meter: Meter = lambda _what, _share: None,
+    progress: Progress = no_progress,
 ) -> Path:
-    """Write layers into a new folder; it bears its name only when all of it is there.
+    """Write layers into a new folder; it gets its name only when it is whole.
 
     Parameters
     ----------
-    path : str or Path
+    path
         Ends in ``.ome.zarr`` or ``.zarr``; must not exist.
-    layers : sequence of (LayerRecord, array-like)
+    layers
         The arrays have an axis for each letter of the record's `axes`; lazy ones are
-        read a part at a time. Where their voxels go is filled in here.
-    meter : callable, optional
-        Called with what is done and its share; what it raises stops the writing.
-
-    Returns
-    -------
-    Path
-        Where it is.
+        read a part at a time. The place of their voxels is filled in here.
+    progress
+        Whatever it raises stops the writing, and nothing is left.
 
     Raises
     ------
@@ -79,7 +247,7 @@ def write_layers(
     images, records = _sorted_out(layers)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _write(partial, path.name.split(".")[0], images, records, meter)
+        _write(partial, path.name.split(".")[0], images, records, progress)
         check_output(path)  # a rename would take the place of an empty folder
         partial.rename(path)
     except OSError as error:
@@ -92,28 +260,16 @@ def write_layers(
 def read_layers(path: Path) -> list[tuple[LayerRecord, list[Any]]] | None:
     """Open the layers of a folder that `write_layers` made; no voxel is read.
 
-    Parameters
-    ----------
-    path : Path
-
     Returns
     -------
-    list of (LayerRecord, list of dask arrays) or None
-        The levels of each layer, the finest first, each with the record's `axes`.
-        None where the folder is none of ours.
+    The levels of each layer as dask arrays, the finest first, each with the record's
+    `axes`; None where the folder is none of ours.
 
     Raises
     ------
     InputError
         It is damaged, of a newer version, or leads out of the folder.
     """
-    from napari_sparsessp.io.zarr_reading import (
-        is_series,
-        open_pyramid,
-        read_attributes,
-        series_folder,
-    )
-
     about = read_attributes(path).get(ATTRIBUTE)
     if not isinstance(about, dict) or "layers" not in about:
         return None
@@ -163,7 +319,7 @@ def _levels(
 def _sorted_out(
     layers: Sequence[tuple[LayerRecord, Any]],
 ) -> tuple[list[_Image], list[LayerRecord]]:
-    """Gather layers of one grid; give the records with the place of their voxels."""
+    """Gather layers of one grid; return the records with the place of their voxels."""
     images: dict[Any, _Image] = {}
     records = []
     for number, (one, array) in enumerate(layers):
@@ -183,7 +339,7 @@ def _sorted_out(
 
 
 def _grid(one: LayerRecord) -> Any:
-    """Tell where a layer's voxels lie: those of equal places can share an image."""
+    """Return the place of a layer's voxels; layers of equal places share an image."""
     places = dict(
         zip(
             one.axes, zip(one.scale, one.translate, one.units, strict=True), strict=True
@@ -211,7 +367,7 @@ def _stored_axes(axes: str) -> str:
 
 
 def _stored_type(dtype: Any, name: str) -> np.dtype:
-    """Give the type that is written: the layer's own, where OME-Zarr has it."""
+    """Return the type that is written: the layer's own, where OME-Zarr has it."""
     dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
         raise InputError(
@@ -228,7 +384,7 @@ def _write(
     name: str,
     images: Sequence[_Image],
     records: Sequence[LayerRecord],
-    meter: Meter,
+    progress: Progress,
 ) -> None:
     import zarr
 
@@ -236,41 +392,37 @@ def _write(
     saved = SavedLayers(package=__version__, layers=tuple(records))
     about: dict[str, Any] = {ATTRIBUTE: saved.model_dump(mode="json", by_alias=True)}
     if len(images) == 1:
-        _write_image(root, images[0], name, meter)
+        _write_image(root, images[0], name, progress)
         root.attrs.update(about)
         return
     sizes = [math.prod(one.shape) * one.channels for one in images]
     done = 0
     for number, image in enumerate(images):
-        part = _part_of(meter, done / sum(sizes), sizes[number] / sum(sizes))
+        end = done + sizes[number]
+        part = part_of(progress, done / sum(sizes), end / sum(sizes))
         _write_image(root.create_group(str(number)), image, f"{name} {number}", part)
-        done += sizes[number]
+        done = end
     listed: Any = {"version": _NGFF, "series": [str(n) for n in range(len(images))]}
     root.create_group("OME").attrs.update({"ome": listed})
     about["ome"] = {"version": _NGFF, "bioformats2raw.layout": _SERIES_LAYOUT}
     root.attrs.update(about)
 
 
-def _part_of(meter: Meter, start: float, share: float) -> Meter:
-    """Give a meter whose whole is a share of another's."""
-    return lambda what, done: meter(what, start + share * done)
-
-
-def _write_image(group: Any, image: _Image, name: str, meter: Meter) -> None:
+def _write_image(group: Any, image: _Image, name: str, progress: Progress) -> None:
     place = image.axes.index("C")
     shape = (*image.shape[:place], image.channels, *image.shape[place:])
     levels = create_levels(group, shape, image.axes, dtype=image.dtype.name)
     total, done = math.prod(shape), 0
     for first, record, array in image.parts:
         for index in _blocks(array.shape, image.dtype.itemsize):
-            meter(record.name, 0.9 * done / total)
+            progress(0.9 * done, total, record.name)
             block = np.asarray(array[index], dtype=image.dtype)
             target = list(index)
             own = index[place]
             target[place] = slice(own.start + first, own.stop + first)
             levels[0][tuple(target)] = block
             done += block.size
-    meter(name, 0.9)
+    progress(0.9, None, name)
     fill_levels(levels)
     records = [record for _, record, _ in image.parts]
     group.attrs.update(_attributes(image, records, len(levels), name))
@@ -296,7 +448,7 @@ def _blocks(shape: Sequence[int], itemsize: int) -> Iterator[tuple[slice, ...]]:
 def _attributes(
     image: _Image, records: Sequence[LayerRecord], levels: int, name: str
 ) -> dict[str, Any]:
-    """Say what other programs need to show an image."""
+    """Return the metadata with which other programs show an image."""
     first = records[0]
     at = {letter: first.axes.index(letter) for letter in first.axes}
     factors = {a: _MICROMETRES.get(first.units[at[a]]) for a in "ZYX" if a in at}
@@ -323,7 +475,7 @@ def _attributes(
 
 
 def _channel(one: LayerRecord, number: int, dtype: np.dtype) -> dict[str, Any]:
-    """Say how a viewer shows a channel: as the layer was shown."""
+    """Return the display settings of a channel: those of the layer."""
     low, high = one.contrast_limits
     least, most = low, high
     if dtype.kind in "ui":
