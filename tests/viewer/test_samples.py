@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io import public_samples
+from napari_sparsessp.io import samples as public_samples
 from napari_sparsessp.io.samples import NEURON_STAINS, PUBLIC_SAMPLES, write_stack
 from napari_sparsessp.ui.predict.run_panel import RunState
 from napari_sparsessp.ui.samples import sample_dialog

@@ -415,7 +415,7 @@ def _write_image(group: Any, image: _Image, name: str, progress: Progress) -> No
     total, done = math.prod(shape), 0
     for first, record, array in image.parts:
         for index in _blocks(array.shape, image.dtype.itemsize):
-            progress(0.9 * done, total, record.name)
+            progress(0.9 * done / total, None, record.name)
             block = np.asarray(array[index], dtype=image.dtype)
             target = list(index)
             own = index[place]

@@ -28,6 +28,8 @@ from napari_sparsessp.volume import Volume
 
 # The bundled colony ------------------------------------------------------------------
 
+_COLONY = ("colony_sparse.ome.tif", "colony_truth.ome.tif")
+
 # Files of a zipped package are unpacked for as long as the process lives.
 _unpacked = ExitStack()
 atexit.register(_unpacked.close)
@@ -47,7 +49,7 @@ def sample_paths() -> tuple[Path, Path]:
         The package was installed without its samples.
     """
     paths = []
-    for name in ("colony_sparse.ome.tif", "colony_truth.ome.tif"):
+    for name in _COLONY:
         entry = files("napari_sparsessp") / "samples" / name
         if not entry.is_file():
             raise InputError(
