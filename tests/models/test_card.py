@@ -7,6 +7,7 @@ from napari_sparsessp.models.card import (
     SCHEMA,
     ModelCard,
     Quality,
+    Range,
     expected_quality,
     parse_card,
 )
@@ -137,3 +138,8 @@ def test_between_ratios_it_is_interpolated_and_beyond_them_nothing_is_told():
     assert quality.at("dna", 8) is None
     assert quality.at("golgi_apparatus", 1) is None
     assert quality.mean(8) is None
+
+
+def test_an_empty_range_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        Range(low=1, high=1)
