@@ -98,7 +98,7 @@ class FakeEngine:
     def bring_in(self, path, given_found, given, progress):
         """Make a card of the answers; raises `error` where the id is ``bad``."""
         for step in range(5):
-            progress("checking weights", step / 5)
+            progress(step, 5, "checking weights")
             if self.hold is not None:
                 self.hold.wait(10)
         if given["id"] == "bad":
