@@ -1,4 +1,4 @@
-"""How well a prediction agrees with a ground truth.
+"""Score a prediction against its ground truth: R², MSE, MAE, Pearson, SSIM.
 
 The paper's definitions: the truth is z-scored over its whole stack, the prediction is
 taken as it is, and R² = 1 - SSE / SST over all voxels is what scikit-learn's `r2_score`
@@ -132,22 +132,22 @@ class PixelSums:
 
 
 def r2(prediction: Any, truth: Any) -> float | None:
-    """Give R² = 1 - SSE / SST, as scikit-learn's `r2_score`; no z-scoring."""
+    """Return R² = 1 - SSE / SST, as scikit-learn's `r2_score`; no z-scoring."""
     return _sums(prediction, truth).r2
 
 
 def mse(prediction: Any, truth: Any) -> float | None:
-    """Give the mean squared error; no z-scoring."""
+    """Return the mean squared error; no z-scoring."""
     return _sums(prediction, truth).mse
 
 
 def mae(prediction: Any, truth: Any) -> float | None:
-    """Give the mean absolute error; no z-scoring."""
+    """Return the mean absolute error; no z-scoring."""
     return _sums(prediction, truth).mae
 
 
 def pcc(prediction: Any, truth: Any) -> float | None:
-    """Give Pearson's correlation over all voxels."""
+    """Return Pearson's correlation over all voxels."""
     return _sums(prediction, truth).pcc
 
 
@@ -274,7 +274,7 @@ def _planes(stack: Any) -> Iterator[np.ndarray]:
 
 
 def _truth_moments(truth: Any) -> tuple[float, float]:
-    """Give mean and standard deviation of the finite voxels of a whole stack."""
+    """Return mean and standard deviation of the finite voxels of a whole stack."""
     sums = PixelSums()
     for plane in _planes(truth):
         sums.update(plane, plane)
@@ -287,7 +287,7 @@ def _truth_moments(truth: Any) -> tuple[float, float]:
 
 
 def _unit_scale(stack: Any) -> Any:
-    """Give the function that maps this stack's range to [0, 1]; a constant to 0."""
+    """Return the function that maps this stack's range to [0, 1]; a constant to 0."""
     low, high = math.inf, -math.inf
     for plane in _planes(stack):
         finite = plane[np.isfinite(plane)]
@@ -298,7 +298,7 @@ def _unit_scale(stack: Any) -> Any:
 
 
 def _plane_ssim(predicted: np.ndarray, true: np.ndarray) -> float | None:
-    """Give SSIM of one plane in [0, 1]; None where a window does not fit or see all."""
+    """Return SSIM of a plane in [0, 1]; None where a window does not fit or see all."""
     if min(true.shape) < _SSIM_WINDOW:
         return None
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
@@ -316,14 +316,14 @@ def _mean_of_defined(values: Iterable[float | None]) -> float | None:
 
 
 FIELDS = ("r2", "mse", "mae", "pcc", "pcc_plane", "ssim")
-"""Scores of the report that have a mean worth telling."""
+"""Scores of the report that are averaged."""
 
 LOWER_IS_BETTER = frozenset({"mse", "mae", "nrmse"})
 
 
 @dataclass(frozen=True)
 class Means:
-    """Both means of one score.
+    """Means of a score over images and over structures.
 
     Attributes
     ----------
@@ -332,7 +332,7 @@ class Means:
     structures
         Structure id to its mean over its images.
     counts
-        Structure id to how many images count.
+        Structure id to its number of images.
     """
 
     over_images: float | None
@@ -342,7 +342,12 @@ class Means:
 
 
 def means(images: Iterable[tuple[str, float | None]]) -> Means:
-    """Take both means of one score.
+    """Average a score over images and over structures.
+
+    An image is a stack of one structure, as in the paper's data sets: a field with two
+    labelled structures counts as two. The mean over images weighs a structure by its
+    number of images (so the public code computes "All"); the mean over structures
+    weighs all structures alike (so the paper says).
 
     Parameters
     ----------
@@ -372,7 +377,7 @@ def means(images: Iterable[tuple[str, float | None]]) -> Means:
 def mean_fields(
     images: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, dict[str, float | None]]:
-    """Take both means of every score of some reports.
+    """Average every score of some reports over images and over structures.
 
     Parameters
     ----------
@@ -402,7 +407,7 @@ def mean_fields(
 def improvement(
     base: float, value: float, score: Literal["r2", "mse", "mae", "pcc"] | str
 ) -> float:
-    """Give Δ_Imp in percent: how much better a score is than a baseline's.
+    """Return Δ_Imp in percent: how much better a score is than a baseline's.
 
     (M_base − M) / M_base for errors, (M − M_base) / M_base for the rest; the paper
     takes M over all images, with the dense Multi-Net as the baseline.
@@ -412,7 +417,7 @@ def improvement(
     base, value
         Score of the baseline and of the model.
     score
-        Which score; tells whether less is better.
+        Name of the score.
 
     Raises
     ------

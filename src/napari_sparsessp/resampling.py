@@ -1,4 +1,4 @@
-"""From one voxel grid to another, with the outer edges of the image as the anchor.
+"""Resample images between voxel grids, with outer edges aligned.
 
 Pixel i of a row covers the interval from i to i + 1, so its centre lies at i + 0.5 and
 output pixel i is centred at ``(i + 0.5) * step_out / step_in - 0.5`` input pixels.
@@ -26,7 +26,7 @@ _SAME_STEP = 2e-6
 
 
 def resampled_size(n: int, step_in: float, step_out: float) -> int:
-    """Give how many pixels of `step_out` cover `n` pixels of `step_in`.
+    """Return how many pixels of `step_out` cover `n` pixels of `step_in`.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def resampled_size(n: int, step_in: float, step_out: float) -> int:
 def resampled_origin(
     origin: Sequence[float], step_in: Sequence[float], step_out: Sequence[float]
 ) -> tuple[float, ...]:
-    """Give the centre of output voxel 0 such that the outer edges coincide.
+    """Return the centre of output voxel 0 such that the outer edges coincide.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ def resample_yx(
 
 
 class LateralResampling:
-    """The way of planes from one pixel grid to another, whole or a region of it.
+    """Resampling of planes from a pixel grid to another, whole or in regions.
 
-    A region has the very numbers that it has in the whole.
+    A region has the same numbers as in the whole.
 
     Parameters
     ----------
@@ -133,11 +133,11 @@ class LateralResampling:
         self._resample = _plane_resampler(self._taps)
 
     def __call__(self, plane: np.ndarray) -> np.ndarray:
-        """Resample one whole plane, (H, W) float32."""
+        """Resample a whole plane, (H, W) float32."""
         return self._resample(plane)
 
     def source(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Give the pixels of the input that a region of the output follows from.
+        """Return the pixels of the input that a region of the output depends on.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class LateralResampling:
         return spans[0], spans[1]
 
     def part(self, rows: slice, columns: slice) -> Callable[[np.ndarray], np.ndarray]:
-        """Give what resamples a region, for as many planes as there are.
+        """Return a function that resamples a region of any plane.
 
         Parameters
         ----------
@@ -160,8 +160,8 @@ class LateralResampling:
 
         Returns
         -------
-        Takes what `source` of the region names, float32 (h, w); gives float32,
-        equal to the bit to this part of the whole.
+        It takes the pixels of `source`, float32 (h, w), and returns float32,
+        bit-identical to this part of the whole.
         """
         source = self.source(rows, columns)
         parts = zip(self._taps, (rows, columns), source, strict=True)
@@ -170,11 +170,11 @@ class LateralResampling:
         )
 
     def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        """Resample a region of one plane; see `part`."""
+        """Resample a region of a plane; see `part`."""
         return self.part(rows, columns)(pixels)
 
     def reached(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Give a region of the output that holds all that follows from some input.
+        """Return the region of the output that depends on some pixels of the input.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ def resample_zyx(
     *,
     method: Method = "linear",
 ) -> np.ndarray:
-    """Bring a stack onto another grid in the same space.
+    """Resample a stack onto another grid in the same space.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ def grid_coverage(
 def _axis_taps(
     n_in: int, step_in: float, shift: float, step_out: float, n_out: int, method: Method
 ) -> Any | None:
-    """Give the (n_out, n_in) sparse weights of one axis, None for the identity.
+    """Return the (n_out, n_in) sparse weights of one axis, None for the identity.
 
     `shift` is the centre of output pixel 0 minus that of input pixel 0.
     """
@@ -348,7 +348,7 @@ def _centred(weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _plane_resampler(taps: list[Any | None]) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the function that resamples one (H, W) plane along y, then x."""
+    """Return the function that resamples a (H, W) plane along y, then x."""
     along_y, along_x = taps
 
     def resample(plane: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which planes of the dense grid were measured, and how the rest follow from them."""
+"""Sparse views: the measured planes of a dense grid, and how they fill the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_DEPTH = 100_000
 
 @dataclass(frozen=True)
 class SparseView:
-    """A stack seen as some measured planes of a dense grid.
+    """A stack as the measured planes of a dense grid.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class SparseView:
         return tuple(sorted({min(max(plane, 0), last) for plane in rounded}))
 
     def weights(self, mapping: str) -> np.ndarray:
-        """Give the matrix that spreads measured planes over the dense grid.
+        """Return the matrix that spreads measured planes over the dense grid.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class SparseView:
         return matrix
 
     def distance(self) -> np.ndarray:
-        """Give how far each dense plane lies above its nearest measured plane.
+        """Return the distance of each dense plane above its nearest measured plane.
 
         Returns
         -------

@@ -134,12 +134,12 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def _words(name: str) -> str:
-    """Give `name` in lower case with single spaces between its words."""
+    """Return `name` in lower case with single spaces between its words."""
     return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
 def _kin(structure: Structure) -> list[Structure]:
-    """Give a structure, and that of the catalogue which a model's own name means."""
+    """Return a structure, and the catalogue's structure that its name means."""
     if structure.id in CATALOGUE:
         return [structure]
     name = _words(structure.id)  # such as "dapi", which is a stain of DNA
@@ -147,7 +147,7 @@ def _kin(structure: Structure) -> list[Structure]:
 
 
 def _names(structure: Structure) -> tuple[str, ...]:
-    """Give every word form that means `structure`, the most telling first."""
+    """Return every word form that means `structure`, the most specific first."""
     named = (structure.id, structure.label, structure.dataset, structure.protein)
     forms = [_words(name) for name in (*named, *_ALIASES.get(structure.id, ()))]
     return tuple(dict.fromkeys(form for form in forms if form))
@@ -180,7 +180,7 @@ def deviation_channel(structure: str) -> str:
 
 
 def structure_or_custom(name: str) -> Structure:
-    """Give the catalogue's structure, or make one for a model's own id.
+    """Return the catalogue's structure, or make one for a model's own id.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def structure_or_custom(name: str) -> Structure:
 
 
 def colours_of(names: Iterable[str]) -> list[str]:
-    """Give the colour of each structure, as ``"#rrggbb"``."""
+    """Return the colour of each structure, as ``"#rrggbb"``."""
     return [structure_or_custom(name).colour for name in names]
 
 

@@ -1,4 +1,4 @@
-"""An image that knows its axes, its voxel size and its channels."""
+"""Lazy images with axes, voxel size in µm and channel names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AXES = "TCZYX"
 """All axes that a volume may have, in their order."""
 
 READ_ERRORS = (EOFError, OSError, RuntimeError, ValueError, zlib.error)
-"""What readers and their codecs raise half-way through a damaged file."""
+"""Exceptions of readers and codecs half-way through a damaged file."""
 
 WORKERS_SHARE = 256 * 2**20
 """Bytes of decoded chunks that the threads of one read may hold at a time."""
@@ -42,7 +42,7 @@ class Volume:
     origin
         (z, y, x) position of the centre of voxel (0, 0, 0) in µm.
     name
-        What a person calls it.
+        Name for people.
     source
         The file or layer it came from.
     pixel_size
@@ -208,7 +208,7 @@ class Volume:
             return _computed(self.array[...])
 
     def with_(self, **changes: Any) -> Volume:
-        """Give a copy with some fields replaced; the array itself is shared."""
+        """Return a copy with some fields replaced; the array is shared."""
         if "voxel_size" in changes:
             changes.setdefault("pixel_size", None)
         return replace(self, **changes)
@@ -231,7 +231,7 @@ class Volume:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Say which image is damaged where its reader fails half-way."""
+        """Raise an InputError that names the image where its reader fails half-way."""
         what = self.source or self.name or "the image"
         try:
             yield
@@ -291,6 +291,11 @@ class Volume:
         raise InputError(f"there is no channel {which!r}; there are: {listed}")
 
 
+def channel_key(text: str) -> str | int:
+    """Return the channel that a user writes: an index where it is a number."""
+    return int(text) if text.isdecimal() else text
+
+
 def _lazy(array: Any) -> Any:
     """Wrap a zarr array, which reads when it is indexed, so that it stays lazy."""
     if isinstance(array, np.ndarray) or hasattr(array, "dask"):
@@ -320,7 +325,7 @@ def _computed(array: Any) -> np.ndarray:
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:
-    """Give an array as float32 of this machine; a copy only where it is not.
+    """Return an array as float32 of this machine; a copy only where it is not.
 
     Values that float32 cannot hold become infinite.
     """
@@ -329,7 +334,7 @@ def as_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
-    """Give voxel sizes as floats, or say which one cannot be meant."""
+    """Return voxel sizes as floats; raise InputError unless all are positive."""
     values = tuple(float(size) for size in sizes)
     if len(values) != count or any(
         not math.isfinite(value) or value <= 0 for value in values

@@ -165,10 +165,10 @@ class SavedLayers(BaseModel):
 
     @model_validator(mode="after")
     def _links_lead_somewhere(self) -> SavedLayers:
-        for number, one in enumerate(self.layers):
-            for link in (one.source, one.truth, one.of):
+        for number, layer in enumerate(self.layers):
+            for link in (layer.source, layer.truth, layer.of):
                 if link is not None and (link >= len(self.layers) or link == number):
-                    raise ValueError(f"{one.name} is linked to layer {link}")
+                    raise ValueError(f"{layer.name} is linked to layer {link}")
         return self
 
 
@@ -181,11 +181,11 @@ def first_fault(error: ValidationError) -> str:
 def json_safe(value: Any) -> Any:
     """Convert a value for JSON; NaN and infinity become None."""
     if isinstance(value, Mapping):
-        return {str(key): json_safe(one) for key, one in value.items()}
+        return {str(key): json_safe(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return json_safe(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [json_safe(one) for one in value]
+        return [json_safe(item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):
@@ -282,83 +282,88 @@ def read_layers(path: Path) -> list[tuple[LayerRecord, list[Any]]] | None:
         ) from error
     several = is_series(path)
     pyramids: dict[int, tuple[list[Any], str]] = {}
-    for one in saved.layers:
-        if one.image not in pyramids:
-            if one.image and not several:
-                raise _odd(path, f"it has no image {one.image}")
-            place = series_folder(path, str(one.image)) if several else path
-            pyramids[one.image] = open_pyramid(place)
-    return [(one, _levels(one, *pyramids[one.image], path)) for one in saved.layers]
+    for record in saved.layers:
+        if record.image not in pyramids:
+            if record.image and not several:
+                raise _odd(path, f"it has no image {record.image}")
+            place = series_folder(path, str(record.image)) if several else path
+            pyramids[record.image] = open_pyramid(place)
+    return [
+        (record, _levels(record, *pyramids[record.image], path))
+        for record in saved.layers
+    ]
 
 
 def _levels(
-    one: LayerRecord, arrays: Sequence[Any], axes: str, path: Path
+    record: LayerRecord, arrays: Sequence[Any], axes: str, path: Path
 ) -> list[Any]:
     """Take a layer's part of each level and bring its axes into its own order."""
-    stored = _stored_axes(one.axes)
-    if axes != stored or one.channel + one.channels > arrays[0].shape[axes.index("C")]:
-        raise _odd(path, f"image {one.image} does not have the channels of {one.name}")
+    stored, last = _stored_axes(record.axes), record.channel + record.channels
+    if axes != stored or last > arrays[0].shape[axes.index("C")]:
+        raise _odd(
+            path, f"image {record.image} does not have the channels of {record.name}"
+        )
     result = []
-    for array in arrays if one.multiscale else arrays[:1]:
+    for array in arrays if record.multiscale else arrays[:1]:
         place = stored.index("C")
-        part = array[
-            (slice(None),) * place + (slice(one.channel, one.channel + one.channels),)
-        ]
-        own = [letter for letter in stored if letter in one.axes]
+        part = array[(slice(None),) * place + (slice(record.channel, last),)]
+        own = [letter for letter in stored if letter in record.axes]
         if any(
             size != 1
             for letter, size in zip(stored, part.shape, strict=True)
             if letter not in own
         ):
-            raise _odd(path, f"{one.name} has more axes than {one.axes}")
+            raise _odd(path, f"{record.name} has more axes than {record.axes}")
         part = part[tuple(slice(None) if a in own else 0 for a in stored)]
-        result.append(part.transpose([own.index(letter) for letter in one.axes]))
+        result.append(part.transpose([own.index(letter) for letter in record.axes]))
     return result
 
 
 def _sorted_out(
     layers: Sequence[tuple[LayerRecord, Any]],
 ) -> tuple[list[_Image], list[LayerRecord]]:
-    """Gather layers of one grid; return the records with the place of their voxels."""
+    """Gather layers by grid; return the records with the place of their voxels."""
     images: dict[Any, _Image] = {}
     records = []
-    for number, (one, array) in enumerate(layers):
-        array, axes = _in_order(array, one)
+    for number, (record, array) in enumerate(layers):
+        array, axes = _in_order(array, record)
         place = axes.index("C")
         shape = (*array.shape[:place], *array.shape[place + 1 :])
-        dtype = _stored_type(array.dtype, one.name)
-        grid = (axes, shape, dtype.str, _grid(one), "C" in one.axes and number)
+        dtype = _stored_type(array.dtype, record.name)
+        grid = (axes, shape, dtype.str, _grid(record), "C" in record.axes and number)
         image = images.setdefault(grid, _Image(axes, shape, dtype))
         count = int(array.shape[place])
         index = list(images).index(grid)
         where = {"image": index, "channel": image.channels, "channels": count}
-        records.append(one.model_copy(update=where))
+        records.append(record.model_copy(update=where))
         image.parts.append((image.channels, records[-1], array))
         image.channels += count
     return list(images.values()), records
 
 
-def _grid(one: LayerRecord) -> Any:
+def _grid(record: LayerRecord) -> Any:
     """Return the place of a layer's voxels; layers of equal places share an image."""
     places = dict(
         zip(
-            one.axes, zip(one.scale, one.translate, one.units, strict=True), strict=True
+            record.axes,
+            zip(record.scale, record.translate, record.units, strict=True),
+            strict=True,
         )
     )
-    turns = (one.rotate, one.shear, one.affine)
+    turns = (record.rotate, record.shear, record.affine)
     return tuple(places.get(letter) for letter in "TZYX"), turns
 
 
-def _in_order(array: Any, one: LayerRecord) -> tuple[Any, str]:
+def _in_order(array: Any, record: LayerRecord) -> tuple[Any, str]:
     """Bring an array to (T)CZYX, lazily."""
     if not (isinstance(array, np.ndarray) or hasattr(array, "dask")):
         import dask.array as da
 
         chunks = getattr(array, "chunks", None) or "auto"
         array = da.from_array(array, chunks=chunks, name=False)
-    own = [letter for letter in "TCZYX" if letter in one.axes]
-    array = array.transpose([one.axes.index(letter) for letter in own])
-    stored = _stored_axes(one.axes)
+    own = [letter for letter in "TCZYX" if letter in record.axes]
+    array = array.transpose([record.axes.index(letter) for letter in own])
+    stored = _stored_axes(record.axes)
     return array[tuple(slice(None) if a in own else None for a in stored)], stored
 
 
@@ -395,7 +400,7 @@ def _write(
         _write_image(root, images[0], name, progress)
         root.attrs.update(about)
         return
-    sizes = [math.prod(one.shape) * one.channels for one in images]
+    sizes = [math.prod(image.shape) * image.channels for image in images]
     done = 0
     for number, image in enumerate(images):
         end = done + sizes[number]
@@ -434,7 +439,7 @@ def _blocks(shape: Sequence[int], itemsize: int) -> Iterator[tuple[slice, ...]]:
     deep = CHUNK[0]
     rows = max(1, _AT_ONCE // (deep * width * itemsize * CHUNK[1])) * CHUNK[1]
     for leading in np.ndindex(*lead):
-        ahead = tuple(slice(one, one + 1) for one in leading)
+        ahead = tuple(slice(index, index + 1) for index in leading)
         for z in range(0, depth, deep):
             for y in range(0, height, rows):
                 yield (
@@ -461,9 +466,9 @@ def _attributes(
     voxel = (size[0], size[1], size[2]) if known else None
     place = (origin[0], origin[1], origin[2])
     channels = [
-        _channel(one, number, image.dtype)
-        for one in records
-        for number in range(one.channels)
+        _channel(record, number, image.dtype)
+        for record in records
+        for number in range(record.channels)
     ]
     return {
         "ome": {
@@ -474,16 +479,17 @@ def _attributes(
     }
 
 
-def _channel(one: LayerRecord, number: int, dtype: np.dtype) -> dict[str, Any]:
+def _channel(record: LayerRecord, number: int, dtype: np.dtype) -> dict[str, Any]:
     """Return the display settings of a channel: those of the layer."""
-    low, high = one.contrast_limits
+    low, high = record.contrast_limits
     least, most = low, high
     if dtype.kind in "ui":
         least, most = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
-    name = one.name if one.about is None else one.about.channel or one.about.structure
-    top = one.colours[-1] if one.colours else (1.0, 1.0, 1.0, 1.0)
+    about = record.about
+    name = record.name if about is None else about.channel or about.structure
+    top = record.colours[-1] if record.colours else (1.0, 1.0, 1.0, 1.0)
     return {
-        "label": f"{name} {number}" if one.channels > 1 else name,
+        "label": f"{name} {number}" if record.channels > 1 else name,
         "color": "".join(f"{round(255 * part):02X}" for part in top[:3]),
         "window": {
             "min": min(least, low),
@@ -491,7 +497,7 @@ def _channel(one: LayerRecord, number: int, dtype: np.dtype) -> dict[str, Any]:
             "start": low,
             "end": high,
         },
-        "active": one.visible,
+        "active": record.visible,
     }
 
 

@@ -308,7 +308,7 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
         series = list(tif.series)
         _check_complete(tif, path)
         calibration = Calibration() if xml else from_tiff(tif)
-        shapes = [(tuple(one.shape), one.dtype, one.axes) for one in series]
+        shapes = [(tuple(image.shape), image.dtype, image.axes) for image in series]
     if any("invalid" in text or "Error" in text for text in complaints):
         raise _truncated(path)
     if xml:

@@ -129,7 +129,7 @@ class PublicSample(BaseModel):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The stack's file, then the truth's where there is one."""
+        """The stack's file, then the truth's where it has a file."""
         return tuple(self.folder / name for name in (self.stack, self.truth) if name)
 
     @property

@@ -29,7 +29,7 @@ METADATA = ("zarr.json", ".zgroup", ".zattrs")
 """A Zarr group's folder has at least one of these files."""
 
 LARGEST_METADATA = 64 * 2**20
-"""Bytes of one such file; consolidated metadata of large plates has some 10 MB."""
+"""Bytes of such a file; consolidated metadata of large plates has some 10 MB."""
 
 LARGEST_CHUNK = 4 * 2**30
 """Bytes. A chunk is decoded as a whole, whatever little of it is needed."""
@@ -61,8 +61,8 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     if is_series(path):
         names = _series(path)
         index = choose_scene(names, scene)
-        one = open_zarr(series_folder(path, names[index]), None)
-        return replace(one, scene=names[index] if len(names) > 1 else "")
+        source = open_zarr(series_folder(path, names[index]), None)
+        return replace(source, scene=names[index] if len(names) > 1 else "")
     if not isinstance(image, Mapping) or "multiscales" not in image:
         plate = isinstance(image, Mapping) and "plate" in image
         raise InputError(
@@ -72,7 +72,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     scales = image["multiscales"]
     if not isinstance(scales, list) or not scales:
         raise _odd(path, "its multiscales are no list of images")
-    names = tuple(str(one.get("name") or "") for one in scales)
+    names = tuple(str(scale.get("name") or "") for scale in scales)
     if not all(names) or len(set(names)) < len(names):
         names = tuple(f"Image:{number}" for number in range(len(names)))
     index = choose_scene(names, scene)
@@ -136,18 +136,18 @@ def series_folder(path: Path, name: str) -> Path:
     place = path / name
     if not place.resolve().is_relative_to(path.resolve()):
         raise _odd(path, f"its image {name[:80]!r} lies outside of the folder")
-    if not any((place / one).exists() for one in METADATA):
+    if not any((place / file).exists() for file in METADATA):
         raise _odd(path, f"its image {name[:80]!r} is not there")
     return place
 
 
 def _series(path: Path) -> tuple[str, ...]:
     """Names of a series' images: as they are listed, else numbers from 0."""
-    if any((path / "OME" / one).exists() for one in METADATA):
+    if any((path / "OME" / file).exists() for file in METADATA):
         image = _open_group(path / "OME")[2]
         listed = image.get("series") if isinstance(image, Mapping) else None
         if isinstance(listed, list) and listed:
-            return tuple(str(one) for one in listed)
+            return tuple(str(name) for name in listed)
     numbers = takewhile(lambda n: (path / str(n)).is_dir(), count())
     names = tuple(str(number) for number in numbers)
     if not names:
@@ -166,7 +166,7 @@ def _open_group(path: Path) -> tuple[Any, Any, Any]:
 
 
 def _places(scale: Any) -> list[str]:
-    return [str(one["path"]) for one in scale["datasets"]]
+    return [str(level["path"]) for level in scale["datasets"]]
 
 
 def _array(group: Any, place: str, path: Path) -> Any:
@@ -224,8 +224,8 @@ def _channel_names(image: Mapping[str, Any]) -> list[str]:
     if not isinstance(channels, list):
         return []
     return [
-        str(one.get("label") or "") if isinstance(one, Mapping) else ""
-        for one in channels
+        str(channel.get("label") or "") if isinstance(channel, Mapping) else ""
+        for channel in channels
     ]
 
 
@@ -359,7 +359,7 @@ def _zstandard(content: bytes) -> int | None:
 
 def _trial(content: bytes, largest: int) -> bool:
     """Unpack piece by piece, and stop where it is too much."""
-    magic = next((one for one in _UNPACKERS if content.startswith(one)), None)
+    magic = next((start for start in _UNPACKERS if content.startswith(start)), None)
     if magic is None or len(content) * _TIGHTEST[magic] <= max(largest, HARMLESS):
         return False
     unpacker, total = _UNPACKERS[magic](), 0

@@ -209,7 +209,7 @@ def read_card(
     Raises
     ------
     ModelError
-        No such model, or one that is damaged.
+        No such model, or it is damaged.
     """
     return card_of(find_model(id_or_path, topology))
 

@@ -1,9 +1,9 @@
 """Open a published checkpoint without running anything that its author put in.
 
 A ``.p`` or ``.pth`` file is a pickle, and a pickle is a program. torch's restricted
-reader knows tensors, numbers, texts and containers and nothing else; the one class that
-is allowed beside them is `argparse.Namespace`, in which RepMode keeps its options.
-There is no second attempt: what this reader refuses stays shut.
+reader knows tensors, numbers, texts and containers and nothing else; the only other
+class that is allowed is `argparse.Namespace`, in which RepMode keeps its options.
+There is no second attempt: a file that this reader refuses stays shut.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LARGEST_FILE = 16 * 2**30
 
 LARGEST_PICKLE = 8 * 2**20
 """Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB. A byte can
-become an object of 56 bytes, so that a limit here is one on memory as well."""
+become an object of 56 bytes, so that this limits memory as well."""
 
 LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 """The number with which torch files began before they were zip files."""
@@ -279,7 +279,7 @@ def checked_state(raw: Any, path: Path) -> State:
     state: State = {}
     for name, tensor in raw.items():
         if not isinstance(name, str) or not name.isascii() or not name.isprintable():
-            raise refusal(path, "a weight has a name that cannot be one")
+            raise refusal(path, "a weight has a name that is not valid")
         short = re.sub(rf"^(?:{'|'.join(map(re.escape, PREFIXES))})+", "", name)
         if short in state:
             raise refusal(path, f"it has {short} twice")
