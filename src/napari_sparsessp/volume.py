@@ -117,7 +117,8 @@ class Volume:
         InputError
             When there is no such channel; the message lists those that exist.
         """
-        index = self._channel_index(which)
+        names, count = self.channel_names, self.sizes.get("C", 1)
+        index = named_index("channel", which, names, count)
         names = (self.channel_names[index],) if self.channel_names else ()
         if "C" not in self.axes:
             return replace(self, channel_names=names)
@@ -259,36 +260,51 @@ class Volume:
         axes = self.axes.replace(axis, "")
         return replace(self, array=array, axes=axes, **changes)
 
-    def _channel_index(self, which: str | int) -> int:
-        count = self.sizes.get("C", 1)
-        names = self.channel_names
-        if isinstance(which, str) or not 0 <= which < count:
-            # A number that is no index may be a name: channels are called 488 or 561.
-            called = str(which)
-            same = [index for index, name in enumerate(names) if name == called]
-            same = same or [
-                index
-                for index, name in enumerate(names)
-                if name.casefold() == called.casefold()
-            ]
-            if len(same) > 1:
-                raise InputError(
-                    f"{len(same)} channels are called {called!r}; choose one by its "
-                    f"index: {', '.join(map(str, same))}"
-                )
-            if same:
-                return same[0]
-        try:
-            index = int(which)
-        except ValueError:
-            index = count  # no number either: falls through to the error
-        if 0 <= index < count:
-            return index
-        listed = ", ".join(
-            f"{number} {name!r}" if name else str(number)
-            for number, name in enumerate(names or ("",) * count)
-        )
-        raise InputError(f"there is no channel {which!r}; there are: {listed}")
+
+def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
+    """Return the index of a channel or scene given by name or index.
+
+    Parameters
+    ----------
+    kind
+        ``"channel"`` or ``"scene"``, for the message.
+    which
+        Name (in any case) or index; an index may be a string.
+    names
+        As many as there are, or none.
+
+    Raises
+    ------
+    InputError
+        There is none or several of this name; the message lists those that exist.
+    """
+    if isinstance(which, str) or not 0 <= which < count:
+        # A number that is no index may be a name: channels are called 488 or 561.
+        called = str(which)
+        same = [index for index, name in enumerate(names) if name == called]
+        same = same or [
+            index
+            for index, name in enumerate(names)
+            if name.casefold() == called.casefold()
+        ]
+        if len(same) > 1:
+            raise InputError(
+                f"{len(same)} {kind}s are called {called!r}; choose one by its "
+                f"index: {', '.join(map(str, same))}"
+            )
+        if same:
+            return same[0]
+    try:
+        index = int(which)
+    except ValueError:
+        index = count  # no number either: falls through to the error
+    if 0 <= index < count:
+        return index
+    listed = ", ".join(
+        f"{number} {name!r}" if name else str(number)
+        for number, name in enumerate(names or ("",) * count)
+    )
+    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
 
 
 def channel_key(text: str) -> str | int:

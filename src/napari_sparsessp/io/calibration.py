@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.volume import named_index
 
 Triple = tuple[float, float, float]
 
@@ -323,23 +324,6 @@ def source_of(
     )
 
 
-def choose_scene(scenes: tuple[str, ...], which: str | int | None) -> int:
-    """Return the index of a scene given by name or index.
-
-    Raises
-    ------
-    InputError
-        There is no such scene; the message lists those that exist.
-    """
-    if which is None:
-        return 0
-    if which in scenes:
-        return scenes.index(str(which))
-    try:
-        index = int(which)
-    except ValueError:
-        index = -1
-    if 0 <= index < len(scenes):
-        return index
-    listed = ", ".join(f"{number} {name!r}" for number, name in enumerate(scenes))
-    raise InputError(f"there is no scene {which!r}; there are: {listed}")
+def choose_scene(scenes: Sequence[str], which: str | int | None) -> int:
+    """Return the index of a scene given by name or index; the first by default."""
+    return 0 if which is None else named_index("scene", which, scenes, len(scenes))

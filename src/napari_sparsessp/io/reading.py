@@ -81,7 +81,7 @@ def load_volume(
     """
     path = user_path(path)
     _check_exists(path)
-    with _quiet(), _as_input_error(path):
+    with _reader_errors(path):
         source = _open(path, scene)
     array, axes, names = _in_order(source, path)
     name = path.name.split(".")[0]
@@ -239,28 +239,17 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the readers' own notices off the user's screen."""
-    loggers = [
-        logging.getLogger(name) for name in ("bioio", "bioio_tifffile", "tifffile")
-    ]
+def _reader_errors(path: Path) -> Iterator[None]:
+    """Silence the readers' own notices, and raise their errors as an InputError."""
+    names = ("bioio", "bioio_tifffile", "tifffile")
+    loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
-
-
-@contextmanager
-def _as_input_error(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into one line with advice."""
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except PermissionError as error:
@@ -277,6 +266,9 @@ def _as_input_error(path: Path) -> Iterator[None]:
             f"{path.name} cannot be read as an image{reason}; it is damaged or of "
             f"another kind: {_READABLE}"
         ) from error
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 # TIFF -------------------------------------------------------------------------------
@@ -401,9 +393,9 @@ def _truncated(path: Path) -> InputError:
 
 
 class _Listener(logging.Handler):
-    def __init__(self, texts: list[str]) -> None:
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.texts = texts
+        self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(record.getMessage())
@@ -411,16 +403,14 @@ class _Listener(logging.Handler):
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collect what tifffile logs: it goes on past pages and tags that are cut off."""
-    texts: list[str] = []
-    logger, listener = logging.getLogger("tifffile"), _Listener([])
-    listener.texts = texts
+    """Collect tifffile's warnings: it goes on past pages and tags that are cut off."""
+    logger, listener = logging.getLogger("tifffile"), _Listener()
     before, passes_on = logger.level, logger.propagate
     logger.addHandler(listener)
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     try:
-        yield texts
+        yield listener.texts
     finally:
         logger.removeHandler(listener)
         logger.setLevel(before)
