@@ -28,14 +28,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from napari_sparsessp.models.library import Model, load_model, save_model
 
 from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
 from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score
-from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.prediction.request import PredictionRequest

@@ -81,9 +81,9 @@ def shared_parity():
 def file_server(monkeypatch):
     """A server of files on this machine, which downloads may use without https."""
     from file_server import FileServer
-    from napari_sparsessp.io import server
+    from napari_sparsessp import download
 
-    monkeypatch.setattr(server, "SCHEMES", ("http", "https"))
+    monkeypatch.setattr(download, "SCHEMES", ("http", "https"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     files = FileServer().start()
     yield files

@@ -11,7 +11,7 @@ import pytest
 from napari_sparsessp import load_volume
 from napari_sparsessp.cli import viewing
 from napari_sparsessp.cli.console import Console
-from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.volume import Volume
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 import published
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.models.registry import shipped_folder
+from napari_sparsessp.models.library import shipped_folder
 
 
 def test_export_copies_bit_by_bit(sparsessp, small_model, tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 import published
 from napari_sparsessp.cli import model_import
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 
 
 @pytest.fixture

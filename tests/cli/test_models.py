@@ -48,7 +48,7 @@ def test_an_unknown_model_is_named(refused):
 
 def test_show_tells_where_a_model_comes_from(sparsessp, small_model, tmp_path):
     """Whatever its card says of it; an imported one has a format and a file."""
-    from napari_sparsessp.models.store import load_model, save_model
+    from napari_sparsessp.models.library import load_model, save_model
 
     model = load_model(small_model)
 

@@ -7,7 +7,7 @@ import pytest
 
 from images import a_stack, write_stack
 from napari_sparsessp import load_volume
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 

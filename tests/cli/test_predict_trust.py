@@ -10,7 +10,7 @@ import tifffile
 from napari_sparsessp import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 
 CPU = ("--device", "cpu", "--precision", "fp32", "--ratio", 1)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from images import a_stack, write_stack
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.simulation.colony import simulate_colony
 from napari_sparsessp.simulation.pool import zscore_structures

@@ -8,8 +8,7 @@ import psutil
 import pytest
 import torch
 import yaml
-
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 
 CONFIG = {
     "model": {"id": "mine", "structures": ["dna", "nucleolus"]},

@@ -152,7 +152,7 @@ def test_ours_is_measured_from_volume_to_prediction(results):
 
 def test_convolutions_are_all_timed_and_counted(results):
     """As much work as torch itself counts; no share is made up."""
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     layers = results[-1]["layers"]
     config = NetworkConfig.model_validate(read_card().network)

@@ -5,7 +5,6 @@ import pytest
 
 from napari_sparsessp import PredictionRequest, load_model, metrics, predict
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import improvement
 from napari_sparsessp.evaluation.quality import measure_quality
 from napari_sparsessp.evaluation.quality_fields import (
     REAL,
@@ -22,6 +21,7 @@ from napari_sparsessp.evaluation.quality_report import (
     quality_report,
     usable,
 )
+from napari_sparsessp.metrics import improvement
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.volume import Volume
 from thin import save_random, thin_network

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.checkpoints import RunFolder

@@ -281,7 +281,7 @@ def test_a_later_layer_that_napari_cannot_make(
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io import sample
+    from napari_sparsessp.io.samples import sample
 
     def missing():
         raise InputError("the sample is not installed; install the package again")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.marks import KEY, is_prediction
 from napari_sparsessp.volume import Volume

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES
 
 CODE = """
 import json, sys, time

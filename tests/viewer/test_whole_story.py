@@ -5,9 +5,8 @@ import pytest
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.sample import sample_paths
-from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.io.samples import sample_paths
+from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.ui.layers.marks import KEY
 

@@ -42,7 +42,7 @@ def demo(
     version: Version = False,
 ) -> None:
     """Predict the bundled sparse colony, score it and show it."""
-    from napari_sparsessp.io.sample import sample_paths
+    from napari_sparsessp.io.samples import sample_paths
 
     console = console_of(context)
     make_folder(out)
@@ -74,7 +74,7 @@ def _predict_sample(
     from napari_sparsessp.evaluation.panel import figure
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import write_prediction
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
     from napari_sparsessp.prediction.request import PredictionRequest
 
     card = read_card()

@@ -9,10 +9,10 @@ from napari_sparsessp.cli import model_import
 from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt
+from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, cancellable
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.model_fetching import Fetched
+    from napari_sparsessp.models.manage import Fetched
 
 
 def fetch(
@@ -66,14 +66,16 @@ def fetch(
 
 
 def _downloaded(console: Console, origin: str, sha256: str | None) -> "Fetched":
-    from napari_sparsessp.io.downloading import DownloadStopped
-    from napari_sparsessp.io.model_fetching import fetch_model
+    from napari_sparsessp.models.manage import fetch_model
 
-    began, first, told = time.monotonic(), -1, ""
+    began, first, told = time.monotonic(), -1.0, ""
 
-    def tell(done: int, total: int | None) -> None:
+    def tell(done: float, total: float | None = None, what: str = "") -> None:
         nonlocal first, told
         first = done if first < 0 else first  # what came earlier took no time now
+        if what:
+            console.progress(what)
+            return
         spent = time.monotonic() - began
         text = f"downloading {done / 1e6:.1f}"
         if total:
@@ -88,8 +90,10 @@ def _downloaded(console: Console, origin: str, sha256: str | None) -> "Fetched":
 
     with cancel_on_interrupt() as cancel:
         try:
-            return fetch_model(origin, sha256=sha256, progress=tell, cancel=cancel)
-        except DownloadStopped:
+            return fetch_model(
+                origin, sha256=sha256, progress=cancellable(tell, cancel)
+            )
+        except Cancelled:
             raise Cancelled(
                 "stopped; the same command goes on with the download"
             ) from None
@@ -113,8 +117,8 @@ def _add(
     name: str | None,
     overwrite: bool,
 ) -> None:
-    from napari_sparsessp.models.adding import add_model, rename_model
-    from napari_sparsessp.models.registry import card_of
+    from napari_sparsessp.models.library import card_of
+    from napari_sparsessp.models.manage import add_model, rename_model
 
     path = add_model(fetched.path, id=id_, source=fetched.source, overwrite=overwrite)
     card = card_of(path) if name is None else rename_model(path, name)

@@ -7,7 +7,7 @@ import typer
 
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.registry import installed_models
+from napari_sparsessp.models.library import installed_models
 
 
 def export(
@@ -25,7 +25,7 @@ def export(
     version: Version = False,
 ) -> None:
     """Copy a model with its card, bit by bit."""
-    from napari_sparsessp.models.exporting import export_model
+    from napari_sparsessp.models.manage import export_model
 
     console = console_of(context)
     console.progress(f"copying {model}")

@@ -11,7 +11,7 @@ from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of, numb
 from napari_sparsessp.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.importing import Answers, Found, Question
+    from napari_sparsessp.models.importing import Answers, CheckpointInfo, Question
 
 _WORDS = {
     "structures": "structures of its outputs, in order",
@@ -116,7 +116,7 @@ def given_answers(
 
 def agree(
     console: Console, file: Path, given: dict[str, Any]
-) -> "tuple[Found, Answers]":
+) -> "tuple[CheckpointInfo, Answers]":
     """Look into a file, ask what is open where someone can answer, and show all.
 
     Parameters
@@ -147,7 +147,7 @@ def agree(
 
 def write(
     console: Console,
-    found: "Found",
+    found: "CheckpointInfo",
     answers: "Answers",
     out: Path | None,
     overwrite: bool,
@@ -158,9 +158,9 @@ def write(
 
     told = ""
 
-    def tell(what: str, share: float) -> None:
+    def tell(done: float, total: float | None = None, what: str = "") -> None:
         nonlocal told
-        text = f"{what} {share:.0%}" if share else what
+        text = f"{what} {done / total:.0%}" if total else what
         if text != told:  # there are hundreds of tensors
             console.progress(text)
         told = text
@@ -174,7 +174,7 @@ def _is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _ask(found: "Found", given: dict[str, Any]) -> dict[str, Any]:
+def _ask(found: "CheckpointInfo", given: dict[str, Any]) -> dict[str, Any]:
     """Ask what neither the file nor the options say."""
     answers = {}
     for question in found.questions:
@@ -190,7 +190,7 @@ def _asked(question: "Question") -> Any:
         text = _typed(question)
         try:
             if question.name == "structures":
-                from napari_sparsessp.models.importing.questions import structure_ids
+                from napari_sparsessp.models.importing.answers import structure_ids
 
                 return structure_ids(text.split(","))
             if question.name == "ratio":
@@ -230,7 +230,7 @@ def _ratios(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _show_found(console: Console, found: "Found") -> None:
+def _show_found(console: Console, found: "CheckpointInfo") -> None:
     """Print what the file says of itself, one fact a line."""
     _fact(console, "format", found.format)
     for note in found.notes:
@@ -239,7 +239,7 @@ def _show_found(console: Console, found: "Found") -> None:
 
 
 def _show_answers(
-    console: Console, found: "Found", answers: "Answers", said: set[str]
+    console: Console, found: "CheckpointInfo", answers: "Answers", said: set[str]
 ) -> None:
     """Print what goes into the card, and where each answer comes from."""
     _fact(console, "id", answers.id)

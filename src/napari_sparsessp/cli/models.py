@@ -7,9 +7,8 @@ import typer
 from napari_sparsessp.cli import model_fetch, model_files, model_import, model_run
 from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.origin import origin_words
-from napari_sparsessp.models.registry import (
+from napari_sparsessp.models.card import ModelCard, origin_words
+from napari_sparsessp.models.library import (
     DEFAULT_MODEL,
     find_model,
     installed_models,
@@ -83,8 +82,7 @@ def show(
     version: Version = False,
 ) -> None:
     """Show what a model is, what it was trained on and where it must not be trusted."""
-    from napari_sparsessp.models.registry import weights_file
-    from napari_sparsessp.models.store import file_sha256
+    from napari_sparsessp.models.library import file_sha256, weights_file
 
     console = console_of(context)
     card = read_card(model)

@@ -146,7 +146,7 @@ def _predict(
 ) -> Outcome:
     """Check everything, predict, and give it its name when all of it is there."""
     from napari_sparsessp.io.reading import load_volume
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     try:
         card = read_card(asked.model, asked.topology)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         QualityOptions,
         QualityReport,
     )
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.report import ModelId
     from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -174,8 +174,7 @@ def _ids(models: "dict[str, Model]") -> "dict[str, ModelId]":
 
 def _models(wanted: Sequence[str], base: str | None) -> "dict[str, Model]":
     """Load the models; two of one id are told apart by their weights."""
-    from napari_sparsessp.models.registry import list_models
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import list_models, load_model
 
     names: list[str] = []
     for one in wanted:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.sweep_table import SCORES, SHORT
 from napari_sparsessp.cli.table import COLUMNS, lay_out, number
-from napari_sparsessp.evaluation.means import FIELDS
 from napari_sparsessp.evaluation.quality_fields import REAL, SIMULATED
 from napari_sparsessp.evaluation.quality_report import IMPROVED
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.metrics import FIELDS
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.quality_report import Group, QualityReport, Row

@@ -68,7 +68,7 @@ def run(
     )
     console.progress("loading the model")
 
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
     from napari_sparsessp.prediction.engine import predict_stream
     from napari_sparsessp.prediction.result import output_volume
 

@@ -187,7 +187,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
     from napari_sparsessp.evaluation.sweep_findings import SweepFindings
     from napari_sparsessp.io.reading import load_volume
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
@@ -205,7 +205,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
         console.warning(warning)
     console.progress("loading the model")
 
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
 
     loaded = load_model(asked.model, asked.topology)
     try:

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import FIELDS
 from napari_sparsessp.evaluation.quality_fields import Field, FieldSource
 from napari_sparsessp.evaluation.quality_report import FieldScores, Scores
 from napari_sparsessp.evaluation.sweep import PlannedRun, plan_sweep, run_sweep
 from napari_sparsessp.evaluation.sweep_report import Yardsticks, measure_yardsticks
+from napari_sparsessp.metrics import FIELDS
 from napari_sparsessp.prediction.request import PredictionRequest
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
 
 KEPT = (*FIELDS, "r2_fitted")
 """Scores that are kept of each structure."""

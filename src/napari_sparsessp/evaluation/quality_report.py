@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.evaluation.quality_fields import REAL, SIMULATED
 from napari_sparsessp.evaluation.sweep_report import Yardsticks
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.prediction.report import ModelId
 
 Scores = dict[str, dict[str, float | None]]

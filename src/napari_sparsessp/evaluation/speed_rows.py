@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from napari_sparsessp.models.library import read_card
+
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.registry import read_card
 from napari_sparsessp.networks.config import (
     BACKBONES_2D,
     CONDITIONINGS,

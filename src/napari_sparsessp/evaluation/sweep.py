@@ -22,7 +22,7 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.report import Report
 
 RATIOS = (1, 2, 4, 8)

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import mean_fields
 from napari_sparsessp.evaluation.planes_needed import (
     KeepShare,
     LoseAtMost,
@@ -16,6 +15,7 @@ from napari_sparsessp.evaluation.planes_needed import (
     Rule,
 )
 from napari_sparsessp.evaluation.sweep_verdict import judged
+from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
 

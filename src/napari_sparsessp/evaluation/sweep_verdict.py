@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.evaluation.means import mean_fields
 from napari_sparsessp.evaluation.planes_needed import (
     SELF_CONSISTENCY,
     KeepShare,
@@ -14,6 +13,7 @@ from napari_sparsessp.evaluation.planes_needed import (
     planes_needed,
 )
 from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.structures import structure_or_custom
 
 if TYPE_CHECKING:

@@ -122,12 +122,12 @@ def _opened(
     """Structures, network, interpolation, and whether it knows of no distance."""
     path = user_path(model)
     if path.is_file() and path.suffix != ".safetensors":
-        from napari_sparsessp.models.importing.conversion import open_network
+        from napari_sparsessp.models.importing.convert import open_network
 
         found, network = open_network(path)
         config: Any = network.config
         return found.structures, network, config.interpolation, True
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
 
     loaded = load_model(model)
     card = loaded.card

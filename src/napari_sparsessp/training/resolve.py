@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.registry import DEFAULT_MODEL, read_card, user_folder
+from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.config import (

@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.card import ModelCard, network_fields
-from napari_sparsessp.models.origin import of_training
-from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import Model, load_model, save_model
+from napari_sparsessp.models.card import ModelCard, network_fields, of_training
+from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.tasks import Progress, no_progress

@@ -7,6 +7,8 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 from superqt.utils import create_worker
 
+from napari_sparsessp.tasks import Progress
+
 # The bar need not move more often.
 _LOOK_MS = 100
 
@@ -35,6 +37,15 @@ class Meter:
     def stop(self, *_: object) -> None:
         """Let the thread stop when it tells its progress next."""
         self._stop.set()
+
+
+def as_progress(meter: Callable[[str, float], None]) -> Progress:
+    """Return a progress callback that moves a meter."""
+
+    def told(done: float, total: float | None = None, what: str = "") -> None:
+        meter(what, done / total if total else done if total is None else 0.0)
+
+    return told
 
 
 class Errand(QObject):

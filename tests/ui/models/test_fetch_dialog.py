@@ -5,7 +5,7 @@ import threading
 import pytest
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog, FetchState
 from napari_sparsessp.ui.models.model_chores import progress_text
 from thin import save_thin

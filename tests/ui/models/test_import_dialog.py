@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from fake_engine import FakeEngine, found
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.importing.found import Question
+from napari_sparsessp.models.importing.answers import Question
 from napari_sparsessp.ui.models.import_dialog import ImportDialog, ImportState
 
 ANSWERED = {"structures": ("dna", "nucleolus"), "ratio": 1}

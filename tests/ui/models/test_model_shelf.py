@@ -6,7 +6,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from fake_engine import FakeEngine, found
-from napari_sparsessp.models.trash import deleted_models
+from napari_sparsessp.models.manage import deleted_models
 from napari_sparsessp.ui.engine.link import ModelPlace
 from napari_sparsessp.ui.inputs.topology_picker import IMPORT, TopologyPicker
 from napari_sparsessp.ui.models import model_shelf

@@ -10,7 +10,7 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.look.theme import Tones
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.expected_quality import Quality
+    from napari_sparsessp.models.card import Quality
 
 _MOST_RATIOS = 6
 

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.models.adding import IdTaken
+from napari_sparsessp.models.manage import IdTaken
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.look.dress import Dress
@@ -29,7 +29,7 @@ from napari_sparsessp.ui.models import model_chores
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sparsessp.io.model_fetching import Fetched
+    from napari_sparsessp.models.manage import Fetched
 
 _WIDTH_LETTERS = 90
 _HINT = (

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.inputs.topology_drawing import TopologyDrawing
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.importing import Found
+    from napari_sparsessp.models.importing import CheckpointInfo
 
 
 class FoundPanel(QFrame):
@@ -45,12 +45,12 @@ class FoundPanel(QFrame):
         column.addWidget(self.structures)
         column.addWidget(self.notes)
 
-    def show_found(self, found: "Found | ModelCard", path: Path) -> None:
+    def show_found(self, found: "CheckpointInfo | ModelCard", path: Path) -> None:
         """Show a checkpoint's findings, or the card of a native model.
 
         Parameters
         ----------
-        found : Found or ModelCard
+        found : CheckpointInfo or ModelCard
         path : Path
         """
         native = not hasattr(found, "questions")

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import ModelError, SparseSSPError
-from napari_sparsessp.ui.errand import Errand, Stopped
+from napari_sparsessp.ui.errand import Errand, Stopped, as_progress
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.look.dress import Dress
 from napari_sparsessp.ui.look.message_box import MessageBox
@@ -306,4 +306,4 @@ def _inspect(engine: Any, path: Path, _meter: Any) -> Any:
 def _bring_in(
     engine: Any, path: Path, found: Any, given: dict[str, Any], meter: Any
 ) -> Any:
-    return engine.bring_in(path, found, given, meter)
+    return engine.bring_in(path, found, given, as_progress(meter))

@@ -25,7 +25,7 @@ from napari_sparsessp.ui.models.question_row import (
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.importing import Found
+    from napari_sparsessp.models.importing import CheckpointInfo
 
 _SCALINGS = (
     ("zscore", "z-score over the whole stack (as published)"),
@@ -67,7 +67,7 @@ class ImportForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._taken: frozenset[str] = frozenset()
-        self._found: Found | ModelCard | None = None
+        self._found: CheckpointInfo | ModelCard | None = None
         self._own_id = False
         self.found_panel = FoundPanel()
         self.name = QLineEdit()
@@ -141,7 +141,7 @@ class ImportForm(QWidget):
 
     def offer(
         self,
-        found: "Found | ModelCard",
+        found: "CheckpointInfo | ModelCard",
         path: Path,
         name: str,
         taken: Collection[str],
@@ -150,7 +150,7 @@ class ImportForm(QWidget):
 
         Parameters
         ----------
-        found : Found or ModelCard
+        found : CheckpointInfo or ModelCard
         path : Path
         name : str
             What suggests itself.

@@ -11,7 +11,7 @@ from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from napari_sparsessp.ui.models.import_dialog import ImportDialog, choose_checkpoint
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.model_fetching import Fetched
+    from napari_sparsessp.models.manage import Fetched
 
 
 class ModelIntake(QObject):
@@ -74,7 +74,7 @@ class ModelIntake(QObject):
         self.import_dialog = None
 
     def _on_imported(self, id_: str) -> None:
-        from napari_sparsessp.models.registry import user_folder
+        from napari_sparsessp.models.library import user_folder
 
         self.arrived.emit(id_, user_folder() / f"{id_}.safetensors")
 

@@ -25,7 +25,7 @@ from napari_sparsessp.ui.models.model_info import card_table
 from napari_sparsessp.ui.models.rows import megabytes
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.collection import Entry
+    from napari_sparsessp.models.library import Entry
     from napari_sparsessp.models.verification import Verdict
 
 _SHIPPED = "It came with the plugin"
@@ -170,7 +170,7 @@ class ModelPage(QScrollArea):
         self.verticalScrollBar().setValue(0)
 
     def _show_card(self, entry: "Entry") -> None:
-        from napari_sparsessp.models.expected_quality import expected_quality
+        from napari_sparsessp.models.card import expected_quality
 
         card = entry.card
         assert card is not None

@@ -8,7 +8,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.models.trash import delete_model
+from napari_sparsessp.models.manage import delete_model
 from napari_sparsessp.ui.inputs.topology_picker import TopologyPicker
 from napari_sparsessp.ui.model_news import model_news
 from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop

@@ -12,12 +12,12 @@ from qtpy.QtCore import (
     Qt,
 )
 
-from napari_sparsessp.models.origin import origin_word
+from napari_sparsessp.models.card import origin_word
 from napari_sparsessp.ui.engine.model_words import TOPOLOGIES, structure_names
 from napari_sparsessp.ui.inputs.expectation import size_text
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.collection import Entry
+    from napari_sparsessp.models.library import Entry
 
 SORT = Qt.ItemDataRole.UserRole
 ENTRY = Qt.ItemDataRole.UserRole + 1
@@ -67,7 +67,7 @@ def megabytes(size: float) -> str:
 
 
 class ModelsModel(QAbstractTableModel):
-    """Rows are `napari_sparsessp.models.collection.Entry`."""
+    """Rows are `napari_sparsessp.models.library.Entry`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -19,7 +19,7 @@ from napari_sparsessp.ui.models.rows import ENTRY, Column, ModelsFilter, ModelsM
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sparsessp.models.collection import Entry
+    from napari_sparsessp.models.library import Entry
 
 # In this order columns come as the dock grows; the name is always there.
 _IMPORTANCE = (

@@ -21,7 +21,7 @@ from napari_sparsessp.ui.plan.choice import PlanJob
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep import PlannedRun, SweepProgress
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.request import PredictionRequest
 
 

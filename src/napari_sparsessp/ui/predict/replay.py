@@ -272,7 +272,7 @@ def _voxel_size(
     if file.voxel_size is None and _is_close(mine.pixel_size, file.pixel_size):
         return None
     # unknown to the layer, so that the model's own was assumed
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     z, y, x = read_card(asked.model, asked.topology).voxel_size
     step = z if asked.simulate_sparse else z * (asked.ratio or 1.0)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.io.writing import disk_error
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
-from napari_sparsessp.ui.errand import Errand, Stopped
+from napari_sparsessp.ui.errand import Errand, Stopped, as_progress
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.file import FilePlace, file_of
 from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, role_of, truth_of
@@ -230,9 +230,9 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
 
 def _write(path: str, records: list[Any], meter: Any) -> list[FilePlace]:
     """Write; for the thread. Tells where each layer's voxels are now."""
-    from napari_sparsessp.io.layer_folder import read_layers, write_layers
+    from napari_sparsessp.io.layers import read_layers, write_layers
 
-    folder = write_layers(path, records, meter)
+    folder = write_layers(path, records, as_progress(meter))
     found = [record for record, _ in read_layers(folder) or ()]
     several = any(record.image for record in found)
     return [

@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
-from napari_sparsessp.ui.errand import Errand
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
+from napari_sparsessp.ui.errand import Errand, as_progress
 from napari_sparsessp.ui.error_details import as_told, error_details
 from napari_sparsessp.ui.look.breakable import breakable
 from napari_sparsessp.ui.look.dress import Dress
@@ -270,7 +270,7 @@ def _host(sample: PublicSample) -> str:
 
 
 def _fetch(sample: PublicSample, meter: Any) -> None:
-    fetch(sample, meter)
+    fetch(sample, as_progress(meter))
 
 
 def _wrapped(role: str) -> QLabel:

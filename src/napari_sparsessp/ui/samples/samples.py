@@ -33,7 +33,7 @@ def sparse_colony() -> list[LayerData]:
     list of (data, attributes, "image")
         The transmitted light, then one hidden layer for each structure.
     """
-    from napari_sparsessp.io.sample import sample_paths
+    from napari_sparsessp.io.samples import sample_paths
 
     light_path, truth_path = sample_paths()
     light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
@@ -88,7 +88,7 @@ def sample_layers(key: str) -> list[LayerData]:
     InputError
         It is not here, or damaged.
     """
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, open_sample
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES, open_sample
 
     if key == COLONY:
         return sparse_colony()
@@ -101,7 +101,7 @@ def sample_layers(key: str) -> list[LayerData]:
 
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
     from napari_sparsessp.ui.samples.sample_dialog import SampleDialog
 
     if PUBLIC_SAMPLES[key].is_here:

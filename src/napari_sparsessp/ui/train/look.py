@@ -8,6 +8,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
 from napari_sparsessp.ui.inputs.structure_fields import structure_id
 from napari_sparsessp.ui.train.choice import FilesPick
+from napari_sparsessp.volume import channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.pairs import Label
@@ -79,7 +80,7 @@ def labels_of(pick: FilesPick) -> "list[Label]":
 
     structure = structure_id(pick.structure)
     if pick.images:
-        signal, target = _channel(pick.signal), _channel(pick.target)
+        signal, target = channel_key(pick.signal), channel_key(pick.target)
         return [Label(one, signal, one, target, structure) for one in pick.images]
     assert pick.path is not None
     if pick.is_list:
@@ -87,8 +88,8 @@ def labels_of(pick: FilesPick) -> "list[Label]":
     return read_labels(
         pick.path,
         structure=structure,
-        signal=_channel(pick.signal),
-        target=_channel(pick.target),
+        signal=channel_key(pick.signal),
+        target=channel_key(pick.target),
     )
 
 
@@ -136,7 +137,3 @@ def _channels(pick: FilesPick) -> tuple[str, ...]:
             "fluorescence: choose files with both, or a CSV that says where each is"
         )
     return volume.channel_names or tuple(str(number) for number in range(count))
-
-
-def _channel(text: str) -> str | int:
-    return int(text) if text.isdecimal() else text

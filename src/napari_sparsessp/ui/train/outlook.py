@@ -32,6 +32,7 @@ from napari_sparsessp.ui.train.choice import AUTO, StackPick, TrainChoice
 from napari_sparsessp.ui.train.layers import fits, layer_parts, part_volume
 from napari_sparsessp.ui.train.look import FilesFound
 from napari_sparsessp.ui.train.work import TrainJob
+from napari_sparsessp.volume import channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -318,8 +319,8 @@ def _make_job(
             pairs = Pairs(
                 path=files.path.absolute(),
                 structure=structure_id(files.structure) if own else None,
-                signal=_channel(files.signal) if own else None,
-                target=_channel(files.target) if own else None,
+                signal=channel_key(files.signal) if own else None,
+                target=channel_key(files.target) if own else None,
             )
     assert seen.validation is not None
     wish = QuickOptions(
@@ -344,7 +345,3 @@ def _make_job(
         return
     stacks = () if choice.from_files else tuple(seen.stacks)
     seen.job = TrainJob(config, stacks, labels, card.voxel_size[0])
-
-
-def _channel(text: str) -> str | int:
-    return int(text) if text.isdecimal() else text

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
+from napari_sparsessp import download as module
+from napari_sparsessp.download import check_address, download, find_by_doi, is_doi
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io import downloading
-from napari_sparsessp.io import server as servers
-from napari_sparsessp.io.downloading import DownloadStopped, download
+from napari_sparsessp.tasks import Cancelled
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -41,11 +41,15 @@ def refuse(server, target, match, name="model.bin", kind=InputError, **how):
 
 def test_the_file_comes_whole_and_alone(server, target):
     told = []
-    how = {"sha256": SHA256, "progress": lambda *numbers: told.append(numbers)}
+
+    def progress(done, total=None, what=""):
+        told.append(what or (done, total))
+
+    how = {"sha256": SHA256, "progress": progress}
     assert download(server.url("model.bin"), target, **how) == target
     assert target.read_bytes() == CONTENT
     assert only_file(target)
-    assert told[0] == (0, len(CONTENT))
+    assert told[:2] == ["asking 127.0.0.1", (0, len(CONTENT))]
     assert told[-1] == (len(CONTENT), len(CONTENT))
 
 
@@ -126,16 +130,15 @@ def test_a_wrong_checksum_leaves_nothing(server, target):
 
 
 def test_cancel_keeps_what_has_come(server, target):
-    cancel, server.hold = threading.Event(), threading.Event()
-    server.cut = 50_000
+    server.hold, server.cut = threading.Event(), 50_000
 
-    def progress(done, total):
+    def progress(done, _total=None, _what=""):
         if done >= 32 * 1024:  # a whole chunk; the rest of it is held back
-            cancel.set()
             server.hold.set()
+            raise Cancelled
 
-    with pytest.raises(DownloadStopped):
-        download(server.url("model.bin"), target, progress=progress, cancel=cancel)
+    with pytest.raises(Cancelled):
+        download(server.url("model.bin"), target, progress=progress)
     assert not target.exists()
     server.hold = server.cut = None
     download(server.url("model.bin"), target)
@@ -143,23 +146,20 @@ def test_cancel_keeps_what_has_come(server, target):
     assert server.asked[-1][1] is not None
 
 
-def test_what_progress_raises_stops_it(server, target):
-    class Enough(Exception):
-        pass
+def test_it_can_be_cancelled_before_a_server_is_asked(server, target):
+    def progress(_done, _total=None, _what=""):
+        raise Cancelled
 
-    def progress(_done, _total):
-        raise Enough
-
-    with pytest.raises(Enough):
+    with pytest.raises(Cancelled):
         download(server.url("model.bin"), target, progress=progress)
-    assert not target.exists()
-    download(server.url("model.bin"), target)
+    assert server.asked == []
+    assert list(target.parent.iterdir()) == []
 
 
 def test_an_unknown_length_is_told_as_unknown(server, target):
     server.length, told = False, []
     download(server.url("model.bin"), target, progress=lambda *n: told.append(n))
-    assert {total for _, total in told} == {None}
+    assert {total for _, total, *_ in told} == {None}
 
 
 def test_redirects_are_followed_with_the_range(server, target):
@@ -179,9 +179,9 @@ def test_redirects_lead_to_no_other_kind_of_place(server, target, place):
 
 
 def test_a_redirect_from_https_to_http_is_refused(monkeypatch):
-    monkeypatch.setattr(servers, "SCHEMES", ("https",))
+    monkeypatch.setattr(module, "SCHEMES", ("https",))
     with pytest.raises(InputError, match="example.org sends to .* not encrypted"):
-        servers.check_address("http://example.org/model", "example.org")
+        check_address("http://example.org/model", "example.org")
 
 
 def test_redirects_end(server, target):
@@ -217,7 +217,7 @@ def test_a_file_that_is_too_large_is_refused(server, target, length):
 
 def test_a_full_disk_is_told_before_the_download(server, target, monkeypatch):
     full = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _path: full)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: full)
     refuse(server, target, "0.256 MB .* 0.001 MB left; make room", kind=OutputError)
 
 
@@ -236,7 +236,7 @@ def test_a_server_that_is_not_there_is_told(server, target):
 
 
 def test_a_silent_server_is_not_waited_for_for_ever(server, target, monkeypatch):
-    monkeypatch.setattr(servers, "_TIMEOUT", (5.0, 0.2))
+    monkeypatch.setattr(module, "_TIMEOUT", (5.0, 0.2))
     server.hold, server.cut = threading.Event(), SOME
     refuse(server, target, "fallen silent; try again")
 
@@ -260,7 +260,7 @@ def test_only_https_is_fetched(target, url, match):
 def test_two_downloads_of_one_file_do_not_mix(server, target):
     met = []
 
-    def progress(done, _total):
+    def progress(done, _total=None, _what=""):
         if not met:
             met.append(done)
             with pytest.raises(OutputError, match="another process"):
@@ -278,3 +278,99 @@ def test_no_password_is_sent_along(server, target, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(netrc))
     download(server.url("model.bin"), target)
     assert "Authorization" not in server.headers[0]
+
+
+DOI = "10.5281/zenodo.1234"
+
+
+class Archive:
+    """What pooch makes of a DOI."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def populate_registry(self, pooch):
+        pooch.registry.update(self.files)
+
+    def download_url(self, name):
+        return f"https://archive.example/{name}"
+
+
+@pytest.fixture
+def archive(monkeypatch):
+    """`archive(files)`: what the next DOI leads to; `opened` keeps the DOIs."""
+
+    def holding(files):
+        opened = []
+
+        def open_archive(text):
+            opened.append(text)
+            if isinstance(files, Exception):
+                raise files
+            return Archive(files)
+
+        monkeypatch.setattr(module, "open_archive", open_archive)
+        return opened
+
+    return holding
+
+
+@pytest.mark.parametrize("before", ["", "doi:", "https://doi.org/", "DOI: "])
+def test_a_doi_may_be_written_as_people_do(archive, before):
+    opened = archive({"a.safetensors": "md5:" + "0" * 32})
+    found = find_by_doi(f" {before}{DOI}:a.safetensors ")
+    assert opened == [DOI]
+    assert (found.name, found.md5) == ("a.safetensors", "0" * 32)
+    assert found.url == "https://archive.example/a.safetensors"
+
+
+@pytest.mark.parametrize("text", ["https://zenodo.org/records/1", "model.pth", "10.5"])
+def test_what_is_no_doi_is_not_taken_for_one(text):
+    assert not is_doi(text)
+
+
+def test_the_only_fitting_file_need_not_be_named(archive):
+    archive({"readme.md": "", "net.pth": ""})
+    assert find_by_doi(DOI, (".pth",)).name == "net.pth"
+
+
+@pytest.mark.parametrize("name", ["", ":c.pth"])
+def test_which_files_there_are_is_told(archive, name):
+    archive({"a.pth": "", "b.pth": "", "readme.md": ""})
+    with pytest.raises(InputError, match=r"one of them: a\.pth, b\.pth$"):
+        find_by_doi(DOI + name, (".pth",))
+
+
+@pytest.mark.parametrize("checksum", ["", "md5:xyz", "sha1:" + "0" * 40])
+def test_a_checksum_of_another_kind_is_none(archive, checksum):
+    archive({"a.pth": checksum})
+    assert find_by_doi(DOI).md5 is None
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no"), ValueError("Invalid\narchive"), KeyError("files")]
+)
+def test_an_archive_that_cannot_be_read_is_one_line(archive, error):
+    archive(error)
+    with pytest.raises(InputError, match="cannot be read .*browser") as told:
+        find_by_doi(DOI)
+    assert "\n" not in str(told.value)
+
+
+def test_the_archives_checksum_is_compared(archive, file_server, tmp_path, monkeypatch):
+    file_server.files["a.pth"] = b"content"
+    monkeypatch.setattr(Archive, "download_url", lambda _s, name: file_server.url(name))
+    archive({"a.pth": "md5:" + "0" * 32})
+    with pytest.raises(InputError, match="its md5 is"):
+        download(f"doi:{DOI}", tmp_path / "a.pth")
+    md5 = hashlib.md5(b"content").hexdigest()
+    archive({"a.pth": f"md5:{md5}"})
+    download(f"doi:{DOI}", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == b"content"
+
+
+def test_pooch_still_offers_what_is_used_of_it():
+    from pooch.downloaders import DataRepository, doi_to_repository
+
+    assert callable(doi_to_repository)
+    assert {"populate_registry", "download_url"} <= set(dir(DataRepository))

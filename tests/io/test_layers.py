@@ -9,8 +9,7 @@ import pytest
 import yaozarrs
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.layer_folder import read_layers, write_layers
-from napari_sparsessp.io.layer_record import LayerRecord, json_safe
+from napari_sparsessp.io.layers import LayerRecord, json_safe, read_layers, write_layers
 from napari_sparsessp.io.reading import load_volume
 
 UM = "micrometer"
@@ -115,7 +114,7 @@ def test_values_are_kept_to_the_bit(tmp_path, dtype):
 
 
 def test_a_large_lazy_layer_is_written_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sparsessp.io.layer_folder._AT_ONCE", 2**20)
+    monkeypatch.setattr("napari_sparsessp.io.layers._AT_ONCE", 2**20)
     sizes = []
 
     def plane(block):
@@ -125,9 +124,7 @@ def test_a_large_lazy_layer_is_written_in_parts(tmp_path, monkeypatch):
     array = stack(40, 600, 300, dtype=np.uint8)
     lazy = da.from_array(array, chunks=(8, 64, 300)).map_blocks(plane, dtype=np.uint8)
     meant = []
-    write_layers(
-        tmp_path / "a.zarr", [(record(), lazy)], lambda _what, s: meant.append(s)
-    )
+    write_layers(tmp_path / "a.zarr", [(record(), lazy)], lambda s, *_: meant.append(s))
     found = read(tmp_path / "a.zarr")["one"][1][0]
     np.testing.assert_array_equal(np.asarray(found), array)
     assert len(meant) > 3
@@ -151,7 +148,7 @@ def test_an_existing_folder_is_never_replaced(tmp_path, story):
 
 
 def test_a_failure_leaves_nothing(tmp_path, story):
-    def stop(_what, share):
+    def stop(share, *_):
         if share > 0.1:
             raise KeyboardInterrupt
 

@@ -1,33 +1,41 @@
-"""From a published checkpoint to a model file of ours."""
+"""Convert a published checkpoint to a model file."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from napari_sparsessp.errors import InputError, ModelError, OutputError
-from napari_sparsessp.files import user_path
+from napari_sparsessp.errors import (
+    InputError,
+    ModelError,
+    OutputError,
+    invalid_field,
+)
+from napari_sparsessp.files import output_errors, user_path
 from napari_sparsessp.models.card import ModelCard, network_fields
-from napari_sparsessp.models.header import CARD_KEY
-from napari_sparsessp.models.importing.answers import Answers
-from napari_sparsessp.models.importing.found import Found, Source
-from napari_sparsessp.models.importing.recognise import read_source
-from napari_sparsessp.models.importing.state import COUNTER, check_finite, refusal
-from napari_sparsessp.models.registry import (
+from napari_sparsessp.models.importing.answers import Answers, CheckpointInfo, Source
+from napari_sparsessp.models.importing.checkpoint import COUNTER, check_finite, refusal
+from napari_sparsessp.models.importing.formats import read_source
+from napari_sparsessp.models.library import (
     DEFAULT_MODEL,
+    build_empty,
+    fill,
     shipped_folder,
     user_folder,
 )
-from napari_sparsessp.models.serialisation import (
-    Progress,
+from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import (
+    CARD_KEY,
     digest_of_tensors,
+    file_sha256,
     write_tensors,
 )
-from napari_sparsessp.models.store import build_empty, file_sha256, fill
-from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.tasks import Progress, no_progress
 
 if TYPE_CHECKING:
     import torch
@@ -50,31 +58,28 @@ def import_checkpoint(
     answers: Answers,
     folder: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     source: Mapping[str, JsonValue] | None = None,
 ) -> Path:
-    """Turn a published checkpoint into a model file.
+    """Convert a published checkpoint to a model file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         RepMode ``.p``, SparseSSP ``.pth`` or pytorch_fnet ``.p``.
-    answers : Answers
-        What the card shall say; see `answers_for`.
-    folder : str or Path, optional
-        Where the file goes; the user's own models' folder if left out. May also be
+    answers
+        For the card; see `answers_for`.
+    folder
+        Folder of the file; the user's own models' folder if left out. May also be
         the ``.safetensors`` file itself.
-    overwrite : bool
+    overwrite
         Replace a file of the same name.
-    progress : callable, optional
-        Called with what is being done and the share of it that is done.
-    source : mapping, optional
-        More on where it comes from, for the card (`napari_sparsessp.models.origin`).
+    source
+        Added to the card's `source`.
 
     Returns
     -------
-    Path
-        The ``.safetensors`` file. It computes exactly what the checkpoint computes.
+    The ``.safetensors`` file. It computes exactly what the checkpoint computes.
 
     Raises
     ------
@@ -86,8 +91,7 @@ def import_checkpoint(
         The file is there already, or cannot be written.
     """
     target = _target(answers, folder, overwrite)
-    tell = progress or (lambda what, share: None)
-    tell("opening", 0.0)
+    progress(0.0, None, "opening")
     opened = read_source(path)
     if opened.found.network["inputs"] > 1:
         raise ModelError(
@@ -96,32 +100,22 @@ def import_checkpoint(
             "run FILE --input PLANES.npy"
         )
     card = _card(opened.found, answers)
-    network, tensors = _matched(opened, card)
-    tell("checking weights", 0.0)
-    for done, (ours, tensor) in enumerate(tensors.items(), 1):
-        if tensor.is_floating_point():
-            check_finite(tensor, opened.names[ours], opened.found.path)
-        tell("checking weights", done / len(tensors))
-    tell("running a test input", 0.0)
+    network, tensors = _matched(opened, card, progress)
+    progress(0.0, None, "running a test input")
     with torch_errors(opened.found.path):
         digest = digest_of_tensors(tensors)
         check = make_check(fill(network, tensors, card), digest)
-    tell("hashing the original", 0.0)
+    progress(0.0, None, "hashing the original")
     digits = file_sha256(opened.found.path)
     original = {**card.source, "sha256": digits, **(source or {})}
     card = card.model_copy(update={"check": check, "source": original})
-    try:
+    with output_errors(f"model {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(target, tensors, {CARD_KEY: card.to_json(indent=None)}, progress)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write model {target}: {error.strerror or error}; "
-            "choose another place"
-        ) from error
+    write_tensors(target, tensors, {CARD_KEY: card.to_json(indent=None)}, progress)
     return target
 
 
-def open_network(path: str | Path) -> tuple[Found, "torch.nn.Module"]:
+def open_network(path: str | Path) -> tuple[CheckpointInfo, torch.nn.Module]:
     """Build the network of a checkpoint for one run, without a model file.
 
     Raises
@@ -142,16 +136,13 @@ def open_network(path: str | Path) -> tuple[Found, "torch.nn.Module"]:
     )
     card = _card(found, answers)
     network, tensors = _matched(source, card)
-    for ours, tensor in tensors.items():
-        if tensor.is_floating_point():
-            check_finite(tensor, source.names[ours], found.path)
     with torch_errors(found.path):
         return found, fill(network, tensors, card)
 
 
 @contextmanager
 def torch_errors(path: Path) -> Iterator[None]:
-    """Turn what torch raises over an odd network into one line.
+    """Raise torch's errors over an odd network as a ModelError of one line.
 
     Raises
     ------
@@ -172,7 +163,7 @@ def torch_errors(path: Path) -> Iterator[None]:
 
 
 def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Path:
-    """Where the model goes, known to be free before anything takes time."""
+    """Return the model's file; refuse a taken name before anything takes time."""
     shipped = {path.stem for path in shipped_folder().glob("*.safetensors")}
     if answers.id in {"default", DEFAULT_MODEL, *shipped}:
         raise InputError(
@@ -187,7 +178,7 @@ def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Pat
         raise OutputError(
             f"model {target} exists already; choose another --id, or --overwrite"
         )
-    existing = next((p for p in (target.parent, *target.parents) if p.exists()), None)
+    existing = next((p for p in target.parents if p.exists()), None)
     if existing is not None and not (
         existing.is_dir() and os.access(existing, os.W_OK)
     ):
@@ -195,15 +186,13 @@ def _target(answers: Answers, folder: str | Path | None, overwrite: bool) -> Pat
     return target
 
 
-def _card(found: Found, answers: Answers) -> ModelCard:
-    from pydantic import ValidationError
-
+def _card(found: CheckpointInfo, answers: Answers) -> ModelCard:
     from napari_sparsessp.networks import NetworkConfig
 
     try:
         network = NetworkConfig.model_validate(found.network)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        reason = invalid_field(error)[1]
         raise refusal(found.path, f"its network cannot be built ({reason})") from error
     if len(answers.structures) != found.outputs:
         raise InputError(
@@ -232,41 +221,38 @@ def _card(found: Found, answers: Answers) -> ModelCard:
             source={"format": found.format, "file": found.path.name},
         )
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        reason = invalid_field(error)[1]
         raise InputError(f"these answers do not fit together: {reason}") from error
 
 
 def _matched(
-    source: Source, card: ModelCard
-) -> tuple["torch.nn.Module", dict[str, Any]]:
-    """The empty network, and the checkpoint's tensors under our names.
-
-    Raises
-    ------
-    ModelError
-        A tensor is missing, left over, or has another shape.
-    """
+    source: Source, card: ModelCard, progress: Progress = no_progress
+) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """Return the empty network, and the checkpoint's tensors under our names."""
     path = source.found.path
     network = build_empty(card, path)
     wanted = network.state_dict()
     left = set(source.state) - set(source.names.values())
     if left:
         raise refusal(path, f"{min(left)} has no place in a {source.found.format} net")
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for ours, place in wanted.items():
         theirs = source.names.get(ours)
         if theirs is None:
             raise refusal(path, f"it has nothing for {ours}")
-        tensors[ours] = _converted(source, theirs, place, path)
+        tensors[ours] = _converted(source, theirs, place)
+    for done, (ours, tensor) in enumerate(tensors.items(), 1):
+        if tensor.is_floating_point():
+            check_finite(tensor, source.names[ours], path)
+        progress(done, len(tensors), "checking weights")
     return network, tensors
 
 
-def _converted(
-    source: Source, theirs: str, place: "torch.Tensor", path: Path
-) -> "torch.Tensor":
-    """A tensor in the type of its place; a copy only where the type differs."""
+def _converted(source: Source, theirs: str, place: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in the type of its place; a copy only where the type differs."""
     import torch
 
+    path = source.found.path
     tensor = source.state.get(theirs)
     if tensor is None:
         if theirs.endswith(COUNTER):  # torch before 0.4.1 did not count batches

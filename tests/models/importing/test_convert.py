@@ -13,8 +13,7 @@ from napari_sparsessp.models.importing import (
     import_checkpoint,
     inspect_checkpoint,
 )
-from napari_sparsessp.models.registry import list_models
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import list_models, load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
@@ -100,9 +99,11 @@ def test_a_file_or_a_folder_can_be_named(checkpoint, answers, tmp_path):
 
 def test_progress_goes_up_in_each_stage(checkpoint, answers):
     told = []
-    import_checkpoint(
-        checkpoint, answers, progress=lambda what, share: told.append((what, share))
-    )
+
+    def progress(done, total=None, what=""):
+        told.append((what, done / total if total else done))
+
+    import_checkpoint(checkpoint, answers, progress=progress)
     for stage in dict(told):
         shares = [share for what, share in told if what == stage]
         assert shares == sorted(shares)

@@ -5,7 +5,7 @@ import pytest
 import published
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
-from napari_sparsessp.models.importing.questions import (
+from napari_sparsessp.models.importing.answers import (
     PUBLISHED_TWELVE,
     ratio_in_name,
     structure_ids,
