@@ -53,15 +53,9 @@ FEWEST_PLANES = 2
 _HASHED_AT_ONCE = 64 * 2**20  # bytes
 
 # Fields of a request that change no score.
-_IRRELEVANT = {
-    "input",
-    "truth",
-    "memory_limit",
-    "scene",
-    "channel",
-    "model",
-    "topology",
-}
+_IRRELEVANT = frozenset(
+    ("input", "truth", "memory_limit", "scene", "channel", "model", "topology")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +81,11 @@ class PlannedRun:
 
 
 @dataclass(frozen=True, eq=False)
-class SweepStep:
-    """One ratio that is done.
-
-    Attributes
-    ----------
-    scores
-    report
-        Of the first phase's run.
-    prediction
-        CZYX, of the first phase. Against the dense prediction: in its units.
-    """
+class RatioResult:
+    """The scores of a ratio that is done, and the report of its first phase's run."""
 
     scores: RatioScores
     report: Report
-    prediction: Volume
 
 
 def ratios_for(depth: int, wanted: Sequence[int] = RATIOS) -> tuple[int, ...]:
@@ -189,7 +173,7 @@ def run_sweep(
     runs: Sequence[PlannedRun],
     progress: Progress = no_progress,
     cancel: threading.Event | None = None,
-) -> Iterator[SweepStep]:
+) -> Iterator[tuple[RatioResult, Volume]]:
     """Predict and score, ratio by ratio.
 
     Parameters
@@ -201,13 +185,16 @@ def run_sweep(
         Called after each tile with the tiles of all predictions, and with the ratio
         and phase that are predicted.
     cancel
-        Once set, the sweep ends before the network's next layer. Steps that were
-        yielded stay; of the ratio that was begun there is none.
+        Once set, the sweep ends before the network's next layer; of the ratio that
+        was begun nothing is yielded.
 
     Yields
     ------
-    SweepStep
+    result
         As soon as all phases of a ratio are done.
+    prediction
+        CZYX, of the first phase. Against the dense prediction: in its units, that
+        prediction itself first.
 
     Raises
     ------
@@ -248,7 +235,8 @@ def run_sweep(
             first = first or (prediction, report)
             del prediction
             if number + 1 == len(runs) or runs[number + 1].ratio != run.ratio:
-                yield SweepStep(RatioScores.of(run.ratio, phases), first[1], first[0])
+                scored = RatioScores.of(run.ratio, phases)
+                yield RatioResult(scored, first[1]), first[0]
                 phases, first = [], None
 
 
@@ -386,7 +374,7 @@ def measure_baselines(
 
 
 def sweep_report(
-    steps: Sequence[SweepStep],
+    results: Sequence[RatioResult],
     runs: Sequence[PlannedRun],
     baselines: Baselines,
     rule: Rule | None = None,
@@ -395,18 +383,19 @@ def sweep_report(
 
     Parameters
     ----------
-    steps
+    results
     runs
         All that were planned.
     baselines
     rule
         What is enough; ``KeepShare()`` where it is left out.
     """
-    first = steps[0].report
+    first = results[0].report
     report = SweepReport(
         model=first.model,
         input=first.input,
-        finished={step.scores.ratio for step in steps} == {run.ratio for run in runs},
+        finished={result.scores.ratio for result in results}
+        == {run.ratio for run in runs},
         request=first.request,
         device=first.device,
         precision=first.precision,
@@ -415,10 +404,10 @@ def sweep_report(
         reference="truth" if runs[0].truth else "dense prediction",
         answer="",
         planes_needed={},
-        ratios=tuple(step.scores for step in steps),
+        ratios=tuple(result.scores for result in results),
         baselines=baselines,
         warnings=tuple(
-            dict.fromkeys(text for step in steps for text in step.report.warnings)
+            dict.fromkeys(text for result in results for text in result.report.warnings)
         ),
     )
     return judged(report, rule or KeepShare())
@@ -444,7 +433,8 @@ def sweep_key(
         An image is damaged.
     """
     requests = [
-        run.plan.request.model_dump(mode="json", exclude=_IRRELEVANT) for run in runs
+        run.plan.request.model_dump(mode="json", exclude=set(_IRRELEVANT))
+        for run in runs
     ]
     digest = hashlib.sha256(json.dumps([sha256, requests], sort_keys=True).encode())
     for name, volume in [("", runs[0].volume), *sorted(runs[0].truth.items())]:
