@@ -31,7 +31,7 @@ def report_of(
             }
             phases.append(_phase(ratio, 1, low))
         both = {
-            field: sum(one[field] for one in scores.values()) / len(scores)
+            field: _mean([one[field] for one in scores.values()])
             for field in ("r2", "pcc", "pcc_plane")
         }
         ratios.append(
@@ -73,3 +73,7 @@ def _phase(ratio, phase, scores):
         "seconds": 8.0 / ratio,
         "structures": scores,
     }
+
+
+def _mean(values):
+    return None if None in values else sum(values) / len(values)

@@ -369,7 +369,7 @@ def _draw_decay(axes: Axes, report: SweepReport) -> None:
             for step in report.ratios
         ]
         low, high = [np.min(s) for s in spans], [np.max(s) for s in spans]
-        lowest = min(lowest, float(np.nanmin([*values, *low], initial=0)))
+        lowest = min(lowest, float(np.nanmin(np.array([*values, *low]), initial=0)))
         if len(report.ratios[-1].phases) > 1:
             axes.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
     if len(names) > 1:

@@ -3,9 +3,9 @@
 import gc
 
 import numpy as np
+from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 
 from fake_engine import card
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.plan.choice import PlanChoice
 from napari_sparsessp.ui.plan.recall import Imprint, Recall
 from napari_sparsessp.ui.predict.outlook import Choice

@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-
-from napari_sparsessp import PredictionRequest
 from napari_sparsessp.evaluation.gallery import Gallery
 from napari_sparsessp.evaluation.sweep_memory import SweepMemory
+
+from napari_sparsessp import PredictionRequest
 from napari_sparsessp.ui.errand import Meter, Stopped
 from napari_sparsessp.ui.plan.choice import PlanJob
 from napari_sparsessp.ui.plan.work import Board, PlanEngine, measure_plan
