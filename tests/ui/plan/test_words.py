@@ -1,8 +1,8 @@
 """What a ratio means at the microscope, in words."""
 
 import pytest
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
 
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost
 from napari_sparsessp.ui.plan.words import (
     cost_sentence,
     each_sentence,
