@@ -66,7 +66,6 @@ class Agreement:
     ----------
     scores
         As `metrics.score` gives them.
-    density
     moments
         Mean and standard deviation of the truth, in its own units.
     notes
@@ -96,7 +95,6 @@ class ComparisonReport:
 
     Attributes
     ----------
-    items
     input, model
         For people.
     light

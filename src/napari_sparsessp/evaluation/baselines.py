@@ -167,7 +167,6 @@ def score_baselines(
         ZYX, all planes, with a voxel size.
     truths
         Structure id to (D, H, W) on the grid.
-    grid
 
     Returns
     -------

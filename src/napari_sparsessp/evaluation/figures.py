@@ -108,7 +108,6 @@ def prediction_figure(
         ZYX, the input.
     prediction, truth
         Structure id to ZYX volume; a structure may lack a truth.
-    report
     """
     rows = -(-len(prediction) // _STRUCTURES_ACROSS)
     figure = new_figure(16, 3.6 + 2.6 * rows)
@@ -168,7 +167,6 @@ def comparison_figure(report: ComparisonReport, plane: int) -> Figure:
 
     Parameters
     ----------
-    report
     plane
         Of the prediction.
 
@@ -274,7 +272,8 @@ def _draw_row(
         (-ERROR_LIMIT, ERROR_LIMIT),
     )
     _draw_density(axes[4], item)
-    size: Any = axes[0].figure.get_size_inches()
+    figure: Any = axes[0].figure
+    size = figure.get_size_inches()
 
     def above(number: int, inches: float, text: str, x: float, **style: Any) -> None:
         box = axes[number].get_position().height * size[1]

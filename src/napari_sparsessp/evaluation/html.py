@@ -112,7 +112,6 @@ class Gallery:
 
         Parameters
         ----------
-        ratio
         prediction
             CZYX, a channel for each structure, on the grid of the truth.
         progress
@@ -177,7 +176,6 @@ class SweepResults:
 
     Parameters
     ----------
-    runs
     pictures
         Draw the planes of the page.
 
@@ -250,10 +248,8 @@ def write_sweep_page(report: SweepReport, gallery: Gallery, path: Path) -> None:
 
     Parameters
     ----------
-    report
     gallery
         With the predictions of the report's ratios.
-    path
 
     Raises
     ------

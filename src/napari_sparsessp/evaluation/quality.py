@@ -67,7 +67,6 @@ class Field:
 
     Attributes
     ----------
-    name, group
     light
         Transmitted light, ZYX.
     truth
@@ -110,7 +109,6 @@ def colony_sources(
 
     Parameters
     ----------
-    colonies
     first_seed
         Each has the next.
     shape
@@ -191,7 +189,6 @@ class FieldScores(_Part):
 
     Attributes
     ----------
-    name, group
     digest
         Of its voxels.
     baselines
@@ -212,11 +209,8 @@ class QualityOptions(_Part):
 
     Attributes
     ----------
-    colonies, first_seed
     shape
         (D, H, W) of a colony.
-    photons
-    ratios
     pairs
         Real ones, as on the command line.
     base
@@ -257,7 +251,6 @@ class Group(_Part):
 
     Attributes
     ----------
-    fields
     models
         Name of a model to ratio to its row.
     baselines
@@ -277,16 +270,12 @@ class QualityReport(_Part):
     ----------
     schema_version
         ``schema`` in JSON.
-    kind, package, created
-    finished
-    options
     models
         Name in the tables to id and sha256.
     groups
         ``simulated`` and ``real``, those that there are.
     cards
         Name of a model to the scores that belong on its card.
-    fields
     """
 
     schema_version: int = JsonField(1, alias="schema")
@@ -315,13 +304,12 @@ def measure_quality(
     known: Mapping[str, FieldScores] | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[FieldScores]:
-    """Score every model on every field at every ratio.
+    """Score every model on every field at every ratio, field by field.
 
     Parameters
     ----------
     models
         By the name that the tables give them.
-    sources
     ratios
         Every r-th plane is kept, from the first.
     request
@@ -331,11 +319,6 @@ def measure_quality(
         The first field is made again to see whether it is still the same.
     progress
         Called with the fields done of those that are to be measured.
-
-    Yields
-    ------
-    FieldScores
-        Field by field.
 
     Raises
     ------

@@ -121,7 +121,6 @@ class Need:
 
     Attributes
     ----------
-    fewest, densest
     sparsest_tried
         Nothing sparser was measured: fewer planes might do as well.
     failed_between
@@ -248,8 +247,6 @@ def answer(
     ----------
     r2, pcc_plane
         Decay curves.
-    rule
-        For both.
     subject
         ``DNA``, or ``the mean of 12 structures``.
     trivial

@@ -176,12 +176,14 @@ def speed_rows() -> list[SpeedRow]:
     def row(name: str, topology: str, **changes: Any) -> SpeedRow:
         mapping = changes.get("mapping", "prefix")
         dense = topology.startswith("3") and mapping == "prefix"
-        values = {"backbone": "dod", "conditioning": "dodnet", "topology": topology}
-        values |= {"ratio": 1 if dense else RATIO, "outputs": 12, **changes}
+        values: dict[str, Any] = {"backbone": "dod", "conditioning": "dodnet"}
+        values |= {"topology": topology, "ratio": 1 if dense else RATIO}
+        values |= {"outputs": 12, **changes}
         return SpeedRow(name, NetworkConfig.model_validate(values))
 
-    repmode = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
-    shared = {"conditioning": "multihead"}
+    repmode: dict[str, Any] = {"backbone": "plain", "conditioning": "repmode"}
+    repmode["kernel"] = 5
+    shared: dict[str, Any] = {"conditioning": "multihead"}
     shipped = NetworkConfig.model_validate(read_card().network)
     rows = [
         row(f"dod {topology} prefix {method}", topology, conditioning=method)
@@ -252,8 +254,6 @@ class SpeedOptions:
     ----------
     size
         Height and width of the patch of 32 dense planes.
-    threads
-    precision
     repeats
         A time is the best of at least so many passes.
     quick
@@ -270,14 +270,7 @@ class SpeedOptions:
 def measure_speed(
     rows: Sequence[SpeedRow], options: SpeedOptions, progress: Progress = no_progress
 ) -> Generator[dict[str, Any], None, None]:
-    """Measure row after row.
-
-    Parameters
-    ----------
-    rows
-    options
-    progress
-        Called about once a second.
+    """Measure row after row; report progress about once a second.
 
     Yields
     ------
@@ -291,15 +284,15 @@ def measure_speed(
         The process that counts fails; says how.
     """
     began = time.monotonic()
-    entries = []
+    entries: list[dict[str, Any]] = []
     for row in rows:
         network = row.config.model_dump(mode="json")
         entries.append({"name": row.name, "network": network, "bound": row.bound})
         if row.config.backbone in BACKBONES_2D and find_spec("transformers") is None:
             entries[-1]["skipped"] = "needs the transformers library"
     counted = [entry for entry in entries if "skipped" not in entry]
-    count = {"task": "count", "size": options.size}
-    count["networks"] = [entry["network"] for entry in counted]
+    networks = [entry["network"] for entry in counted]
+    count = {"task": "count", "size": options.size, "networks": networks}
     tick = _RowProgress(progress, [1.0]).of(0, "counting")
     try:
         answer = _ask(count, options.threads, tick)
@@ -370,7 +363,6 @@ class FieldRow:
 
     Attributes
     ----------
-    name
     kind
         Ours end to end; a sliding window; the whole volume in one pass.
     network
@@ -379,7 +371,6 @@ class FieldRow:
         ``auto`` or ``fp32``.
     passes
         How often all is done: once for each structure, or once for all.
-    window, overlap
     """
 
     name: str
@@ -419,8 +410,8 @@ def field_rows(structures: int = 12) -> tuple[FieldRow, ...]:
     released SparseSSP network in windows of 32×128×128 that overlap by half on all
     axes, FNet on the whole volume; each structure is a pass of its own.
     """
-    repmode = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
-    repmode |= {"outputs": structures}
+    repmode: dict[str, Any] = {"backbone": "plain", "conditioning": "repmode"}
+    repmode |= {"kernel": 5, "outputs": structures}
     code = {"topology": "3to2d", "projection": "code", "interpolation": "hold"}
     three = NetworkConfig.model_validate({**repmode, "topology": "3d"})
     released = NetworkConfig.model_validate({**repmode, **code})
@@ -442,7 +433,6 @@ class FieldOptions:
     ----------
     shape
         (D, H, W) of the field on the model's grid.
-    threads
     device
         ``cpu``, ``cuda`` or ``mps``.
     model
@@ -475,9 +465,6 @@ def measure_field(
     ----------
     rows
         Ours first.
-    options
-    progress
-        Called about once a second.
     earlier
         An unfinished result of the same options on the same machine; what it has is
         not measured again.
@@ -500,7 +487,7 @@ def measure_field(
     ticks = _RowProgress(progress, guesses)
     ours = {"model": options.model, "shape": options.shape, "device": options.device}
     if "peaks" not in result:
-        job = {"task": "peaks", "device": options.device}
+        job: dict[str, Any] = {"task": "peaks", "device": options.device}
         try:
             tick = ticks.of(0, "peaks of the machine")
             result["peaks"] = _ask(job, options.threads, tick)
@@ -528,14 +515,14 @@ def measure_field(
 
 def _begun(options: FieldOptions, earlier: dict[str, Any] | None) -> dict[str, Any]:
     """Return an empty result, or the earlier one if it is of the same kind."""
-    about = {
+    about: dict[str, Any] = {
         "schema": SCHEMA,
         "machine": describe_machine(),
         "options": asdict(options) | {"shape": list(options.shape)},
     }
     if earlier is None:
-        begun = {"kind": "field", "package": __version__, "finished": False, **about}
-        return {**begun, "busy": _busy(), "rows": []}
+        begun = {"kind": "field", "package": __version__, "finished": False}
+        return {**about, **begun, "busy": _busy(), "rows": []}
     for name, now in about.items():
         if earlier.get(name) != now:
             raise InputError(
@@ -567,18 +554,19 @@ def _measured(
     shape, pieces = options.shape, row.pieces(options.shape)
     if row.network is None:
         needed = 1024 + 40 * 4 * math.prod(shape) / 2**20
-        job = {**ours, "repeats": options.repeats, "precision": row.precision}
+        job: dict[str, Any] = {"repeats": options.repeats, "precision": row.precision}
     else:
         # Skip, up-sampled, joined, convolved and copies, at full resolution.
         needed = 1024 + 8 * row.network.encoder_widths[0] * 4 * math.prod(shape) / 2**20
         if row.kind == "windows":
             needed = 4096
         corners = window_corners(shape, row.window, row.overlap)[: options.windows]
-        job = {**ours, "network": row.network.model_dump(mode="json")}
+        job = {"network": row.network.model_dump(mode="json")}
         job |= {"window": row.window, "corners": corners, "crop": cropped(shape)}
     about = ("name", "kind", "precision", "passes")
     entry: dict[str, Any] = {name: getattr(row, name) for name in about}
-    entry |= _ask_if_it_fits(needed, {**job, "task": row.kind}, options.threads, tick)
+    job |= {**ours, "task": row.kind}
+    entry |= _ask_if_it_fits(needed, job, options.threads, tick)
     if "skipped" in entry:
         return entry
     if row.network is not None:

@@ -214,15 +214,12 @@ def windows(job: dict[str, Any]) -> dict[str, Any]:
     )
     importance = (z[:, None, None] * y[:, None] * x).to(device)
     mix: Callable[[], object] = bool
-    run = partial(_first, network)
+    run: Callable[[Any], Any] = partial(_first, network)
     if network.config.conditioning == "repmode":
         from napari_sparsessp.networks.merging import merge
 
         mix, twin = partial(merge, network, 0), merge(network, 0)
-
-        def run(window: Any) -> Any:
-            # The twin predicts one structure from the network's own view.
-            return twin.decode_view(network.view(window[None, None]))[0, 0]
+        run = partial(_by_twin, network, twin)
 
     def predict(box: tuple[slice, ...]) -> None:
         total[box] += importance * run(stack[box])
@@ -355,8 +352,8 @@ def _convolutions(network: Any, x: Any, device: str, size: int) -> list[dict[str
         outputs: list[Any] = []
         seconds = timed(lambda: outputs.append(run(x, *more)), device)
         weight, y = module.weight, outputs[0]
-        steps = module.stride if isinstance(module.stride, tuple) else None
-        steps = steps or [module.stride] * 3
+        strides = module.stride
+        steps = strides if isinstance(strides, tuple) else (strides,) * 3
         places = [-(-n // step) for n, step in zip(x.shape[2:], steps, strict=False)]
         costs[name] = {
             "name": name,
@@ -383,6 +380,11 @@ def _first(network: Any, stack: Any) -> Any:
     if network.config.outputs == 1:
         return network(stack[None, None])[0, 0]
     return network(stack[None, None], [0])[0, 0]
+
+
+def _by_twin(network: Any, twin: Any, window: Any) -> Any:
+    """Predict by a merged twin of one structure, from the network's own view."""
+    return twin.decode_view(network.view(window[None, None]))[0, 0]
 
 
 def _network(job: dict[str, Any]) -> tuple[Any, float]:

@@ -13,6 +13,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,6 @@ class PlannedRun:
         The dense stack.
     truth
         Structure id to its truth; empty where the dense prediction takes its place.
-    plan
     """
 
     ratio: int
@@ -108,14 +108,12 @@ def plan_sweep(
 
     Parameters
     ----------
-    card
     volume
         The dense stack, ZYX, one channel.
     truth
         Structure id to its ground truth, ZYX.
     request
         Everything but ratio and sparsity; structures count where there is no truth.
-    ratios
     all_phases
         Start at each of the first r planes in turn, not at the first alone.
     against_dense
@@ -133,21 +131,7 @@ def plan_sweep(
         No truth, a ratio that leaves no plane, a stack that is sparse already, or
         whatever a prediction would refuse.
     """
-    if volume.axes != "ZYX":
-        raise InputError(
-            f"a sweep takes one stack, not axes {volume.axes}; choose a channel and a "
-            "time point"
-        )
-    if not truth and not against_dense:
-        raise InputError(
-            "a sweep needs a truth; add --truth STRUCTURE=FILE[:CHANNEL], or "
-            "--against-dense to learn how much the prediction alone changes"
-        )
-    if truth and against_dense:
-        raise InputError(
-            "a sweep is scored against a truth or against the dense prediction, not "
-            "both; leave --truth or --against-dense out"
-        )
+    _check_sweep(volume, truth, against_dense)
     depth = volume.shape[0]
     wanted = sorted({*ratios, *([1] if against_dense else [])})
     if not ratios or wanted[0] < 1 or wanted[-1] > depth:
@@ -168,6 +152,26 @@ def plan_sweep(
     return runs
 
 
+def _check_sweep(
+    volume: Volume, truth: Mapping[str, Volume], against_dense: bool
+) -> None:
+    if volume.axes != "ZYX":
+        raise InputError(
+            f"a sweep takes one stack, not axes {volume.axes}; choose a channel and a "
+            "time point"
+        )
+    if not truth and not against_dense:
+        raise InputError(
+            "a sweep needs a truth; add --truth STRUCTURE=FILE[:CHANNEL], or "
+            "--against-dense to learn how much the prediction alone changes"
+        )
+    if truth and against_dense:
+        raise InputError(
+            "a sweep is scored against a truth or against the dense prediction, not "
+            "both; leave --truth or --against-dense out"
+        )
+
+
 def run_sweep(
     model: Model,
     runs: Sequence[PlannedRun],
@@ -178,12 +182,10 @@ def run_sweep(
 
     Parameters
     ----------
-    model
     runs
         As `plan_sweep` returns them.
     progress
-        Called after each tile with the tiles of all predictions, and with the ratio
-        and phase that are predicted.
+        Called after each tile with all predictions' tiles, and the ratio and phase.
     cancel
         Once set, the sweep ends before the network's next layer; of the ratio that
         was begun nothing is yielded.
@@ -204,40 +206,42 @@ def run_sweep(
     from napari_sparsessp.prediction.interruption import interruptible
 
     total, done = sum(run.plan.total_tiles for run in runs), 0
+    step = ""
+
+    def tile_done() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, step)
+
     dense: DenseReference | None = None
-    phases: list[PhaseScores] = []
-    first: tuple[Volume, Report] | None = None
     with interruptible(model.network, cancel):
-        for number, run in enumerate(runs):
-            step = f"r = {run.ratio}" + f", from plane {run.phase}" * (run.phase > 0)
-
-            def tile_done(step: str = step) -> None:
-                nonlocal done
-                done += 1
-                progress(done, total, step)
-
-            prediction, report = _predict(model, run, tile_done, cancel)
-            scores = report.structures
-            if not run.truth:
-                if dense is None:
+        for ratio, its_runs in groupby(runs, key=lambda run: run.ratio):
+            phases: list[PhaseScores] = []
+            first: tuple[Volume, Report] | None = None
+            for run in its_runs:
+                step = f"r = {ratio}" + f", from plane {run.phase}" * (run.phase > 0)
+                prediction, report = _predict(model, run, tile_done, cancel)
+                scores = report.structures
+                if not run.truth and dense is None:
                     dense = DenseReference(prediction)
-                else:
+                elif dense is not None:
                     dense.rescale(prediction)
-                scores = dense.scores(prediction, cancellable(no_progress, cancel))
-            phases.append(
-                PhaseScores(
-                    phase=run.phase,
-                    measured_planes=report.measured_planes,
-                    seconds=report.seconds.total,
-                    structures={name: with_fitted(its) for name, its in scores.items()},
-                )
-            )
-            first = first or (prediction, report)
-            del prediction
-            if number + 1 == len(runs) or runs[number + 1].ratio != run.ratio:
-                scored = RatioScores.of(run.ratio, phases)
-                yield RatioResult(scored, first[1]), first[0]
-                phases, first = [], None
+                if dense is not None:
+                    scores = dense.scores(prediction, cancellable(no_progress, cancel))
+                phases.append(_phase_scores(run, report, scores))
+                first = first or (prediction, report)
+                del prediction
+            assert first is not None
+            yield RatioResult(RatioScores.of(ratio, phases), first[1]), first[0]
+
+
+def _phase_scores(run: PlannedRun, report: Report, scores: Scores) -> PhaseScores:
+    return PhaseScores(
+        phase=run.phase,
+        measured_planes=report.measured_planes,
+        seconds=report.seconds.total,
+        structures={name: with_fitted(its) for name, its in scores.items()},
+    )
 
 
 def _predict(
@@ -383,10 +387,8 @@ def sweep_report(
 
     Parameters
     ----------
-    results
     runs
         All that were planned.
-    baselines
     rule
         What is enough; ``KeepShare()`` where it is left out.
     """

@@ -61,7 +61,6 @@ class RatioScores(_Part):
 
     Attributes
     ----------
-    ratio
     planes
         Imaged ones; the most of any phase.
     structures
@@ -69,7 +68,6 @@ class RatioScores(_Part):
     means
         ``over_images`` (one structure of one stack is one image) and
         ``over_structures``; with one stack they are alike.
-    phases
     """
 
     ratio: int
@@ -120,7 +118,6 @@ class SweepReport(_Part):
         Whether every ratio asked for is there.
     request
         Of the first ratio.
-    device, precision
     depth
         Planes of the dense stack.
     voxel_size
@@ -143,7 +140,6 @@ class SweepReport(_Part):
         Ascending.
     baselines
         ``yardsticks`` in JSON.
-    warnings
     """
 
     schema_version: int = Field(1, alias="schema")
@@ -240,7 +236,6 @@ def need_of(report: SweepReport, structure: str | None = None) -> Need | None:
 
     Parameters
     ----------
-    report
     structure
         The mean over structures where it is left out.
 
@@ -303,7 +298,6 @@ def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str
 
     Parameters
     ----------
-    report
     plane_ms
         Milliseconds for each plane; 0 leaves the seconds of imaging empty.
     times
@@ -330,8 +324,9 @@ def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str
             densest = report.ratios[0].structures[name].get("r2")
             least = None if densest is None else report.rule.least(densest)
             value = scores.get("r2")
-            undefined = value is None or least is None
-            enough = None if undefined else "yes" if value >= least - 1e-9 else "no"
+            enough = None
+            if value is not None and least is not None:
+                enough = "yes" if value >= least - 1e-9 else "no"
             table.writerow(
                 {
                     "ratio": step.ratio,
