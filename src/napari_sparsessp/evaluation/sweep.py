@@ -195,8 +195,7 @@ def run_sweep(
     result
         As soon as all phases of a ratio are done.
     prediction
-        CZYX, of the first phase. Against the dense prediction: in its units, that
-        prediction itself first.
+        CZYX, of the first phase; in units of the dense prediction against that.
 
     Raises
     ------
