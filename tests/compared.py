@@ -1,46 +1,56 @@
-"""Comparisons of made-up predictions with made-up truths."""
+"""What the tests of the Compare dock are made of: stacks, predictions and presses."""
 
 import numpy as np
 
-from napari_sparsessp import __version__
-from napari_sparsessp.evaluation.agreement import (
-    ComparisonReport,
-    ScoredStructure,
-    agreement,
-)
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.ui.layers.marks import KEY, role_of
 
-SIZE = (0.29, 0.29, 0.29)
-ODD = '<b>"odd"</b>'
-
-
-def scored(name="dna", noise=0.4, depth=4):
-    """A structure whose prediction is its truth and some noise."""
-    rng = np.random.default_rng(1)
-    counts = rng.gamma(2.0, 30.0, (depth, 16, 20)).astype(np.float32)
-    values = zscore_truth(counts) + noise * rng.standard_normal(counts.shape)
-    truth = Volume(counts, "ZYX", SIZE)
-    prediction = Volume(values.astype(np.float32), "ZYX", SIZE)
-    result = agreement(truth, prediction)
-    return ScoredStructure(name, prediction, truth, f"{name}, truth", result)
+CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+RNG = np.random.default_rng(5)
+_START = RNG.bit_generator.state
 
 
-def comparison():
-    """Two structures, the name of one full of markup, with input and provenance."""
-    light = np.random.default_rng(2).random((2, 16, 20))
+def same_noise():
+    """Begin the noise anew: what a test sees does not hang on those before it."""
+    RNG.bit_generator.state = _START
+
+
+def counts(planes=6, height=24, width=32):
+    return RNG.gamma(2.0, 40.0, (planes, height, width)).astype(np.float32)
+
+
+def predicted(truth, noise=0.5):
+    z = zscore_truth(truth)
+    return (z + noise * RNG.standard_normal(z.shape)).astype(np.float32)
+
+
+def add_prediction(viewer, source, id_, data, *, model="thin", **more):
     about = {
-        "schema": 1,
-        "package": __version__,
-        "model": {"id": "thin", "sha256": "0" * 64},
-        "input": "stack.ome.tif",
-        "warnings": ["one thing to know"],
+        "schema_version": 1,
+        "role": "prediction",
+        "structure": id_,
+        "channel": id_,
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "request": {"model": model},
+        "measured_planes": [0, 4],
+        "state": "done",
     }
-    return ComparisonReport(
-        (scored(), scored(ODD, 3.0)),
-        "stack",
-        "thin",
-        Volume(light, "ZYX", (0.58, 0.29, 0.29)),
-        about,
-        (0, 2),
+    place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
+    return viewer.add_image(
+        data,
+        name=f"{id_} · predicted",
+        blending="additive",
+        colormap="#00bfff",
+        contrast_limits=(0, 3),
+        metadata={KEY: about},
+        **place,
     )
+
+
+def roles(viewer, role):
+    return [layer for layer in viewer.layers if role_of(layer) == role]
+
+
+def press(dock, view):
+    dock.form.picker.buttons[view].click()

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from compared import ODD, comparison, scored
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.agreement import (
@@ -22,6 +21,7 @@ from napari_sparsessp.evaluation.agreement import (
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.volume import Volume
+from scored import ODD, comparison, scored
 
 RNG = np.random.default_rng(3)
 COUNTS = RNG.gamma(2.0, 40.0, (6, 24, 20)).astype(np.float32)

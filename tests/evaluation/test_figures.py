@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from compared import comparison, scored
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.evaluation.agreement import ComparisonReport
 from napari_sparsessp.evaluation.figures import (
@@ -21,6 +20,7 @@ from napari_sparsessp.prediction.report import (
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from scored import comparison, scored
 from swept import report_of
 
 CUBE = (0.29, 0.29, 0.29)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compared import ODD, comparison, scored
 from napari_sparsessp.evaluation import html
 from napari_sparsessp.evaluation.agreement import ComparisonReport
 from napari_sparsessp.evaluation.baselines import BASELINES
@@ -29,6 +28,7 @@ from napari_sparsessp.evaluation.sweep_report import (
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from scored import ODD, comparison, scored
 
 NASTY = "</script><script>alert(1)</script>"
 DEPTH = 6
@@ -146,7 +146,7 @@ def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
     assert set(data["r2"]["dna"]) == {"1", "2"}
 
 
-def test_tables_have_models_yardsticks_and_ceiling():
+def test_tables_have_models_baselines_and_ceiling():
     text = sweep_page(_report(), _gallery())
     for word in ("r = 2, 3 planes", "local smoothness", "noise ceiling", "0.800"):
         assert word in text

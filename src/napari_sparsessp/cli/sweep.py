@@ -198,7 +198,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
     runs = plan_sweep(card, stack, truth, asked, job.ratios, **how)
     if job.out is not None:
         make_folder(job.out)
-    console.progress("reading the stack" if dense else "scoring the yardsticks")
+    console.progress("reading the stack" if dense else "scoring the baselines")
     findings = SweepResults(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)

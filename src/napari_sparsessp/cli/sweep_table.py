@@ -18,11 +18,11 @@ SHORT = {
     "input": "input",
     "negative": "negative",
 }
-"""Headings of the yardsticks."""
+"""Headings of the baselines."""
 
 
 def sweep_table(report: "SweepReport") -> str:
-    """Lay out one table a score: structures down, ratios and yardsticks across."""
+    """Lay out one table a score: structures down, ratios and baselines across."""
     return "\n\n".join(
         lay_out(_rows(report, score, heading)) for score, heading in SCORES.items()
     )

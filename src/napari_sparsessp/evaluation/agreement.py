@@ -42,7 +42,7 @@ _READS = 5
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """How often each pair of true and predicted value occurs.
+    """Histogram of pairs of true and predicted values.
 
     Attributes
     ----------
@@ -274,8 +274,8 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
     """
     expected = aligned_truth(truth, prediction)
     for plane in range(expected.shape[0]):
-        found = np.asarray(prediction.array[plane], np.float32)
-        expected[plane] = found - expected[plane]
+        predicted = np.asarray(prediction.array[plane], np.float32)
+        expected[plane] = predicted - expected[plane]
     return expected
 
 
@@ -328,11 +328,11 @@ def _density(truth: np.ndarray, prediction: Any) -> Density:
     half = 0.5 * (edges[1] - edges[0])
     for plane in range(truth.shape[0]):
         true = truth[plane].ravel()
-        found = np.asarray(prediction[plane], np.float32).ravel()
-        valid = np.isfinite(true) & np.isfinite(found)
-        true, found = true[valid], found[valid]
+        guess = np.asarray(prediction[plane], np.float32).ravel()
+        valid = np.isfinite(true) & np.isfinite(guess)
+        true, guess = true[valid], guess[valid]
         for step in (-half, half):
-            pair = true + step, found + step
+            pair = true + step, guess + step
             counts += 0.5 * np.histogram2d(*pair, bins=(edges, edges))[0]
     return Density(counts, low, high)
 

@@ -125,7 +125,7 @@ def light_predictors(
         smooth = zscore_truth(-rough)
     except InputError as error:
         raise InputError(
-            "the transmitted light is constant, so no yardstick can be made of it; "
+            "the transmitted light is constant, so no baseline can be made of it; "
             "choose another channel"
         ) from error
     return {"smoothness": smooth, "input": light, "negative": -light}

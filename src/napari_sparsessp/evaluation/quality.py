@@ -437,9 +437,9 @@ def quality_report(
 ) -> QualityReport:
     """Return the report after some fields, or after all."""
     groups = {
-        name: _group([one for one in fields if one.group == name], models, options)
+        name: _group([f for f in fields if f.group == name], models, options)
         for name in (SIMULATED, REAL)
-        if any(one.group == name for one in fields)
+        if any(field.group == name for field in fields)
     }
     return QualityReport(
         finished=finished,
@@ -468,7 +468,7 @@ def usable(
                 f"{getattr(report.options, name)}; ask for the same, or give another "
                 "file"
             )
-    same = {name for name, one in models.items() if report.models.get(name) == one}
+    same = {name for name, id_ in models.items() if report.models.get(name) == id_}
     known = {}
     for field in report.fields:
         its = {name: scores for name, scores in field.models.items() if name in same}
@@ -483,7 +483,7 @@ def _group(
 ) -> Group:
     rows = {
         name: {
-            ratio: _row(one.models.get(name, {}).get(ratio, {}) for one in fields)
+            ratio: _row(field.models.get(name, {}).get(ratio, {}) for field in fields)
             for ratio in options.ratios
         }
         for name in models
@@ -495,14 +495,16 @@ def _group(
             ratio: row.model_copy(update={"delta_imp": _delta(row, base)})
             for ratio, row in its.items()
         }
-    trivial = [one.baselines.trivial for one in fields]
+    trivial = [field.baselines.trivial for field in fields]
     baselines = {
-        which: _row({name: its[which] for name, its in one.items()} for one in trivial)
+        which: _row(
+            {name: its[which] for name, its in each.items()} for each in trivial
+        )
         for which in BASELINES
     }
     baselines["ceiling"] = _row(
-        {name: its or {} for name, its in one.baselines.ceiling.items()}
-        for one in fields
+        {name: its or {} for name, its in field.baselines.ceiling.items()}
+        for field in fields
     )
     return Group(fields=len(fields), models=improved, baselines=baselines)
 
@@ -512,7 +514,7 @@ def _row(images: Iterable[Mapping[str, Mapping[str, Any]]]) -> Row:
     structures: Scores = {}
     for score in FIELDS:
         both = means(
-            (name, its.get(score)) for one in known for name, its in one.items()
+            (name, its.get(score)) for image in known for name, its in image.items()
         )
         for name, value in both.structures.items():
             structures.setdefault(name, {})[score] = value

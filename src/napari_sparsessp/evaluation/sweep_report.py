@@ -182,7 +182,7 @@ class SweepReport(_Part):
 
     @property
     def rule(self) -> Rule:
-        """What is enough."""
+        """The rule for scores that are enough."""
         if self.tolerance is not None:
             return LoseAtMost(self.tolerance)
         return KeepShare() if self.share is None else KeepShare(self.share)
@@ -279,7 +279,7 @@ def _answer(report: SweepReport) -> str:
         subject = structure_or_custom(names[0]).label
     r2 = reference_scores(report, "r2")
     best = {
-        f"the yardstick “{label}”": r2[which] for which, (label, _) in BASELINES.items()
+        f"the baseline “{label}”": r2[which] for which, (label, _) in BASELINES.items()
     }
     curves = report.curve("r2"), report.curve("pcc_plane")
     text = answer(*curves, report.rule, subject, best, _trivial_pattern(report))
