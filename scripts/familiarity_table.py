@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import napari_sparsessp
-from napari_sparsessp.evaluation.quality_fields import simulated_field
+from napari_sparsessp.evaluation.quality import simulated_field
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import read_card

@@ -28,12 +28,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from napari_sparsessp.models.library import Model, load_model, save_model
 
-from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
-from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
+from napari_sparsessp.evaluation.sweep import measure_baselines, plan_sweep, run_sweep
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score
+from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.prediction.engine import predict
@@ -271,17 +270,17 @@ def scores_of(model: Model, data: Path, rows: slice) -> dict[str, Any]:
     request = PredictionRequest(device="cpu")
     runs = plan_sweep(model.card, alone, {STRUCTURE: truth}, request, RATIOS)
     table = {
-        f"r = {result.ratio}": _few(result.structures[STRUCTURE])
+        f"r = {result.scores.ratio}": _few(result.scores.structures[STRUCTURE])
         for result, _ in run_sweep(model, runs)
     }
     target = np.asarray(truth.array)
     for ratio in RATIOS:
         shown = _dna(model, light, ratio)[:, rows]
         table[f"r = {ratio}, within the crop"] = _few(score(shown, target))
-    yardsticks, _, _ = measure_yardsticks(runs[0])
-    for name, row in yardsticks.trivial[STRUCTURE].items():
+    baselines, _, _ = measure_baselines(runs[0])
+    for name, row in baselines.trivial[STRUCTURE].items():
         table[name] = _few(row)
-    table["noise_ceiling"] = _few(yardsticks.ceiling[STRUCTURE] or {})
+    table["noise_ceiling"] = _few(baselines.ceiling[STRUCTURE] or {})
     return table
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from napari_sparsessp.evaluation.quality_fields import simulated_field
+from napari_sparsessp.evaluation.quality import simulated_field
 from napari_sparsessp.evaluation.reliability import (
     Reliability,
     block_means,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from napari_sparsessp.evaluation import field_speed, speed
+from napari_sparsessp.evaluation import speed
 from napari_sparsessp.networks import NetworkConfig
 
 
@@ -96,7 +96,7 @@ def test_the_field_of_view_goes_on_after_an_interrupt(sparsessp, tmp_path, monke
             raise KeyboardInterrupt
         yield begun | {"finished": True}
 
-    monkeypatch.setattr(field_speed, "measure_field", measured)
+    monkeypatch.setattr(speed, "measure_field", measured)
     path = tmp_path / "field.json"
     code, out, err = sparsessp(*FIELD, "--json", path)
     assert code == 130

@@ -85,10 +85,13 @@ def speed(
     One row after the other, each in a fresh process; Ctrl-C stops at once and keeps
     what was measured.
     """
-    from napari_sparsessp.evaluation.machine import all_threads
-    from napari_sparsessp.evaluation.speed import SpeedOptions, measure_speed
-    from napari_sparsessp.evaluation.speed_rows import choose_rows
-    from napari_sparsessp.evaluation.speed_table import speed_text
+    from napari_sparsessp.evaluation.speed import (
+        SpeedOptions,
+        all_threads,
+        choose_rows,
+        measure_speed,
+    )
+    from napari_sparsessp.evaluation.speed_tables import speed_text
 
     console = console_of(context)
     if field and (rows or quick):

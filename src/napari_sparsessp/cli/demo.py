@@ -71,7 +71,8 @@ def demo(
 def _predict_sample(
     console: Console, sparse: Path, truth_path: Path, out: Path
 ) -> Outcome:
-    from napari_sparsessp.evaluation.panel import figure
+    from napari_sparsessp.evaluation.figures import prediction_figure, write_figure
+
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import write_prediction
     from napari_sparsessp.models.library import read_card
@@ -95,7 +96,8 @@ def _predict_sample(
     )
     write_report(out / REPORT, outcome.report.to_json())
     predicted = _channels(outcome.volume, outcome.volume.channel_names)
-    figure(out / FIGURE, volume, predicted, truth, outcome.report)
+    figure = prediction_figure(volume, predicted, truth, outcome.report)
+    write_figure(figure, out / FIGURE)
     return outcome
 
 

@@ -25,7 +25,7 @@ def measure_field_of_view(
     overwrite, resume : bool
         What may be done with a file that exists.
     values : dict
-        Of `napari_sparsessp.evaluation.field_speed.FieldOptions`.
+        Of `napari_sparsessp.evaluation.speed.FieldOptions`.
 
     Raises
     ------
@@ -34,9 +34,12 @@ def measure_field_of_view(
     OutputError
         The file exists, or cannot be written.
     """
-    from napari_sparsessp.evaluation.field_rows import field_rows
-    from napari_sparsessp.evaluation.field_speed import FieldOptions, measure_field
-    from napari_sparsessp.evaluation.field_table import field_text
+    from napari_sparsessp.evaluation.speed import (
+        FieldOptions,
+        field_rows,
+        measure_field,
+    )
+    from napari_sparsessp.evaluation.speed_tables import field_text
 
     earlier = earlier_results(
         json, overwrite, resume, _parse, "is not of this benchmark"

@@ -1,6 +1,6 @@
 """``sparsessp benchmark quality``: how good models are, on what they have not seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +21,13 @@ from napari_sparsessp.cli.options import (
 )
 from napari_sparsessp.cli.report_file import earlier_results, write_report
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.tasks import Progress, TimeLeft
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.quality import QualityProgress
-    from napari_sparsessp.evaluation.quality_fields import FieldSource, PairName
-    from napari_sparsessp.evaluation.quality_report import (
+    from napari_sparsessp.evaluation.quality import (
         FieldScores,
+        FieldSource,
+        PairName,
         QualityOptions,
         QualityReport,
     )
@@ -89,8 +90,12 @@ def quality(
     the fields that are done.
     """
     from napari_sparsessp.cli.sweep import whole_ratios
-    from napari_sparsessp.evaluation.quality_fields import colony_sources, parse_pair
-    from napari_sparsessp.evaluation.quality_report import QualityOptions, QualityReport
+    from napari_sparsessp.evaluation.quality import (
+        QualityOptions,
+        QualityReport,
+        colony_sources,
+        parse_pair,
+    )
     from napari_sparsessp.prediction.request import PredictionRequest
 
     console = console_of(context)
@@ -135,8 +140,11 @@ def _measure(
     earlier: "QualityReport | None",
 ) -> None:
     from napari_sparsessp.cli.quality_table import quality_tables
-    from napari_sparsessp.evaluation.quality import measure_quality
-    from napari_sparsessp.evaluation.quality_report import quality_report, usable
+    from napari_sparsessp.evaluation.quality import (
+        measure_quality,
+        quality_report,
+        usable,
+    )
 
     known = {} if earlier is None else usable(earlier, _ids(models), options)
     fields: list[FieldScores] = []
@@ -198,7 +206,7 @@ def _models(wanted: Sequence[str], base: str | None) -> "dict[str, Model]":
 
 def _pair_source(pair: "PairName") -> "FieldSource":
     """Check at once that both channels are there; voxels are read later."""
-    from napari_sparsessp.evaluation.quality_fields import REAL, Field, FieldSource
+    from napari_sparsessp.evaluation.quality import REAL, Field, FieldSource
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.structures import find_structure
 
@@ -219,9 +227,14 @@ def _pair_source(pair: "PairName") -> "FieldSource":
     return FieldSource(name, REAL, lambda: opened)
 
 
-def _teller(console: Console) -> "Callable[[QualityProgress], None]":
-    def tell(now: "QualityProgress") -> None:
-        left = "" if now.seconds_left is None else f"; {clock(now.seconds_left)} left"
-        console.progress(f"[{now.field}/{now.fields}] {now.name}: {now.what}{left}")
+def _teller(console: Console) -> Progress:
+    time_left = TimeLeft()
 
-    return tell
+    def show(done: float, total: float | None = None, what: str = "") -> None:
+        assert total is not None
+        seconds = time_left(done / total)
+        left = "" if seconds is None else f"; {clock(seconds)} left"
+        number = min(int(done) + 1, int(total))
+        console.progress(f"[{number}/{total:.0f}] {what}{left}")
+
+    return show

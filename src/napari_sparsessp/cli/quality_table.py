@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from napari_sparsessp.evaluation.baselines import BASELINES
+
 from napari_sparsessp.cli.sweep_table import SCORES, SHORT
 from napari_sparsessp.cli.table import COLUMNS, lay_out, number
-from napari_sparsessp.evaluation.quality_fields import REAL, SIMULATED
-from napari_sparsessp.evaluation.quality_report import IMPROVED
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.evaluation.quality import IMPROVED, REAL, SIMULATED
 from napari_sparsessp.metrics import FIELDS
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.quality_report import Group, QualityReport, Row
+    from napari_sparsessp.evaluation.quality import Group, QualityReport, Row
 
 _SHORT = {**SHORT, "ceiling": "ceiling"}
 _GROUPS = {
@@ -54,7 +54,7 @@ def _means(group: "Group") -> list[list[str]]:
         for ratio, row in its.items():
             deltas = [_percent(row.delta_imp.get(score)) for score in IMPROVED]
             rows.append([f"{name}, r = {ratio}", *_values(row), *deltas])
-    for which, row in group.yardsticks.items():
+    for which, row in group.baselines.items():
         rows.append([_SHORT[which], *_values(row), *("" for _ in IMPROVED)])
     return rows
 
@@ -71,8 +71,8 @@ def _percent(value: float | None) -> str:
 
 def _by_structure(group: "Group", model: str, score: str) -> list[list[str]]:
     columns = {f"r={ratio}": row for ratio, row in group.models[model].items()}
-    columns |= {_SHORT[which]: group.yardsticks[which] for which in YARDSTICKS}
-    columns["ceiling"] = group.yardsticks["ceiling"]
+    columns |= {_SHORT[which]: group.baselines[which] for which in BASELINES}
+    columns["ceiling"] = group.baselines["ceiling"]
     rows = [[f"{model}, {SCORES[score]}", *columns]]
     structures = next(row.structures for row in group.models[model].values())
     for name in structures:

@@ -4,25 +4,22 @@ import json as json_module
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_sparsessp.cli.console import Console, clock
 from napari_sparsessp.cli.report_file import write_report
-
-if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.speed import SpeedProgress
+from napari_sparsessp.tasks import Progress, TimeLeft
 
 
-def row_teller(console: Console) -> "Callable[[SpeedProgress], None]":
-    """Give what tells which row is measured now, and how long the others take."""
+def row_teller(console: Console) -> Progress:
+    """Return a callback that shows the row that is measured, and the time left."""
+    time_left = TimeLeft()
 
-    def tell(now: "SpeedProgress") -> None:
-        console.progress(
-            f"[{now.row}/{now.rows}] {now.name}, {clock(now.seconds)}; "
-            f"about {clock(now.left)} left"
-        )
+    def show(done: float, total: float | None = None, what: str = "") -> None:
+        left = time_left(done / total) if total else None
+        console.progress(what if left is None else f"{what}; about {clock(left)} left")
 
-    return tell
+    return show
 
 
 def follow_rows(

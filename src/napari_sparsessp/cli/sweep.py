@@ -1,6 +1,5 @@
 """``sparsessp sweep``: how R² falls as planes are left out, and how many are needed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,11 +40,12 @@ from napari_sparsessp.cli.request_file import (
 from napari_sparsessp.cli.sweep_table import sweep_table
 from napari_sparsessp.cli.truth import load_truth, model_structure
 from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.tasks import Progress, TimeLeft
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.planes_needed import Rule
-    from napari_sparsessp.evaluation.sweep import SweepProgress
-    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
+    from napari_sparsessp.evaluation.html import SweepResults
+    from napari_sparsessp.evaluation.sampling_advice import Rule
+
     from napari_sparsessp.evaluation.sweep_report import SweepReport
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.prediction.request import PredictionRequest
@@ -162,7 +162,7 @@ def whole_ratios(text: str) -> tuple[int, ...]:
 
 def _rule(keep: float | None, tolerance: float | None) -> "Rule":
     """Choose what counts as enough."""
-    from napari_sparsessp.evaluation.planes_needed import KeepShare, LoseAtMost
+    from napari_sparsessp.evaluation.sampling_advice import KeepShare, LoseAtMost
 
     if keep is not None and tolerance is not None:
         raise InputError(
@@ -184,8 +184,9 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
 
 
 def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
+    from napari_sparsessp.evaluation.html import SweepResults
+
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
-    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
 
@@ -199,8 +200,8 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Job) -> None:
     runs = plan_sweep(card, stack, truth, asked, job.ratios, **how)
     if job.out is not None:
         make_folder(job.out)
-    console.progress("reading the stack" if dense else "scoring the yardsticks")
-    findings = SweepFindings(runs, pictures=job.out is not None)
+    console.progress("reading the stack" if dense else "scoring the baselines")
+    findings = SweepResults(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)
     console.progress("loading the model")
@@ -261,19 +262,21 @@ def _truth(
     }
 
 
-def _teller(console: Console) -> "Callable[[SweepProgress], None]":
-    def tell(now: "SweepProgress") -> None:
-        phase = f", from plane {now.phase}" if now.phase else ""
+def _teller(console: Console) -> Progress:
+    time_left = TimeLeft()
+
+    def show(done: float, total: float | None = None, what: str = "") -> None:
+        assert total is not None
+        seconds = time_left(done / total)
+        left = "" if seconds is None else f", {clock(seconds)} left"
         console.progress(
-            f"r = {now.ratio}{phase}: tile {now.done} of {now.total}, "
-            f"{clock(now.seconds_left)} left",
-            last=now.done == now.total,
+            f"{what}: tile {done:.0f} of {total:.0f}{left}", last=done == total
         )
 
-    return tell
+    return show
 
 
-def _tell(console: Console, findings: "SweepFindings", job: _Job) -> None:
+def _tell(console: Console, findings: "SweepResults", job: _Job) -> None:
     report = findings.report(job.rule)
     if job.out is not None:
         _write(findings, report, job)
@@ -288,10 +291,10 @@ def _tell(console: Console, findings: "SweepFindings", job: _Job) -> None:
     console.result(report.answer)
 
 
-def _write(findings: "SweepFindings", report: "SweepReport", job: _Job) -> None:
-    from napari_sparsessp.evaluation.sweep_figure import write_figure
+def _write(findings: "SweepResults", report: "SweepReport", job: _Job) -> None:
+    from napari_sparsessp.evaluation.figures import sweep_figure, write_figure
 
     assert job.out is not None
     write_report(job.out / SCORES, report.to_json())
-    write_figure(report, job.out / FIGURE)
+    write_figure(sweep_figure(report), job.out / FIGURE)
     findings.write_page(job.out / PAGE, job.rule)

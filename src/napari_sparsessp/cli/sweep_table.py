@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.table import lay_out, number
-from napari_sparsessp.evaluation.sweep_verdict import reference_scores
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.sweep_report import reference_scores
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
@@ -18,18 +18,18 @@ SHORT = {
     "input": "input",
     "negative": "negative",
 }
-"""Headings of the yardsticks."""
+"""Headings of the baselines."""
 
 
 def sweep_table(report: "SweepReport") -> str:
-    """Lay out one table a score: structures down, ratios and yardsticks across."""
+    """Lay out one table a score: structures down, ratios and baselines across."""
     return "\n\n".join(
         lay_out(_rows(report, score, heading)) for score, heading in SCORES.items()
     )
 
 
 def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
-    sticks = () if report.against_dense else tuple(YARDSTICKS)
+    sticks = () if report.against_dense else tuple(BASELINES)
     ceilings = [] if report.against_dense else ["ceiling"]
     rows = [
         [
@@ -41,8 +41,8 @@ def _rows(report: "SweepReport", score: str, heading: str) -> list[list[str]]:
         ]
     ]
     for structure in report.structures:
-        ceiling = report.yardsticks.ceiling[structure] or {}
-        trivial = report.yardsticks.trivial[structure]
+        ceiling = report.baselines.ceiling[structure] or {}
+        trivial = report.baselines.trivial[structure]
         rows.append(
             [
                 structure,

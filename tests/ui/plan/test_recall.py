@@ -5,9 +5,9 @@ import gc
 import numpy as np
 
 from fake_engine import card
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
+from napari_sparsessp.ui.plan import recall as recalling
 from napari_sparsessp.ui.plan.choice import PlanChoice
-from napari_sparsessp.ui.plan.recall import Imprint, Recall
+from napari_sparsessp.ui.plan.recall import Imprint, Recall, SweepMemory, SweepRecord
 from napari_sparsessp.ui.predict.outlook import Choice
 from swept import report_of
 
@@ -16,14 +16,14 @@ CHOICE = PlanChoice(Choice("key", card=card()))
 
 def _recall():
     memory = SweepMemory()
-    memory.put("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
+    memory.remember("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
     return Recall(memory)
 
 
 def test_the_same_choice_of_the_same_arrays_is_found():
     recall, array = _recall(), np.zeros(3)
     recall.note(Imprint(CHOICE, [array]), "abc")
-    assert recall.find(CHOICE, [array]) is recall.memory.get("abc")
+    assert recall.find(CHOICE, [array]) is recall.memory.recall("abc")
     assert recall.find(CHOICE, [array.copy()]) is None, "another image"
     assert recall.find(CHOICE, [array, array]) is None, "another truth"
     other = PlanChoice(CHOICE.stack, ratios=(1, 2))
@@ -47,3 +47,20 @@ def test_an_image_that_is_gone_is_let_go():
     del array
     gc.collect()
     assert gone() is None
+
+
+def test_the_sweeps_used_longest_ago_are_forgotten_first(monkeypatch):
+    monkeypatch.setattr(recalling, "MOST", 2)
+    memory = SweepMemory()
+    record = SweepRecord(report_of({"dna": (0.6, 0.5)}))
+    memory.remember("a", record)
+    memory.remember("b", record)
+    assert memory.recall("a") is record
+    memory.remember("c", record)
+    assert list(memory) == ["a", "c"]
+
+
+def test_an_unfinished_sweep_is_not_remembered():
+    memory = SweepMemory()
+    memory.remember("a", SweepRecord(report_of({"dna": (0.6,)}, finished=False)))
+    assert memory.recall("a") is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost
 from napari_sparsessp.ui.plan.words import (
     cost_sentence,
     each_sentence,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from napari_sparsessp import PredictionRequest
-from napari_sparsessp.evaluation.gallery import Gallery
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory
+from napari_sparsessp.evaluation.html import Gallery
 from napari_sparsessp.ui.errand import Meter, Stopped
 from napari_sparsessp.ui.plan.choice import PlanJob
+from napari_sparsessp.ui.plan.recall import SweepMemory
 from napari_sparsessp.ui.plan.work import Board, PlanEngine, measure_plan
 from napari_sparsessp.volume import Volume
 from thin import save_thin
@@ -70,7 +70,7 @@ def test_the_same_pixels_are_not_swept_again(engine):
 def test_a_truth_makes_a_sweep_against_it(engine):
     record, _ = _measure(engine, _job(engine, {"dna": _volume(1)}), SweepMemory())
     assert record.report.reference == "truth"
-    assert record.report.yardsticks.trivial["dna"]
+    assert record.report.baselines.trivial["dna"]
 
 
 def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):

@@ -304,10 +304,10 @@ def _judge(pair: Pair, meter: Callable[[str, float], None]) -> "Agreement":
 
     label = structure_or_custom(pair.structure).label
 
-    def watch(share: float) -> None:
-        meter(f"Scoring {label}…", share)
+    def progress(done: float, total: float | None = None, what: str = "") -> None:
+        meter(f"Scoring {label}…", done)
 
-    return agreement(pair.truth, pair.prediction, pair.structure, watch)
+    return agreement(pair.truth, pair.prediction, pair.structure, progress)
 
 
 def _error(pair: Pair, meter: Callable[[str, float], None]) -> np.ndarray:

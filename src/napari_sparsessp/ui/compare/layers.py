@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, TOO_HIGH, TOO_LOW
+from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.composed import Composed, Pattern
 from napari_sparsessp.ui.compare.pairs import Pair

@@ -10,8 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.evaluation.sweep_csv import write_csv
-from napari_sparsessp.evaluation.sweep_memory import SweepRecord
+from napari_sparsessp.evaluation.sweep_report import write_sweep_csv
 from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.dock_tabs import JoinOthers
 from napari_sparsessp.ui.errand import Errand
@@ -31,7 +30,7 @@ from napari_sparsessp.ui.plan.foot import PlanState
 from napari_sparsessp.ui.plan.form import PlanForm
 from napari_sparsessp.ui.plan.handover import open_in_predict
 from napari_sparsessp.ui.plan.ratio_picker import RATIOS
-from napari_sparsessp.ui.plan.recall import Imprint, Recall, arrays_of
+from napari_sparsessp.ui.plan.recall import Imprint, Recall, SweepRecord, arrays_of
 from napari_sparsessp.ui.plan.run import PlanRun
 from napari_sparsessp.ui.plan.view import result_mark, show_foot, show_plan
 from napari_sparsessp.ui.plan.words import listed, nth
@@ -350,7 +349,8 @@ class PlanDock(QWidget):
         if path is None:
             return
         try:
-            write_csv(report, path, result.plane_ms.value(), int(result.times.value()))
+            plane_ms, times = result.plane_ms.value(), int(result.times.value())
+            write_sweep_csv(report, path, plane_ms, times)
         except SparseSSPError as error:
             self.tell(error)
             return

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_sparsessp.evaluation.sweep_memory import SweepRecord
 from napari_sparsessp.ui.errand import Meter
+from napari_sparsessp.ui.plan.recall import SweepRecord
 
 
 def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
@@ -48,9 +48,9 @@ def write_record(record: SweepRecord, path: Path, meter: Meter) -> Path:
     OutputError
         It cannot be written.
     """
-    from napari_sparsessp.evaluation.html_report import write_page
+    from napari_sparsessp.evaluation.html import write_sweep_page
 
     meter("Writing the report…", 0.5)
     assert record.gallery is not None, "pictures are drawn with every ratio"
-    write_page(record.report, record.gallery, path)
+    write_sweep_page(record.report, record.gallery, path)
     return path

@@ -1,13 +1,47 @@
 """What was measured of which choice: switching back shows it again at once."""
 
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.compat import layer_with_key
 from napari_sparsessp.ui.plan.choice import PlanChoice
 from napari_sparsessp.ui.predict.undertaking import pixels_of
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.html import Gallery
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
+
+MOST = 12
+"""Sweeps that are remembered; the pictures of one take some 10 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepRecord:
+    """A sweep as it is kept: scores, and small pictures where they are drawn."""
+
+    report: "SweepReport"
+    gallery: "Gallery | None" = None
+
+
+class SweepMemory(OrderedDict[str, SweepRecord]):
+    """The last sweeps of a session by `sweep_key`; the least recently used go first."""
+
+    def recall(self, key: str) -> SweepRecord | None:
+        """Return a sweep; None where it was not done."""
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
+
+    def remember(self, key: str, record: SweepRecord) -> None:
+        """Keep a sweep, if it is finished."""
+        if record.report.finished:
+            self[key] = record
+            self.move_to_end(key)
+        while len(self) > MOST:
+            self.popitem(last=False)
 
 
 class Imprint:
@@ -60,7 +94,7 @@ class Recall:
         if choice.identity not in self._known:
             return None
         imprint, key = self._known[choice.identity]
-        return self.memory.get(key) if imprint.fits(choice, arrays) else None
+        return self.memory.recall(key) if imprint.fits(choice, arrays) else None
 
     def forget(self) -> None:
         """Trust no name any more: a model's file has changed."""

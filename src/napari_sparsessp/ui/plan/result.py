@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.evaluation.planes_needed import KeepShare
-from napari_sparsessp.evaluation.sweep_verdict import judged, need_of
+from napari_sparsessp.evaluation.sampling_advice import KeepShare
+from napari_sparsessp.evaluation.sweep_report import judged, need_of
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.inputs.z_axis_drawing import ZAxisDrawing
 from napari_sparsessp.ui.look.chart import Chart

@@ -2,11 +2,10 @@
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.plan.choice import PlanJob
-from napari_sparsessp.ui.plan.recall import Imprint
+from napari_sparsessp.ui.plan.recall import Imprint, SweepMemory, SweepRecord
 from napari_sparsessp.ui.plan.work import Board, LoadingEngine, measure_plan
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.evaluation.sweep_verdict import need_of
+from napari_sparsessp.evaluation.sweep_report import need_of
 from napari_sparsessp.ui.engine.model_words import TOPOLOGIES
 from napari_sparsessp.ui.error_details import error_details
 from napari_sparsessp.ui.inputs.expectation import expectations

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost
 from napari_sparsessp.structures import structure_or_custom
 
 if TYPE_CHECKING:

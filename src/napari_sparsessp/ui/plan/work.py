@@ -9,18 +9,15 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from napari_sparsessp.evaluation.sweep_memory import (
-    SweepMemory,
-    SweepRecord,
-    sweep_key,
-)
+from napari_sparsessp.tasks import Cancelled, TimeLeft
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.errand import Meter, Stopped
 from napari_sparsessp.ui.look.duration import duration_text
 from napari_sparsessp.ui.plan.choice import PlanJob
+from napari_sparsessp.ui.plan.recall import SweepMemory, SweepRecord
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.sweep import PlannedRun, SweepProgress
+    from napari_sparsessp.evaluation.sweep import PlannedRun
     from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -116,7 +113,7 @@ def measure_plan(
     InputError, ModelError, PredictionError
         What a prediction refuses.
     """
-    from napari_sparsessp.evaluation.sweep import plan_sweep
+    from napari_sparsessp.evaluation.sweep import plan_sweep, sweep_key
 
     meter("Loading the network…", 0.0)
     # The first curve needs it, and the interface would stand still for its import.
@@ -132,53 +129,59 @@ def measure_plan(
         against_dense=job.against_dense,
     )
     meter("Reading the stack…", 0.0)
-    board.key = sweep_key(model.sha256, runs, lambda: meter("Reading the stack…", 0.0))
-    known = memory.get(board.key)
+    board.key = sweep_key(
+        model.sha256, runs, lambda *_: meter("Reading the stack…", 0.0)
+    )
+    known = memory.recall(board.key)
     if known is not None:
         board.remembered = True
         board.post(known)
         return known
     record = _measured(model, runs, board, meter)
-    memory.put(board.key, record)
+    memory.remember(board.key, record)
     return record
 
 
 def _measured(
     model: "Model", runs: "list[PlannedRun]", board: Board, meter: Meter
 ) -> SweepRecord:
+    from napari_sparsessp.evaluation.html import SweepResults
+
     from napari_sparsessp.evaluation.sweep import run_sweep
-    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
 
     count = len({run.ratio for run in runs})
     if runs[0].truth:
         meter("Scoring what needs no network…", 0.0)
-    findings = SweepFindings(runs, pictures=True)
+    results = SweepResults(runs, pictures=True)
 
-    def tell(now: "SweepProgress") -> None:
-        which = "every plane" if now.ratio == 1 else f"r = {now.ratio}"
-        start = f", from plane {now.phase}" if now.phase else ""
-        left = now.seconds_left
-        rest = f" · {duration_text(left)} left" if now.done < now.total else ""
-        text = f"{which}{start}: tile {now.done} of {now.total}{rest}"
-        meter(text, now.done / now.total)
+    time_left = TimeLeft()
+
+    def progress(done: float, total: float | None = None, what: str = "") -> None:
+        assert total is not None
+        left = time_left(done / total)
+        rest = f" · {duration_text(left)} left" if left else ""
+        which = "every plane" if what == "r = 1" else what
+        meter(f"{which}: tile {done:.0f} of {total:.0f}{rest}", done / total)
 
     try:
-        for result, prediction in run_sweep(model, runs, tell, _StopSign(meter)):
-            findings.take(result)
-            board.post(SweepRecord(findings.report()))
-            if len(findings.results) == count:
+        for result, prediction in run_sweep(model, runs, progress, _StopSign(meter)):
+            results.take(result)
+            board.post(SweepRecord(results.report()))
+            if len(results.results) == count:
                 meter("Drawing the report's pictures…", 1.0)
-            findings.draw(
-                result.ratio, prediction, lambda: meter(meter.what, meter.share)
+            results.draw(
+                result.scores.ratio,
+                prediction,
+                lambda *_: meter(meter.what, meter.share),
             )
+    except Cancelled as error:
+        raise Stopped from error
     finally:
-        if findings.gallery is not None:
-            findings.gallery.let_go()
-        if findings.drawn:
-            board.post(SweepRecord(findings.report(), findings.gallery))
-    if not findings.finished:
-        raise Stopped
-    return SweepRecord(findings.report(), findings.gallery)
+        if results.gallery is not None:
+            results.gallery.release()
+        if results.drawn:
+            board.post(SweepRecord(results.report(), results.gallery))
+    return SweepRecord(results.report(), results.gallery)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The page of a sweep: whole, safe and small."""
+"""The pages of a sweep and of a comparison: whole, safe and small."""
 
 import base64
 import io
@@ -10,17 +10,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, TOO_HIGH, TOO_LOW, Gallery
-from napari_sparsessp.evaluation.html_report import page, write_page
-from napari_sparsessp.evaluation.sweep_figure import decay_figure, figure_png
+from napari_sparsessp.evaluation import html
+from napari_sparsessp.evaluation.agreement import ComparisonReport
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
+from napari_sparsessp.evaluation.html import (
+    Gallery,
+    comparison_page,
+    sweep_page,
+    write_comparison_page,
+    write_sweep_page,
+)
 from napari_sparsessp.evaluation.sweep_report import (
+    Baselines,
     RatioScores,
     SweepReport,
-    Yardsticks,
 )
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from scored import ODD, comparison, scored
 
 NASTY = "</script><script>alert(1)</script>"
 DEPTH = 6
@@ -62,8 +70,8 @@ def _report(name="dna", ratios=(1, 2), value=0.5):
             )
             for ratio in ratios
         ),
-        yardsticks=Yardsticks(
-            trivial={name: {which: _scores(-0.1) for which in YARDSTICKS}},
+        baselines=Baselines(
+            trivial={name: {which: _scores(-0.1) for which in BASELINES}},
             ceiling={
                 name: {
                     "r2": 0.8,
@@ -110,7 +118,7 @@ def _decoded(uri):
 
 
 def test_the_page_needs_nothing_from_anywhere():
-    text = page(_report(), _gallery())
+    text = sweep_page(_report(), _gallery())
     reader = _read(text)
     assert reader.tags.count("script") == 2
     assert "link" not in reader.tags
@@ -120,14 +128,14 @@ def test_the_page_needs_nothing_from_anywhere():
 
 
 def test_names_cannot_become_markup():
-    text = page(_report(NASTY), _gallery(NASTY))
+    text = sweep_page(_report(NASTY), _gallery(NASTY))
     assert "<script>alert" not in text
     assert "no more <b>" not in text
     assert _read(text).tags.count("script") == 2
 
 
 def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
-    text = page(_report(), _gallery())
+    text = sweep_page(_report(), _gallery())
     found = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     data = json.loads(found.group(1))
     assert data["planes"] == list(range(DEPTH))
@@ -138,8 +146,8 @@ def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
     assert set(data["r2"]["dna"]) == {"1", "2"}
 
 
-def test_tables_have_models_yardsticks_and_ceiling():
-    text = page(_report(), _gallery())
+def test_tables_have_models_baselines_and_ceiling():
+    text = sweep_page(_report(), _gallery())
     for word in ("r = 2, 3 planes", "local smoothness", "noise ceiling", "0.800"):
         assert word in text
     assert "(0.790)" in text
@@ -148,8 +156,8 @@ def test_tables_have_models_yardsticks_and_ceiling():
 
 def test_an_unfinished_sweep_is_marked():
     report = _report().model_copy(update={"finished": False})
-    assert "stopped early" in page(report, _gallery())
-    assert "stopped early" not in page(_report(), _gallery())
+    assert "stopped early" in sweep_page(report, _gallery())
+    assert "stopped early" not in sweep_page(_report(), _gallery())
 
 
 @pytest.mark.parametrize(("off", "colour"), [(9, TOO_HIGH), (-9, TOO_LOW)])
@@ -168,7 +176,7 @@ def test_a_perfect_prediction_looks_like_its_truth_and_has_no_error():
 
 
 def test_a_large_stack_is_thinned_and_shrunk_to_the_budget(monkeypatch):
-    monkeypatch.setattr("napari_sparsessp.evaluation.gallery.BUDGET", 50_000)
+    monkeypatch.setattr(html, "BUDGET", 50_000)
     gallery = _gallery(shape=(60, 48, 64))
     pixels = sum(
         _decoded(uri)[..., 0].size for uris in gallery.pictures.values() for uri in uris
@@ -188,19 +196,32 @@ def test_planes_without_truth_are_drawn_black():
     assert _decoded(gallery.pictures["truth", "dna", 0][3]).max() < 5
 
 
-@pytest.mark.parametrize("value", [0.5, None, -3.0])
-def test_the_figure_can_be_drawn_whatever_the_scores(value):
-    assert figure_png(_report(value=value)).startswith(b"\x89PNG")
-
-
-def test_the_figure_shows_the_curve_and_what_it_is_read_by():
-    axes = decay_figure(_report()).axes[0]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels[:2] == ["DNA", "noise ceiling"]
-    assert "mean intensity by plane" in labels
-
-
 def test_the_page_is_written_whole(tmp_path):
-    write_page(_report(), _gallery(), tmp_path / "sweep.html")
+    write_sweep_page(_report(), _gallery(), tmp_path / "sweep.html")
     assert (tmp_path / "sweep.html").read_text(encoding="utf-8").endswith("</html>\n")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.html"]
+
+
+def test_the_page_of_a_comparison_stands_alone_and_escapes_names(tmp_path):
+    report = comparison()
+    text = comparison_page(report)
+    assert "<b>&quot;odd&quot;</b>" not in text
+    assert ODD not in text.replace("\\u003c", "&lt;")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "default-src 'none'" in text
+    for planes in ("light||0", "truth|dna|0", "same|dna|1", "error|dna|1"):
+        assert f'"{planes}"' in text
+    write_comparison_page(report, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype")
+
+
+def test_a_page_does_not_say_of_planes_what_nobody_knows():
+    text = comparison_page(ComparisonReport((scored(),), "s", "m"))
+    assert '"measured": {"1": null}' in text
+
+
+def test_where_nobody_knows_how_large_pixels_are_no_micrometre_is_claimed():
+    text = comparison_page(ComparisonReport((scored(),), "s", "m", unit="pixels"))
+    assert "µm" not in text
+    assert '"unit": "pixels"' in text

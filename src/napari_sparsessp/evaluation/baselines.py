@@ -1,7 +1,13 @@
-"""How good could a perfect prediction score? The noise ceiling of a ground truth.
+"""Scores to read others by: trivial predictors, and the noise ceiling of a truth.
 
-A truth y = s + n is the structure's image s plus noise n of its camera and photons,
-which no prediction can know. The best there is, s itself, scores against y
+Trivial predictors are scored like a model: it has to beat them. None of them is fitted
+to the truth. Those made of the transmitted light are brought to mean 0 and deviation 1,
+the mean and the deviation of a z-scored truth, and their sign is set beforehand: that
+is all they know. They see every plane of the stack, whatever the model is given.
+
+The noise ceiling is the score of a perfect prediction. A truth y = s + n is the
+structure's image s plus noise n of its camera and photons, which no prediction can
+know. The best there is, s itself, scores against y
 
     R² = 1 − σ²/Var(y),    Pearson = √(1 − σ²/Var(y)),
 
@@ -26,17 +32,41 @@ The variance is estimated on the truth's own voxels and carried to the grid on w
 scores are taken, because resampling averages noise away.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.prediction.alignment import Grid, onto_grid
 from napari_sparsessp.volume import Volume
 
-BINS = 32
+WINDOW = 1.0
+"""µm; standard deviation of the window for local smoothness: finer than a nucleus
+(10 µm) and coarser than the speckle of bright-field. Not tuned on any truth."""
+
+BASELINES = {
+    "plane_mean": (
+        "mean intensity by plane",
+        "each plane is the mean of the truth in the planes above and below it, never "
+        "in itself: knows how brightness runs along z and nothing else",
+    ),
+    "smoothness": (
+        "local smoothness",
+        "minus the local standard deviation of the transmitted light (Gaussian window "
+        f"of {WINDOW:g} µm), z-scored: bright where the image is smooth",
+    ),
+    "input": ("the input itself", "the transmitted light, z-scored"),
+    "negative": ("its negative", "minus the transmitted light, z-scored"),
+}
+"""Label and explanation of each trivial predictor, by its name in the report."""
+
+LEVELS = 32
 """Levels of brightness, each with as many voxels."""
 
 STANDS_OUT = 4.0
@@ -46,17 +76,124 @@ _ROUNDS = 5
 _SEED = 20240702  # the noise that is carried through a resampling is always the same
 
 
+def with_fitted(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Add ``r2_fitted`` to the scores of one structure.
+
+    It is R² after the best straight line through prediction and truth, Pearson's
+    squared: the score if only brightness and contrast were wrong. It knows two numbers
+    of the truth; 0 where Pearson is negative, for a line that turns the prediction
+    around is no help.
+    """
+    pcc = scores.get("pcc")
+    return {**scores, "r2_fitted": None if pcc is None else max(0.0, pcc) ** 2}
+
+
+def light_predictors(
+    transmitted: Any, pixel: tuple[float, float]
+) -> dict[str, np.ndarray]:
+    """Make the trivial predictors out of the transmitted light.
+
+    Parameters
+    ----------
+    transmitted
+        (D, H, W) on the grid of the truth; planes of NaN stay so.
+    pixel
+        (y, x) in µm.
+
+    Returns
+    -------
+    dict
+        ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
+
+    Raises
+    ------
+    InputError
+        The image is constant.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    sigma = [WINDOW / step for step in pixel]
+    light = np.asarray(transmitted, np.float32)
+    try:
+        light = zscore_truth(light)
+        rough = np.empty_like(light)
+        for plane, result in zip(light, rough, strict=True):
+            # Of a z-scored image: raw counts would lose their digits in the square.
+            mean = gaussian_filter(plane, sigma)
+            square = gaussian_filter(plane * plane, sigma)
+            result[:] = np.sqrt(np.maximum(square - mean * mean, 0))
+        smooth = zscore_truth(-rough)
+    except InputError as error:
+        raise InputError(
+            "the transmitted light is constant, so no baseline can be made of it; "
+            "choose another channel"
+        ) from error
+    return {"smoothness": smooth, "input": light, "negative": -light}
+
+
+def plane_mean(truth: Any) -> np.ndarray:
+    """Return each plane as the mean of its neighbours along z; never its own.
+
+    Parameters
+    ----------
+    truth
+        (D, H, W), z-scored; planes of NaN do not count.
+
+    Returns
+    -------
+    ndarray
+        (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
+    """
+    stack = np.asarray(truth, np.float32)
+    finite = [plane[np.isfinite(plane)] for plane in stack]
+    means = [some.mean(dtype=np.float64) if some.size else None for some in finite]
+    result = np.zeros_like(stack)
+    for index in range(len(stack)):
+        beside = [means[i] for i in (index - 1, index + 1) if 0 <= i < len(means)]
+        known = [mean for mean in beside if mean is not None]
+        if known:
+            result[index] = sum(known) / len(known)
+    return result
+
+
+def score_baselines(
+    transmitted: Volume, truths: Mapping[str, np.ndarray], grid: Grid
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Score every trivial predictor against every truth.
+
+    Parameters
+    ----------
+    transmitted
+        ZYX, all planes, with a voxel size.
+    truths
+        Structure id to (D, H, W) on the grid.
+
+    Returns
+    -------
+    dict
+        Structure id to baseline to scores, with ``r2_fitted``.
+    """
+    predictors = light_predictors(onto_grid(transmitted, grid), grid.voxel_size[1:])
+    result = {}
+    for name, truth in truths.items():
+        its = {"plane_mean": plane_mean(zscore_truth(truth)), **predictors}
+        result[name] = {
+            which: with_fitted(score(its[which], truth)) for which in BASELINES
+        }
+    return result
+
+
 @dataclass(frozen=True)
 class Ceiling:
     """The best scores that a noise-free prediction could reach.
 
     Attributes
     ----------
-    r2, pcc, pcc_plane : float or None
+    r2, pcc, pcc_plane
         By the ``zyx`` estimate; a truth with fewer than 3 planes is judged by ``yx``.
-    noise_share : float
+    noise_share
         Variance of the noise as a share of that of the scored truth.
-    r2_careful : float or None
+    r2_careful
         R² by the ``z`` estimate; None where there are fewer than 3 planes.
     """
 
@@ -67,7 +204,7 @@ class Ceiling:
     r2_careful: float | None
 
     def scores(self) -> dict[str, float | None]:
-        """Give the values as JSON has them."""
+        """Return the values as JSON has them."""
         return asdict(self)
 
 
@@ -76,9 +213,9 @@ def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
 
     Parameters
     ----------
-    stack : array-like
+    stack
         (D, H, W), in any unit.
-    axes : str
+    axes
         Along which second differences are taken, out of ``"zyx"``.
 
     Returns
@@ -119,14 +256,10 @@ def noise_ceiling(truth: Volume, grid: Grid) -> Ceiling:
 
     Parameters
     ----------
-    truth : Volume
+    truth
         ZYX, with a voxel size: on its own grid, as it was recorded.
-    grid : Grid
+    grid
         On which predictions are scored.
-
-    Returns
-    -------
-    Ceiling
 
     Raises
     ------
@@ -182,7 +315,7 @@ def _by_level(level: np.ndarray, rough: np.ndarray) -> tuple[list[float], list[f
     """Variance of the noise over bins of brightness: their centres, ascending."""
     order = np.argsort(level)
     centres, variances = [], []
-    for some in np.array_split(order, min(BINS, max(1, len(order) // 200))):
+    for some in np.array_split(order, min(LEVELS, max(1, len(order) // 200))):
         centres.append(float(level[some].mean(dtype=np.float64)))
         squares = rough[some].astype(np.float64) ** 2
         kept = squares

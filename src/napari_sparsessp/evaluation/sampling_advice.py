@@ -1,8 +1,10 @@
-"""How many planes do I need? The answer of a sweep, in one sentence.
+"""Advise how many planes to image: the answer of a sweep in one sentence, and its cost.
 
 What counts as enough is a choice, no law: a share of the densest stack's score that is
 to be kept (`KeepShare`), or a difference that may be lost (`LoseAtMost`).
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +17,11 @@ SHARE = 0.95
 NO_PATTERN = 0.2
 """Pearson within planes up to which there is no pattern to keep: 4 % of variance."""
 
-
 SELF_CONSISTENCY = (
     "Measured against the model's own dense prediction, no truth: this tells whether "
     "fewer planes change the picture, not whether the picture is right."
 )
-"""What has to be said wherever a prediction is judged by another one."""
+"""Said wherever a prediction is scored against another prediction."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class KeepShare:
 
     Attributes
     ----------
-    share : float
+    share
         Above 0, at most 1.
 
     Raises
@@ -41,7 +42,7 @@ class KeepShare:
     share: float = SHARE
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Refuse a number that is no share."""
         if not 0 < self.share <= 1:
             raise InputError(
                 f"{self.share:g} is no share of a score to keep; give one above 0 and "
@@ -49,16 +50,16 @@ class KeepShare:
             )
 
     def least(self, densest: float) -> float | None:
-        """Give the lowest score that is enough; None: there is no share to keep."""
+        """Return the lowest score that is enough; None: there is no share to keep."""
         return self.share * densest if densest > 0 else None
 
     def passed(self, value: float, densest: float) -> str:
-        """Say how a score that is enough compares with the densest stack's."""
+        """Describe a score that is enough, beside the densest stack's."""
         return f"{100 * value / densest:.0f} % of {densest:.2f}"
 
     @property
     def missed(self) -> str:
-        """Say what a score that is not enough does."""
+        """Description of a score that is not enough."""
         return f"keeps less than {100 * self.share:g} %"
 
 
@@ -68,7 +69,7 @@ class LoseAtMost:
 
     Attributes
     ----------
-    tolerance : float
+    tolerance
         0 or more.
 
     Raises
@@ -80,7 +81,7 @@ class LoseAtMost:
     tolerance: float
 
     def __post_init__(self) -> None:
-        """Refuse what nobody could lose."""
+        """Refuse a negative tolerance."""
         if not self.tolerance >= 0:
             raise InputError(
                 f"{self.tolerance:g} cannot be lost from a score; give 0 or more, for "
@@ -88,16 +89,16 @@ class LoseAtMost:
             )
 
     def least(self, densest: float) -> float | None:
-        """Give the lowest score that is enough."""
+        """Return the lowest score that is enough."""
         return densest - self.tolerance
 
     def passed(self, value: float, densest: float) -> str:
-        """Say how a score that is enough compares with the densest stack's."""
+        """Describe a score that is enough, beside the densest stack's."""
         return f"within {self.tolerance:g} of {densest:.2f}"
 
     @property
     def missed(self) -> str:
-        """Say what a score that is not enough does."""
+        """Description of a score that is not enough."""
         return f"loses more than {self.tolerance:g}"
 
 
@@ -107,16 +108,7 @@ Rule = KeepShare | LoseAtMost
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a decay curve.
-
-    Attributes
-    ----------
-    ratio : int
-    planes : int
-        Imaged.
-    value : float or None
-        Score there.
-    """
+    """One point of a decay curve: the score at a ratio, with so many imaged planes."""
 
     ratio: int
     planes: int
@@ -129,10 +121,9 @@ class Need:
 
     Attributes
     ----------
-    fewest, densest : Point
-    sparsest_tried : bool
+    sparsest_tried
         Nothing sparser was measured: fewer planes might do as well.
-    failed_between : tuple of int
+    failed_between
         Numbers of planes above the fewest that did *not* come close.
     """
 
@@ -142,14 +133,64 @@ class Need:
     failed_between: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class ImagingCost:
+    """Imaging every r-th plane, beside imaging every plane.
+
+    Attributes
+    ----------
+    planes, dense_planes
+        Of one stack: imaged, and of the dense stack.
+    plane_ms
+        Milliseconds for each plane: exposure, moving the stage and reading out.
+    times
+        Stacks of the time-lapse; 1 for a single stack.
+    """
+
+    planes: int
+    dense_planes: int
+    plane_ms: float = 0.0
+    times: int = 1
+
+    @property
+    def light(self) -> float:
+        """Light dose as a share of that of the dense stack."""
+        return self.planes / self.dense_planes
+
+    @property
+    def stack_seconds(self) -> float:
+        """Seconds to image one stack."""
+        return self.planes * self.plane_ms / 1000
+
+    @property
+    def dense_stack_seconds(self) -> float:
+        """Seconds to image the dense stack."""
+        return self.dense_planes * self.plane_ms / 1000
+
+    @property
+    def series_seconds(self) -> float:
+        """Seconds of imaging in the whole time-lapse."""
+        return self.stack_seconds * self.times
+
+    @property
+    def dense_series_seconds(self) -> float:
+        """Seconds of imaging in the whole time-lapse of dense stacks."""
+        return self.dense_stack_seconds * self.times
+
+    @property
+    def stacks_for_one(self) -> float:
+        """Stacks that can be imaged with the light of one dense stack."""
+        return self.dense_planes / self.planes
+
+
 def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | None:
     """Find the smallest number of planes whose score is enough.
 
     Parameters
     ----------
-    curve : sequence of Point
+    curve
         In any order.
-    rule : KeepShare or LoseAtMost, optional
+    rule
         What is enough; ``KeepShare()`` where it is left out.
 
     Returns
@@ -176,11 +217,27 @@ def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | No
     return Need(fewest, points[0], fewest is points[-1], failed)
 
 
+def has_pattern(pcc_plane: Sequence[Point], trivial: float = 0.0) -> bool:
+    """Return whether the densest prediction has a pattern that could be lost.
+
+    Parameters
+    ----------
+    pcc_plane
+        Pearson within planes.
+    trivial
+        The best that a predictor without learning reaches.
+    """
+    densest = min(pcc_plane, key=lambda point: point.ratio, default=None)
+    if densest is None or densest.value is None:
+        return False
+    return densest.value > max(NO_PATTERN, trivial)
+
+
 def answer(
     r2: Sequence[Point],
     pcc_plane: Sequence[Point],
     rule: Rule,
-    what: str,
+    subject: str,
     trivial: Mapping[str, float | None],
     trivial_pattern: float = 0.0,
 ) -> str:
@@ -188,15 +245,13 @@ def answer(
 
     Parameters
     ----------
-    r2, pcc_plane : sequence of Point
+    r2, pcc_plane
         Decay curves.
-    rule : KeepShare or LoseAtMost
-        For both.
-    what : str
+    subject
         ``DNA``, or ``the mean of 12 structures``.
-    trivial : mapping
+    trivial
         Name to R² of predictors that no model may lose to.
-    trivial_pattern : float
+    trivial_pattern
         The best Pearson within planes of those predictors.
 
     Returns
@@ -207,7 +262,9 @@ def answer(
     points = sorted(r2, key=lambda point: point.ratio)
     densest = points[0] if points else None
     if densest is None or densest.value is None:
-        return f"R² of {what} is not defined, so the number of planes cannot be told."
+        return (
+            f"R² of {subject} is not defined, so the number of planes cannot be told."
+        )
     if len(points) < 2:
         return (
             f"Only r = {densest.ratio} was measured, so there is nothing to compare: "
@@ -219,10 +276,10 @@ def answer(
     )
     need = planes_needed(points, rule)
     if densest.value > bar and need is not None:
-        return _enough(need, rule, what, None)
+        return _enough(need, rule, subject)
     text = (
         f"R² cannot tell: even with all {densest.planes} planes the model's R² of "
-        f"{what} ({densest.value:.2f}) is no better than that of {name} "
+        f"{subject} ({densest.value:.2f}) is no better than that of {name} "
         f"({bar:.2f}), so do not trust its brightness on this stack."
     )
     if not has_pattern(pcc_plane, trivial_pattern):
@@ -235,42 +292,26 @@ def answer(
         )
     pattern = planes_needed(pcc_plane, rule)
     assert pattern is not None, "a pattern's Pearson is above 0"
-    return f"{text} {_enough(pattern, rule, what, 'the pattern alone')}"
+    return f"{text} {_enough(pattern, rule, subject, pattern=True)}"
 
 
-def has_pattern(pcc_plane: Sequence[Point], trivial: float = 0.0) -> bool:
-    """Tell whether the densest prediction finds a pattern that could be lost.
-
-    Parameters
-    ----------
-    pcc_plane : sequence of Point
-        Pearson within planes.
-    trivial : float
-        The best that a predictor without learning reaches.
-    """
-    densest = min(pcc_plane, key=lambda point: point.ratio, default=None)
-    if densest is None or densest.value is None:
-        return False
-    return densest.value > max(NO_PATTERN, trivial)
-
-
-def _enough(need: Need, rule: Rule, what: str, pattern: str | None) -> str:
+def _enough(need: Need, rule: Rule, subject: str, pattern: bool = False) -> str:
     fewest, densest = need.fewest, need.densest
     assert fewest.value is not None
     assert densest.value is not None
-    score = "R²" if pattern is None else "Pearson within planes"
-    start = "" if pattern is None else f"For {pattern}, "
-    reference = f"r = {densest.ratio}, all {densest.planes} planes"
+    score = f"{'Pearson within planes' if pattern else 'R²'} of {subject}"
+    start = "For the pattern alone, " if pattern else ""
     if fewest is densest:
         return (
             f"{start}{'a' if start else 'A'}ll {densest.planes} planes (r = "
             f"{densest.ratio}) are needed: every sparser stack tried {rule.missed} of "
-            f"the {score} of {what}, {densest.value:.2f}."
+            f"the {score}, {densest.value:.2f}."
         )
     text = (
         f"{start}{fewest.planes} of {densest.planes} planes (r = {fewest.ratio}) are "
-        f"enough: {score} of {what} is {fewest.value:.2f} there, "
-        f"{rule.passed(fewest.value, densest.value)} at {reference}"
+        f"enough: {score} is {fewest.value:.2f} there, "
+        f"{rule.passed(fewest.value, densest.value)} at r = {densest.ratio}, all "
+        f"{densest.planes} planes"
     )
     if need.failed_between:
         some = " and ".join(map(str, need.failed_between))

@@ -3,7 +3,8 @@
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.planes_needed import (
+from napari_sparsessp.evaluation.sampling_advice import (
+    ImagingCost,
     KeepShare,
     LoseAtMost,
     Point,
@@ -141,3 +142,12 @@ def test_scores_that_are_not_defined_give_no_answer():
     assert planes_needed(_curve(None, 0.5)) is None
     assert "not defined" in _answer((None, 0.5), (0.9, 0.9))
     assert planes_needed(_curve(0.5, None, 0.5)).fewest.planes == 8
+
+
+def test_a_quarter_of_the_planes_is_a_quarter_of_light_and_time():
+    cost = ImagingCost(planes=8, dense_planes=32, plane_ms=50, times=10)
+    assert cost.light == 0.25
+    assert cost.stack_seconds == pytest.approx(0.4)
+    assert cost.series_seconds == pytest.approx(4)
+    assert cost.dense_series_seconds == pytest.approx(16)
+    assert cost.stacks_for_one == 4

@@ -1,12 +1,15 @@
-"""A sweep as a table for spreadsheets, and what its planes cost."""
+"""The report of a sweep as a table for spreadsheets."""
 
 import csv
 import io
 
 import pytest
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
-from napari_sparsessp.evaluation.sweep_csv import COLUMNS, sweep_csv, write_csv
+from napari_sparsessp.evaluation.sweep_report import (
+    CSV_COLUMNS,
+    sweep_csv,
+    write_sweep_csv,
+)
 from swept import report_of
 
 
@@ -27,7 +30,7 @@ def test_there_is_a_row_for_each_ratio_and_structure():
     assert (last["planes"], last["light_share"]) == ("8", "0.25")
     assert float(last["seconds_per_stack"]) == pytest.approx(0.4)
     assert float(last["seconds_per_series"]) == pytest.approx(40)
-    assert tuple(last) == COLUMNS
+    assert tuple(last) == CSV_COLUMNS
 
 
 def test_what_was_measured_stands_in_every_row():
@@ -40,14 +43,5 @@ def test_what_was_measured_stands_in_every_row():
 
 
 def test_a_file_opens_in_a_spreadsheet(tmp_path):
-    write_csv(report_of({"dna": (1.0, 0.9)}), tmp_path / "t.csv")
+    write_sweep_csv(report_of({"dna": (1.0, 0.9)}), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbfratio,")
-
-
-def test_a_quarter_of_the_planes_is_a_quarter_of_light_and_time():
-    cost = ImagingCost(planes=8, dense_planes=32, plane_ms=50, times=10)
-    assert cost.light == 0.25
-    assert cost.stack_seconds == pytest.approx(0.4)
-    assert cost.series_seconds == pytest.approx(4)
-    assert cost.dense_series_seconds == pytest.approx(16)
-    assert cost.stacks_for_one == 4
