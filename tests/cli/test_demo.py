@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_sparsessp import load_volume
-from napari_sparsessp.cli import viewing
+from napari_sparsessp.cli import demo
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.io.sample import sample_paths
 from napari_sparsessp.io.writing import write_prediction
@@ -53,25 +53,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(refused, tmp_path):
     assert "--out" in refused("demo", "--no-gui", "--out", tmp_path / "file" / "demo")
 
 
-@pytest.fixture
-def sight(tmp_path):
-    names = ("image", "prediction", "truth", "shot.png")
-    return viewing.Sight(*(tmp_path / name for name in names))
-
-
 def test_without_display_nor_virtual_screen_the_demo_goes_on(
-    sight, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert not viewing.take_screenshot(Console(), sight)
+    assert not demo.take_screenshot(Console(), (), tmp_path / "shot.png")
     assert "install xvfb" in capsys.readouterr().err
 
 
-def test_a_viewer_that_fails_is_a_warning(sight, monkeypatch, capsys):
+def test_a_viewer_that_fails_is_a_warning(monkeypatch, capsys):
     failing = [sys.executable, "-c", "raise SystemExit('no OpenGL')"]
-    monkeypatch.setattr(viewing, "_command", lambda _: failing)
-    monkeypatch.setattr(viewing, "_has_napari", lambda _: True)
-    viewing.open_window(Console(), sight)
+    monkeypatch.setattr(demo, "_napari_command", lambda _: failing)
+    monkeypatch.setattr(demo, "_has_napari", lambda _: True)
+    demo.open_window(Console(), ())
     assert "warning: napari could not be shown: no OpenGL" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import published
-from napari_sparsessp.cli import model_import
+from napari_sparsessp.cli import models
 from napari_sparsessp.models.registry import read_card
 
 
@@ -31,7 +31,7 @@ def terminal(monkeypatch):
     """`terminal("a", "b")`: a user who types these lines."""
 
     def type_lines(*lines):
-        monkeypatch.setattr(model_import, "_is_terminal", lambda: True)
+        monkeypatch.setattr(models, "_is_terminal", lambda: True)
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{x}\n" for x in lines)))
 
     return type_lines

@@ -23,7 +23,7 @@ from hostile.cases_ome import DATA, header, ome
 from hostile.cases_zarr import a_zarr
 from hostile.desk import STACK, Desk, little_memory
 from napari_sparsessp import PredictionRequest, load_volume
-from napari_sparsessp.cli.request_file import make_request, read_request
+from napari_sparsessp.cli.options import make_request, read_request
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.manifest import read_labels
 from napari_sparsessp.io.packing import check_packed
