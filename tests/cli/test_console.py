@@ -68,8 +68,7 @@ def test_progress_into_a_file_is_a_line_now_and_then(capsys, now):
         now[0] += 1.0
     report(8, 8, "R² dna 0.50")
     assert capsys.readouterr().err == (
-        "predicting: tile 5 of 8, 0:03 left\n"
-        "predicting: tile 8 of 8, 0:00 left; R² dna 0.50\n"
+        "predicting: tile 5 of 8, 0:03 left\npredicting: tile 8 of 8; R² dna 0.50\n"
     )
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -76,10 +76,18 @@ class Console:
         not fit come below, beside the first column again.
         """
         self.close()
-        out = _rich_console(sys.stdout)
+        from rich.cells import cell_len
+
         rows = [[printable(cell) for cell in row] for row in rows]
-        for block in _blocks(rows, out.width) if out.is_terminal else [rows]:
-            _print_block(block)
+        widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+        out, gap, edges = _rich_console(sys.stdout), 2, [1]
+        if out.is_terminal and sum(widths) + gap * len(widths[1:]) > out.width:
+            gap = 1
+            edges = _edges(widths, gap, out.width)
+        for start, stop in pairwise([*edges, len(widths)]):
+            if start > 1:
+                self.result("")
+            _print_rows([[row[0], *row[start:stop]] for row in rows], gap)
 
     def note(self, text: str) -> None:
         """Print what is going on, unless asked to be quiet."""
@@ -118,7 +126,7 @@ class Console:
             if total is None and unit == "MB":
                 share = 0.0
             seconds = time_left(min(share, 1.0))
-            if seconds is not None:
+            if seconds is not None and share < 1:
                 text += f", {clock(seconds)} left"
             if what:
                 text += f"; {what}"
@@ -191,35 +199,28 @@ def _amount(done: float, total: float | None, unit: str) -> str:
     return f": {unit} {done:.0f} of {total:.0f}" if unit else f": {done / total:.0%}"
 
 
-def _blocks(rows: Rows, width: int) -> Iterator[Rows]:
-    """Cut a table into tables of at most `width` characters."""
-    from rich.cells import cell_len
-
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+def _edges(widths: Sequence[int], gap: int, limit: int) -> list[int]:
+    """Return the columns with which a table of at most `limit` characters begins."""
     edges, used = [1], widths[0]
-    for index, wide in enumerate(widths[1:], 1):
-        used += 2 + wide
-        if used > width and index > edges[-1]:
+    for index, width in enumerate(widths[1:], 1):
+        used += gap + width
+        if used > limit and index > edges[-1]:
             edges.append(index)
-            used = widths[0] + 2 + wide
-    for start, stop in pairwise([*edges, len(widths)]):
-        yield [[row[0], *row[start:stop]] for row in rows]
+            used = widths[0] + gap + width
+    return edges
 
 
-def _print_block(rows: Rows) -> None:
-    from rich.cells import cell_len
+def _print_rows(rows: Rows, gap: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    heading, *body = rows
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(Text(heading[0]), no_wrap=True)
-    for cell in heading[1:]:
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    table.add_column(Text(rows[0][0]), no_wrap=True)
+    for cell in rows[0][1:]:
         table.add_column(Text(cell), justify="right", no_wrap=True)
-    for row in body:
+    for row in rows[1:]:
         table.add_row(*map(Text, row))
-    wide = sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True))
-    _rich_console(sys.stdout, wide).print(table)
+    _rich_console(sys.stdout, width=10_000).print(table)
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> Rows:
