@@ -53,19 +53,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(refused, tmp_path):
     assert "--out" in refused("demo", "--no-gui", "--out", tmp_path / "file" / "demo")
 
 
-def test_without_display_nor_virtual_screen_the_demo_goes_on(
-    tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize("missing", ["napari", "xvfb"])
+def test_the_demo_goes_on_where_nothing_can_be_shown(
+    tmp_path, monkeypatch, capsys, missing
 ):
+    monkeypatch.setattr(demo, "find_spec", lambda _: missing == "xvfb" or None)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert not demo.take_screenshot(Console(), (), tmp_path / "shot.png")
-    assert "install xvfb" in capsys.readouterr().err
+    demo.show_in_napari(Console(), (), tmp_path / "shot.png")
+    assert f"install {missing}" in capsys.readouterr().err
 
 
 def test_a_viewer_that_fails_is_a_warning(monkeypatch, capsys):
     failing = [sys.executable, "-c", "raise SystemExit('no OpenGL')"]
-    monkeypatch.setattr(demo, "_napari_command", lambda _: failing)
-    monkeypatch.setattr(demo, "_has_napari", lambda _: True)
-    demo.open_window(Console(), ())
+    monkeypatch.setattr(demo, "VIEWER", failing)
+    monkeypatch.setattr(demo, "find_spec", lambda _: True)
+    demo.show_in_napari(Console(), ())
     assert "warning: napari could not be shown: no OpenGL" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
+from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import (
     COLUMNS,
     Console,
@@ -19,16 +20,7 @@ from napari_sparsessp.cli.console import (
     write_report,
 )
 from napari_sparsessp.cli.evaluate import BASELINES, SWEEP_SCORES
-from napari_sparsessp.cli.options import (
-    Device,
-    Group,
-    JsonFile,
-    OverwriteJson,
-    Precision,
-    console_of,
-    parse_ratios,
-    parse_sizes,
-)
+from napari_sparsessp.cli.options import Group, console_of, parse_ratios, parse_sizes
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import find_structure
 from napari_sparsessp.tasks import Progress
@@ -86,13 +78,13 @@ def quality(
     photons: Annotated[
         float, Option(min=0, help="At the bright end of the light; 0: no noise.")
     ] = 20_000,
-    json: JsonFile = None,
+    json: options.JsonFile = None,
     resume: Annotated[
         bool, Option("--resume", help="Go on with what the JSON file holds.")
     ] = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    overwrite: OverwriteJson = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    overwrite: options.OverwriteJson = False,
 ) -> None:
     """Score models on held-out simulated colonies and on real pairs.
 
@@ -292,7 +284,7 @@ def _structure_rows(group: "FieldGroup", model: str, score: str) -> Rows:
 @app.command()
 def speed(
     context: typer.Context,
-    json: JsonFile = None,
+    json: options.JsonFile = None,
     rows: Annotated[
         str | None,
         Option(
@@ -323,7 +315,7 @@ def speed(
         bool,
         Option("--resume", help="With --field: go on with an unfinished JSON file."),
     ] = False,
-    overwrite: OverwriteJson = False,
+    overwrite: options.OverwriteJson = False,
 ) -> None:
     """Time, cost and memory of every combination for one patch, on the CPU.
 

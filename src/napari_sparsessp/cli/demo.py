@@ -29,6 +29,8 @@ REPORT = "report.json"
 FIGURE = "figure.png"
 SCREENSHOT = "napari.png"
 
+VIEWER = [sys.executable, "-m", "napari_sparsessp.ui.show"]
+
 SECONDS_FOR_A_SCREENSHOT = 300
 """A first start compiles fonts and shaders; on a loaded machine that takes a while."""
 
@@ -62,14 +64,16 @@ def demo(
         "figure": out / FIGURE,
     }
     shown = (sparse, out / PREDICTION, truth)
-    if gui and not has_display() and take_screenshot(console, shown, out / SCREENSHOT):
-        paths["screenshot"] = out / SCREENSHOT
+    if gui and not has_display():
+        show_in_napari(console, shown, out / SCREENSHOT)
+        if (out / SCREENSHOT).exists():
+            paths["screenshot"] = out / SCREENSHOT
     console.result("")
     for name, path in paths.items():
         console.result(f"{name:<11}{path.resolve()}")
     console.note("The shipped model was trained on simulated cells: see the README.")
     if gui and has_display():
-        open_window(console, shown)
+        show_in_napari(console, shown)
 
 
 def _predict_sample(
@@ -132,51 +136,41 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def open_window(console: Console, paths: tuple[Path, ...]) -> None:
-    """Show image, prediction and truth in napari until its window is closed."""
-    if _has_napari(console):
-        console.note("opening napari; close its window to end")
-        _run(console, _napari_command(paths), None)
+def show_in_napari(
+    console: Console, paths: tuple[Path, ...], screenshot: Path | None = None
+) -> None:
+    """Open the files in napari, in a process of its own: this one must not import it.
 
-
-def take_screenshot(
-    console: Console, paths: tuple[Path, ...], screenshot: Path
-) -> bool:
-    """Draw the result in napari on a virtual screen.
-
-    Returns
-    -------
-    bool
-        Whether the picture is there; if not, the console has said why.
+    Parameters
+    ----------
+    console
+        Prints why nothing is shown; the prediction stands without it.
+    paths
+        Image, prediction and truth.
+    screenshot
+        Where a picture goes that is drawn on a virtual screen; without it a window
+        opens, and this returns when it is closed.
     """
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        console.note("there is no display; install xvfb to get a screenshot of napari")
-        return False
-    if not _has_napari(console):
-        return False
-    console.note("no display: taking a screenshot of napari instead")
-    virtual = [xvfb, "-a", "-s", "-screen 0 1600x1000x24"]
-    command = [*virtual, *_napari_command(paths), "--screenshot", str(screenshot)]
-    screenshot.unlink(missing_ok=True)
-    _run(console, command, SECONDS_FOR_A_SCREENSHOT)
-    return screenshot.exists()
-
-
-def _has_napari(console: Console) -> bool:
-    if find_spec("napari") is not None:
-        return True
-    console.note("napari is not installed, so nothing is shown; install napari[pyqt6]")
-    return False
-
-
-def _napari_command(paths: tuple[Path, ...]) -> list[str]:
-    """Return the command of a process of its own: this one must not import napari."""
-    return [sys.executable, "-m", "napari_sparsessp.ui.show", *map(str, paths)]
-
-
-def _run(console: Console, command: list[str], limit: float | None) -> None:
-    """Run to the end; the prediction stands where this fails, with a warning."""
+    if find_spec("napari") is None:
+        console.note(
+            "napari is not installed, so nothing is shown; install napari[pyqt6]"
+        )
+        return
+    command, limit = [*VIEWER, *map(str, paths)], None
+    if screenshot is None:
+        console.note("opening napari; close its window to end")
+    else:
+        xvfb = shutil.which("xvfb-run")
+        if xvfb is None:
+            console.note(
+                "there is no display; install xvfb to get a screenshot of napari"
+            )
+            return
+        console.note("no display: taking a screenshot of napari instead")
+        virtual = [xvfb, "-a", "-s", "-screen 0 1600x1000x24"]
+        command = [*virtual, *command, "--screenshot", str(screenshot)]
+        limit = SECONDS_FOR_A_SCREENSHOT
+        screenshot.unlink(missing_ok=True)
     silent = None if console.debug else subprocess.PIPE
     try:
         done = subprocess.run(

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from napari_sparsessp import __version__
+from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import (
     Console,
     Rows,
@@ -21,19 +22,6 @@ from napari_sparsessp.cli.console import (
     write_report,
 )
 from napari_sparsessp.cli.options import (
-    Channel,
-    Device,
-    MaskInvalid,
-    MemoryLimit,
-    ModelName,
-    Overlap,
-    Precision,
-    Scene,
-    TileSize,
-    Topology,
-    Truth,
-    Tta,
-    VoxelSize,
     console_of,
     load_truth,
     model_structure,
@@ -182,7 +170,7 @@ def sweep(
     input: Annotated[  # noqa: A002 - the request's own word
         str, Argument(help="A dense z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
     ],
-    truth: Truth = None,
+    truth: options.Truth = None,
     ratios: Annotated[
         str, Option(help="Whole numbers: keep every r-th plane.")
     ] = "1,2,4,8",
@@ -208,24 +196,24 @@ def sweep(
     tolerance: Annotated[
         float | None, Option(min=0, help="Instead of --keep: R² that may be lost.")
     ] = None,
-    channel: Channel = None,
-    scene: Scene = None,
+    channel: options.Channel = None,
+    scene: options.Scene = None,
     time: Annotated[
         int | None, Option(min=0, help="Time point; the first if left out.")
     ] = None,
-    model: ModelName = "default",
-    topology: Topology = None,
+    model: options.ModelName = "default",
+    topology: options.Topology = None,
     structures: Annotated[
         str, Option(help="Names, parted by commas; all that have a truth.")
     ] = "all",
-    voxel_size: VoxelSize = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    tile: TileSize = None,
-    overlap: Overlap = None,
-    memory_limit: MemoryLimit = None,
-    tta: Tta = False,
-    mask_invalid: MaskInvalid = False,
+    voxel_size: options.VoxelSize = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    tile: options.TileSize = None,
+    overlap: options.Overlap = None,
+    memory_limit: options.MemoryLimit = None,
+    tta: options.Tta = False,
+    mask_invalid: options.MaskInvalid = False,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an earlier sweep's files.")
     ] = False,

@@ -8,32 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import (
     Console,
     check_output,
     score_rows,
     write_report,
 )
-from napari_sparsessp.cli.options import (
-    Channel,
-    Device,
-    MaskInvalid,
-    MemoryLimit,
-    ModelName,
-    Normalisation,
-    Overlap,
-    Precision,
-    Scene,
-    TileSize,
-    Topology,
-    Truth,
-    Tta,
-    Uncertainty,
-    VoxelSize,
-    console_of,
-    load_truth,
-    request_of,
-)
+from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.prediction.events import (
     Finished,
@@ -62,13 +44,13 @@ def predict(
     input: Annotated[  # noqa: A002 - the request's own word
         str | None, Argument(help="A z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
     ] = None,
-    channel: Channel = None,
-    scene: Scene = None,
+    channel: options.Channel = None,
+    scene: options.Scene = None,
     time: Annotated[
         str | None, Option(help="Time points: 3, or a slice such as 0:10:2.")
     ] = None,
-    model: ModelName = "default",
-    topology: Topology = None,
+    model: options.ModelName = "default",
+    topology: options.Topology = None,
     structures: Annotated[str, Option(help="Names, parted by commas, or all.")] = "all",
     ratio: Annotated[
         float | None,
@@ -80,20 +62,20 @@ def predict(
             "--simulate-sparse", help="The stack is dense: use every r-th plane only."
         ),
     ] = False,
-    voxel_size: VoxelSize = None,
+    voxel_size: options.VoxelSize = None,
     grid: Annotated[
         str, Option(help="Voxels of the result in y and x: model or input.")
     ] = "model",
-    truth: Truth = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    tile: TileSize = None,
-    overlap: Overlap = None,
-    memory_limit: MemoryLimit = None,
-    tta: Tta = False,
-    uncertainty: Uncertainty = False,
-    normalisation: Normalisation = None,
-    mask_invalid: MaskInvalid = False,
+    truth: options.Truth = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    tile: options.TileSize = None,
+    overlap: options.Overlap = None,
+    memory_limit: options.MemoryLimit = None,
+    tta: options.Tta = False,
+    uncertainty: options.Uncertainty = False,
+    normalisation: options.Normalisation = None,
+    mask_invalid: options.MaskInvalid = False,
     resume: Annotated[
         bool,
         Option("--resume", help="Go on with an unfinished output of the same request."),
