@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -31,14 +30,19 @@ CONFIG = {
     "device": "cpu",
 }  # fmt: skip
 
-SLOW = """
-import sys, time
+WAITING = """
+import pathlib, sys
 import torch
 from napari_sparsessp.cli.main import app_main
 from napari_sparsessp.training import loop
 torch.set_num_threads(1)
 tell = loop._Run._tell
-loop._Run._tell = lambda self, **more: (tell(self, **more), time.sleep(0.1))
+def wait(self, **more):
+    tell(self, **more)
+    if pathlib.Path(sys.argv[2]).exists():
+        print("saved", flush=True)
+        sys.stdin.read()
+loop._Run._tell = wait
 app_main(["train", sys.argv[1]])
 """
 
@@ -50,12 +54,14 @@ def written(folder, name):
 
 
 def killed(config, state):
-    """Start a training, kill it after its first state; give its own processes."""
-    running = subprocess.Popen([sys.executable, "-c", SLOW, str(config)])
-    while not state.exists():
-        assert running.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.5)
+    """Start a training, kill it after its first state; return its own processes."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", WAITING, str(config), str(state)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout.readline() == "saved\n"
     children = psutil.Process(running.pid).children()
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
