@@ -148,13 +148,15 @@ def _measure_quality(
     fields: list[FieldScores] = []
     progress = console.progress("scoring", "field")
 
-    def tell(now: "QualityProgress") -> None:  # ADAPTER: until it takes Progress
+    def on_progress(now: "QualityProgress") -> None:  # ADAPTER: until it takes Progress
         progress(now.field - 1, now.fields, f"{now.name}: {now.what}")
 
     def report() -> "QualityReport":
         return quality_report(fields, ids, options, len(fields) == len(sources))
 
-    results = measure_quality(models, sources, options.ratios, request, resumed, tell)
+    results = measure_quality(
+        models, sources, options.ratios, request, resumed, on_progress
+    )
     try:
         for scores in results:
             fields.append(scores)
@@ -343,8 +345,8 @@ def speed(
             json, overwrite, resume, _parse_field, "is not of this benchmark"
         )
         view = FieldOptions(threads=threads, device=device)
-        tell = _speed_progress(console.progress("measuring", "row"))
-        results = measure_field(field_rows(), view, tell, earlier)
+        on_progress = _speed_progress(console.progress("measuring", "row"))
+        results = measure_field(field_rows(), view, on_progress, earlier)
         _follow(console, results, json, field_text, lambda _: "--resume goes on")
         return
     check_output(json, overwrite)
@@ -356,10 +358,10 @@ def speed(
         repeats=2 if quick else 3,
         quick=quick,
     )
-    tell = _speed_progress(console.progress("measuring", "row"))
+    on_progress = _speed_progress(console.progress("measuring", "row"))
     _follow(
         console,
-        measure_speed(chosen, options, tell),
+        measure_speed(chosen, options, on_progress),
         json,
         speed_text,
         lambda done: f"{len(done['rows'])} of {len(chosen)} rows were measured",
@@ -369,10 +371,10 @@ def speed(
 def _speed_progress(progress: Progress) -> "Callable[[SpeedProgress], None]":
     """ADAPTER: until measure_speed and measure_field take a Progress."""
 
-    def tell(now: "SpeedProgress") -> None:
+    def on_progress(now: "SpeedProgress") -> None:
         progress(max(0, now.row - 1), now.rows, now.name)
 
-    return tell
+    return on_progress
 
 
 def _parse_field(text: str) -> dict[str, Any]:

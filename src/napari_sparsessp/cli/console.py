@@ -16,13 +16,15 @@ from napari_sparsessp.tasks import Progress, TimeLeft
 
 if TYPE_CHECKING:
     import rich.console
-    from rich.live import Live
 
 SECONDS_BETWEEN_LINES = 5.0
 """Where progress goes to a file or a pipe, a line comes at most this often."""
 
 SECONDS_BETWEEN_FRAMES = 0.1
 """How often a terminal is redrawn."""
+
+BAR = 16
+"""Characters of the bar."""
 
 COLUMNS = {
     "r2": "R²",
@@ -56,7 +58,7 @@ class Console:
 
     quiet: bool = False
     debug: bool = False
-    _live: "Live | None" = field(default=None, repr=False)
+    _drawn: bool = field(default=False, repr=False)
     # Counted from the start, so that an error at once is the only line.
     _last: float = field(default_factory=lambda: time.monotonic(), repr=False)
 
@@ -136,9 +138,14 @@ class Console:
 
     def close(self) -> None:
         """Wipe the progress away; it would only say what is no longer true."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if not self._drawn:
+            return
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        wipe = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
+        _rich_console(sys.stderr).control(wipe)
+        self._drawn = False
 
     def _write(self, text: str) -> None:
         self.close()
@@ -160,28 +167,18 @@ class Console:
             self._write(text)
 
     def _draw(self, text: str, share: float) -> None:
-        from rich.live import Live
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
         from rich.text import Text
 
-        if self._live is None:
-            # No thread that refreshes: training and simulation start processes.
-            self._live = Live(
-                console=_rich_console(sys.stderr),
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-        line = Table.grid(padding=(0, 1))
-        words = Text(text, no_wrap=True, overflow="ellipsis")
-        if share:
-            line.add_row(ProgressBar(completed=share, total=1, width=16), words)
-        else:
-            line.add_row(words)
-        self._live.update(line, refresh=True)
+        out = _rich_console(sys.stderr)
+        full, rest = ("━", "─") if out.encoding.startswith("utf") else ("#", "-")
+        filled = round(BAR * min(share, 1.0))
+        bar = (full * filled, "cyan"), (rest * (BAR - filled), "dim"), " "
+        line = Text.assemble(*(bar if share else ()), text)
+        # A line longer than the terminal would wrap and never be overwritten.
+        line.truncate(out.width - 1, overflow="ellipsis")
+        self.close()
+        out.print(line, end="", soft_wrap=True)
+        self._drawn = True
 
 
 def _rich_console(file: Any, width: int | None = None) -> "rich.console.Console":

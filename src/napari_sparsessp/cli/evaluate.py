@@ -186,7 +186,7 @@ def sweep(
         bool,
         Option(
             "--against-dense",
-            help="There is no truth: tell how much the prediction itself changes.",
+            help="There is no truth: measure how much the prediction itself changes.",
         ),
     ] = False,
     keep: Annotated[
@@ -218,7 +218,7 @@ def sweep(
         bool, Option("--overwrite", help="Replace an earlier sweep's files.")
     ] = False,
 ) -> None:
-    """Tell how R² falls as planes of a dense stack are left out.
+    """Measure how R² falls as planes of a dense stack are left out.
 
     Every r-th plane is kept, the rest is never looked at. Scores are against a truth;
     with --against-dense, against the model's own prediction from all planes, which
@@ -279,12 +279,12 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     loaded = load_model(asked.model, asked.topology)
     tiles = console.progress("sweeping", "tile")
 
-    def tell(now: "SweepProgress") -> None:  # ADAPTER: until run_sweep takes Progress
+    def report(now: "SweepProgress") -> None:  # ADAPTER: until run_sweep takes Progress
         phase = f", from plane {now.phase}" if now.phase else ""
         tiles(now.done, now.total, f"r = {now.ratio}{phase}")
 
     try:
-        for result, prediction in run_sweep(loaded, runs, tell):
+        for result, prediction in run_sweep(loaded, runs, report):
             findings.add(result, prediction)
             if job.out is not None:
                 write_report(job.out / SCORES, findings.report(job.rule).to_json())

@@ -319,10 +319,10 @@ def _write_model(
 
     progress = console.progress("importing")
 
-    def tell(what: str, share: float) -> None:  # ADAPTER: until it takes Progress
+    def report(what: str, share: float) -> None:  # ADAPTER: until it takes Progress
         progress(share, None, what)
 
-    target = import_checkpoint(checkpoint.path, answers, out, overwrite, tell, source)
+    target = import_checkpoint(checkpoint.path, answers, out, overwrite, report, source)
     console.fact("model", target)
     console.note("Check that you may use these weights: a card does not give the right")
 
