@@ -393,15 +393,8 @@ def _follow(
 ) -> None:
     """Write JSON after each row; print the table at the end, and after Ctrl-C.
 
-    Parameters
-    ----------
-    results
-        All rows so far, each time a row is added. Closed at any end.
-    json
-    text
-        Returns the table of a result.
-    unfinished
-        Returns the warning about a result that was stopped early.
+    `results` yields all rows so far each time a row is added, and is closed at any
+    end; `unfinished` words the warning about a result that was stopped early.
     """
     result: dict[str, Any] = {}
     try:

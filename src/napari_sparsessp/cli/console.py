@@ -304,22 +304,7 @@ def results_to_resume(
 ) -> Results | None:
     """Check the JSON file of a benchmark, and read what ``--resume`` continues.
 
-    Parameters
-    ----------
-    path
-    overwrite, resume
-        What may be done with a file that exists.
-    parse
-        Text to results; raises ValueError for any other text.
-    otherwise
-        What the error says of a file of another kind.
-
-    Raises
-    ------
-    InputError
-        There is no file to resume, or it is of another kind.
-    OutputError
-        The file exists, or cannot be written.
+    `parse` raises ValueError for any other text; `otherwise` is the error's reason.
     """
     if resume and path is None:
         raise InputError("--resume needs the file to go on with; add --json FILE")

@@ -217,15 +217,7 @@ def _add_native(
 def _complete_answers(
     console: Console, file: Path, given: dict[str, Any]
 ) -> "tuple[Found, Answers]":
-    """Inspect a checkpoint, ask what is open where a user can answer, and show all.
-
-    Raises
-    ------
-    ModelError
-        The file is no checkpoint.
-    InputError
-        A question is open that nobody can be asked.
-    """
+    """Inspect a checkpoint, ask what is open where a user can answer, and show all."""
     from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
 
     console.progress(f"opening {file}")
