@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from napari_sparsessp.models.library import find_model, read_card
 
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
+from napari_sparsessp.models.library import find_model, read_card
 from napari_sparsessp.models.weights import copy_weights
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.simulation.pool import open_pool

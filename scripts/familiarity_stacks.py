@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from napari_sparsessp.models.library import read_card
 from scipy.ndimage import gaussian_filter
 
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest

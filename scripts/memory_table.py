@@ -118,8 +118,8 @@ def _work(row: dict[str, Any]) -> tuple[Any, Any, Any]:
     """A model, the plan of one tile and its input."""
     import numpy as np
     import torch
-    from napari_sparsessp.models.library import Model, load_model, read_card
 
+    from napari_sparsessp.models.library import Model, load_model, read_card
     from napari_sparsessp.networks import NetworkConfig, build_network
     from napari_sparsessp.prediction.plan import plan_prediction
     from napari_sparsessp.prediction.request import PredictionRequest

@@ -24,7 +24,6 @@ from napari_sparsessp.evaluation.speed_tables import (
     patch_explanation,
     verdicts,
 )
-
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
 

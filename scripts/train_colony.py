@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from colony_networks import NETWORKS
-from napari_sparsessp.models.library import save_model
 
 from napari_sparsessp.models.card import ModelCard, network_fields
+from napari_sparsessp.models.library import save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import build_network

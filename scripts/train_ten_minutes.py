@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from napari_sparsessp.models.library import load_model, read_card
 
 from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest

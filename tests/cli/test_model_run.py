@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from napari_sparsessp.models.library import load_model
 
 import published
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.sparse import SparseView
 

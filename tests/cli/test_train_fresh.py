@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 import yaml
+
 from napari_sparsessp.models.library import load_model
 
 CONFIG = {

@@ -8,12 +8,6 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from napari_sparsessp.evaluation.speed_tables import (
-    field_cells,
-    field_text,
-    parts,
-    seconds_text,
-)
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation import speed, speed_worker
@@ -25,6 +19,12 @@ from napari_sparsessp.evaluation.speed import (
     field_rows,
     measure_field,
     window_corners,
+)
+from napari_sparsessp.evaluation.speed_tables import (
+    field_cells,
+    field_text,
+    parts,
+    seconds_text,
 )
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import count_cost

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from napari_sparsessp.evaluation.speed_tables import speed_text
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation import speed
@@ -18,6 +17,7 @@ from napari_sparsessp.evaluation.speed import (
     patch_mib,
     speed_rows,
 )
+from napari_sparsessp.evaluation.speed_tables import speed_text
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import CONDITIONINGS, TOPOLOGIES
 

@@ -17,17 +17,17 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from napari_sparsessp.models.library import card_of, load_model
 
 import published
 from hostile.cases_ome import DATA, header, ome
 from hostile.cases_zarr import a_zarr
 from hostile.desk import STACK, Desk, little_memory
 from napari_sparsessp import PredictionRequest, load_volume
-from napari_sparsessp.cli.request_file import make_request, read_request
+from napari_sparsessp.cli.options import make_request, read_request
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.zarr_reading import check_packed
 from napari_sparsessp.models.importing import inspect_checkpoint
+from napari_sparsessp.models.library import card_of, load_model
 from napari_sparsessp.training.pairs import read_labels
 
 LONG = int(os.environ.get("SPARSESSP_FUZZ", "0"))

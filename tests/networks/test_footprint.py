@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from napari_sparsessp.models.library import read_card
 from pydantic import ValidationError
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.config import BACKBONES_2D, CONDITIONINGS
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes

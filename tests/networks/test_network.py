@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from napari_sparsessp.models.library import read_card
 from pydantic import ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.layers import DepthToChannel, fold, network_input, unfold
 

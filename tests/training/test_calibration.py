@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari_sparsessp.models.library import load_model
 from scipy.ndimage import gaussian_filter
 
 import napari_sparsessp
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import plan_prediction

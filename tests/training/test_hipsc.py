@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from napari_sparsessp.models.library import load_model, save_model
 
 from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.simulation.pool import PooledColony

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from napari_sparsessp.models.library import find_model, load_model
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score, zscore_truth
+from napari_sparsessp.models.library import find_model, load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.tile_size import LARGEST_HALO

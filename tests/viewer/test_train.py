@@ -5,9 +5,9 @@ import gc
 import numpy as np
 import pytest
 import yaml
-from napari_sparsessp.models.library import read_card
 
 from heartbeat import Heartbeat
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.training.checkpoints import has_state
 from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock_tabs import open_predict

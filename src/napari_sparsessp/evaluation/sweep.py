@@ -17,14 +17,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.baselines import (
     noise_ceiling,
     score_baselines,
     with_fitted,
 )
 from napari_sparsessp.evaluation.sampling_advice import KeepShare, Rule
-
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.sweep_report import (
     Baselines,
     PhaseScores,

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_sparsessp import __version__
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sampling_advice import (
     SELF_CONSISTENCY,
@@ -22,9 +25,6 @@ from napari_sparsessp.evaluation.sampling_advice import (
     has_pattern,
     planes_needed,
 )
-from pydantic import BaseModel, ConfigDict, Field
-
-from napari_sparsessp import __version__
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.prediction.report import ModelId, mean_scores

@@ -5,9 +5,9 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari_sparsessp.models.library import Model
 
 from napari_sparsessp.errors import OutOfMemory, PredictionError
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.device import (
     choose_device,
     choose_precision,

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from napari_sparsessp.models.library import Model
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.card import Calibration, ModelCard, Range
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.familiarity import fisher, range_at

@@ -146,7 +146,6 @@ def _measured(
     model: "Model", runs: "list[PlannedRun]", board: Board, meter: Meter
 ) -> SweepRecord:
     from napari_sparsessp.evaluation.html import SweepResults
-
     from napari_sparsessp.evaluation.sweep import run_sweep
 
     count = len({run.ratio for run in runs})
