@@ -327,7 +327,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(sparsessp, pool, tmp_path):
         assert running.poll() is None
         time.sleep(0.05)
     os.kill(running.pid, signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate()
     assert running.returncode == 130
     assert f"go on with: sparsessp train {config}" in err
     assert "Traceback" not in err

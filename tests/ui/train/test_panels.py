@@ -152,7 +152,7 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot):
     panel = TrainSplitPanel()
     qtbot.addWidget(panel)
     assert panel.share.parent().isHidden()
-    with qtbot.waitSignal(panel.changed, timeout=1000):
+    with qtbot.waitSignal(panel.changed):
         panel.by.button("x").click()
     assert not panel.share.parent().isHidden()
     panel.share.setValue(40)
