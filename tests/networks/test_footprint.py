@@ -2,11 +2,13 @@
 
 import weakref
 from contextlib import nullcontext
+from itertools import product
 
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from lanes import EXHAUSTIVE
 from pydantic import ValidationError
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
@@ -59,8 +61,14 @@ def most_alive(config, side, outputs, precision):
     return alive.most
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        # the largest take ten seconds, and small ones of all kinds are drawn below
+        pytest.param(*case, marks=() if case[0] == "colony-3to2d" else EXHAUSTIVE)
+        for case in product(SHIPPED, ("fp32", "bf16"))
+    ],
+)
 def test_a_shipped_network_takes_no_more_than_is_said(name, precision):
     """And not much less: memory that is planned and not used makes tiles small."""
     config = NetworkConfig.model_validate(read_card(name).network)

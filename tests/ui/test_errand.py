@@ -18,7 +18,7 @@ def test_result_and_progress_come_back(qtbot):
     release = threading.Event()
     errand = Errand(work, 1)
     errand.progressed.connect(lambda *what: (told.append(what), release.set()))
-    with qtbot.waitSignal(errand.returned, timeout=10_000) as caught:
+    with qtbot.waitSignal(errand.returned) as caught:
         errand.start()
     assert caught.args == [2]
     assert ("half", 0.5) in told
@@ -29,7 +29,7 @@ def test_a_runtime_error_is_told_and_not_swallowed(qtbot):
         raise RuntimeError("out of memory")
 
     errand = Errand(work)
-    with qtbot.waitSignal(errand.failed, timeout=10_000) as caught:
+    with qtbot.waitSignal(errand.failed) as caught:
         errand.start()
     assert isinstance(caught.args[0], RuntimeError)
 
@@ -45,7 +45,7 @@ def test_stop_ends_it_at_its_next_word(qtbot):
     errand = Errand(work)
     errand.start()
     assert begun.wait(10)
-    with qtbot.waitSignal(errand.failed, timeout=10_000) as caught:
+    with qtbot.waitSignal(errand.failed) as caught:
         errand.stop()
     assert isinstance(caught.args[0], Stopped)
 

@@ -177,7 +177,7 @@ def test_a_model_that_goes_while_it_runs(
     dock = thin_dock(light(8, 70, 70))
     thin_engine.hold_at = 1
     dock.run()
-    qtbot.waitUntil(lambda: len(thin_engine.boxes) == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(thin_engine.boxes) == 1)
     (own_models / "thin.safetensors").unlink()
     thin_engine.go.set()
     finish(dock)

@@ -27,7 +27,7 @@ def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
     dock.look_ahead()
     dock.form.structures.tick(("dna", "cell_membrane"))
     dock.run()
-    finish(dock, timeout=120_000)
+    finish(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
 
     request = dock.layers.layer("dna").metadata[KEY]["request"]

@@ -50,8 +50,8 @@ def taken():
 def import_file(qtbot, shelf, path="best.pth"):
     shelf.import_file(path)
     dialog = shelf.dialog
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
-    with qtbot.waitSignal(dialog.imported, timeout=10_000):
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
+    with qtbot.waitSignal(dialog.imported):
         dialog.start_import()
     return dialog
 
