@@ -171,7 +171,7 @@ def new_viewer() -> Any:
 
 def add_dense_pair(viewer: Any) -> None:
     """The sample with its planes repeated, and its DNA."""
-    from napari_sparsessp.ui.samples.samples import sparse_colony
+    from napari_sparsessp.ui.samples import sparse_colony
 
     layers = {attributes["name"]: data for data, attributes, _ in sparse_colony()}
     light = np.repeat(np.asarray(layers["Colony · bright-field"]), REPEAT, axis=0)

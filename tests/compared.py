@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.ui.layers.marks import KEY, role_of
+from napari_sparsessp.ui.layers.metadata import KEY, role_of
 
 CUBES = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 RNG = np.random.default_rng(5)

@@ -108,7 +108,7 @@ def _lines(widget: QWidget, text: str) -> int:
 
 
 def _bold(button: QPushButton, text: str) -> int:
-    """Width of a button's text; of one that is down it is bold (ui/look/theme.py)."""
+    """Width of a button's text; of one that is down it is bold (widgets/style.py)."""
     font = QFont(button.font())
     if button.isChecked():
         font.setWeight(QFont.Weight.DemiBold)
@@ -123,7 +123,7 @@ def _advance(widget: QWidget, text: str) -> int:
 def _samples(window: QWidget, theme: str, folder: Path | None) -> list[str]:
     """What is cut in the dialog of samples, whichever is chosen."""
     from napari_sparsessp.io.samples import PUBLIC_SAMPLES
-    from napari_sparsessp.ui.samples.sample_dialog import SampleDialog
+    from napari_sparsessp.ui.samples import SampleDialog
 
     dialog = SampleDialog(window)
     dialog.show()

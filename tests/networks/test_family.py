@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from lanes import sample
 from pydantic import ValidationError
 
+from lanes import sample
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.config import (

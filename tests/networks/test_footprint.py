@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from lanes import EXHAUSTIVE
 from pydantic import ValidationError
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from lanes import EXHAUSTIVE
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 import torch
-from lanes import sample
 
+from lanes import sample
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.config import CONDITIONINGS
 

@@ -7,9 +7,9 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPalette
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.structures import CATALOGUE, structure_or_custom
-from napari_sparsessp.ui.layers.structure_colours import CLASSIC, colour_in
-from napari_sparsessp.ui.look.step import Mark, draw_mark
-from napari_sparsessp.ui.look.theme import Tones
+from napari_sparsessp.ui.preferences import CLASSIC, colour_in
+from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
+from napari_sparsessp.ui.widgets.style import Tones
 from vision import VISION, contrast, distances
 
 # A difference that nobody overlooks side by side; 2.3 is just noticeable.

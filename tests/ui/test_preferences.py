@@ -6,17 +6,17 @@ import yaml
 import napari_sparsessp
 from napari_sparsessp.files import chosen_folders
 from napari_sparsessp.ui import preferences as module
-from napari_sparsessp.ui.inputs.structure_model import StructureModel
-from napari_sparsessp.ui.model_news import model_news
-from napari_sparsessp.ui.predict.options_panel import OptionsPanel
+from napari_sparsessp.ui.predict.form import OptionsPanel
 from napari_sparsessp.ui.preferences import (
     DEVICES,
     PALETTES,
     PRECISIONS,
     PreferenceNews,
     Preferences,
+    model_news,
     preferences,
 )
+from napari_sparsessp.ui.widgets.structure_model import StructureModel
 
 
 @pytest.fixture(autouse=True)

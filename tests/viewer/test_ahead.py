@@ -3,7 +3,7 @@
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.predict import model_keeper
+from napari_sparsessp.ui.predict import dock as model_keeper
 
 
 @pytest.fixture

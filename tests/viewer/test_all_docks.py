@@ -11,8 +11,8 @@ from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QWidget
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.dock_tabs import open_predict
-from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.layers.metadata import is_prediction
 
 DOCKS = [
     widget.display_name

@@ -13,9 +13,9 @@ from fake_engine import light
 from images import write_stack
 from napari_sparsessp import load_volume
 from napari_sparsessp.cli.main import app_main
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.marks import KEY, role_of
-from napari_sparsessp.ui.predict.layer_commands import copy_command
+from napari_sparsessp.ui.layers.metadata import KEY, role_of
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.predict.export import copy_command
 
 SPARSE, DENSE = (1.16, 0.35, 0.25), (0.29, 0.29, 0.29)
 OURS = "napari-sparsessp"

@@ -9,7 +9,7 @@ from compared import CUBES, add_prediction, counts, predicted, press, roles
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.compare.comparison import SCORES
-from napari_sparsessp.ui.layers.marks import ERROR, KEY
+from napari_sparsessp.ui.layers.metadata import ERROR, KEY
 
 
 def test_without_a_prediction_it_says_what_to_do(viewer, compare):
@@ -32,7 +32,7 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
     from napari_sparsessp.cli.main import app
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import write_prediction
-    from napari_sparsessp.ui.layers.volume_layers import layers_of
+    from napari_sparsessp.ui.layers.reading import layers_of
     from napari_sparsessp.volume import Volume
 
     fine = counts(6, 48, 64)  # of another pixel size: it has to be resampled

@@ -6,12 +6,12 @@ import pytest
 from compared import CUBES, add_prediction, counts, predicted, press, roles
 from fake_engine import light
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.ui.dock_tabs import open_predict
-from napari_sparsessp.ui.layers.marks import COMPOSED, ERROR, KEY, role_of
+from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.layers.metadata import COMPOSED, ERROR, KEY, role_of
 
 
 def test_a_layout_is_undone_wholly(stacks, viewer, compare):
-    from napari_sparsessp.ui.compat import camera_of, grid_of, scale_bar_of
+    from napari_sparsessp.ui.napari_compat import camera_of, grid_of, scale_bar_of
 
     dock = compare()
     viewer.layers["dna · predicted"].opacity = 0.7

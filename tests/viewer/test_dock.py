@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.marks import is_prediction
-from napari_sparsessp.ui.look.step import Mark
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.predict.form import RunState
+from napari_sparsessp.ui.widgets.basic import Mark
 
 
 def said(dock):

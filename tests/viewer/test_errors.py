@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.marks import is_prediction
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.predict.form import RunState
 
 
 class Told(list):
@@ -25,7 +25,7 @@ def told(monkeypatch):
     """Every error that a dock shows, and whatever else reaches the user."""
     from napari.utils import notifications
 
-    from napari_sparsessp.ui.look.message_box import MessageBox
+    from napari_sparsessp.ui.widgets.basic import MessageBox
 
     heard = Told()
     show = MessageBox.show_error
@@ -221,7 +221,7 @@ def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, told, works):
 
 
 def test_no_memory_for_the_result(dock, monkeypatch, told, works):
-    from napari_sparsessp.ui.predict import outlook
+    from napari_sparsessp.ui.predict import planning as outlook
 
     def none_left(*_):
         raise MemoryError

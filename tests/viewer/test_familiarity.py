@@ -3,8 +3,8 @@
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.inputs.structure_row import Column
-from napari_sparsessp.ui.layers.marks import DOUBTFUL, KEY
+from napari_sparsessp.ui.layers.metadata import DOUBTFUL, KEY
+from napari_sparsessp.ui.widgets.structure_model import Column
 from predicted import predictions
 
 DOUBT = "the fine detail is 6 times stronger than in what the model learned from"

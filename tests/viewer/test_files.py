@@ -6,7 +6,7 @@ import pytest
 from fake_engine import MICRO, light
 from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
-from napari_sparsessp.ui.layers.marks import KEY, is_prediction
+from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
 from napari_sparsessp.volume import Volume
 
 

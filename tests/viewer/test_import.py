@@ -6,11 +6,11 @@ import pytest
 from fake_engine import light
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.layers.marks import KEY
-from napari_sparsessp.ui.models import model_shelf
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.models import shelf as model_shelf
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.predict.dock import PredictDock
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.predict.form import RunState
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_sparsessp.ui.layers.marks import KEY, is_prediction
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
+from napari_sparsessp.ui.predict.form import RunState
 
 
 @pytest.fixture

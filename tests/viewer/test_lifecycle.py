@@ -8,8 +8,8 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.layers.marks import KEY
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
 

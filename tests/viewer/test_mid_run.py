@@ -11,7 +11,7 @@ import pytest
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
 ORDER = {id_: number for number, id_ in enumerate(CATALOGUE)}

@@ -7,11 +7,11 @@ import pytest
 
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
 from napari_sparsessp.models.manage import add_model
-from napari_sparsessp.ui.dock_tabs import open_predict
-from napari_sparsessp.ui.model_news import model_news
+from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.models import dock as model_intake
 from napari_sparsessp.ui.models import dock as models_dock
-from napari_sparsessp.ui.models import model_intake
 from napari_sparsessp.ui.models.import_dialog import ImportState
+from napari_sparsessp.ui.preferences import model_news
 
 
 @pytest.fixture(scope="session")

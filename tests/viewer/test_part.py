@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.compat import camera_of
-from napari_sparsessp.ui.layers.marks import KEY
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.layers.viewport import part_in_sight
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.napari_compat import camera_of
+from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
 

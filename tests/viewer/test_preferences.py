@@ -2,8 +2,8 @@
 
 import pytest
 
-from napari_sparsessp.ui.compat import plugin_settings
-from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.napari_compat import plugin_settings
 from napari_sparsessp.ui.preferences import preference_news
 
 

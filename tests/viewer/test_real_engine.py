@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fake_engine import light
-from napari_sparsessp.ui.compat import camera_of
-from napari_sparsessp.ui.predict.run_panel import RunState
+from napari_sparsessp.ui.napari_compat import camera_of
+from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}

@@ -6,8 +6,8 @@ import pytest
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import samples as public_samples
 from napari_sparsessp.io.samples import NEURON_STAINS, PUBLIC_SAMPLES, write_stack
-from napari_sparsessp.ui.predict.run_panel import RunState
-from napari_sparsessp.ui.samples import sample_dialog
+from napari_sparsessp.ui import samples
+from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(100, 900, (8, 40, 48)).astype(np.uint16)
@@ -102,7 +102,7 @@ def test_the_menu_asks_first_and_no_means_no(viewer, monkeypatch):
         dialog.reject()
         return 0
 
-    monkeypatch.setattr(sample_dialog.SampleDialog, "exec", decline)
+    monkeypatch.setattr(samples.SampleDialog, "exec", decline)
     with pytest.raises(InputError, match="no sample was opened"):
         viewer.open_sample("napari-sparsessp", "neurons")
     assert asked == [("neurons", "Download and open")]
@@ -121,7 +121,7 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     def fetch(sample, _meter):
         put_here(sample.key)
 
-    monkeypatch.setattr(sample_dialog, "fetch", fetch)
+    monkeypatch.setattr(samples, "fetch", fetch)
     form = empty_dock.form
     form.input.samples_button.click()
     dialog = empty_dock._samples.dialog

@@ -12,10 +12,9 @@ from fake_engine import MICRO, card, light
 from images import write_stack
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.writing import write_prediction
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.file import file_of
-from napari_sparsessp.ui.layers.marks import KEY, role_of, truth_of
+from napari_sparsessp.ui.layers.metadata import KEY, file_of, role_of, truth_of
 from napari_sparsessp.ui.layers.saving import save_layers
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.volume import Volume
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}

@@ -3,8 +3,8 @@
 import pytest
 
 from fake_engine import light
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.marks import KEY, truth_of
+from napari_sparsessp.ui.layers.metadata import KEY, truth_of
+from napari_sparsessp.ui.napari_compat import layer_key
 
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 

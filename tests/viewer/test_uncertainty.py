@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_sparsessp.ui.inputs.structure_row import Column
-from napari_sparsessp.ui.layers.marks import KEY, is_prediction, role_of
+from napari_sparsessp.ui.layers.metadata import KEY, is_prediction, role_of
+from napari_sparsessp.ui.widgets.structure_model import Column
 
 
 @pytest.fixture

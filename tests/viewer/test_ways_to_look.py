@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, FakeEngine, light
-from napari_sparsessp.ui.layers.marks import is_prediction
+from napari_sparsessp.ui.layers.metadata import is_prediction
 from napari_sparsessp.ui.predict import dock as predict_dock
 
 STACK = light(8, 40, 48)

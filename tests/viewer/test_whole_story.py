@@ -8,7 +8,7 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.ui.layers.marks import KEY
+from napari_sparsessp.ui.layers.metadata import KEY
 
 
 @pytest.fixture

@@ -15,16 +15,14 @@ from qtpy.QtCore import QTimer
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.ui.compat import fit_to_view, layer_key, layer_with_key
-from napari_sparsessp.ui.dock_tabs import open_predict
-from napari_sparsessp.ui.layers.contrast import limits_of
-from napari_sparsessp.ui.layers.linked_contrast import truth_scale
-from napari_sparsessp.ui.layers.marks import add_to
+from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.layers.contrast import limits_of, truth_scale
+from napari_sparsessp.ui.layers.metadata import add_to
 from napari_sparsessp.ui.layers.opening import prediction_layers
-from napari_sparsessp.ui.layers.volume import read_layer
-from napari_sparsessp.ui.layers.volume_layers import layers_of
-from napari_sparsessp.ui.layouts.layouts import OVERLAY, SIDE_BY_SIDE
-from napari_sparsessp.ui.samples.samples import TRUTH_SUFFIX
+from napari_sparsessp.ui.layers.reading import layers_of, read_layer
+from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.napari_compat import fit_to_view, layer_key, layer_with_key
+from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.volume import Volume
 
 WINDOW = (1600, 1000)

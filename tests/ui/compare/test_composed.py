@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_sparsessp.ui.compare.composed import Checkerboard, Composed, Swipe
+from napari_sparsessp.ui.compare.layers import Checkerboard, Composed, Swipe
 
 TRUTH = np.zeros((4, 12, 20), np.float32)
 PREDICTION = np.ones((4, 12, 20), np.float32)

@@ -2,8 +2,12 @@
 
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.compare.model import COLUMNS, ScoreModel, ScoreRow
-from napari_sparsessp.ui.compare.table import CompareTable
+from napari_sparsessp.ui.compare.table import (
+    COLUMNS,
+    CompareTable,
+    ScoreModel,
+    ScoreRow,
+)
 
 R2 = next(n for n, (key, _, _) in enumerate(COLUMNS) if key == "r2")
 

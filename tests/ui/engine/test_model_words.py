@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.ui.engine.model_words import (
+from napari_sparsessp.ui.widgets.model_picker import (
     card_rows,
     cost_words,
     count_text,

@@ -4,7 +4,7 @@ import pytest
 
 from fake_engine import card
 from napari_sparsessp.models.library import list_models
-from napari_sparsessp.ui.inputs.card_quality import (
+from napari_sparsessp.ui.widgets.model_picker import (
     expected_quality,
     mean_quality,
     r2_text,

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_sparsessp.ui.inputs import device_box
-from napari_sparsessp.ui.inputs.device_box import DeviceBox
 from napari_sparsessp.ui.preferences import PreferenceNews, Preferences
+from napari_sparsessp.ui.widgets import device as device_box
+from napari_sparsessp.ui.widgets.device import DeviceBox
 
 
 def device(id_, available=True, reason=""):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_sparsessp.ui.inputs.expectation import (
+from napari_sparsessp.ui.layers.reading import read_layer
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.expectation import (
     ExpectationTable,
     expectations,
     size_text,
 )
-from napari_sparsessp.ui.layers.volume import read_layer
-from napari_sparsessp.ui.look.step import Mark
 
 UM = ("um",) * 3
 

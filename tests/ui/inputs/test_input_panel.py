@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_sparsessp.ui.inputs.input_panel import InputPanel
-from napari_sparsessp.ui.layers.volume import read_layer
+from napari_sparsessp.ui.layers.reading import read_layer
+from napari_sparsessp.ui.widgets.stack_input import InputPanel
 
 
 @pytest.fixture

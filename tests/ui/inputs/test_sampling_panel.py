@@ -3,8 +3,11 @@
 import pytest
 
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.ui.inputs.sampling_panel import SamplingPanel, ordinal
-from napari_sparsessp.ui.inputs.z_axis_drawing import sampling_sentence
+from napari_sparsessp.ui.widgets.sampling import (
+    SamplingPanel,
+    ordinal,
+    sampling_sentence,
+)
 
 
 @pytest.fixture

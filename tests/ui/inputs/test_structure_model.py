@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.inputs.structure_model import Column, StructureModel
+from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
 
 CHECK = Qt.ItemDataRole.CheckStateRole
 

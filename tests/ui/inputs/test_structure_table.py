@@ -3,9 +3,9 @@
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.inputs.card_quality import Quality
-from napari_sparsessp.ui.inputs.structure_model import Column, StructureModel
-from napari_sparsessp.ui.inputs.structure_table import StructureTable
+from napari_sparsessp.ui.widgets.model_picker import Quality
+from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
+from napari_sparsessp.ui.widgets.structures import StructureTable
 
 
 @pytest.fixture

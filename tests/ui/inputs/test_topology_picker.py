@@ -2,8 +2,7 @@
 
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.inputs.card_quality import Quality
-from napari_sparsessp.ui.inputs.topology_picker import IMPORT, TopologyPicker
+from napari_sparsessp.ui.widgets.model_picker import IMPORT, Quality, TopologyPicker
 
 
 def test_unserved_topologies_are_off_and_say_why(qtbot, card):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from napari_sparsessp.ui.layers import draw_pace
-from napari_sparsessp.ui.layers.draw_pace import DrawPace
+from napari_sparsessp.ui.predict import layers as draw_pace
+from napari_sparsessp.ui.predict.layers import DrawPace
 from napari_sparsessp.ui.preferences import Preferences
 
 

@@ -5,7 +5,7 @@ import pytest
 
 layers = pytest.importorskip("napari.layers")
 
-from napari_sparsessp.ui.layers.flat_truth import FlatTruth, lies_flat  # noqa: E402
+from napari_sparsessp.ui.layers.contrast import FlatTruth, lies_flat  # noqa: E402
 
 
 def image(planes, **place):

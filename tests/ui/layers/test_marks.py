@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_sparsessp.ui.layers.marks import (
+from napari_sparsessp.ui.layers.metadata import (
     DOUBTFUL,
     KEY,
     channel_of,

@@ -9,11 +9,10 @@ from napari.utils import Colormap
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.layers import LayerRecord, write_layers
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.file import FilePlace, file_of, is_same_file
-from napari_sparsessp.ui.layers.marks import KEY
+from napari_sparsessp.ui.layers.metadata import KEY, FilePlace, file_of, is_same_file
 from napari_sparsessp.ui.layers.opening import open_file, read_file
 from napari_sparsessp.ui.layers.saving import records_of
+from napari_sparsessp.ui.napari_compat import layer_key
 
 
 @pytest.fixture

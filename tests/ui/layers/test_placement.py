@@ -7,8 +7,7 @@ from napari.layers import Image
 from fake_engine import card
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.layers.placement import placement
-from napari_sparsessp.ui.layers.volume import read_layer
+from napari_sparsessp.ui.layers.reading import placement, read_layer
 
 UM = ("um",) * 3
 

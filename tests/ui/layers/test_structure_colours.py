@@ -4,7 +4,7 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.layers.structure_colours import (
+from napari_sparsessp.ui.preferences import (
     CLASSIC,
     colour_in,
     read_own_colours,

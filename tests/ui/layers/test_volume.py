@@ -7,7 +7,7 @@ import zarr
 from napari.layers import Image
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.layers.volume import read_layer
+from napari_sparsessp.ui.layers.reading import read_layer
 
 UM = ("um",) * 3
 

@@ -1,6 +1,6 @@
 """Cells of the grid, without a viewer."""
 
-from napari_sparsessp.ui.layouts.cells import arrange, best_grid, best_shape
+from napari_sparsessp.ui.layouts.arrangement import arrange, best_grid, best_shape
 
 
 def groups(order, stride):

@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.models.library import read_card
+from napari_sparsessp.ui.models.actions import progress_text
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog, FetchState
-from napari_sparsessp.ui.models.model_chores import progress_text
 from thin import save_thin
 
 

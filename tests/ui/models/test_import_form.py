@@ -6,8 +6,7 @@ import pytest
 
 from fake_engine import found
 from napari_sparsessp.models.importing.answers import Question
-from napari_sparsessp.ui.models.import_form import ImportForm, model_id
-from napari_sparsessp.ui.models.question_row import numbers
+from napari_sparsessp.ui.models.import_dialog import ImportForm, model_id, numbers
 
 
 @pytest.fixture

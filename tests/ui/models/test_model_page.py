@@ -9,11 +9,10 @@ from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 from napari_sparsessp.models.card import Quality
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.models.verification import Verdict
-from napari_sparsessp.ui.engine.model_words import score_lines
-from napari_sparsessp.ui.look.flow import FlowLayout
-from napari_sparsessp.ui.look.quality_table import QualityTable
-from napari_sparsessp.ui.look.step import Mark
-from napari_sparsessp.ui.models.model_page import ModelPage
+from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.charts import QualityTable
+from napari_sparsessp.ui.widgets.model_picker import score_lines
 
 DIGITS = "0123456789abcdef" * 4
 

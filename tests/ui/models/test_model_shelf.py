@@ -8,11 +8,10 @@ from qtpy.QtWidgets import QApplication, QWidget
 from fake_engine import FakeEngine, found
 from napari_sparsessp.models.manage import deleted_models
 from napari_sparsessp.ui.engine.link import ModelPlace
-from napari_sparsessp.ui.inputs.topology_picker import IMPORT, TopologyPicker
-from napari_sparsessp.ui.models import model_shelf
-from napari_sparsessp.ui.models.checkpoint_drop import checkpoint_in
-from napari_sparsessp.ui.models.import_dialog import ImportState
-from napari_sparsessp.ui.models.model_shelf import ModelShelf
+from napari_sparsessp.ui.models import shelf as model_shelf
+from napari_sparsessp.ui.models.import_dialog import ImportState, checkpoint_in
+from napari_sparsessp.ui.models.shelf import ModelShelf
+from napari_sparsessp.ui.widgets.model_picker import IMPORT, TopologyPicker
 
 
 @pytest.fixture

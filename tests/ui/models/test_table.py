@@ -6,8 +6,13 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.models.library import Entry
-from napari_sparsessp.ui.models.rows import ENTRY, Column, cell_text, megabytes
-from napari_sparsessp.ui.models.table import ModelsTable
+from napari_sparsessp.ui.models.table import (
+    ENTRY,
+    Column,
+    ModelsTable,
+    cell_text,
+    megabytes,
+)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed
-from napari_sparsessp.ui.predict import model_keeper
-from napari_sparsessp.ui.predict.model_keeper import ModelKeeper
+from napari_sparsessp.ui.predict import dock as model_keeper
+from napari_sparsessp.ui.predict.dock import ModelKeeper
 
 
 class Engine:

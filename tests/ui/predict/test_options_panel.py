@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.ui.predict.options_panel import OptionsPanel
+from napari_sparsessp.ui.predict.form import OptionsPanel
 
 
 @pytest.fixture

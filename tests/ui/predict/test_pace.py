@@ -7,8 +7,8 @@ import pytest
 from fake_engine import card
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.predict.outlook_view import work_text
-from napari_sparsessp.ui.predict.pace import Pace, turns_of, work_of
+from napari_sparsessp.ui.predict.form import work_text
+from napari_sparsessp.ui.predict.planning import Pace, turns_of, work_of
 from napari_sparsessp.volume import Volume
 
 

@@ -12,7 +12,7 @@ from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.engine.stream_worker import Job
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.predict.prediction_run import PredictionRun
+from napari_sparsessp.ui.predict.session import PredictionRun
 from napari_sparsessp.volume import Volume
 
 

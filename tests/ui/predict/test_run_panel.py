@@ -4,9 +4,9 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.error_details import error_details
-from napari_sparsessp.ui.look.duration import duration_text
-from napari_sparsessp.ui.predict.run_panel import RunPanel, RunState
+from napari_sparsessp.ui.predict.form import RunPanel, RunState
+from napari_sparsessp.ui.tasks import error_details
+from napari_sparsessp.ui.widgets.style import duration_text
 
 
 @pytest.fixture

@@ -5,20 +5,26 @@ import pytest
 from napari.layers import Image, Labels
 
 from fake_engine import card
+from napari_sparsessp.tasks import no_progress
 from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
 from napari_sparsessp.training.validation import Preview
-from napari_sparsessp.ui.train.choice import FilesPick
-from napari_sparsessp.ui.train.files_panel import TrainFilesPanel
-from napari_sparsessp.ui.train.layers import fits, layer_parts, mask_parts
-from napari_sparsessp.ui.train.look import guess_channels, look_at_files
-from napari_sparsessp.ui.train.model_panel import TrainModelPanel
-from napari_sparsessp.ui.train.name_panel import TrainNamePanel
-from napari_sparsessp.ui.train.options import TrainOptions
-from napari_sparsessp.ui.train.pairs_panel import TrainPairsPanel
-from napari_sparsessp.ui.train.preview import TrainPreview
-from napari_sparsessp.ui.train.split_drawing import SplitDrawing, split_words
-from napari_sparsessp.ui.train.split_panel import TrainSplitPanel
-from napari_sparsessp.ui.train.watch import TrainWatch
+from napari_sparsessp.ui.train.choice import (
+    FilesPick,
+    fits,
+    guess_channels,
+    layer_parts,
+    look_at_files,
+    mask_parts,
+)
+from napari_sparsessp.ui.train.form import TrainModelPanel, TrainNamePanel, TrainOptions
+from napari_sparsessp.ui.train.stacks import (
+    SplitDrawing,
+    TrainFilesPanel,
+    TrainPairsPanel,
+    TrainSplitPanel,
+    split_words,
+)
+from napari_sparsessp.ui.train.watch import TrainPreview, TrainWatch
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 
@@ -232,17 +238,17 @@ def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
     panel = TrainFilesPanel()
     qtbot.addWidget(panel)
     panel.choose(None, paths)
-    found = look_at_files(panel.pick(), (0.29,) * 3, lambda what, share: None)
+    found = look_at_files(panel.pick(), (0.29,) * 3, no_progress)
     assert not found.labels
     panel.show_found(found)
     pick = panel.pick()
     assert (pick.signal, pick.target, pick.structure) == ("BF", "Hoechst", "DNA")
-    found = look_at_files(pick, (0.29,) * 3, lambda what, share: None)
+    found = look_at_files(pick, (0.29,) * 3, no_progress)
     panel.show_found(found)
     assert [one.path for one in found.labels] == paths
     assert "2 stacks, 2 labels of 1 structure" in panel.found.text()
     folder = FilesPick(tmp_path, (), "BF", "Hoechst", "DNA")
-    again = look_at_files(folder, (0.29,) * 3, lambda what, share: None)
+    again = look_at_files(folder, (0.29,) * 3, no_progress)
     assert again.labels == found.labels
 
 

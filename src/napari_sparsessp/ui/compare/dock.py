@@ -12,19 +12,23 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import AT_ONCE, SCORES, Comparison
 from napari_sparsessp.ui.compare.export import CompareExport
 from napari_sparsessp.ui.compare.form import CompareForm
-from napari_sparsessp.ui.compare.model import ScoreRow
+from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
-from napari_sparsessp.ui.error_details import error_details
-from napari_sparsessp.ui.layers.catalogue import truth_choices
-from napari_sparsessp.ui.layers.marks import KEY
-from napari_sparsessp.ui.layers.plane_link import PlaneLink
-from napari_sparsessp.ui.look.chart import Curve
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
-from napari_sparsessp.ui.look.step import Mark
-from napari_sparsessp.ui.predict.layer_commands import copy_command_of
+from napari_sparsessp.ui.dock import (
+    JoinOthers,
+    add_shortcut,
+    fill_with,
+    open_predict,
+    settling,
+)
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.reading import truth_choices
+from napari_sparsessp.ui.layers.viewport import PlaneLink
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.predict.export import copy_command_of
+from napari_sparsessp.ui.tasks import error_details
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.charts import Curve
 
 if TYPE_CHECKING:
     import napari
@@ -176,7 +180,7 @@ class CompareDock(QWidget):
         """Compute nothing more; what is known stays."""
         if self.comparison.queue.busy:
             self._declined = True
-            self.comparison.queue.stop()
+            self.comparison.queue.cancel()
             self.form.compute_button.setVisible(bool(self.comparison.unknown()))
             self._refresh()
 

@@ -10,12 +10,15 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.ui.compare.comparison import Comparison
-from napari_sparsessp.ui.compare.pairs import Pair, has_length, light_of
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told
-from napari_sparsessp.ui.layers.marks import KEY, model_of
+from napari_sparsessp.ui.compare.comparison import (
+    Comparison,
+    Pair,
+    has_length,
+    light_of,
+)
+from napari_sparsessp.ui.layers.metadata import KEY, model_of
 from napari_sparsessp.ui.layers.viewport import layer_index
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -79,7 +82,7 @@ class CompareExport(QObject):
         self._shown = shown
         self._viewer = viewer
         self._comparison = comparison
-        self._errand: Errand | None = None
+        self._task: BackgroundTask | None = None
         self._path = Path()
 
     def ask(self, kind: str) -> None:
@@ -114,7 +117,7 @@ class CompareExport(QObject):
         kind : {"csv", "json", "html", "figure"}
         path : Path
         """
-        if self._errand is not None:
+        if self._task is not None:
             why = "a file is being written; wait until it is done"
             self.told.emit(why, OutputError(why))
             return
@@ -124,11 +127,11 @@ class CompareExport(QObject):
             self.told.emit(str(error), error)
             return
         self._path = path
-        self._errand = Errand(_write, order, parent=self)
-        self._errand.returned.connect(self._on_written)
-        self._errand.failed.connect(self._on_failed)
+        self._task = BackgroundTask(_write, order, parent=self)
+        self._task.returned.connect(self._on_written)
+        self._task.failed.connect(self._on_failed)
         self.told.emit(f"Writing {path.name}…", None)
-        self._errand.start()
+        self._task.start()
 
     def _order(self, kind: str, path: Path) -> _Order:
         comparison = self._comparison
@@ -169,14 +172,13 @@ class CompareExport(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         self._end()
-        if not isinstance(error, Stopped):
-            told = as_told(error, "the writing of the file")
-            self.told.emit(str(told), told)
+        told = readable_error(error, "the writing of the file")
+        self.told.emit(str(told), told)
 
     def _end(self) -> None:
-        errand, self._errand = self._errand, None
-        if errand is not None:
-            errand.deleteLater()
+        task, self._task = self._task, None
+        if task is not None:
+            task.deleteLater()
 
 
 def _ending(chosen: str) -> str:
@@ -185,8 +187,8 @@ def _ending(chosen: str) -> str:
     return rest.rstrip(")")
 
 
-def _write(order: _Order, meter: Callable[[str, float], None]) -> Path:
-    meter(f"Writing {order.path.name}…", 0.0)
+def _write(order: _Order, progress: TaskProgress) -> Path:
+    progress(0.0, what=f"Writing {order.path.name}…")
     report = _report(order)
     if order.kind == "html":
         from napari_sparsessp.evaluation.html import write_comparison_page

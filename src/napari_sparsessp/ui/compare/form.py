@@ -11,25 +11,213 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
+    QSlider,
+    QVBoxLayout,
     QWidget,
 )
 
-from napari_sparsessp.ui.compare.composition_panel import CompositionPanel
-from napari_sparsessp.ui.compare.foot import CompareFoot
-from napari_sparsessp.ui.compare.model import ScoreModel
-from napari_sparsessp.ui.compare.table import CompareTable
+from napari_sparsessp.ui.compare.layers import Checkerboard, Pattern, Swipe
+from napari_sparsessp.ui.compare.table import CompareTable, ScoreModel
+from napari_sparsessp.ui.layouts.arrangement import COMPOSITIONS, SWIPE
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.look.chart import Chart
-from napari_sparsessp.ui.look.density_plot import DensityPlot
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.eliding_box import ElidingComboBox
-from napari_sparsessp.ui.look.step import Mark, Step
-from napari_sparsessp.ui.look.step_column import StepColumn, put_above
+from napari_sparsessp.ui.widgets.basic import (
+    SHARES,
+    ElidingComboBox,
+    Foot,
+    Mark,
+    Step,
+    StepColumn,
+    in_a_row,
+    put_above,
+)
+from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
+from napari_sparsessp.ui.widgets.style import Dress
+
+_STEPS = 200
+_FIELDS = (4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40)
+"""Fields along the longer side."""
+
+
+class CompositionPanel(QWidget):
+    """One slider, with the words for what it does.
+
+    Signals
+    -------
+    changed
+        The user moved it.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout = ""
+        self._places = {SWIPE: _STEPS // 2, "": 0}
+        self.label = QLabel("")
+        self.label.setProperty("role", "muted")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.valueChanged.connect(lambda _value: self.changed.emit())
+        self.note = QLabel("")
+        self.note.setProperty("role", "small")
+        self.note.setWordWrap(True)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.label)
+        row.addWidget(self.slider, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(row)
+        column.addWidget(self.note)
+        self.hide()
+
+    def show_layout(self, layout: str) -> None:
+        """Show what belongs to a layout; nothing for those that divide nothing."""
+        if layout == self._layout:
+            return
+        self._places[self._layout] = self.slider.value()
+        self._layout = layout
+        self.setVisible(layout in COMPOSITIONS)
+        self.slider.blockSignals(True)
+        if layout == SWIPE:
+            self.label.setText("Border")
+            self.note.setText(
+                "Left: truth · right: predicted. Drag the border here or there."
+            )
+            self.slider.setRange(0, _STEPS)
+            self.slider.setToolTip(
+                "Move the border between truth (left) and prediction (right); it can "
+                "also be dragged in the picture."
+            )
+        else:
+            self.label.setText("Fields")
+            self.note.setText("The field in the upper left corner is truth.")
+            self.slider.setRange(0, len(_FIELDS) - 1)
+            self.slider.setToolTip("More and smaller fields, or fewer and larger ones.")
+        self.slider.setAccessibleName(self.label.text())
+        self.slider.setValue(self._places.get(layout, 3))
+        self.slider.blockSignals(False)
+
+    def share(self) -> float:
+        """Where the border is, from 0 to 1."""
+        return self.slider.value() / _STEPS
+
+    def set_share(self, share: float) -> None:
+        """Put the border where it was dragged to."""
+        self.slider.setValue(round(share * _STEPS))
+
+    def pattern(self, shape: tuple[int, ...]) -> Pattern:
+        """Give the pattern for a stack.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (..., height, width).
+        """
+        if self._layout == SWIPE:
+            return Swipe(self.share())
+        return Checkerboard(max(shape[-2:]) / _FIELDS[self.slider.value()])
+
+
+EXPORTS = {
+    "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),
+    "json": (
+        "Report (JSON)…",
+        "All scores, plane by plane, with what was compared, for programs.",
+    ),
+    "html": (
+        "Page to look at (HTML)…",
+        "One file with pictures of all planes, for any browser; needs no network.",
+    ),
+    "figure": (
+        "Figure (PNG, SVG, PDF)…",
+        "Light, truth, prediction and error of the ticked structures in the plane on "
+        "screen, with the plots.",
+    ),
+}
+"""Entry and tool tip by kind of file."""
+
+
+class CompareFoot(Foot):
+    """Bar, status, message and buttons.
+
+    Signals
+    -------
+    export_asked : str
+        A key of `EXPORTS`.
+    copy_asked
+    command_asked
+        Copy the command line that gives what is compared.
+    stop_asked
+    """
+
+    export_asked = Signal(str)
+    copy_asked = Signal()
+    command_asked = Signal()
+    stop_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("the comparison")
+        self.stop_button = QPushButton("Cancel")
+        self.stop_button.setToolTip("Stop computing; what is done stays (Esc).")
+        self.export_button = QPushButton("Export")
+        self.export_button.setToolTip(
+            "Save the scores, or a page or figure to show them (Ctrl+E)."
+        )
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        for kind, (text, tip) in EXPORTS.items():
+            action = self.menu.addAction(text)
+            assert action is not None
+            action.setToolTip(tip)
+            action.triggered.connect(
+                lambda _on=False, kind=kind: self.export_asked.emit(kind)
+            )
+        self.menu.addSeparator()
+        self.command_action = self.menu.addAction("Copy as command line")
+        self.command_action.setToolTip(
+            "The exact `sparsessp predict …` that gives the same numbers and scores."
+        )
+        self.command_action.triggered.connect(lambda _on: self.command_asked.emit())
+        self.export_button.setMenu(self.menu)
+        self.copy_button = QPushButton("Copy table")
+        self.copy_button.setToolTip(
+            "Copy the scores with all digits, to paste into a spreadsheet."
+        )
+        self.stack(
+            self.bar,
+            in_a_row(self.status, self.stop_button),
+            in_a_row(self.export_button, self.copy_button, stretched=2),
+        )
+        self.stop_button.clicked.connect(lambda _on: self.stop_asked.emit())
+        self.copy_button.clicked.connect(lambda _on: self.copy_asked.emit())
+        self.set_busy(False)
+        self.set_exportable(False)
+
+    def set_busy(self, busy: bool, text: str = "") -> None:
+        """Show that something is computed, or what came of it."""
+        self.bar.setVisible(busy)
+        self.stop_button.setVisible(busy)
+        self.set_status(text)
+        self.status.setVisible(bool(text))
+
+    def show_progress(
+        self, share: float, text: str, _seconds_left: float | None = None
+    ) -> None:
+        """Move the bar."""
+        self.bar.setValue(round(SHARES * share))
+        self.set_status(text)
+
+    def set_exportable(self, on: bool) -> None:
+        """Allow what needs scores."""
+        self.export_button.setEnabled(on)
+        self.copy_button.setEnabled(on)
+
 
 _WIDTH = 412
 _PLANES_HIGH, _DENSITY_HIGH = 170, 270
-
 _NOTHING = (
     "There is no prediction in this viewer yet. Predict one, or open one from a file; "
     "it appears here by itself."

@@ -1,16 +1,16 @@
 """Layers that a comparison makes: errors, and truth and prediction in one picture."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.composed import Composed, Pattern
-from napari_sparsessp.ui.compare.pairs import Pair
-from napari_sparsessp.ui.compat import layer_key, layer_with_key
-from napari_sparsessp.ui.layers.marks import (
+from napari_sparsessp.ui.compare.comparison import Pair
+from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
     ERROR,
     KEY,
@@ -19,10 +19,90 @@ from napari_sparsessp.ui.layers.marks import (
     model_of,
     role_of,
 )
+from napari_sparsessp.ui.layers.viewport import data_position
+from napari_sparsessp.ui.napari_compat import camera_of, layer_key, layer_with_key
+
+
+class Pattern(Protocol):
+    """Says where the truth is shown."""
+
+    def truth(self, height: int, width: int) -> np.ndarray:
+        """Give (height, width) bool."""
+
+
+@dataclass(frozen=True)
+class Swipe:
+    """Truth on the left of a border, prediction on the right.
+
+    Attributes
+    ----------
+    share : float
+        Where the border is, from 0 to 1 of the width.
+    """
+
+    share: float = 0.5
+
+    def truth(self, height: int, width: int) -> np.ndarray:
+        """Give the left part."""
+        left = np.arange(width) < round(self.share * width)
+        return np.broadcast_to(left, (height, width))
+
+
+@dataclass(frozen=True)
+class Checkerboard:
+    """Truth on the dark fields of a checkerboard.
+
+    Attributes
+    ----------
+    field : float
+        Side of a field in pixels, at least 1.
+    """
+
+    field: float = 64
+
+    def truth(self, height: int, width: int) -> np.ndarray:
+        """Give every other field, the first one included."""
+        side = max(self.field, 1)
+        rows = (np.arange(height) // side).astype(int)[:, None]
+        return (rows + (np.arange(width) // side).astype(int)) % 2 == 0
+
+
+class Composed:
+    """A stack that is taken from two others, plane by plane as it is looked at.
+
+    It serves napari as an array: a border is dragged without a voxel being copied.
+
+    Parameters
+    ----------
+    truth, prediction : ndarray
+        (D, H, W), both in standard deviations of the truth.
+    pattern : Pattern
+        May be changed at any time.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, truth: Any, prediction: Any, pattern: Pattern) -> None:
+        self._truth, self._prediction = truth, prediction
+        self.pattern = pattern
+        self.shape = tuple(int(n) for n in prediction.shape)
+        self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        mask = np.broadcast_to(self.pattern.truth(*self.shape[1:]), self.shape)
+        found = np.asarray(self._prediction[key], np.float32)
+        return np.where(mask[key], self._truth[key], found)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
 
 OUTDATED = " · outdated"
 """Ends the name of an error whose prediction or truth is another by now."""
-
 # Black on black says "no error"; blue and orange are told apart by all eyes.
 _ERROR_COLOURS = {
     "name": "too dark – right – too bright",
@@ -230,3 +310,164 @@ def _renamed(name: str, when: str) -> str:
     """Keep the user's name but for the time point."""
     head = name.rsplit(" · time ", 1)[0]
     return f"{head}{when}"
+
+
+# Screen pixels on either side of the border in which it can be grasped.
+_REACH = 12.0
+
+
+class SwipeHandle(QObject):
+    """A line across a composed layer that follows the mouse.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QObject, optional
+
+    Signals
+    -------
+    moved : float
+        Share of the width at which the user has put the border.
+    """
+
+    moved = Signal(float)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._over: str | None = None
+        self._line: str | None = None
+        self._share = 0.5
+        self._grasped = False
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a border."""
+        return self._over is not None
+
+    def lay_over(self, layer: Any, share: float) -> None:
+        """Draw the border over a composed layer, and listen to the mouse.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image
+            (D, H, W).
+        share : float
+        """
+        self.take_away()
+        self._over, self._share = layer_key(layer), share
+        active = self._viewer.layers.selection.active
+        line = self._viewer.add_shapes(
+            self._shapes(layer),
+            shape_type=["line", "rectangle", "rectangle"],
+            edge_color=["white", "transparent", "transparent"],
+            face_color="transparent",
+            opacity=1.0,
+            edge_width=max(layer.data.shape[-1] / 400, 0.4),
+            name="border · drag it",
+            text={
+                "string": ["", "truth", "predicted"],
+                "color": "white",
+                "size": 11,
+                "anchor": "center",
+            },
+            metadata={KEY: {"schema_version": SCHEMA, "role": COMPOSED}},
+            **place_of(layer, 2),
+        )
+        self._line = layer_key(line)
+        self._viewer.layers.selection.active = layer if active is None else active
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        self._on_ndisplay()
+        self._viewer.mouse_move_callbacks.append(self._on_move)
+        self._viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    def take_away(self) -> None:
+        """Remove the border and leave the mouse to napari."""
+        for callbacks, mine in (
+            (self._viewer.mouse_move_callbacks, self._on_move),
+            (self._viewer.mouse_drag_callbacks, self._on_drag),
+        ):
+            if mine in callbacks:
+                callbacks.remove(mine)
+        if self.on:
+            self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self._release()
+        line = layer_with_key(self._viewer, self._line)
+        self._over = self._line = None
+        if line is not None:
+            self._viewer.layers.remove(line)
+
+    def put(self, share: float) -> None:
+        """Put the border somewhere else, without telling anyone."""
+        self._share = share
+        layer = layer_with_key(self._viewer, self._over)
+        line = layer_with_key(self._viewer, self._line)
+        flat = self._viewer.dims.ndisplay == 2
+        if layer is not None and line is not None and flat:
+            line.data = self._shapes(layer)
+
+    def _on_ndisplay(self, _event: Any = None) -> None:
+        """A border lies in the plane that is seen: in 3D there is none."""
+        line = layer_with_key(self._viewer, self._line)
+        if line is not None:
+            line.visible = self._viewer.dims.ndisplay == 2
+            self.put(self._share)
+
+    def _shapes(self, layer: Any) -> list[np.ndarray]:
+        """The border, and on each side an unseen box that carries a word."""
+        height, width = layer.data.shape[-2:]
+        x = round(self._share * width) - 0.5
+        deep = 0.1 * height
+        return [
+            np.array([[-0.5, x], [height - 0.5, x]]),
+            _box(min(-0.5, x - 1), x, deep),
+            _box(x, max(width - 0.5, x + 1), deep),
+        ]
+
+    def _near(self, event: Any) -> bool:
+        """Whether the mouse is at the border, in a 2D view of y and x."""
+        layer, dims = layer_with_key(self._viewer, self._over), self._viewer.dims
+        if layer is None or dims.ndisplay != 2:
+            return False
+        if tuple(dims.displayed) != (dims.ndim - 2, dims.ndim - 1):
+            return False
+        border = round(self._share * layer.data.shape[-1]) - 0.5
+        away = abs(self._x(layer, event) - border) * abs(float(layer.scale[-1]))
+        return bool(away * camera_of(self._viewer).zoom <= _REACH)
+
+    def _x(self, layer: Any, event: Any) -> float:
+        return float(data_position(self._viewer, layer, event.position)[-1])
+
+    def _on_move(self, _viewer: Any, event: Any) -> None:
+        """Say by the cursor that the border can be grasped, and hold the camera."""
+        near = self._near(event)
+        if near and not self._grasped:
+            self._grasped = True
+            camera_of(self._viewer).mouse_pan = False
+            self._viewer.cursor.style = "pointing"
+        elif not near and self._grasped:
+            self._release()
+
+    def _on_drag(self, _viewer: Any, event: Any) -> Iterator[None]:
+        if not self._near(event):
+            return
+        yield
+        while event.type == "mouse_move":
+            layer = layer_with_key(self._viewer, self._over)
+            if layer is None:
+                return
+            width = layer.data.shape[-1]
+            share = (self._x(layer, event) + 0.5) / width
+            self.put(float(np.clip(share, 0, 1)))
+            self.moved.emit(self._share)
+            yield
+
+    def _release(self) -> None:
+        if self._grasped:
+            self._grasped = False
+            camera_of(self._viewer).mouse_pan = True
+            self._viewer.cursor.style = "standard"
+
+
+def _box(left: float, right: float, deep: float) -> np.ndarray:
+    return np.array([[0, left], [0, right], [deep, right], [deep, left]])

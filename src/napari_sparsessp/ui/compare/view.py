@@ -4,23 +4,22 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_sparsessp.ui.compare.comparison import ERROR, TRUTH, Comparison
+from napari_sparsessp.ui.compare.comparison import ERROR_COMPARISON as ERROR
+from napari_sparsessp.ui.compare.comparison import TRUTH, Comparison, Pair
 from napari_sparsessp.ui.compare.form import CompareForm
-from napari_sparsessp.ui.compare.layers import CompareLayers
-from napari_sparsessp.ui.compare.pairs import Pair
-from napari_sparsessp.ui.compare.swipe_handle import SwipeHandle
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.marks import KEY, role_of
-from napari_sparsessp.ui.layouts.layouts import (
+from napari_sparsessp.ui.compare.layers import CompareLayers, SwipeHandle
+from napari_sparsessp.ui.layers.metadata import KEY, role_of
+from napari_sparsessp.ui.layouts.arrangement import (
     CHECKERBOARD,
     COMPOSITIONS,
     GALLERY,
     OVERLAY,
     SIDE_BY_SIDE,
     SWIPE,
+    Scene,
     layouts_of,
 )
-from napari_sparsessp.ui.layouts.scene import Scene
+from napari_sparsessp.ui.napari_compat import layer_key
 
 _NEEDS_TRUTH = "It needs a truth: choose one below the table."
 

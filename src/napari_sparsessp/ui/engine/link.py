@@ -11,9 +11,9 @@ from napari_sparsessp.errors import ModelError
 from napari_sparsessp.prediction.events import Event
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
-from napari_sparsessp.ui.engine.calm_collector import calm_collector
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed, rehearse
 from napari_sparsessp.ui.engine.stream_worker import Job
+from napari_sparsessp.ui.tasks import gc_paused
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class InstalledEngine:
 
     def stream(self, job: Job) -> Iterator[Event]:
         """Predict; for the worker thread only, it imports torch."""
-        with calm_collector() as leave_out:
+        with gc_paused() as leave_out:
             from napari_sparsessp.prediction.engine import predict_stream
 
             model = self._model(job.request)
@@ -210,7 +210,7 @@ class InstalledEngine:
 
     def rehearse(self, plan: "Plan", stop: threading.Event) -> Rehearsed:
         """Load what a plan needs, and see how fast it is; for a worker thread."""
-        with calm_collector():
+        with gc_paused():
             return rehearse(lambda: self._model(plan.request), plan, self.cards(), stop)
 
     @property

@@ -16,8 +16,7 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.events import Event, Finished, PartDone, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.layers.linked_contrast import Scale, truth_scale
+from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
 from napari_sparsessp.ui.layers.viewport import Viewport
 from napari_sparsessp.volume import Volume
 

@@ -4,10 +4,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.ui.layers.metadata import KEY, PREDICTION, role_of
+from napari_sparsessp.ui.preferences import Preferences, preference_news
+from napari_sparsessp.volume import Volume
 
 FIRST_LIMITS = (0.0, 3.0)
 """Before anything is known: predictions are in units of a z-scored truth."""
-
 _PER_TILE = 4096
 _AT_MOST = 400_000
 # Predictions are soft: the middle of their values is background that would veil
@@ -114,3 +119,137 @@ class ContrastEstimate:
                 low = 0.0 if id_ in self._from_zero else low
                 found[id_] = (float(low), float(max(high, low + 0.1)))
         return found
+
+
+Scale = tuple[float, float]
+_PLANES = 7
+
+
+def truth_scale(volume: Volume) -> Scale:
+    """Estimate mean and standard deviation of a truth from some of its planes.
+
+    Parameters
+    ----------
+    volume : Volume
+        ZYX or TZYX; of several time points the first counts.
+
+    Returns
+    -------
+    (mean, standard deviation)
+    """
+    one = volume.time(0)
+    last = one.sizes["Z"] - 1
+    chosen = sorted({round(k * last / (_PLANES - 1)) for k in range(_PLANES)})
+    some = one.planes(chosen)[:, ::2, ::2]
+    return float(np.nanmean(some)), float(np.nanstd(some))
+
+
+class ContrastLink:
+    """Keeps a truth's contrast limits at those of its prediction, until undone.
+
+    Parameters
+    ----------
+    truth, prediction : napari.layers.Image
+    scale : (mean, standard deviation)
+        Of the truth.
+    """
+
+    def __init__(self, truth: Any, prediction: Any, scale: Scale) -> None:
+        self._truth = truth
+        self._prediction = prediction
+        self._scale = scale
+        self._before = tuple(truth.contrast_limits)
+        prediction.events.contrast_limits.connect(self.follow)
+        self.follow()
+
+    def follow(self, _event: Any = None) -> None:
+        """Take the prediction's limits over."""
+        mean, spread = self._scale
+        low, high = (mean + spread * z for z in self._prediction.contrast_limits)
+        if np.isfinite([low, high]).all() and high > low:
+            self._truth.contrast_limits = (low, high)
+
+    def undo(self) -> None:
+        """Give the truth its own limits back."""
+        self._prediction.events.contrast_limits.disconnect(self.follow)
+        self._truth.contrast_limits = self._before
+
+
+class Recolouring(QObject):
+    """Recolours a viewer's structures; those that the user coloured stay.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QObject
+        Ends it.
+    """
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        preference_news().changed.connect(self._on_preferences)
+
+    def _on_preferences(self, before: Preferences, now: Preferences) -> None:
+        for layer in self._viewer.layers:
+            structure = _structure_shown(layer)
+            if structure is None or before.colour(structure) == now.colour(structure):
+                continue
+            if str(layer.colormap.name).lower() == before.colour(structure):
+                layer.colormap = now.colour(structure)
+
+
+def _structure_shown(layer: Any) -> str | None:
+    """Tell which structure a layer shows: as marked, or by its name."""
+    if not hasattr(layer, "contrast_limits"):  # no image
+        return None
+    if role_of(layer):
+        own = role_of(layer) == PREDICTION
+        return str(layer.metadata[KEY]["structure"]) if own else None
+    return next(
+        (one.id for one in CATALOGUE.values() if match_channel(one, [layer.name]) == 0),
+        None,
+    )
+
+
+class FlatTruth:
+    """Spreads a truth layer of one plane over its prediction's depth, until undone.
+
+    A projection stands for a whole stack; a layer with its maximum projection lies in
+    one plane and would vanish at every other one.
+
+    Parameters
+    ----------
+    truth, prediction : napari.layers.Image
+    """
+
+    def __init__(self, truth: Any, prediction: Any) -> None:
+        self._truth = truth
+        self._before = np.array(truth.scale), np.array(truth.translate)
+        truth.scale = _with_z(truth.scale, prediction.scale)
+        truth.translate = _with_z(truth.translate, prediction.translate)
+
+    def undo(self) -> None:
+        """Put the truth back where it lay."""
+        self._truth.scale, self._truth.translate = self._before
+
+
+def lies_flat(truth: Any, prediction: Any) -> bool:
+    """Whether both are one plane, and lie at different depths or are not as thick."""
+    if truth.ndim < 3 or prediction.ndim < 3:
+        return False
+    if truth.data.shape[-3] != 1 or prediction.data.shape[-3] != 1:
+        return False
+    return any(
+        not np.isclose(ours[-3], theirs[-3])
+        for ours, theirs in (
+            (truth.scale, prediction.scale),
+            (truth.translate, prediction.translate),
+        )
+    )
+
+
+def _with_z(values: Any, others: Any) -> np.ndarray:
+    changed = np.array(values)
+    changed[-3] = others[-3]
+    return changed

@@ -9,36 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+from superqt.utils import create_worker
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.compat import layer_key
 from napari_sparsessp.ui.layers.contrast import limits_of
-from napari_sparsessp.ui.layers.file import FILE, FilePlace
-from napari_sparsessp.ui.layers.marks import (
+from napari_sparsessp.ui.layers.metadata import (
     DEFAULT_VISIBLE,
     ERROR,
+    FILE,
     KEY,
     PREDICTION,
     SCHEMA,
     UNCERTAINTY,
+    FilePlace,
     first_look,
+    link_orphans,
     role_of,
     structure_of,
 )
-from napari_sparsessp.ui.layers.volume_layers import (
-    LayerData,
-    layers_of,
-    spatial_attributes,
-)
+from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.layers import LayerRecord
+    from napari_sparsessp.ui.layers.reading import LayerReading
 
 # Files of a Zarr group, of either version; reading.py has no cheaper look.
 _ZARR = ("zarr.json", ".zattrs", ".zgroup")
 _TIFF = (".ome.tif", ".ome.tiff")
-
 _FEW = 4
 _PLANES_LOOKED_AT = 5
 
@@ -289,3 +291,127 @@ def _read(function: Callable[[Path], Any], path: Path) -> Any:
         raise InputError(
             f"{path.name} cannot be read ({reason}); copy or save it again"
         ) from error
+
+
+FILTER = (
+    "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 zarr.json .zattrs);;"
+    "All files (*)"
+)
+_OF_ZARR = ("zarr.json", ".zattrs", ".zgroup")
+
+
+class FileOpening(QObject):
+    """Asks for a file, reads its header in a worker thread and adds layers.
+
+    Signals
+    -------
+    opened : str
+        Key of the first layer that was added and is no prediction, if there is one.
+    failed : Exception
+    """
+
+    opened = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+
+    def ask(self) -> None:
+        """Let the user choose a file."""
+        parent = self.parent()
+        path, _ = QFileDialog.getOpenFileName(parent, "Open a z-stack", "", FILTER)
+        if path:
+            self.open(path)
+
+    def open(self, path: str | Path) -> None:
+        """Open a file or folder; `opened` or `failed` follows.
+
+        A file of Zarr's own stands for its folder: dialogs choose files only.
+        """
+        path = Path(path)
+        create_worker(
+            read_file,
+            path.parent if path.name in _OF_ZARR else path,
+            _connect={"returned": self._on_read, "errored": self._on_error},
+            _start_thread=True,
+            _ignore_errors=True,
+        )
+
+    def _on_error(self, error: Exception) -> None:
+        self.failed.emit(error)
+
+    def _on_read(self, opened: OpenedFile) -> None:
+        try:
+            layers = opened.layers()
+            for layer in layers:
+                self._viewer.add_layer(layer)
+        except Exception as error:  # of napari, about what the file says
+            self.failed.emit(error)
+            return
+        link_orphans(self._viewer)
+        sources = [one for one in layers if not role_of(one)]
+        for layer in sources[:1]:
+            self.opened.emit(layer_key(layer))
+
+
+Size = tuple[float, float, float]
+
+
+class RecordedSize(QObject):
+    """Looks into files, one look a layer, in a thread.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+
+    Signals
+    -------
+    found : str, tuple
+        Key of the layer, and (z, y, x) in µm.
+    """
+
+    found = Signal(str, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._known: dict[str, Size | None] = {}
+
+    def look(self, layer: Any | None, reading: "LayerReading | None") -> None:
+        """Look into the file of a layer whose size nobody knows; `found` may follow.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image or None
+        reading : LayerReading or None
+            What was read from it.
+        """
+        if layer is None or reading is None or reading.volume.voxel_size is not None:
+            return
+        key, path = layer_key(layer), getattr(layer.source, "path", None)
+        if key in self._known:
+            self._tell(key)
+        elif path and Path(path).exists():
+            self._known[key] = None
+            task = BackgroundTask(size_in, Path(path), parent=self)
+            task.returned.connect(lambda size: self._on_size(key, size))
+            task.start()
+
+    def _on_size(self, key: str, size: Size | None) -> None:
+        self._known[key] = size
+        self._tell(key)
+
+    def _tell(self, key: str) -> None:
+        size = self._known[key]
+        if size is not None:
+            self.found.emit(key, size)
+
+
+def size_in(path: Path, _progress: object = None) -> Size | None:
+    """Read (z, y, x) in µm from a file's header; None where it records none.
+
+    For a worker thread: it imports the readers.
+    """
+    from napari_sparsessp.io.reading import load_volume
+
+    return load_volume(path).voxel_size

@@ -11,11 +11,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.compat import layer_key
-from napari_sparsessp.ui.layers.file import FILE
-from napari_sparsessp.ui.layers.marks import COMPOSED, KEY, role_of
-from napari_sparsessp.ui.layers.volume import axis_letters
-from napari_sparsessp.ui.layers.volume_layers import LayerData
+from napari_sparsessp.ui.layers.metadata import COMPOSED, FILE, KEY, role_of
+from napari_sparsessp.ui.layers.reading import LayerData, axis_letters
+from napari_sparsessp.ui.napari_compat import layer_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.io.layers import About, LayerRecord

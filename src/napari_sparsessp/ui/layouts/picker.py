@@ -6,7 +6,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QGridLayout, QWidget
 
-from napari_sparsessp.ui.layouts.layouts import (
+from napari_sparsessp.ui.layouts.arrangement import (
     CHECKERBOARD,
     COMPOSITIONS,
     GALLERY,
@@ -14,7 +14,7 @@ from napari_sparsessp.ui.layouts.layouts import (
     SIDE_BY_SIDE,
     SWIPE,
 )
-from napari_sparsessp.ui.look.theme import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, mix
 
 OWN = ""
 """Stands for the user's own view."""

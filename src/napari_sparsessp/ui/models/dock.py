@@ -9,29 +9,266 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, QUrl
-from qtpy.QtGui import QDesktopServices, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtCore import QFileSystemWatcher, QObject, Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices, QResizeEvent, QShowEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.ui.dock_tabs import JoinOthers, open_predict
+from napari_sparsessp.ui.dock import (
+    JoinOthers,
+    add_shortcut,
+    fill_with,
+    open_predict,
+    settling,
+)
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told, error_details
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
-from napari_sparsessp.ui.model_news import model_news
-from napari_sparsessp.ui.models import model_chores
-from napari_sparsessp.ui.models.checkpoint_drop import CheckpointDrop
-from napari_sparsessp.ui.models.form import ModelsForm
-from napari_sparsessp.ui.models.model_intake import ModelIntake
+from napari_sparsessp.ui.models import actions as model_chores
+from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
+from napari_sparsessp.ui.models.import_dialog import (
+    CheckpointDrop,
+    ImportDialog,
+    choose_checkpoint,
+)
+from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
+from napari_sparsessp.ui.models.table import ModelsTable
+from napari_sparsessp.ui.preferences import model_news
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     import napari
 
     from napari_sparsessp.models.library import Entry
-    from napari_sparsessp.models.manage import Deleted
+    from napari_sparsessp.models.manage import Deleted, Fetched
     from napari_sparsessp.models.verification import Verdict
+
+_WIDE_LETTERS = 110
+"""From this width on, table and card lie side by side."""
+
+
+class ModelsForm(QWidget):
+    """Only widgets; `models_dock` gives them their meaning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Dress(self)
+        self.search = QLineEdit()
+        self.search.setAccessibleName("Search in the models")
+        self.search.setPlaceholderText("Search: dna, 2D, RepMode, CC BY…")
+        self.search.setToolTip(
+            "Shows the models that have all these words anywhere: name, structures, "
+            "network, licence, where from (Ctrl+F)."
+        )
+        self.search.setClearButtonEnabled(True)
+        self.import_button = QPushButton("Import…")
+        self.import_button.setToolTip(
+            "A file of this computer: a model of this plugin, or published weights of "
+            "RepMode, SparseSSP or pytorch_fnet. You may also drop it onto this dock."
+        )
+        self.fetch_button = QPushButton("Fetch…")
+        self.fetch_button.setToolTip(
+            "From an address or a DOI. Nothing is fetched before you say so."
+        )
+        self.undo_button = QPushButton("Undo delete")
+        self.undo_button.hide()
+        self.count = QLabel("")
+        self.count.setProperty("role", "small")
+        self.table = ModelsTable()
+        self.page = ModelPage()
+        self.message = MessageBox()
+        self.status = QLabel("")
+        self.status.setProperty("role", "muted")
+        self.status.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress")
+        self.cancel_button = QPushButton("Stop")
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self._arrange()
+        self.show_work("")
+
+    def _arrange(self) -> None:
+        buttons = QWidget()
+        flow = FlowLayout(buttons)
+        for button in (self.import_button, self.fetch_button, self.undo_button):
+            flow.addWidget(button)
+        self._upper = QWidget()
+        above = QVBoxLayout(self._upper)
+        above.setContentsMargins(0, 0, 0, 0)
+        above.setSpacing(6)
+        above.addWidget(self.search)
+        above.addWidget(buttons)
+        above.addWidget(self.table, 1)
+        above.addWidget(self.count)
+        self.splitter.addWidget(self._upper)
+        self.splitter.addWidget(self.page)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.setHandleWidth(9)
+        self.splitter.setStretchFactor(0, 2)
+        self.splitter.setStretchFactor(1, 3)
+        work = QHBoxLayout()
+        work.addWidget(self.status, 1)
+        work.addWidget(self.cancel_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(9, 9, 9, 9)
+        column.setSpacing(7)
+        column.addWidget(self.splitter, 1)
+        column.addWidget(self.message)
+        column.addWidget(self.bar)
+        column.addLayout(work)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the card beside the table where there is room."""
+        super().resizeEvent(event)
+        wide = self.width() > _WIDE_LETTERS * self.fontMetrics().averageCharWidth()
+        flat, tall = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        wanted = flat if wide else tall
+        if self.splitter.orientation() != wanted:
+            self.splitter.setOrientation(wanted)
+            self._share_room()
+
+    def show_models(self, first: bool) -> None:
+        """Say how many models are listed; share the room when they are first."""
+        shown, all_ = self.table.filter.rowCount(), len(self.table.rows.entries)
+        word = "model" if all_ == 1 else "models"
+        self.count.setText(
+            f"{all_} {word}" if shown == all_ else f"{shown} of {all_} {word}"
+        )
+        if first:
+            self._share_room()
+
+    def _share_room(self) -> None:
+        """Give the table what its rows need, and the card more than half of it all."""
+        if self.splitter.orientation() == Qt.Orientation.Horizontal:
+            whole = self.splitter.width()
+            self.splitter.setSizes([round(0.55 * whole), round(0.45 * whole)])
+            return
+        whole = self.splitter.height()
+        around = self._upper.sizeHint().height() - self.table.sizeHint().height()
+        wanted = around + self.table.height_of(max(4, len(self.table.rows.entries)))
+        first = min(wanted, round(0.42 * whole))
+        self.splitter.setSizes([first, whole - first])
+
+    def show_work(self, what: str, share: float = 0.0) -> None:
+        """Show what goes on; "" for nothing."""
+        busy = bool(what)
+        self.bar.setVisible(busy)
+        self.cancel_button.setVisible(busy)
+        if busy:
+            self.bar.setRange(0, 1000 if share > 0 else 0)
+            self.bar.setValue(round(1000 * share))
+            self.tell(f"{what[:1].upper()}{what[1:]}…")
+
+    def tell(self, text: str) -> None:
+        """Say something in the last line."""
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+
+class ModelIntake(QObject):
+    """Opens the dialogs, one of each kind.
+
+    Parameters
+    ----------
+    engine
+        Anything with the methods of `InstalledEngine`.
+    owner : QWidget
+        The dock.
+
+    Signals
+    -------
+    arrived : str, Path
+        Id and file of a model that is now among the user's.
+    unchecked : str
+        SHA-256 of a download for which no checksum was known.
+    """
+
+    arrived = Signal(str, object)
+    unchecked = Signal(str)
+
+    def __init__(self, engine: Any, owner: QWidget) -> None:
+        super().__init__(owner)
+        self._engine = engine
+        self._owner = owner
+        self.import_dialog: ImportDialog | None = None
+        self.fetch_dialog: FetchDialog | None = None
+
+    def ask_import(self) -> None:
+        """Let the user choose a file; the import dialog opens with it."""
+        path = choose_checkpoint(self._owner)
+        if path:
+            self.import_file(path)
+
+    def import_file(
+        self, path: str | Path, then: Callable[[], None] | None = None
+    ) -> None:
+        """Open the import dialog with a file.
+
+        Parameters
+        ----------
+        path : str or Path
+        then : callable, optional
+            Called when it has been imported.
+        """
+        if self.import_dialog is None:
+            dialog = ImportDialog(self._engine, self._owner)
+            dialog.imported.connect(self._on_imported)
+            dialog.finished.connect(self._on_import_closed)
+            self.import_dialog = dialog
+        if then is not None:
+            self.import_dialog.imported.connect(lambda _id: then())
+        self.import_dialog.show()
+        self.import_dialog.raise_()
+        self.import_dialog.read(path)
+
+    def _on_import_closed(self, _result: int) -> None:
+        self.import_dialog = None
+
+    def _on_imported(self, id_: str) -> None:
+        from napari_sparsessp.models.library import user_folder
+
+        self.arrived.emit(id_, user_folder() / f"{id_}.safetensors")
+
+    def ask_fetch(self) -> None:
+        """Open the dialog for addresses and DOIs."""
+        if self.fetch_dialog is None:
+            dialog = FetchDialog(self._owner)
+            dialog.added.connect(self._on_added)
+            dialog.checkpoint.connect(self._on_checkpoint)
+            dialog.finished.connect(self._on_fetch_closed)
+            self.fetch_dialog = dialog
+        self.fetch_dialog.show()
+        self.fetch_dialog.raise_()
+        self.fetch_dialog.address.setFocus()
+
+    def _on_fetch_closed(self, _result: int) -> None:
+        self.fetch_dialog = None
+
+    def _on_added(self, path: Path, fetched: "Fetched") -> None:
+        self.arrived.emit(path.stem, path)
+        self._tell_unchecked(fetched)
+
+    def _on_checkpoint(self, fetched: "Fetched") -> None:
+        self._tell_unchecked(fetched)
+        self.import_file(fetched.path, fetched.forget)
+
+    def _tell_unchecked(self, fetched: "Fetched") -> None:
+        if not fetched.checked:
+            self.unchecked.emit(fetched.sha256)
+
 
 _FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
 _SETTLE_MS = 150  # copying a file makes many events
@@ -54,8 +291,8 @@ class ModelsDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._engine = InstalledEngine() if engine is None else engine
-        self._chore: Errand | None = None
-        self._look: Errand | None = None
+        self._chore: BackgroundTask | None = None
+        self._look: BackgroundTask | None = None
         self._look_again = False
         self._choose: Path | None = None
         self._verdicts: dict[tuple[Path, int], Verdict] = {}
@@ -103,7 +340,7 @@ class ModelsDock(QWidget):
         if self._look is not None:
             self._look_again = True
             return
-        self._look = Errand(model_chores.look, parent=self)
+        self._look = BackgroundTask(model_chores.look, parent=self)
         self._look.returned.connect(self._on_looked)
         self._look.failed.connect(self._on_look_failed)
         self._look.start()
@@ -124,8 +361,7 @@ class ModelsDock(QWidget):
 
     def _on_look_failed(self, error: Exception) -> None:
         self._look = None
-        if not isinstance(error, Stopped):
-            self._on_problem(error, "the search for models")
+        self._on_problem(error, "the search for models")
 
     def _watch(self, entries: "list[Entry]") -> None:
         """See what other programs put into the folder, also one chosen since."""
@@ -199,17 +435,17 @@ class ModelsDock(QWidget):
         """Do one thing in a thread; `then` gets its result."""
         if self._chore is not None:
             return
-        errand = Errand(chore, *args, parent=self)
-        errand.progressed.connect(lambda said, share: self._on_progress(said, share))
-        errand.returned.connect(lambda result: self._on_done(then, result))
-        errand.failed.connect(lambda error: self._on_failed(error, what))
-        self._chore = errand
+        task = BackgroundTask(chore, *args, parent=self)
+        task.progressed.connect(self._on_progress)
+        task.returned.connect(lambda result: self._on_done(then, result))
+        task.failed.connect(lambda error: self._on_failed(error, what))
+        self._chore = task
         self.form.message.clear()
         self.form.page.set_busy(True)
         self.form.show_work(what)
-        errand.start()
+        task.start()
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         if self._chore is not None and what:
             self.form.show_work(what, share)
 
@@ -225,14 +461,11 @@ class ModelsDock(QWidget):
 
     def _on_failed(self, error: Exception, what: str) -> None:
         self._end()
-        if isinstance(error, Stopped):
-            self.form.tell("Stopped.")
-        else:
-            self._on_problem(error, what)
+        self._on_problem(error, what)
         self.refresh()
 
     def _on_problem(self, error: Exception, what: str) -> None:
-        told = as_told(error, what)
+        told = readable_error(error, what)
         self.form.message.show_error(str(told), error_details(told))
 
     def cancel(self) -> None:

@@ -20,11 +20,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.models.manage import IdTaken
-from napari_sparsessp.ui.errand import Errand, Stopped
-from napari_sparsessp.ui.error_details import as_told, error_details
-from napari_sparsessp.ui.look.dress import Dress
-from napari_sparsessp.ui.look.message_box import MessageBox
-from napari_sparsessp.ui.models import model_chores
+from napari_sparsessp.ui.models import actions as model_chores
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +75,7 @@ class FetchDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         Dress(self)
-        self._errand: Errand | None = None
+        self._task: BackgroundTask | None = None
         self._fetched: Fetched | None = None
         self.state = FetchState.ASKING
         self.setWindowTitle("Fetch a model")
@@ -173,14 +172,14 @@ class FetchDialog(QDialog):
     def _run(
         self, chore: Callable[..., Any], then: Callable[[Any], None], *args: Any
     ) -> None:
-        errand = Errand(chore, *args, parent=self)
-        errand.progressed.connect(self._on_progress)
-        errand.returned.connect(then)
-        errand.failed.connect(self._on_failed)
-        self._errand = errand
-        errand.start()
+        task = BackgroundTask(chore, *args, parent=self)
+        task.progressed.connect(self._on_progress)
+        task.returned.connect(then)
+        task.failed.connect(self._on_failed)
+        self._task = task
+        task.start()
 
-    def _on_progress(self, what: str, share: float) -> None:
+    def _on_progress(self, share: float, what: str, _left: float | None) -> None:
         if self.state is FetchState.ASKING or not what:
             return
         self.bar.setRange(0, 1000 if share > 0 else 0)
@@ -190,14 +189,11 @@ class FetchDialog(QDialog):
     def _on_failed(self, error: Exception) -> None:
         adding = self.state is FetchState.ADDING
         self._set_state(FetchState.ASKING)
-        if isinstance(error, Stopped):
-            self._tell_stopped()
-            return
         if adding and isinstance(error, IdTaken) and self._fetched is not None:
             self.id.setText(model_chores.free_id(self._fetched))
             self.id_row.show()
             self.id.setFocus()
-        told = as_told(error, "the download")
+        told = readable_error(error, "the download")
         self.message.show_error(str(told), error_details(told))
         self._fit()
 
@@ -230,9 +226,9 @@ class FetchDialog(QDialog):
         super().closeEvent(event)
 
     def _drop(self) -> None:
-        if self._errand is not None:
-            self._errand.abandon()
-            self._errand = None
+        if self._task is not None:
+            self._task.abandon()
+            self._task = None
 
     def _tell_stopped(self) -> None:
         self.status.setText("Stopped. Fetch goes on where it was.")

@@ -4,54 +4,567 @@ Wiring only: the form (`predict_form`) tells what was chosen, `forecast` makes a
 it, `running` runs it, `stream_layers` shows it, `predict_view` arranges it.
 """
 
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QWidget
+from pydantic import ValidationError
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.free_memory import free_bytes
+from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.dock_tabs import JoinOthers
+from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.error_details import as_told
-from napari_sparsessp.ui.layers.catalogue import input_choices, truth_choices
-from napari_sparsessp.ui.layers.file_opening import FileOpening
-from napari_sparsessp.ui.layers.links import link_orphans
-from napari_sparsessp.ui.layers.recorded_size import RecordedSize
+from napari_sparsessp.ui.engine.rehearsal import Rehearsed
+from napari_sparsessp.ui.layers.metadata import (
+    FILE,
+    KEY,
+    UNCERTAINTY,
+    is_prediction,
+    link_orphans,
+    model_of,
+    truth_of,
+)
+from napari_sparsessp.ui.layers.opening import FileOpening, RecordedSize
+from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
-from napari_sparsessp.ui.layouts.layouts import OVERLAY, Layouts
-from napari_sparsessp.ui.layouts.scene import Scene
-from napari_sparsessp.ui.look.dock_body import fill_with, settling
-from napari_sparsessp.ui.look.keys import add_shortcut
-from napari_sparsessp.ui.models.model_shelf import ModelShelf
-from napari_sparsessp.ui.predict.forecast import Forecast
-from napari_sparsessp.ui.predict.form import PredictForm
-from napari_sparsessp.ui.predict.going_on import GoingOn, take_up
-from napari_sparsessp.ui.predict.model_keeper import ModelKeeper
-from napari_sparsessp.ui.predict.outlook import Outlook
-from napari_sparsessp.ui.predict.prediction_run import PredictionRun
-from napari_sparsessp.ui.predict.replay import Replay, replay_ahead, replay_of
-from napari_sparsessp.ui.predict.run_panel import RunState
-from napari_sparsessp.ui.predict.running import Running
-from napari_sparsessp.ui.predict.stream_layers import StreamLayers
-from napari_sparsessp.ui.predict.takeaway import Takeaway
-from napari_sparsessp.ui.predict.undertaking import Undertaking
-from napari_sparsessp.ui.predict.view import PredictView
-from napari_sparsessp.ui.samples.sample_opening import SampleOpening
+from napari_sparsessp.ui.layouts.arrangement import (
+    OVERLAY,
+    SIDE_BY_SIDE,
+    Layouts,
+    Scene,
+    layouts_of,
+    scene_of,
+)
+from napari_sparsessp.ui.models.shelf import ModelShelf
+from napari_sparsessp.ui.napari_compat import camera_of, grid_of, layer_key
+from napari_sparsessp.ui.predict.export import Replay, Takeaway, replay_ahead, replay_of
+from napari_sparsessp.ui.predict.form import (
+    PredictForm,
+    RunState,
+    is_dense,
+    show_outlook,
+    work_text,
+)
+from napari_sparsessp.ui.predict.layers import StreamLayers
+from napari_sparsessp.ui.predict.planning import Choice, Outlook, look_ahead
+from napari_sparsessp.ui.predict.session import PredictionRun, Running, Undertaking
+from napari_sparsessp.ui.samples import SampleOpening
+from napari_sparsessp.ui.tasks import error_details, readable_error
+from napari_sparsessp.ui.widgets.stack_input import InputWatch, PlaneCursor
+from napari_sparsessp.ui.widgets.structure_model import StructureModel
 
 if TYPE_CHECKING:
     import napari
 
     from napari_sparsessp.prediction.plan import Plan
-    from napari_sparsessp.ui.engine.rehearsal import Rehearsed
     from napari_sparsessp.ui.engine.stream_worker import Viewport
-    from napari_sparsessp.ui.layers.linked_contrast import Scale
+    from napari_sparsessp.ui.layers.contrast import Scale
+
+
+class Forecast(QObject):
+    """Plans what is chosen and shows what is expected, found and missing.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    engine
+        Anything with the methods of `InstalledEngine`.
+    form : PredictForm
+    running : Running
+    parent : QObject, optional
+
+    Attributes
+    ----------
+    outlook : Outlook
+        What would happen on Run.
+
+    Signals
+    -------
+    seen
+        The form shows what is chosen now.
+    """
+
+    seen = Signal()
+
+    def __init__(
+        self,
+        viewer: Any,
+        engine: Any,
+        form: PredictForm,
+        running: Running,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._engine = engine
+        self._form = form
+        self._running = running
+        self._told_for: tuple[Choice, str] | None = None
+        self.outlook = Outlook()
+        self.cursor = PlaneCursor(viewer, form.sampling.drawing, self)
+        self.watch = InputWatch(self)
+
+    def look_ahead(self) -> None:
+        """Plan what is chosen now, and show it."""
+        form, choice = self._form, self._form.choice()
+        seen = look_ahead(self._viewer, self._engine, choice)
+        form.input.show_reading(seen.reading, guess=choice.leading is None)
+        form.sampling.set_stack(is_dense(choice, seen))
+        if form.choice() != choice:  # it corrected itself: plan what it says now
+            choice = form.choice()
+            seen = look_ahead(self._viewer, self._engine, choice)
+        self.outlook = seen
+        self._show(choice)
+        self.seen.emit()
+
+    def keep_message(self) -> None:
+        """Let what the foot says stand until something else is chosen."""
+        self._told_for = self._form.choice(), ""
+
+    def tell(self, error: Exception) -> None:
+        """Show a problem, with what was asked for in its details."""
+        left = self._running.undertaking
+        request = self.outlook.request if left is None else left.ready.plan.request
+        self.keep_message()
+        details = error_details(error, request)
+        self._form.foot.message.show_error(str(error), details)
+
+    def _show(self, choice: Choice) -> None:
+        form, seen = self._form, self.outlook
+        show_outlook(form, choice, seen, self._running.pace)
+        axis = -1 if seen.reading is None else seen.reading.letters.find("Z")
+        view = None if seen.plan is None else seen.plan.view
+        self.cursor.follow(seen.layer, axis, view)
+        self.watch.follow(seen.layer)
+        foot = form.foot
+        changed = self._changed(choice)
+        if seen.problem is None:
+            if seen.plan is None:
+                foot.set_state(RunState.BLOCKED, seen.waiting)
+            else:
+                left = self._running.undertaking is not None and not changed
+                foot.set_state(RunState.RESUMABLE if left else RunState.READY)
+            if (choice, changed) == self._told_for:  # what was told last still stands
+                return
+        self._told_for = None
+        foot.reset_progress()
+        if seen.problem is not None:
+            details = error_details(seen.problem, seen.request)
+            foot.message.show_error(str(seen.problem), details)
+            foot.set_state(RunState.BLOCKED, str(seen.problem))
+            foot.set_status("Something is in the way: see above.")
+        elif seen.plan is None:
+            foot.message.clear()
+            foot.set_status(seen.waiting)
+        else:
+            self._show_ready(seen, seen.plan, changed)
+
+    def _show_ready(self, seen: Outlook, plan: "Plan", changed: str) -> None:
+        half = "the voxel size needs all three numbers: z, y and x"
+        notices = [half] if self._form.input.half_typed() else []
+        foot = self._form.foot
+        foot.message.show_notices([*notices, *seen.notes, *plan.warnings])
+        foot.set_status(work_text(plan, self._running.pace.expected(plan)))
+        self._show_left(changed)
+
+    def _changed(self, choice: Choice) -> str:
+        """Tell what keeps a stopped prediction from going on; "" for nothing."""
+        left = self._running.undertaking
+        if left is None or left.lost(self._viewer):
+            self._running.forget()
+            return ""
+        return left.change(choice, self.outlook)
+
+    def _show_left(self, changed: str) -> None:
+        """Say how far the stopped prediction is, or why Run starts anew."""
+        left, foot = self._running.undertaking, self._form.foot
+        if left is not None and changed:
+            foot.set_status(f"Run starts anew: {changed}.")
+        elif left is not None:
+            foot.show_stopped(left.done, left.total, "Stopped")
+
+
+class GoingOn:
+    """Chooses, once, what opened predictions of the chosen stack were made with.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    form : PredictForm
+    shelf : ModelShelf
+    """
+
+    def __init__(self, viewer: Any, form: PredictForm, shelf: ModelShelf) -> None:
+        self._viewer = viewer
+        self._form = form
+        self._shelf = shelf
+        self._seen: set[str] = set()
+        self._news = False
+
+    def has_news(self) -> bool:
+        """Tell, once, whether predictions have come that nobody has arranged yet."""
+        news, self._news = self._news, False
+        return news
+
+    def look(self) -> None:
+        """Look for predictions that have just been opened."""
+        key = self._form.input.layer_key()
+        opened = [one for one in self._viewer.layers if _is_opened(one, key)]
+        fresh = [one for one in opened if layer_key(one) not in self._seen]
+        self._seen |= {layer_key(one) for one in opened}
+        if not fresh:
+            return
+        model, shown = model_of(fresh[-1]), [(one, one.visible) for one in opened]
+        if model != self._form.topology.model_id():
+            self._shelf.choose(model)
+        for layer, visible in shown:  # another model's would be shown by habit
+            layer.visible = visible
+        self._news = True
+        if model == self._form.topology.model_id():
+            self._choose([one for one in fresh if model_of(one) == model])
+
+    def _choose(self, predictions: list[Any]) -> None:
+        """Choose in the form what was chosen for them."""
+        form, about = self._form, predictions[-1].metadata[KEY]
+        form.structures.tick(str(one.metadata[KEY]["structure"]) for one in predictions)
+        asked = about.get("request") or about.get("provenance", {}).get("request")
+        try:
+            request = PredictionRequest.model_validate(asked)
+        except ValidationError:  # of another version: the form stays as it is
+            return
+        form.sampling.set_simulate(request.simulate_sparse)
+        form.sampling.set_ratio(request.ratio)
+        if request.voxel_size is not None:
+            form.input.type_voxel_size(request.voxel_size)
+        form.options.tta_box.setChecked(request.tta)
+        form.options.uncertainty_box.setChecked(request.uncertainty)
+
+
+def take_up(structures: StructureModel, predictions: Mapping[str, Any]) -> None:
+    """Let the table of structures say what adopted predictions say.
+
+    Parameters
+    ----------
+    structures : StructureModel
+    predictions : mapping
+        Structure id to the layer of its prediction.
+    """
+    offered = {key for key, _ in structures.layers}
+    for number, row in enumerate(structures.rows):
+        layer = predictions.get(row.structure.id)
+        if layer is None:
+            continue
+        truth = truth_of(layer)
+        if truth in offered and truth != row.truth:
+            structures.choose_truth(number, truth)
+        scores = layer.metadata[KEY].get("scores")
+        if row.scores is None and row.truth is not None and isinstance(scores, dict):
+            structures.set_scores({row.structure.id: scores})
+
+
+def _is_opened(layer: Any, source_key: str | None) -> bool:
+    if not is_prediction(layer):
+        return False
+    about = layer.metadata[KEY]
+    return FILE in about and about.get("source_id") == source_key
+
+
+# Torch, a network and one tile take less than half of it.
+LEAST_FREE = 3 * 2**30
+# Choices often come in a row; the pointer may only pass by.
+_AFTER_MS = 400
+_LOOK_MS = 100
+# A microscopist looks at a result for some minutes before the next run.
+IDLE_MS = 15 * 60 * 1000
+_NICE = 5
+_INTENT = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
+
+
+class _Outcome:
+    """A box that the thread puts its result in; it outlives every window."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.stop = threading.Event()
+        self.found = Rehearsed()
+
+
+class ModelKeeper(QObject):
+    """Loads ahead, and lets go.
+
+    Parameters
+    ----------
+    engine
+        Anything with `InstalledEngine`'s ``rehearse``, ``loaded`` and ``forget``; one
+        without is never made to load ahead.
+    dock : QWidget
+        Where the user's intent shows.
+
+    Signals
+    -------
+    rehearsed : Plan, Rehearsed
+        The model is loaded, and it is known how fast it is.
+    loaded_changed : bool
+        Whether a model is in memory.
+    """
+
+    rehearsed = Signal(object, object)
+    loaded_changed = Signal(bool)
+
+    def __init__(self, engine: Any, dock: QWidget) -> None:
+        super().__init__(dock)
+        self._engine = engine
+        self._dock = dock
+        self._plan: Plan | None = None
+        self._tried: set[tuple[str, str]] = set()
+        self._intent = False
+        self._outcome: _Outcome | None = None
+        self._of: Plan | None = None
+        self._start = self._timer(_AFTER_MS, self._begin)
+        self._idle = self._timer(IDLE_MS, self.unload)
+        self._look = QTimer(self)
+        self._look.setInterval(_LOOK_MS)
+        self._look.timeout.connect(self._on_look)
+        dock.installEventFilter(self)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            application.focusChanged.connect(self._on_focus)
+
+    def _timer(self, interval: int, slot: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(interval)
+        timer.timeout.connect(slot)
+        return timer
+
+    @property
+    def busy(self) -> bool:
+        """Whether a rehearsal is under way."""
+        return self._outcome is not None
+
+    def expect(self, plan: "Plan | None") -> None:
+        """Tell what Run would do now; None: nothing yet."""
+        self._plan = plan
+        self._consider()
+
+    def intend(self) -> None:
+        """Tell that the user is at the dock."""
+        self._intent = True
+        self._consider()
+
+    def give_way(self) -> None:
+        """End a rehearsal at the next chance: the real one begins."""
+        self._start.stop()
+        self._idle.stop()
+        if self._outcome is not None:
+            self._outcome.stop.set()
+
+    def settle(self) -> None:
+        """Tell that a prediction has ended: from now on the model is idle."""
+        if self._plan is not None:
+            self._tried.add(self._key(self._plan))
+        self._idle.start()
+        self._tell()
+
+    def unload(self) -> None:
+        """Free the memory of the model; the next run loads it again."""
+        self.give_way()
+        self._engine.forget()
+        self._tried.clear()
+        self._intent = False
+        self._tell()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """See the user come; nothing is kept from the dock."""
+        if event is not None and event.type() in _INTENT:
+            self.intend()
+        return super().eventFilter(watched, event)
+
+    def _on_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
+        if new is not None and self._dock.isAncestorOf(new):
+            self.intend()
+
+    def _key(self, plan: "Plan") -> tuple[str, str]:
+        return plan.card.id, plan.request.device
+
+    def _consider(self) -> None:
+        due = self._intent and self._plan is not None and self._outcome is None
+        if due and self._plan is not None and self._key(self._plan) not in self._tried:
+            self._start.start()
+        else:
+            self._start.stop()
+
+    def _begin(self) -> None:
+        plan, rehearse = self._plan, getattr(self._engine, "rehearse", None)
+        if plan is None or rehearse is None or self._outcome is not None:
+            return
+        self._tried.add(self._key(plan))
+        if (free_bytes() or 0) < LEAST_FREE + plan.memory.activations:
+            return
+        outcome = _Outcome()
+        self._outcome, self._of = outcome, plan
+        # the pool of Qt keeps its threads, and with them their low priority
+        threading.Thread(
+            target=_work, args=(rehearse, plan, outcome), daemon=True
+        ).start()
+        # a window may go without being closed; this slot belongs to nobody
+        self.destroyed.connect(outcome.stop.set)
+        self._look.start()
+
+    def _on_look(self) -> None:
+        outcome, plan = self._outcome, self._of
+        if outcome is None or not outcome.done.is_set():
+            return
+        self._look.stop()
+        self._outcome = self._of = None
+        self._idle.start()
+        self._tell()
+        if outcome.found.rate is not None:
+            self.rehearsed.emit(plan, outcome.found)
+        self._consider()
+
+    def _tell(self) -> None:
+        self.loaded_changed.emit(bool(getattr(self._engine, "loaded", False)))
+
+
+def _work(rehearse: Any, plan: "Plan", outcome: _Outcome) -> None:
+    """Rehearse without being in anybody's way."""
+    if sys.platform.startswith("linux"):  # there it is of this thread alone
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    try:
+        outcome.found = rehearse(plan, outcome.stop)
+    except Exception:  # the prediction itself will tell what is wrong
+        outcome.found = Rehearsed()
+    finally:
+        outcome.done.set()
+
+
+class PredictView(QObject):
+    """Arranges the viewer's layers as the user asks in the dock.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    form : PredictForm
+    layers : StreamLayers
+    source : callable
+        Gives the input layer, or None.
+    scales : dict
+        Mean and deviation of truths, by structure and truth layer's key.
+    parent : QObject, optional
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        form: PredictForm,
+        layers: StreamLayers,
+        source: Callable[[], Any | None],
+        scales: "dict[tuple[str, str], Scale]",
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._form = form
+        self._layers = layers
+        self._source = source
+        self._scales = scales
+        self.layouts = layouts_of(viewer)
+        self._at_work = False
+        form.structures.visibility_changed.connect(self._on_eye)
+        form.structures.spread_changed.connect(self._on_spread)
+        form.foot.layout_asked.connect(self.show)
+        form.foot.restore_asked.connect(self.restore)
+        self.layouts.changed.connect(form.foot.show_layout)
+        layers.complete.connect(self.settle)
+        layers.visible_changed.connect(self._on_layer_eye)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Meanwhile layers are shown and hidden by us, not by the user."""
+        before, self._at_work = self._at_work, True
+        try:
+            yield
+        finally:
+            self._at_work = before
+
+    @property
+    def arranging(self) -> bool:
+        """Whether layers are shown, hidden or moved by us right now."""
+        return self._at_work or self.layouts.arranging
+
+    def scene(self) -> Scene:
+        """Tell which layers belong together."""
+        predictions = self._layers.layers()
+        rows = self._form.structures.rows
+        scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
+        return replace(scene, uncertainties=self._layers.uncertainties())
+
+    def show(self, name: str) -> None:
+        """Show overlay or side by side."""
+        self.layouts.apply(name, self.scene())
+        self._form.foot.show_layout(self.layouts.current)
+
+    def show_where_one_is(self, name: str) -> None:
+        """Show a layout and stay where the user has zoomed to."""
+        camera = camera_of(self._viewer)
+        center, zoom = camera.center, camera.zoom
+        self.show(name)
+        if not grid_of(self._viewer).enabled:
+            camera.center, camera.zoom = center, zoom
+
+    def restore(self) -> None:
+        """Give the user's own view back."""
+        self.layouts.restore()
+        self._form.foot.show_layout(None)
+
+    def settle(self) -> None:
+        """Let layers that came one by one find their place."""
+        self.offer_spreads()
+        if self.layouts.current is not None:
+            self.show(self.layouts.current)
+        made = self._layers.layers()
+        shown = [made[id_] for id_ in self._form.structures.visible() if id_ in made]
+        if shown:
+            self._viewer.layers.selection.active = shown[0]
+
+    def offer_spreads(self) -> None:
+        """Let the table show which structures have a layer of uncertainty."""
+        found = self._layers.uncertainties()
+        shown = {id_: bool(layer.visible) for id_, layer in found.items()}
+        self._form.structures.set_spreads(shown)
+
+    def _on_eye(self, id_: str, visible: bool) -> None:
+        if self.layouts.current == SIDE_BY_SIDE:
+            self.show(SIDE_BY_SIDE)
+        elif self.layouts.eyes_hold:
+            self._layers.set_visible(id_, visible)
+
+    def _on_spread(self, id_: str, shown: bool) -> None:
+        if self.layouts.current == SIDE_BY_SIDE:
+            self.show(SIDE_BY_SIDE)
+        elif self.layouts.eyes_hold:
+            self._layers.set_visible(deviation_channel(id_), shown)
+
+    def _on_layer_eye(self, structure: str, role: str, visible: bool) -> None:
+        if not self.arranging and self.layouts.eyes_hold:
+            table = self._form.structures
+            tell = table.set_spread if role == UNCERTAINTY else table.set_visible
+            tell(structure, visible, tell=False)
+
 
 # Several changes in one go (a sample opens thirteen layers) make one plan.
 _SETTLE_MS = 60
 # The window is drawn, and hears the user, between two pieces of work.
 _BREATH_MS = 30
-
 _STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
@@ -192,7 +705,7 @@ class PredictDock(QWidget):
         try:
             self._viewer.open_sample("napari-sparsessp", "sparse_colony")
         except Exception as error:
-            self.forecast.tell(as_told(error, "the sample"))
+            self.forecast.tell(readable_error(error, "the sample"))
 
     def _on_ndisplay(self, _event: Any = None) -> None:
         self.form.foot.set_flat(self._viewer.dims.ndisplay == 2)
@@ -327,7 +840,7 @@ class PredictDock(QWidget):
     def _on_no_layer(self, error: Exception) -> None:
         """What cannot be shown need not be predicted."""
         self.running.cancel()
-        self.forecast.tell(as_told(error, "the making of layers"))
+        self.forecast.tell(readable_error(error, "the making of layers"))
 
     def _show_first(self) -> None:
         if self.layers.layers():

@@ -1,0 +1,327 @@
+"""The base of the docks: a form, changes that settle, layer events, keys and tasks."""
+
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import QSignalDebouncer
+
+from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.widgets.basic import NARROWEST, Foot, Step, StepColumn
+from napari_sparsessp.ui.widgets.style import Dress
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.request import PredictionRequest
+
+_WIDTH, _HEIGHT = 412, 760
+
+_LAYER_EVENTS = ("inserted", "removed", "reordered", "renamed")
+
+# napari ends the title of a dock from its menus with the plugin's display name, and of
+# one that a program has opened with the package's.
+_OURS = ("(SparseSSP)", "(napari-sparsessp)")
+
+
+class StepForm(QWidget):
+    """Steps that read from top to bottom and scroll, over a footer that stays.
+
+    Subclasses make their widgets and call `arrange`.
+
+    Attributes
+    ----------
+    scroll
+        The column of the steps.
+    foot
+        Messages, buttons, progress and status.
+    """
+
+    foot: Any
+    scroll: StepColumn
+
+    def __init__(self, width: int = _WIDTH) -> None:
+        super().__init__()
+        self._width = width
+        Dress(self)
+
+    def arrange(
+        self,
+        steps: Iterable[tuple[Step, Iterable[QWidget]]],
+        foot: Foot,
+        below: int = 8,
+    ) -> None:
+        """Put widgets into their steps, and the steps above the footer."""
+        steps = [(step, tuple(bodies)) for step, bodies in steps]
+        for step, bodies in steps:
+            for body in bodies:
+                step.body.addWidget(body)
+        self.foot = foot
+        self.scroll = StepColumn([step for step, _ in steps], below)
+        self.scroll.end()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.scroll, 1)
+        outer.addWidget(foot)
+        self.setMinimumWidth(NARROWEST)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a width at which nothing is cut."""
+        return QSize(self._width, _HEIGHT)
+
+    def scroll_to(self, step: Step) -> None:
+        """Scroll so that a step is at the top, as far as that goes."""
+        self.scroll.ensureWidgetVisible(step, 0, 0)
+        bar = self.scroll.verticalScrollBar()
+        bar.setValue(min(step.y(), bar.maximum()))
+
+
+class Dock(QWidget):
+    """Base of the docks: wiring that all of them need.
+
+    A subclass makes its form, calls `fill`, connects its signals (to `settle` where a
+    change may change the plan), and implements `refresh`.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    settle_ms
+        How long changes settle before `refresh`: a sample opens many layers at once.
+    """
+
+    form: Any
+
+    def __init__(self, viewer: Any, settle_ms: int = 60) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layers_changed = False
+        self._settle = QSignalDebouncer(parent=self)
+        self._settle.setTimeout(settle_ms)
+        self._settle.triggered.connect(self._refresh)
+        JoinOthers(self)
+
+    def refresh(self) -> None:
+        """Show what holds now; runs once after changes have settled."""
+        raise NotImplementedError
+
+    def _refresh(self) -> None:
+        self.refresh()
+
+    def settle(self, *_: object) -> None:
+        """Call `refresh` soon, once for all changes until then."""
+        self._settle.throttle()
+
+    def refresh_now(self) -> None:
+        """Call `refresh` at once; what waited for it is done with it."""
+        self._settle.cancel()
+        self.refresh()
+
+    def fill(self, form: QWidget) -> None:
+        """Let a form take all of the dock."""
+        self.form = form
+        fill_with(self, form)
+
+    def follow_layers(self) -> None:
+        """Settle whenever layers come, go, move or are renamed.
+
+        `take_layer_changes` says in `refresh` whether they did.
+        """
+        events = self._viewer.layers.events
+        emitters = [getattr(events, name) for name in _LAYER_EVENTS]
+        for emitter in emitters:
+            emitter.connect(self._on_layers)
+        # the viewer outlives its docks
+        release = partial(_disconnect, emitters, weakref.WeakMethod(self._on_layers))
+        self.destroyed.connect(release)
+
+    def _on_layers(self, _event: Any = None) -> None:
+        self._layers_changed = True
+        self.settle()
+
+    def take_layer_changes(self) -> bool:
+        """Return whether layers have changed since this was asked last."""
+        changed, self._layers_changed = self._layers_changed, False
+        return changed
+
+    def add_shortcut(self, keys: str, slot: Callable[[], None]) -> None:
+        """Bind keys to a slot, wherever in the dock the focus is."""
+        add_shortcut(self.form, keys, slot)
+
+    def run_task(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        returned: Callable[[Any], None],
+        failed: Callable[[Exception], None] | None = None,
+        what: str = "the work",
+    ) -> BackgroundTask:
+        """Run a function in the background; it is cancelled with the dock.
+
+        Parameters
+        ----------
+        function
+            Called with `args` and a `TaskProgress`.
+        returned, failed
+            Called in the interface's thread; without `failed`, the error is shown.
+        what
+            What an error interrupts, such as "the writing of the report".
+        """
+        task = BackgroundTask(function, *args, parent=self)
+        task.returned.connect(returned)
+        task.failed.connect(failed or partial(self.show_error, what=what))
+        for ended in (task.returned, task.failed, task.cancelled):
+            ended.connect(task.deleteLater)
+        task.start()
+        return task
+
+    def show_error(
+        self,
+        error: Exception,
+        what: str = "the work",
+        request: "PredictionRequest | None" = None,
+    ) -> None:
+        """Show an error in the footer, with details to copy."""
+        readable = readable_error(error, what)
+        details = error_details(readable, request)
+        self.form.foot.message.show_error(str(readable), details)
+
+
+def _disconnect(emitters: Iterable[Any], method: Any, *_: object) -> None:
+    slot = method()
+    if slot is not None:
+        for emitter in emitters:
+            emitter.disconnect(slot)
+
+
+def fill_with(dock: QWidget, form: QWidget) -> None:
+    """Let a form take all of a dock."""
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(form)
+    # without it napari puts an empty stretch below the form
+    dock.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+
+def settling(dock: QWidget, look: Callable[[], None], after_ms: int) -> QTimer:
+    """Return a timer that calls `look` once changes are over (docks without `Dock`)."""
+    timer = QTimer(dock)
+    timer.setSingleShot(True)
+    timer.setInterval(after_ms)
+    timer.timeout.connect(look)
+    return timer
+
+
+def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:
+    """Bind keys to a slot, for a widget and all that is in it."""
+    shortcut = QShortcut(QKeySequence(keys), widget)
+    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    shortcut.activated.connect(slot)
+
+
+class JoinOthers(QObject):
+    """Puts a dock behind those of ours that are open, when it is first shown.
+
+    Parameters
+    ----------
+    widget : QWidget
+        What the dock holds; owns this from now on.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Wait for the first look; nothing is kept from the widget."""
+        if event is not None and event.type() == QEvent.Type.Show:
+            self._widget.removeEventFilter(self)
+            QTimer.singleShot(0, self._join)  # napari has still to place it
+        return super().eventFilter(watched, event)
+
+    def _join(self) -> None:
+        own = _dock_of(self._widget)
+        window = None if own is None else own.parentWidget()
+        if own is None or not isinstance(window, QMainWindow):
+            return
+        for other in window.findChildren(QDockWidget):
+            inside = other.widget()
+            ours = other.windowTitle().endswith(_OURS)
+            if other is not own and ours and other.isVisible() and inside is not None:
+                bring_beside(inside, own)
+                return
+
+
+def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
+    """Bring a viewer's Predict dock to the front; open it where there is none.
+
+    There is one, whether it was opened from the menu or by a program, for which napari
+    has two titles.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    beside : QWidget, optional
+        Inside of a dock; Predict shares its place.
+
+    Returns
+    -------
+    PredictDock
+    """
+    docks = viewer.window.dock_widgets
+    titles = [f"Predict {ours}" for ours in _OURS]
+    dock = next((docks[title] for title in titles if title in docks), None)
+    if dock is None:
+        from npe2 import PluginManager
+
+        make: Any = PluginManager.instance().commands.get("napari-sparsessp.predict")
+        dock = make(viewer)
+        viewer.window.add_dock_widget(dock, name=titles[0], area="right")
+    dock = getattr(dock, "__wrapped__", dock)  # napari's proxy takes it for its own
+    holder = _dock_of(dock)
+    if beside is not None and holder is not None:
+        bring_beside(beside, holder)
+    elif holder is not None:
+        holder.show()
+        holder.raise_()
+    return dock
+
+
+def bring_beside(widget: QWidget, other: QDockWidget) -> None:
+    """Let another dock share the place of the one that a widget is in, and show it.
+
+    A dock that the user has put somewhere else, or has torn off, stays there.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Anywhere inside of a dock.
+    other : QDockWidget
+        Of the same window.
+    """
+    own = _dock_of(widget)
+    window = None if own is None else own.parentWidget()
+    if own is not None and isinstance(window, QMainWindow):
+        together = window.dockWidgetArea(own) == window.dockWidgetArea(other)
+        floating = own.isFloating() or other.isFloating()
+        if together and not floating and other not in window.tabifiedDockWidgets(own):
+            window.tabifyDockWidget(own, other)
+    other.show()
+    other.raise_()
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    own: QWidget | None = widget
+    while own is not None and not isinstance(own, QDockWidget):
+        own = own.parentWidget()
+    return own

@@ -1,1 +1,0 @@
-"""What several docks ask for: a stack, structures, a network, a device."""

@@ -1,0 +1,372 @@
+"""What is written on our layers: whose they are, how they came about, what to mistrust.
+
+It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sparsessp.structures import deviation_channel, structure_or_custom
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.preferences import preferences
+
+if TYPE_CHECKING:
+    from napari_sparsessp.prediction.plan import Plan
+
+
+KEY = "sparsessp"
+"""The one key of ``layer.metadata`` that belongs to us."""
+SCHEMA = 1
+PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
+ERROR, COMPOSED = "error", "composed"
+"""Made by the Compare dock of a prediction and its truth."""
+_ROLES = (PREDICTION, UNCERTAINTY, ERROR, COMPOSED)
+# Black where the model is sure of itself; told apart also by colour-blind eyes.
+UNCERTAINTY_COLOURS = "magma"
+# What says nothing any more once a prediction is compared with another truth.
+_OF_A_TRUTH = ("truth", "truth_id", "scores")
+DEFAULT_VISIBLE = ("dna", "cell_membrane", "mitochondria")
+"""Shown at first where many are predicted: twelve colours at once tell nothing."""
+DOUBTFUL = " · doubtful"
+"""Ends the name of a layer whose input is unlike what the model was made for."""
+
+
+def role_of(layer: Any) -> str:
+    """`PREDICTION`, `UNCERTAINTY`, `ERROR`, `COMPOSED`; "" for what is none of ours."""
+    about = layer.metadata.get(KEY)
+    role = about.get("role") if isinstance(about, dict) else None
+    return role if role in _ROLES else ""
+
+
+def is_prediction(layer: Any) -> bool:
+    """Tell whether a layer is a predicted structure."""
+    return role_of(layer) == PREDICTION
+
+
+def channel_of(layer: Any) -> str:
+    """Name of the output's channel that one of our layers shows."""
+    about = layer.metadata[KEY]
+    return str(about.get("channel") or about["structure"])
+
+
+def model_of(layer: Any) -> str:
+    """Id of the model that made one of our layers; "" where it does not say."""
+    about = layer.metadata[KEY]
+    for part in (about.get("request"), (about.get("provenance") or {}).get("model")):
+        if isinstance(part, dict):
+            return str(part.get("model") or part.get("id") or "")
+    return ""
+
+
+def structure_of(channel: str, channels: Sequence[str]) -> str:
+    """Id of the structure that a channel is, or tells the uncertainty of.
+
+    Parameters
+    ----------
+    channel : str
+    channels : sequence of str
+        All of the output.
+    """
+    return next((one for one in channels if deviation_channel(one) == channel), channel)
+
+
+def first_look(structure: str, role: str) -> dict[str, str]:
+    """Name, colours and blending of one of our layers, before the user changes them."""
+    known = structure_or_custom(structure)
+    spread = role == UNCERTAINTY
+    return {
+        "name": f"{known.label} ± std · predicted"
+        if spread
+        else f"{known.label} · predicted",
+        "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
+        "blending": "additive",
+    }
+
+
+def truth_of(layer: Any) -> str | None:
+    """Key of the layer that a prediction was compared with; None where none was."""
+    about = layer.metadata[KEY]
+    return str(about["truth_id"]) if about.get("truth_id") else None
+
+
+def about_layer(
+    plan: "Plan", channel: str, source: Any, truth: Any | None = None
+) -> dict[str, Any]:
+    """Say what the layer of a channel is.
+
+    Parameters
+    ----------
+    plan : Plan
+    channel : str
+        One of ``plan.channels``.
+    source : Layer
+        The input.
+    truth : Layer, optional
+        What the structure really looks like; a prediction is compared with it.
+    """
+    structure = structure_of(channel, plan.channels)
+    role = PREDICTION if channel == structure else UNCERTAINTY
+    return {
+        "schema_version": SCHEMA,
+        "role": role,
+        "structure": structure,
+        "channel": channel,
+        "source": str(source.name),
+        "source_id": layer_key(source),
+        **(_truth_link(truth) if role == PREDICTION else {}),
+        "request": plan.request.model_dump(mode="json"),
+        "measured_planes": list(plan.view.measured_planes),
+        "ratio": plan.view.ratio,
+        "state": "running",
+    }
+
+
+def add_to(layer: Any, **more: Any) -> None:
+    """Write more on a layer; the metadata is set anew, so that napari notices."""
+    about = {**layer.metadata.get(KEY, {}), **more}
+    layer.metadata = {**layer.metadata, KEY: about}
+
+
+def set_truth(layer: Any, truth: Any | None) -> None:
+    """Say which layer a prediction is compared with from now on.
+
+    Scores against another truth say nothing about this one and are taken away.
+
+    Parameters
+    ----------
+    layer : Layer
+        A prediction.
+    truth : Layer or None
+        None: nothing is known of what is really there.
+    """
+    link = _truth_link(truth)
+    about = layer.metadata[KEY]
+    if about.get("truth_id") != link.get("truth_id"):
+        kept = {k: v for k, v in about.items() if k not in _OF_A_TRUTH}
+        layer.metadata = {**layer.metadata, KEY: {**kept, **link}}
+
+
+def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
+    """Write what makes a prediction doubtful on its layer, its name included.
+
+    Parameters
+    ----------
+    layer : Layer
+    doubts : sequence of str
+        Sentences; none takes an older mark away.
+    """
+    add_to(layer, unfamiliar=list(doubts))
+    name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
+    if layer.name != name:
+        layer.name = name
+
+
+def _truth_link(truth: Any | None) -> dict[str, str]:
+    if truth is None:
+        return {}
+    return {"truth": str(truth.name), "truth_id": layer_key(truth)}
+
+
+FILE = "file"
+"""Of ``layer.metadata["sparsessp"]``: the `FilePlace` of a layer."""
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """Where a layer's voxels are on disk.
+
+    Attributes
+    ----------
+    path : str
+    scene : int, optional
+        Number of the image, where the file has several.
+    channel : int, optional
+        The one that the layer shows; None where it shows all there are.
+    """
+
+    path: str
+    scene: int | None = None
+    channel: int | None = None
+
+    def metadata(self) -> dict[str, Any]:
+        """Give a layer's metadata that say this."""
+        return {KEY: {FILE: asdict(self)}}
+
+
+def file_of(layer: Any) -> FilePlace | None:
+    """Give the file that a layer came from; None where it came from none."""
+    about = layer.metadata.get(KEY)
+    known = about.get(FILE) if isinstance(about, dict) else None
+    if isinstance(known, dict):
+        return FilePlace(
+            str(known.get("path")), known.get("scene"), known.get("channel")
+        )
+    path = getattr(getattr(layer, "source", None), "path", None)
+    return FilePlace(str(path)) if path else None
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Tell whether two paths lead to one file, which need not be there any more."""
+    try:
+        return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return one == other
+
+
+def link_orphans(viewer: Any) -> None:
+    """Tie predictions without a source, or a truth, to layers from the files they name.
+
+    Files that are not open are left alone: what a file says is no reason to open
+    another one.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+    others = [(one, file_of(one)) for one in viewer.layers if not role_of(one)]
+    known = [(one, place.path) for one, place in others if place is not None]
+    for layer in viewer.layers:
+        if role_of(layer) and not layer.metadata[KEY].get("source_id"):
+            _link(layer, known)
+
+
+def made_from(viewer: Any, source_key: str | None) -> list[Any]:
+    """Give the predictions and uncertainties from a source, by whatever model."""
+    return [
+        layer
+        for layer in viewer.layers
+        if role_of(layer) in (PREDICTION, UNCERTAINTY)
+        and layer.metadata[KEY].get("source_id") == source_key
+    ]
+
+
+def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
+    """Write on a prediction which of the open layers its file means."""
+    told = layer.metadata[KEY].get("provenance")
+    request = told.get("request") if isinstance(told, dict) else None
+    if not isinstance(request, dict):
+        return
+    source = _meant(str(request.get("input", "")), request.get("channel"), known)
+    if source is None:
+        return
+    found = {"source": str(source.name), "source_id": layer_key(source)}
+    truths = request.get("truth")
+    structure = layer.metadata[KEY]["structure"]
+    if is_prediction(layer) and isinstance(truths, dict) and structure in truths:
+        path, channel = str(truths[structure]), None
+        if not any(is_same_file(path, place) for _, place in known):
+            path, _, channel = path.rpartition(":")
+        truth = _meant(path, channel or structure, known)
+        if truth is not None and truth is not source:
+            found |= {"truth": str(truth.name), "truth_id": layer_key(truth)}
+    add_to(layer, **found)
+
+
+def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | None:
+    """Find the layer of a file's channel, given by name or number."""
+    same = [one for one, place in known if path and is_same_file(path, place)]
+    if len(same) < 2:
+        return same[0] if same else None
+    for one in same:
+        place = file_of(one)
+        number = None if place is None else place.channel
+        if channel is not None and str(channel) in (str(number), str(one.name)):
+            return one
+    return _named(str(channel), same) if channel is not None else None
+
+
+def _named(channel: str, layers: Sequence[Any]) -> Any | None:
+    """Find the one layer that is named like a channel, or like a structure."""
+    from napari_sparsessp.structures import match_channel
+
+    names = [str(one.name) for one in layers]
+    ending = [i for i, name in enumerate(names) if name.endswith(f" · {channel}")]
+    if len(ending) == 1:
+        return layers[ending[0]]
+    index = match_channel(channel, names)
+    return None if index is None else layers[index]
+
+
+_EVENTS = ("data", "scale", "translate", "metadata")
+
+
+class LayerWatch(QObject):
+    """Watches the voxels of layers, their place, and the run that they came from.
+
+    Signals
+    -------
+    changed : str
+        Key of the layer.
+    linked
+        A prediction was given another truth.
+    """
+
+    changed = Signal(str)
+    linked = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._layers: dict[str, Any] = {}
+        self._made: dict[str, tuple[Any, ...]] = {}
+        self._truth: dict[str, Any] = {}
+
+    def follow(self, layers: Sequence[Any]) -> None:
+        """Watch these layers and no others."""
+        wanted = {layer_key(layer): layer for layer in layers}
+        for key in [key for key in self._layers if key not in wanted]:
+            self._connect(self._layers.pop(key), on=False)
+        for key, layer in wanted.items():
+            if key not in self._layers:
+                self._layers[key] = layer
+                self._made[key] = _made(layer)
+                self._truth[key] = _truth(layer)
+                self._connect(layer, on=True)
+
+    def release(self) -> None:
+        """Watch nothing more."""
+        self.follow(())
+
+    def _connect(self, layer: Any, *, on: bool) -> None:
+        for name in _EVENTS:
+            emitter = getattr(layer.events, name)
+            slot = self._on_metadata if name == "metadata" else self._on_changed
+            if on:
+                emitter.connect(slot)
+            else:
+                emitter.disconnect(slot)
+
+    def _on_changed(self, event: Any) -> None:
+        key = layer_key(event.source)
+        if key in self._layers:
+            self.changed.emit(key)
+
+    def _on_metadata(self, event: Any) -> None:
+        """Of what stands on a layer, only another run makes it another one."""
+        key = layer_key(event.source)
+        made = _made(event.source)
+        if key not in self._layers:
+            return
+        truth = _truth(event.source)
+        if made != self._made.get(key):
+            self._made[key], self._truth[key] = made, truth
+            self.changed.emit(key)
+        elif truth != self._truth.get(key):
+            self._truth[key] = truth
+            self.linked.emit()
+
+
+def _made(layer: Any) -> tuple[Any, ...]:
+    about = layer.metadata.get(KEY)
+    if not isinstance(about, dict):
+        return ()
+    provenance = about.get("provenance") or {}
+    return about.get("state"), provenance.get("created")
+
+
+def _truth(layer: Any) -> Any:
+    about = layer.metadata.get(KEY)
+    return about.get("truth_id") if isinstance(about, dict) else None

@@ -1,1 +1,0 @@
-"""How the docks look: colours, steps, charts and other parts without a meaning."""

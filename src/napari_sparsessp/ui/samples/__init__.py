@@ -1,1 +1,0 @@
-"""*File > Open Sample*."""

@@ -1,0 +1,609 @@
+"""Parts that all docks are made of: steps, footer, messages, joined buttons."""
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QShowEvent
+from qtpy.QtWidgets import (
+    QApplication,
+    QButtonGroup,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.ui.widgets.style import Tones, take_role
+
+
+class Mark(Enum):
+    """How settled a step is. The words are what a screen reader says."""
+
+    WAITING = "waiting for you"
+    GOOD = "settled"
+    WARN = "works, but look here"
+    BAD = "needs you"
+
+
+def draw_mark(
+    painter: QPainter, centre: QPointF, radius: float, mark: Mark, tones: Tones
+) -> None:
+    """Draw a mark: its shape tells as much as its colour."""
+    colour = {
+        Mark.WAITING: tones.line,
+        Mark.GOOD: tones.good,
+        Mark.WARN: tones.warn,
+        Mark.BAD: tones.bad,
+    }[mark]
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    painter.drawEllipse(centre, radius, radius)
+    ink = QColor("#15181b") if tones.dark else QColor("#ffffff")
+    pen = QPen(ink, radius * 0.28)
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    painter.setPen(pen)
+    x, y, r = centre.x(), centre.y(), radius
+    if mark is Mark.GOOD:
+        painter.drawPolyline(
+            [
+                QPointF(x - 0.45 * r, y + 0.05 * r),
+                QPointF(x - 0.1 * r, y + 0.4 * r),
+                QPointF(x + 0.5 * r, y - 0.35 * r),
+            ]
+        )
+    elif mark is Mark.WARN:
+        painter.drawLine(QPointF(x, y - 0.5 * r), QPointF(x, y + 0.1 * r))
+        painter.drawPoint(QPointF(x, y + 0.52 * r))
+    elif mark is Mark.BAD:
+        painter.drawLine(
+            QPointF(x - 0.38 * r, y - 0.38 * r), QPointF(x + 0.38 * r, y + 0.38 * r)
+        )
+        painter.drawLine(
+            QPointF(x - 0.38 * r, y + 0.38 * r), QPointF(x + 0.38 * r, y - 0.38 * r)
+        )
+
+
+class MarkDot(QWidget):
+    """A mark as a widget, for tables of expected against found."""
+
+    def __init__(self, mark: Mark = Mark.WAITING, size: int = 14) -> None:
+        super().__init__()
+        self._mark = mark
+        self.setFixedSize(QSize(size, size))
+        self.setAccessibleName(mark.value)
+
+    @property
+    def mark(self) -> Mark:
+        """The mark that is shown."""
+        return self._mark
+
+    def set_mark(self, mark: Mark) -> None:
+        """Show another mark."""
+        self._mark = mark
+        self.setAccessibleName(mark.value)
+        self.update()
+
+    def paintEvent(self, _event: object) -> None:
+        """Draw the mark."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        half = self.width() / 2
+        draw_mark(painter, QPointF(half, half), half - 1, self._mark, Tones.of(self))
+
+
+class Step(QWidget):
+    """A piece of the sentence with its controls.
+
+    Parameters
+    ----------
+    headline : str
+        Rich text; the variable part in bold.
+    last : bool
+        No line leads on from the last step.
+    """
+
+    GUTTER = 24
+
+    def __init__(self, headline: str, *, last: bool = False) -> None:
+        super().__init__()
+        self._mark = Mark.WAITING
+        self._last = last
+        self.headline = QLabel(headline)
+        self.headline.setProperty("role", "headline")
+        self.headline.setTextFormat(Qt.TextFormat.RichText)
+        self.headline.setWordWrap(True)
+        policy = self.headline.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+        self.headline.setSizePolicy(policy)
+        self.title_row = QHBoxLayout()
+        self.title_row.setContentsMargins(0, 0, 0, 0)
+        self.title_row.setSpacing(4)
+        self.title_row.addWidget(self.headline, 1)
+        self.body = QVBoxLayout()
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(6)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
+        outer.setSpacing(5)
+        outer.addLayout(self.title_row)
+        outer.addLayout(self.body)
+
+    @property
+    def mark(self) -> Mark:
+        """How settled this step is."""
+        return self._mark
+
+    def set_mark(self, mark: Mark) -> None:
+        """Say how settled this step is."""
+        if mark is not self._mark:
+            self._mark = mark
+            self.setAccessibleDescription(mark.value)
+            self.update()
+
+    def set_headline(self, text: str) -> None:
+        """Write this piece of the sentence anew (rich text)."""
+        if text != self.headline.text():
+            self.headline.setText(text)
+            self._fit_headline()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Know the theme's font from now on."""
+        super().showEvent(event)
+        self._fit_headline()
+
+    def _fit_headline(self) -> None:
+        """Let the headline wrap between words, and never within one."""
+        bold = QFont(self.headline.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        metrics = QFontMetrics(bold)
+        words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
+        widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
+        self.headline.setMinimumWidth(widest + 2)
+
+    def paintEvent(self, _event: object) -> None:
+        """Draw the mark and the line that leads to the next step."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        tones = Tones.of(self)
+        y = self.headline.geometry().top() + min(self.headline.height() / 2, 11.0)
+        centre = QPointF(8.0, y)
+        if not self._last:
+            painter.fillRect(
+                QRectF(7.25, y + 11, 1.5, self.height() - y - 11), tones.line
+            )
+        draw_mark(painter, centre, 7.5, self._mark, tones)
+
+
+NARROWEST = 340
+"""Pixels of a dock in which nothing is cut."""
+
+
+class StepColumn(QScrollArea):
+    """Scrolls from top to bottom only.
+
+    Parameters
+    ----------
+    steps : iterable of QWidget
+        From top to bottom.
+    below : int
+        Pixels under the last one.
+
+    Attributes
+    ----------
+    column : QVBoxLayout
+        For what comes after the steps; see `end`.
+    """
+
+    def __init__(self, steps: Iterable[QWidget], below: int = 0) -> None:
+        super().__init__()
+        body = QWidget()
+        self.column = QVBoxLayout(body)
+        self.column.setContentsMargins(12, 7, 10, below)
+        self.column.setSpacing(0)
+        for step in steps:
+            self.column.addWidget(step)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to what is in it
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(body)
+
+    def end(self) -> None:
+        """Leave what room is left below."""
+        self.column.addStretch(1)
+
+
+def put_above(form: QWidget, steps: StepColumn, foot: QWidget) -> None:
+    """Arrange a dock: its steps take all the room that its foot leaves."""
+    outer = QVBoxLayout(form)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.setSpacing(0)
+    outer.addWidget(steps, 1)
+    outer.addWidget(foot)
+    form.setMinimumWidth(NARROWEST)
+
+
+# Padding and borders of a segment in the style sheet, and its least width.
+_AROUND = 12
+_NARROWEST = 26
+
+
+class Segments(QWidget):
+    """Choose one of a few values at a glance.
+
+    Parameters
+    ----------
+    choices : sequence of (key, text, tool tip)
+    name : str
+        What is chosen, for screen readers.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, choices: Sequence[tuple[str, str, str]], name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self._buttons: dict[str, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for place, (key, text, tip) in enumerate(choices):
+            button = _Segment(text)
+            button.setCheckable(True)
+            button.setToolTip(tip)
+            button.setAccessibleName(f"{name}: {text}")
+            button.setProperty("role", "segment")
+            if place in (0, len(choices) - 1):
+                button.setProperty("place", "first" if place == 0 else "last")
+            self._group.addButton(button)
+            self._buttons[key] = button
+            row.addWidget(button, 1)
+        self._group.buttonClicked.connect(self._on_clicked)
+        self.set_value(choices[0][0])
+
+    def value(self) -> str:
+        """Key of the button that is down, or "" where none is."""
+        for key, button in self._buttons.items():
+            if button.isChecked():
+                return key
+        return ""
+
+    def set_value(self, key: str) -> None:
+        """Press a button without telling anyone."""
+        self._buttons[key].setChecked(True)
+
+    def clear(self) -> None:
+        """Let every button up."""
+        self._group.setExclusive(False)
+        for button in self._buttons.values():
+            button.setChecked(False)
+        self._group.setExclusive(True)
+
+    def button(self, key: str) -> QPushButton:
+        """Return the button of a key, to change its text, tool tip or state."""
+        return self._buttons[key]
+
+    def _on_clicked(self, _button: QPushButton) -> None:
+        self.chosen.emit(self.value())
+
+
+class _Segment(QPushButton):
+    """A button that is never narrower than its text, which is bold while it is down."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Give the room that the bold text needs."""
+        bold = QFont(self.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
+        return QSize(max(width, _NARROWEST), super().minimumSizeHint().height())
+
+
+# More than this at once pushes the form out of a small window.
+_UNFOLDED = 2
+
+
+class MessageBox(QFrame):
+    """A framed text with a mark; an error can be copied with all its details."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._details = ""
+        self.dot = MarkDot(Mark.WARN, 15)
+        self.text = QLabel("")
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
+        )
+        self.copy_button = QPushButton("Copy details")
+        self.copy_button.setProperty("role", "link")
+        self.copy_button.setToolTip(
+            "Copy the whole error, the request and the versions, to send to someone."
+        )
+        self.copy_button.clicked.connect(self._copy)
+        self._folded = ""
+        self.more_button = QPushButton("")
+        self.more_button.setProperty("role", "link")
+        self.more_button.setToolTip("Show all of them.")
+        self.more_button.clicked.connect(self._unfold)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.text, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(9, 7, 9, 7)
+        column.setSpacing(2)
+        column.addLayout(row)
+        foot = QHBoxLayout()
+        foot.addStretch(1)
+        foot.addWidget(self.more_button)
+        foot.addWidget(self.copy_button)
+        column.addLayout(foot)
+        self.hide()
+
+    def show_error(self, text: str, details: str = "") -> None:
+        """Show an error.
+
+        Parameters
+        ----------
+        text : str
+            One line: what is wrong and what to do.
+        details : str
+            What "Copy details" copies; no button without them.
+        """
+        self._show("error", Mark.BAD, _sentence(text), details)
+        self.more_button.hide()
+
+    def show_notices(self, notices: Sequence[str]) -> None:
+        """Show notices, or nothing where there are none."""
+        if notices:
+            lines = [_sentence(notice) for notice in notices]
+            first = "\n".join(lines[:_UNFOLDED])
+            self._folded = "\n".join(lines)
+            self._show("notice", Mark.WARN, first, "")
+            self.text.setToolTip(self._folded)
+            rest = len(lines) - _UNFOLDED
+            self.more_button.setText(f"{rest} more…")
+            self.more_button.setVisible(rest > 0)
+        else:
+            self.clear()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._details = ""
+        self.text.setText("")
+        self.hide()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether an error is shown."""
+        return not self.isHidden() and self.property("role") == "error"
+
+    def _show(self, role: str, mark: Mark, text: str, details: str) -> None:
+        self._details = details
+        self.copy_button.setText("Copy details")
+        self.text.setToolTip("")
+        self.text.setText(text)
+        self.dot.set_mark(mark)
+        self.copy_button.setVisible(bool(details))
+        take_role(self, role)
+        self.setAccessibleName(text)
+        self.show()
+
+    def _unfold(self) -> None:
+        self.text.setText(self._folded)
+        self.more_button.hide()
+
+    def _copy(self) -> None:
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(self._details)
+            self.copy_button.setText("Copied")
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop, as text in a window does."""
+    text = text.strip()
+    if text and text[-1] not in ".!?…":
+        text += "."
+    first = text.split(" ", 1)[0].rstrip(",:;")
+    if first.isalpha():  # never the name of a file
+        text = text[:1].upper() + text[1:]
+    return text
+
+
+SHARES = 1000
+"""Steps of a bar that shows a share."""
+
+
+class Foot(QWidget):
+    """What the feet of all docks have; each adds its own buttons and states.
+
+    Parameters
+    ----------
+    work : str
+        What is done here, for screen readers: ``the prediction``.
+    """
+
+    def __init__(self, work: str) -> None:
+        super().__init__()
+        self.message = MessageBox()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, SHARES)
+        self.bar.setAccessibleName(f"Progress of {work}")
+        self.status = QLabel("")
+        self.status.setProperty("role", "muted")
+        self.status.setWordWrap(True)  # in a narrow dock nothing is cut
+        self.status.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )
+
+    def stack(self, *rows: QWidget | QHBoxLayout) -> None:
+        """Put rows below a line and the message."""
+        line = QFrame()
+        line.setProperty("role", "line")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 0, 12, 10)
+        column.setSpacing(7)
+        for row in (line, self.message, *rows):
+            if isinstance(row, QWidget):
+                column.addWidget(row)
+            else:
+                column.addLayout(row)
+
+    def set_status(self, text: str) -> None:
+        """Say in one line what is going on."""
+        self.status.setText(text)
+        self.status.setToolTip(text)
+
+
+class WorkFoot(Foot):
+    """A foot with one great button that starts and stops the dock's work.
+
+    Parameters
+    ----------
+    work : str
+    state : Enum
+        Where the work stands at first; the dock's own states.
+    """
+
+    def __init__(self, work: str, state: Enum) -> None:
+        super().__init__(work)
+        self._state = state
+        self.button = QPushButton("")
+
+    @property
+    def state(self) -> Enum:
+        """Where the work stands."""
+        return self._state
+
+    def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
+        """Change the button to what it does now.
+
+        Parameters
+        ----------
+        state : Enum
+        look : (text, role, tool tip)
+        on : bool
+            Whether it can be pressed.
+        """
+        text, role, tip = look
+        self._state = state
+        self.button.setText(text)
+        self.button.setToolTip(tip)
+        self.button.setEnabled(on)
+        take_role(self.button, role)
+
+    def press(self, *states: Enum) -> None:
+        """Press the button, if it does what is meant: a key is never a surprise."""
+        if self._state in states:
+            self.button.click()
+
+
+def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
+    """Put widgets beside each other.
+
+    Parameters
+    ----------
+    widgets : QWidget
+    stretched : int
+        How many of the first share the room that is left.
+    """
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    for place, widget in enumerate(widgets):
+        row.addWidget(widget, 1 if place < stretched else 0)
+    return row
+
+
+class ElidingComboBox(QComboBox):
+    """A combo box that shortens a long name in its middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shorten(self)
+
+
+def shorten(box: QComboBox) -> None:
+    """Shorten a long choice in its middle: names of files differ at both ends."""
+    box.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    box.installEventFilter(_ElideMiddle(box))
+
+
+class _ElideMiddle(QObject):
+    """Paints a combo box whose text may be too long."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Paint instead of the box."""
+        if (
+            event is None
+            or event.type() != QEvent.Type.Paint
+            or not isinstance(watched, QComboBox)
+        ):
+            return super().eventFilter(watched, event)
+        option = QStyleOptionComboBox()
+        watched.initStyleOption(option)
+        field = watched.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            watched,
+        )
+        option.currentText = watched.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideMiddle, field.width() - 6
+        )
+        painter = QStylePainter(watched)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+        return True
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Put widgets beside one another, as wide as each other."""
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return holder
+
+
+def wrapped_label(role: str, text: str = "") -> QLabel:
+    """Return a text of several lines that can be selected, in a role of the style."""
+    label = QLabel(text)
+    label.setProperty("role", role)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
+    return label
+
+
+def link_button(text: str, tip: str) -> QPushButton:
+    """Return a button that looks like a link."""
+    button = QPushButton(text)
+    button.setProperty("role", "link")
+    button.setToolTip(tip)
+    return button

@@ -1,0 +1,521 @@
+"""Forms by magicgui: a row is declared beside the field that it sets.
+
+A dataclass or pydantic model is a form's options; each field with a dict in its
+annotation is a row, in this order::
+
+    @dataclass(frozen=True)
+    class Options:
+        patch: Annotated[
+            int | None,
+            {
+                "label": "Patch",
+                "unit": " pixels",
+                "none": "automatic",
+                "max": 1024,
+                "tooltip": "Side of the pieces that are learnt from.",
+            },
+        ] = None
+
+
+    form = Form(Options)
+    form.changed.connect(settle)
+    form.values()  # Options(patch=None)
+
+What magicgui knows goes to it as it is (``min, max, step, choices, mode, filter``…);
+`Row` lists what is added here. Layer boxes (``napari.layers.Image | None``) follow the
+viewer. Whatever is no value (drawings, tables, charts) stays Qt.
+"""
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
+
+OptionsT = TypeVar("OptionsT")
+
+_TIP_ROLE = Qt.ItemDataRole.ToolTipRole
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a field appears: the dict of its annotation.
+
+    Attributes
+    ----------
+    label, tooltip
+        Of the row; the label of a bool stands behind its box.
+    name
+        What a screen reader says; the label where left out.
+    unit, prefix
+        Around a number.
+    decimals, arrows
+        Digits behind the point, and whether a number has arrow buttons.
+    none
+        What stands for None: text of a number at its minimum, of a choice, or grey in
+        an empty field.
+    choices
+        ``(value, label)`` or ``(value, label, tooltip)``; a callable returns them.
+    layers
+        Which layers a layer box offers; all of its type where left out.
+    read, write
+        From the text of a field to its value and back; `read` raises ValueError with
+        what is wrong.
+    live
+        Whether each letter counts, not only the end of typing.
+    above
+        Whether the label stands above the field, in strong letters.
+    rest
+        What magicgui gets.
+    """
+
+    label: str = ""
+    tooltip: str = ""
+    name: str = ""
+    unit: str = ""
+    prefix: str = ""
+    decimals: int | None = None
+    arrows: bool = True
+    none: str | None = None
+    choices: Any = None
+    layers: Callable[[Any], bool] | None = None
+    read: Callable[[str], Any] | None = None
+    write: Callable[[Any], str] | None = None
+    live: bool = False
+    above: bool = False
+    rest: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, declared: Mapping[str, Any]) -> "Row":
+        """Split an annotation's dict into what is ours and what is magicgui's."""
+        own = {one.name for one in fields(cls)} - {"rest"}
+        ours = {key: value for key, value in declared.items() if key in own}
+        rest = {key: value for key, value in declared.items() if key not in own}
+        return cls(**ours, rest=rest)
+
+
+class Form(QWidget, Generic[OptionsT]):
+    """The rows of an options class.
+
+    Parameters
+    ----------
+    options
+        An annotated dataclass or pydantic model; fields without a dict in their
+        annotation have no row and keep the value that they were set to.
+    viewer
+        Of the layer boxes.
+    rows
+        Changes of declared rows, by field: for labels that depend on the dock.
+    beside
+        Put all fields into one row, without labels, as wide as each other.
+
+    Signals
+    -------
+    changed
+        The user changed a value; `set` does not emit it.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        options: type[OptionsT],
+        viewer: Any | None = None,
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        beside: bool = False,
+    ) -> None:
+        super().__init__()
+        self._options = options
+        self._viewer = viewer
+        self._quiet = False
+        self._fields: dict[str, _Field] = {}
+        self._others: dict[str, Any] = {}
+        self._layout = QFormLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setHorizontalSpacing(8)
+        self._layout.setVerticalSpacing(4)
+        self._layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self._layout.setFieldGrowthPolicy(
+            QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow
+        )
+        for name, (kind, declared, default) in _declared(options).items():
+            if declared is None:
+                self._others[name] = default
+            else:
+                row = Row.of({**declared, **(rows or {}).get(name, {})})
+                self._fields[name] = field = _Field(kind, row, default, viewer)
+                field.on_edit(self._on_edited)
+                if not beside:
+                    self._add(field)
+        if beside:
+            self._layout.addRow(
+                side_by_side(*(field.holder for field in self._fields.values()))
+            )
+        self._follow_layers()
+
+    def _add(self, field: "_Field") -> None:
+        if field.label is None:
+            self._layout.addRow(field.holder)
+        elif field.row.above:
+            self._layout.addRow(field.label)
+            self._layout.addRow(field.holder)
+        else:
+            self._layout.addRow(field.label, field.holder)
+
+    def _on_edited(self, *_: object) -> None:
+        if not self._quiet:
+            self.changed.emit()
+
+    # values -------------------------------------------------------------------
+
+    def values(self) -> OptionsT:
+        """Return what is chosen.
+
+        Raises
+        ------
+        InputError
+            A field cannot be read; `problem` says which.
+        """
+        if problem := self.problem():
+            raise InputError(problem)
+        read = {name: field.value() for name, field in self._fields.items()}
+        return self._options(**self._others, **read)
+
+    def problem(self) -> str:
+        """Show below the rows what cannot be read; return the first, or ""."""
+        problems = [field.check() for field in self._fields.values() if field.is_shown]
+        return next(filter(None, problems), "")
+
+    def set(self, options: OptionsT) -> None:
+        """Show other values without emitting `changed`."""
+        self._quiet = True
+        try:
+            for name, field in self._fields.items():
+                field.set_value(getattr(options, name))
+        finally:
+            self._quiet = False
+        self._others = {name: getattr(options, name) for name in self._others}
+
+    def update(self, **values: Any) -> None:  # type: ignore[override]
+        """Show some other values without emitting `changed`."""
+        if not values:  # QWidget.update
+            super().update()
+            return
+        self._quiet = True
+        try:
+            for name, value in values.items():
+                self._fields[name].set_value(value)
+        finally:
+            self._quiet = False
+
+    def get(self, name: str) -> Any:
+        """Return the value of one row."""
+        return self._fields[name].value()
+
+    # rows ---------------------------------------------------------------------
+
+    def native(self, name: str) -> Any:
+        """Return the Qt widget of a row."""
+        return self._fields[name].native
+
+    def magic(self, name: str) -> Any:
+        """Return the magicgui widget of a row."""
+        return self._fields[name].magic
+
+    def show_row(self, name: str, on: bool) -> None:
+        """Show or hide a row with its label."""
+        field = self._fields[name]
+        field.is_shown = on
+        self._layout.setRowVisible(field.holder, on)
+        if field.row.above and field.label is not None:
+            self._layout.setRowVisible(field.label, on)
+
+    def enable_row(self, name: str, on: bool, why: str = "") -> None:
+        """Enable or disable a row; the tool tip says why."""
+        field = self._fields[name]
+        field.native.setEnabled(on)
+        field.native.setToolTip(why or field.row.tooltip)
+
+    def show_problem(self, name: str, text: str) -> None:
+        """Show below a row what is wrong with it; "" for nothing."""
+        self._fields[name].show_problem(text)
+
+    def offer(self, name: str, choices: Sequence[tuple[Any, ...]]) -> None:
+        """Offer other choices; the chosen one stays where it is among them."""
+        self._quiet = True
+        try:
+            self._fields[name].offer(choices)
+        finally:
+            self._quiet = False
+
+    # layers -------------------------------------------------------------------
+
+    def _follow_layers(self) -> None:
+        boxes = [field for field in self._fields.values() if field.of_layers]
+        if self._viewer is None or not boxes:
+            return
+        events = self._viewer.layers.events
+
+        def follow(_event: object = None) -> None:
+            for box in boxes:
+                box.follow_layers()
+
+        emitters = [events.inserted, events.removed, events.renamed, events.reordered]
+        for emitter in emitters:
+            emitter.connect(follow)
+
+        def release(*_: object) -> None:
+            for emitter in emitters:
+                emitter.disconnect(follow)
+
+        # the viewer outlives its docks; this slot belongs to no QObject
+        self.destroyed.connect(release)
+
+
+class _Field:
+    """One row: its magicgui widget, its label, and what is wrong with it."""
+
+    def __init__(
+        self,
+        kind: Any,
+        row: Row,
+        default: Any,
+        viewer: Any | None,
+    ) -> None:
+        self.row, self.is_shown = row, True
+        self.kind, self.optional = _without_none(kind)
+        self.of_layers = _is_layer(self.kind)
+        self._viewer = viewer
+        self._tips: list[str] = []
+        self.magic = self._make(default)
+        self.native = self.magic.native
+        self.label = self._make_label()
+        self.problem = QLabel("")
+        self.problem.setProperty("role", "problem")
+        self.problem.setWordWrap(True)
+        self.problem.hide()
+        self.holder = QWidget()
+        column = QVBoxLayout(self.holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.native)
+        column.addWidget(self.problem)
+        self._dress()
+        if default is not MISSING:
+            self.set_value(default)
+
+    # making -------------------------------------------------------------------
+
+    def _make(self, default: Any) -> Any:
+        """Let magicgui make the widget."""
+        from magicgui.widgets import create_widget
+
+        options: dict[str, Any] = dict(self.row.rest or {})
+        choices = self._choices()
+        if choices is not None:
+            options |= {"choices": choices, "widget_type": "ComboBox"}
+            return create_widget(annotation=None, options=options)
+        if self.row.read is not None or self.kind is str:
+            return create_widget(annotation=str, options=options)
+        if self.kind in (int, float):
+            options = {"min": 0.0, "max": 1e9, "step": 1.0, **options}
+            options["widget_type"] = "FloatSpinBox"
+            value = options["min"] if default in (None, MISSING) else float(default)
+            return create_widget(value=value, annotation=float, options=options)
+        if self.kind is bool:
+            options["text"] = self.row.label
+        elif self.kind is Path:
+            options.setdefault("nullable", self.optional)
+        return create_widget(annotation=self.kind, options=options)
+
+    def _choices(self) -> Any:
+        """Return magicgui's choices of a list or a layer box, or None."""
+        none = [(self.row.none or "–", None)] if self.optional else []
+        if self.of_layers:
+            return lambda _widget: [
+                *none,
+                *((str(layer.name), layer) for layer in self._layers()),
+            ]
+        declared = self.row.choices
+        if declared is None and typing.get_origin(self.kind) is typing.Literal:
+            declared = [(one, str(one)) for one in typing.get_args(self.kind)]
+        if declared is None:
+            return None
+        listed = declared() if callable(declared) else declared
+        self._tips = [one[2] if len(one) > 2 else "" for one in listed]
+        return [*none, *((label, value) for value, label, *_ in listed)]
+
+    def _layers(self) -> list[Any]:
+        accept = self.row.layers
+        return [
+            layer
+            for layer in (() if self._viewer is None else self._viewer.layers)
+            if isinstance(layer, self.kind) and (accept is None or accept(layer))
+        ]
+
+    def _make_label(self) -> QLabel | None:
+        if self.kind is bool or not self.row.label:
+            return None
+        label = QLabel(self.row.label)
+        label.setProperty("role", "strong" if self.row.above else "muted")
+        label.setToolTip(self.row.tooltip)
+        label.setBuddy(self.native)
+        return label
+
+    def _dress(self) -> None:
+        """Say what magicgui has no word for."""
+        name = self.row.name or self.row.label
+        for widget in (self.native, *self.native.findChildren(QLineEdit)):
+            widget.setAccessibleName(name)
+            widget.setToolTip(self.row.tooltip)
+        native = self.native
+        if isinstance(native, QDoubleSpinBox):
+            if self.kind is int or self.row.decimals is not None:
+                native.setDecimals(self.row.decimals or 0)
+            native.setProperty("role", "compact")
+            native.setSuffix(self.row.unit)
+            native.setPrefix(self.row.prefix)
+            native.setKeyboardTracking(False)  # a number half typed is none
+            native.setMinimumWidth(60)
+            if not self.row.arrows:
+                native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+            if self.optional:
+                native.setSpecialValueText(self.row.none or "automatic")
+        elif isinstance(native, QComboBox):
+            shorten(native)
+            self._show_tips()
+        elif isinstance(native, QLineEdit) and self.row.none:
+            native.setPlaceholderText(self.row.none)
+
+    def _show_tips(self) -> None:
+        first = self.native.count() - len(self._tips)
+        for place, tip in enumerate(self._tips):
+            self.native.setItemData(first + place, tip, _TIP_ROLE)
+
+    def on_edit(self, slot: Callable[..., None]) -> None:
+        """Call a slot when the user has changed the value."""
+        line = isinstance(self.native, QLineEdit)
+        if line and not self.row.live:
+            self.native.editingFinished.connect(slot)
+        else:
+            self.magic.changed.connect(slot)
+
+    # values -------------------------------------------------------------------
+
+    def value(self) -> Any:
+        """Return the value; raises ValueError where a text cannot be read."""
+        value = self.magic.value
+        if self.row.read is not None:
+            text = str(value).strip()
+            return None if self.optional and not text else self.row.read(text)
+        if self.kind in (int, float) and self.row.choices is None:
+            if self.optional and value <= self.native.minimum():
+                return None
+            return self.kind(round(value) if self.kind is int else value)
+        if self.kind is str and self.row.choices is None:
+            text = str(value).strip()
+            return None if self.optional and not text else text
+        return value
+
+    def set_value(self, value: Any) -> None:
+        """Show a value."""
+        if self.row.read is not None:
+            write = self.row.write or str
+            self.magic.value = "" if value is None else write(value)
+        elif value is None and self.kind in (int, float) and self.row.choices is None:
+            self.magic.value = self.native.minimum()
+        elif value is None and isinstance(self.native, QLineEdit):
+            self.magic.value = ""
+        elif not isinstance(self.native, QComboBox) or value in self.magic.choices:
+            self.magic.value = value
+
+    def offer(self, choices: Sequence[tuple[Any, ...]]) -> None:
+        """Offer other choices."""
+        self.row = replace(self.row, choices=list(choices))
+        self.magic.choices = self._choices()
+        self._show_tips()
+
+    def follow_layers(self) -> None:
+        """Offer the layers of now; the chosen one stays while it is there."""
+        before = self.magic.value
+        with self.magic.changed.blocked():
+            self.magic.choices = []
+            self.magic.choices = self._choices()
+            if before in self.magic.choices:
+                self.magic.value = before
+        if self.magic.value is not before:
+            self.magic.changed.emit(self.magic.value)
+
+    def check(self) -> str:
+        """Show and return what cannot be read, or ""."""
+        try:
+            self.value()
+        except ValueError as error:
+            self.show_problem(str(error))
+            return str(error)
+        self.show_problem("")
+        return ""
+
+    def show_problem(self, text: str) -> None:
+        """Show what is wrong below the field."""
+        self.problem.setText(text)
+        self.problem.setVisible(bool(text))
+
+
+def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:
+    """Return type, annotation's dict and default of each field, in order."""
+    hints = typing.get_type_hints(options, include_extras=True)
+    found: dict[str, tuple[Any, Mapping[str, Any] | None, Any]] = {}
+    for name, default in _defaults(options).items():
+        kind, declared = hints[name], None
+        if typing.get_origin(kind) is typing.Annotated:
+            kind, *extras = typing.get_args(kind)
+            declared = next((one for one in extras if isinstance(one, Mapping)), None)
+        found[name] = (kind, declared, default)
+    return found
+
+
+def _defaults(options: Any) -> dict[str, Any]:
+    if is_dataclass(options):
+        return {
+            one.name: one.default_factory()
+            if one.default_factory is not MISSING
+            else one.default
+            for one in fields(options)
+        }
+    return {
+        name: MISSING
+        if one.is_required()
+        else one.get_default(call_default_factory=True)
+        for name, one in options.model_fields.items()
+    }
+
+
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    """Return a type without None, and whether None was among it."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        rest = [one for one in typing.get_args(kind) if one is not types.NoneType]
+        if len(rest) == 1:
+            return rest[0], True
+    return kind, False
+
+
+def _is_layer(kind: Any) -> bool:
+    return isinstance(kind, type) and kind.__module__.startswith("napari.layers")

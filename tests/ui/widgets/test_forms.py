@@ -1,0 +1,215 @@
+"""Forms by magicgui: what is declared beside a field is what the user sees."""
+
+import gc
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from pydantic import BaseModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.ui.widgets.forms import Form
+
+
+def numbers(text):
+    try:
+        return tuple(int(one) for one in text.split(","))
+    except ValueError:
+        raise ValueError("r has to be whole numbers, such as 1, 2, 4") from None
+
+
+@dataclass(frozen=True)
+class Options:
+    mean: Annotated[bool, {"label": "Steadier", "tooltip": "Slower."}] = False
+    memory: Annotated[
+        float | None,
+        {"label": "At most", "unit": " GB", "none": "automatic", "decimals": 1},
+    ] = None
+    patch: Annotated[int, {"label": "Patch", "min": 8, "max": 64, "step": 8}] = 16
+    loss: Annotated[
+        Literal["mse", "l1"],
+        {
+            "label": "Loss",
+            "choices": [("mse", "squared error", "As published."), ("l1", "absolute")],
+        },
+    ] = "mse"
+    ratios: Annotated[
+        tuple[int, ...] | None,
+        {
+            "label": "Every r-th plane",
+            "none": "those of the model",
+            "read": numbers,
+            "write": lambda values: ", ".join(map(str, values)),
+        },
+    ] = None
+    file: Annotated[Path | None, {"label": "List", "filter": "CSV (*.csv)"}] = None
+    name: Annotated[str, {"label": "Name", "above": True}] = ""
+    hidden: int = 7
+
+
+@pytest.fixture
+def form(qtbot):
+    form = Form(Options)
+    qtbot.addWidget(form)
+    return form
+
+
+def test_defaults_are_shown_and_come_back(form):
+    assert form.values() == Options()
+    assert form.native("memory").text() == "automatic"
+    assert form.native("loss").currentText() == "squared error"
+    assert form.native("ratios").placeholderText() == "those of the model"
+
+
+def test_values_are_set_without_a_signal_and_come_back(form, qtbot):
+    wanted = Options(True, 1.5, 32, "l1", (1, 2, 4), Path("/a.csv"), "x", 9)
+    with qtbot.assertNotEmitted(form.changed):
+        form.set(wanted)
+    assert form.values() == wanted
+    assert form.native("memory").text() == "1.5 GB"
+    assert form.native("ratios").text() == "1, 2, 4"
+    with qtbot.assertNotEmitted(form.changed):
+        form.update(mean=False)
+    assert form.get("mean") is False
+
+
+def test_each_change_of_the_user_is_one_signal(form, qtbot):
+    heard = []
+    form.changed.connect(lambda: heard.append(form.values()))
+    form.native("mean").click()
+    form.native("patch").stepUp()
+    form.native("loss").setCurrentIndex(1)
+    qtbot.keyClicks(form.native("ratios"), "2,4")
+    assert len(heard) == 3, "what is half typed is no value"
+    form.native("ratios").editingFinished.emit()
+    assert len(heard) == 4
+    assert heard[-1] == Options(True, None, 24, "l1", (2, 4))
+
+
+def test_what_cannot_be_read_is_said_at_its_row(form):
+    form.native("ratios").setText("often")
+    assert form.problem() == "r has to be whole numbers, such as 1, 2, 4"
+    with pytest.raises(InputError, match="whole numbers"):
+        form.values()
+    problems = [
+        one.text()
+        for one in form.findChildren(QLabel)
+        if one.property("role") == "problem" and not one.isHidden()
+    ]
+    assert problems == ["r has to be whole numbers, such as 1, 2, 4"]
+    form.native("ratios").setText("2")
+    assert form.problem() == ""
+
+
+def test_rows_have_names_and_tips_for_everyone(form):
+    assert form.native("mean").text() == "Steadier"
+    assert form.native("mean").toolTip() == "Slower."
+    assert form.native("patch").accessibleName() == "Patch"
+    role = Qt.ItemDataRole.ToolTipRole
+    assert form.native("loss").itemData(0, role) == "As published."
+
+
+def test_rows_are_hidden_and_locked(form):
+    form.show_row("patch", False)
+    labels = [one for one in form.findChildren(QLabel) if one.text() == "Patch"]
+    assert all(one.isHidden() for one in labels)
+    form.enable_row("mean", False, "Not now.")
+    assert not form.native("mean").isEnabled()
+    assert form.native("mean").toolTip() == "Not now."
+    form.enable_row("mean", True)
+    assert form.native("mean").toolTip() == "Slower."
+
+
+def test_offered_choices_keep_the_chosen_one(form, qtbot):
+    form.update(loss="l1")
+    with qtbot.assertNotEmitted(form.changed):
+        form.offer("loss", [("l1", "absolute"), ("huber", "in between")])
+    assert form.values().loss == "l1"
+
+
+def test_tab_goes_through_the_rows_in_their_order(form, qtbot):
+    form.show()
+    form.native("mean").setFocus()
+    seen = []
+    for _ in range(4):
+        seen.append(form.focusWidget())
+        qtbot.keyClick(form.focusWidget(), Qt.Key.Key_Tab)
+    names = ("mean", "memory", "patch", "loss")
+    assert seen == [form.native(name) for name in names]
+
+
+def test_nothing_is_cut_in_a_narrow_dock_with_large_letters(form):
+    form.setStyleSheet("* { font-size: 15pt; }")
+    form.resize(340, 800)
+    form.show()
+    assert form.minimumSizeHint().width() <= 340
+    for label in form.findChildren(QLabel):
+        if label.isVisible():
+            assert label.width() >= label.sizeHint().width() or label.wordWrap()
+
+
+class Model(BaseModel):
+    input: str
+    tta: Annotated[bool, {"label": "Steadier"}] = True
+
+
+def test_a_pydantic_model_declares_a_form_too(qtbot):
+    form = Form(Model)
+    qtbot.addWidget(form)
+    form.set(Model(input="a.tif", tta=False))
+    form.native("tta").click()
+    assert form.values() == Model(input="a.tif", tta=True)
+
+
+@dataclass(frozen=True)
+class Layers:
+    stack: Annotated[Image | None, {"label": "Stack", "none": "– no stack –"}] = None
+    deep: Annotated[
+        Image | None, {"label": "Deep", "layers": lambda one: one.ndim == 3}
+    ] = None
+    cells: Annotated[Labels | None, {"label": "Cells"}] = None
+
+
+def test_layer_boxes_follow_the_viewer(qtbot):
+    viewer = ViewerModel()
+    form = Form(Layers, viewer)
+    qtbot.addWidget(form)
+    flat = viewer.add_image(np.zeros((4, 4)), name="flat")
+    deep = viewer.add_image(np.zeros((3, 4, 4)), name="deep")
+    viewer.add_labels(np.zeros((4, 4), int), name="cells")
+
+    def texts(name):
+        box = form.native(name)
+        return [box.itemText(one) for one in range(box.count())]
+
+    assert texts("stack") == ["– no stack –", "flat", "deep"]
+    assert texts("deep") == ["–", "deep"]
+    assert texts("cells") == ["–", "cells"]
+    form.update(stack=flat, deep=deep)
+    flat.name = "other"
+    assert texts("stack") == ["– no stack –", "other", "deep"]
+    assert form.values().stack is flat
+    with qtbot.waitSignal(form.changed):
+        viewer.layers.remove(flat)
+    assert form.values() == Layers(None, deep, None)
+
+
+def test_a_form_that_is_gone_is_not_called_by_the_viewer(qtbot):
+    viewer = ViewerModel()
+    holder = QWidget()
+    form = Form(Layers, viewer)
+    form.setParent(holder)
+    reference = weakref.ref(form)
+    del form
+    with qtbot.waitSignal(holder.destroyed):
+        holder.deleteLater()
+    gc.collect()
+    viewer.add_image(np.zeros((4, 4)))
+    assert reference() is None

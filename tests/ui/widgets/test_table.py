@@ -1,0 +1,219 @@
+"""Declared columns: what cells show, sort by and give way to."""
+
+from dataclasses import dataclass
+
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
+
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.table import (
+    ROW,
+    Column,
+    Kind,
+    RowsModel,
+    RowsOrder,
+)
+from napari_sparsessp.ui.widgets.table_view import RowsView
+
+TICK = Qt.ItemDataRole.CheckStateRole
+
+
+@dataclass
+class Row:
+    id: str
+    ticked: bool = True
+    shown: bool | None = True
+    score: float | None = None
+    truth: str | None = None
+
+
+def columns(locked=lambda: False):
+    return (
+        Column(
+            "name",
+            "Structure",
+            lambda row: row.id,
+            "What it is.",
+            kind=Kind.CHECK,
+            checked=lambda row: row.ticked,
+            set_checked=lambda row, on: setattr(row, "ticked", on),
+            can_edit=lambda _row: not locked(),
+            colour=lambda _row: QColor("#3080c0"),
+            mark=lambda row: Mark.WARN if row.id == "er" else None,
+            sortable=True,
+        ),
+        Column(
+            "eye",
+            "",
+            kind=Kind.EYE,
+            sample="00",
+            checked=lambda row: row.shown,
+            set_checked=lambda row, on: setattr(row, "shown", on),
+        ),
+        Column(
+            "truth",
+            "Truth",
+            lambda row: row.truth or "–",
+            kind=Kind.CHOICE,
+            chosen=lambda row: row.truth,
+            choices=lambda _row: [(None, "– no truth –"), ("t1", "Truth 1")],
+            choose=lambda row, value: setattr(row, "truth", value),
+            narrow=36,
+            gives_way=2,
+        ),
+        Column(
+            "r2",
+            "R²",
+            lambda row: "" if row.score is None else f"{row.score:.2f}",
+            "1 is perfect.",
+            kind=Kind.BAR,
+            value=lambda row: row.score,
+            notch=lambda _row: 0.8,
+            sample="\u22120.00",
+            sortable=True,
+            descending=True,
+            gives_way=1,
+            shown=lambda rows: any(row.score is not None for row in rows),
+        ),
+    )
+
+
+@pytest.fixture
+def rows():
+    return [Row("dna", score=0.5), Row("er", shown=None), Row("actin", score=0.9)]
+
+
+@pytest.fixture
+def model(qapp, rows):
+    model = RowsModel(columns(), lambda row: row.id)
+    model.set_rows(rows)
+    return model
+
+
+@pytest.fixture
+def view(qtbot, model):
+    view = RowsView(RowsOrder(model), "Structures")
+    qtbot.addWidget(view)
+    view.resize(400, 200)
+    view.show()
+    return view
+
+
+def ids(view):
+    order = view.model()
+    return [order.index(row, 0).data(ROW).id for row in range(order.rowCount())]
+
+
+def test_qt_finds_no_fault_with_the_model(model, qtmodeltester):
+    qtmodeltester.check(model, force_py=True)
+
+
+def test_the_same_rows_are_refreshed_and_other_rows_reset(model, rows, qtbot):
+    with qtbot.assertNotEmitted(model.modelReset), qtbot.waitSignal(model.dataChanged):
+        assert not model.set_rows(rows)
+    with qtbot.waitSignal(model.modelReset):
+        assert model.set_rows(rows[:2])
+    assert model.place("actin") == -1
+    assert model.row("er") is rows[1]
+
+
+def test_a_tick_is_emitted_and_where_there_is_no_box_there_is_none(model, rows, qtbot):
+    with qtbot.waitSignal(model.edited) as caught:
+        assert model.setData(model.index(0, 0), Qt.CheckState.Unchecked, TICK)
+    assert caught.args == [rows[0], "name"]
+    assert not rows[0].ticked
+    assert not model.setData(model.index(1, 1), Qt.CheckState.Checked, TICK)
+    assert model.index(1, 1).data(TICK) is None
+
+
+def test_what_cannot_be_edited_now_stays_as_it_is(qapp, rows):
+    model = RowsModel(columns(locked=lambda: True), lambda row: row.id)
+    model.set_rows(rows)
+    assert not model.setData(model.index(0, 0), Qt.CheckState.Unchecked, TICK)
+    assert rows[0].ticked
+
+
+def test_missing_values_come_last_either_way_and_rows_do_not_jump(view, rows):
+    header = view.horizontalHeader()
+    assert ids(view) == ["dna", "er", "actin"]
+    header.sectionClicked.emit(3)
+    assert ids(view) == ["actin", "dna", "er"]
+    assert view.model().headerData(3, Qt.Orientation.Horizontal) == "R²\u2009▾"
+    header.sectionClicked.emit(3)
+    assert ids(view) == ["dna", "actin", "er"]
+    rows[0].score = 0.99
+    view.rows_model.refresh()
+    assert ids(view) == ["dna", "actin", "er"]
+    view.order.settle()
+    assert ids(view) == ["actin", "dna", "er"]
+    header.sectionClicked.emit(3)
+    assert ids(view) == ["dna", "er", "actin"]
+    assert [row.id for row in view.rows_model.rows] == ["dna", "er", "actin"]
+
+
+def test_a_search_keeps_rows_with_all_words(view):
+    view.order.search("A ct")
+    assert ids(view) == ["actin"]
+    view.order.search("")
+    assert len(ids(view)) == 3
+
+
+def test_keys_tick_sort_and_choose(view, rows, qtbot):
+    with qtbot.waitSignal(view.chosen) as caught:
+        view.setCurrentIndex(view.model().index(1, 2))
+    assert caught.args == ["er"]
+    qtbot.keyClick(view, Qt.Key.Key_Space)
+    assert not rows[1].ticked
+    qtbot.keyClick(view, Qt.Key.Key_S)
+    assert ids(view) == ["actin", "dna", "er"]
+    assert view.current() is rows[1]
+    with qtbot.assertNotEmitted(view.chosen):
+        view.choose("dna")
+    assert view.current() is rows[0]
+
+
+def test_a_click_anywhere_on_a_cell_toggles_it(view, rows, qtbot):
+    place = view.visualRect(view.model().index(0, 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert not rows[0].ticked
+
+
+def test_a_truth_is_chosen_from_a_list(view, rows, qtbot):
+    assert view.open_choice(view.model().index(0, 0))
+    cell = view.model().index(0, 2)
+    editor = view.indexWidget(cell)
+    editor.setCurrentIndex(1)
+    editor.activated.emit(1)
+    assert rows[0].truth == "t1"
+
+
+def test_columns_without_anything_to_say_are_hidden(view, rows):
+    assert "r2" in view.shown_columns()
+    for row in rows:
+        row.score = None
+    view.rows_model.refresh()
+    assert "r2" not in view.shown_columns()
+
+
+def test_in_a_narrow_dock_columns_give_way_in_their_order(view):
+    shown = []
+    for width in (400, 120, 80):
+        view.resize(width, 200)
+        shown.append(view.shown_columns())
+    assert shown[0] == ("name", "eye", "truth", "r2")
+    assert shown[-1] == ("name", "eye")
+    assert all(len(one) >= len(two) for one, two in zip(shown, shown[1:], strict=False))
+
+
+def test_all_rows_are_in_sight_and_are_painted_in_both_states(view, qtbot):
+    last = view.visualRect(view.model().index(2, 0))
+    assert view.viewport().rect().contains(QPoint(5, last.bottom()))
+    view.emphasised = True
+    view.choose("dna")
+    assert not view.grab().toImage().isNull()
+
+
+def test_a_table_is_copied_with_all_digits(model):
+    text = model.as_text({"structure": lambda row: row.id, "r2": lambda row: row.score})
+    assert text == "structure\tr2\ndna\t0.5\ner\t\nactin\t0.9\n"
