@@ -10,7 +10,7 @@ import argparse
 
 import numpy as np
 
-from napari_sparsessp.evaluation.ceiling import noise_ceiling
+from napari_sparsessp.evaluation.baselines import noise_ceiling
 from napari_sparsessp.metrics import score
 from napari_sparsessp.prediction.alignment import Grid
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony

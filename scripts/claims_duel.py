@@ -13,10 +13,10 @@ from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.cost import count_cost
 from napari_sparsessp.simulation.pool import fill_pool, open_pool
 from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.training.checkpoints import RunFolder
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 from napari_sparsessp.training.run import bf16_is_safe
-from napari_sparsessp.training.state import RunFolder
 from napari_sparsessp.training.validation import Validator
 
 RATIOS = (2, 4, 8)
@@ -110,6 +110,6 @@ def trained(
         str(ratio): sum(one[str(ratio)] for one in scores.values()) / len(scores)
         for ratio in RATIOS
     }
-    result = {"steps": RunFolder(folder).progress().step, "r2": r2}
+    result = {"steps": RunFolder(folder).position().step, "r2": r2}
     path.write_text(json.dumps(result), encoding="utf-8")
     return result

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from napari_sparsessp.simulation import Contrast
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.simulation.contrasts import Contrast
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "contrasts.png"
 SEED = 2_000_006

@@ -1,11 +1,11 @@
-"""Measure what the shipped models learned from, for models/weights/facts.json.
+"""Measure the training images of the shipped models, and write it into their cards.
 
     python scripts/familiarity_ranges.py --pool DIR --data FOLDER
 
 DIR is a pool of simulated colonies, as ``scripts/train_colony.py simulate`` makes it:
 what all colony models saw. FOLDER holds the two real files that hipsc-dna and
 neurons-isl learned from (allen_hipsc_dna_top.ome.tif, isl_neurons_phase_left.ome.tif).
-Other facts in the file, and those of other models, stay.
+Run ``scripts/make_checks.py`` afterwards: the files have changed.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import numpy as np
 import tifffile
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.models.card import ModelCard, Range
-from napari_sparsessp.models.facts import Facts, read_facts, write_facts
-from napari_sparsessp.models.registry import read_card, shipped_folder
+from napari_sparsessp.models.card import Range
+from napari_sparsessp.models.library import find_model, read_card
+from napari_sparsessp.models.weights import copy_weights
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.simulation.pool import open_pool
-from napari_sparsessp.training.familiarity import familiar_ranges, joined
+from napari_sparsessp.training.calibration import familiar_ranges, joined
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 
 COLONY = ("colony-3to2d", "colony-3d", "colony-2to3d", "colony-2d")
@@ -60,29 +60,18 @@ def ranges_of(
     return table
 
 
-def fact_of(card: ModelCard, known: Facts | None) -> Facts:
-    """What is known of a model, or that nothing is yet."""
-    assert card.check is not None
-    tensors = card.check.tensors
-    same = known is not None and known.tensors == tensors
-    return known if known is not None and same else Facts(tensors=tensors)
-
-
 def main() -> None:
-    """Measure, and write the file."""
+    """Measure, and write the cards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pool", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--patches", type=int, default=300)
     options = parser.parse_args()
-    folder = shipped_folder()
-    facts = dict(read_facts(folder))
     table = ranges_of(options.pool, options.data, options.patches)
     for model_id, ranges in table.items():
-        one = fact_of(read_card(model_id), facts.get(model_id))
-        facts[model_id] = one.model_copy(update={"familiarity": ranges})
+        card = read_card(model_id).model_copy(update={"familiarity": ranges})
+        copy_weights(find_model(model_id), find_model(model_id), card)
         print(f"{model_id}: {len(ranges)} traits of {options.patches} patches")
-    print(write_facts(folder, facts))
 
 
 if __name__ == "__main__":

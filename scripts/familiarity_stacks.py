@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.colony import VOXEL
 from napari_sparsessp.simulation.pool import PooledColony, open_pool
-from napari_sparsessp.training.familiarity import learned_ranges
+from napari_sparsessp.training.calibration import learned_ranges
 from napari_sparsessp.training.patches import Pair, PatchRecipe
 from napari_sparsessp.volume import Volume
 

@@ -20,10 +20,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import napari_sparsessp
-from napari_sparsessp.evaluation.quality_fields import simulated_field
+from napari_sparsessp.evaluation.quality import simulated_field
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest

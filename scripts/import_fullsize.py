@@ -34,13 +34,16 @@ def make(kind: str, path: Path, *, adam: bool) -> int:
     """Write a fake checkpoint; gives the number of trainable weights."""
     import torch
 
-    from napari_sparsessp.models.importing import repmode, sparsessp
+    from napari_sparsessp.models.importing.formats import (
+        repmode_names,
+        sparsessp_names,
+    )
     from napari_sparsessp.networks import NetworkConfig, build_network
 
     config = NetworkConfig(**KINDS[kind], kernel=5, outputs=12)
-    names = repmode.published_names(4)
+    names = repmode_names(4)
     if kind == "SparseSSP":
-        names = sparsessp.published_names(4, gated=True)
+        names = sparsessp_names(4, gated=True)
     with torch.device("meta"):
         network = build_network(config)
     torch.manual_seed(0)

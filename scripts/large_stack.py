@@ -105,7 +105,7 @@ def make_model(path: Path) -> None:
     import torch
 
     from napari_sparsessp.models.card import ModelCard, network_fields
-    from napari_sparsessp.models.store import save_model
+    from napari_sparsessp.models.library import save_model
     from napari_sparsessp.networks import NetworkConfig, build_network
 
     config = NetworkConfig(

@@ -13,7 +13,7 @@ import tifffile
 import torch
 
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.simulation.fluorescence import photon_noise
+from napari_sparsessp.simulation.optics import photon_noise
 
 SEED = 2_000_004  # never trained on
 RATIO = 4

@@ -92,7 +92,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     import psutil
 
     import napari_sparsessp.prediction.engine  # what a prediction loads
-    from napari_sparsessp.networks.footprint import weight_bytes
+    from napari_sparsessp.networks.cost import weight_bytes
 
     assert napari_sparsessp
     model, plan, stack = _work(row)
@@ -119,8 +119,7 @@ def _work(row: dict[str, Any]) -> tuple[Any, Any, Any]:
     import numpy as np
     import torch
 
-    from napari_sparsessp.models.registry import read_card
-    from napari_sparsessp.models.store import Model, load_model
+    from napari_sparsessp.models.library import Model, load_model, read_card
     from napari_sparsessp.networks import NetworkConfig, build_network
     from napari_sparsessp.prediction.plan import plan_prediction
     from napari_sparsessp.prediction.request import PredictionRequest

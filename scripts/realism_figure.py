@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from napari_sparsessp import load_volume
 from napari_sparsessp.evaluation import realism
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.simulation.fluorescence import photon_noise
+from napari_sparsessp.simulation.optics import photon_noise
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data" / "allen_hipsc_dna_top.ome.tif"

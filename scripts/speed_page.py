@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_sparsessp.evaluation.field_table import (
-    HEADINGS,
+from napari_sparsessp.evaluation.speed_tables import (
+    FIELD_EXPLANATION,
+    FIELD_HEADINGS,
     LAYER_HEADINGS,
-    conditions,
-    explanation,
     field_cells,
+    field_conditions,
     layer_cells,
     parts,
     peaks_text,
@@ -39,10 +39,11 @@ table6 = runpy.run_path(str(ROOT / "scripts" / "table6.py"))
 
 def field(result: Mapping[str, Any]) -> str:
     """The field of view by every way."""
-    width = len(HEADINGS)
+    width = len(FIELD_HEADINGS)
     rows = [row + [""] * (width - len(row)) for row in field_cells(result)]
-    table = [_markdown([HEADINGS, *rows], range(2, width - 1))]
-    return "\n".join([conditions(result), explanation(), "", *table, "", aims(result)])
+    table = [_markdown([FIELD_HEADINGS, *rows], range(2, width - 1))]
+    above = [field_conditions(result), FIELD_EXPLANATION]
+    return "\n".join([*above, "", *table, "", aims(result)])
 
 
 def aims(result: Mapping[str, Any]) -> str:

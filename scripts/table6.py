@@ -17,15 +17,15 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from napari_sparsessp.evaluation.speed_table import (
-    HEADINGS,
-    conditions,
-    explanation,
-    speed_cells,
+from napari_sparsessp.evaluation.speed_tables import (
+    PATCH_HEADINGS,
+    patch_cells,
+    patch_conditions,
+    patch_explanation,
     verdicts,
 )
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.combinations import FAMILIES, MAPPINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, SPEED = DOCS / "networks.md", DOCS / "speed.json"
@@ -179,11 +179,11 @@ def speed(path: Path = SPEED) -> str:
     if not path.exists():
         return f"Not measured yet: there is no `docs/{path.name}`."
     result = json.loads(path.read_text(encoding="utf-8"))
-    width = len(HEADINGS)
-    rows = [row + [""] * (width - len(row)) for row in speed_cells(result)]
-    above = [conditions(result), explanation(result)]
+    width = len(PATCH_HEADINGS)
+    rows = [row + [""] * (width - len(row)) for row in patch_cells(result)]
+    above = [patch_conditions(result), patch_explanation(result)]
     below = [f"- {line}" for line in verdicts(result)]
-    return "\n".join([*above, "", markdown([HEADINGS, *rows]), "", *below])
+    return "\n".join([*above, "", markdown([PATCH_HEADINGS, *rows]), "", *below])
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

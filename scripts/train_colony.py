@@ -20,11 +20,11 @@ import torch
 from colony_networks import NETWORKS
 
 from napari_sparsessp.models.card import ModelCard, network_fields
-from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import save_model
+from napari_sparsessp.models.library import save_model
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.networks.network import Network
 from napari_sparsessp.simulation.colony import VOXEL
 from napari_sparsessp.simulation.pool import PooledColony, fill_pool, open_pool

@@ -29,24 +29,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
-from napari_sparsessp.evaluation.sweep_report import measure_yardsticks
+from napari_sparsessp.evaluation.sweep import measure_baselines, plan_sweep, run_sweep
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score
-from napari_sparsessp.models.serialisation import digest_of_tensors
-from napari_sparsessp.models.store import Model, load_model, save_model
+from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.normalisation import normalise
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.pool import PooledColony, open_pool
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.config import TrainConfig
-from napari_sparsessp.training.config_file import make_config
+from napari_sparsessp.training.config import TrainConfig, make_config
+from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.patches import Pair
-from napari_sparsessp.training.run import Stacks, run_training
-from napari_sparsessp.training.setup import make_setup
-from napari_sparsessp.training.starting import starting_network
+from napari_sparsessp.training.resolve import resolve_config
+from napari_sparsessp.training.run import initialise, run_training
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"
@@ -173,24 +171,25 @@ def learn(
         options.freeze,
         options.seed,
     )
-    setup = make_setup(config_of(options.begin, options.pool, out, recipe))
+    resolved = resolve_config(config_of(options.begin, options.pool, out, recipe))
     colonies = open_pool(options.pool)
     pair = real_pair(options.data, rows, hidden)
-    assert setup.source is not None
+    assert resolved.source is not None
     extent = "×".join(map(str, pair.targets[0].shape))
     words = [
-        f"Fine-tuned from {setup.source.id} {setup.source.version}, which had seen: "
-        f"{setup.source.trained_on}",
+        f"Fine-tuned from {resolved.source.id} {resolved.source.version}, which had "
+        f"seen: {resolved.source.trained_on}",
         f"Bright-field and DNA of one crop of {extent} voxels of a real hiPSC colony "
         f"({options.data.name}, Allen Institute for Cell Science), "
         f"{recipe.share:.0%} of the patches; the others are of {len(colonies)} "
         "simulated colonies.",
         f"The weights are {recipe.blend:.0%} of the way from the old to the tuned.",
     ]
-    stacks = Stacks((STRUCTURE,), mixed(pair, colonies, recipe.share), [], words)
-    path = run_training(setup, stacks, lambda status: _tell(status.step, status.loss))
-    assert path is not None
-    begin = starting_network(setup, setup.network((STRUCTURE,)), (STRUCTURE,))
+    stacks = TrainingData((STRUCTURE,), mixed(pair, colonies, recipe.share), [], words)
+    path = run_training(
+        resolved, stacks, lambda status: _tell(status.step, status.loss)
+    )
+    begin = initialise(resolved, resolved.network((STRUCTURE,)), (STRUCTURE,))
     return blend(path, begin, recipe.blend)
 
 
@@ -271,17 +270,17 @@ def scores_of(model: Model, data: Path, rows: slice) -> dict[str, Any]:
     request = PredictionRequest(device="cpu")
     runs = plan_sweep(model.card, alone, {STRUCTURE: truth}, request, RATIOS)
     table = {
-        f"r = {result.ratio}": _few(result.structures[STRUCTURE])
+        f"r = {result.scores.ratio}": _few(result.scores.structures[STRUCTURE])
         for result, _ in run_sweep(model, runs)
     }
     target = np.asarray(truth.array)
     for ratio in RATIOS:
         shown = _dna(model, light, ratio)[:, rows]
         table[f"r = {ratio}, within the crop"] = _few(score(shown, target))
-    yardsticks, _, _ = measure_yardsticks(runs[0])
-    for name, row in yardsticks.trivial[STRUCTURE].items():
+    baselines, _, _ = measure_baselines(runs[0])
+    for name, row in baselines.trivial[STRUCTURE].items():
         table[name] = _few(row)
-    table["noise_ceiling"] = _few(yardsticks.ceiling[STRUCTURE] or {})
+    table["noise_ceiling"] = _few(baselines.ceiling[STRUCTURE] or {})
     return table
 
 

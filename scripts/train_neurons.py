@@ -25,7 +25,7 @@ import yaml
 from napari_sparsessp.cli.main import app_main
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 

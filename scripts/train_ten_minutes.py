@@ -18,20 +18,24 @@ from pathlib import Path
 import numpy as np
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.training_files import StackToLearn, write_stacks
-from napari_sparsessp.io.training_stacks import find_labels, grid_shape, read_stacks
-from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training.config import Budget, Pairs
-from napari_sparsessp.training.group import Group
+from napari_sparsessp.training.data import find_labels, grid_shape, read_stacks
+from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status
-from napari_sparsessp.training.quick import PAIRS_FILE, SAVES, Wish, quick_config
+from napari_sparsessp.training.resolve import (
+    PAIRS_FILE,
+    SAVES,
+    QuickOptions,
+    quick_config,
+    resolve_config,
+)
 from napari_sparsessp.training.run import run_training
-from napari_sparsessp.training.setup import make_setup
-from napari_sparsessp.training.split_plan import StackShape, choose_validation
+from napari_sparsessp.training.split import StackShape, choose_validation
+from napari_sparsessp.training.stacks import TrainingStack, write_stacks
 from napari_sparsessp.volume import Volume
 
 LIGHT, TARGET, STRUCTURE = "Bright-field", "DNA", "dna"
@@ -72,27 +76,25 @@ def train(
     """Train as the dock does, and give the model."""
     card = read_card(given.source)
     network = NetworkConfig.model_validate(card.network)
-    stack = StackToLearn("crop", part(light, SEEN), {STRUCTURE: part(truth, SEEN)})
+    stack = TrainingStack("crop", part(light, SEEN), {STRUCTURE: part(truth, SEEN)})
     write_stacks([stack], folder, folder / PAIRS_FILE, card.voxel_size[0])
     shape = StackShape("crop", (STRUCTURE,), grid_shape(stack.light, card.voxel_size))
     validation = choose_validation([shape], network.reach, network.stride)
-    wish = Wish(
+    options = QuickOptions(
         "ten-minutes", Pairs(path=folder / PAIRS_FILE), validation,
         source=given.source, minutes=given.minutes, device="cpu",
         freeze_encoder=given.freeze, learning_rate=given.rate,
     )  # fmt: skip
-    config = quick_config(wish, folder / "run")
+    config = quick_config(options, folder / "run")
     if given.steps:
         budget = Budget(steps=given.steps, save_steps=max(1, given.steps // SAVES))
         config = config.model_copy(update={"budget": budget})
-    setup = make_setup(config)
+    resolved = resolve_config(config)
     print(f"kept back of {shape.shape}: {validation}")
     with ExitStack() as closing:
-        labels = find_labels(setup.config.data.pairs)
-        stacks = read_stacks(Quiet(), setup, labels, Group(), closing)
-        model = run_training(setup, stacks, tell)
-    assert model is not None
-    return model
+        labels = find_labels(resolved.config.data.pairs)
+        stacks = read_stacks(resolved, labels, Group(), closing, warn=print)
+        return run_training(resolved, stacks, tell)
 
 
 def tell(status: Status) -> None:
@@ -120,17 +122,6 @@ def scores(model: str, light: Volume, truth: Volume, ratio: int) -> dict[str, fl
 def part(volume: Volume, columns: slice) -> Volume:
     """Some columns of a stack."""
     return volume.with_(array=np.asarray(volume.array)[..., columns])
-
-
-class Quiet:
-    """Nobody is told how the reading goes."""
-
-    def warning(self, text: str) -> None:
-        """Print what was assumed."""
-        print(text)
-
-    def progress(self, text: str, *, last: bool = False) -> None:
-        """Say nothing."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Fit and judge the expected error that ``--uncertainty`` gives.
 
     python scripts/uncertainty_calibration.py compare               # what tells errors?
-    python scripts/uncertainty_calibration.py fit MODEL...          # into facts.json
+    python scripts/uncertainty_calibration.py fit MODEL...          # into cards
     python scripts/uncertainty_calibration.py judge MODEL... [--figure PNG]
     python scripts/uncertainty_calibration.py real MODEL --data FILE
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from napari_sparsessp.evaluation.quality_fields import simulated_field
+from napari_sparsessp.evaluation.quality import simulated_field
 from napari_sparsessp.evaluation.reliability import (
     Reliability,
     block_means,
@@ -29,9 +29,8 @@ from napari_sparsessp.evaluation.reliability import (
 )
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.models.facts import Facts, read_facts, write_facts
-from napari_sparsessp.models.registry import shipped_folder
-from napari_sparsessp.models.store import Model, load_model
+from napari_sparsessp.models.library import Model, load_model, weights_file
+from napari_sparsessp.models.weights import copy_weights
 from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -105,7 +104,10 @@ def colonies(
 
 
 def fit(options: argparse.Namespace) -> None:
-    """Fit every structure of the models, and write it beside the weights."""
+    """Fit every structure of the models, and write it into their cards.
+
+    Run ``scripts/make_checks.py`` after shipped models have changed.
+    """
     for name in options.models:
         model = bare(load_model(name))
         every: dict[str, list[Found]] = {}
@@ -120,14 +122,10 @@ def fit(options: argparse.Namespace) -> None:
             )
             for structure, some in every.items()
         }
-        facts = dict(read_facts(shipped_folder()))
-        check = model.card.check
-        assert check is not None
-        known = facts.get(model.card.id, Facts(tensors=check.tensors))
-        if known.tensors != check.tensors:
-            known = Facts(tensors=check.tensors)
-        facts[model.card.id] = known.model_copy(update={"uncertainty": table})
-        print(write_facts(shipped_folder(), facts))
+        file = weights_file(model.path)
+        card = load_model(name).card.model_copy(update={"uncertainty": table})
+        copy_weights(file, file, card)
+        print(file)
 
 
 def judged(

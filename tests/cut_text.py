@@ -122,7 +122,7 @@ def _advance(widget: QWidget, text: str) -> int:
 
 def _samples(window: QWidget, theme: str, folder: Path | None) -> list[str]:
     """What is cut in the dialog of samples, whichever is chosen."""
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
     from napari_sparsessp.ui.samples import SampleDialog
 
     dialog = SampleDialog(window)

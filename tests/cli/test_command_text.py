@@ -7,13 +7,8 @@ import typer
 from typer.main import get_command
 
 from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
+from napari_sparsessp.cli.options import make_request, read_request, request_of
 from napari_sparsessp.cli.predict import predict
-from napari_sparsessp.cli.request_file import (
-    make_request,
-    options_given,
-    read_request,
-    request_fields,
-)
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -43,7 +38,7 @@ def read_back(words):
     app = typer.Typer()
     app.command()(predict)
     context = get_command(app).make_context("predict", list(words[2:]))
-    return make_request(request_fields(options_given(context)))
+    return request_of(context)
 
 
 @pytest.mark.parametrize("fields", REQUESTS)

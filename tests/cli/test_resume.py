@@ -8,9 +8,8 @@ import pytest
 import zarr
 
 from images import a_stack, write_stack
-from napari_sparsessp.cli import running
+from napari_sparsessp.cli import predict
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.prediction.events import TileDone
 
 TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
 
@@ -39,15 +38,13 @@ def interrupted(sparsessp, monkeypatch):
     """Run, and press Ctrl-C when so many tiles are done."""
 
     def run(after, *words):
-        show = running._show
-
-        def press(console, event):
-            show(console, event)
-            if isinstance(event, TileDone) and event.done == after:
+        def press(tile):
+            if tile.done == after:
                 signal.raise_signal(signal.SIGINT)
+            return ""
 
         with monkeypatch.context() as patch:
-            patch.setattr(running, "_show", press)
+            patch.setattr(predict, "_running_scores", press)
             return sparsessp(*words)
 
     return run

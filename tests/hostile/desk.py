@@ -118,7 +118,7 @@ class Outcome:
         said = self.lines[0].removeprefix(MARK) if self.code else "; ".join(
             self.warnings
         )  # fmt: skip
-        from napari_sparsessp.models.registry import user_folder
+        from napari_sparsessp.models.library import user_folder
 
         said = said.replace(str(user_folder()), "the models' folder")
         for place in places:

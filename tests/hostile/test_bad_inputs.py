@@ -26,7 +26,6 @@ def written():
     return rows(PAGE.read_text(encoding="utf-8"))
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("section", "case"), ROWS)
 def test_what_is_given_gets_what_the_page_says(
     section, case, desk, expected, written, capfd

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sparsessp.io import growing
 from napari_sparsessp.io.output_sink import OutputSink
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.events import Finished, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest

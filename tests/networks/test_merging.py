@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
-from napari_sparsessp.networks.conditioning.task import Task
-from napari_sparsessp.networks.merging import merge
+from napari_sparsessp.networks.conditioning import ExpertConvolution, Task
+from napari_sparsessp.networks.unet import merge
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -244,7 +243,7 @@ def test_two_predictions_at_once_share_merged_kernels(network):
 
 def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
     """Two of three fit: each round saves a merge; dropping the oldest saves none."""
-    from napari_sparsessp.networks import merging
+    from napari_sparsessp.networks import unet
 
     config = NetworkConfig(
         backbone="plain",
@@ -257,9 +256,9 @@ def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
     )
     network = build_network(config).eval()
     made = []
-    real = merging.merge
+    real = unet.merge
     monkeypatch.setattr(
-        merging, "merge", lambda net, task: made.append(task) or real(net, task)
+        unet, "merge", lambda net, task: made.append(task) or real(net, task)
     )
     with torch.no_grad():
         network(torch.zeros(1, 1, 4, 8, 8), [0])

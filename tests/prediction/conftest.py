@@ -9,7 +9,7 @@ from napari_sparsessp.volume import Volume
 @pytest.fixture(scope="session")
 def thin_model(tmp_path_factory):
     """Random weights: enough for every promise but the quality."""
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
     from thin import save_thin
 
     path = save_thin(tmp_path_factory.mktemp("thin") / "thin.safetensors")

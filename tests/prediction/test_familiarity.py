@@ -9,7 +9,7 @@ import pytest
 import napari_sparsessp
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard, Range
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import Started, TileDone
 from napari_sparsessp.prediction.familiarity import measure, range_at, unfamiliar

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import memory
 from napari_sparsessp.prediction.plan import plan_prediction
@@ -307,7 +307,7 @@ def test_a_plan_loads_no_torch():
     code = (
         "import sys, numpy as np\n"
         "from napari_sparsessp import PredictionRequest, Volume\n"
-        "from napari_sparsessp.models.registry import read_card\n"
+        "from napari_sparsessp.models.library import read_card\n"
         "from napari_sparsessp.prediction.plan import plan_prediction\n"
         "volume = Volume(np.ones((9, 30, 30), np.float32), 'ZYX', (0.29,) * 3)\n"
         "for device in ('auto', 'cuda', 'mps'):\n"

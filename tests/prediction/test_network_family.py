@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.events import PredictionCancelled, TileDone

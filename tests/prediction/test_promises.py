@@ -9,7 +9,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import stack
 from napari_sparsessp.prediction.engine import predict, predict_stream

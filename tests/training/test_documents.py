@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from napari_sparsessp.training.config_file import make_config
-from napari_sparsessp.training.recipe import Recipe
+from napari_sparsessp.training.config import Recipe, make_config
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 

@@ -11,12 +11,12 @@ import tifffile
 import torch
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.models.verification import verify_model
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.simulation.pool import PooledColony
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.training.setup import make_setup
+from napari_sparsessp.training.resolve import resolve_config
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_hipsc.py"
 REAL = (
@@ -88,12 +88,12 @@ def test_its_config_starts_from_the_model_and_keeps_dna_alone(script, tmp_path):
     config = script.config_of(
         "colony-3to2d", tmp_path, tmp_path / "run", script.Recipe()
     )
-    setup = make_setup(config)
-    assert setup.structures(("dna",)) == ("dna",)
-    assert setup.network(("dna",)).outputs == 1
-    assert setup.ratios(setup.network(("dna",))) == (1, 2, 4, 8)
-    assert setup.voxel_size == (0.29, 0.29, 0.29)
-    assert "non-commercial" in setup.config.model.licence
+    resolved = resolve_config(config)
+    assert resolved.structures(("dna",)) == ("dna",)
+    assert resolved.network(("dna",)).outputs == 1
+    assert resolved.ratios(resolved.network(("dna",))) == (1, 2, 4, 8)
+    assert resolved.voxel_size == (0.29, 0.29, 0.29)
+    assert "non-commercial" in resolved.config.model.licence
 
 
 def test_the_model_it_writes_says_what_it_has_seen(script, tmp_path, monkeypatch):

@@ -10,13 +10,12 @@ import tifffile
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.models.registry import find_model
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import find_model, load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.tile_size import LARGEST_HALO
-from napari_sparsessp.training.config_file import make_config
-from napari_sparsessp.training.setup import make_setup
+from napari_sparsessp.training.config import make_config
+from napari_sparsessp.training.resolve import resolve_config
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_neurons.py"
 
@@ -32,12 +31,12 @@ def script():
 def test_its_network_is_small_and_leaves_no_seams(script, tmp_path):
     """At most 3 million weights; no statistics of the image; a halo that holds all."""
     values = script.config_of(tmp_path, tmp_path, 10, None)
-    setup = make_setup(make_config(values))
-    config = setup.network(script.STAINS)
+    resolved = resolve_config(make_config(values))
+    config = resolved.network(script.STAINS)
     assert sum(one.numel() for one in build_network(config).parameters()) < 3e6
     assert not config.sees_whole
     assert config.reach <= LARGEST_HALO
-    assert setup.ratios(config) == (1,)
+    assert resolved.ratios(config) == (1,)
     assert config.depth == 13
 
 

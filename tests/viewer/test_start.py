@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES
 
 CODE = """
 import json, sys, time
@@ -29,9 +29,7 @@ viewer.close()
 
 @pytest.fixture(scope="module")
 def opened():
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -217,7 +217,7 @@ def _fresh(trial: Trial, seed: int) -> "nn.Module":
 
 def _scored(trial: Trial, ground: Ground, folder: Path) -> dict[str, Any]:
     """Score the averaged weights of the last state."""
-    from napari_sparsessp.training.state import RunFolder
+    from napari_sparsessp.training.checkpoints import RunFolder
     from napari_sparsessp.training.validation import Validator
 
     network = _fresh(trial, 0)

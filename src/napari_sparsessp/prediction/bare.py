@@ -122,12 +122,12 @@ def _opened(
     """Structures, network, interpolation, and whether it knows of no distance."""
     path = user_path(model)
     if path.is_file() and path.suffix != ".safetensors":
-        from napari_sparsessp.models.importing.conversion import open_network
+        from napari_sparsessp.models.importing.convert import open_network
 
         found, network = open_network(path)
         config: Any = network.config
         return found.structures, network, config.interpolation, True
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
 
     loaded = load_model(model)
     card = loaded.card
@@ -174,7 +174,7 @@ def _source(
     dense, view = _dense(config, array, ratio, interpolation)
     if config.inputs == 1:
         return torch.from_numpy(dense)[None, None]
-    from napari_sparsessp.networks.inputs import network_input
+    from napari_sparsessp.networks.layers import network_input
 
     distance = torch.from_numpy(view.distance())
     return network_input(torch.from_numpy(dense), distance)[None]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.device import wake_device
 from napari_sparsessp.prediction.events import Event, Finished, Planned
 from napari_sparsessp.prediction.plan import Plan, plan_prediction

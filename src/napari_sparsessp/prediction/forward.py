@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import OutOfMemory, PredictionError
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.device import (
     choose_device,
     choose_precision,
@@ -142,7 +142,7 @@ class Forward:
 
     def _source(self, stack: MeasuredStack, tile: Tile) -> "torch.Tensor":
         """What the network takes: (1, inputs, planes, h, w) on the device."""
-        from napari_sparsessp.networks.inputs import network_input
+        from napari_sparsessp.networks.layers import network_input
 
         config = self._network.config
         dense, distance = stack.window(tile)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.footprint import pass_footprint, weight_bytes
+from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.free_memory import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest

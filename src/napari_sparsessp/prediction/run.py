@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp import __version__
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.events import (
     Box,
     Event,

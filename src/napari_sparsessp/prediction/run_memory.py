@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.canvas import Canvas
 from napari_sparsessp.prediction.deviation import channel_scores
 from napari_sparsessp.prediction.events import Event, StructureDone

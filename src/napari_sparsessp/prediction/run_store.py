@@ -5,7 +5,7 @@ import time as clock
 from collections.abc import Iterator
 from dataclasses import replace
 
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.prediction.column import Column, ColumnLayout, RollingBlend
 from napari_sparsessp.prediction.events import Box, Event, StructureDone
 from napari_sparsessp.prediction.plan import Plan

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sparsessp.errors import OutOfMemory, PredictionError
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.models.library import Model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import release_device_memory
 from napari_sparsessp.prediction.forward import Forward

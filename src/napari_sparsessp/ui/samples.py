@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
@@ -22,7 +23,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
@@ -32,7 +32,6 @@ from napari_sparsessp.ui.tasks import (
     TaskProgress,
     error_details,
     readable_error,
-    words_first,
 )
 from napari_sparsessp.ui.widgets.basic import MessageBox
 from napari_sparsessp.ui.widgets.style import Dress, breakable
@@ -52,7 +51,7 @@ def sparse_colony() -> list[LayerData]:
     list of (data, attributes, "image")
         The transmitted light, then one hidden layer for each structure.
     """
-    from napari_sparsessp.io.sample import sample_paths
+    from napari_sparsessp.io.samples import sample_paths
 
     light_path, truth_path = sample_paths()
     light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
@@ -103,7 +102,7 @@ def sample_layers(key: str) -> list[LayerData]:
     InputError
         It is not here, or damaged.
     """
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, open_sample
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES, open_sample
 
     if key == COLONY:
         return sparse_colony()
@@ -116,7 +115,8 @@ def sample_layers(key: str) -> list[LayerData]:
 
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
+
     from napari_sparsessp.ui.samples import SampleDialog
 
     if PUBLIC_SAMPLES[key].is_here:
@@ -408,7 +408,7 @@ def _host(sample: PublicSample) -> str:
 
 
 def _fetch(sample: PublicSample, progress: TaskProgress) -> None:
-    fetch(sample, words_first(progress))
+    fetch(sample, progress)
 
 
 def _wrapped(role: str) -> QLabel:

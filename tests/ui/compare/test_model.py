@@ -48,7 +48,7 @@ def test_what_has_no_score_comes_last_whichever_way_it_is_sorted(qapp):
 def test_a_tick_is_told_and_outlives_new_scores(qapp, qtbot):
     made = model()
     check = Qt.ItemDataRole.CheckStateRole
-    with qtbot.waitSignal(made.shown_changed, timeout=1000):
+    with qtbot.waitSignal(made.shown_changed):
         assert made.setData(made.index(0, 0), Qt.CheckState.Unchecked, check)
     assert made.shown() == ("actin",)
     made.set_rows(rows())

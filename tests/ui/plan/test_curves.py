@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
-from napari_sparsessp.evaluation.planes_needed import KeepShare
-from napari_sparsessp.evaluation.sweep_verdict import judged
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost, KeepShare
+from napari_sparsessp.evaluation.sweep_report import judged
 from napari_sparsessp.ui.plan.curves import (
     cost_sentence,
     curves_of,

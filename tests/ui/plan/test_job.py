@@ -8,8 +8,7 @@ import pytest
 
 from fake_engine import card
 from napari_sparsessp import PredictionRequest
-from napari_sparsessp.evaluation.gallery import Gallery
-from napari_sparsessp.evaluation.sweep_memory import SweepMemory, SweepRecord
+from napari_sparsessp.evaluation.html import Gallery
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
@@ -17,6 +16,8 @@ from napari_sparsessp.ui.plan.job import (
     PlanEngine,
     PlanJob,
     SweepCache,
+    SweepMemory,
+    SweepRecord,
     measure_plan,
 )
 from napari_sparsessp.ui.predict.planning import Choice

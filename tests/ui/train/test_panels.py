@@ -6,12 +6,8 @@ from napari.layers import Image, Labels
 
 from fake_engine import card
 from napari_sparsessp.tasks import no_progress
-from napari_sparsessp.training.preview import Preview
-from napari_sparsessp.training.split_plan import (
-    StackShape,
-    choose_validation,
-    stack_parts,
-)
+from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
+from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
     FilesPick,
     fits,
@@ -158,7 +154,7 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot):
     panel = TrainSplitPanel()
     qtbot.addWidget(panel)
     assert panel.share.parent().isHidden()
-    with qtbot.waitSignal(panel.changed, timeout=1000):
+    with qtbot.waitSignal(panel.changed):
         panel.by.button("x").click()
     assert not panel.share.parent().isHidden()
     panel.share.setValue(40)

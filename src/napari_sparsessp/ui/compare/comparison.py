@@ -591,8 +591,8 @@ def _judge(pair: Pair, progress: TaskProgress) -> "Agreement":
 
     label = structure_or_custom(pair.structure).label
 
-    def watch(share: float) -> None:
-        progress(share, what=f"Scoring {label}…")
+    def watch(done: float, total: float | None = None, what: str = "") -> None:
+        progress(done, total, f"Scoring {label}…")
 
     return agreement(pair.truth, pair.prediction, pair.structure, watch)
 

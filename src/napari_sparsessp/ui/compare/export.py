@@ -22,8 +22,7 @@ from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_err
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.agreement import Agreement
-    from napari_sparsessp.evaluation.findings import Findings
+    from napari_sparsessp.evaluation.agreement import Agreement, ComparisonReport
 
 _FILTERS = {
     "csv": ("Save the table", ".csv", "Table (*.csv)"),
@@ -189,33 +188,31 @@ def _ending(chosen: str) -> str:
 
 
 def _write(order: _Order, progress: TaskProgress) -> Path:
-    from napari_sparsessp.evaluation.findings import report_json, table_csv
-
     progress(0.0, what=f"Writing {order.path.name}…")
-    findings = _findings(order)
+    report = _report(order)
     if order.kind == "html":
-        from napari_sparsessp.evaluation.findings_page import write_page
+        from napari_sparsessp.evaluation.html import write_comparison_page
 
-        write_page(findings, order.path)
+        write_comparison_page(report, order.path)
     elif order.kind == "figure":
-        from napari_sparsessp.evaluation.findings_figure import write_figure
+        from napari_sparsessp.evaluation.figures import comparison_figure, write_figure
 
-        write_figure(findings, order.plane, order.path)
+        write_figure(comparison_figure(report, order.plane), order.path, dpi=200)
     else:
-        text = report_json(findings) if order.kind == "json" else table_csv(findings)
+        text = report.to_json() if order.kind == "json" else report.to_csv()
         with atomic_write(order.path, order.kind) as part:
             part.write_text(text, encoding="utf-8")
     return order.path
 
 
-def _findings(order: _Order) -> "Findings":
-    from napari_sparsessp.evaluation.findings import Finding, Findings
+def _report(order: _Order) -> "ComparisonReport":
+    from napari_sparsessp.evaluation.agreement import ComparisonReport, ScoredStructure
 
     provenance = order.about.get("provenance") or {}
     measured = provenance.get("measured_planes") or order.about.get("measured_planes")
-    return Findings(
+    return ComparisonReport(
         tuple(
-            Finding(pair.structure, pair.prediction, pair.truth, name, result)
+            ScoredStructure(pair.structure, pair.prediction, pair.truth, name, result)
             for pair, name, result in order.pairs
         ),
         order.input,

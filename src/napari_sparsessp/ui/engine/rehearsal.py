@@ -17,7 +17,7 @@ from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.plan import Plan
 
 # Pixels of the patch that multiply-adds are counted for; only their ratio matters.

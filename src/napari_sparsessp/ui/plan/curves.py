@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
-from napari_sparsessp.evaluation.sweep_verdict import need_of, reference_scores
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost
+from napari_sparsessp.evaluation.sweep_report import need_of, reference_scores
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.charts import Curve
 
@@ -124,7 +124,7 @@ def _lines(
         lines.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
     known = reference_scores(report, score)
     best = max(
-        (value for key in YARDSTICKS if (value := known[key]) is not None),
+        (value for key in BASELINES if (value := known[key]) is not None),
         default=None,
     )
     if best is not None and best > _LOWEST:

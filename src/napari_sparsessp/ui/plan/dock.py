@@ -12,9 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.evaluation.sweep_csv import write_csv
-from napari_sparsessp.evaluation.sweep_memory import SweepRecord
-from napari_sparsessp.evaluation.sweep_verdict import need_of
+from napari_sparsessp.evaluation.sweep_report import need_of, write_sweep_csv
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
@@ -31,6 +29,7 @@ from napari_sparsessp.ui.plan.job import (
     PlanJob,
     PlanPreview,
     SweepCache,
+    SweepRecord,
     arrays_of,
     measure_plan,
     preview_plan,
@@ -355,7 +354,7 @@ class PlanDock(Dock):
             return
         imaging = self.form.result.imaging.values()
         try:
-            write_csv(report, path, imaging.plane_ms, imaging.stacks)
+            write_sweep_csv(report, path, imaging.plane_ms, imaging.stacks)
         except SparseSSPError as error:
             self.show_error(error)
             return
@@ -519,9 +518,9 @@ def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | Non
 
 def write_record(record: SweepRecord, path: Path, progress: TaskProgress) -> Path:
     """Write the page of a sweep; for `BackgroundTask`, it loads matplotlib."""
-    from napari_sparsessp.evaluation.html_report import write_page
+    from napari_sparsessp.evaluation.html import write_sweep_page
 
     progress(0.5, what="Writing the report…")
     assert record.gallery is not None, "pictures are drawn with every ratio"
-    write_page(record.report, record.gallery, path)
+    write_sweep_page(record.report, record.gallery, path)
     return path

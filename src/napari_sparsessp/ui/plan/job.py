@@ -6,20 +6,16 @@
 
 import importlib
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for
-from napari_sparsessp.evaluation.sweep_memory import (
-    SweepMemory,
-    SweepRecord,
-    sweep_key,
-)
+from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for, sweep_key
 from napari_sparsessp.prediction.plan import one_channel
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.tasks import TimeLeft
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.planning import (
@@ -34,9 +30,14 @@ from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.sweep import PlannedRun, SweepProgress
+    from napari_sparsessp.evaluation.html import Gallery
+    from napari_sparsessp.evaluation.sweep import PlannedRun
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
+
+SWEEPS_KEPT = 12
+"""Sweeps that are remembered; the pictures of one take some 10 MB."""
 
 # The engine refuses to thin out a stack whose planes are further apart than this.
 _SPARSE = 1.5
@@ -195,6 +196,32 @@ def _why_sparse(card: "ModelCard | None", seen: Outlook, depth: int) -> str:
 # measuring ------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class SweepRecord:
+    """A sweep as it is kept: scores, and small pictures where they are drawn."""
+
+    report: "SweepReport"
+    gallery: "Gallery | None" = None
+
+
+class SweepMemory(OrderedDict[str, SweepRecord]):
+    """The last sweeps of a session by `sweep_key`; the least recently used go first."""
+
+    def recall(self, key: str) -> SweepRecord | None:
+        """Return a sweep; None where it was not done."""
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
+
+    def remember(self, key: str, record: SweepRecord) -> None:
+        """Keep a sweep, if it is finished."""
+        if record.report.finished:
+            self[key] = record
+            self.move_to_end(key)
+        while len(self) > SWEEPS_KEPT:
+            self.popitem(last=False)
+
+
 class PlanEngine(InstalledEngine):
     """The installed package; it also returns the model itself."""
 
@@ -262,49 +289,47 @@ def measure_plan(
         against_dense=job.against_dense,
     )
     progress(0.0, what="Reading the stack…")
-    key = sweep_key(model.sha256, runs, progress.check)
-    known = memory.get(key)
+    key = sweep_key(model.sha256, runs, lambda *_: progress.check())
+    known = memory.recall(key)
     if known is not None:
         return Measurement(known, key, remembered=True)
     record = _measured(model, runs, progress)
-    memory.put(key, record)
+    memory.remember(key, record)
     return Measurement(record, key)
 
 
 def _measured(
     model: "Model", runs: "list[PlannedRun]", progress: TaskProgress
 ) -> SweepRecord:
+    from napari_sparsessp.evaluation.html import SweepResults
     from napari_sparsessp.evaluation.sweep import run_sweep
-    from napari_sparsessp.evaluation.sweep_findings import SweepFindings
 
     count = len({run.ratio for run in runs})
     if runs[0].truth:
         progress(0.0, what="Scoring what needs no network…")
-    findings = SweepFindings(runs, pictures=True)
+    results = SweepResults(runs, pictures=True)
+    time_left = TimeLeft()
 
-    def report(now: "SweepProgress") -> None:
-        which = "every plane" if now.ratio == 1 else f"r = {now.ratio}"
-        start = f", from plane {now.phase}" if now.phase else ""
-        left = f" · {duration_text(now.seconds_left)} left"
-        rest = left if now.done < now.total else ""
-        text = f"{which}{start}: tile {now.done} of {now.total}{rest}"
-        progress(now.done, now.total, text)
+    def report(done: float, total: float | None = None, what: str = "") -> None:
+        assert total is not None
+        left = time_left(done / total)
+        rest = f" · {duration_text(left)} left" if left else ""
+        which = "every plane" if what == "r = 1" else what
+        progress(done, total, f"{which}: tile {done:.0f} of {total:.0f}{rest}")
 
     try:
         for result, prediction in run_sweep(model, runs, report, progress.cancelled):
-            findings.take(result)
-            progress.publish(SweepRecord(findings.report()))
-            if len(findings.results) == count:
+            results.take(result)
+            progress.publish(SweepRecord(results.report()))
+            if len(results.results) == count:
                 progress(1.0, what="Drawing the report's pictures…")
-            findings.draw(result.ratio, prediction, progress.check)
+            results.draw(result.scores.ratio, prediction, lambda *_: progress.check())
     finally:
-        if findings.gallery is not None:
-            findings.gallery.let_go()
-        if findings.drawn:
-            progress.publish(SweepRecord(findings.report(), findings.gallery))
-    if not findings.finished:
-        raise Cancelled
-    return SweepRecord(findings.report(), findings.gallery)
+        if results.gallery is not None:
+            results.gallery.release()
+        if results.drawn:
+            progress.publish(SweepRecord(results.report(), results.gallery))
+    return SweepRecord(results.report(), results.gallery)
 
 
 # what was measured before ---------------------------------------------------------
@@ -361,7 +386,7 @@ class SweepCache:
         if choice.identity not in self._known:
             return None
         measured, key = self._known[choice.identity]
-        return self.memory.get(key) if measured.fits(choice, arrays) else None
+        return self.memory.recall(key) if measured.fits(choice, arrays) else None
 
     def forget(self) -> None:
         """Drop all: a model's file has changed."""

@@ -15,8 +15,7 @@ from napari_sparsessp.ui.widgets.style import Tones, mix
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.agreement import Density
-    from napari_sparsessp.models.expected_quality import Quality
-
+    from napari_sparsessp.models.card import Quality
 
 _SHOW_NAMES_UP_TO = 6
 _CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
