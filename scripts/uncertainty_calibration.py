@@ -32,9 +32,9 @@ from napari_sparsessp.metrics import zscore_truth
 from napari_sparsessp.models.facts import Facts, read_facts, write_facts
 from napari_sparsessp.models.registry import shipped_folder
 from napari_sparsessp.models.store import Model, load_model
-from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.volume import Volume
 

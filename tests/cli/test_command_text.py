@@ -6,7 +6,6 @@ import pytest
 import typer
 from typer.main import get_command
 
-from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.cli.predict import predict
 from napari_sparsessp.cli.request_file import (
     make_request,
@@ -15,6 +14,11 @@ from napari_sparsessp.cli.request_file import (
     request_fields,
 )
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.command_line import (
+    command_of,
+    request_text,
+    shell_text,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 
 REQUESTS = [

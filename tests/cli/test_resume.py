@@ -10,7 +10,7 @@ import zarr
 from images import a_stack, write_stack
 from napari_sparsessp.cli import running
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.engine import TileDone
 
 TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
 

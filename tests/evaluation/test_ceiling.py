@@ -7,8 +7,7 @@ from scipy.ndimage import gaussian_filter
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.ceiling import noise_ceiling, noise_variance
 from napari_sparsessp.metrics import score
-from napari_sparsessp.prediction.alignment import Grid
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Grid, Volume
 
 STEP = (0.29, 0.29, 0.29)
 

@@ -14,8 +14,7 @@ from napari_sparsessp.evaluation.yardsticks import (
     score_yardsticks,
 )
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.prediction.alignment import Grid
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Grid, Volume
 
 CUBE = (0.29, 0.29, 0.29)
 

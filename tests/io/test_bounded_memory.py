@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from napari_sparsessp.io import ome_zarr
-from napari_sparsessp.io.output_sink import OutputSink
+from napari_sparsessp.io.streaming import PredictionWriter
 from napari_sparsessp.prediction import decoded, normalisation, splitting, stack
 from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -42,7 +42,7 @@ def _peak(model, volume, path):
     )
     tracemalloc.start()
     try:
-        with OutputSink(path, overwrite=True) as sink:
+        with PredictionWriter(path, overwrite=True) as sink:
             *_, last = predict_stream(model, volume, request=request, sink=sink)
             sink.finish(last.report.provenance())
         return tracemalloc.get_traced_memory()[1]
@@ -69,7 +69,7 @@ def test_four_times_the_stack_takes_no_more_memory(
     # What is bounded anyway is made as small as this stack.
     monkeypatch.setattr(decoded, "AT_ONCE", SHARE)
     monkeypatch.setattr(normalisation, "SAMPLE", 10_000)
-    monkeypatch.setattr(splitting.Sturdy, "predict", _predict)
+    monkeypatch.setattr(splitting.Inference, "predict", _predict)
     monkeypatch.setattr(ome_zarr, "_VALUES_LOOKED_AT", 10_000)
     peaks = []
     for called, t, side in (

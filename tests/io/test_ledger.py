@@ -2,7 +2,6 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from napari_sparsessp.io.ledger import Ledger
 
 

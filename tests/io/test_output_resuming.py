@@ -8,9 +8,9 @@ import pytest
 
 from napari_sparsessp.errors import OutputError
 from napari_sparsessp.io import growing
-from napari_sparsessp.io.output_sink import OutputSink
+from napari_sparsessp.io.streaming import PredictionWriter
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     PredictionCancelled,
     Started,
@@ -86,7 +86,7 @@ def _unfinished(model, tmp_path, **changes):
 def test_what_is_unfinished_is_told_and_kept(model, tmp_path):
     path = _unfinished(model, tmp_path)
     with pytest.raises(OutputError, match="--resume to go on with it, or --overwrite"):
-        OutputSink(path)
+        PredictionWriter(path)
     assert names_in(tmp_path) == [".out.ome.zarr.partial"]
     events = store(model, a_volume(), path, a_request(**CUT), overwrite=True)
     assert next(event.done for event in events if isinstance(event, Started)) == 0

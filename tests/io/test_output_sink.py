@@ -9,14 +9,13 @@ import yaozarrs
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from napari_sparsessp.io.zarr_sink import chunk_for
 
 from napari_sparsessp.io import growing
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.io.zarr_sink import chunk_for
 from napari_sparsessp.prediction import store_scores
-from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.events import Planned, TileDone
+from napari_sparsessp.prediction.engine import Planned, TileDone, predict
 from napari_sparsessp.volume import Volume
 from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
 from thin import STRUCTURES

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.prediction.calibration import fit_calibration
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 
 
 @settings(max_examples=8, deadline=None)

@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.prediction.blending import RunningMean
-from napari_sparsessp.prediction.column import ColumnLayout, RollingBlend
+from napari_sparsessp.prediction.blending import ColumnLayout, RollingBlend, RunningMean
 from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
 
 SHAPES = st.tuples(st.integers(1, 30), st.integers(1, 70), st.integers(1, 70))

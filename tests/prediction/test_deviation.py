@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.models.card import Calibration, ModelCard
-from napari_sparsessp.prediction.deviation import deviation_scores
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.scoring import deviation_scores
 
 FP32 = PredictionRequest(precision="fp32", device="cpu", uncertainty=True)
 

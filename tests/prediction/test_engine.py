@@ -7,14 +7,15 @@ import pytest
 
 from napari_sparsessp import metrics
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     Planned,
     PredictionCancelled,
     Started,
     StructureDone,
     TileDone,
+    predict,
+    predict_stream,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume

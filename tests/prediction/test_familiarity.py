@@ -10,9 +10,13 @@ import napari_sparsessp
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard, Range
 from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import Started, TileDone
-from napari_sparsessp.prediction.familiarity import measure, range_at, unfamiliar
+from napari_sparsessp.prediction.domain_shift import check, measure, range_at
+from napari_sparsessp.prediction.engine import (
+    Started,
+    TileDone,
+    predict,
+    predict_stream,
+)
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 
@@ -28,7 +32,7 @@ def _knowing(card, **familiarity):
 
 
 def _told(card, volume, request=FP32):
-    return unfamiliar(plan_prediction(card, volume, request))
+    return check(plan_prediction(card, volume, request))
 
 
 def test_a_model_that_knows_nothing_of_its_images_claims_nothing(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from napari_sparsessp.prediction.forward import Forward
+from napari_sparsessp.prediction.inference import Forward
+from napari_sparsessp.prediction.input_stack import read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.stack import read_stack
 
 
 def predictions(model, volume, precision):

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from napari_sparsessp.prediction import device, free_memory
-from napari_sparsessp.prediction.free_memory import free_bytes, group_left
+from napari_sparsessp.prediction.device import free_bytes, group_left
 
 linux = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="groups of processes are Linux's"

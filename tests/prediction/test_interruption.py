@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from napari_sparsessp.prediction.interruption import interruptible
-from napari_sparsessp.prediction.stack import Interrupted
+from napari_sparsessp.prediction.inference import cancellable_network
+from napari_sparsessp.tasks import Cancelled
 
 
 def _network():
@@ -15,10 +15,10 @@ def _network():
 
 def test_no_layer_begins_after_the_stop():
     network, cancel = _network(), threading.Event()
-    with interruptible(network, cancel):
+    with cancellable_network(network, cancel):
         network(torch.zeros(2))
         cancel.set()
-        with pytest.raises(Interrupted):
+        with pytest.raises(Cancelled):
             network[1](torch.zeros(2))
     network(torch.zeros(2))
 
@@ -27,10 +27,10 @@ def test_a_copy_for_another_device_is_stopped_as_well():
     import copy
 
     network, cancel = _network(), threading.Event()
-    with interruptible(network, cancel):
+    with cancellable_network(network, cancel):
         other = copy.deepcopy(network)
         cancel.set()
-        with pytest.raises(Interrupted):
+        with pytest.raises(Cancelled):
             other(torch.zeros(2))
 
 
@@ -38,7 +38,7 @@ def test_nothing_stays_behind_an_error():
     network = _network()
     with (
         pytest.raises(ValueError, match="x"),
-        interruptible(network, threading.Event()),
+        cancellable_network(network, threading.Event()),
     ):
         raise ValueError("x")
     assert not any(one._forward_pre_hooks for one in network.modules())

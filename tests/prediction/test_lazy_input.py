@@ -12,10 +12,12 @@ from lazy import FP32, VOXEL, both_ways, counting
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction import decoded, stack
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.pixels import PixelsInMemory
+from napari_sparsessp.prediction.input_stack import (
+    PixelsFromFile,
+    PixelsInMemory,
+    read_stack,
+)
 from napari_sparsessp.prediction.plan import plan_prediction
-from napari_sparsessp.prediction.regions import PixelsFromFile
-from napari_sparsessp.prediction.stack import read_stack
 from napari_sparsessp.prediction.tiling import cut_tiles
 from napari_sparsessp.volume import Volume
 

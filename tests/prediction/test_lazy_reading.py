@@ -12,13 +12,16 @@ import pytest
 from lazy import FP32, VOXEL, both_ways, columns, counting
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction import run
-from napari_sparsessp.prediction.decoded import DecodedPlanes
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import PredictionCancelled, TileDone
-from napari_sparsessp.prediction.ordering import Successor
+from napari_sparsessp.prediction.engine import (
+    PredictionCancelled,
+    TileDone,
+    predict,
+    predict_stream,
+)
+from napari_sparsessp.prediction.input_stack import DecodedPlanes, read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
-from napari_sparsessp.prediction.stack import Interrupted, read_stack
-from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
+from napari_sparsessp.prediction.tiling import Prefetch, TileSize, cut_tiles
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.volume import Volume
 
 
@@ -147,7 +150,7 @@ def test_cancelling_ends_the_reading(thin_model, small_share):
     plan = plan_prediction(thin_model.card, Volume(array, "ZYX", VOXEL), FP32)
     for share in (2**30, 2000):
         small_share(share)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Cancelled):
             read_stack(plan, None, lambda: True)
 
 
@@ -174,7 +177,7 @@ def test_the_guess_follows_the_order_in_which_tiles_come(in_columns):
     size = TileSize(8, (16, 16), halo=8)
     tiles = cut_tiles((20, 40, 40), size)
     order = columns(tiles) if in_columns else list(tiles)
-    successor = Successor(tiles)
+    successor = Prefetch(tiles)
     guesses = [successor.after(tile) for tile in order]
     right = [a == b for a, b in zip(guesses, order[1:], strict=False)]
     assert all(right[2:])

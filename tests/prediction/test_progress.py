@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction import run as run_module
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     PartDone,
     PredictionCancelled,
+    Progress,
     Started,
     TileDone,
+    predict,
+    predict_stream,
 )
-from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 
 FP32 = PredictionRequest(precision="fp32", device="cpu", tile=(8, 16, 16))
@@ -177,7 +178,7 @@ def test_nothing_of_a_run_is_alive_after_it(thin_model, make_volume, monkeypatch
 
         return make
 
-    for name in ("read_stack", "Sturdy"):
+    for name in ("read_stack", "Inference"):
         monkeypatch.setattr(run_module, name, spy(name))
     cancel = threading.Event()
     stream = predict_stream(

@@ -7,9 +7,8 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.prediction.canvas import flattened
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.blending import flattened
+from napari_sparsessp.prediction.engine import TileDone, predict, predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 

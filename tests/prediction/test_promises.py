@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import stack
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     Planned,
     PredictionCancelled,
+    Progress,
     TileDone,
+    predict,
+    predict_stream,
 )
-from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 from thin import save_random

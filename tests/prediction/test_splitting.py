@@ -16,11 +16,10 @@ from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction import device, splitting
 from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.forward import Forward
+from napari_sparsessp.prediction.inference import Forward, Inference, split_tile
+from napari_sparsessp.prediction.input_stack import read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.splitting import Sturdy, split_tile
-from napari_sparsessp.prediction.stack import read_stack
 from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
@@ -114,7 +113,7 @@ def test_parts_give_what_the_whole_tile_gives(thin_model, make_volume, topology)
         model = replace(thin_model, card=card, network=network)
     plan, stack, tile = one_tile(model, make_volume((8, 150, 90)))
     rows, whole = together(Forward(model, plan), stack, tile)
-    sturdy = Sturdy(model, plan, Small)
+    sturdy = Inference(model, plan, Small)
     split_rows, parts = together(sturdy, stack, tile)
     assert split_rows == rows
     assert np.abs(parts - whole).max() < 1e-5 * whole.std()
@@ -125,7 +124,7 @@ def test_parts_give_what_the_whole_tile_gives(thin_model, make_volume, topology)
 
 def test_the_size_that_fitted_is_remembered(thin_model, make_volume):
     plan, stack, tile = one_tile(thin_model, make_volume((8, 150, 90)))
-    sturdy = Sturdy(thin_model, plan, Small)
+    sturdy = Inference(thin_model, plan, Small)
     together(sturdy, stack, tile)
     failed = sum(pixels > Small.most for pixels in sturdy._forward.seen)
     together(sturdy, stack, tile)
@@ -148,7 +147,9 @@ def test_passes_that_were_given_are_not_given_again(thin_model, make_volume):
                     raise OutOfMemory("the device failed (out of memory); wait")
                 yield [row], values[row : row + 1]
 
-    given_ = [rows for rows, _ in Sturdy(thin_model, plan, Fails).predict(stack, tile)]
+    given_ = [
+        rows for rows, _ in Inference(thin_model, plan, Fails).predict(stack, tile)
+    ]
     assert given_ == [[0], [1], [2]]
 
 
@@ -189,7 +190,7 @@ class OnGpu(Forward):
 def test_the_cpu_is_the_last_resort(thin_model, make_volume):
     request = PredictionRequest(precision="fp16")
     plan, stack, tile = one_tile(thin_model, make_volume((8, 80, 80)), request)
-    sturdy = Sturdy(thin_model, plan, OnGpu)
+    sturdy = Inference(thin_model, plan, OnGpu)
     rows, values = together(sturdy, stack, tile)
     assert rows == [0, 1, 2]
     assert np.isfinite(values).all()
@@ -209,7 +210,7 @@ def test_a_network_that_fits_no_gpu_starts_on_the_cpu(thin_model, make_volume):
                 raise OutOfMemory("the device failed (out of memory); wait")
             super().__init__(model, plan)
 
-    sturdy = Sturdy(thin_model, plan, Full)
+    sturdy = Inference(thin_model, plan, Full)
     assert together(sturdy, stack, tile)[0] == [0, 1, 2]
     assert any("the CPU was used" in text for text in sturdy.notes)
 
@@ -231,7 +232,7 @@ def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
     model = replace(thin_model, card=card, network=build_network(config).eval())
     volume = make_volume((8, 16, 16))
     plan, stack, tile = one_tile(model, volume, PredictionRequest())
-    sturdy = Sturdy(model, plan, OnGpu)
+    sturdy = Inference(model, plan, OnGpu)
     together(sturdy, stack, tile)
     assert len(sturdy.notes) == 1
     assert sturdy.device.type == "cpu"
@@ -240,7 +241,7 @@ def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
         most = 0
 
     with pytest.raises(PredictionError, match="close other programs"):
-        together(Sturdy(model, plan, Nothing), stack, tile)
+        together(Inference(model, plan, Nothing), stack, tile)
 
 
 def test_not_even_the_smallest_part_fits(thin_model, make_volume):
@@ -250,7 +251,7 @@ def test_not_even_the_smallest_part_fits(thin_model, make_volume):
         most = 0
 
     with pytest.raises(PredictionError, match="smallest tiles") as caught:
-        together(Sturdy(thin_model, plan, Nothing), stack, tile)
+        together(Inference(thin_model, plan, Nothing), stack, tile)
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, OutOfMemory)
 
@@ -272,7 +273,7 @@ def test_what_failed_is_gone_before_the_next_try(thin_model, make_volume):
                 raise OutOfMemory("the device failed (out of memory); wait")
             yield from super().predict(stack, tile)
 
-    together(Sturdy(thin_model, plan, Leaves), stack, tile)
+    together(Inference(thin_model, plan, Leaves), stack, tile)
     assert len(alive) == 2
 
 
@@ -298,9 +299,9 @@ def test_a_run_frees_the_device_however_it_ends(
             yield from super().predict(stack, tile)
 
     def sturdy(model, plan):
-        return Sturdy(model, plan, Copies)
+        return Inference(model, plan, Copies)
 
-    monkeypatch.setattr("napari_sparsessp.prediction.run.Sturdy", sturdy)
+    monkeypatch.setattr("napari_sparsessp.prediction.run.Inference", sturdy)
     run = predict_stream(thin_model, make_volume((8, 64, 64)), request=FP32)
     next(run)
     if end == "finish":

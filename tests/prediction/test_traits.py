@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.prediction.traits import (
+from napari_sparsessp.prediction.domain_shift import (
     image_traits,
     neighbours,
     recording_traits,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.models.card import Calibration, ModelCard
 from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.prediction.inference import TRANSFORMS, RunningMoments
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.turns import TURNS, Spread
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
 
@@ -47,7 +47,7 @@ def _with(model, value):
 @given(height=st.integers(1, 7), width=st.integers(1, 7))
 def test_every_turn_is_undone_exactly(height, width):
     field = torch.arange(2.0 * height * width).reshape(1, 2, height, width)
-    for turn in TURNS:
+    for turn in TRANSFORMS:
         turned = turn.apply(field)
         sides = (height, width)[:: -1 if turn.quarters % 2 else 1]
         assert turned.shape[-2:] == sides
@@ -56,7 +56,7 @@ def test_every_turn_is_undone_exactly(height, width):
 
 def test_the_eight_turns_differ_and_the_first_changes_nothing():
     field = torch.arange(6.0).reshape(2, 3)
-    turned = [turn.apply(field) for turn in TURNS]
+    turned = [turn.apply(field) for turn in TRANSFORMS]
     assert torch.equal(turned[0], field)
     distinct = {(tuple(one.shape), tuple(one.flatten().tolist())) for one in turned}
     assert len(distinct) == 8
@@ -65,7 +65,7 @@ def test_the_eight_turns_differ_and_the_first_changes_nothing():
 @settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=9))
 def test_running_mean_and_deviation_are_those_of_all_together(values):
-    spread = Spread()
+    spread = RunningMoments()
     for value in values:
         spread.add(torch.tensor([value, 5.0], dtype=torch.float64))
     assert spread.mean[0] == pytest.approx(np.mean(values), abs=1e-8)
@@ -171,8 +171,11 @@ def test_a_calibrated_model_gives_the_error_to_be_expected(thin_model, make_volu
 
 
 def test_deviations_are_neither_scored_nor_told_as_structures(thin_model, make_volume):
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import StructureDone, TileDone
+    from napari_sparsessp.prediction.engine import (
+        StructureDone,
+        TileDone,
+        predict_stream,
+    )
 
     volume = make_volume((8, 24, 24))
     events = list(

@@ -1,7 +1,6 @@
 """What is on screen comes first."""
 
-from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
-from napari_sparsessp.prediction.viewport import next_tile
+from napari_sparsessp.prediction.tiling import TileSize, cut_tiles, next_tile
 
 TILES = cut_tiles((48, 128, 128), TileSize(16, (32, 32), halo=8))
 ALL = list(range(len(TILES)))

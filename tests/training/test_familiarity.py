@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 import napari_sparsessp
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
-from napari_sparsessp.prediction.familiarity import unfamiliar
+from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import familiarity
@@ -51,7 +51,7 @@ def _told(volume, ranges):
     card = card_of(
         thin_network(), familiarity=ranges, voxel_size=volume.voxel_size, ratios=(1,)
     )
-    return unfamiliar(plan_prediction(card, volume, PredictionRequest(ratio=1)))
+    return check(plan_prediction(card, volume, PredictionRequest(ratio=1)))
 
 
 def test_another_field_is_familiar_and_a_blurred_one_is_not(sample, quarters):

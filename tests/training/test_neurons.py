@@ -14,7 +14,7 @@ from napari_sparsessp.models.registry import find_model
 from napari_sparsessp.models.store import load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.tile_size import LARGEST_HALO
+from napari_sparsessp.prediction.memory import LARGEST_HALO
 from napari_sparsessp.training.config_file import make_config
 from napari_sparsessp.training.setup import make_setup
 

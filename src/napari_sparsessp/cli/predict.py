@@ -42,7 +42,7 @@ from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.tasks import Cancelled
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.output_sink import OutputSink
+    from napari_sparsessp.io.streaming import PredictionWriter
     from napari_sparsessp.prediction.request import PredictionRequest
 
 
@@ -135,14 +135,14 @@ def _check_not_read(out: Path, asked: "PredictionRequest") -> None:
             )
 
 
-def _sink(out: Path, *, overwrite: bool, resume: bool, ngff: str) -> "OutputSink":
-    from napari_sparsessp.io.output_sink import OutputSink
+def _sink(out: Path, *, overwrite: bool, resume: bool, ngff: str) -> "PredictionWriter":
+    from napari_sparsessp.io.streaming import PredictionWriter
 
-    return OutputSink(out, overwrite=overwrite, resume=resume, ngff=ngff)
+    return PredictionWriter(out, overwrite=overwrite, resume=resume, ngff=ngff)
 
 
 def _predict(
-    console: Console, asked: "PredictionRequest", sink: "OutputSink"
+    console: Console, asked: "PredictionRequest", sink: "PredictionWriter"
 ) -> Outcome:
     """Check everything, predict, and give it its name when all of it is there."""
     from napari_sparsessp.io.reading import load_volume

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.cli.console import Console, clock
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Event,
     Finished,
     Planned,
@@ -17,10 +17,10 @@ from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.prediction.engine import Writer
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
-    from napari_sparsessp.prediction.sink import Sink
     from napari_sparsessp.volume import Volume
 
 
@@ -47,7 +47,7 @@ def run(
     card: "ModelCard",
     volume: "Volume",
     truth: Mapping[str, "Volume"],
-    sink: "Sink | None" = None,
+    sink: "Writer | None" = None,
 ) -> Outcome:
     """Predict, with progress on standard error.
 
@@ -69,8 +69,7 @@ def run(
     console.progress("loading the model")
 
     from napari_sparsessp.models.store import load_model
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.result import output_volume
+    from napari_sparsessp.prediction.engine import output_volume, predict_stream
 
     model = load_model(request.model, request.topology)
     planned, report = None, None
@@ -79,10 +78,9 @@ def run(
         for event in predict_stream(
             model,
             volume,
-            request=request,
-            truth=dict(truth),
+            plan=plan,
+            writer=sink,
             cancel=cancel,
-            sink=sink,
         ):
             if isinstance(event, Started):
                 # Not before: an image that is refused is told in one line.

@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction.alignment import Grid, onto_grid
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.prediction.scoring import onto_grid
+from napari_sparsessp.volume import Grid, Volume
 
 BINS = 32
 """Levels of brightness, each with as many voxels."""

@@ -240,13 +240,13 @@ def run_sweep(
         CZYX, of the first phase. Against the dense prediction: in its units, that
         prediction itself first.
     """
-    from napari_sparsessp.prediction.interruption import interruptible
+    from napari_sparsessp.prediction.inference import cancellable_network
 
     watch = _Watch(runs, tell)
     reference: DenseReference | None = None
     phases: list[Phase] = []
     first: tuple[Volume, Report] | None = None
-    with interruptible(model.network, cancel):
+    with cancellable_network(model.network, cancel):
         for number, run in enumerate(runs):
             done = _predicted(model, run, watch, cancel)
             if done is None:
@@ -295,9 +295,13 @@ def _predicted(
     model: "Model", run: PlannedRun, watch: _Watch, cancel: threading.Event | None
 ) -> "tuple[Volume, Report] | None":
     """Predict one run; None where it was cancelled."""
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import Finished, Planned, TileDone
-    from napari_sparsessp.prediction.result import output_volume
+    from napari_sparsessp.prediction.engine import (
+        Finished,
+        Planned,
+        TileDone,
+        output_volume,
+        predict_stream,
+    )
 
     planned, report = None, None
     for event in predict_stream(

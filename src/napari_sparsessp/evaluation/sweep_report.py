@@ -207,8 +207,7 @@ def measure_yardsticks(
     from napari_sparsessp.evaluation.ceiling import noise_ceiling
     from napari_sparsessp.evaluation.sweep import light_of
     from napari_sparsessp.evaluation.yardsticks import score_yardsticks
-    from napari_sparsessp.prediction.alignment import onto_grid
-    from napari_sparsessp.prediction.truth import align_truth
+    from napari_sparsessp.prediction.scoring import align_truth, onto_grid
 
     plan = run.plan
     transmitted = light_of(run)
@@ -218,7 +217,7 @@ def measure_yardsticks(
             trivial={name: {} for name in names}, ceiling=dict.fromkeys(names)
         )
         return nothing, {}, onto_grid(transmitted, plan.grid)
-    truth = align_truth(plan, None)
+    truth = align_truth(plan.truth, plan.grid, None)
     ceilings: dict[str, dict[str, float | None] | None] = {}
     for name, volume in plan.truth.items():
         try:

@@ -18,8 +18,13 @@ from pydantic import ValidationError
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.io.layer_record import LayerRecord, SavedLayers, first_fault
-from napari_sparsessp.io.ome_zarr import ATTRIBUTE, CHUNK, create_levels, multiscale
-from napari_sparsessp.io.pyramid import fill_levels
+from napari_sparsessp.io.ome import (
+    ATTRIBUTE,
+    CHUNK,
+    create_levels,
+    fill_levels,
+    multiscale,
+)
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 
 Meter = Callable[[str, float], None]

@@ -12,9 +12,9 @@ import numpy as np
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.card import Calibration
 from napari_sparsessp.models.store import Model
-from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 from napari_sparsessp.training.patches import Pair
 from napari_sparsessp.volume import Volume
 

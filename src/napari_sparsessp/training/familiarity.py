@@ -11,8 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
-from napari_sparsessp.prediction.familiarity import fisher, range_at
-from napari_sparsessp.prediction.traits import PAIRS, SIDE, image_traits
+from napari_sparsessp.prediction.domain_shift import (
+    PAIRS,
+    SIDE,
+    fisher,
+    image_traits,
+    range_at,
+)
 from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
 
 GAPS = (1, 2, 4, 8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.prediction.events import Event
+from napari_sparsessp.prediction.engine import Event
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.engine.calm_collector import calm_collector
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed, rehearse
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.importing import Found
     from napari_sparsessp.models.store import Model
     from napari_sparsessp.prediction.device import DeviceInfo
+    from napari_sparsessp.prediction.engine import ArrayWriter
     from napari_sparsessp.prediction.plan import Plan
-    from napari_sparsessp.prediction.progress import Progress
 
 # What a network counts or averages, and does not learn.
 _NOT_LEARNT = (
@@ -181,27 +181,30 @@ class InstalledEngine:
     def stream(self, job: Job) -> Iterator[Event]:
         """Predict; for the worker thread only, it imports torch."""
         with calm_collector() as leave_out:
-            from napari_sparsessp.prediction.engine import predict_stream
+            from napari_sparsessp.prediction.engine import ArrayWriter, predict_stream
 
             model = self._model(job.request)
             leave_out()
+            writer = ArrayWriter() if job.progress is None else job.progress
+            if writer.buffer is None:
+                writer.buffer = job.buffer
             yield from predict_stream(
                 model,
                 job.volume,
                 request=job.request,
                 truth=job.truth,
+                plan=job.plan,
+                writer=writer,
                 viewport=job.viewport,
                 cancel=job.cancel,
-                buffer=job.buffer,
-                progress=job.progress,
                 part=job.part,
             )
 
-    def new_progress(self) -> "Progress":
-        """Give what keeps the work of a run that is stopped, so that it can go on."""
-        from napari_sparsessp.prediction.progress import Progress
+    def new_progress(self) -> "ArrayWriter":
+        """Return what keeps the work of a cancelled run, so that it can resume."""
+        from napari_sparsessp.prediction.engine import ArrayWriter
 
-        return Progress()
+        return ArrayWriter()
 
     def devices(self) -> "list[DeviceInfo]":
         """List the devices of this machine; for a worker thread, it imports torch."""

@@ -4,8 +4,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication
 
-from napari_sparsessp.cli.command_text import command_of, shell_text
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.command_line import command_of, shell_text
 from napari_sparsessp.ui.errand import Errand
 from napari_sparsessp.ui.error_details import as_told
 from napari_sparsessp.ui.layers.marks import is_prediction

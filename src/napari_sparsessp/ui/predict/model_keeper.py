@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_sparsessp.prediction.free_memory import free_bytes
+from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed
 
 if TYPE_CHECKING:

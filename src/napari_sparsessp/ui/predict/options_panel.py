@@ -11,7 +11,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.prediction.turns import TURNS
+from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.compat import open_preferences
 from napari_sparsessp.ui.preferences import (
     PRECISIONS,
@@ -24,13 +24,15 @@ from napari_sparsessp.ui.preferences import (
 _GB = 10**9
 _MOST_GB = 4096.0
 
+_TURNS = len(TRANSFORMS)
+
 _TTA_TIP = (
-    f"Predict the stack in {len(TURNS)} turns (mirrored, and turned by 90°) and show "
+    f"Predict the stack in {_TURNS} turns (mirrored, and turned by 90°) and show "
     "their mean: steadier, a little better, and as many times slower."
 )
 _UNCERTAINTY_TIP = (
     "Add a hidden layer to each structure: how far off the prediction may be, in "
-    f"standard deviations of the truth. It comes from {len(TURNS)} turns of the stack "
+    f"standard deviations of the truth. It comes from {_TURNS} turns of the stack "
     "too, so that it costs nothing more where they are averaged."
 )
 _MEMORY_TIP = (
@@ -61,7 +63,7 @@ class OptionsPanel(QWidget):
         self.more_button.setProperty("role", "link")
         self.more_button.setCheckable(True)
         self.more_button.setToolTip("More turns, uncertainty, and a limit of memory.")
-        self.tta_box = QCheckBox(f"Steadier: {len(TURNS)} turns, {len(TURNS)}× slower")
+        self.tta_box = QCheckBox(f"Steadier: {_TURNS} turns, {_TURNS}× slower")
         self.tta_box.setToolTip(_TTA_TIP)
         self.uncertainty_box = QCheckBox("Uncertainty: a ± layer for each structure")
         self.uncertainty_box.setToolTip(_UNCERTAINTY_TIP)
@@ -183,7 +185,7 @@ class OptionsPanel(QWidget):
     def _sum_up(self) -> None:
         """Say what is not as usual, where the controls are folded away."""
         said = [
-            f"mean of {len(TURNS)} turns" if self.tta() else "",
+            f"mean of {_TURNS} turns" if self.tta() else "",
             "with uncertainty" if self.uncertainty() else "",
             f"at most {self.memory_spin.text()}" if self.memory_limit() else "",
             "" if self.precision() == "auto" else f"in {_in_words(self.precision())}",

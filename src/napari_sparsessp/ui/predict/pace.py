@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.prediction.turns import TURNS
+from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.engine.model_words import is_pass_each
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def turns_of(plan: "Plan") -> int:
     """How often the network sees each tile, because of what was asked for."""
     request = plan.request
-    return len(TURNS) if request.tta or request.uncertainty else 1
+    return len(TRANSFORMS) if request.tta or request.uncertainty else 1
 
 
 def work_of(plan: "Plan") -> float:

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.predict.stream_layers import StreamLayers
 from napari_sparsessp.ui.predict.undertaking import Undertaking
 
 if TYPE_CHECKING:
-    from napari_sparsessp.prediction.events import Started, TileDone
+    from napari_sparsessp.prediction.engine import Started, TileDone
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.ui.engine.stream_worker import TruthScaled, Viewport
     from napari_sparsessp.ui.layers.linked_contrast import Scale
@@ -104,6 +104,7 @@ class Running(QObject):
                 undertaking.contrast,
                 undertaking.progress,
                 part,
+                ready.plan,
             ),
             self,
         )

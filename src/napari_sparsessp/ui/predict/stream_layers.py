@@ -36,7 +36,7 @@ from napari_sparsessp.ui.layers.volume import LayerReading
 from napari_sparsessp.ui.predict.to_come import ToCome
 
 if TYPE_CHECKING:
-    from napari_sparsessp.prediction.events import TileDone
+    from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.engine.stream_worker import ContrastEstimated
 

@@ -7,8 +7,12 @@ from typing import Any
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 
-from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.io.writing import disk_error
+from napari_sparsessp.prediction.command_line import (
+    command_of,
+    request_text,
+    shell_text,
+)
 from napari_sparsessp.ui.compat import layer_key, layer_with_key
 from napari_sparsessp.ui.errand import Errand, Stopped
 from napari_sparsessp.ui.error_details import as_told

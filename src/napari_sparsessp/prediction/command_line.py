@@ -18,15 +18,14 @@ def command_of(request: PredictionRequest, out: str | Path) -> list[str]:
 
     Parameters
     ----------
-    request : PredictionRequest
+    request
         Its `input` and `truth` are paths.
-    out : str or Path
+    out
         Name of the output.
 
     Returns
     -------
-    list of str
-        ``sparsessp predict …``, one word each; defaults are left out.
+    ``sparsessp predict …``, one word each; defaults are left out.
 
     Raises
     ------

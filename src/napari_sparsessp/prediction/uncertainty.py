@@ -16,11 +16,10 @@ def fit_calibration(
 
     Parameters
     ----------
-    spread : ndarray
+    spread
         (n,) standard deviation of the predictions.
-    error : ndarray
+    error
         (n,) of the prediction that is shown.
-    bins : int
     """
     from scipy.optimize import nnls
 
@@ -40,14 +39,12 @@ def binned(by: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
 
     Parameters
     ----------
-    by, values : ndarray
+    by, values
         (n,)
-    bins : int
 
     Returns
     -------
-    ndarray
-        (bins,), or fewer where there are fewer values.
+    (bins,), or fewer where there are fewer values.
     """
     parts = np.array_split(np.argsort(by, kind="stable"), min(bins, len(by)))
     return np.array([values[part].mean(dtype=np.float64) for part in parts])

@@ -1,10 +1,11 @@
 """Tell whether an image is of the kind that the model was made for.
 
 A network always gives an answer, also where it has never seen anything alike, and then
-it invents. So a few traits of the measured planes (`traits`) are held against the range
+it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,13 +13,6 @@ import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
 from napari_sparsessp.prediction.plan import Plan
-from napari_sparsessp.prediction.traits import (
-    SIDE,
-    image_traits,
-    neighbours,
-    recording_traits,
-    windows,
-)
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume
 
@@ -37,6 +31,28 @@ within the camera's range comes near it."""
 
 STRONGEST_BLOCKS = 1.25
 """Steps at every eighth pixel over the others; 1 but for chance without compression."""
+
+SIDE = 128
+"""Pixels of a window on the model's grid; smaller fields are one window."""
+
+WINDOWS = 2
+"""Of them along y, and along x."""
+
+PAIRS = 4
+"""Pairs of neighbouring measured planes that are looked at."""
+
+BANDS = {
+    "coarse": (0.05, 0.15),
+    "middle": (0.15, 0.5),
+    "fine": (0.5, 1.0),
+    "finest": (1.0, 1.4),
+}
+"""Cycles/µm."""
+
+_BLOCK = 8
+"""Pixels of the blocks that JPEG cuts an image into."""
+
+_QUIET = 1e-12
 
 
 @dataclass(frozen=True)
@@ -125,20 +141,15 @@ _OTHER_LIGHT = {
 """Words of a channel's name that tell how it was recorded."""
 
 
-def unfamiliar(plan: Plan) -> tuple[str, ...]:
+def check(plan: Plan) -> tuple[str, ...]:
     """Say in what an image is unlike what the model learned from.
 
     Only the first time point is looked at, up to eight of its planes, in windows.
 
-    Parameters
-    ----------
-    plan : Plan
-
     Returns
     -------
-    tuple of str
-        Sentences: what, how far, what it may mean and what to do; empty where nothing
-        is unlike, and for a model whose card has no `familiarity`.
+    Sentences: what, how far, what it may mean and what to do; empty where nothing
+    is unlike, and for a model whose card has no `familiarity`.
 
     Raises
     ------
@@ -160,9 +171,9 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
 
     Returns
     -------
-    traits : dict
+    traits
         As `image_traits` and `recording_traits` name them.
-    distance : float
+    distance
         µm between neighbouring measured planes that were compared; 0 of one plane.
     """
     view, pixel = plan.view, plan.input_pixel
@@ -252,8 +263,7 @@ def _outside(
 
     Returns
     -------
-    list of tuple
-        Trait, widths of its range by which it is outside, and signed excess.
+    Trait, widths of its range by which it is outside, and signed excess.
     """
     kinds: dict[tuple[str, bool], tuple[str, float, float]] = {}
     for name, value in traits.items():
@@ -281,7 +291,7 @@ def fisher(correlation: float) -> float:
 
     Parameters
     ----------
-    correlation : float
+    correlation
         One that is almost 1 is taken for 0.9999.
     """
     return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
@@ -292,15 +302,14 @@ def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] 
 
     Parameters
     ----------
-    ranges : tuple of Range
+    ranges
         One, where the distance does not matter; else one for each, ascending.
-    distance : float
+    distance
         µm
 
     Returns
     -------
-    tuple of float or None
-        Low and high; None beyond the distances that are known.
+    Low and high; None beyond the distances that are known.
     """
     if not ranges:
         return None
@@ -325,3 +334,161 @@ def _sentence(name: str, far: float, excess: float, card: ModelCard) -> str:
         f"{what} than in anything that {card.id} learned from: {side.meaning}; "
         f"expect invented structures, {side.advice}"
     )
+
+
+def neighbours(count: int) -> list[tuple[int, int]]:
+    """Choose pairs of neighbours among measured planes, spread over the stack."""
+    if count < 2:
+        return []
+    lower = np.unique(np.linspace(0, count - 2, PAIRS).round().astype(int))
+    return [(int(k), int(k) + 1) for k in lower]
+
+
+def windows(size: int, side: int) -> list[slice]:
+    """Spread up to `WINDOWS` windows over `size` pixels."""
+    if size <= side:
+        return [slice(0, size)]
+    room = size - side
+    count = min(WINDOWS, -(-size // side))
+    # On multiples of a block, so that those of all windows are one grid.
+    starts = np.linspace(0, room, 2 * count + 1)[1::2].astype(int) // _BLOCK * _BLOCK
+    return [slice(int(start), int(start) + side) for start in starts]
+
+
+def image_traits(
+    pieces: Sequence[np.ndarray],
+    pairs: Sequence[tuple[int, int]],
+    pixel: float,
+    nyquist: float = np.inf,
+) -> dict[str, float]:
+    """Measure what the network gets to see.
+
+    Parameters
+    ----------
+    pieces
+        (n, h, w), windows of the same planes; finite.
+    pairs
+        Which of the planes are neighbours.
+    pixel
+        µm of the pieces' pixels.
+    nyquist
+        Highest frequency in cycles/µm that the camera's pixels could show; bands
+        beyond it are left out.
+
+    Returns
+    -------
+    ``coarse``, ``fine``, ``finest``: log10 of a band's power over that of the
+    middle. ``skewness``, ``peaks``: of the coarse and middle bands together, the
+    third moment, and log10 of the fourth. ``alike_middle``, ``alike_fine``:
+    correlation of neighbouring planes within the band. What cannot be measured
+    (too small a field, a single plane) is left out.
+    """
+    power = dict.fromkeys(BANDS, 0.0)
+    cross = dict.fromkeys(BANDS, 0.0)
+    own = dict.fromkeys(BANDS, 0.0)
+    moments = np.zeros(4)
+    for piece in pieces:
+        spectrum, radius, weight = _spectrum(piece, pixel)
+        for name, (low, high) in BANDS.items():
+            inside = weight * ((radius >= low) & (radius < high))
+            energy = ((np.abs(spectrum) ** 2) * inside).sum((1, 2))
+            power[name] += float(energy.sum()) / len(piece)
+            for one, other in pairs:
+                both = spectrum[one] * spectrum[other].conj()
+                cross[name] += float((both.real * inside).sum())
+                own[name] += float(energy[one] + energy[other]) / 2
+        moments += _moments(spectrum, radius, piece.shape)
+    return _named(power, cross, own, moments, nyquist)
+
+
+def recording_traits(pieces: Sequence[np.ndarray]) -> dict[str, float]:
+    """Measure what the file says of the way the image was recorded.
+
+    Parameters
+    ----------
+    pieces
+        (n, h, w), windows of measured planes as they are in the file.
+
+    Returns
+    -------
+    ``saturated``: share of pixels at the darkest or brightest value, the larger
+    one. ``blocks``: steps of brightness at every eighth pixel over those between.
+    """
+    values = np.concatenate([piece.reshape(-1) for piece in pieces])
+    ends = [float((values == end).mean()) for end in (values.min(), values.max())]
+    # A single darkest pixel is at an end of any image.
+    traits = {"saturated": max(ends)}
+    steps = [s for axis in (-1, -2) for s in _block_steps(pieces, axis)]
+    if steps:
+        traits["blocks"] = max(steps)
+    return traits
+
+
+def _spectrum(
+    piece: np.ndarray, pixel: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spectra of the planes under a Hann window, radius, and weight of each bin."""
+    height, width = piece.shape[1:]
+    taper = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    flat = piece - (piece * taper).sum((1, 2), keepdims=True) / taper.sum()
+    spectrum = np.fft.rfft2(flat * taper)
+    fy = np.fft.fftfreq(height, pixel)[:, None]
+    fx = np.fft.rfftfreq(width, pixel)
+    # Half of the plane stands for all of it; the ends of x stand for themselves.
+    weight = np.full(len(fx), 2.0)
+    weight[0] = 1.0
+    if width % 2 == 0:
+        weight[-1] = 1.0
+    return spectrum, np.hypot(fy, fx), weight / piece[0].size
+
+
+def _moments(
+    spectrum: np.ndarray, radius: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Sums of powers 0, 2, 3 and 4 of what the lower two bands show."""
+    low, high = BANDS["coarse"][0], BANDS["middle"][1]
+    kept = spectrum * ((radius >= low) & (radius < high))
+    values = np.fft.irfft2(kept, s=shape[1:])
+    squares = values * values
+    third, fourth = (squares * values).sum(), (squares * squares).sum()
+    return np.array([values.size, squares.sum(), third, fourth])
+
+
+def _named(
+    power: dict[str, float],
+    cross: dict[str, float],
+    own: dict[str, float],
+    moments: np.ndarray,
+    nyquist: float,
+) -> dict[str, float]:
+    traits: dict[str, float] = {}
+    middle = power["middle"]
+    if middle <= _QUIET * sum(power.values()) or middle <= 0:
+        return traits
+    for name in ("coarse", "fine", "finest"):
+        if power[name] > 0 and BANDS[name][1] <= nyquist:
+            traits[name] = float(np.log10(power[name] / middle))
+    count, *sums = moments
+    second, third, fourth = (one / count for one in sums)
+    traits["skewness"] = float(third / second**1.5)
+    traits["peaks"] = float(np.log10(fourth / second**2))
+    for name in ("middle", "fine"):
+        if own[name] > 0 and BANDS[name][1] <= nyquist:
+            traits[f"alike_{name}"] = cross[name] / own[name]
+    return traits
+
+
+def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> Iterator[float]:
+    """For each of the eight places of a grid: steps there over steps elsewhere."""
+    total, count = np.zeros(_BLOCK), np.zeros(_BLOCK)
+    for piece in pieces:
+        step = np.abs(np.diff(piece, axis=axis))
+        along = step.mean(tuple(k for k in range(3) if k != 3 + axis))
+        place = np.arange(len(along)) % _BLOCK
+        total += np.bincount(place, along, minlength=_BLOCK)
+        count += np.bincount(place, minlength=_BLOCK)
+    if count.min() < 2 or total.sum() <= 0:
+        return
+    mean = total / count
+    for one in range(_BLOCK):
+        yield float(mean[one] / np.delete(mean, one).mean())

@@ -1,4 +1,4 @@
-"""A bare forward pass: planes in, raw output out, to check a network by its numbers.
+"""A raw forward pass: planes in, raw output out, to check a network by its numbers.
 
 No normalisation, resampling or tiling: what the network gives for exactly these
 planes, in float32 on the CPU.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def run_bare(
+def raw_forward(
     model: str | Path,
     planes: np.ndarray,
     structures: Sequence[str] | None = None,
@@ -29,21 +29,20 @@ def run_bare(
 
     Parameters
     ----------
-    model : str or Path
+    model
         Id, model file or folder, or a published checkpoint (RepMode, SparseSSP,
         pytorch_fnet).
-    planes : ndarray
+    planes
         (n, H, W): the measured planes, n = D/r, or all D. Or (C, n, H, W) with all
         input channels of the network, n = D.
-    structures : sequence of str, optional
+    structures
         Ids, other names of them (``lamin_b1``), or numbers of outputs; all if left out.
-    ratio : float, optional
+    ratio
         Sparsity ratio r; D/n if left out, and 1 for a network of any depth.
 
     Returns
     -------
-    ndarray
-        (T, D, H, W) float32.
+    (T, D, H, W) float32.
 
     Raises
     ------
@@ -78,11 +77,11 @@ def find_outputs(
 
     Parameters
     ----------
-    names : sequence of str or None
+    names
         Structures of the outputs, where they are known.
-    wanted : sequence of str or None
+    wanted
         Names or numbers; all where left out.
-    outputs : int
+    outputs
         How many the network has.
 
     Raises
