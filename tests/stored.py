@@ -35,7 +35,7 @@ def store(model, volume, path, request=FP32, cancel_after=None, **how):
             model,
             volume,
             request=request,
-            sink=sink,
+            writer=sink,
             cancel=cancel,
             truth=truth,
             viewport=viewport,

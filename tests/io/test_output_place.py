@@ -9,8 +9,6 @@ from napari_sparsessp.io.streaming import PredictionWriter
 from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
 from thin import STRUCTURES
 
-pytestmark = pytest.mark.usefixtures("every_plane_is_noted")
-
 
 def test_nothing_done_leaves_nothing(model, tmp_path, monkeypatch):
     """Refused inputs, cancelled at once, failed at once."""

@@ -99,7 +99,7 @@ def test_masked_planes_take_no_part_in_a_projection(how):
     planes = np.stack([np.full((2, 3), value, np.float32) for value in (1, 3, 8)])
     planes[2, 0, 0] = np.nan
     planes[:, 1, 1] = np.nan
-    flat = flattened(planes, how)
+    flat = flattened(planes[None], how)[0]
     assert flat.dtype == np.float32
     assert flat[0, 0, 1] == (4 if how == "mean" else 8)
     assert flat[0, 0, 0] == (2 if how == "mean" else 3)

@@ -89,7 +89,7 @@ def run(
                     console.warning(warning)
             _show(console, event)
             if isinstance(event, Planned):
-                planned = event
+                planned, plan = event, event.plan
             elif isinstance(event, Finished):
                 report = event.report
             elif isinstance(event, PredictionCancelled):

@@ -431,7 +431,7 @@ def _planes_there(
         for (start, stop), side in zip(area, sides, strict=True)
     ]
     for number in range(-(-depth // step)):
-        for lead, y, x in product(leads, *places):
+        for lead, y, x in product(leads, places[0], places[1]):
             path = folder / array.metadata.encode_chunk_key((*lead, number, y, x))
             # Of a computer that lost its power, a name may be all that is left.
             if not path.exists() or not path.stat().st_size:

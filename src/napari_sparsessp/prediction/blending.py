@@ -200,7 +200,7 @@ class Blend:
         if self._flat == "none":
             return tile, prediction
         place = replace(tile, z=(0, 1), keep_z=(0, 1), core=((0, 1), *tile.core[1:]))
-        return place, _flattened(prediction, self._flat)
+        return place, flattened(prediction, self._flat)
 
     def _started(self, column: Column, tile: Tile) -> WindowBlend:
         raise NotImplementedError
@@ -331,7 +331,7 @@ class MemoryBlend(Blend):
             values = self._area(column, read)
             if self._flat != "none":
                 reached = self._columns_reached(column, row)
-                values = _flattened(values[:, reached], self._flat)
+                values = flattened(values[:, reached], self._flat)
             y, x = (slice(*span) for span in column.output)
             self.output[row, shown, y, x] = self._on_output(column, values)[0]
 
@@ -512,7 +512,8 @@ class StreamBlend(Blend):
             self._store.write(place, self._on_output(column, channel[None]))
 
 
-def _flattened(values: np.ndarray, how: str) -> np.ndarray:
+def flattened(values: np.ndarray, how: str) -> np.ndarray:
+    """Project (C, D, h, w) over z, to (C, 1, h, w); see `Projection`."""
     projection = Projection(how)
     projection.add(values)
     return projection.result()

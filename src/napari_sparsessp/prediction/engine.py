@@ -25,7 +25,13 @@ from napari_sparsessp.prediction.inference import Inference
 from napari_sparsessp.prediction.input_stack import InputStack, read_stack
 from napari_sparsessp.prediction.normalisation import Normalisation, left_out_note
 from napari_sparsessp.prediction.plan import Plan, fit_to_machine, plan_prediction
-from napari_sparsessp.prediction.report import Report, Scaling, Seconds, make_report
+from napari_sparsessp.prediction.report import (
+    PredictionResult,
+    Report,
+    Scaling,
+    Seconds,
+    make_report,
+)
 from napari_sparsessp.prediction.request import PredictionRequest, changed
 from napari_sparsessp.prediction.scoring import Scorer
 from napari_sparsessp.prediction.tiling import (
@@ -168,7 +174,7 @@ class Writer(Protocol):
     tile_size
         How the run was cut that is resumed; None where it is a new one.
     done
-        Tiles that earlier runs have done; counted up by the run.
+        Tiles that earlier runs have done, and this one.
     scores
         Slot to the scores of a finished time point.
     """
@@ -304,35 +310,6 @@ class ArrayWriter:
         return self.buffer[slot] if self._plan.times else self.buffer
 
 
-@dataclass(frozen=True, eq=False)
-class PredictionResult(Mapping[str, Volume]):
-    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
-
-    Attributes
-    ----------
-    volume
-        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
-        for, ``{id}_std`` for each.
-    """
-
-    volume: Volume
-    report: Report
-
-    def __getitem__(self, structure: str) -> Volume:
-        """Volume (ZYX or TZYX) of one structure, or of its deviation."""
-        if structure not in self.volume.channel_names:
-            raise KeyError(structure)
-        return self.volume.channel(structure)
-
-    def __iter__(self) -> Iterator[str]:
-        """Names of the channels, in their order."""
-        return iter(self.volume.channel_names)
-
-    def __len__(self) -> int:
-        """Count the channels."""
-        return len(self.volume.channel_names)
-
-
 def predict_stream(
     model: Model,
     volume: Volume,
@@ -413,7 +390,7 @@ def predict(
     request: PredictionRequest | None = None,
     truth: Mapping[str, Volume] | None = None,
 ) -> PredictionResult:
-    """Predict and wait for the whole. Parameters and errors as `predict_stream`.
+    """Predict and wait for the whole; parameters and errors as `predict_stream`.
 
     Examples
     --------
@@ -467,11 +444,12 @@ class _Run:
         self.began = clock.perf_counter()
         self.inference = Inference(model, plan)
         self.model = model
-        where = {
-            "device": self.inference.device.type,
-            "precision": self.inference.precision,
-        }
-        writer.begin(plan, model=model.sha256, **where)
+        writer.begin(
+            plan,
+            model=model.sha256,
+            device=self.inference.device.type,
+            precision=self.inference.precision,
+        )
         self.done_before = writer.done
         room = None
         if not writer.in_memory:

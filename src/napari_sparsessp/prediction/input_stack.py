@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,16 +79,13 @@ class InputStack:
         """
         import torch
 
-        inside = self._inside(tile)
-        weights = self.weights[inside]
-        used = weights.any(0).nonzero()[:, 0]
-        area = self.pixels.area(used.tolist(), *_read(tile))
-        dense = torch.einsum("dn,nhw->dhw", weights[:, used], torch.from_numpy(area))
+        inside, used, rows, columns = self._needed(tile)
+        area = torch.from_numpy(self.pixels.area(used, rows, columns))
+        dense = torch.einsum("dn,nhw->dhw", self.weights[inside][:, used], area)
         following = self.prefetch.after(tile)
         if following is not None:
-            self.pixels.expect(self._used(following), *_read(following))
-        beyond = torch.arange(*tile.z) - inside
-        return dense, self.distance[inside] + beyond
+            self.pixels.expect(*self._needed(following)[1:])
+        return dense, self.distance[inside] + (torch.arange(*tile.z) - inside)
 
     def masked(self, tile: Tile) -> np.ndarray | None:
         """Tell where a tile's nearest measured pixels are NaN or infinite.
@@ -107,14 +104,13 @@ class InputStack:
         """Release the planes and end what reads them."""
         self.pixels.close()
 
-    def _inside(self, tile: Tile) -> "torch.Tensor":
+    def _needed(self, tile: Tile) -> tuple["torch.Tensor", list[int], slice, slice]:
+        """Dense planes of a tile, and the measured planes and area these need."""
         import torch
 
-        return torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
-
-    def _used(self, tile: Tile) -> list[int]:
-        used = self.weights[self._inside(tile)].any(0).nonzero()[:, 0]
-        return [int(plane) for plane in used]
+        inside = torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
+        used = self.weights[inside].any(0).nonzero()[:, 0].tolist()
+        return inside, used, slice(*tile.read_y), slice(*tile.read_x)
 
 
 def read_stack(
@@ -237,10 +233,6 @@ def _fits(plan: Plan, volume: Volume) -> bool:
     return 4 * len(plan.view.planes) * pixels <= _share(plan)
 
 
-def _read(tile: Tile) -> tuple[slice, slice]:
-    return slice(*tile.read_y), slice(*tile.read_x)
-
-
 def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     """Refuse NaN and infinite values, unless they are masked."""
     if not invalid.any():
@@ -302,22 +294,31 @@ class PixelsInMemory:
         self._planes, self._invalid = np.empty((0, 0, 0), np.float32), None
 
 
+Span = tuple[slice, slice]
+"""Rows and columns."""
+
+
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """A part of a plane, in the file's own data type if that is a short one."""
+class _Area:
+    """An area of some planes: (k, h, w), and where they were not finite."""
 
-    rows: slice
-    columns: slice
+    planes: tuple[int, ...]
+    area: Span
     pixels: np.ndarray
+    mask: np.ndarray | None = None
 
-    def part(self, rows: slice, columns: slice) -> np.ndarray | None:
-        """Give a part of it, or None where it does not hold all of that."""
-        if not (inside(rows, self.rows) and inside(columns, self.columns)):
+    def place(self, planes: Sequence[int], area: Span) -> tuple[Any, ...] | None:
+        """Return where in it a part lies; None where not all of that is in it."""
+        if not set(planes) <= set(self.planes) or not all(
+            whole.start <= part.start and part.stop <= whole.stop
+            for part, whole in zip(area, self.area, strict=True)
+        ):
             return None
-        y, x = self.rows.start, self.columns.start
-        return self.pixels[
-            rows.start - y : rows.stop - y, columns.start - x : columns.stop - x
-        ]
+        y, x = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(area, self.area, strict=True)
+        )
+        return [self.planes.index(plane) for plane in planes], y, x
 
 
 class DecodedPlanes:
@@ -337,7 +338,7 @@ class DecodedPlanes:
         self._volume, self._planes = volume, list(planes)
         self._share = share
         self._chunks = volume.chunks
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _Area] = {}
 
     def parts(
         self, planes: Sequence[int], rows: slice, columns: slice
@@ -364,9 +365,9 @@ class DecodedPlanes:
             found = {}
             for plane in batch:
                 kept = self._kept.get(plane)
-                part = kept.part(rows, columns) if kept else None
-                if part is not None:
-                    found[plane] = part
+                place = kept and kept.place([plane], (rows, columns))
+                if kept and place:
+                    found[plane] = kept.pixels[0, *place[1:]]
             missing = [plane for plane in batch if plane not in found]
             if missing:
                 found |= self._read(missing, rows, columns)
@@ -448,15 +449,16 @@ class DecodedPlanes:
         for plane, pixels in zip(planes, read, strict=True):
             held = pixels if pixels.dtype.itemsize <= 2 else as_float32(pixels)
             # Its own memory, so that it can be let go without the others.
-            kept = _Kept(*wide, held.copy() if self._chunks else held)
-            part = kept.part(rows, columns)
-            assert part is not None
-            found[plane] = part
+            held = held.copy() if self._chunks else held
+            kept = _Area((plane,), wide, held[None])
+            place = kept.place([plane], (rows, columns))
+            assert place is not None
+            found[plane] = kept.pixels[0, *place[1:]]
             if self._chunks:
                 self._keep(plane, kept)
         return found
 
-    def _keep(self, plane: int, kept: _Kept) -> None:
+    def _keep(self, plane: int, kept: _Area) -> None:
         self._kept.pop(plane, None)
         total = sum(one.pixels.nbytes for one in self._kept.values())
         while self._kept and total + kept.pixels.nbytes > self._share:
@@ -481,33 +483,6 @@ class DecodedPlanes:
         return (
             slice(rows.start, rows.start + height),
             slice(columns.start, columns.start + width),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """What one tile needs: an area of some planes."""
-
-    planes: tuple[int, ...]
-    rows: slice
-    columns: slice
-    area: np.ndarray
-    mask: np.ndarray | None
-
-    def part(
-        self, planes: Sequence[int], rows: slice, columns: slice
-    ) -> tuple[list[int], slice, slice] | None:
-        """Where in it an area lies; None where not all of that is in it."""
-        if not (
-            inside(rows, self.rows)
-            and inside(columns, self.columns)
-            and set(planes) <= set(self.planes)
-        ):
-            return None
-        return (
-            [self.planes.index(plane) for plane in planes],
-            _span_within(rows, self.rows),
-            _span_within(columns, self.columns),
         )
 
 
@@ -538,8 +513,8 @@ class PixelsFromFile:
         self._source, self._lateral = source, lateral
         self._normalisation, self._mask = normalisation, mask
         self._reader = ThreadPoolExecutor(1, "read-ahead")
-        self._coming: Future[_Block] | None = None
-        self._block: _Block | None = None
+        self._coming: Future[_Area] | None = None
+        self._block: _Area | None = None
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         """Return a part of some planes; see `PixelsInMemory.area`.
@@ -549,8 +524,8 @@ class PixelsFromFile:
         InputError
             The file is damaged there.
         """
-        block, part = self._holding(planes, rows, columns)
-        return block.area[part]
+        block, place = self._holding(planes, (rows, columns))
+        return block.pixels[place]
 
     def masked(
         self, planes: Sequence[int], rows: slice, columns: slice
@@ -558,93 +533,82 @@ class PixelsFromFile:
         """Return where the input was NaN or infinite; None: nowhere."""
         if not self._mask:
             return None
-        block, part = self._holding(planes, rows, columns)
+        block, place = self._holding(planes, (rows, columns))
         assert block.mask is not None
-        return block.mask[part]
+        return block.mask[place]
 
     def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
         """Read the area that will be wanted next, in the background."""
         if self._coming is None:
-            wanted = tuple(planes), rows, columns
-            self._coming = self._reader.submit(self._load, *wanted, self._block)
+            area = rows, columns
+            self._coming = self._reader.submit(
+                self._load, tuple(planes), area, self._block
+            )
 
     def close(self) -> None:
-        """Stop reading and let go of everything."""
+        """Stop reading and release everything."""
         self._reader.shutdown(wait=False, cancel_futures=True)
         self._coming = self._block = None
         self._source.close()
 
     def _holding(
-        self, planes: Sequence[int], rows: slice, columns: slice
-    ) -> tuple[_Block, tuple[list[int], slice, slice]]:
+        self, planes: Sequence[int], area: Span
+    ) -> tuple[_Area, tuple[Any, ...]]:
         """Find or read a block that holds an area, and where in it that lies."""
-        wanted = tuple(planes), rows, columns
-        if self._block is not None:
-            part = self._block.part(*wanted)
-            if part is not None:
-                return self._block, part
-        if self._coming is not None:
+        place = self._block.place(planes, area) if self._block else None
+        if place is None and self._coming is not None:
             coming, self._coming = self._coming, None
             # What went wrong with a guess counts only where it was right; it is then
-            # read again below, and tells.
+            # read again below, and raised.
             if coming.exception() is None:
                 self._block = coming.result()
-        part = self._block.part(*wanted) if self._block is not None else None
-        if part is None:
+                place = self._block.place(planes, area)
+        if place is None:
             # By the same thread: what it keeps needs no lock.
-            self._block = self._reader.submit(self._load, *wanted, self._block).result()
-            part = self._block.part(*wanted)
+            wanted = tuple(planes), area, self._block
+            self._block = self._reader.submit(self._load, *wanted).result()
+            place = self._block.place(planes, area)
         assert self._block is not None
-        assert part is not None
-        return self._block, part
+        assert place is not None
+        return self._block, place
 
-    def _load(
-        self,
-        planes: tuple[int, ...],
-        rows: slice,
-        columns: slice,
-        last: _Block | None,
-    ) -> _Block:
-        size = len(planes), rows.stop - rows.start, columns.stop - columns.start
-        area = np.empty(size, np.float32)
+    def _load(self, planes: tuple[int, ...], area: Span, last: _Area | None) -> _Area:
+        """Read a block; planes that the last one of the same area has are copied."""
+        size = len(planes), *(part.stop - part.start for part in area)
+        pixels = np.empty(size, np.float32)
         mask = np.zeros(size, bool) if self._mask else None
-        known = {}
-        if last is not None and (last.rows, last.columns) == (rows, columns):
-            known = {plane: index for index, plane in enumerate(last.planes)}
+        known = last.planes if last is not None and last.area == area else ()
+        inner = [
+            slice(part.start, min(part.stop, whole))
+            for part, whole in zip(area, self._lateral.size, strict=True)
+        ]
+        padding = [(0, a.stop - b.stop) for a, b in zip(area, inner, strict=True)]
+        new = [plane for plane in planes if plane not in known]
+        source = self._lateral.source(*inner)
+        read = self._source.parts(new, *source)
         for index, plane in enumerate(planes):
             if plane in known:
                 assert last is not None
-                area[index] = last.area[known[plane]]
+                pixels[index] = last.pixels[known.index(plane)]
                 if mask is not None and last.mask is not None:
-                    mask[index] = last.mask[known[plane]]
-        height, width = self._lateral.size
-        inner = slice(rows.start, min(rows.stop, height))
-        middle = slice(columns.start, min(columns.stop, width))
-        padding = [(0, rows.stop - inner.stop), (0, columns.stop - middle.stop)]
-        new = [index for index, plane in enumerate(planes) if plane not in known]
-        part = self._lateral.source(inner, middle)
-        pixels = self._source.parts([planes[index] for index in new], *part)
-        for index, raw in zip(new, pixels, strict=True):
-            values, spread = self._prepared(raw, inner, middle)
-            area[index] = np.pad(values, padding, mode="edge")
-            if mask is not None and spread is not None:
-                mask[index] = np.pad(spread, padding, mode="edge")
-        return _Block(planes, rows, columns, area, mask)
+                    mask[index] = last.mask[known.index(plane)]
+                continue
+            values, bad = self._prepared(next(read), *inner)
+            pixels[index] = np.pad(values, padding, mode="edge")
+            if mask is not None and bad is not None:
+                mask[index] = np.pad(bad, padding, mode="edge")
+        return _Area(planes, area, pixels, mask)
 
     def _prepared(
         self, raw: np.ndarray, rows: slice, columns: slice
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Resample and normalise one plane's region, as a whole plane would be."""
-        spread = None
-        if self._mask:
-            bad = ~np.isfinite(raw)
-            if bad.any():
-                raw = np.where(bad, np.float32(self._normalisation.mean), raw)
-                share = self._lateral.region(bad.astype(np.float32), rows, columns)
-                spread = share > 0
-        return normalised(
-            self._lateral.region(raw, rows, columns), self._normalisation
-        ), spread
+        scale, spread = self._normalisation, None
+        bad = ~np.isfinite(raw) if self._mask else np.zeros(0, bool)
+        if bad.any():
+            raw = np.where(bad, np.float32(scale.mean), raw)
+            spread = self._lateral.region(bad.astype(np.float32), rows, columns) > 0
+        return normalised(self._lateral.region(raw, rows, columns), scale), spread
 
 
 def _bands(heights: Sequence[int], at_once: int) -> Iterator[slice]:
@@ -662,12 +626,3 @@ def _end(lengths: Sequence[int], part: slice) -> int:
     """Where the last chunk ends that a part touches."""
     ends = np.cumsum(lengths)
     return int(ends[np.searchsorted(ends, part.stop - 1, side="right")])
-
-
-def inside(part: slice, whole: slice) -> bool:
-    """Whether a span lies in another."""
-    return whole.start <= part.start and part.stop <= whole.stop
-
-
-def _span_within(part: slice, whole: slice) -> slice:
-    return slice(part.start - whole.start, part.stop - whole.start)

@@ -422,7 +422,7 @@ def tile_sizes(
     """
     if request.tile is not None and min(request.tile) < 1:
         raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
-    near = network.reach <= LARGEST_HALO and not network.sees_whole
+    near = not cross_fades(network)
     halo = network.reach if near else FAINT_HALO
     most = USEFUL_CORE.get(device, USEFUL_CORE["cpu"])
     if network.sees_whole:
@@ -445,6 +445,11 @@ def tile_sizes(
             overlap=0.5 if request.overlap is None else request.overlap,
             step=network.ratio,
         )
+
+
+def cross_fades(network: NetworkConfig) -> bool:
+    """Whether a network sees further than any halo, so that cuts would show."""
+    return network.sees_whole or network.reach > LARGEST_HALO
 
 
 def tile_notes(

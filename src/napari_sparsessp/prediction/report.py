@@ -1,7 +1,8 @@
 """The report of a run: what was done, how fast, how good."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_sparsessp.prediction.memory import MemoryPlan
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.volume import Volume
 
 
 def _now() -> str:
@@ -207,3 +209,32 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionResult(Mapping[str, Volume]):
+    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
+
+    Attributes
+    ----------
+    volume
+        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
+        for, ``{id}_std`` for each.
+    """
+
+    volume: Volume
+    report: Report
+
+    def __getitem__(self, structure: str) -> Volume:
+        """Volume (ZYX or TZYX) of one structure, or of its deviation."""
+        if structure not in self.volume.channel_names:
+            raise KeyError(structure)
+        return self.volume.channel(structure)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the channels, in their order."""
+        return iter(self.volume.channel_names)
+
+    def __len__(self) -> int:
+        """Count the channels."""
+        return len(self.volume.channel_names)

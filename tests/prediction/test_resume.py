@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.prediction import run as run_module
+from napari_sparsessp.prediction import engine as run_module
 from napari_sparsessp.prediction.engine import (
+    ArrayWriter,
     Finished,
     PartDone,
     PredictionCancelled,
-    Progress,
     Started,
     TileDone,
     predict,
@@ -26,11 +26,11 @@ from napari_sparsessp.prediction.request import PredictionRequest
 FP32 = PredictionRequest(precision="fp32", device="cpu", tile=(8, 16, 16))
 
 
-def _run(model, volume, progress, request=FP32, stop_at=None, **how):
+def _run(model, volume, writer, request=FP32, stop_at=None, **how):
     """Predict until so many tiles are done; give the events."""
     cancel, events = threading.Event(), []
     for event in predict_stream(
-        model, volume, request=request, progress=progress, cancel=cancel, **how
+        model, volume, request=request, writer=writer, cancel=cancel, **how
     ):
         events.append(event)
         if isinstance(event, TileDone) and event.done == stop_at:
@@ -51,17 +51,17 @@ def test_cancelled_and_resumed_changes_no_bit(thin_model, make_volume, stops, gr
     volume = make_volume((2, 12, 16, 20), "TZYX", voxel=(0.29, 0.29, 0.33))
     request = FP32.model_copy(update={"grid": grid})
     truth = {"dna": make_volume((12, 16, 20), voxel=(0.29, 0.29, 0.33))}
-    progress = Progress()
+    writer = ArrayWriter()
     for stop in sorted(stops):
-        events = _run(thin_model, volume, progress, request, stop, truth=truth)
+        events = _run(thin_model, volume, writer, request, stop, truth=truth)
         assert events[-1] == PredictionCancelled(stop, 8)
-        assert (progress.done, progress.total) == (stop, 8)
-    events = _run(thin_model, volume, progress, request, truth=truth)
+        assert (writer.done, writer.total) == (stop, 8)
+    events = _run(thin_model, volume, writer, request, truth=truth)
     assert next(e.done for e in events if isinstance(e, Started)) == max(stops)
     tiles = [e.done for e in events if isinstance(e, TileDone)]
     assert tiles == list(range(max(stops) + 1, 9))
     whole = predict(thin_model, volume, request=request, truth=truth)
-    np.testing.assert_array_equal(progress.buffer, whole.volume.array)
+    np.testing.assert_array_equal(writer.buffer, whole.volume.array)
     assert isinstance(events[-1], Finished)
     report = events[-1].report
     assert report.structures == whole.report.structures
@@ -76,27 +76,27 @@ def test_a_part_is_what_the_whole_is_there_and_the_rest_can_follow(
     request = FP32.model_copy(update={"grid": grid})
     whole = predict(thin_model, volume, request=request).volume.array
     box = (slice(0, 12), slice(30, 40), slice(3, 12))
-    progress = Progress()
-    last = _run(thin_model, volume, progress, request, part=(None, box))[-1]
+    writer = ArrayWriter()
+    last = _run(thin_model, volume, writer, request, part=(None, box))[-1]
     assert isinstance(last, PartDone)
-    assert 0 < last.done < last.total == progress.total
+    assert 0 < last.done < last.total == writer.total
     inside = (slice(None), *box)
-    np.testing.assert_allclose(progress.buffer[inside], whole[inside], atol=1e-6)
-    assert not np.allclose(progress.buffer, whole, atol=1e-2)
+    np.testing.assert_allclose(writer.buffer[inside], whole[inside], atol=1e-6)
+    assert not np.allclose(writer.buffer, whole, atol=1e-2)
     tiles = [
         event
-        for event in _run(thin_model, volume, progress, request)
+        for event in _run(thin_model, volume, writer, request)
         if isinstance(event, TileDone)
     ]
     assert len(tiles) == last.total - last.done
     # tiles came in another order, and sums in float32 know that
-    np.testing.assert_allclose(progress.buffer, whole, atol=1e-6)
+    np.testing.assert_allclose(writer.buffer, whole, atol=1e-6)
 
 
 def test_a_part_of_a_time_lapse_is_of_one_time_point(thin_model, make_volume):
-    volume, progress = make_volume((3, 8, 16, 16), "TZYX"), Progress()
+    volume, writer = make_volume((3, 8, 16, 16), "TZYX"), ArrayWriter()
     everything = (slice(0, 8), slice(0, 16), slice(0, 16))
-    events = _run(thin_model, volume, progress, part=(1, everything))
+    events = _run(thin_model, volume, writer, part=(1, everything))
     assert {e.time for e in events if isinstance(e, TileDone)} == {1}
     assert isinstance(events[-1], PartDone)
 
@@ -110,27 +110,27 @@ def test_a_user_who_goes_to_another_time_point_is_followed_at_once(
     def viewport():
         return (0 if seen else 2), box  # the slider moves after the first tile
 
-    progress = Progress()
+    writer = ArrayWriter()
     for event in predict_stream(
-        thin_model, volume, request=FP32, progress=progress, viewport=viewport
+        thin_model, volume, request=FP32, writer=writer, viewport=viewport
     ):
         if isinstance(event, TileDone):
             seen.append(event.time)
     assert seen == [2, 0, 0, 2, 1, 1]
     whole = predict(thin_model, volume, request=FP32).volume.array
-    np.testing.assert_allclose(progress.buffer, whole, atol=1e-6)
+    np.testing.assert_allclose(writer.buffer, whole, atol=1e-6)
 
 
 def test_a_part_that_is_everything_ends_as_a_whole_run(thin_model, make_volume):
     volume = make_volume((8, 32, 16))
     everything = (slice(0, 8), slice(0, 32), slice(0, 16))
-    last = _run(thin_model, volume, Progress(), part=(None, everything))[-1]
+    last = _run(thin_model, volume, ArrayWriter(), part=(None, everything))[-1]
     assert isinstance(last, Finished)
 
 
 def test_a_failed_run_goes_on_too(thin_model, make_volume, monkeypatch):
     """The tile that failed counts for nothing."""
-    volume, progress = make_volume((8, 32, 16)), Progress()
+    volume, writer = make_volume((8, 32, 16)), ArrayWriter()
     encode = type(thin_model.network).encode
     calls = []
 
@@ -143,30 +143,27 @@ def test_a_failed_run_goes_on_too(thin_model, make_volume, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(type(thin_model.network), "encode", fail)
         with pytest.raises(PredictionError):
-            _run(thin_model, volume, progress)
-    assert progress.done == 1
-    _run(thin_model, volume, progress)
+            _run(thin_model, volume, writer)
+    assert writer.done == 1
+    _run(thin_model, volume, writer)
     whole = predict(thin_model, volume, request=FP32).volume.array
-    np.testing.assert_array_equal(progress.buffer, whole)
+    np.testing.assert_array_equal(writer.buffer, whole)
 
 
 def test_other_work_does_not_go_on_with_it(thin_model, make_volume):
-    volume, progress = make_volume((8, 32, 32)), Progress()
-    _run(thin_model, volume, progress, stop_at=1)
+    volume, writer = make_volume((8, 32, 32)), ArrayWriter()
+    _run(thin_model, volume, writer, stop_at=1)
     other = FP32.model_copy(update={"structures": ("dna",)})
     with pytest.raises(InputError, match="start over"):
-        _run(thin_model, volume, progress, other)
+        _run(thin_model, volume, writer, other)
     with pytest.raises(InputError, match="start over"):
-        _run(thin_model, make_volume((8, 32, 31)), progress)
-    buffer = np.zeros((3, 8, 32, 32), np.float32)
-    with pytest.raises(InputError, match="start over"):
-        _run(thin_model, volume, progress, buffer=buffer)
+        _run(thin_model, make_volume((8, 32, 31)), writer)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "closed", "failed", "finished"])
 def test_nothing_of_a_run_is_alive_after_it(thin_model, make_volume, monkeypatch, end):
     """Neither the network's copy for the device, nor the input, nor tiles."""
-    alive, progress = [], Progress()
+    alive, writer = [], ArrayWriter()
 
     def spy(name):
         made = getattr(run_module, name)
@@ -185,7 +182,7 @@ def test_nothing_of_a_run_is_alive_after_it(thin_model, make_volume, monkeypatch
         thin_model,
         make_volume((8, 32, 32)),
         request=FP32,
-        progress=progress,
+        writer=writer,
         cancel=cancel,
     )
     for event in stream:
@@ -207,4 +204,4 @@ def test_nothing_of_a_run_is_alive_after_it(thin_model, make_volume, monkeypatch
     gc.collect()
     assert len(alive) == 2
     assert [one() for one in alive] == [None, None]
-    assert progress.buffer is not None
+    assert writer.buffer is not None

@@ -5,7 +5,7 @@ import sys
 import psutil
 import pytest
 
-from napari_sparsessp.prediction import device, free_memory
+from napari_sparsessp.prediction import device
 from napari_sparsessp.prediction.device import free_bytes, group_left
 
 linux = pytest.mark.skipif(
@@ -84,15 +84,15 @@ def test_a_machine_without_groups_bounds_nothing(tmp_path):
 
 
 def test_the_least_of_all_bounds_counts(monkeypatch):
-    monkeypatch.setattr(free_memory, "group_left", lambda: [12345, 2**50])
+    monkeypatch.setattr(device, "group_left", lambda: [12345, 2**50])
     assert free_bytes("cpu") == 12345
-    monkeypatch.setattr(free_memory, "group_left", list)
+    monkeypatch.setattr(device, "group_left", list)
     assert 0 < free_bytes("cpu") <= psutil.virtual_memory().total
 
 
 def test_nothing_is_asked_of_a_gpu_before_torch_is_there(monkeypatch):
     """To load torch, or to wake a GPU, takes seconds; a dock plans on each change."""
-    monkeypatch.setattr(free_memory, "loaded_torch", lambda: None)
+    monkeypatch.setattr(device, "loaded_torch", lambda: None)
     assert free_bytes("cuda:0") is None
     assert free_bytes("mps") is None
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_sparsessp.errors import OutOfMemory, PredictionError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.prediction import device, splitting
+from napari_sparsessp.prediction import device, inference
 from napari_sparsessp.prediction.engine import predict, predict_stream
 from napari_sparsessp.prediction.inference import Forward, Inference, split_tile
 from napari_sparsessp.prediction.input_stack import read_stack
@@ -113,22 +113,22 @@ def test_parts_give_what_the_whole_tile_gives(thin_model, make_volume, topology)
         model = replace(thin_model, card=card, network=network)
     plan, stack, tile = one_tile(model, make_volume((8, 150, 90)))
     rows, whole = together(Forward(model, plan), stack, tile)
-    sturdy = Inference(model, plan, Small)
-    split_rows, parts = together(sturdy, stack, tile)
+    inference_ = Inference(model, plan, Small)
+    split_rows, parts = together(inference_, stack, tile)
     assert split_rows == rows
     assert np.abs(parts - whole).max() < 1e-5 * whole.std()
-    assert max(sturdy._forward.seen[-2:]) <= Small.most
-    (note,) = sturdy.notes
+    assert max(inference_._forward.seen[-2:]) <= Small.most
+    (note,) = inference_.notes
     assert "tiles of 150×90 pixels; parts of" in note
 
 
 def test_the_size_that_fitted_is_remembered(thin_model, make_volume):
     plan, stack, tile = one_tile(thin_model, make_volume((8, 150, 90)))
-    sturdy = Inference(thin_model, plan, Small)
-    together(sturdy, stack, tile)
-    failed = sum(pixels > Small.most for pixels in sturdy._forward.seen)
-    together(sturdy, stack, tile)
-    again = sum(pixels > Small.most for pixels in sturdy._forward.seen)
+    inference_ = Inference(thin_model, plan, Small)
+    together(inference_, stack, tile)
+    failed = sum(pixels > Small.most for pixels in inference_._forward.seen)
+    together(inference_, stack, tile)
+    again = sum(pixels > Small.most for pixels in inference_._forward.seen)
     assert again == failed > 0
 
 
@@ -190,13 +190,13 @@ class OnGpu(Forward):
 def test_the_cpu_is_the_last_resort(thin_model, make_volume):
     request = PredictionRequest(precision="fp16")
     plan, stack, tile = one_tile(thin_model, make_volume((8, 80, 80)), request)
-    sturdy = Inference(thin_model, plan, OnGpu)
-    rows, values = together(sturdy, stack, tile)
+    inference_ = Inference(thin_model, plan, OnGpu)
+    rows, values = together(inference_, stack, tile)
     assert rows == [0, 1, 2]
     assert np.isfinite(values).all()
-    assert sturdy.device.type == "cpu"
-    assert sturdy.precision in ("fp32", "bf16")  # fp16 is a GPU's
-    assert any("the CPU was used" in text for text in sturdy.notes)
+    assert inference_.device.type == "cpu"
+    assert inference_.precision in ("fp32", "bf16")  # fp16 is a GPU's
+    assert any("the CPU was used" in text for text in inference_.notes)
 
 
 def test_a_network_that_fits_no_gpu_starts_on_the_cpu(thin_model, make_volume):
@@ -210,9 +210,9 @@ def test_a_network_that_fits_no_gpu_starts_on_the_cpu(thin_model, make_volume):
                 raise OutOfMemory("the device failed (out of memory); wait")
             super().__init__(model, plan)
 
-    sturdy = Inference(thin_model, plan, Full)
-    assert together(sturdy, stack, tile)[0] == [0, 1, 2]
-    assert any("the CPU was used" in text for text in sturdy.notes)
+    inference_ = Inference(thin_model, plan, Full)
+    assert together(inference_, stack, tile)[0] == [0, 1, 2]
+    assert any("the CPU was used" in text for text in inference_.notes)
 
 
 def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
@@ -232,10 +232,10 @@ def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
     model = replace(thin_model, card=card, network=build_network(config).eval())
     volume = make_volume((8, 16, 16))
     plan, stack, tile = one_tile(model, volume, PredictionRequest())
-    sturdy = Inference(model, plan, OnGpu)
-    together(sturdy, stack, tile)
-    assert len(sturdy.notes) == 1
-    assert sturdy.device.type == "cpu"
+    inference_ = Inference(model, plan, OnGpu)
+    together(inference_, stack, tile)
+    assert len(inference_.notes) == 1
+    assert inference_.device.type == "cpu"
 
     class Nothing(Small):
         most = 0
@@ -284,7 +284,7 @@ def test_a_run_frees_the_device_however_it_ends(
     """The network's copy is gone, and torch's spare memory is given back."""
     released, copies = [], []
     monkeypatch.setattr(
-        splitting, "release_device_memory", lambda: released.append(True)
+        inference, "release_device_memory", lambda: released.append(True)
     )
 
     class Copies(Forward):
@@ -298,10 +298,10 @@ def test_a_run_frees_the_device_however_it_ends(
                 raise PredictionError("the device failed; choose another")
             yield from super().predict(stack, tile)
 
-    def sturdy(model, plan):
+    def inference_(model, plan):
         return Inference(model, plan, Copies)
 
-    monkeypatch.setattr("napari_sparsessp.prediction.run.Inference", sturdy)
+    monkeypatch.setattr("napari_sparsessp.prediction.engine.Inference", inference_)
     run = predict_stream(thin_model, make_volume((8, 64, 64)), request=FP32)
     next(run)
     if end == "finish":

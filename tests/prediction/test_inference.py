@@ -1,5 +1,6 @@
 """Eight turns of a field: exact there and back, and what they say of a prediction."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.models.card import Calibration, ModelCard
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.inference import TRANSFORMS, RunningMoments
+from napari_sparsessp.prediction.inference import (
+    TRANSFORMS,
+    Forward,
+    RunningMoments,
+    cancellable_network,
+)
+from napari_sparsessp.prediction.input_stack import read_stack
+from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.tasks import Cancelled
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
 
@@ -203,3 +212,71 @@ def test_a_projection_has_a_deviation_too(thin_model, make_volume):
     )
     assert result.volume.shape == (6, 1, 24, 40)
     assert np.isfinite(_array(result)).all()
+
+
+def predictions(model, volume, precision):
+    """Each tile's prediction: as it was given, and a copy from that moment."""
+    request = PredictionRequest(device="cpu", precision=precision)
+    plan = plan_prediction(model.card, volume, request)
+    stack, forward = read_stack(plan, None), Forward(model, plan)
+    assert len(plan.tiles) > 1
+    for tile in plan.tiles:
+        ((_, prediction),) = forward.predict(stack, tile)
+        yield prediction, prediction.copy()
+
+
+def test_tiles_of_one_size_come_in_the_same_memory(thin_model, make_volume):
+    """And each is whole until the next one is asked for."""
+    volume = make_volume((3 * thin_model.card.patch[0] // 2, 16, 24))
+    reduced = list(predictions(thin_model, volume, "bf16"))
+    assert len({planes.ctypes.data for planes, _ in reduced}) == 1
+    exact = [copied for _, copied in predictions(thin_model, volume, "fp32")]
+    for (planes, copied), wanted in zip(reduced, exact, strict=True):
+        assert planes.dtype == np.float32
+        assert np.abs(copied - wanted).max() < 0.1 * wanted.std()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_prediction_has_its_pixels_beside_each_other(
+    thin_model, make_volume, precision
+):
+    """So that blending and writing need not walk through all of it for a plane."""
+    volume = make_volume((3 * thin_model.card.patch[0] // 2, 16, 24))
+    for planes, _ in predictions(thin_model, volume, precision):
+        assert planes.strides[-1] == planes.itemsize
+        assert planes.strides[-2] < planes.strides[-3]
+
+
+def _network():
+    return torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+
+
+def test_no_layer_begins_after_the_stop():
+    network, cancel = _network(), threading.Event()
+    with cancellable_network(network, cancel):
+        network(torch.zeros(2))
+        cancel.set()
+        with pytest.raises(Cancelled):
+            network[1](torch.zeros(2))
+    network(torch.zeros(2))
+
+
+def test_a_copy_for_another_device_is_stopped_as_well():
+    import copy
+
+    network, cancel = _network(), threading.Event()
+    with cancellable_network(network, cancel):
+        other = copy.deepcopy(network)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            other(torch.zeros(2))
+
+
+def test_nothing_stays_behind_an_error():
+    network = _network()
+    with (
+        pytest.raises(ValueError, match="x"),
+        cancellable_network(network, threading.Event()),
+    ):
+        raise ValueError("x")
+    assert not any(one._forward_pre_hooks for one in network.modules())
