@@ -304,9 +304,7 @@ def _predicted(
     )
 
     planned, report = None, None
-    for event in predict_stream(
-        model, run.volume, request=run.plan.request, truth=run.truth, cancel=cancel
-    ):
+    for event in predict_stream(model, run.volume, plan=run.plan, cancel=cancel):
         if isinstance(event, Planned):
             planned = event
         elif isinstance(event, TileDone):

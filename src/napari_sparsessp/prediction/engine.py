@@ -444,12 +444,12 @@ class _Run:
         self.began = clock.perf_counter()
         self.inference = Inference(model, plan)
         self.model = model
-        writer.begin(
-            plan,
-            model=model.sha256,
-            device=self.inference.device.type,
-            precision=self.inference.precision,
-        )
+        device, precision = self.inference.device.type, self.inference.precision
+        try:
+            writer.begin(plan, model=model.sha256, device=device, precision=precision)
+        except BaseException:
+            self.inference.close()
+            raise
         self.done_before = writer.done
         room = None
         if not writer.in_memory:

@@ -263,6 +263,11 @@ def _at_time(truth: Volume, time: int | None) -> Volume:
     return truth.time(time) if time is not None and "T" in truth.axes else truth
 
 
+def truth_fits(truth: Mapping[str, Volume], grid: Grid, room: int | None) -> bool:
+    """Whether all truths of one time point, and one prediction, fit into memory."""
+    return room is None or 4 * (len(truth) + 1) * math.prod(grid.shape) <= room
+
+
 class Scorer:
     """Score the predictions of one time point after the other.
 
@@ -287,8 +292,7 @@ class Scorer:
         room: int | None = None,
     ) -> None:
         self._truth, self._grid, self._channels = truth, grid, list(channels)
-        needed = 4 * (len(truth) + 1) * math.prod(grid.shape)
-        self.fits = room is None or needed <= room
+        self.fits = truth_fits(truth, grid, room)
         self._time: int | None = None
         self._aligned: dict[str, np.ndarray] = {}
         self._sums: dict[str, PixelSums] = {}
