@@ -2,9 +2,9 @@
 
 Three figures of one prediction from the command line, file to file:
 
-- functions of this package that a voxel passes: those that are given, or return, an
-  array of voxels (an array, tensor or lazy volume of 1000 elements or more);
-- plans that are made, on the command line and by the engine of the dock;
+- functions of this package that a voxel passes: those that are given, or return,
+  voxels (an array or tensor in memory of 1000 elements or more);
+- plans that are made;
 - bytes written over the size of the result, pyramid levels included (Linux).
 """
 
@@ -35,14 +35,12 @@ def write_field(path: Path, shape: tuple[int, int, int]) -> None:
 
 
 def has_voxels(value: Any) -> bool:
-    """Whether a value is an array of voxels, or holds one as its `array`."""
+    """Whether a value is an array or a tensor of voxels, or a few of them."""
     if isinstance(value, tuple | list):
         return any(has_voxels(one) for one in value[:4])
-    shape = getattr(getattr(value, "array", value), "shape", ())
-    try:
-        return len(shape) >= 2 and int(np.prod(shape)) >= LEAST
-    except TypeError:
+    if not isinstance(value, np.ndarray) and type(value).__name__ != "Tensor":
         return False
+    return value.ndim >= 2 and np.prod(value.shape) >= LEAST
 
 
 class VoxelPath:

@@ -50,9 +50,6 @@ _REACH = 2
 """Voxels of the model's grid that resampling looks at on each side."""
 
 
-# Events: voxels travel in the writer's array, never here.
-
-
 @dataclass(frozen=True, eq=False)
 class Planned:
     """The work is cut out.
@@ -171,8 +168,6 @@ class Writer(Protocol):
         Whether the voxels are in memory.
     buffer
         Where they are then, of the plan's output shape.
-    tile_size
-        How the run was cut that is resumed; None where it is a new one.
     done
         Tiles that earlier runs have done, and this one.
     scores
@@ -185,18 +180,11 @@ class Writer(Protocol):
     scores: dict[int, dict[str, dict[str, Any]]]
 
     @property
-    def tile_size(self) -> TileSize | None: ...  # noqa: D102 - see above
+    def tile_size(self) -> TileSize | None:
+        """How the run was cut that is resumed; None where it is a new one."""
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """Make ready for a run; refuse to mix it with a different one.
-
-        Parameters
-        ----------
-        model
-            SHA-256 of the weights.
-        device, precision
-            What computes.
-        """
+        """Make ready for a run with these weights (SHA-256); refuse a different one."""
 
     def kept(self) -> int:
         """Count the tiles that a later run need not predict."""
@@ -220,8 +208,7 @@ class Writer(Protocol):
 class ArrayWriter:
     """Keep a prediction in memory; given again, it resumes a run that was cancelled.
 
-    It holds the voxels, neither the network nor the input. The result is that of a
-    run that was never interrupted.
+    It holds voxels, neither network nor input; the result is that of one run.
 
     Parameters
     ----------
@@ -249,7 +236,7 @@ class ArrayWriter:
     @property
     def tile_size(self) -> TileSize | None:
         """How the work was cut, which free memory may have decided."""
-        return None if self._plan is None else self._plan.tile_size
+        return self._plan and self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """See that a run resumes the same work.
@@ -288,8 +275,8 @@ class ArrayWriter:
 
     def blend(self, slot: int) -> Blend:
         """Return what blends into the array."""
-        assert self._plan is not None
         if slot not in self._blends:
+            assert self._plan is not None
             self._blends[slot] = MemoryBlend(self._plan, self.output(slot))
         return self._blends[slot]
 
@@ -297,9 +284,8 @@ class ArrayWriter:
         """Return running sums; None where an output voxel is not of one tile."""
         assert self._plan is not None
         flat = self._plan.card.z_projection != "none"
-        if self._plan.request.grid != "model":
-            return None
-        if flat and len(self._plan.layout.windows) > 1:
+        several = flat and len(self._plan.layout.windows) > 1
+        if several or self._plan.request.grid != "model":
             return None
         return self._sums.setdefault(slot, {})
 
@@ -330,10 +316,8 @@ def predict_stream(
     ----------
     volume
         Transmitted-light stack, up to TCZYX.
-    structures, ratio
-        Override the request's.
-    request
-        Everything else; defaults where left out.
+    structures, ratio, request
+        The first two override the request's; defaults where left out.
     truth
         Structure id to its ground truth.
     plan
@@ -369,14 +353,13 @@ def predict_stream(
     """
     writer = writer or ArrayWriter()
     stored, size = not writer.in_memory, writer.tile_size
+    request = changed(request or PredictionRequest(), structures, ratio)
+    wake_device(request.device if plan is None else plan.request.device)
     if plan is None:
-        request = changed(request or PredictionRequest(), structures, ratio)
-        wake_device(request.device)
         plan = plan_prediction(
             model.card, volume, request, truth, stored=stored, tile_size=size
         )
     else:
-        wake_device(plan.request.device)
         plan = fit_to_machine(plan, stored=stored, tile_size=size)
     return _Run(model, plan, writer, viewport, cancel, part).events()
 
@@ -399,17 +382,13 @@ def predict(
     >>> result["dna"].voxel_size
     (0.29, 0.29, 0.29)
     """
-    planned, report = None, None
-    for event in predict_stream(
+    events = predict_stream(
         model, volume, structures=structures, ratio=ratio, request=request, truth=truth
-    ):
-        if isinstance(event, Planned):
-            planned = event
-        elif isinstance(event, Finished):
-            report = event.report
-    assert planned is not None
-    assert report is not None
-    return PredictionResult(output_volume(planned), report)
+    )
+    planned, *_, finished = events
+    assert isinstance(planned, Planned)
+    assert isinstance(finished, Finished)
+    return PredictionResult(output_volume(planned), finished.report)
 
 
 def output_volume(planned: Planned) -> Volume:

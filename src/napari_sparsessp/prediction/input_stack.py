@@ -128,8 +128,6 @@ def read_stack(
     ----------
     time
         Index on the input's time axis.
-    progress
-        Called between parts of the file.
     known
         What an earlier run has found here.
 
@@ -294,8 +292,7 @@ class PixelsInMemory:
         self._planes, self._invalid = np.empty((0, 0, 0), np.float32), None
 
 
-Span = tuple[slice, slice]
-"""Rows and columns."""
+Span = tuple[slice, slice]  # rows and columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,23 +340,11 @@ class DecodedPlanes:
     def parts(
         self, planes: Sequence[int], rows: slice, columns: slice
     ) -> Iterator[np.ndarray]:
-        """Read a part of some planes.
-
-        Parameters
-        ----------
-        planes
-            Of the measured ones.
-        rows, columns
-            In pixels of the input.
+        """Read a part of some measured planes, in pixels of the input.
 
         Yields
         ------
         (h, w) float32 of each plane.
-
-        Raises
-        ------
-        InputError
-            The file is damaged there.
         """
         for start, batch in self._batches(planes, rows, columns):
             found = {}
@@ -429,14 +414,11 @@ class DecodedPlanes:
         if self._chunks is None:
             return [[plane] for plane in planes]
         ends = np.cumsum(self._chunks[0])
-        place = dict(
-            zip(
-                planes,
-                np.searchsorted(ends, [self._planes[p] for p in planes], side="right"),
-                strict=True,
-            )
+        numbers = [self._planes[plane] for plane in planes]
+        chunk = dict(
+            zip(planes, np.searchsorted(ends, numbers, side="right"), strict=True)
         )
-        return [list(group) for _, group in groupby(planes, key=place.__getitem__)]
+        return [list(group) for _, group in groupby(planes, key=chunk.__getitem__)]
 
     def _read(
         self, planes: list[int], rows: slice, columns: slice
@@ -494,10 +476,6 @@ class PixelsFromFile:
 
     Parameters
     ----------
-    source
-        The measured planes.
-    lateral
-        Onto the model's pixels.
     mask
         The planes have NaN or infinite values, and these are masked.
     """
@@ -517,13 +495,7 @@ class PixelsFromFile:
         self._block: _Area | None = None
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of some planes; see `PixelsInMemory.area`.
-
-        Raises
-        ------
-        InputError
-            The file is damaged there.
-        """
+        """Return a part of some planes; see `PixelsInMemory.area`."""
         block, place = self._holding(planes, (rows, columns))
         return block.pixels[place]
 
