@@ -12,9 +12,8 @@ import numpy as np
 
 from napari_sparsessp.evaluation.baselines import noise_ceiling
 from napari_sparsessp.metrics import score
-from napari_sparsessp.prediction.alignment import Grid
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Grid, Volume
 
 CUBE = (VOXEL, VOXEL, VOXEL)
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from napari_sparsessp.models.library import read_card
-from napari_sparsessp.prediction.familiarity import unfamiliar
+from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.colony import VOXEL
@@ -72,7 +72,7 @@ def told(
     ranges = learned_ranges(pairs, recipe, CUBE)
     card = read_card().model_copy(update={"familiarity": ranges})
     return [
-        sum(bool(unfamiliar(replace(plan, card=card))) for plan in some) / len(some)
+        sum(bool(check(replace(plan, card=card))) for plan in some) / len(some)
         for some in judged.values()
     ]
 

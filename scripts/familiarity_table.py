@@ -24,7 +24,7 @@ from napari_sparsessp.evaluation.quality import simulated_field
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import read_card
-from napari_sparsessp.prediction.familiarity import unfamiliar
+from napari_sparsessp.prediction.domain_shift import check
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
@@ -189,7 +189,7 @@ def told(trial: Trial, card: ModelCard) -> tuple[str, ...]:
     )
     plan = plan_prediction(card, trial.volume, request)
     far = tuple(t for t in plan.warnings if "far from" in t or "sparsity ratio" in t)
-    return (*far, *unfamiliar(plan))
+    return (*far, *check(plan))
 
 
 def table(trials: Iterator[Trial], cards: dict[str, ModelCard]) -> None:

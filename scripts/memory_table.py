@@ -121,9 +121,9 @@ def _work(row: dict[str, Any]) -> tuple[Any, Any, Any]:
 
     from napari_sparsessp.models.library import Model, load_model, read_card
     from napari_sparsessp.networks import NetworkConfig, build_network
+    from napari_sparsessp.prediction.input_stack import read_stack
     from napari_sparsessp.prediction.plan import plan_prediction
     from napari_sparsessp.prediction.request import PredictionRequest
-    from napari_sparsessp.prediction.stack import read_stack
     from napari_sparsessp.prediction.tiling import TileSize
     from napari_sparsessp.volume import Volume
 
@@ -161,7 +161,7 @@ def _work(row: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _forward(model: Any, plan: Any) -> Any:
-    from napari_sparsessp.prediction.forward import Forward
+    from napari_sparsessp.prediction.inference import Forward
 
     return Forward(model, plan)
 

@@ -31,9 +31,9 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
 from napari_sparsessp.models.library import Model, load_model, weights_file
 from napari_sparsessp.models.weights import copy_weights
-from napari_sparsessp.prediction.calibration import fit_calibration
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.volume import Volume
 

@@ -274,7 +274,7 @@ def test_what_is_no_size_is_refused(text):
 PREDICTION = """
 import json, numpy as np, psutil, pathlib
 from napari_sparsessp import PredictionRequest, Volume, load_model, predict_stream
-from napari_sparsessp.prediction.events import Finished, Planned
+from napari_sparsessp.prediction.engine import Finished, Planned
 
 model = load_model("default")
 noise = np.random.default_rng(0).normal(size=(34, 88, 120)).astype(np.float32)

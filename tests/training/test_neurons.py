@@ -13,7 +13,7 @@ from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.models.library import find_model, load_model
 from napari_sparsessp.networks import build_network
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.tile_size import LARGEST_HALO
+from napari_sparsessp.prediction.memory import LARGEST_HALO
 from napari_sparsessp.training.config import make_config
 from napari_sparsessp.training.resolve import resolve_config
 

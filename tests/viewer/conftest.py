@@ -7,7 +7,7 @@ import pytest
 
 from compared import CUBES, add_prediction, counts, predicted, same_noise
 from fake_engine import MICRO, FakeEngine, light
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.engine import TileDone
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.predict import dock as predict_dock
 from thin import save_thin

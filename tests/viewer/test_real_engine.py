@@ -85,7 +85,7 @@ def test_cancel_takes_one_tile_and_frees_what_the_engine_held(
 
     def left():
         gc.collect()
-        names = {"Forward", "MeasuredStack", "MemoryRun", "Sturdy"}
+        names = {"Forward", "InputStack", "Inference"}
         return [one for one in gc.get_objects() if type(one).__name__ in names]
 
     qtbot.waitUntil(lambda: not left())

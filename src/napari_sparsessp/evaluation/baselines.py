@@ -43,8 +43,8 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.prediction.alignment import Grid, onto_grid
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.prediction.scoring import onto_grid
+from napari_sparsessp.volume import Grid, Volume
 
 WINDOW = 1.0
 """µm; standard deviation of the window for local smoothness: finer than a nucleus

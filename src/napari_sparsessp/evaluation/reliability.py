@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_sparsessp.prediction.calibration import binned
+from napari_sparsessp.prediction.uncertainty import binned
 
 BLOCK = (4, 8, 8)
 """(z, y, x) voxels: about what a person looks at as one spot."""

@@ -27,8 +27,13 @@ from pydantic import (
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
-from napari_sparsessp.io.ome_zarr import ATTRIBUTE, CHUNK, create_levels, multiscale
-from napari_sparsessp.io.pyramid import fill_levels
+from napari_sparsessp.io.ome import (
+    ATTRIBUTE,
+    CHUNK,
+    create_levels,
+    fill_levels,
+    multiscale,
+)
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 from napari_sparsessp.io.zarr_reading import (
     is_series,

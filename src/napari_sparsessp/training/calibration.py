@@ -17,11 +17,16 @@ import numpy as np
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.card import Calibration, ModelCard, Range
 from napari_sparsessp.models.library import Model
-from napari_sparsessp.prediction.calibration import fit_calibration
+from napari_sparsessp.prediction.domain_shift import (
+    PAIRS,
+    SIDE,
+    fisher,
+    image_traits,
+    range_at,
+)
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.familiarity import fisher, range_at
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.traits import PAIRS, SIDE, image_traits
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
 from napari_sparsessp.volume import Volume
 
