@@ -43,11 +43,13 @@ Scores = dict[str, dict[str, Any]]
 """Structure id to its scores, as in the report of a run."""
 
 
-class _Part(BaseModel):
+class ReportPart(BaseModel):
+    """A frozen part of a report that refuses unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class PhaseScores(_Part):
+class PhaseScores(ReportPart):
     """Scores of one phase, with ``r2_fitted``; planes are those of the dense stack."""
 
     phase: int
@@ -56,7 +58,7 @@ class PhaseScores(_Part):
     structures: Scores
 
 
-class RatioScores(_Part):
+class RatioScores(ReportPart):
     """Scores of one ratio.
 
     Attributes
@@ -89,7 +91,7 @@ class RatioScores(_Part):
         )
 
 
-class Baselines(_Part):
+class Baselines(ReportPart):
     """Scores that do not depend on any model.
 
     Attributes
@@ -105,7 +107,7 @@ class Baselines(_Part):
     ceiling: dict[str, dict[str, float | None] | None]
 
 
-class SweepReport(_Part):
+class SweepReport(ReportPart):
     """The result of a sweep; `to_json` returns its JSON.
 
     Attributes
