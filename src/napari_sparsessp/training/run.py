@@ -53,10 +53,8 @@ def run_training(
 
     Parameters
     ----------
-    listen
-        Called after each step.
-    progress
-        Called after each step and between stacks that are validated.
+    listen, progress
+        Called after each step; `progress` between stacks that are validated, too.
     group
         Other processes that train with this one; the main one writes the model.
     show
@@ -79,15 +77,10 @@ def run_training(
         claim_folder(config, data.structures, group.main)
     fresh = initialise(resolved, network, data.structures).to(plan.device)
     validator = Validator(
-        _spread_out(data.validation, config.validation.stacks),
-        data.structures,
-        recipe.ratios,
-        recipe.interpolation,
-        plan.device,
-        plan.precision,
-        plan.projection,
-        progress,
-    )
+        _spread_out(data.validation, config.validation.stacks), data.structures,
+        recipe.ratios, recipe.interpolation, plan.device, plan.precision,
+        plan.projection, progress,
+    )  # fmt: skip
     patch = None
     if show is not None:
         patch = preview_patch(
@@ -172,12 +165,7 @@ def transfer(
 ) -> None:
     """Copy all weights; outputs go by structure, new ones stay as they are.
 
-    Parameters
-    ----------
-    source, network
-        Of the same description but for their outputs.
-    known, wanted
-        Structures of both.
+    Both networks have the same description but for their outputs.
 
     Raises
     ------
