@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
@@ -22,7 +23,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
@@ -94,12 +94,8 @@ def sample_layers(key: str) -> list[LayerData]:
 
     Parameters
     ----------
-    key : str
+    key
         `COLONY`, or of a public sample.
-
-    Returns
-    -------
-    list of (data, attributes, "image")
 
     Raises
     ------
@@ -120,6 +116,7 @@ def sample_layers(key: str) -> list[LayerData]:
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
     from napari_sparsessp.io.samples import PUBLIC_SAMPLES
+
     from napari_sparsessp.ui.samples import SampleDialog
 
     if PUBLIC_SAMPLES[key].is_here:
@@ -146,7 +143,7 @@ def _shown(layer: LayerData) -> LayerData:
 
 
 def _stains(truth: Volume) -> list[LayerData]:
-    """Give a hidden layer for each channel of a truth, named by its structure's id."""
+    """Return a hidden layer for each channel of a truth, named by structure."""
     layers: list[LayerData] = []
     for id_ in truth.channel_names:
         one = truth.channel(id_)
@@ -196,13 +193,9 @@ _KEY = Qt.ItemDataRole.UserRole
 class SampleDialog(QDialog):
     """Lists the samples; its button opens the chosen one, or fetches it first.
 
-    Parameters
-    ----------
-    parent : QWidget, optional
-
     Signals
     -------
-    ready : str
+    ready(str)
         Key of a sample that is here and wanted; the dialog closes itself.
     """
 
@@ -316,7 +309,7 @@ class SampleDialog(QDialog):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being fetched."""
+        """Return whether something is being fetched."""
         return self._task is not None
 
     def start(self) -> None:
@@ -435,18 +428,17 @@ class SampleOpening(QObject):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    owner : QWidget
+    owner
         The dock.
 
     Attributes
     ----------
-    dialog : SampleDialog or None
+    dialog
         While it is open.
 
     Signals
     -------
-    failed : SparseSSPError
+    failed(SparseSSPError)
         A sample that is here cannot be opened.
     """
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Annotated
 
+from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from napari_sparsessp.evaluation.sweep_report import judged, need_of
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.plan.curves import (
@@ -282,10 +282,9 @@ class PlanResult(QWidget):
 
         Parameters
         ----------
-        report : SweepReport or None
-        growing : bool
+        growing
             More ratios will come: nothing is decided or saved yet.
-        planned : collection of int
+        planned
             All ratios that there will be.
         """
         self._growing, self._planned = growing, frozenset(planned)
