@@ -5,6 +5,7 @@ through the command line, Python and the Predict dock's engine, and keeps the vo
 reports, help texts and public names in ``DIR``. ``python tools/golden.py compare DIR``
 does the same again on the inputs kept there; it exits with 1 where voxels moved by
 more than 1e-6 σ (bf16: 1e-2 σ) or a public name, a report field or a command is gone.
+Pictures of the docks: ``python tools/story.py --scenes docks --out DIR``.
 """
 
 import argparse
@@ -33,7 +34,6 @@ MODELS = (
     *("hipsc-dna", "neurons-isl"),
 )
 TOPOLOGIES = ("3d", "2d", "2to3d", "3to2d")
-DOCKS = ("Predict", "Compare", "Plan sampling", "Models", "Train")
 # Real files, and the (z, y, x) that is cut out of them.
 CROPS = {
     "allen_hipsc_brightfield_fov": (slice(8, 40), slice(40, 140), slice(100, 220)),
@@ -315,31 +315,10 @@ def _show(name: str, before: Any, now: Any) -> None:
         print(line)
 
 
-def screenshots(folder: Path) -> int:
-    """Take a picture of each dock, with the sample open, in both themes."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-    from stage import Stage, under_xvfb, wait, without_display
-
-    if without_display():
-        return under_xvfb([__file__, *sys.argv[1:]], (1600, 1000))
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "settings.yaml")
-        os.environ["SPARSESSP_MODELS"] = str(Path(scratch) / "models")
-        for theme in ("dark", "light"):
-            for name in DOCKS:
-                stage = Stage(folder, theme, (1600, 1000))
-                stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
-                stage.dock(name)
-                wait(3.0)
-                stage.picture(f"{name.lower().replace(' ', '_')}_{theme}")
-                stage.close()
-    return 0
-
-
 def main() -> int:
     """Run the verb of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=("record", "compare", "screenshots"))
+    parser.add_argument("verb", choices=("record", "compare"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, help="folder of the real files, to record")
     options = parser.parse_args()
@@ -347,7 +326,7 @@ def main() -> int:
     if options.verb == "record":
         record(folder, options.data)
         return 0
-    return (compare if options.verb == "compare" else screenshots)(folder)
+    return compare(folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The simulator's bright-field against waveorder's, a published implementation.
 
-The numbers in data/waveorder.npz are from scripts/waveorder_reference.py; where
+The numbers in data/waveorder.npz are from tools/waveorder_reference.py; where
 waveorder is installed they are made anew and compared.
 """
 

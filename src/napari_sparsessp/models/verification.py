@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHIPPED_CHECKS = "checks.json"
 """Beside the shipped models: ``{file name: {"sha256": …, "check": …}}``, made by
-``scripts/make_checks.py``. A shipped card was written before cards had checks."""
+``tools/make_checks.py``. A shipped card was written before cards had checks."""
 
 RELATIVE_TOLERANCE = 1e-3
 """Of the largest test value. Another number of threads makes 1e-6, another kind of

@@ -1,6 +1,6 @@
 """Write what waveorder says of a weak object, for the tests.
 
-    python scripts/waveorder_reference.py
+    python tools/waveorder_reference.py
 
 The transfer functions of bright-field on three microscopes, by
 ``waveorder.optics.compute_weak_object_transfer_function_3D``, in

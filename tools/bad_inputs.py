@@ -1,6 +1,6 @@
 """Write docs/bad-inputs.md from what each bad input really gets.
 
-    python scripts/bad_inputs.py
+    python tools/bad_inputs.py
 
 Runs every row of tests/hostile/table.py once and writes the line that came.
 """

@@ -11,8 +11,8 @@ Scores = dict[tuple[str, str, str], list[float]]
 
 HEAD = """# The paper's claims, put to the test
 
-Written by `python scripts/paper_claims.py --page` from `docs/claims.json`, which
-`python scripts/paper_claims.py` makes.
+Written by `python benchmarks/claims/run.py --page` from `docs/claims.json`, which
+`python benchmarks/claims/run.py` makes.
 
 SparseSSP (Zheng et al., ECCV 2024) was trained for days on twelve real data sets.
 Here **small** networks learn for a minute or less on simulated colonies. So this page

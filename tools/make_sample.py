@@ -1,6 +1,6 @@
 """Make the bundled sample: a simulated sparse colony and its ground truth.
 
-    python scripts/make_sample.py
+    python tools/make_sample.py
 
 Writes src/napari_sparsessp/samples/colony_sparse.ome.tif (8 bright-field planes, every
 4th of 32, with camera noise) and colony_truth.ome.tif (12 structures, 32 planes).

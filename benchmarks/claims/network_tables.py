@@ -1,8 +1,8 @@
 """Write the tables of docs/networks.md: what exists, what it costs, how fast it is.
 
-    python scripts/table6.py                 # write docs/networks.md
-    python scripts/table6.py --check         # only say whether it is up to date
-    python scripts/table6.py --speed FILE    # with another result of the benchmark
+    python benchmarks/claims/network_tables.py                 # write docs/networks.md
+    python benchmarks/claims/network_tables.py --check         # only say whether it is up to date
+    python benchmarks/claims/network_tables.py --speed FILE    # with another result of the benchmark
 
 Costs are counted here, without memory for weights. Speed comes from docs/speed.json,
 which ``sparsessp benchmark speed --json docs/speed.json --overwrite`` writes. Published
@@ -27,7 +27,7 @@ from napari_sparsessp.evaluation.speed_table import (
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.combinations import FAMILIES, MAPPINGS, TOPOLOGIES
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, SPEED = DOCS / "networks.md", DOCS / "speed.json"
 
 TABLE6 = {

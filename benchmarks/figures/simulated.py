@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
 from napari_sparsessp.structures import CATALOGUE
 
-OUT = Path(__file__).parents[1] / "docs" / "images" / "simulated.png"
+OUT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulated.png"
 SEEDS = (2_000_001, 2_000_002, 2_000_003, 2_000_005)
 HEIGHTS = (14, 24, 34)
 SHOWN = ("dna", "cell_membrane", "mitochondria")

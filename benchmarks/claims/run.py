@@ -1,8 +1,8 @@
 """Put the paper's claims to the test with small networks on simulated colonies.
 
-    python scripts/paper_claims.py --seeds 3            # run; writes docs/claims.json
-    python scripts/paper_claims.py --page               # writes docs/claims.md from it
-    python scripts/paper_claims.py --duel --minutes 10  # default against DoDNet
+    python benchmarks/claims/run.py --seeds 3            # run; writes docs/claims.json
+    python benchmarks/claims/run.py --page               # writes docs/claims.md from it
+    python benchmarks/claims/run.py --duel --minutes 10  # default against DoDNet
 
 Everything that is finished is kept under ``--work``; the same command goes on where it
 was ended. ``--only topology,slim`` runs some trials. Nothing else should run meanwhile,
@@ -36,7 +36,7 @@ from napari_sparsessp.simulation.pool import fill_pool, open_colony
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.patches import Pair
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STRUCTURES = tuple(CATALOGUE)
 HELD_FIRST = 1_500_000  # seeds that nothing else learns from or is scored on
 TRAINING_FIRST = 1_600_000

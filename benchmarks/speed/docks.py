@@ -1,4 +1,4 @@
-"""How long the window is busy at a stretch: ``python scripts/responsiveness.py``.
+"""How long the window is busy at a stretch: ``python benchmarks/speed/docks.py``.
 
 Opens every dock, predicts in 2D and 3D, plans a sampling and trains for a few steps, on
 the bundled sample, with napari's factory settings; prints for each part the longest
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
 PARTS = ("open", "predict", "plan", "train")
 # The sample has every 4th plane; each is repeated where a dense stack is needed.

@@ -1,9 +1,9 @@
 """Write the tables of docs/speed.md from what was measured.
 
-    python scripts/speed_page.py                # from docs/speed_*.json
-    python scripts/speed_page.py --measure      # measure first; the machine idle
+    python benchmarks/speed/page.py                # from docs/speed_*.json
+    python benchmarks/speed/page.py --measure      # measure first; the machine idle
 
-Measuring runs ``sparsessp benchmark speed --field`` and scripts/speed_trials.py, one
+Measuring runs ``sparsessp benchmark speed --field`` and benchmarks/speed/kernels.py, one
 after the other.
 """
 
@@ -28,7 +28,7 @@ from napari_sparsessp.evaluation.field_table import (
     share_text,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 FIELD, TRIALS = ROOT / "docs" / "speed_field.json", ROOT / "docs" / "speed_trials.json"
 AIMS = {"seconds": 5.0, "SparseSSP, released 3-to-2D": 800, "FNet": 40, "peak": 0.5}

@@ -1,6 +1,6 @@
 """Write what the shipped models give for a test input, for ``sparsessp models verify``.
 
-    python scripts/make_checks.py
+    python tools/make_checks.py
 
 Run it after a shipped model has changed, on the machine that made it; look at the
 difference before it is committed.

@@ -3,8 +3,8 @@
 Each row is a fresh process that builds a network with random weights, lets the engine's
 `Forward` predict one tile of noise and reads its own peak from the system (Linux).
 
-    python scripts/memory_table.py            # measures, prints and writes the page
-    python scripts/memory_table.py --quick    # the first rows only, prints
+    python benchmarks/speed/memory.py            # measures, prints and writes the page
+    python benchmarks/speed/memory.py --quick    # the first rows only, prints
 """
 
 import argparse
@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "memory.md"
-BEGIN, END = "<!-- table: scripts/memory_table.py -->", "<!-- end of table -->"
+BEGIN, END = "<!-- table: benchmarks/speed/memory.py -->", "<!-- end of table -->"
 
 PRECISIONS = ("fp32", "bf16")
 SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna")
