@@ -1,8 +1,6 @@
-"""Write the tables of docs/networks.md: what exists, what it costs, how fast it is.
+"""Write the tables of docs/networks.md: which networks exist, their cost and speed.
 
-    python benchmarks/claims/network_tables.py                 # write docs/networks.md
-    python benchmarks/claims/network_tables.py --check         # only say whether it is up to date
-    python benchmarks/claims/network_tables.py --speed FILE    # with another result of the benchmark
+    python -m benchmarks.claims.network_tables           # or with --check, to compare
 
 Costs are counted here, without memory for weights. Speed comes from docs/speed.json,
 which ``sparsessp benchmark speed --json docs/speed.json --overwrite`` writes. Published
@@ -11,12 +9,13 @@ numbers are those of SparseSSP's Table 6 and of the networks' own publications.
 
 import argparse
 import json
-import runpy
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
+import yaml
+
+from benchmarks import pages
+from benchmarks.pages import DOCS, ROOT
 from napari_sparsessp.evaluation.speed_table import (
     HEADINGS,
     conditions,
@@ -27,7 +26,6 @@ from napari_sparsessp.evaluation.speed_table import (
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.combinations import FAMILIES, MAPPINGS, TOPOLOGIES
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, SPEED = DOCS / "networks.md", DOCS / "speed.json"
 
 TABLE6 = {
@@ -55,6 +53,7 @@ ONE = {"conditioning": "multihead", "outputs": 1}
 PLAIN, DOD = {"backbone": "plain", **ONE}, {"backbone": "dod", "conditioning": "dodnet"}
 REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
 BAKED = {"standardised": False}
+SHIPPED = ("colony-3to2d", "colony-2d", "colony-3d", "colony-2to3d")
 FOLDED = {"topology": "3to2d", "encoder_widths": NARROW}
 
 COUNTS = (
@@ -138,10 +137,11 @@ def counts() -> str:
 
 def slim() -> str:
     """The shipped networks."""
-    networks = runpy.run_path(str(DOCS.parent / "scripts" / "colony_networks.py"))
     head = ("network", "topology", "encoder", "blocks", "decoder", "sees, pixels")
     table = [(*head, "parameters", "GMAC 1", "GMAC 12")]
-    for name, config in networks["NETWORKS"].items():
+    for name in SHIPPED:
+        recipe = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text("utf-8"))
+        config = NetworkConfig.model_validate(recipe["network"])
         # Gains are folded into the weights before a model is written.
         parameters, one, every = _cost(config.model_copy(update=BAKED))
         widths = (config.encoder_widths, config.encoder_blocks, config.decoder_widths)
@@ -174,11 +174,9 @@ def table6() -> str:
     return markdown(table)
 
 
-def speed(path: Path = SPEED) -> str:
-    """What the benchmark measured, if it was run."""
-    if not path.exists():
-        return f"Not measured yet: there is no `docs/{path.name}`."
-    result = json.loads(path.read_text(encoding="utf-8"))
+def speed() -> str:
+    """What the benchmark measured."""
+    result = json.loads(SPEED.read_text(encoding="utf-8"))
     width = len(HEADINGS)
     rows = [row + [""] * (width - len(row)) for row in speed_cells(result)]
     above = [conditions(result), explanation(result)]
@@ -187,29 +185,14 @@ def speed(path: Path = SPEED) -> str:
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
-    """Lay out a table, its first row the headings."""
-    numeric = ["---:" if _is_number(cell) else "---" for cell in table[-1]]
-    lines = [table[0], numeric, *table[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Lay out a table; columns whose last cell is a number to the right."""
+    return pages.markdown(table, [i for i, c in enumerate(table[-1]) if _is_number(c)])
 
 
-def sections(speed_file: Path = SPEED) -> Iterator[tuple[str, str]]:
+def sections() -> Iterator[tuple[str, str]]:
     """Every generated part of the page: its name and text."""
-    yield "families", families()
-    yield "mappings", mappings()
-    yield "slim", slim()
-    yield "counts", counts()
-    yield "table6", table6()
-    yield "speed", speed(speed_file)
-
-
-def filled(page: str, name: str, text: str) -> str:
-    """Put a text between its markers, ``<!-- name -->`` and ``<!-- /name -->``."""
-    before, opening, rest = page.partition(f"<!-- {name} -->\n")
-    _, closing, after = rest.partition(f"<!-- /{name} -->")
-    if not opening or not closing:
-        raise SystemExit(f"{PAGE} has no markers <!-- {name} --> … <!-- /{name} -->")
-    return f"{before}{opening}{text}\n{closing}{after}"
+    for make in (families, mappings, slim, counts, table6, speed):
+        yield make.__name__, make()
 
 
 def cost(values: dict) -> tuple[int, float, float]:
@@ -273,22 +256,16 @@ def _is_number(cell: str) -> bool:
 
 
 def main() -> None:
-    """Write the page, or check it."""
+    """Write the page, or say whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
-    parser.add_argument("--speed", type=Path, default=SPEED, metavar="FILE")
-    options = parser.parse_args()
-    if options.speed != SPEED and not options.speed.exists():
-        parser.error(f"there is no file {options.speed}")
-    old = PAGE.read_text(encoding="utf-8")
-    page = old
-    for name, text in sections(options.speed):
-        if not options.check:
-            print(f"{name}\n\n{text}\n")
-        page = filled(page, name, text)
-    if options.check:
-        raise SystemExit(page != old and f"{PAGE} is out of date; run {sys.argv[0]}")
-    PAGE.write_text(page, encoding="utf-8")
+    if parser.parse_args().check:
+        page = PAGE.read_text(encoding="utf-8")
+        old = [
+            name for name, text in sections() if pages.filled(page, name, text) != page
+        ]
+        raise SystemExit(f"out of date in {PAGE}: {', '.join(old)}" if old else 0)
+    pages.fill(PAGE, sections())
 
 
 if __name__ == "__main__":

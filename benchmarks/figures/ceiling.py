@@ -1,6 +1,6 @@
 """How well the noise ceiling is estimated, on a colony whose noise is known.
 
-    python benchmarks/figures/ceiling.py [--seed 1000003] [--photons 40] [--read 2]
+    python -m benchmarks.figures.ceiling [--seed 1000003] [--photons 40] [--read 2]
 
 Adds photon and read noise to the simulated fluorescence and compares the estimate with
 what the noise-free image really scores; docs/evaluation.md quotes it.

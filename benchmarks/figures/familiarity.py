@@ -1,6 +1,6 @@
 """Try the warning of unfamiliar images: on what must be quiet, and on what must not.
 
-    python benchmarks/figures/familiarity.py judge --data FOLDER [--colonies 24]
+    python -m benchmarks.figures.familiarity judge --data FOLDER [--colonies 24]
 
 Simulated colonies are of 32×160×160 voxels with seeds from 2 500 000, which no range
 and no margin was chosen with. FOLDER holds the real files that `docs/familiarity.md`

@@ -1,9 +1,9 @@
 """Fit and judge the expected error that ``--uncertainty`` gives.
 
-    python benchmarks/figures/uncertainty.py compare               # what tells errors?
-    python benchmarks/figures/uncertainty.py fit MODEL...          # into facts.json
-    python benchmarks/figures/uncertainty.py judge MODEL... [--figure PNG]
-    python benchmarks/figures/uncertainty.py real MODEL --data FILE
+    python -m benchmarks.figures.uncertainty compare               # what tells errors?
+    python -m benchmarks.figures.uncertainty fit MODEL...          # into facts.json
+    python -m benchmarks.figures.uncertainty judge MODEL... [--figure PNG]
+    python -m benchmarks.figures.uncertainty real MODEL --data FILE
 
 All but ``real`` use simulated colonies of 32×160×160 voxels that no model learned from,
 seeds from 2 100 000 for ``fit`` and from 2 300 000 for ``judge`` and ``compare``, at

@@ -1,4 +1,4 @@
-"""How long the window is busy at a stretch: ``python benchmarks/speed/docks.py``.
+"""How long the window is busy at a stretch: ``python -m benchmarks.speed.docks``.
 
 Opens every dock, predicts in 2D and 3D, plans a sampling and trains for a few steps, on
 the bundled sample, with napari's factory settings; prints for each part the longest

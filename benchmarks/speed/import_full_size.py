@@ -1,6 +1,6 @@
 """Measure how long full-size checkpoints take to import, and how much memory.
 
-    python benchmarks/speed/import_full_size.py [--folder DIR]
+    python -m benchmarks.speed.import_full_size [--folder DIR]
 
 Makes files of the published sizes with random weights, one at a time, as training
 leaves them (with Adam's state, 1.5 and 2.4 GB) and as weights alone; imports each in a

@@ -3,8 +3,8 @@
 Each row is a fresh process that builds a network with random weights, lets the engine's
 `Forward` predict one tile of noise and reads its own peak from the system (Linux).
 
-    python benchmarks/speed/memory.py            # measures, prints and writes the page
-    python benchmarks/speed/memory.py --quick    # the first rows only, prints
+    python -m benchmarks.speed.memory            # measures, prints and writes the page
+    python -m benchmarks.speed.memory --quick    # the first rows only, prints
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Write the tables of docs/speed.md from what was measured.
 
-    python benchmarks/speed/page.py                # from docs/speed_*.json
-    python benchmarks/speed/page.py --measure      # measure first; the machine idle
+    python -m benchmarks.speed.page                # from docs/speed_*.json
+    python -m benchmarks.speed.page --measure      # measure first; the machine idle
 
 Measuring runs ``sparsessp benchmark speed --field`` and benchmarks/speed/kernels.py, one
 after the other.

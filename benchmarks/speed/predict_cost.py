@@ -5,8 +5,8 @@ takes little disk and less time), predicts one structure with a thin network of 
 weights in a process of its own, and prints the peak of that process's memory, as the
 system counted it, and the time.
 
-    python benchmarks/speed/predict_cost.py --folder /tmp/large
-    python benchmarks/speed/predict_cost.py --folder /tmp/large --resume   # goes on after a kill
+    python -m benchmarks.speed.predict_cost --folder /tmp/large
+    python -m benchmarks.speed.predict_cost --folder /tmp/large --resume   # goes on after a kill
 
 The folder needs about 15 GB. ``--shape 64,1024,1024`` makes it small.
 """

@@ -26,7 +26,7 @@ def table6():
     "name", ["families", "mappings", "slim", "counts", "table6", "speed"]
 )
 def test_docs_of_networks_are_up_to_date(table6, name):
-    """Otherwise: python benchmarks/claims/network_tables.py."""
+    """Otherwise: python -m benchmarks.claims.network_tables."""
     page = table6.PAGE.read_text(encoding="utf-8")
     assert table6.filled(page, name, getattr(table6, name)()) == page
 

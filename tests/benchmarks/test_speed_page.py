@@ -73,7 +73,7 @@ def script():
 
 
 def test_the_page_is_up_to_date(script):
-    """Otherwise: python benchmarks/speed/page.py."""
+    """Otherwise: python -m benchmarks.speed.page."""
     page = script["PAGE"].read_text(encoding="utf-8")
     found = list(script["sections"]())
     assert [name for name, _ in found] == ["field", "peaks", "trials"]
