@@ -53,7 +53,6 @@ ONE = {"conditioning": "multihead", "outputs": 1}
 PLAIN, DOD = {"backbone": "plain", **ONE}, {"backbone": "dod", "conditioning": "dodnet"}
 REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
 BAKED = {"standardised": False}
-SHIPPED = ("colony-3to2d", "colony-2d", "colony-3d", "colony-2to3d")
 FOLDED = {"topology": "3to2d", "encoder_widths": NARROW}
 
 COUNTS = (
@@ -139,9 +138,9 @@ def slim() -> str:
     """The shipped networks."""
     head = ("network", "topology", "encoder", "blocks", "decoder", "sees, pixels")
     table = [(*head, "parameters", "GMAC 1", "GMAC 12")]
-    for name in SHIPPED:
-        recipe = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text("utf-8"))
-        config = NetworkConfig.model_validate(recipe["network"])
+    recipe = yaml.safe_load((ROOT / "recipes" / "colony.yaml").read_text("utf-8"))
+    for name, step in recipe["steps"].items():
+        config = NetworkConfig.model_validate(step["network"])
         # Gains are folded into the weights before a model is written.
         parameters, one, every = _cost(config.model_copy(update=BAKED))
         widths = (config.encoder_widths, config.encoder_blocks, config.decoder_widths)

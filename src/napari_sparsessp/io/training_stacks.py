@@ -146,6 +146,11 @@ def read_stacks(
     if labels:
         pairs, splits = _pairs(tell, setup, labels, structures, words)
         more, kept = split_pairs(pairs, splits, config.validation)
+        share = config.data.pairs and config.data.pairs.share
+        if share and more:
+            # So often that patches of the pairs are this share of all.
+            often = len(training) * share / (1 - share) / len(more)
+            more = more * max(1, round(often))
         training, validation = [*training, *more], [*validation, *kept]
     if simulated is None or not simulated.fresh:
         return Stacks(structures, training, validation, words)
@@ -166,7 +171,11 @@ def _pairs(
     from napari_sparsessp.training.patches import Pair
 
     out = setup.config.out
-    reader = PairReader(out / "cache", setup.voxel_size, setup.scaling, tell.warning)
+    source = setup.config.data.pairs
+    assert source is not None
+    reader = PairReader(
+        *(out / "cache", setup.voxel_size, setup.scaling, tell.warning, source.crop)
+    )
     wanted = [one for one in labels if one.structure in structures]
     cached = reader.read(
         wanted,
@@ -191,8 +200,6 @@ def _pairs(
         f"{name} {sum(name in one.targets for one in cached)}" for name in structures
         if any(name in one.targets for one in cached)
     )  # fmt: skip
-    source = setup.config.data.pairs
-    assert source is not None
     words.append(
         f"{len(cached)} stacks of {source.path.name}, with labels of: {counts}; "
         "those kept back for validation included."

@@ -45,6 +45,10 @@ class ModelSection(_Part):
     version, licence, citation, modality : str
     limits : tuple of str
         Known limits, one sentence each.
+    trained_on : str, optional
+        Sentences on the data, instead of those that follow from the config.
+    scores : Path, optional
+        JSON that goes onto the card, beside the scores of the validation.
     weights : {"float32", "float16"}
         Type on disk; float16 halves the file.
     """
@@ -58,6 +62,8 @@ class ModelSection(_Part):
     citation: str = ""
     modality: Line = "bright-field"
     limits: tuple[Line, ...] = ()
+    trained_on: Line | None = None
+    scores: Path | None = None
     weights: Literal["float32", "float16"] = "float32"
 
 
@@ -70,12 +76,17 @@ class FineTune(_Part):
         ``from`` in the file: a model's id or path.
     freeze_encoder : bool
         Only what comes after the encoder learns.
+    blend : float
+        Share of the way from the old weights to the new ones that the model keeps:
+        on the straight line between them what was learnt before is lost last
+        (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[Line, Field(alias="from")]
     freeze_encoder: bool = False
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Simulated(_Part):
@@ -143,6 +154,11 @@ class Pairs(_Part):
         Channel names or indices, for a folder.
     projection : {"mean", "max"}
         A target of one plane is compared with this projection of the prediction.
+    crop : dict
+        Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
+        nothing else of it is read.
+    share : float, optional
+        Of the stacks that patches are drawn from, beside simulated colonies.
     """
 
     path: Path
@@ -151,6 +167,14 @@ class Pairs(_Part):
     signal: str | int | None = None
     target: str | int | None = None
     projection: Literal["mean", "max"] = "mean"
+    crop: dict[Literal["y", "x"], tuple[Annotated[int, Field(ge=0)], Count]] = {}
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _crop_ascends(self) -> Self:
+        if any(first >= end for first, end in self.crop.values()):
+            raise ValueError("crop needs its smaller pixel first")
+        return self
 
 
 class Data(_Part):
@@ -177,6 +201,9 @@ class Data(_Part):
     def _something(self) -> Self:
         if self.simulated is None and self.pairs is None:
             raise ValueError("give simulated, or pairs, or both")
+        shared = self.pairs is not None and self.pairs.share is not None
+        if shared and (self.simulated is None or self.simulated.fresh):
+            raise ValueError("pairs.share needs a pool or a number of colonies")
         return self
 
 

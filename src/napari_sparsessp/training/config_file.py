@@ -126,6 +126,10 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
             }
         )
         data = data.model_copy(update={"pairs": pairs})
+    if config.model.scores is not None:
+        update = {"scores": absolute(config.model.scores)}
+        model = config.model.model_copy(update=update)
+        config = config.model_copy(update={"model": model})
     network = config.network
     if isinstance(network, parts.FineTune):
         beside = folder / user_path(network.source)

@@ -1,5 +1,6 @@
 """From a finished training to a model file with its card."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.origin import of_training
 from napari_sparsessp.models.serialisation import digest_of_tensors
 from napari_sparsessp.models.store import Model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.training.config import TrainConfig
+from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.setup import Setup
+from napari_sparsessp.training.starting import starting_network
 from napari_sparsessp.training.state import RunFolder
 
 _SCALING_WORDS = {
@@ -76,6 +79,13 @@ def write_model(
     trained: Any = build_network(network)
     trained.load_state_dict(files.averaged() if best is None else best["network"])
     trained.requires_grad_(False)
+    if isinstance(config.network, FineTune) and config.network.blend < 1:
+        start = starting_network(setup, network, structures).state_dict()
+        share = config.network.blend
+        for name, tensor in trained.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(start[name], tensor, share))
+        trained_on = [*trained_on, f"The weights are {share:.0%} of the way to them."]
     if network.standardised:
         trained.bake()
     dtype = getattr(torch, config.model.weights)
@@ -93,8 +103,10 @@ def write_model(
         card = card.model_copy(update={"limits": (*card.limits, limit)})
     card = card.model_copy(
         update={
-            "trained_on": " ".join([*trained_on, _recipe_words(config, files, patch)]),
-            "scores": {} if best is None else _scores(files, best, validated_on),
+            "trained_on": config.model.trained_on
+            or " ".join([*trained_on, _recipe_words(config, files, patch)]),
+            "scores": _given_scores(config)
+            | ({} if best is None else _scores(files, best, validated_on)),
             "z_projection": z_projection,
         }
     )
@@ -153,6 +165,18 @@ def _recipe_words(
         f"Recipe {config.recipe.name}, loss {config.loss}, {steps} steps of "
         f"{files.progress().batch} patches of {extent} voxels, seed {config.seed}."
     )
+
+
+def _given_scores(config: TrainConfig) -> dict[str, Any]:
+    """Scores that were measured elsewhere."""
+    path = config.model.scores
+    if path is None:
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"model.scores: {path} is no JSON ({error})") from error
+    return found if isinstance(found, dict) else {"given": found}
 
 
 def _scores(
