@@ -8,7 +8,7 @@ DOCS = ROOT / "docs"
 
 
 def markdown(table: Sequence[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    """Lay out a table, its first row the headings; columns of `numbers` to the right."""
+    """Lay out a table, headings first; columns of `numbers` to the right."""
     right = set(numbers)
     marks = ["---:" if i in right else "---" for i in range(len(table[0]))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (table[0], marks, *table[1:]))
