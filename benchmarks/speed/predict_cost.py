@@ -1,14 +1,14 @@
-"""Memory and time of a stack that is larger than memory: OME-Zarr in, OME-Zarr out.
+"""Measure memory and time of a whole ``sparsessp predict`` in a process of its own.
 
-Makes a 200 × 4096 × 4096 stack (uint16, every chunk a copy of the first, so that it
-takes little disk and less time), predicts one structure with a thin network of random
-weights in a process of its own, and prints the peak of that process's memory, as the
-system counted it, and the time.
+    python -m benchmarks.speed.predict_cost IMAGE [OPTIONS of predict]
+    python -m benchmarks.speed.predict_cost large --folder /tmp/large
+    python -m benchmarks.speed.predict_cost large --folder /tmp/large --resume
 
-    python -m benchmarks.speed.predict_cost --folder /tmp/large
-    python -m benchmarks.speed.predict_cost --folder /tmp/large --resume   # goes on after a kill
-
-The folder needs about 15 GB. ``--shape 64,1024,1024`` makes it small.
+``large`` makes a stack that is larger than memory (200 × 4096 × 4096, uint16, every
+chunk a copy of the first, so that it takes little disk and less time) and predicts one
+structure with a thin network of random weights, OME-Zarr in, OME-Zarr out; about 15 GB.
+``--resume`` goes on after a kill, ``--shape 64,1024,1024`` makes it small. Peak memory
+is that of the process, as the system counted it.
 """
 
 import argparse
@@ -16,8 +16,10 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +28,27 @@ CHUNK = (10, 512, 512)
 
 
 def main() -> None:
-    """Make, predict, tell."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
+    """Predict, and print the cost."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("image", help="a stack, or: large")
+    parser.add_argument("--folder", type=Path, help="of the large stack")
     parser.add_argument("--shape", default="200,4096,4096")
     parser.add_argument("--memory-limit", default="3GB")
     parser.add_argument("--overlap", default="0.5")
     parser.add_argument("--tile", help="Z,Y,X, otherwise as the memory plan has it")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--out", default="out.ome.zarr", help="or out.ome.tif")
-    asked = parser.parse_args()
+    asked, options = parser.parse_known_args()
+    if asked.image != "large":
+        with tempfile.TemporaryDirectory() as folder:
+            print(
+                json.dumps(predict(asked.image, Path(folder) / "a.ome.tif", *options))
+            )
+        return
+    if asked.folder is None:
+        parser.error("large needs --folder")
     shape = tuple(int(size) for size in asked.shape.split(","))
     asked.folder.mkdir(parents=True, exist_ok=True)
     stack, model = asked.folder / "stack.ome.zarr", asked.folder / "thin.safetensors"
@@ -43,47 +56,60 @@ def main() -> None:
         make_stack(stack, shape)
     if not model.exists():
         make_model(model)
-    how = ["--memory-limit", asked.memory_limit, "--overlap", asked.overlap]
+    how = ["--model", str(model), "--device", "cpu", "--precision", "fp32"]
+    how += ["--memory-limit", asked.memory_limit, "--overlap", asked.overlap]
     how += ["--tile", asked.tile] if asked.tile else []
     how += ["--resume"] if asked.resume else ["--overwrite"]
-    out = asked.folder / asked.out
+    print(json.dumps(predict(str(stack), asked.folder / asked.out, *how, *options)))
+
+
+def predict(image: str, out: Path, *how: str) -> dict[str, Any]:
+    """Run the command line; return its seconds, most memory and what it did."""
+    report = out.with_name("report.json")
+    command = [sys.executable, "-m", "napari_sparsessp.cli", "predict", image, *how]
+    command += ["--out", str(out), "--report", str(report), "--quiet"]
+    report.unlink(missing_ok=True)
     began = time.perf_counter()
-    code, peak = predict(stack, model, out, how, asked.folder / "report.json")
-    seconds = time.perf_counter() - began
-    if code:
+    child = os.spawnv(os.P_NOWAIT, sys.executable, command)
+    _, status, usage = os.wait4(child, 0)
+    if code := os.waitstatus_to_exitcode(status):
         raise SystemExit(code)
-    report = json.loads((asked.folder / "report.json").read_text())
-    size = 4 * np.prod(report["shape"]["output"]) / 1e9
-    print(
-        f"{' × '.join(map(str, shape))} voxels, {size:.1f} GB of float32 out: "
-        f"peak {peak / 1e9:.2f} GB with --memory-limit {asked.memory_limit}, "
-        f"{seconds / 60:.1f} min, {report['tiles']} tiles, {chunks(out)}"
-    )
+    scale = 1 if sys.platform == "darwin" else 1024
+    content = json.loads(report.read_text("utf-8"))
+    return {
+        "options": " ".join(how),
+        "wall_s": round(time.perf_counter() - began, 1),
+        "peak_memory_mib": round(usage.ru_maxrss * scale / 2**20),
+        "output": content["shape"]["output"],
+        "output_gb": round(4 * np.prod(content["shape"]["output"]) / 1e9, 2),
+        "precision": content["precision"],
+        "tiles": content["tiles"],
+        "prediction_s": content["seconds"]["total"],
+    }
 
 
 def make_stack(path: Path, shape: tuple[int, ...]) -> None:
-    """Write an OME-Zarr whose chunks are all the same."""
+    """Write an OME-Zarr whose chunks are all the same: dots of the size of cells."""
     import zarr
 
     partial = path.with_name("making")
     shutil.rmtree(partial, ignore_errors=True)
     group = zarr.create_group(partial, zarr_format=3)
     array = group.create_array(
-        "0",
-        shape=shape,
-        chunks=CHUNK,
-        dtype="uint16",
-        dimension_names=["z", "y", "x"],
+        "0", shape=shape, chunks=CHUNK, dtype="uint16", dimension_names=list("zyx")
     )
-    array[tuple(slice(0, size) for size in CHUNK)] = pattern()[
-        tuple(slice(0, min(n, size)) for n, size in zip(shape, CHUNK, strict=True))
-    ]
-    first = partial / "0" / "c" / "0" / "0" / "0"
+    z, y, x = np.ogrid[tuple(slice(0, size) for size in CHUNK)]
+    cells = np.sin(2 * np.pi * y / 64) * np.sin(2 * np.pi * x / 64)
+    noise = np.random.default_rng(0).integers(0, 16, CHUNK)
+    pattern = 1000 + 200 * cells * np.cos(2 * np.pi * z / 10) + noise
+    first = tuple(slice(0, min(n, size)) for n, size in zip(shape, CHUNK, strict=True))
+    array[first] = pattern[first].astype(np.uint16)
+    chunk = partial / "0" / "c" / "0" / "0" / "0"
     for index in np.ndindex(*array.cdata_shape):
         target = partial.joinpath("0", "c", *map(str, index))
-        if target != first:
+        if target != chunk:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(first, target)
+            shutil.copyfile(chunk, target)
     axes = [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
     scale = [{"type": "scale", "scale": list(VOXEL)}]
     datasets = [{"path": "0", "coordinateTransformations": scale}]
@@ -92,20 +118,12 @@ def make_stack(path: Path, shape: tuple[int, ...]) -> None:
     partial.replace(path)
 
 
-def pattern() -> np.ndarray:
-    """Give one chunk: dots of the size of cells, and a little noise."""
-    z, y, x = np.ogrid[tuple(slice(0, size) for size in CHUNK)]
-    cells = np.sin(2 * np.pi * y / 64) * np.sin(2 * np.pi * x / 64)
-    noise = np.random.default_rng(0).integers(0, 16, CHUNK)
-    return (1000 + 200 * cells * np.cos(2 * np.pi * z / 10) + noise).astype(np.uint16)
-
-
 def make_model(path: Path) -> None:
     """Save a network of the default kind with hardly any channels."""
     import torch
 
-    from napari_sparsessp.models.card import ModelCard, network_fields
-    from napari_sparsessp.models.store import save_model
+    from napari_sparsessp import ModelCard, save_model
+    from napari_sparsessp.models.card import network_fields
     from napari_sparsessp.networks import NetworkConfig, build_network
 
     config = NetworkConfig(
@@ -132,30 +150,6 @@ def make_model(path: Path) -> None:
         trained_on="nothing",
     )
     save_model(path, build_network(config), card)
-
-
-def predict(
-    stack: Path, model: Path, out: Path, how: list[str], report: Path
-) -> tuple[int, int]:
-    """Run the command line: its exit code and the most memory that it held, bytes."""
-    report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "napari_sparsessp.cli", "predict", str(stack)]
-    command += ["--out", str(out), "--model", str(model), "--report", str(report)]
-    command += ["--device", "cpu", "--precision", "fp32", *how]
-    child = os.spawnv(os.P_NOWAIT, sys.executable, command)
-    _, status, usage = os.wait4(child, 0)
-    scale = 1 if sys.platform == "darwin" else 1024
-    return os.waitstatus_to_exitcode(status), usage.ru_maxrss * scale
-
-
-def chunks(out: Path) -> str:
-    """Give the size of the chunks in the result, for the record."""
-    import zarr
-
-    if out.suffix != ".zarr":
-        return "a TIFF"
-    array = zarr.open_array(out / "0", mode="r")
-    return "chunks of " + " × ".join(map(str, array.chunks))
 
 
 if __name__ == "__main__":
