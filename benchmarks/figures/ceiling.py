@@ -10,11 +10,10 @@ import argparse
 
 import numpy as np
 
+from napari_sparsessp import Volume, metrics
 from napari_sparsessp.evaluation.ceiling import noise_ceiling
-from napari_sparsessp.metrics import score
 from napari_sparsessp.prediction.alignment import Grid
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.volume import Volume
 
 CUBE = (VOXEL, VOXEL, VOXEL)
 
@@ -25,16 +24,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1_000_003)
     parser.add_argument("--photons", type=float, default=40, help="brightest voxel")
     parser.add_argument("--read", type=float, default=2, help="standard deviation")
+    parser.add_argument("--shape", type=int, nargs=3, default=(56, 160, 160))
     options = parser.parse_args()
-    colony = simulate_colony(options.seed)
-    rng = np.random.default_rng(0)
-    worst = 0.0
+    colony = simulate_colony(options.seed, tuple(options.shape))
+    rng, worst = np.random.default_rng(0), 0.0
     print(f"{'R²':<24}  noise-free  estimated  careful")
     for name, image in zip(colony.structures, colony.fluorescence, strict=True):
         bright = image.numpy().astype(np.float64)
         bright = options.photons * (bright - bright.min()) / np.ptp(bright)
         noisy = rng.poisson(bright) + rng.normal(0, options.read, bright.shape)
-        best = score((bright - noisy.mean()) / noisy.std(), noisy)["r2"]
+        best = metrics.score((bright - noisy.mean()) / noisy.std(), noisy)["r2"]
         truth = Volume(noisy.astype(np.float32), "ZYX", CUBE)
         found = noise_ceiling(truth, Grid(truth.shape, CUBE, (0.0, 0.0, 0.0)))
         worst = max(worst, abs(found.r2 - best))

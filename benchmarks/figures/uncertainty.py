@@ -16,51 +16,84 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from napari_sparsessp import PredictionRequest, Volume, load_model, load_volume, predict
 from napari_sparsessp.evaluation.quality_fields import simulated_field
-from napari_sparsessp.evaluation.reliability import (
-    Reliability,
-    block_means,
-    judge,
-    rank_correlation,
-)
-from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.metrics import zscore_truth
-from napari_sparsessp.models.facts import Facts, read_facts, write_facts
-from napari_sparsessp.models.registry import shipped_folder
-from napari_sparsessp.models.store import Model, load_model
-from napari_sparsessp.prediction.calibration import fit_calibration
-from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.models.store import Model
+from napari_sparsessp.prediction.calibration import binned, fit_calibration
 
-SHAPE = (32, 160, 160)
-RATIOS = (2, 8)
+SHAPE, RATIOS = (32, 160, 160), (2, 8)
 FIT, JUDGE = 2_100_000, 2_300_000
 EVERY = 11  # voxels; the rest would only repeat them
 NOISE = 0.2  # deviations of the stack
+BLOCK = (4, 8, 8)  # voxels: about what a person looks at as one spot
 INK, GREY, COLOURS = "#20242c", "#8b8f98", {2: "#2563a8", 8: "#c2410c"}
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Of one structure in one stack: volumes (D, H, W).
+class Reliability:
+    """How expected errors and true ones belong together.
 
     Attributes
     ----------
-    spread : ndarray
-        Over the eight turns.
-    error, error_mean : ndarray
-        Of the plain prediction and of the mean over turns.
+    expected, found
+        (bins,) root mean square of expectation and of error, by rising expectation.
+    ratio
+        Root mean square error over root mean square expectation: above 1 where the
+        expectation is too low.
+    within
+        Share of voxels whose error is below their expectation; 0.683 were errors
+        normally distributed.
+    rank
+        Spearman's correlation of expectation and absolute error.
     """
 
-    spread: np.ndarray
-    error: np.ndarray
-    error_mean: np.ndarray
+    expected: np.ndarray
+    found: np.ndarray
+    ratio: float
+    within: float
+    rank: float
+
+
+def reliability(expected: np.ndarray, error: np.ndarray, bins: int = 10) -> Reliability:
+    """Hold expected errors against true ones of the same voxels, (n,)."""
+    return Reliability(
+        np.sqrt(binned(expected, expected**2, bins)),
+        np.sqrt(binned(expected, error**2, bins)),
+        float(np.sqrt((error**2).mean() / (expected**2).mean())),
+        float((np.abs(error) <= expected).mean()),
+        rank_correlation(expected, np.abs(error)),
+    )
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation; NaN where one of them is constant."""
+    from scipy.stats import rankdata
+
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def block_means(volume: np.ndarray) -> np.ndarray:
+    """Mean of each block of a volume (D, H, W), flat; what is left over is left out."""
+    counts = [max(1, n // b) for n, b in zip(volume.shape, BLOCK, strict=True)]
+    sizes = [min(n, b) for n, b in zip(volume.shape, BLOCK, strict=True)]
+    inner = volume[tuple(slice(n * b) for n, b in zip(counts, sizes, strict=True))]
+    shape = [part for pair in zip(counts, sizes, strict=True) for part in pair]
+    return inner.reshape(shape).mean((1, 3, 5)).ravel()
+
+
+def block_rank(sign: np.ndarray, error: np.ndarray) -> float:
+    """Rank correlation of a sign of errors with the error, over blocks."""
+    return rank_correlation(block_means(sign), np.sqrt(block_means(error**2)))
+
+
+# predictions -------------------------------------------------------------------------
 
 
 def bare(model: Model) -> Model:
@@ -68,7 +101,7 @@ def bare(model: Model) -> Model:
     return replace(model, card=model.card.model_copy(update={"uncertainty": {}}))
 
 
-def run(model: Model, light: Volume, ratio: int, **changes) -> np.ndarray:
+def run(model: Model, light: Volume, ratio: int, **changes: Any) -> np.ndarray:
     """Predict from every r-th plane; all channels."""
     request = PredictionRequest(
         simulate_sparse=True, ratio=ratio, device="cpu", precision="fp32", **changes
@@ -76,134 +109,113 @@ def run(model: Model, light: Volume, ratio: int, **changes) -> np.ndarray:
     return np.asarray(predict(model, light, request=request).volume.array)
 
 
-def found(
+def errors_of(
     model: Model, light: Volume, truth: dict[str, Volume], ratio: int
-) -> dict[str, Found]:
-    """Spread and errors of each structure that has a truth."""
+) -> dict[str, list[np.ndarray]]:
+    """Spread over turns, error, error of the mean over turns, by structure."""
     both = run(model, light, ratio, tta=True, uncertainty=True)
-    plain = run(model, light, ratio)
-    names = model.card.structures
-    result = {}
-    for number, name in enumerate(names):
-        if name not in truth:
-            continue
-        true = zscore_truth(np.asarray(truth[name].array))
-        spread = both[len(names) + number]
-        result[name] = Found(spread, plain[number] - true, both[number] - true)
-    return result
+    plain, names = run(model, light, ratio), model.card.structures
+    found = {}
+    for k, name in enumerate(names):
+        if name in truth:
+            true = zscore_truth(np.asarray(truth[name].array))
+            found[name] = [both[len(names) + k], plain[k] - true, both[k] - true]
+    return found
 
 
-def colonies(
-    model: Model, first: int, count: int, ratios: Sequence[int]
-) -> Iterator[tuple[int, int, dict[str, Found]]]:
-    """(seed, ratio, found) of each held-out colony."""
+def colonies(model: Model, first: int, count: int) -> Iterator[tuple[int, dict]]:
+    """(ratio, `errors_of`) of held-out colonies."""
     for seed in range(first, first + count):
         field = simulated_field(seed, SHAPE)
-        for ratio in ratios:
-            yield seed, ratio, found(model, field.light, field.truth, ratio)
+        for ratio in RATIOS:
+            yield ratio, errors_of(model, field.light, field.truth, ratio)
             print(f"colony {seed}, r = {ratio}", flush=True)
+
+
+def thinned(some: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Every so many voxels of volumes, put together by what they are."""
+    return [
+        np.concatenate([a.ravel()[::EVERY] for a in row])
+        for row in zip(*some, strict=True)
+    ]
+
+
+# verbs -------------------------------------------------------------------------------
 
 
 def fit(options: argparse.Namespace) -> None:
     """Fit every structure of the models, and write it beside the weights."""
+    from napari_sparsessp.models.facts import Facts, read_facts, write_facts
+    from napari_sparsessp.models.registry import shipped_folder
+
     for name in options.models:
         model = bare(load_model(name))
-        every: dict[str, list[Found]] = {}
-        for _, _, each in colonies(model, FIT, options.colonies, RATIOS):
-            for structure, one in each.items():
-                thin = [a.ravel()[::EVERY] for a in vars(one).values()]
-                every.setdefault(structure, []).append(Found(*thin))
-        table = {
-            structure: fit_calibration(
-                np.concatenate([one.spread for one in some]),
-                np.concatenate([one.error for one in some]),
-            )
-            for structure, some in every.items()
-        }
-        facts = dict(read_facts(shipped_folder()))
-        check = model.card.check
+        every: dict[str, list[Any]] = {}
+        for _, found in colonies(model, FIT, options.colonies):
+            for structure, one in found.items():
+                every.setdefault(structure, []).append(one[:2])
+        table = {key: fit_calibration(*thinned(some)) for key, some in every.items()}
+        facts, check = dict(read_facts(shipped_folder())), model.card.check
         assert check is not None
-        known = facts.get(model.card.id, Facts(tensors=check.tensors))
-        if known.tensors != check.tensors:
+        known = facts.get(model.card.id)
+        if known is None or known.tensors != check.tensors:
             known = Facts(tensors=check.tensors)
         facts[model.card.id] = known.model_copy(update={"uncertainty": table})
         print(write_facts(shipped_folder(), facts))
 
 
-def judged(
-    model: Model, count: int
-) -> dict[tuple[str, int], tuple[Reliability, Reliability, float]]:
-    """(structure, ratio) to: calibrated, mean over turns, rank over blocks."""
-    calibrations = model.card.uncertainty
-    kept: dict[tuple[str, int], list[Found]] = {}
-    blocks: dict[tuple[str, int], list[float]] = {}
-    for _, ratio, each in colonies(bare(model), JUDGE, count, RATIOS):
-        for structure, one in each.items():
-            key = structure, ratio
-            thin = [a.ravel()[::EVERY] for a in vars(one).values()]
-            kept.setdefault(key, []).append(Found(*thin))
-            rank = rank_correlation(
-                block_means(one.spread), np.sqrt(block_means(one.error**2))
-            )
-            blocks.setdefault(key, []).append(rank)
-    table = {}
-    for key, some in kept.items():
-        spread, error, error_mean = (
-            np.concatenate([getattr(one, name) for one in some])
-            for name in ("spread", "error", "error_mean")
-        )
-        expected = calibrations[key[0]].expected_error(spread)
-        table[key] = (
-            judge(expected, error),
-            judge(expected, error_mean),
-            float(np.mean(blocks[key])),
-        )
-    return table
-
-
-def tell_judged(options: argparse.Namespace) -> None:
+def judge(options: argparse.Namespace) -> None:
     """Print a table for each model; draw the first."""
     for number, name in enumerate(options.models):
         model = load_model(name)
-        table = judged(model, options.colonies)
+        kept: dict[tuple[str, int], list[Any]] = {}
+        for ratio, found in colonies(bare(model), JUDGE, options.colonies):
+            for structure, one in found.items():
+                kept.setdefault((structure, ratio), []).append(one)
         print(f"\n{model.card.id}\n")
         print("| structure | r | floor | gain | error / expected | within | rank, "
               "voxels | rank, blocks | lowest / highest tenth |")  # fmt: skip
         print("|---|---|---|---|---|---|---|---|---|")
-        for (structure, ratio), (one, _, blocks) in sorted(table.items()):
+        drawn, means = {}, []
+        for (structure, ratio), some in sorted(kept.items()):
             known = model.card.uncertainty[structure]
+            spread, error, error_mean = thinned(some)
+            expected = known.expected_error(spread)
+            one = drawn[structure, ratio] = reliability(expected, error)
+            blocks = float(np.mean([block_rank(a, b) for a, b, _ in some]))
+            turned = reliability(expected, error_mean).ratio
+            means.append((one.ratio, one.within, one.rank, blocks, turned))
             tenths = one.found / one.expected
             print(
                 f"| {structure} | {ratio} | {known.floor:.2f} | {known.gain:.1f} | "
                 f"{one.ratio:.2f} | {one.within:.2f} | {one.rank:.2f} | {blocks:.2f} | "
                 f"{tenths[0]:.2f} / {tenths[-1]:.2f} |"
             )
-        means = np.mean(
-            [(a.ratio, a.within, a.rank, c) for a, _, c in table.values()], axis=0
-        )
-        with_turns = np.mean([b.ratio for _, b, _ in table.values()])
         words = (
-            "mean: error / expected {:.2f}, within {:.2f}, rank {:.2f}, blocks {:.2f}"
+            "mean: error / expected {:.2f}, within {:.2f}, rank {:.2f}, blocks {:.2f}; "
+            "with --tta, error / expected {:.2f}"
         )
-        print(words.format(*means), end="; ")
-        print(f"with --tta, error / expected {with_turns:.2f}")
+        print(words.format(*np.mean(means, axis=0)))
         if number == 0 and options.figure:
-            draw(table, options.figure)
+            draw(drawn, options.figure)
 
 
-def draw(table: dict, path: Path) -> None:
+def draw(table: dict[tuple[str, int], Reliability], path: Path) -> None:
     """Expected against true error by tenths, a panel for each structure."""
+    from matplotlib.figure import Figure
+
+    from napari_sparsessp.structures import structure_or_custom
+
     structures = sorted({structure for structure, _ in table})
     figure = Figure(figsize=(9.6, 7.4), layout="constrained")
-    axes = figure.subplots(3, 4).ravel()
-    for panel, structure in zip(axes, structures, strict=True):
-        largest = 0.0
+    axes = figure.subplots(-(-len(structures) // 4), 4, squeeze=False).ravel()
+    for panel, structure in zip(axes, structures, strict=False):
+        edge = 0.0
         for ratio in RATIOS:
-            one = table[structure, ratio][0]
+            one = table[structure, ratio]
             panel.plot(one.expected, one.found, "o-", ms=3.5, lw=1.2,
                        color=COLOURS[ratio], label=f"r = {ratio}")  # fmt: skip
-            largest = max(largest, one.expected.max(), one.found.max())
-        edge = 1.08 * largest
+            edge = max(edge, 1.08 * max(one.expected.max(), one.found.max()))
         panel.plot([0, edge], [0, edge], color=GREY, lw=0.8, ls=":", zorder=0)
         panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal")
         panel.set_title(structure_or_custom(structure).label, fontsize=10, color=INK)
@@ -224,20 +236,15 @@ def compare(options: argparse.Namespace) -> None:
     for seed in range(JUDGE, JUDGE + options.colonies):
         field = simulated_field(seed, (48, 128, 128))
         for ratio in RATIOS:
-            signs = signs_of(model, field.light, ratio)
-            plain = signs.pop("plain")
+            plain, signs = signs_of(model, field.light, ratio)
             for number, name in enumerate(model.card.structures):
                 true = zscore_truth(np.asarray(field.truth[name].array))
                 error = np.abs(plain[number] - true)[middle]
                 for sign, volume in signs.items():
                     here = volume[number][middle]
-                    voxels = rank_correlation(
-                        here.ravel()[::EVERY], error.ravel()[::EVERY]
-                    )
-                    blocks = rank_correlation(
-                        block_means(here), np.sqrt(block_means(error**2))
-                    )
-                    ranks.setdefault((ratio, sign), []).append((voxels, blocks))
+                    thin = (a.ravel()[::EVERY] for a in (here, error))
+                    both = rank_correlation(*thin), block_rank(here, error)
+                    ranks.setdefault((ratio, sign), []).append(both)
             print(f"colony {seed}, r = {ratio}", flush=True)
     print("\n| r | sign | rank, voxels | rank, blocks |\n|---|---|---|---|")
     for (ratio, sign), some in sorted(ranks.items()):
@@ -245,12 +252,16 @@ def compare(options: argparse.Namespace) -> None:
         print(f"| {ratio} | {sign} | {voxels:.2f} | {blocks:.2f} |")
 
 
-def signs_of(model: Model, light: Volume, ratio: int) -> dict[str, np.ndarray]:
-    """Volumes (S, D, H, W) that may tell where a prediction is wrong."""
-    count = len(model.card.structures)
+def signs_of(
+    model: Model, light: Volume, ratio: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the prediction, and volumes (S, D, H, W) that may tell its errors."""
+
+    def size(some: Sequence[np.ndarray]) -> np.ndarray:
+        return np.sqrt(np.mean(np.square(some), axis=0))
+
+    count, array = len(model.card.structures), np.asarray(light.array)
     plain = run(model, light, ratio)
-    turns = run(model, light, ratio, uncertainty=True)[count:]
-    array = np.asarray(light.array)
     left_out = [run(model, light, 2 * ratio, phase=p) - plain for p in (0, ratio)]
     rng = np.random.default_rng(0)
     noisy = []
@@ -262,19 +273,14 @@ def signs_of(model: Model, light: Volume, ratio: int) -> dict[str, np.ndarray]:
     shifted = np.zeros_like(plain)
     shifted[:, 16:32] = np.abs(lower[:, 16:] - upper[:, :16])
     signs = {
-        "eight turns": turns,
-        "planes left out": _size(left_out),
-        "noise added": _size(noisy),
+        "eight turns": run(model, light, ratio, uncertainty=True)[count:],
+        "planes left out": size(left_out),
+        "noise added": size(noisy),
         "windows shifted in z": shifted,
         "size of the prediction": np.abs(plain),
     }
-    together = ("eight turns", "planes left out", "noise added")
-    signs["turns, planes and noise"] = _size([signs[one] for one in together])
-    return {"plain": plain, **signs}
-
-
-def _size(some: Sequence[np.ndarray]) -> np.ndarray:
-    return np.sqrt(np.mean(np.square(some), axis=0))
+    together = [signs[k] for k in ("eight turns", "planes left out", "noise added")]
+    return plain, {**signs, "turns, planes and noise": size(together)}
 
 
 def real(options: argparse.Namespace) -> None:
@@ -287,28 +293,26 @@ def real(options: argparse.Namespace) -> None:
         model = load_model(name)
         known = model.card.uncertainty["dna"]
         for ratio in (1, 2, 4, 8):
-            one = found(bare(model), light, truth, ratio)["dna"]
-            expected = known.expected_error(one.spread)
-            reliability = judge(expected.ravel(), one.error.ravel())
-            blocks = rank_correlation(
-                block_means(one.spread), np.sqrt(block_means(one.error**2))
-            )
+            spread, error, _ = errors_of(bare(model), light, truth, ratio)["dna"]
+            one = reliability(known.expected_error(spread).ravel(), error.ravel())
             print(
-                f"| {model.card.id} | {ratio} | {reliability.ratio:.2f} | "
-                f"{reliability.within:.2f} | {reliability.rank:.2f} | {blocks:.2f} |"
+                f"| {model.card.id} | {ratio} | {one.ratio:.2f} | {one.within:.2f} | "
+                f"{one.rank:.2f} | {block_rank(spread, error):.2f} |"
             )
 
 
 def main() -> None:
     """Choose what to do."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("compare", "fit", "judge", "real"))
     parser.add_argument("models", nargs="*", default=["colony-3to2d"])
     parser.add_argument("--colonies", type=int, default=6)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
-    tasks = {"compare": compare, "fit": fit, "judge": tell_judged, "real": real}
+    tasks = {"compare": compare, "fit": fit, "judge": judge, "real": real}
     tasks[options.what](options)
 
 

@@ -2,12 +2,9 @@
 
 import copy
 import json
-import runpy
-from pathlib import Path
 
-import pytest
-
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "speed_page.py"
+from benchmarks.pages import filled
+from benchmarks.speed import page as speed
 
 RESULT = {
     "busy": 0.0,
@@ -67,45 +64,40 @@ RESULT = {
 }
 
 
-@pytest.fixture(scope="module")
-def script():
-    return runpy.run_path(str(SCRIPT))
-
-
-def test_the_page_is_up_to_date(script):
+def test_the_page_is_up_to_date():
     """Otherwise: python -m benchmarks.speed.page."""
-    page = script["PAGE"].read_text(encoding="utf-8")
-    found = list(script["sections"]())
+    page = speed.PAGE.read_text(encoding="utf-8")
+    found = list(speed.sections())
     assert [name for name, _ in found] == ["field", "peaks", "trials"]
     assert page.count("<!-- /") == 3
     for name, text in found:
-        assert script["table6"]["filled"](page, name, text) == page
+        assert filled(page, name, text) == page
 
 
-def test_what_is_shown_was_measured_on_a_quiet_machine(script):
+def test_what_is_shown_was_measured_on_a_quiet_machine():
     """A page with provisional figures is for a developer's eyes only."""
-    for path in (script["FIELD"], script["TRIALS"]):
+    for path in (speed.FIELD, speed.TRIALS):
         if path.exists():
             assert json.loads(path.read_text("utf-8"))["busy"] <= 0.5
 
 
-def test_shares_and_ratios_are_those_of_the_result(script):
-    text = script["field"](RESULT)
+def test_shares_and_ratios_are_those_of_the_result():
+    text = speed.field(RESULT)
     assert "scaled from 3 of 720 windows" in text
     assert "- 800 times faster than SparseSSP, released 3-to-2D: 1100 (900" in text
     assert "- 50 % of the measured peak in the convolutions: 60 %" in text
     assert "left out: needs more memory" in text
-    shares = script["peaks"](RESULT)
+    shares = speed.peaks(RESULT)
     assert "| all convolutions | 60.00 | 200.0 | 300 | 60 % | 3.0 | 10 % |" in shares
     assert "| the network | 60.00 | 250.0 | 240 | 48 % |" in shares
     assert "the network is 0.75 s of 1.00 s" in shares
 
 
-def test_figures_of_a_busy_machine_are_marked(script):
+def test_figures_of_a_busy_machine_are_marked():
     busy = copy.deepcopy(RESULT) | {"busy": 3.2}
-    assert "PROVISIONAL: others kept 3.2 cores busy" in script["field"](busy)
-    assert "PROVISIONAL" not in script["field"](RESULT)
+    assert "PROVISIONAL: others kept 3.2 cores busy" in speed.field(busy)
+    assert "PROVISIONAL" not in speed.field(RESULT)
     trials = {"busy": 3.2, "bf16": {"a thing": [2.0, 1.0]}, "fp32": {}}
-    text = script["trials"](trials)
+    text = speed.trials(trials)
     assert "PROVISIONAL" in text
     assert "| a thing | 2.0 → 1.0 |  |" in text

@@ -176,7 +176,10 @@ def _given_scores(config: TrainConfig) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"model.scores: {path} is no JSON ({error})") from error
-    return found if isinstance(found, dict) else {"given": found}
+    if not isinstance(found, dict):
+        raise InputError(f"model.scores: {path} has no names of scores")
+    cards = found.get("cards")  # of sparsessp benchmark quality
+    return cards.get(config.model.id, found) if isinstance(cards, dict) else found
 
 
 def _scores(
