@@ -60,7 +60,7 @@ def test_damaged_facts_are_one_clear_error(card, tmp_path):
 
 
 def test_the_shipped_facts_are_of_the_shipped_weights():
-    """A model that is trained again needs new ones: benchmarks/figures/familiarity.py ranges."""
+    """Otherwise: python -m benchmarks.figures.familiarity ranges."""
     facts = read_facts(shipped_folder())
     cards = {card.id: card for card in list_models()}
     assert facts

@@ -21,7 +21,7 @@ STORED = Path(__file__).parent / "data" / "waveorder.npz"
 
 
 def _script():
-    path = ROOT / "scripts" / "waveorder_reference.py"
+    path = ROOT / "tools" / "waveorder_reference.py"
     spec = importlib.util.spec_from_file_location("waveorder_reference", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
