@@ -146,29 +146,27 @@ def _options(fields: dict[str, Any]) -> list[str]:
     return found
 
 
-def _stream_as_the_dock(request: Any, volume: Any) -> np.ndarray:
-    """Follow a changed ui here: fill the plan's buffer by the dock's own engine."""
-    from napari_sparsessp import predict_stream
-    from napari_sparsessp.models.registry import find_model
-    from napari_sparsessp.models.store import load_model
-    from napari_sparsessp.prediction.plan import plan_prediction
+def _stream_as_the_dock(request: Any, volume: Any) -> Any:
+    """Fill a shared buffer by the dock's own engine; follow a changed ui here."""
+    from napari_sparsessp import load_model, predict_stream
 
-    model = load_model(find_model(request.model, request.topology))
-    plan = plan_prediction(model.card, volume, request, {})
-    buffer = np.zeros(plan.output_shape, np.float32)
+    model, buffer = load_model(request.model, request.topology), None
     try:
+        from napari_sparsessp.prediction.plan import plan_prediction
         from napari_sparsessp.ui.engine.link import InstalledEngine
         from napari_sparsessp.ui.engine.stream_worker import Job
         from napari_sparsessp.ui.layers.contrast import ContrastEstimate
     except ImportError:
-        print("no InstalledEngine: the buffer is filled by predict_stream")
-        events = predict_stream(model, volume, request=request, buffer=buffer)
+        print("no InstalledEngine: the buffer is that of predict_stream")
+        events = predict_stream(model, volume, request=request)
     else:
+        plan = plan_prediction(model.card, volume, request, {})
+        buffer = np.zeros(plan.output_shape, np.float32)
         shared = request, volume, {}, plan.channels, buffer, lambda: None
         contrast = ContrastEstimate(plan.channels)
         events = InstalledEngine().stream(Job(*shared, threading.Event(), contrast))
-    for _ in events:
-        pass
+    for event in events:
+        buffer = getattr(event, "buffer", buffer)
     return buffer
 
 
@@ -243,7 +241,11 @@ def outputs(folder: Path) -> Any:
         path = Path(f"{source}.ome.tif")
         fields = {"device": "cpu", "precision": "fp32", **request}
         for way in ways if path.is_file() else ():
-            found = predict_by(way, path, fields)
+            try:
+                found = predict_by(way, path, fields)
+            except Exception as error:
+                print(f"{name}.{way} failed: {error!r}", flush=True)
+                continue
             yield f"{name}.{way}", TOLERANCE[fields["precision"]], *found
 
 

@@ -1,9 +1,9 @@
 """Walk through everything a user does, and take the pictures of README and docs.
 
-``python tools/story.py`` plays on simulated cells and writes into ``docs/images``;
-``python tools/story.py --real FOLDER --out PICTURES`` plays on the real stacks that
-*File > Open Sample* fetches, or that lie in a folder. The real application is driven,
-with napari's factory settings, the shipped models and a folder of models of its own.
+``python tools/story.py`` plays on simulated cells and writes into ``docs/images``. The
+real application is driven, with napari's factory settings, the shipped models and a
+folder of models of its own. ``--scenes docks --out DIR`` takes a picture of each dock
+in both themes, to compare before and after a change.
 """
 
 import argparse
@@ -32,13 +32,7 @@ DOCKS = ("Predict", "Compare", "Plan sampling", "Models", "Train")
 class Stage:
     """A viewer with napari's factory settings, on which a story is played.
 
-    Parameters
-    ----------
-    folder : Path
-        Pictures go there.
-    theme : {"dark", "light"}
-    size : (width, height)
-        Of the window in pixels.
+    Pictures go to `folder`; `theme` is dark or light, `size` the window's in pixels.
     """
 
     def __init__(self, folder: Path, theme: str, size: tuple[int, int]) -> None:
@@ -100,18 +94,7 @@ class Stage:
 
 
 def save_film(frames: list[Any], path: Path, width: int, pause_ms: int) -> None:
-    """Write frames as an animated WebP that plays for ever.
-
-    Parameters
-    ----------
-    frames : list of ndarray
-        RGBA, shape (H, W, 4).
-    path : Path
-    width : int
-        Pixels of the film; the height follows.
-    pause_ms : int
-        From frame to frame; the last one stays longer.
-    """
+    """Write frames (H, W, 4) as an animated WebP; the last one stays longer."""
     from PIL import Image
 
     pictures = []
@@ -168,10 +151,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "settings.yaml")
         os.environ["SPARSESSP_MODELS"] = str(Path(scratch) / "models")
-        if options.real is not None:
-            real_field(options.out, options.real)
-            real_pair(options.out, options.real)
-            return 0
         dense = simulate(Path(scratch) / "dense", "48,160,160", 41)
         wide = simulate(Path(scratch) / "wide", "32,512,512", 7)
         for scene in options.scenes:
@@ -182,7 +161,6 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of pictures")
-    parser.add_argument("--real", type=Path, help="folder with the real stacks")
     parser.add_argument(
         "--scenes", nargs="+", choices=list(SCENES), default=list(SCENES)[1:]
     )
@@ -349,44 +327,6 @@ SCENES = {
     "train": train,
     "imports": imports,
 }
-
-
-# real cells -----------------------------------------------------------------------
-
-
-def real_field(out: Path, folder: Path) -> None:
-    """A whole field of view without a truth; its pictures show other people's data."""
-    for theme, size in (("dark", SIZE), ("light", SMALL)):
-        stage = Stage(out, theme, size)
-        predict = stage.dock("Predict")
-        open_file(stage, predict, folder / "allen_hipsc_brightfield_fov.ome.tif")
-        middle(stage)
-        stage.picture(f"field_1_ready_{theme}")
-        run(stage, predict)
-        stage.picture(f"field_2_done_{theme}")
-        compare(stage, f"field_3_{theme}", ("gallery",))
-        stage.close()
-
-
-def real_pair(out: Path, folder: Path) -> None:
-    """Bright-field with its DNA: predict, compare, plan."""
-    for theme, size in (("light", SIZE), ("dark", SMALL)):
-        stage = Stage(out, theme, size)
-        predict = stage.dock("Predict")
-        open_file(stage, predict, folder / "allen_hipsc_dna_top.ome.tif")
-        middle(stage)
-        predict.shelf.offer("hipsc-dna")
-        wait(0.5)
-        run(stage, predict)
-        stage.picture(f"pair_1_done_{theme}")
-        compare(stage, f"pair_2_{theme}", ("side", "checkerboard"))
-        dock = stage.dock("Plan sampling")
-        stage.look(lambda d=dock: d.outlook.seen.plan is not None, "a plan")
-        dock.run()
-        stage.look(lambda d=dock: d.current is None, "the sweep")
-        dock.form.scroll.verticalScrollBar().setValue(10_000)
-        stage.picture(f"pair_3_plan_{theme}")
-        stage.close()
 
 
 # steps ----------------------------------------------------------------------------
