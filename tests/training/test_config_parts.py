@@ -139,10 +139,15 @@ def test_a_blend_lies_between_the_old_weights_and_the_new(tmp_path):
     assert "25% of the way" in found[0.25].card.trained_on
 
 
-def test_words_and_scores_of_the_card_can_be_given(tmp_path):
-    (tmp_path / "scores.json").write_text(json.dumps({"split": {"r2": 0.5}}))
+def test_words_and_scores_of_the_card_can_be_given_later(tmp_path):
+    """The same command again, after the model was scored, writes them."""
     config = config_of(tmp_path / "run", write_pair(tmp_path))
+    before = trained(config, tmp_path)
+    assert before.card.scores == {}
+    scores = {"cards": {"m": {"split": {"r2": 0.5}}}}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
     config["model"] |= {"trained_on": "One stack.", "scores": "scores.json"}
-    card = trained(config, tmp_path).card
-    assert card.trained_on == "One stack."
-    assert card.scores["split"] == {"r2": 0.5}
+    after = trained(config, tmp_path)
+    assert after.card.trained_on == "One stack."
+    assert after.card.scores["split"] == {"r2": 0.5}
+    np.testing.assert_array_equal(weights(after), weights(before))
