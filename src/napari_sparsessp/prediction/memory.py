@@ -31,7 +31,7 @@ MOST_OF_FREE = 0.9
 
 SCRATCH = 1.2
 """Work space of convolutions, and what the allocator cannot fill, by measurement:
-``scripts/memory_table.py``."""
+``benchmarks.speed.memory``."""
 
 SCRATCH_BYTES = 48 * MIB
 

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
@@ -116,7 +116,6 @@ def sample_layers(key: str) -> list[LayerData]:
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
     from napari_sparsessp.io.samples import PUBLIC_SAMPLES
-
     from napari_sparsessp.ui.samples import SampleDialog
 
     if PUBLIC_SAMPLES[key].is_here:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Annotated
 
-from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from napari_sparsessp.evaluation.sweep_report import judged, need_of
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.plan.curves import (
