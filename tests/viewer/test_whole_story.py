@@ -11,6 +11,8 @@ from napari_sparsessp.models.store import load_model
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.ui.layers.marks import KEY
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def sample():
