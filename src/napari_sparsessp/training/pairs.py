@@ -360,10 +360,10 @@ class PairReader:
         voxel_size: tuple[float, float, float],
         scaling: str,
         warn: Callable[[str], None] = lambda text: None,
-        crop: Mapping[str, tuple[int, int]] | None = None,
+        crop: Mapping[Literal["y", "x"], tuple[int, int]] | None = None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
-        self.crop = dict(crop or {})
+        self.crop: dict[str, tuple[int, int]] = {**(crop or {})}
         self._warn = warn
         self._warned: set[str] = set()
 
