@@ -173,8 +173,7 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
 
     Returns
     -------
-    list
-        (D, H, W) on the prediction's grid; NaN where the truth does not reach.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
 
     Raises
     ------
@@ -252,8 +251,7 @@ def aligned_truth(
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
 
     Raises
     ------
@@ -269,8 +267,7 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
     """
     expected = aligned_truth(truth, prediction)
     for plane in range(expected.shape[0]):

@@ -274,9 +274,8 @@ def measure_speed(
 
     Yields
     ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one. Stopping the generator stops the process that measures.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one. Stopping the generator stops the process that measures.
 
     Raises
     ------
@@ -471,9 +470,8 @@ def measure_field(
 
     Yields
     ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one.
 
     Raises
     ------

@@ -243,9 +243,8 @@ def need_of(report: SweepReport, structure: str | None = None) -> Need | None:
 
     Returns
     -------
-    Need or None
-        None where nothing sparser was measured, or even the densest prediction is no
-        better than a trivial one.
+    None where nothing sparser was measured, or even the densest prediction is no
+    better than a trivial one.
     """
     if len(report.ratios) < 2:
         return None
@@ -307,9 +306,8 @@ def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str
 
     Returns
     -------
-    str
-        With a heading; empty cells where a score is not defined. ``enough`` is yes
-        where the structure keeps what the report's rule asks for.
+    With a heading; empty cells where a score is not defined. ``enough`` is yes
+    where the structure keeps what the report's rule asks for.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")

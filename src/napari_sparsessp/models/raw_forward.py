@@ -75,15 +75,6 @@ def find_outputs(
 ) -> list[int]:
     """Give the indices of the wanted outputs.
 
-    Parameters
-    ----------
-    names
-        Structures of the outputs, where they are known.
-    wanted
-        Names or numbers; all where left out.
-    outputs
-        How many the network has.
-
     Raises
     ------
     InputError
