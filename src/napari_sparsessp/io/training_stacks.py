@@ -174,7 +174,11 @@ def _pairs(
     source = setup.config.data.pairs
     assert source is not None
     reader = PairReader(
-        *(out / "cache", setup.voxel_size, setup.scaling, tell.warning, source.crop)
+        out / "cache",
+        setup.voxel_size,
+        setup.scaling,
+        tell.warning,
+        {**source.crop},
     )
     wanted = [one for one in labels if one.structure in structures]
     cached = reader.read(
