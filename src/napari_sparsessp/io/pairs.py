@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,10 +72,10 @@ class PairReader:
         voxel_size: tuple[float, float, float],
         scaling: str,
         tell: Callable[[str], None] | None = None,
-        crop: Mapping[str, tuple[int, int]] | None = None,
+        crop: Mapping[Any, tuple[int, int]] | None = None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
-        self.crop = dict(crop or {})
+        self.crop: dict[str, tuple[int, int]] = dict(crop or {})
         self._tell = tell or (lambda text: None)
         self._told: set[str] = set()
 

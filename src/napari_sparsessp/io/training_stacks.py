@@ -178,7 +178,7 @@ def _pairs(
         setup.voxel_size,
         setup.scaling,
         tell.warning,
-        {**source.crop},
+        source.crop,
     )
     wanted = [one for one in labels if one.structure in structures]
     cached = reader.read(
