@@ -140,7 +140,7 @@ def has_display() -> bool:
 def show_in_napari(
     console: Console, paths: tuple[Path, ...], screenshot: Path | None = None
 ) -> None:
-    """Open the files in napari, in a process of its own: this one must not import it."""
+    """Open the files in napari, in its own process: this one must not import it."""
     if find_spec("napari") is None:
         console.note(
             "napari is not installed, so nothing is shown; install napari[pyqt6]"
