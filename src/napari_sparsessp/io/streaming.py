@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import PartialOutput, atomic_write, remove
 from napari_sparsessp.io.ome import (
@@ -35,6 +34,7 @@ from napari_sparsessp.prediction.blending import StreamBlend
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 PLANES = 16

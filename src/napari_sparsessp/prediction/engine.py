@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.library import Model
@@ -42,6 +41,7 @@ from napari_sparsessp.prediction.tiling import (
     next_tile,
 )
 from napari_sparsessp.tasks import Cancelled, cancellable, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 Viewport = Callable[[], Part | None]
