@@ -10,6 +10,8 @@ from napari_sparsessp.ui.layers.viewport import part_in_sight
 from napari_sparsessp.ui.predict.run_panel import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 
 def zoom_in(viewer, y, x, zoom=14.0):
     """Look at a place in µm, and draw: only then layers know what is on screen."""

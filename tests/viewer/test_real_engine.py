@@ -10,6 +10,8 @@ from napari_sparsessp.ui.compat import camera_of
 from napari_sparsessp.ui.predict.run_panel import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 LAPSE = {
     "scale": (60, 0.29, 0.29, 0.29),

@@ -11,6 +11,8 @@ from napari_sparsessp.ui.layers.marks import KEY
 from napari_sparsessp.ui.predict.run_panel import RunState
 from predicted import predictions
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def stopped(dock, engine, finish, qtbot):

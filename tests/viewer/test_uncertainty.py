@@ -6,6 +6,8 @@ import pytest
 from napari_sparsessp.ui.inputs.structure_row import Column
 from napari_sparsessp.ui.layers.marks import KEY, is_prediction, role_of
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def unsure(dock, finish):
