@@ -33,7 +33,7 @@ from napari_sparsessp.models.store import load_model
 
 LONG = int(os.environ.get("SPARSESSP_FUZZ", "0"))
 
-pytestmark = pytest.mark.timeout(0) if LONG else ()
+pytestmark = [pytest.mark.timeout(0)] if LONG else []
 
 
 def fuzz(examples):
