@@ -46,9 +46,6 @@ from napari_sparsessp.volume import Volume
 
 Viewport = Callable[[], Part | None]
 
-_REACH = 2
-"""Voxels of the model's grid that resampling looks at on each side."""
-
 
 @dataclass(frozen=True, eq=False)
 class Planned:
@@ -236,7 +233,7 @@ class ArrayWriter:
     @property
     def tile_size(self) -> TileSize | None:
         """How the work was cut, which free memory may have decided."""
-        return self._plan and self._plan.tile_size
+        return None if self._plan is None else self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """See that a run resumes the same work.
@@ -557,7 +554,7 @@ class _Run:
         choices = blend.choices()
         if self.part is None or blend.begun:
             return choices
-        box = self.plan.on_model_grid(self.part[1], _REACH)
+        box = self.plan.on_model_grid(self.part[1])
         return needed_for(choices, self.plan.tiles, box)
 
     def _elsewhere(self) -> bool:

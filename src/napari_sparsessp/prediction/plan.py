@@ -122,20 +122,18 @@ class Plan:
         """Tiles over all time points and passes."""
         return len(self.layout) * len(self.times or (0,)) * self.passes
 
-    def on_model_grid(self, box: Box, margin: int = 0) -> Box:
-        """Return a box of output voxels in voxels of the model's grid."""
-        factors = [
-            model / output
-            for model, output in zip(
-                self.model_shape, self.output_shape[-3:], strict=True
-            )
-        ]
-        z, y, x = (
-            slice(int(part.start * factor), int(math.ceil(part.stop * factor)))
-            for part, factor in zip(box, factors, strict=True)
-        )
-        if self.request.grid == "input":  # pixels between those of the model
-            y, x = (slice(one.start - margin, one.stop + margin) for one in (y, x))
+    def on_model_grid(self, box: Box) -> Box:
+        """Return the voxels of the model's grid that a box of the output is from."""
+        spans = []
+        for part, model, output in zip(
+            box, self.model_shape, self.output_shape[-3:], strict=True
+        ):
+            factor = model / output
+            # Pixels between those of the model are interpolated.
+            reach = math.ceil(factor) + 1 if self.request.grid == "input" else 0
+            start, stop = int(part.start * factor), math.ceil(part.stop * factor)
+            spans.append(slice(start - reach, stop + reach))
+        z, y, x = spans
         return z, y, x
 
 
