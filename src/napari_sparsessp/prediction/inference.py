@@ -184,7 +184,9 @@ class Forward:
                 else:
                     values = self._augmented(source, outputs, keep)
                 prediction = values.cpu().numpy()
-            _mark_invalid(prediction, stack, tile)
+            masked = stack.masked(tile)
+            if masked is not None:  # the nearest measured pixel is no number
+                prediction[:, masked] = np.nan
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
 
@@ -266,13 +268,6 @@ def _kept(tile: Tile) -> tuple[slice, ...]:
         slice(part.start - read[0], part.stop - read[0])
         for part, read in zip(tile.box, reads, strict=True)
     )
-
-
-def _mark_invalid(prediction: np.ndarray, stack: InputStack, tile: Tile) -> None:
-    """Set voxels to NaN whose nearest measured pixel is masked."""
-    masked = stack.masked(tile)
-    if masked is not None:
-        prediction[:, masked] = np.nan
 
 
 class _Advice:
