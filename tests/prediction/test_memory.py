@@ -48,11 +48,9 @@ def machine(monkeypatch):
 @pytest.fixture
 def on_gpu(monkeypatch):
     """Plans are for a CUDA GPU in bf16."""
-    monkeypatch.setattr(memory, "planned_device", lambda _: "cuda:0")
-    monkeypatch.setattr(
-        "napari_sparsessp.prediction.plan.planned_device", lambda _: "cuda:0"
-    )
-    monkeypatch.setattr(memory, "planned_precision", lambda *_: "bf16")
+    where = "napari_sparsessp.prediction.plan"
+    monkeypatch.setattr(f"{where}.planned_device", lambda _: "cuda:0")
+    monkeypatch.setattr(f"{where}.planned_precision", lambda *_: "bf16")
 
 
 def stack(*shape):

@@ -10,8 +10,6 @@ from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.footprint import pass_footprint, weight_bytes
 from napari_sparsessp.prediction.device import (
     free_bytes,
-    planned_device,
-    planned_precision,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.tiling import Resize, TileSize, largest_spans
@@ -215,54 +213,6 @@ class Workload:
             input_share=share,
             input=self.input_bytes if self.input_bytes <= share else share,
         )
-
-
-def workload(
-    config: NetworkConfig,
-    shape: tuple[int, int, int],
-    request: PredictionRequest,
-    *,
-    structures: int,
-    input_planes: tuple[int, int, int],
-    output_shape: tuple[int, ...],
-    whole: bool,
-    truths: int,
-    stored: bool,
-    resize: Resize | None = None,
-) -> Workload:
-    """What a request's memory depends on, but the size of its tiles.
-
-    Parameters
-    ----------
-    config, shape, structures, stored, resize
-        As `Workload` has them.
-    input_planes
-        Measured planes, and their (y, x) pixels in the input.
-    output_shape
-        ((T,) C, D, H, W)
-    whole
-        Columns are held on the model's grid beside the output.
-    truths
-        Structures with a ground truth.
-    """
-    channels = output_shape[-4]
-    device = planned_device(request.device)
-    dense = 4 * math.prod(shape)
-    measured, height, width = input_planes
-    output = 4 * math.prod(output_shape) + dense * channels * whole
-    return Workload(
-        config,
-        shape,
-        structures,
-        channels,
-        turned=request.tta or request.uncertainty,
-        precision=planned_precision(request.precision, device),
-        device=device.partition(":")[0],
-        input_bytes=4 * measured * (height * width + shape[1] * shape[2]),
-        output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
-        stored=stored,
-        resize=resize,
-    )
 
 
 @dataclass(frozen=True)

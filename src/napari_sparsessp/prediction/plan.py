@@ -18,7 +18,6 @@ from napari_sparsessp.prediction.memory import (
     find_limits,
     tile_notes,
     tile_sizes,
-    workload,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
@@ -186,24 +185,14 @@ def plan_prediction(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
     network = _network(card)
-    resize = None
-    if request.grid == "input":
-        ratio = [
-            o / m for o, m in zip(sampling.pixel, card.voxel_size[1:], strict=True)
-        ]
-        resize = Resize(grid.shape[1:], (ratio[0], ratio[1]))
-    work = workload(
-        network,
-        model_shape,
-        request,
-        structures=len(structures),
-        input_planes=(len(sampling.view.planes), volume.shape[-2], volume.shape[-1]),
-        output_shape=shape,
-        whole=flat or resize is not None or cross_fades(network),
-        truths=len(checked),
-        stored=stored,
-        resize=resize,
+    work = _workload(
+        network, request, sampling, volume, model_shape, shape, card.voxel_size[1:]
     )
+    beside = flat or work.resize is not None or cross_fades(network)
+    held = 4 * math.prod(shape) + 8 * len(checked) * math.prod(shape[-3:])
+    # Columns are held on the model's grid beside an output that is another.
+    held += 4 * shape[-4] * math.prod(model_shape) * beside
+    work = replace(work, output_bytes=held, stored=stored)
     layout, memory = _cut(card, request, work, tile_size)
     return Plan(
         request=request,
@@ -224,6 +213,35 @@ def plan_prediction(
         passes=len(structures) if network.per_structure else 1,
         truth=checked,
         notes=(*warnings, *notes),
+    )
+
+
+def _workload(
+    network: NetworkConfig,
+    request: PredictionRequest,
+    sampling: Sampling,
+    volume: Volume,
+    model_shape: tuple[int, int, int],
+    output_shape: tuple[int, ...],
+    model_pixel: tuple[float, float],
+) -> Workload:
+    """Collect what memory depends on, but the size of what is held of the result."""
+    device = planned_device(request.device)
+    planes, (height, width) = len(sampling.view.planes), volume.shape[-2:]
+    resize = None
+    if request.grid == "input":
+        y, x = sampling.pixel
+        resize = Resize((height, width), (y / model_pixel[0], x / model_pixel[1]))
+    return Workload(
+        network,
+        model_shape,
+        structures=output_shape[-4] // (1 + request.uncertainty),
+        channels=output_shape[-4],
+        turned=request.tta or request.uncertainty,
+        precision=planned_precision(request.precision, device),
+        device=device.partition(":")[0],
+        input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
+        resize=resize,
     )
 
 
