@@ -414,7 +414,8 @@ def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
 def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
     """Read plane by plane; of a Zarr array, each chunk once."""
     *lead, depth = (int(size) for size in array.shape[: dimensions - 2])
-    step = array.chunks[-3] if hasattr(array, "store") else 1
+    chunks = getattr(array, "chunks", None)
+    step = chunks[-3] if chunks and isinstance(chunks[-3], int) else 1
     for index in np.ndindex(*lead):
         for first in range(0, depth, step):
             planes = slice(first, min(first + step, depth))
