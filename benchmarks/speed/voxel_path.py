@@ -5,7 +5,8 @@ Three figures of one prediction from the command line, file to file:
 - functions of this package that a voxel passes: those that are given, or return,
   voxels (an array or tensor in memory of 1000 elements or more);
 - plans that are made;
-- bytes written over the size of the result, pyramid levels included (Linux)."""
+- bytes written over the size of the result, pyramid levels included (Linux).
+"""
 
 import argparse
 import sys
@@ -17,8 +18,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-
-LEAST = 1000  # elements of an array of voxels
 
 
 def write_field(path: Path, shape: tuple[int, int, int]) -> None:
@@ -36,7 +35,7 @@ def has_voxels(value: Any) -> bool:
         return any(has_voxels(one) for one in value[:4])
     if not isinstance(value, np.ndarray) and type(value).__name__ != "Tensor":
         return False
-    return value.ndim >= 2 and np.prod(value.shape) >= LEAST
+    return value.ndim >= 2 and np.prod(value.shape) >= 1000
 
 
 class VoxelPath:

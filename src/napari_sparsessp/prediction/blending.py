@@ -349,12 +349,12 @@ class MemoryBlend(Blend):
         )
 
     def finish(self) -> None:
-        """Let go of what was needed on the way."""
+        """Release what was needed on the way."""
         self._columns.clear()
 
 
 class Store(Protocol):
-    """Where a `StreamBlend` puts finished voxels; each is written once."""
+    """Take the finished voxels of a `StreamBlend`; each is written once."""
 
     planes: int
     """Planes that are written together."""

@@ -178,7 +178,7 @@ class Writer(Protocol):
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the run was cut that is resumed; None where it is a new one."""
+        """Tiling of the run that is resumed; None for a new one."""
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """Make ready for a run with these weights (SHA-256); refuse a different one."""
@@ -232,7 +232,7 @@ class ArrayWriter:
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the work was cut, which free memory may have decided."""
+        """Tiling of the run, which free memory may have decided."""
         return None if self._plan is None else self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
@@ -563,7 +563,7 @@ class _Run:
         return self.writer.in_memory and seen is not None and seen[0] in self.waiting
 
     def _visible(self, shown: int | None) -> Box | None:
-        """What is on screen, in voxels of the model's grid."""
+        """Return what is on screen, in voxels of the model's grid."""
         seen = self.viewport()
         if seen is None or seen[0] not in (None, shown):
             return None

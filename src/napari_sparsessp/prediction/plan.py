@@ -31,7 +31,7 @@ from napari_sparsessp.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will be done.
+    """All of a prediction that is known before a voxel is read.
 
     Attributes
     ----------
@@ -324,7 +324,7 @@ def _one_plane(grid: Grid) -> Grid:
 
 
 def _depth_notes(card: ModelCard, depth: int) -> list[str]:
-    """Say where a stack is not as deep as what a model of projections learned from."""
+    """Warn of a stack of another depth than a model of projections learned from."""
     window = card.patch[0]
     if depth == window:
         return []
@@ -335,7 +335,7 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
 
 
 def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
-    """Say which structures' deviations were never held against true errors.
+    """Warn of uncertainties that were never calibrated against true errors.
 
     Parameters
     ----------
