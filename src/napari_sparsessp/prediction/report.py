@@ -18,47 +18,46 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class ModelId(BaseModel):
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelId(_Frozen):
     """Which weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
     sha256: str
 
 
-class Shapes(BaseModel):
+class Shapes(_Frozen):
     """Voxels of the input and of the output, time points left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     input: tuple[int, ...]
     output: tuple[int, ...]
 
 
-class Seconds(BaseModel):
+class Seconds(_Frozen):
     """Wall time: until the input was read, the first tile done, and all."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     load: float
     first_tile: float
     total: float
 
 
-class Scaling(BaseModel):
+class Scaling(_Frozen):
     """Input values became (value − mean) / std, for each time point.
 
     Planes of the input that were `left_out` are empty or saturated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     mean: float
     std: float
     left_out: tuple[int, ...] = ()
 
 
-class PlannedMemory(BaseModel):
+class PlannedMemory(_Frozen):
     """Memory planned for the process and a GPU, MiB, and the size of tiles."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     planned_mb: float
     limit_mb: float
     gpu_mb: float | None = None
