@@ -10,7 +10,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     PartDone,
     Planned,

@@ -312,6 +312,23 @@ def channel_key(text: str) -> str | int:
     return int(text) if text.isdecimal() else text
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie in space.
+
+    Attributes
+    ----------
+    shape
+        (z, y, x) voxels.
+    voxel_size, origin
+        (z, y, x) in µm; of the centre of voxel 0.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size: tuple[float, float, float]
+    origin: tuple[float, float, float]
+
+
 def _lazy(array: Any) -> Any:
     """Wrap a zarr array, which reads when it is indexed, so that it stays lazy."""
     if isinstance(array, np.ndarray) or hasattr(array, "dask"):

@@ -9,6 +9,7 @@ import zarr
 
 from images import a_stack, write_stack
 from napari_sparsessp.cli import predict
+from napari_sparsessp.io import streaming
 from napari_sparsessp.io.reading import load_volume
 
 TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
@@ -91,13 +92,11 @@ def test_ctrl_c_before_anything_is_done_leaves_nothing(
 def test_ctrl_c_while_the_file_is_completed_loses_nothing(
     sparsessp, command, monkeypatch, tmp_path
 ):
-    from napari_sparsessp.io.zarr_sink import ZarrImage
-
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ZarrImage, "finish", interrupt)
+        patch.setattr(streaming, "fill_levels", interrupt)
         code, _, err = sparsessp(*command("out.ome.zarr"))
     assert code == 130
     assert "what is done is kept" in err

@@ -15,8 +15,7 @@ from napari_sparsessp.evaluation.baselines import (
     with_fitted,
 )
 from napari_sparsessp.metrics import score, zscore_truth
-from napari_sparsessp.prediction.alignment import Grid
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Grid, Volume
 
 CUBE = (0.29, 0.29, 0.29)
 

@@ -18,6 +18,7 @@ from napari_sparsessp.evaluation.speed import (
     speed_rows,
 )
 from napari_sparsessp.evaluation.speed_tables import speed_text
+from napari_sparsessp.evaluation.speed_worker import TASKS
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import CONDITIONINGS, TOPOLOGIES
 
@@ -160,7 +161,13 @@ def test_a_claim_names_the_rows_that_miss_it():
     assert told["rows"] == 0
 
 
-def test_a_row_that_does_not_fit_is_left_out(monkeypatch):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Count without a process, where only what follows matters."""
+    monkeypatch.setattr(speed, "_ask", lambda job, *_: TASKS[job["task"]](job))
+
+
+def test_a_row_that_does_not_fit_is_left_out(monkeypatch, in_this_process):
     memory = SimpleNamespace(available=10 * 2**20, total=2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     (result,) = measure_speed([small("dodnet")], OPTIONS)
@@ -177,7 +184,7 @@ def test_the_guess_covers_what_was_needed(result):
         assert patch_mib(row, entry["parameters"], OPTIONS.size) > used
 
 
-def test_a_backbone_needs_its_library(monkeypatch):
+def test_a_backbone_needs_its_library(monkeypatch, in_this_process):
     monkeypatch.setattr(speed, "find_spec", lambda _: None)
     row = SpeedRow("swin", NetworkConfig(backbone="swin_b", tiny=True))
     (result,) = measure_speed([row], OPTIONS)

@@ -1,11 +1,11 @@
 """The slim family keeps its promises in each of the four topologies."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
@@ -14,8 +14,11 @@ from napari_sparsessp.networks.cost import count_cost
 from napari_sparsessp.networks.layers import Convolution
 from napari_sparsessp.networks.slim import VoxelHead
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "colony_networks.py"
-SHIPPED = runpy.run_path(str(SCRIPT))["NETWORKS"]
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "colony.yaml"
+SHIPPED = {
+    name: NetworkConfig.model_validate(step["network"])
+    for name, step in yaml.safe_load(RECIPE.read_text("utf-8"))["steps"].items()
+}
 
 
 def small(topology, **changes):

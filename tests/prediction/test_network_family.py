@@ -7,8 +7,12 @@ import pytest
 
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import PredictionCancelled, TileDone
+from napari_sparsessp.prediction.engine import (
+    PredictionCancelled,
+    TileDone,
+    predict,
+    predict_stream,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
 from thin import save_random

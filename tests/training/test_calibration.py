@@ -12,8 +12,8 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
 from napari_sparsessp.models.library import load_model
+from napari_sparsessp.prediction.domain_shift import check as unfamiliar
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.familiarity import unfamiliar
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import calibration

@@ -9,6 +9,8 @@ from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.metadata import COMPOSED, ERROR, KEY, role_of
 
+pytestmark = pytest.mark.painted
+
 
 def test_a_layout_is_undone_wholly(stacks, viewer, compare):
     from napari_sparsessp.ui.napari_compat import camera_of, grid_of, scale_bar_of

@@ -10,6 +10,8 @@ from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 LAPSE = {
     "scale": (60, 0.29, 0.29, 0.29),
@@ -85,7 +87,7 @@ def test_cancel_takes_one_tile_and_frees_what_the_engine_held(
 
     def left():
         gc.collect()
-        names = {"Forward", "MeasuredStack", "MemoryRun", "Sturdy"}
+        names = {"Forward", "InputStack", "Inference"}
         return [one for one in gc.get_objects() if type(one).__name__ in names]
 
     qtbot.waitUntil(lambda: not left())

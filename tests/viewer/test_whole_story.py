@@ -10,6 +10,8 @@ from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.ui.layers.metadata import KEY
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def sample():

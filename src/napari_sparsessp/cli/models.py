@@ -410,10 +410,10 @@ def run_model(
     planes = _read_array(input_)
     console.progress(f"loading {model}")
 
-    from napari_sparsessp.prediction.bare import run_bare
+    from napari_sparsessp.models.raw_forward import raw_forward
 
     wanted = None if structures in (None, "all") else structures.split(",")
-    prediction = run_bare(model, planes, wanted, ratio)
+    prediction = raw_forward(model, planes, wanted, ratio)
     with atomic_write(out) as part, part.open("wb") as file:
         np.save(file, prediction, allow_pickle=False)
     extents = "×".join(map(str, prediction.shape))

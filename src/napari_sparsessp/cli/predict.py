@@ -12,7 +12,7 @@ from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import Console, check_output, score_rows, write_report
 from napari_sparsessp.cli.options import console_of, load_truth, request_of
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     Planned,
     PredictionCancelled,
@@ -22,12 +22,12 @@ from napari_sparsessp.prediction.events import (
 from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, no_progress
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.output_sink import OutputSink
+    from napari_sparsessp.io.streaming import PredictionWriter
     from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.prediction.engine import Writer
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.prediction.request import PredictionRequest
-    from napari_sparsessp.prediction.sink import Sink
     from napari_sparsessp.volume import Volume
 
 
@@ -88,7 +88,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict structures from a transmitted-light z-stack."""
-    from napari_sparsessp.io.output_sink import OutputSink
+    from napari_sparsessp.io.streaming import PredictionWriter
 
     console = console_of(context)
     asked = request_of(context, request)
@@ -98,7 +98,7 @@ def predict(
         raise InputError(f"--ngff {ngff!r} cannot be written; choose 0.5 or 0.4")
     check_output(report, overwrite)
     _check_not_read(out, asked)
-    with OutputSink(out, overwrite=overwrite, resume=resume, ngff=ngff) as sink:
+    with PredictionWriter(out, overwrite=overwrite, resume=resume, ngff=ngff) as sink:
         try:
             outcome = _predict_file(console, asked, sink)
         except KeyboardInterrupt:
@@ -130,7 +130,7 @@ def _check_not_read(out: Path, asked: "PredictionRequest") -> None:
 
 
 def _predict_file(
-    console: Console, asked: "PredictionRequest", sink: "OutputSink"
+    console: Console, asked: "PredictionRequest", sink: "PredictionWriter"
 ) -> "Outcome":
     """Check everything, predict, and give the file its name when it is complete."""
     from napari_sparsessp.io.reading import load_volume
@@ -167,7 +167,7 @@ def run_request(
     card: "ModelCard",
     volume: "Volume",
     truth: Mapping[str, "Volume"],
-    sink: "Sink | None" = None,
+    sink: "Writer | None" = None,
 ) -> Outcome:
     """Predict, with progress on standard error.
 
@@ -193,8 +193,7 @@ def run_request(
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.result import output_volume
+    from napari_sparsessp.prediction.engine import output_volume, predict_stream
 
     model = load_model(request.model, request.topology)
     planned, report, tiles = None, None, no_progress
@@ -203,13 +202,12 @@ def run_request(
         for event in predict_stream(
             model,
             volume,
-            request=request,
-            truth=dict(truth),
+            plan=plan,
+            writer=sink,
             cancel=cancel,
-            sink=sink,
         ):
             if isinstance(event, Planned):
-                planned = event
+                planned, plan = event, event.plan
             elif isinstance(event, Started):
                 # Not before: an image that is refused gets one line.
                 warned = (*plan.warnings, *event.warnings)

@@ -13,10 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from pydantic import Field as JsonField
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sweep import (
@@ -25,11 +23,12 @@ from napari_sparsessp.evaluation.sweep import (
     plan_sweep,
     run_sweep,
 )
-from napari_sparsessp.evaluation.sweep_report import Baselines, Scores
+from napari_sparsessp.evaluation.sweep_report import Baselines, ReportPart, Scores
 from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -180,11 +179,7 @@ def parse_pair(text: str) -> PairName:
     return PairName(path, signal, target, structure)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class FieldScores(_Part):
+class FieldScores(ReportPart):
     """All scores on one field.
 
     Attributes
@@ -204,7 +199,7 @@ class FieldScores(_Part):
     models: dict[str, dict[int, Scores]]
 
 
-class QualityOptions(_Part):
+class QualityOptions(ReportPart):
     """Options of a benchmark.
 
     Attributes
@@ -227,7 +222,7 @@ class QualityOptions(_Part):
     base: str | None = None
 
 
-class Row(_Part):
+class Row(ReportPart):
     """Means of one predictor over the fields of a group.
 
     Attributes
@@ -246,7 +241,7 @@ class Row(_Part):
     delta_imp: dict[str, float | None] = {}
 
 
-class Group(_Part):
+class Group(ReportPart):
     """Summary of the simulated or of the real fields.
 
     Attributes
@@ -263,7 +258,7 @@ class Group(_Part):
     baselines: dict[str, Row] = JsonField(alias="yardsticks")
 
 
-class QualityReport(_Part):
+class QualityReport(ReportPart):
     """The result of `sparsessp benchmark quality`; `to_json` returns its JSON.
 
     Attributes

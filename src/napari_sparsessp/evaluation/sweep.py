@@ -35,10 +35,10 @@ from napari_sparsessp.evaluation.sweep_report import (
 )
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.prediction.alignment import onto_grid
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.report import Report
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.scoring import onto_grid
 from napari_sparsessp.tasks import Cancelled, Progress, cancellable, no_progress
 from napari_sparsessp.volume import Volume
 
@@ -122,8 +122,7 @@ def plan_sweep(
 
     Returns
     -------
-    list
-        By ratio, ascending, then by phase.
+    By ratio, ascending, then by phase.
 
     Raises
     ------
@@ -202,7 +201,7 @@ def run_sweep(
     Cancelled
         `cancel` was set.
     """
-    from napari_sparsessp.prediction.interruption import interruptible
+    from napari_sparsessp.prediction.inference import cancellable_network
 
     total, done = sum(run.plan.total_tiles for run in runs), 0
     step = ""
@@ -213,7 +212,7 @@ def run_sweep(
         progress(done, total, step)
 
     dense: DenseReference | None = None
-    with interruptible(model.network, cancel):
+    with cancellable_network(model.network, cancel):
         for ratio, its_runs in groupby(runs, key=lambda run: run.ratio):
             phases: list[PhaseScores] = []
             first: tuple[Volume, Report] | None = None
@@ -249,14 +248,16 @@ def _predict(
     tile_done: Callable[[], None],
     cancel: threading.Event | None,
 ) -> tuple[Volume, Report]:
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import Finished, Planned, TileDone
-    from napari_sparsessp.prediction.result import output_volume
+    from napari_sparsessp.prediction.engine import (
+        Finished,
+        Planned,
+        TileDone,
+        output_volume,
+        predict_stream,
+    )
 
     planned, report = None, None
-    for event in predict_stream(
-        model, run.volume, request=run.plan.request, truth=run.truth, cancel=cancel
-    ):
+    for event in predict_stream(model, run.volume, plan=run.plan, cancel=cancel):
         if isinstance(event, Planned):
             planned = event
         elif isinstance(event, TileDone):
@@ -345,14 +346,13 @@ def measure_baselines(
 
     Returns
     -------
-    baselines
     truth
         Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
         prediction will take its place, and no baseline is measured then.
     light
         The transmitted light on the same grid.
     """
-    from napari_sparsessp.prediction.truth import align_truth
+    from napari_sparsessp.prediction.scoring import align_truth
 
     plan = run.plan
     voxel = plan.request.voxel_size or run.volume.voxel_size or plan.card.voxel_size
@@ -364,7 +364,7 @@ def measure_baselines(
             trivial={name: {} for name in names}, ceiling=dict.fromkeys(names)
         )
         return nothing, {}, onto_grid(light, plan.grid)
-    truth = align_truth(plan, None)
+    truth = align_truth(plan.truth, plan.grid, None)
     ceilings: dict[str, dict[str, float | None] | None] = {}
     for name, volume in plan.truth.items():
         try:

@@ -25,10 +25,14 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
-from napari_sparsessp.io.ome_zarr import ATTRIBUTE, CHUNK, create_levels, multiscale
-from napari_sparsessp.io.pyramid import fill_levels
+from napari_sparsessp.io.ome import (
+    ATTRIBUTE,
+    CHUNK,
+    create_levels,
+    fill_levels,
+    multiscale,
+)
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
 from napari_sparsessp.io.zarr_reading import (
     is_series,
@@ -38,6 +42,7 @@ from napari_sparsessp.io.zarr_reading import (
 )
 from napari_sparsessp.prediction.request import Finite, PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress, part_of
+from napari_sparsessp.version import __version__
 
 # Records ----------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 SHIPPED_CHECKS = "checks.json"
-"""SHA-256 of each shipped file by its name, beside them; ``scripts/make_checks.py``
+"""SHA-256 of each shipped file by its name, beside them; ``tools/make_checks.py``
 writes it."""
 
 RELATIVE_TOLERANCE = 1e-3

@@ -88,19 +88,8 @@ def build_backbone(
         `weights` are another network's.
     """
     spec = backbone_spec(name, tiny=tiny)
-    if channels < 1 or image_size < 1:
-        raise InputError(
-            f"backbone {name} cannot have {channels} channels and images of "
-            f"{image_size} px; both start at 1"
-        )
-    if patch_size is not None and spec.kind not in ("vit", "dinov2"):
-        raise InputError(
-            f"backbone {name} has no patch_size to choose; leave it out or choose "
-            "vit_b, vit_l or dinov2_b"
-        )
+    _check_options(name, spec, channels, image_size, patch_size)
     patch = spec.patch if patch_size is None else patch_size
-    if not 1 <= patch <= 64:
-        raise InputError(f"patch_size {patch} is not possible; choose 1 to 64 pixels")
     try:
         import transformers
     except ImportError as error:
@@ -118,6 +107,30 @@ def build_backbone(
     if weights is not None:
         load_weights(name, backbone.trunk, weights)
     return backbone
+
+
+def _check_options(
+    name: str,
+    spec: BackboneSpec,
+    channels: int,
+    image_size: int,
+    patch_size: int | None,
+) -> None:
+    """Raise InputError where an option does not fit the backbone."""
+    if channels < 1 or image_size < 1:
+        raise InputError(
+            f"backbone {name} cannot have {channels} channels and images of "
+            f"{image_size} px; both start at 1"
+        )
+    if patch_size is not None and spec.kind not in ("vit", "dinov2"):
+        raise InputError(
+            f"backbone {name} has no patch_size to choose; leave it out or choose "
+            "vit_b, vit_l or dinov2_b"
+        )
+    if patch_size is not None and not 1 <= patch_size <= 64:
+        raise InputError(
+            f"patch_size {patch_size} is not possible; choose 1 to 64 pixels"
+        )
 
 
 class Stem(nn.Sequential):

@@ -1,4 +1,4 @@
-"""How the input samples the dense grid: measured planes and pixel size."""
+"""Find measured planes and pixel size of the input on the dense grid."""
 
 from dataclasses import dataclass
 
@@ -20,18 +20,17 @@ PIXEL_TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the input's voxels lie.
+    """Position of the input's voxels.
 
     Attributes
     ----------
-    view : SparseView
-    pixel : tuple of float
+    pixel
         (y, x) of the input in µm, known or assumed.
-    step : float or None
+    step
         z step of the input in µm, None where unknown.
-    known : bool
+    known
         Whether the pixel size was known.
-    warnings : tuple of str
+    warnings
         What was assumed, and what is unusual.
     """
 

@@ -17,11 +17,16 @@ import numpy as np
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.card import Calibration, ModelCard, Range
 from napari_sparsessp.models.library import Model
-from napari_sparsessp.prediction.calibration import fit_calibration
+from napari_sparsessp.prediction.domain_shift import (
+    PAIRS,
+    SIDE,
+    fisher,
+    image_traits,
+    range_at,
+)
 from napari_sparsessp.prediction.engine import predict
-from napari_sparsessp.prediction.familiarity import fisher, range_at
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.traits import PAIRS, SIDE, image_traits
+from napari_sparsessp.prediction.uncertainty import fit_calibration
 from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
 from napari_sparsessp.volume import Volume
 
@@ -200,11 +205,6 @@ def familiar_ranges(
         Patches are cut by it, but dense: sparsity is looked at afterwards.
     voxel
         (z, y, x) of the model's grid in µm.
-
-    Returns
-    -------
-    Trait to its ranges, as `ModelCard.familiarity` has it; those of neighbouring
-    planes for each distance.
     """
     found = _values(pairs, recipe, voxel[2], patches, seed)
     return _ranges(found, patches, voxel[0], _plain)
@@ -213,18 +213,7 @@ def familiar_ranges(
 def joined(
     *each: Mapping[str, tuple[Range, ...]],
 ) -> dict[str, tuple[Range, ...]]:
-    """Return the ranges that hold those of several sources.
-
-    Parameters
-    ----------
-    *each
-        As `familiar_ranges` gives them.
-
-    Returns
-    -------
-    Of the traits that all of them have, at those distances of the first that all
-    of them know.
-    """
+    """Return the ranges that hold those of several sources."""
     found: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():
         for own in ranges:

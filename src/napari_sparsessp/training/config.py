@@ -158,6 +158,10 @@ class ModelSection(_Part):
         (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
     limits
         Known limits, one sentence each.
+    trained_on
+        Sentences on the data, instead of those that follow from the config.
+    scores
+        JSON that goes onto the card, beside the scores of the validation.
     weights
         Type on disk; float16 halves the file.
     """
@@ -171,6 +175,8 @@ class ModelSection(_Part):
     citation: str = ""
     modality: Line = "bright-field"
     limits: tuple[Line, ...] = ()
+    trained_on: Line | None = None
+    scores: Path | None = None
     weights: Literal["float32", "float16"] = "float32"
 
 
@@ -183,12 +189,17 @@ class FineTune(_Part):
         ``from`` in the file: a model's id or path.
     freeze_encoder
         Only what comes after the encoder learns.
+    blend
+        Share of the way from the old weights to the new ones that the model keeps:
+        on the straight line between them what was learnt before is lost last
+        (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[Line, Field(alias="from")]
     freeze_encoder: bool = False
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Simulated(_Part):
@@ -256,6 +267,11 @@ class Pairs(_Part):
         Channel names or indices, for a folder.
     projection
         A target of one plane is compared with this projection of the prediction.
+    crop
+        Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
+        nothing else of it is read.
+    share
+        Of the stacks that patches are drawn from, beside simulated colonies.
     """
 
     path: Path
@@ -264,6 +280,14 @@ class Pairs(_Part):
     signal: str | int | None = None
     target: str | int | None = None
     projection: Literal["mean", "max"] = "mean"
+    crop: dict[Literal["y", "x"], tuple[Annotated[int, Field(ge=0)], Count]] = {}
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _crop_ascends(self) -> Self:
+        if any(first >= end for first, end in self.crop.values()):
+            raise ValueError("crop needs its smaller pixel first")
+        return self
 
 
 class Data(_Part):
@@ -289,6 +313,9 @@ class Data(_Part):
     def _something(self) -> Self:
         if self.simulated is None and self.pairs is None:
             raise ValueError("give simulated, or pairs, or both")
+        shared = self.pairs is not None and self.pairs.share is not None
+        if shared and (self.simulated is None or self.simulated.fresh):
+            raise ValueError("pairs.share needs a pool or a number of colonies")
         return self
 
 
@@ -436,13 +463,6 @@ def read_config(path: str | Path) -> TrainConfig:
 def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
     """Check a config.
 
-    Parameters
-    ----------
-    values
-        As YAML has them.
-    folder
-        Where relative paths begin; the current folder by default.
-
     Raises
     ------
     InputError
@@ -512,6 +532,10 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
             }
         )
         data = data.model_copy(update={"pairs": pairs})
+    if config.model.scores is not None:
+        update = {"scores": absolute(config.model.scores)}
+        model = config.model.model_copy(update=update)
+        config = config.model_copy(update={"model": model})
     network = config.network
     if isinstance(network, FineTune):
         beside = folder / user_path(network.source)

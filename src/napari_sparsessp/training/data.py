@@ -54,12 +54,6 @@ def split_pairs(
 ) -> tuple[list[Pair], list[Pair]]:
     """Divide stacks, or each stack, into training and validation.
 
-    Parameters
-    ----------
-    splits
-        ``train``, ``validation``, or empty where it is left open, for each pair. Where
-        any is ``validation``, those left open are for training.
-
     Raises
     ------
     InputError
@@ -215,6 +209,11 @@ def read_stacks(
     if labels:
         pairs = _read_pairs(resolved, labels, structures, words, progress, warn)
         more, kept = split_pairs(*pairs, validation)
+        share = resolved.config.data.pairs and resolved.config.data.pairs.share
+        if share and more:
+            # So often that patches of the pairs are this share of all.
+            often = len(training) * share / (1 - share) / len(more)
+            more = more * max(1, round(often))
         training, judging = [*training, *more], [*judging, *kept]
     if colonies is None or not colonies.simulated.fresh:
         return TrainingData(structures, training, judging, words)
@@ -236,7 +235,7 @@ def _read_pairs(
     source = resolved.config.data.pairs
     assert source is not None
     cache = resolved.config.out / "cache"
-    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn)
+    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn, source.crop)
     wanted = [label for label in labels if label.structure in structures]
     cached = reader.read(wanted, progress)
     pairs = []

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -350,6 +351,8 @@ class PairReader:
         always z-scored.
     warn
         Called once with each thing that was assumed.
+    crop
+        Axis to first pixel and the one behind the last; the rest is not read.
     """
 
     def __init__(
@@ -358,8 +361,10 @@ class PairReader:
         voxel_size: tuple[float, float, float],
         scaling: str,
         warn: Callable[[str], None] = lambda text: None,
+        crop: Mapping[Literal["y", "x"], tuple[int, int]] | None = None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
+        self.crop: dict[str, tuple[int, int]] = dict((crop or {}).items())
         self._warn = warn
         self._warned: set[str] = set()
 
@@ -423,6 +428,7 @@ class PairReader:
                     f"{path.name} has several time points; give one stack a file"
                 )
             pixel = self._pixel(volume, kind, stack)
+            volume = self._cropped(volume)
             try:
                 array = self._prepared(volume, pixel, kind)
             except InputError as error:
@@ -432,12 +438,26 @@ class PairReader:
                 np.save(handle, array)
         return np.load(file, mmap_mode="r")
 
+    def _cropped(self, volume: Volume) -> Volume:
+        for axis, (first, end) in self.crop.items():
+            size = volume.sizes[axis.upper()]
+            if size < end:
+                raise InputError(
+                    f"{Path(volume.source).name} has {size} pixels in {axis}; "
+                    f"data.pairs.crop asks for {first} to {end}"
+                )
+        index = tuple(
+            slice(*self.crop.get(axis.lower(), (None,))) for axis in volume.axes
+        )
+        return volume.with_(array=volume.array[index]) if self.crop else volume
+
     def _key(self, path: Path, channel: Channel | None, kind: str, stack: Path) -> str:
         """Name in the cache; another when the image or the wanted form changes."""
         status = path.stat()
         parts = (_FORM, path.absolute(), status.st_size, status.st_mtime_ns, channel,
                  kind, stack.absolute(), self.voxel_size,
-                 self.scaling if kind == "signal" else "")  # fmt: skip
+                 self.scaling if kind == "signal" else "",
+                 *sorted(self.crop.items()))  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
     def _pixel(self, volume: Volume, kind: str, stack: Path) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """A whole training: from a config and the data's stacks to a model file."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
 from napari_sparsessp.training.calibration import calibrations, learned_ranges
 from napari_sparsessp.training.checkpoints import RunFolder, has_state
-from napari_sparsessp.training.config import FineTune
+from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
@@ -53,10 +54,8 @@ def run_training(
 
     Parameters
     ----------
-    listen
-        Called after each step.
-    progress
-        Called after each step and between stacks that are validated.
+    listen, progress
+        Called after each step; `progress` between stacks that are validated, too.
     group
         Other processes that train with this one; the main one writes the model.
     show
@@ -79,15 +78,10 @@ def run_training(
         claim_folder(config, data.structures, group.main)
     fresh = initialise(resolved, network, data.structures).to(plan.device)
     validator = Validator(
-        _spread_out(data.validation, config.validation.stacks),
-        data.structures,
-        recipe.ratios,
-        recipe.interpolation,
-        plan.device,
-        plan.precision,
-        plan.projection,
-        progress,
-    )
+        _spread_out(data.validation, config.validation.stacks), data.structures,
+        recipe.ratios, recipe.interpolation, plan.device, plan.precision,
+        plan.projection, progress,
+    )  # fmt: skip
     patch = None
     if show is not None:
         patch = preview_patch(
@@ -134,11 +128,6 @@ def initialise(
 ) -> nn.Module:
     """Build the network, the same for the same seed.
 
-    Parameters
-    ----------
-    structures
-        Of its outputs.
-
     Raises
     ------
     ModelError
@@ -172,12 +161,7 @@ def transfer(
 ) -> None:
     """Copy all weights; outputs go by structure, new ones stay as they are.
 
-    Parameters
-    ----------
-    source, network
-        Of the same description but for their outputs.
-    known, wanted
-        Structures of both.
+    Both networks have the same description but for their outputs.
 
     Raises
     ------
@@ -232,10 +216,6 @@ def transfer(
 def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the best state of a training, or its last, as a native model.
 
-    Returns
-    -------
-    ``ID.safetensors`` in the output folder.
-
     Raises
     ------
     OutputError
@@ -250,6 +230,12 @@ def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     trained: Any = build_network(network)
     trained.load_state_dict(files.averaged() if best is None else best["network"])
     trained.requires_grad_(False)
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    if blend < 1:
+        start = initialise(resolved, network, data.structures).state_dict()
+        for name, tensor in trained.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(start[name], tensor, blend))
     if network.standardised:
         trained.bake()
     dtype = getattr(torch, config.model.weights)
@@ -296,6 +282,8 @@ def _card(
         f"Recipe {config.recipe.name}, loss {config.loss}, {position.step} steps of "
         f"{position.batch} patches of {extent} voxels, seed {config.seed}."
     )
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    blended = [f"The weights are {blend:.0%} of the way to them."] * (blend < 1)
     pairs = config.data.pairs
     flat = all(len(one) == 1 for pair in data.training for one in pair.targets)
     return ModelCard(
@@ -312,9 +300,10 @@ def _card(
         modality=modality,
         normalisation=_SCALING_WORDS[resolved.scaling],
         scaling=resolved.scaling,  # type: ignore[arg-type]
-        trained_on=" ".join([*data.words, learned]),
+        trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
         limits=_limits(resolved, data),
-        scores={} if best is None else _scores(resolved, data, files, best),
+        scores=_given_scores(config)
+        | ({} if best is None else _scores(resolved, data, files, best)),
         # Where all labels are projections, so is what the model predicts.
         z_projection=pairs.projection if pairs is not None and flat else "none",
         source=of_training("" if source is None else source.id),
@@ -341,6 +330,21 @@ def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
             "be worse than in the model that it began with."
         )
     return tuple(limits)
+
+
+def _given_scores(config: TrainConfig) -> dict[str, Any]:
+    """Return scores that were measured elsewhere."""
+    path = config.model.scores
+    if path is None:
+        return {}
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"model.scores: {path} is no JSON ({error})") from error
+    if not isinstance(scores, dict):
+        raise InputError(f"model.scores: {path} has no names of scores")
+    cards = scores.get("cards")  # of sparsessp benchmark quality
+    return cards.get(config.model.id, scores) if isinstance(cards, dict) else scores
 
 
 def _scores(

@@ -14,8 +14,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.io.caption import Caption
-from napari_sparsessp.io.ome_tiff import write_ome_tiff
+from napari_sparsessp.io.ome import OmeMetadata, write_ome_tiff
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.pairs import Label, write_list
 from napari_sparsessp.training.resolve import make_folder
@@ -166,7 +165,7 @@ def _write(
     array = np.stack([one.planes(planes) for one in volumes])
     make_folder(path.parent)
     with atomic_write(path, "stack") as part:
-        write_ome_tiff(part, array, Caption("CZYX", names, voxel, name=path.name))
+        write_ome_tiff(part, array, OmeMetadata("CZYX", names, voxel, name=path.name))
 
 
 def _slug(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.prediction.events import Event
+from napari_sparsessp.prediction.engine import Event
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed, rehearse
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.importing import CheckpointInfo
     from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.device import DeviceInfo
+    from napari_sparsessp.prediction.engine import ArrayWriter
     from napari_sparsessp.prediction.plan import Plan
-    from napari_sparsessp.prediction.progress import Progress as RunProgress
 
 # What a network counts or averages, and does not learn.
 _NOT_LEARNT = (
@@ -182,25 +182,30 @@ class InstalledEngine:
     def stream(self, job: Job) -> Iterator[Event]:
         """Predict; for the worker thread only, it imports torch."""
         with gc_paused() as leave_out:
-            from napari_sparsessp.prediction.engine import predict_stream
+            from napari_sparsessp.prediction.engine import ArrayWriter, predict_stream
 
             model = self._model(job.request)
             leave_out()
+            writer = ArrayWriter() if job.progress is None else job.progress
+            if writer.buffer is None:
+                writer.buffer = job.buffer
             yield from predict_stream(
                 model,
                 job.volume,
                 request=job.request,
                 truth=job.truth,
+                plan=job.plan,
+                writer=writer,
                 viewport=job.viewport,
                 cancel=job.cancel,
-                buffer=job.buffer,
-                progress=job.progress,
                 part=job.part,
             )
 
-    def new_progress(self) -> "RunProgress":
-        """Give what keeps the work of a run that is stopped, so that it can go on."""
-        return RunProgress()
+    def new_progress(self) -> "ArrayWriter":
+        """Return what keeps the work of a cancelled run, so that it can resume."""
+        from napari_sparsessp.prediction.engine import ArrayWriter
+
+        return ArrayWriter()
 
     def devices(self) -> "list[DeviceInfo]":
         """List the devices of this machine; for a worker thread, it imports torch."""

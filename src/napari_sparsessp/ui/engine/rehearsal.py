@@ -71,8 +71,7 @@ def rehearse(
 
 
 def _rate(model: "Model", plan: "Plan", stop: threading.Event) -> float | None:
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import Planned, TileDone
+    from napari_sparsessp.prediction.engine import Planned, TileDone, predict_stream
 
     request = plan.request.model_copy(
         update={

@@ -14,9 +14,13 @@ from pydantic import ValidationError
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 
-from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.writing import disk_error
+from napari_sparsessp.prediction.command_line import (
+    command_of,
+    request_text,
+    shell_text,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,

@@ -343,6 +343,12 @@ def _left_out(config: TrainConfig) -> list[str]:
             f"The file's budget is {config.budget.steps} steps; the dock counts "
             "minutes: look at them."
         )
+    pairs = config.data.pairs
+    if pairs is not None and pairs.crop:
+        told.append(
+            "The file crops its images; the dock takes them whole. sparsessp train "
+            "crops them."
+        )
     usual = Recipe(name="fast").model_dump()
     given = config.recipe.model_dump()
     other = [
