@@ -40,7 +40,7 @@ from napari_sparsessp.volume import Volume
 PLANES = 16
 """Planes of a chunk, at most."""
 
-SLAB = 2**25
+SLAB = 2**23
 """Values, about, of the whole planes that are in memory while a TIFF is written."""
 
 SMALLEST_SIDE = 64
