@@ -9,6 +9,8 @@ TORCH  ?= torch==2.13.0
 DEMO   ?= sparsessp-demo
 # Test processes at most; each takes up to 2 GB.
 JOBS   ?= 4
+# A file is one worker's: its models and viewers are made once.
+WORKERS = -n logical --maxprocesses $(JOBS) --dist loadfile
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -16,16 +18,22 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 XVFB   := $$(command -v xvfb-run >/dev/null && echo 'xvfb-run -a -s "-screen 0 1600x1000x24"')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint type docs system clean
+.PHONY: help demo test test-exhaustive pytest format lint type docs system clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed system ## predict the bundled sample and show it
 	$(BIN)/sparsessp demo --out $(DEMO)
 
-test: lint type ## everything that CI checks
-	eval $(XVFB) $(BIN)/python -m pytest -n logical --maxprocesses $(JOBS) --dist worksteal
+test: lint ## everything that CI checks
+	@$(MAKE) --no-print-directory --jobs=2 type pytest
+
+test-exhaustive: export PYTEST_ADDOPTS = -m ""
+test-exhaustive: test ## the same with all full products, in half an hour or more
+
+pytest: $(VENV)/.installed-dev system ## the tests alone
+	eval $(XVFB) $(BIN)/python -m pytest $(WORKERS)
 
 format: $(VENV)/.installed-dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only --quiet .
@@ -41,16 +49,16 @@ type: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed system ## take the pictures of README and docs again
-	eval $(XVFB) $(BIN)/python scripts/story.py
+	eval $(XVFB) $(BIN)/python tools/story.py
 
 system: ## Qt's system libraries and Xvfb, through apt where that is possible
-	@sh scripts/system_packages.sh libraries
+	@sh tools/system_packages.sh libraries
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
-	@sh scripts/system_packages.sh venv $(PYTHON)
+	@sh tools/system_packages.sh venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
 

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import sys
@@ -35,14 +36,52 @@ if not HAS_DISPLAY:
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-def pytest_collection_modifyitems(items):
-    """Leave out what draws where nothing can be drawn."""
+def pytest_collection_modifyitems(config, items):
+    """Draw fewer examples in the fast lane, and no windows where none can be shown."""
+    if "not exhaustive" in config.getoption("markexpr"):
+        for item in items:
+            draw_fewer(getattr(item, "obj", None))
     if HAS_DISPLAY:
         return
     skip = pytest.mark.skip(reason="no display: run under xvfb-run, as make test does")
     for item in items:
         if item.get_closest_marker("viewer"):
             item.add_marker(skip)
+
+
+def draw_fewer(test):
+    """Let hypothesis try a quarter of a test's examples, five at least."""
+    drawn = getattr(test, "_hypothesis_internal_use_settings", None)
+    if drawn is not None and "SPARSESSP_FUZZ" not in os.environ:
+        few = max(5, drawn.max_examples // 4)
+        fewer = settings(drawn, max_examples=min(few, drawn.max_examples))
+        test._hypothesis_internal_use_settings = fewer
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait for Qt as long as a busy machine needs: by looks, of which it has fewer.
+
+    What is waited for comes, or never does: after 6000 looks, a minute of an idle one.
+    """
+    from pytestqt.qtbot import QtBot
+
+    wait_for_signal = QtBot.waitSignal
+
+    def wait_until(bot, condition, *, timeout=None):
+        for _ in range(6000):
+            with contextlib.suppress(AssertionError):
+                if condition() in (None, True):
+                    return
+            bot.wait(10)
+        condition()  # an assertion says itself what is wrong
+        pytest.fail("what was waited for never came")
+
+    def wait_signal(bot, signal, *, timeout=None, **more):
+        return wait_for_signal(bot, signal, timeout=600_000, **more)
+
+    monkeypatch.setattr(QtBot, "waitUntil", wait_until)
+    monkeypatch.setattr(QtBot, "waitSignal", wait_signal)
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +120,9 @@ def shared_parity():
 def file_server(monkeypatch):
     """A server of files on this machine, which downloads may use without https."""
     from file_server import FileServer
-    from napari_sparsessp.io import server
+    from napari_sparsessp import download
 
-    monkeypatch.setattr(server, "SCHEMES", ("http", "https"))
+    monkeypatch.setattr(download, "SCHEMES", ("http", "https"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     files = FileServer().start()
     yield files

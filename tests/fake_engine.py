@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.importing.found import Found, Question
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
+from napari_sparsessp.prediction.engine import (
     Finished,
     PartDone,
     Planned,
@@ -98,7 +98,7 @@ class FakeEngine:
     def bring_in(self, path, given_found, given, progress):
         """Make a card of the answers; raises `error` where the id is ``bad``."""
         for step in range(5):
-            progress("checking weights", step / 5)
+            progress(step, 5, "checking weights")
             if self.hold is not None:
                 self.hold.wait(10)
         if given["id"] == "bad":
@@ -232,7 +232,7 @@ def found(path="best.pth", **changes):
             Question("scaling", "zscore", True, "as published"),
         ),
     }
-    return Found(path=Path(path), **{**fields, **changes})
+    return CheckpointInfo(path=Path(path), **{**fields, **changes})
 
 
 def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):

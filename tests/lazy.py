@@ -2,10 +2,9 @@
 
 import dask.array as da
 
+from napari_sparsessp.prediction.input_stack import PixelsFromFile, read_stack
 from napari_sparsessp.prediction.plan import plan_prediction
-from napari_sparsessp.prediction.regions import PixelsFromFile
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.stack import read_stack
 
 FP32 = PredictionRequest(precision="fp32", device="cpu")
 VOXEL = (0.58, 0.4, 0.25)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_sparsessp.io.output_sink import OutputSink
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.prediction.engine import predict_stream
-from napari_sparsessp.prediction.events import Finished, TileDone
+from napari_sparsessp.io.streaming import PredictionWriter
+from napari_sparsessp.prediction.engine import Finished, TileDone, predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
@@ -31,12 +30,12 @@ def store(model, volume, path, request=FP32, cancel_after=None, **how):
     cancel, events = threading.Event(), []
     truth = how.pop("truth", None)
     viewport = how.pop("viewport", None)
-    with OutputSink(path, **how) as sink:
+    with PredictionWriter(path, **how) as sink:
         for event in predict_stream(
             model,
             volume,
             request=request,
-            sink=sink,
+            writer=sink,
             cancel=cancel,
             truth=truth,
             viewport=viewport,

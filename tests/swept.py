@@ -1,12 +1,12 @@
 """Reports of sweeps that nobody swept: R² by structure and ratio as a test wants it."""
 
-from napari_sparsessp.evaluation.planes_needed import KeepShare
+from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from napari_sparsessp.evaluation.sweep_report import (
+    Baselines,
     RatioScores,
     SweepReport,
-    Yardsticks,
+    judged,
 )
-from napari_sparsessp.evaluation.sweep_verdict import judged
 from napari_sparsessp.prediction.request import PredictionRequest
 
 RATIOS = (1, 2, 4, 8)
@@ -31,7 +31,7 @@ def report_of(
             }
             phases.append(_phase(ratio, 1, low))
         both = {
-            field: sum(one[field] for one in scores.values()) / len(scores)
+            field: _mean([one[field] for one in scores.values()])
             for field in ("r2", "pcc", "pcc_plane")
         }
         ratios.append(
@@ -58,7 +58,7 @@ def report_of(
         answer="",
         planes_needed={},
         ratios=tuple(ratios),
-        yardsticks=Yardsticks(
+        baselines=Baselines(
             trivial=dict.fromkeys(r2, sticks), ceiling=dict.fromkeys(r2)
         ),
         warnings=(),
@@ -73,3 +73,7 @@ def _phase(ratio, phase, scores):
         "seconds": 8.0 / ratio,
         "structures": scores,
     }
+
+
+def _mean(values):
+    return None if None in values else sum(values) / len(values)

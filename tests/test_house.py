@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
@@ -26,6 +27,20 @@ HEAVY = (
     "torch",
     "zarr",
 )
+LONGEST_FILE, LONGEST_FUNCTION = 600, 60
+
+
+def module_name(path: Path) -> str:
+    """Name of a file of ours as it is imported."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """Every module of ours, parsed, by its name."""
+    paths = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+    return {n: ast.parse(p.read_text(encoding="utf-8")) for n, p in paths.items()}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -54,10 +69,10 @@ def test_the_words_of_a_request_need_no_torch():
     )
 
 
-@pytest.mark.parametrize("name", napari_sparsessp.__all__)
-def test_every_public_name_is_there(name):
-    assert getattr(napari_sparsessp, name) is not None
-    assert name in dir(napari_sparsessp)
+def test_every_public_name_is_there():
+    names = napari_sparsessp.__all__
+    assert [n for n in names if getattr(napari_sparsessp, n, None) is None] == []
+    assert set(names) <= set(dir(napari_sparsessp))
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -103,14 +118,53 @@ def test_the_layers_import_only_downwards():
     assert "0 broken" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
-)
-def test_files_and_functions_stay_small(path):
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 600
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= 60, f"{node.name} has {lines} lines"
+def test_files_and_functions_stay_small(modules):
+    too_large = []
+    for name, tree in modules.items():
+        length = tree.body[-1].end_lineno if tree.body else 0
+        if length > LONGEST_FILE:
+            too_large.append(f"{name} has {length} lines")
+        too_large += [
+            f"{name}.{node.name} has {lines} lines"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (lines := lines_of(node)) > LONGEST_FUNCTION
+        ]
+    assert too_large == []
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.xfail(reason="eight circles, until modules are merged")
+def test_no_modules_import_each_other_in_a_circle(modules):
+    """Imports for the type checker and inside functions count: both are tangle."""
+    try:
+        imports_of(modules).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(reversed(error.args[1])))
+
+
+def imports_of(modules: dict[str, ast.Module]) -> TopologicalSorter[str]:
+    """Which module imports which; a name of a package's front is that package's."""
+    graph: TopologicalSorter[str] = TopologicalSorter()
+    for name, tree in modules.items():
+        for node in ast.walk(tree):
+            found = set()
+            if isinstance(node, ast.Import):
+                found = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found = (inner & modules.keys()) or {node.module}
+            graph.add(name, *found & modules.keys())
+    return graph
+
+
+def test_circles_are_seen():
+    """The check of circles itself."""
+    circle = {"a": "from b import one", "b": "def f():\n    import a"}
+    with pytest.raises(CycleError):
+        imports_of({name: ast.parse(text) for name, text in circle.items()}).prepare()

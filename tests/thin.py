@@ -39,7 +39,7 @@ def save_random(path, config, seed=0, **fields):
     """
     import torch
 
-    from napari_sparsessp.models.store import save_model
+    from napari_sparsessp.models.library import save_model
     from napari_sparsessp.networks import build_network
 
     torch.manual_seed(seed)

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from napari_sparsessp import metrics as metrics
     from napari_sparsessp.io.reading import load_volume as load_volume
     from napari_sparsessp.models.card import ModelCard as ModelCard
-    from napari_sparsessp.models.registry import list_models as list_models
-    from napari_sparsessp.models.store import Model as Model
-    from napari_sparsessp.models.store import load_model as load_model
-    from napari_sparsessp.models.store import save_model as save_model
+    from napari_sparsessp.models.library import Model as Model
+    from napari_sparsessp.models.library import list_models as list_models
+    from napari_sparsessp.models.library import load_model as load_model
+    from napari_sparsessp.models.library import save_model as save_model
     from napari_sparsessp.prediction.engine import predict as predict
     from napari_sparsessp.prediction.engine import predict_stream as predict_stream
     from napari_sparsessp.prediction.request import (
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Model": "models.store",
+    "Model": "models.library",
     "ModelCard": "models.card",
     "PredictionRequest": "prediction.request",
     "SparseView": "sparse",
     "Volume": "volume",
-    "list_models": "models.registry",
-    "load_model": "models.store",
+    "list_models": "models.library",
+    "load_model": "models.library",
     "load_volume": "io.reading",
     "predict": "prediction.engine",
     "predict_stream": "prediction.engine",
-    "save_model": "models.store",
+    "save_model": "models.library",
 }
 
 __all__ = [

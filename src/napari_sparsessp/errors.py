@@ -8,6 +8,11 @@ None of them derives from `RuntimeError`: napari's generator workers swallow tho
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class SparseSSPError(Exception):
     """Anything that the user can mend; the message says how."""
@@ -31,3 +36,10 @@ class PredictionError(SparseSSPError):
 
 class OutOfMemory(PredictionError):
     """The device has too little memory for a tile; a smaller one may fit."""
+
+
+def invalid_field(error: ValidationError) -> tuple[str, str]:
+    """Return the path of the first invalid field, and why it is invalid."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return where, str(first["msg"]).removeprefix("Value error, ")

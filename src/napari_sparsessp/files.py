@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -36,24 +36,40 @@ LARGEST_YAML = 1_000_000
 MOST_YAML_VALUES = 100_000
 """Once every alias is replaced by what it stands for: a few lines can make 10⁹."""
 
+ELSEWHERE = "choose another place"
+
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def atomic_write(path: Path, what: str = "") -> Iterator[Path]:
+def output_errors(
+    what: object, advice: str = ELSEWHERE, verb: str = "write"
+) -> Iterator[None]:
+    """Raise an OSError as the OutputError ``cannot VERB WHAT: reason; ADVICE``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot {verb} {what}: {error.strerror or error}; {advice}"
+        ) from error
+
+
+@contextmanager
+def atomic_write(path: Path, what: str = "", advice: str = ELSEWHERE) -> Iterator[Path]:
     """Write under another name and rename, so that no half file is ever found.
 
     Parameters
     ----------
-    path : Path
+    path
         The final name; what is there is replaced in one step.
-    what : str
-        What it is, for the message, for example ``"report"``.
+    what
+        Kind of file, for the message, for example ``"report"``.
+    advice
+        End of the message.
 
     Yields
     ------
-    Path
-        Where to write.
+    Where to write.
 
     Raises
     ------
@@ -61,16 +77,12 @@ def atomic_write(path: Path, what: str = "") -> Iterator[Path]:
         It cannot be written, for example because the disk is full.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {f'{what} ' if what else ''}{path}: "
-            f"{error.strerror or error}; choose another place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with output_errors(f"{what} {path}".strip(), advice):
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def user_path(path: str | Path) -> Path:
@@ -91,20 +103,15 @@ def user_path(path: str | Path) -> Path:
 
 
 class PartialOutput:
-    """Where the output of this name is made, and its way to the name.
-
-    Parameters
-    ----------
-    path : Path
-        The output to be.
+    """A locked, hidden folder in which an output grows until it gets its name.
 
     Attributes
     ----------
-    place : Path
-        Where it lies (`place_of`).
-    folder : Path
-        Beside it, hidden; the same for every run that writes this output. Its ending
-        is of no image, so that no program takes it for one.
+    place
+        The output without links (`place_of`).
+    folder
+        Beside it; the same for every run that writes this output. Its ending is of no
+        image, so that no program takes it for one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +127,7 @@ class PartialOutput:
         Raises
         ------
         OutputError
-            Another one is writing it now.
+            Another process is writing it now.
         """
         from filelock import FileLock, Timeout
 
@@ -138,18 +145,12 @@ class PartialOutput:
             if self._is_named():
                 self._lock = lock
                 return
-            # The one that held it has just removed it: the name is another file's.
+            # Its holder has just removed it: the name is another file's.
             lock.release()
         raise OutputError(f"{self.path} is being written by others; try again")
 
     def restore(self) -> bool:
-        """Give an earlier result its name back, if a process died between two.
-
-        Returns
-        -------
-        bool
-            Whether there was one.
-        """
+        """Rename an earlier result back if a process died in `commit`; return if so."""
         old = _beside(self.place, "old")
         if not old.exists():
             return False
@@ -160,16 +161,16 @@ class PartialOutput:
         return True
 
     def commit(self, image: Path) -> None:
-        """Give the finished image its name, and remove what was needed to make it."""
+        """Rename the finished image, and remove the partial folder."""
         commit(image, self.place)
         self.clear()
 
     def clear(self) -> None:
-        """Remove whatever is unfinished."""
+        """Remove the partial folder."""
         remove(self.folder)
 
     def unlock(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._lock is None:
             return
         if os.name != "nt":  # there an open file cannot be removed
@@ -177,13 +178,8 @@ class PartialOutput:
         self._lock.release()
         self._lock = None
         if os.name == "nt":
-            self._remove_lock()
-
-    def _remove_lock(self) -> None:
-        try:
-            self._lock_path.unlink(missing_ok=True)
-        except OSError:
-            return  # the next one has it open already
+            with suppress(OSError):  # the next process may have it open already
+                self._lock_path.unlink(missing_ok=True)
 
     def _is_named(self) -> bool:
         """Whether the lock that was acquired is the file of that name."""
@@ -191,21 +187,18 @@ class PartialOutput:
 
 
 def place_of(path: Path) -> Path:
-    """Tell where an output lies: a link stays, and what it leads to is written.
-
-    Nor must a link in the way there make two places of one.
-    """
+    """Resolve links, so that one output has one place and a link is kept."""
     return path.resolve()
 
 
 def commit(image: Path, place: Path) -> None:
-    """Give a finished image its name.
+    """Rename a finished image to `place`.
 
     Parameters
     ----------
-    image : Path
+    image
         On the same disk.
-    place : Path
+    place
         No link (`place_of`). What is there is replaced, and stays if that fails.
 
     Raises
@@ -233,7 +226,7 @@ def _beside(place: Path, ending: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that it holds, if it is there."""
+    """Remove a file, a link or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -241,29 +234,20 @@ def remove(path: Path) -> None:
 
 
 def folder_of(kind: Kind) -> Path:
-    """Give the folder for models or samples; it need not exist.
-
-    Parameters
-    ----------
-    kind : {"models", "samples"}
-
-    Returns
-    -------
-    Path
-    """
+    """Return the folder for models or samples; it need not exist."""
     named = os.environ.get(VARIABLES[kind]) or chosen_folders().get(kind)
     return Path(named).expanduser() if named else usual_folder(kind)
 
 
 def usual_folder(kind: Kind) -> Path:
-    """Give the folder that is used where nobody chose another."""
+    """Return the default folder for models or samples."""
     from platformdirs import user_data_path
 
     return user_data_path("napari-sparsessp", appauthor=False) / kind
 
 
 def folders_file() -> Path:
-    """Give the file that holds the chosen folders; it need not exist."""
+    """Return the file that holds the chosen folders; it need not exist."""
     override = os.environ.get(CONFIG_VARIABLE)
     if override:
         return Path(override).expanduser() / "folders.yaml"
@@ -273,7 +257,7 @@ def folders_file() -> Path:
 
 
 def chosen_folders() -> dict[str, str]:
-    """Give the folders that were chosen; a file that cannot be read chose none."""
+    """Return the chosen folders by kind; {} where the file cannot be read."""
     path = folders_file()
     try:
         changed = path.stat().st_mtime_ns
@@ -283,12 +267,12 @@ def chosen_folders() -> dict[str, str]:
 
 
 def choose_folders(chosen: Mapping[Kind, str]) -> None:
-    """Remember folders for all later sessions, this one included.
+    """Save folders for this and all later sessions.
 
     Parameters
     ----------
-    chosen : mapping
-        Kind to folder; "" gives the usual one back. Kinds left out stay as they are.
+    chosen
+        Kind to folder; "" restores the default. Kinds left out are kept.
 
     Raises
     ------
@@ -308,20 +292,16 @@ def choose_folders(chosen: Mapping[Kind, str]) -> None:
     if kept == chosen_folders():
         return
     path = folders_file()
-    try:
+    advice = f"set {VARIABLES['models']} or {VARIABLES['samples']} instead"
+    with output_errors(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; "
-            f"set {VARIABLES['models']} or {VARIABLES['samples']} instead"
-        ) from error
     with atomic_write(path, "the chosen folders") as part:
         part.write_text(yaml.safe_dump(kept), encoding="utf-8")
     _read_chosen.cache_clear()
 
 
 def check_folder(kind: Kind, folder: str) -> None:
-    """Refuse a folder that cannot be meant.
+    """Raise InputError for a path that cannot be a folder.
 
     Raises
     ------
@@ -347,13 +327,12 @@ def check_folder(kind: Kind, folder: str) -> None:
 @lru_cache(maxsize=4)
 def _read_chosen(path: Path, _changed: int) -> tuple[tuple[str, str], ...]:
     try:
-        found = read_yaml(path, "file of chosen folders")
+        content = read_yaml(path, "file of chosen folders")
     except InputError as error:
         logger.warning("the usual folders are used: %s", error)
         return ()
-    known = found.items() if isinstance(found, dict) else ()
     kept = []
-    for kind, folder in known:
+    for kind, folder in content.items() if isinstance(content, dict) else ():
         try:
             if kind not in VARIABLES or not isinstance(folder, str):
                 raise InputError(f"{path} has a {kind!r} that is no folder; mend it")
@@ -370,14 +349,12 @@ def read_yaml(path: Path, what: str) -> Any:
 
     Parameters
     ----------
-    path : Path
-    what : str
-        What it should be, for the message, for example ``"request"``.
+    what
+        Kind of file, for the message, for example ``"request"``.
 
     Returns
     -------
-    object
-        Whatever is in it; nobody has checked it yet.
+    Its values, not validated.
 
     Raises
     ------
@@ -402,12 +379,12 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Make values of YAML text, as `read_yaml` does.
+    """Parse YAML text, as `read_yaml` does.
 
     Raises
     ------
     ValueError or yaml.YAMLError
-        It is no YAML.
+        It is not YAML.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""How well a prediction agrees with a ground truth.
+"""Score a prediction against its ground truth: R², MSE, MAE, Pearson, SSIM.
 
 The paper's definitions: the truth is z-scored over its whole stack, the prediction is
 taken as it is, and R² = 1 - SSE / SST over all voxels is what scikit-learn's `r2_score`
@@ -13,9 +13,9 @@ reports stay valid JSON. Voxels that are not finite in either image are left out
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,12 +38,11 @@ class PixelSums:
 
     Attributes
     ----------
-    count : int
+    count
         Voxel pairs so far.
-    mean_prediction, mean_truth : float
-    spread_prediction, spread_truth, spread_both : float
+    spread_prediction, spread_truth, spread_both
         Sums of squared (and of crossed) deviations from the means.
-    squared_error, absolute_error : float
+    squared_error, absolute_error
         Sums of (prediction - truth)² and of its magnitude.
     """
 
@@ -61,7 +60,7 @@ class PixelSums:
 
         Parameters
         ----------
-        prediction, truth : array-like
+        prediction, truth
             Same shape, any number of dimensions.
 
         Raises
@@ -133,22 +132,22 @@ class PixelSums:
 
 
 def r2(prediction: Any, truth: Any) -> float | None:
-    """Give R² = 1 - SSE / SST, as scikit-learn's `r2_score`; no z-scoring."""
+    """Return R² = 1 - SSE / SST, as scikit-learn's `r2_score`; no z-scoring."""
     return _sums(prediction, truth).r2
 
 
 def mse(prediction: Any, truth: Any) -> float | None:
-    """Give the mean squared error; no z-scoring."""
+    """Return the mean squared error; no z-scoring."""
     return _sums(prediction, truth).mse
 
 
 def mae(prediction: Any, truth: Any) -> float | None:
-    """Give the mean absolute error; no z-scoring."""
+    """Return the mean absolute error; no z-scoring."""
     return _sums(prediction, truth).mae
 
 
 def pcc(prediction: Any, truth: Any) -> float | None:
-    """Give Pearson's correlation over all voxels."""
+    """Return Pearson's correlation over all voxels."""
     return _sums(prediction, truth).pcc
 
 
@@ -157,13 +156,12 @@ def zscore_truth(truth: Any) -> np.ndarray:
 
     Parameters
     ----------
-    truth : array-like
+    truth
         Shape (D, H, W); may be lazy.
 
     Returns
     -------
-    ndarray
-        float32, the same shape.
+    float32, the same shape.
 
     Raises
     ------
@@ -184,23 +182,22 @@ def score(
 
     Parameters
     ----------
-    prediction : array-like
+    prediction
         Shape (D, H, W), in units of the z-scored truth; not refitted. May be lazy.
-    truth : array-like
+    truth
         Shape (D, H, W), in any unit; z-scored here over all its planes. May be lazy.
-    planes : sequence of int, optional
+    planes
         Score these planes only. The z-score and the [0, 1] scaling are still those of
         the whole stacks.
 
     Returns
     -------
-    dict
-        ``r2``, ``mse``, ``mae``, ``pcc``: over all voxels. ``pcc_plane``: mean of the
-        planes' Pearson, without planes where it is not defined. ``ssim``, ``psnr``,
-        ``nrmse``: after each stack is scaled to [0, 1] by its own minimum and maximum;
-        psnr in dB, nrmse relative to the range, ssim as the mean over planes of
-        scikit-image's ``structural_similarity(truth, prediction, data_range=1)``.
-        ``r2_per_plane``: list of R², each within its plane. None where not defined.
+    ``r2``, ``mse``, ``mae``, ``pcc``: over all voxels. ``pcc_plane``: mean of the
+    planes' Pearson, without planes where it is not defined. ``ssim``, ``psnr``,
+    ``nrmse``: after each stack is scaled to [0, 1] by its own minimum and maximum;
+    psnr in dB, nrmse relative to the range, ssim as the mean over planes of
+    scikit-image's ``structural_similarity(truth, prediction, data_range=1)``.
+    ``r2_per_plane``: list of R², each within its plane. None where not defined.
 
     Raises
     ------
@@ -277,7 +274,7 @@ def _planes(stack: Any) -> Iterator[np.ndarray]:
 
 
 def _truth_moments(truth: Any) -> tuple[float, float]:
-    """Give mean and standard deviation of the finite voxels of a whole stack."""
+    """Return mean and standard deviation of the finite voxels of a whole stack."""
     sums = PixelSums()
     for plane in _planes(truth):
         sums.update(plane, plane)
@@ -290,7 +287,7 @@ def _truth_moments(truth: Any) -> tuple[float, float]:
 
 
 def _unit_scale(stack: Any) -> Any:
-    """Give the function that maps this stack's range to [0, 1]; a constant to 0."""
+    """Return the function that maps this stack's range to [0, 1]; a constant to 0."""
     low, high = math.inf, -math.inf
     for plane in _planes(stack):
         finite = plane[np.isfinite(plane)]
@@ -301,7 +298,7 @@ def _unit_scale(stack: Any) -> Any:
 
 
 def _plane_ssim(predicted: np.ndarray, true: np.ndarray) -> float | None:
-    """Give SSIM of one plane in [0, 1]; None where a window does not fit or see all."""
+    """Return SSIM of a plane in [0, 1]; None where a window does not fit or see all."""
     if min(true.shape) < _SSIM_WINDOW:
         return None
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
@@ -316,3 +313,125 @@ def _plane_ssim(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def _mean_of_defined(values: Iterable[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
+
+
+FIELDS = ("r2", "mse", "mae", "pcc", "pcc_plane", "ssim")
+"""Scores of the report that are averaged."""
+
+LOWER_IS_BETTER = frozenset({"mse", "mae", "nrmse"})
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of a score over images and over structures.
+
+    Attributes
+    ----------
+    over_images, over_structures
+        None where nothing is defined.
+    structures
+        Structure id to its mean over its images.
+    counts
+        Structure id to its number of images.
+    """
+
+    over_images: float | None
+    over_structures: float | None
+    structures: dict[str, float]
+    counts: dict[str, int]
+
+
+def means(images: Iterable[tuple[str, float | None]]) -> Means:
+    """Average a score over images and over structures.
+
+    An image is a stack of one structure, as in the paper's data sets: a field with two
+    labelled structures counts as two. The mean over images weighs a structure by its
+    number of images (so the public code computes "All"); the mean over structures
+    weighs all structures alike (so the paper says).
+
+    Parameters
+    ----------
+    images
+        Structure id and score of each image; None (not defined) is left out.
+
+    Examples
+    --------
+    >>> both = means([("dna", 0.9), ("dna", 0.9), ("golgi_apparatus", 0.3)])
+    >>> round(both.over_images, 3), round(both.over_structures, 3)
+    (0.7, 0.6)
+    """
+    values: dict[str, list[float]] = {}
+    for structure, value in images:
+        if value is not None:
+            values.setdefault(structure, []).append(float(value))
+    structures = {name: _mean(some) for name, some in values.items()}
+    everything = [value for some in values.values() for value in some]
+    return Means(
+        over_images=_mean(everything) if everything else None,
+        over_structures=_mean(list(structures.values())) if structures else None,
+        structures=structures,
+        counts={name: len(some) for name, some in values.items()},
+    )
+
+
+def mean_fields(
+    images: Sequence[Mapping[str, Mapping[str, Any]]],
+) -> dict[str, dict[str, float | None]]:
+    """Average every score of some reports over images and over structures.
+
+    Parameters
+    ----------
+    images
+        Of each field of view: structure id to its scores, as a report has them;
+        structures without scores are left out.
+
+    Returns
+    -------
+    ``{"over_images": {"r2": …}, "over_structures": {"r2": …}}``.
+    """
+    result: dict[str, dict[str, float | None]] = {
+        "over_images": {},
+        "over_structures": {},
+    }
+    for field in FIELDS:
+        both = means(
+            (structure, scores.get(field))
+            for image in images
+            for structure, scores in image.items()
+        )
+        result["over_images"][field] = both.over_images
+        result["over_structures"][field] = both.over_structures
+    return result
+
+
+def improvement(
+    base: float, value: float, score: Literal["r2", "mse", "mae", "pcc"] | str
+) -> float:
+    """Return Δ_Imp in percent: how much better a score is than a baseline's.
+
+    (M_base − M) / M_base for errors, (M − M_base) / M_base for the rest; the paper
+    takes M over all images, with the dense Multi-Net as the baseline.
+
+    Parameters
+    ----------
+    base, value
+        Score of the baseline and of the model.
+    score
+        Name of the score.
+
+    Raises
+    ------
+    InputError
+        When the baseline is not above 0: a percentage of it means nothing.
+    """
+    if not base > 0:
+        raise InputError(
+            f"an improvement over a baseline of {base:g} has no percentage; "
+            "compare the scores themselves"
+        )
+    gain = base - value if score in LOWER_IS_BETTER else value - base
+    return 100 * gain / base
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

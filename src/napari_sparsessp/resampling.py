@@ -1,4 +1,4 @@
-"""From one voxel grid to another, with the outer edges of the image as the anchor.
+"""Resample images between voxel grids, with outer edges aligned.
 
 Pixel i of a row covers the interval from i to i + 1, so its centre lies at i + 0.5 and
 output pixel i is centred at ``(i + 0.5) * step_out / step_in - 0.5`` input pixels.
@@ -26,12 +26,11 @@ _SAME_STEP = 2e-6
 
 
 def resampled_size(n: int, step_in: float, step_out: float) -> int:
-    """Give how many pixels of `step_out` cover `n` pixels of `step_in`.
+    """Return how many pixels of `step_out` cover `n` pixels of `step_in`.
 
     Returns
     -------
-    int
-        The nearest whole number (halves up), at least 1.
+    The nearest whole number (halves up), at least 1.
     """
     return max(1, math.floor(n * step_in / step_out + 0.5 + 1e-9))
 
@@ -39,19 +38,18 @@ def resampled_size(n: int, step_in: float, step_out: float) -> int:
 def resampled_origin(
     origin: Sequence[float], step_in: Sequence[float], step_out: Sequence[float]
 ) -> tuple[float, ...]:
-    """Give the centre of output voxel 0 such that the outer edges coincide.
+    """Return the centre of output voxel 0 such that the outer edges coincide.
 
     Parameters
     ----------
-    origin : sequence of float
+    origin
         Centre of input voxel 0 in µm, one for each axis.
-    step_in, step_out : sequence of float
+    step_in, step_out
         Voxel size of input and output in µm, one for each axis.
 
     Returns
     -------
-    tuple of float
-        Centre of output voxel 0 in µm.
+    Centre of output voxel 0 in µm.
     """
     axes = zip(origin, step_in, step_out, strict=True)
     return tuple(float(o + (b - a) / 2) for o, a, b in axes)
@@ -69,19 +67,18 @@ def resample_yx(
 
     Parameters
     ----------
-    array : array-like
+    array
         Shape (..., H, W); may be lazy, is read plane by plane.
-    step_in, step_out : tuple of float
+    step_in, step_out
         (y, x) pixel size of input and output, in the same unit.
-    size : tuple of int, optional
+    size
         (y, x) pixels of the output; by default `resampled_size` of each axis.
-    method : {"linear", "cubic"}
+    method
         Cubic is Keys' kernel (a = -0.5): sharper, may overshoot at edges.
 
     Returns
     -------
-    ndarray
-        float32, shape (..., *size). Equal to the input where steps and size are.
+    float32, shape (..., *size). Equal to the input where steps and size are.
 
     Raises
     ------
@@ -97,13 +94,13 @@ def resample_yx(
 
 
 class LateralResampling:
-    """The way of planes from one pixel grid to another, whole or a region of it.
+    """Resampling of planes from a pixel grid to another, whole or in regions.
 
-    A region has the very numbers that it has in the whole.
+    A region has the same numbers as in the whole.
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         (y, x) pixels of the input.
     step_in, step_out, size, method
         As `resample_yx` takes them.
@@ -136,15 +133,15 @@ class LateralResampling:
         self._resample = _plane_resampler(self._taps)
 
     def __call__(self, plane: np.ndarray) -> np.ndarray:
-        """Resample one whole plane, (H, W) float32."""
+        """Resample a whole plane, (H, W) float32."""
         return self._resample(plane)
 
     def source(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Give the pixels of the input that a region of the output follows from.
+        """Return the pixels of the input that a region of the output depends on.
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             In y and x of the output; inside it, and not empty.
         """
         spans = [
@@ -154,18 +151,17 @@ class LateralResampling:
         return spans[0], spans[1]
 
     def part(self, rows: slice, columns: slice) -> Callable[[np.ndarray], np.ndarray]:
-        """Give what resamples a region, for as many planes as there are.
+        """Return a function that resamples a region of any plane.
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             As `source` takes them.
 
         Returns
         -------
-        callable
-            Takes what `source` of the region names, float32 (h, w); gives float32,
-            equal to the bit to this part of the whole.
+        It takes the pixels of `source`, float32 (h, w), and returns float32,
+        bit-identical to this part of the whole.
         """
         source = self.source(rows, columns)
         parts = zip(self._taps, (rows, columns), source, strict=True)
@@ -174,15 +170,15 @@ class LateralResampling:
         )
 
     def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        """Resample a region of one plane; see `part`."""
+        """Resample a region of a plane; see `part`."""
         return self.part(rows, columns)(pixels)
 
     def reached(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Give a region of the output that holds all that follows from some input.
+        """Return the region of the output that depends on some pixels of the input.
 
         Parameters
         ----------
-        rows, columns : slice
+        rows, columns
             In y and x of the input.
         """
         y, x = (
@@ -222,26 +218,25 @@ def resample_zyx(
     *,
     method: Method = "linear",
 ) -> np.ndarray:
-    """Bring a stack onto another grid in the same space.
+    """Resample a stack onto another grid in the same space.
 
     Parameters
     ----------
-    array : array-like
+    array
         Shape (D, H, W); may be lazy, each plane that counts is read once.
-    voxel_in, voxel_out : tuple of float
+    voxel_in, voxel_out
         (z, y, x) voxel size of input and output in µm.
-    origin_in, origin_out : tuple of float
+    origin_in, origin_out
         (z, y, x) centre of voxel (0, 0, 0) of input and output in µm.
-    size : tuple of int
+    size
         (z, y, x) voxels of the output.
-    method : {"linear", "cubic"}
+    method
         See `resample_yx`.
 
     Returns
     -------
-    ndarray
-        float32, shape `size`. Outside the input its edge voxels count: ask
-        `grid_coverage` first where that matters.
+    float32, shape `size`. Outside the input its edge voxels count: ask
+    `grid_coverage` first where that matters.
 
     Raises
     ------
@@ -283,15 +278,14 @@ def grid_coverage(
 
     Parameters
     ----------
-    size_in, voxel_in, origin_in : sequence
+    size_in, voxel_in, origin_in
         Voxels, voxel size in µm and centre of voxel 0 in µm of the input.
-    size_out, voxel_out, origin_out : sequence
+    size_out, voxel_out, origin_out
         The same of the output.
 
     Returns
     -------
-    tuple of float
-        0 (apart) to 1 (covered), outer edge to outer edge.
+    0 (apart) to 1 (covered), outer edge to outer edge.
     """
     shares = []
     for n, a, o_in, m, b, o_out in zip(
@@ -306,7 +300,7 @@ def grid_coverage(
 def _axis_taps(
     n_in: int, step_in: float, shift: float, step_out: float, n_out: int, method: Method
 ) -> Any | None:
-    """Give the (n_out, n_in) sparse weights of one axis, None for the identity.
+    """Return the (n_out, n_in) sparse weights of one axis, None for the identity.
 
     `shift` is the centre of output pixel 0 minus that of input pixel 0.
     """
@@ -354,7 +348,7 @@ def _centred(weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _plane_resampler(taps: list[Any | None]) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the function that resamples one (H, W) plane along y, then x."""
+    """Return the function that resamples a (H, W) plane along y, then x."""
     along_y, along_x = taps
 
     def resample(plane: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which planes of the dense grid were measured, and how the rest follow from them."""
+"""Sparse views: the measured planes of a dense grid, and how they fill the rest."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ LARGEST_DEPTH = 100_000
 
 @dataclass(frozen=True)
 class SparseView:
-    """A stack seen as some measured planes of a dense grid.
+    """A stack as the measured planes of a dense grid.
 
     Attributes
     ----------
-    planes : tuple of int
+    planes
         Indices of the input's planes that are used, ascending.
-    positions : tuple of float
+    positions
         Where each of them lies, in dense planes from dense plane 0; may be fractional.
-    depth : int
+    depth
         Planes D of the dense grid.
-    ratio : float
+    ratio
         Dense planes for each measured plane: the sparsity ratio r. Below 1 where the
         stack is finer than the grid.
     """
@@ -57,11 +57,11 @@ class SparseView:
 
         Parameters
         ----------
-        n_planes : int
+        n_planes
             Planes of the stack.
-        ratio : float
+        ratio
             Sparsity ratio r ≥ 1; plane j lies at ``phase + r * j``, D = round(n r).
-        phase : float
+        phase
             Dense planes before the first measured one, from 0 to below r.
 
         Raises
@@ -88,9 +88,9 @@ class SparseView:
 
         Parameters
         ----------
-        n_planes : int
+        n_planes
             Planes of the stack.
-        z_step, dense_step : float
+        z_step, dense_step
             Distance of neighbouring planes of the stack and of the grid, in µm.
 
         Raises
@@ -117,13 +117,13 @@ class SparseView:
 
         Parameters
         ----------
-        n_planes : int
+        n_planes
             Planes of the dense stack.
-        ratio : float
+        ratio
             Sparsity ratio r ≥ 1, a whole number: planes phase, phase + r, … are kept.
-        phase : int
+        phase
             First plane that is kept, from 0 to r - 1.
-        step : float
+        step
             Distance of neighbouring input planes in dense planes; 1 where the stack
             is as dense as the grid. The view's ratio is ``r * step``.
 
@@ -160,19 +160,18 @@ class SparseView:
         return tuple(sorted({min(max(plane, 0), last) for plane in rounded}))
 
     def weights(self, mapping: str) -> np.ndarray:
-        """Give the matrix that spreads measured planes over the dense grid.
+        """Return the matrix that spreads measured planes over the dense grid.
 
         Parameters
         ----------
-        mapping : {"hold", "nearest", "linear"}
+        mapping
             `hold` repeats the last measured plane at or below (the published code's
             "nearest"); `nearest` takes the closest, the lower one on a tie; `linear`
             interpolates between true positions. All clamp at the ends.
 
         Returns
         -------
-        ndarray
-            float32, shape (D, n); each row sums to 1.
+        float32, shape (D, n); each row sums to 1.
         """
         lower, upper, share = self._neighbours(mapping)
         matrix = np.zeros((self.depth, len(self.planes)), np.float32)
@@ -182,14 +181,13 @@ class SparseView:
         return matrix
 
     def distance(self) -> np.ndarray:
-        """Give how far each dense plane lies above its nearest measured plane.
+        """Return the distance of each dense plane above its nearest measured plane.
 
         Returns
         -------
-        ndarray
-            float32, shape (D,), in dense planes: positive where the measured plane is
-            below (at smaller z), negative where it is above, 0 on it. Of two equally
-            near ones the lower counts.
+        float32, shape (D,), in dense planes: positive where the measured plane is
+        below (at smaller z), negative where it is above, 0 on it. Of two equally
+        near ones the lower counts.
         """
         nearest = self._neighbours("nearest")[0]
         grid = np.arange(self.depth, dtype=np.float64)
@@ -200,15 +198,14 @@ class SparseView:
 
         Parameters
         ----------
-        planes : array-like
+        planes
             Shape (n, ...), the measured planes in the order of `planes`.
-        mapping : {"hold", "nearest", "linear"}
+        mapping
             See `weights`.
 
         Returns
         -------
-        ndarray
-            float32, shape (D, ...).
+        float32, shape (D, ...).
         """
         measured = np.asarray(planes, dtype=np.float32)
         if len(measured) != len(self.planes):

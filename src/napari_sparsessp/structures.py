@@ -20,17 +20,17 @@ class Structure:
 
     Attributes
     ----------
-    id : str
+    id
         The name in files, requests and reports, for example ``"nuclear_envelope"``.
-    label : str
+    label
         The name for people, for example ``"Nuclear envelope"``.
-    protein : str
+    protein
         The tagged protein or the dye; empty where it is not known.
-    cell_line : str
+    cell_line
         Line of the Allen Cell Collection; empty where there is none of its own.
-    dataset : str
+    dataset
         The published data set, for example ``"lamin_b1"``; empty for others.
-    colour : str
+    colour
         ``"#rrggbb"``, bright enough for additive display on black.
     """
 
@@ -134,12 +134,12 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def _words(name: str) -> str:
-    """Give `name` in lower case with single spaces between its words."""
+    """Return `name` in lower case with single spaces between its words."""
     return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
 def _kin(structure: Structure) -> list[Structure]:
-    """Give a structure, and that of the catalogue which a model's own name means."""
+    """Return a structure, and the catalogue's structure that its name means."""
     if structure.id in CATALOGUE:
         return [structure]
     name = _words(structure.id)  # such as "dapi", which is a stain of DNA
@@ -147,7 +147,7 @@ def _kin(structure: Structure) -> list[Structure]:
 
 
 def _names(structure: Structure) -> tuple[str, ...]:
-    """Give every word form that means `structure`, the most telling first."""
+    """Return every word form that means `structure`, the most specific first."""
     named = (structure.id, structure.label, structure.dataset, structure.protein)
     forms = [_words(name) for name in (*named, *_ALIASES.get(structure.id, ()))]
     return tuple(dict.fromkeys(form for form in forms if form))
@@ -158,13 +158,9 @@ def find_structure(name: str) -> Structure:
 
     Parameters
     ----------
-    name : str
+    name
         Id, label, data-set name, protein or a common name, in any case, with spaces,
         hyphens or underscores, or none at all.
-
-    Returns
-    -------
-    Structure
 
     Raises
     ------
@@ -184,19 +180,18 @@ def deviation_channel(structure: str) -> str:
 
 
 def structure_or_custom(name: str) -> Structure:
-    """Give the catalogue's structure, or make one for a model's own id.
+    """Return the catalogue's structure, or make one for a model's own id.
 
     Parameters
     ----------
-    name : str
+    name
         The id as the model's card has it.
 
     Returns
     -------
-    Structure
-        For an id outside the catalogue the label is made from it and the colour is
-        one of the catalogue's, the same for the same id everywhere; grey for the
-        deviation of a structure (``dna_std``).
+    For an id outside the catalogue the label is made from it and the colour is
+    one of the catalogue's, the same for the same id everywhere; grey for the
+    deviation of a structure (``dna_std``).
     """
     known = CATALOGUE.get(name) or _OTHERS.get(name)
     if known is not None:
@@ -211,7 +206,7 @@ def structure_or_custom(name: str) -> Structure:
 
 
 def colours_of(names: Iterable[str]) -> list[str]:
-    """Give the colour of each structure, as ``"#rrggbb"``."""
+    """Return the colour of each structure, as ``"#rrggbb"``."""
     return [structure_or_custom(name).colour for name in names]
 
 
@@ -220,16 +215,15 @@ def match_channel(structure: Structure | str, names: Iterable[str]) -> int | Non
 
     Parameters
     ----------
-    structure : Structure or str
+    structure
         The structure, or its id.
-    names : iterable of str
+    names
         Channel names as the file has them, such as ``"Hoechst 33342"``.
 
     Returns
     -------
-    int or None
-        Index of the channel; a name that is exactly one of the structure's goes
-        before one that only contains it. None where no name, or none alone, fits.
+    Index of the channel; a name that is exactly one of the structure's goes
+    before one that only contains it. None where no name, or none alone, fits.
     """
     if isinstance(structure, str):
         structure = structure_or_custom(structure)

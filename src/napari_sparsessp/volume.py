@@ -1,4 +1,4 @@
-"""An image that knows its axes, its voxel size and its channels."""
+"""Lazy images with axes, voxel size in µm and channel names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AXES = "TCZYX"
 """All axes that a volume may have, in their order."""
 
 READ_ERRORS = (EOFError, OSError, RuntimeError, ValueError, zlib.error)
-"""What readers and their codecs raise half-way through a damaged file."""
+"""Exceptions of readers and codecs half-way through a damaged file."""
 
 WORKERS_SHARE = 256 * 2**20
 """Bytes of decoded chunks that the threads of one read may hold at a time."""
@@ -31,21 +31,21 @@ class Volume:
 
     Attributes
     ----------
-    array : array-like
+    array
         numpy, dask or zarr array, one dimension for each letter of `axes`.
-    axes : str
+    axes
         Letters out of ``"TCZYX"`` in this order, ending in ``"ZYX"``.
-    voxel_size : tuple of float or None
+    voxel_size
         (z, y, x) in µm; None unless all three are known.
-    channel_names : tuple of str
+    channel_names
         One for each channel; may be empty.
-    origin : tuple of float
+    origin
         (z, y, x) position of the centre of voxel (0, 0, 0) in µm.
-    name : str
-        What a person calls it.
-    source : str
+    name
+        Name for people.
+    source
         The file or layer it came from.
-    pixel_size : tuple of float or None
+    pixel_size
         (y, x) in µm; may be known where the step in z is not. Follows from
         `voxel_size` where it is left out.
     """
@@ -104,21 +104,21 @@ class Volume:
 
         Parameters
         ----------
-        which : str or int
+        which
             Name (in any case) or index of the channel; an index may be a string.
 
         Returns
         -------
-        Volume
-            Still lazy. A volume without a channel axis is returned as it is where
-            `which` is its name or 0.
+        Still lazy. A volume without a channel axis is returned as it is where
+        `which` is its name or 0.
 
         Raises
         ------
         InputError
             When there is no such channel; the message lists those that exist.
         """
-        index = self._channel_index(which)
+        names, count = self.channel_names, self.sizes.get("C", 1)
+        index = named_index("channel", which, names, count)
         names = (self.channel_names[index],) if self.channel_names else ()
         if "C" not in self.axes:
             return replace(self, channel_names=names)
@@ -142,13 +142,12 @@ class Volume:
 
         Parameters
         ----------
-        indices : sequence of int
+        indices
             Plane numbers, in any order, repeats allowed.
 
         Returns
         -------
-        ndarray
-            float32, shape (n, H, W).
+        float32, shape (n, H, W).
 
         Raises
         ------
@@ -166,15 +165,14 @@ class Volume:
 
         Parameters
         ----------
-        indices : sequence of int
+        indices
             As `planes` takes them.
-        rows, columns : slice
+        rows, columns
             The part, in pixels of y and x.
 
         Returns
         -------
-        ndarray
-            Shape (n, h, w), a copy, in the file's own data type.
+        Shape (n, h, w), a copy, in the file's own data type.
 
         Raises
         ------
@@ -211,7 +209,7 @@ class Volume:
             return _computed(self.array[...])
 
     def with_(self, **changes: Any) -> Volume:
-        """Give a copy with some fields replaced; the array itself is shared."""
+        """Return a copy with some fields replaced; the array is shared."""
         if "voxel_size" in changes:
             changes.setdefault("pixel_size", None)
         return replace(self, **changes)
@@ -234,7 +232,7 @@ class Volume:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Say which image is damaged where its reader fails half-way."""
+        """Raise an InputError that names the image where its reader fails half-way."""
         what = self.source or self.name or "the image"
         try:
             yield
@@ -262,36 +260,73 @@ class Volume:
         axes = self.axes.replace(axis, "")
         return replace(self, array=array, axes=axes, **changes)
 
-    def _channel_index(self, which: str | int) -> int:
-        count = self.sizes.get("C", 1)
-        names = self.channel_names
-        if isinstance(which, str) or not 0 <= which < count:
-            # A number that is no index may be a name: channels are called 488 or 561.
-            called = str(which)
-            same = [index for index, name in enumerate(names) if name == called]
-            same = same or [
-                index
-                for index, name in enumerate(names)
-                if name.casefold() == called.casefold()
-            ]
-            if len(same) > 1:
-                raise InputError(
-                    f"{len(same)} channels are called {called!r}; choose one by its "
-                    f"index: {', '.join(map(str, same))}"
-                )
-            if same:
-                return same[0]
-        try:
-            index = int(which)
-        except ValueError:
-            index = count  # no number either: falls through to the error
-        if 0 <= index < count:
-            return index
-        listed = ", ".join(
-            f"{number} {name!r}" if name else str(number)
-            for number, name in enumerate(names or ("",) * count)
-        )
-        raise InputError(f"there is no channel {which!r}; there are: {listed}")
+
+def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
+    """Return the index of a channel or scene given by name or index.
+
+    Parameters
+    ----------
+    kind
+        ``"channel"`` or ``"scene"``, for the message.
+    which
+        Name (in any case) or index; an index may be a string.
+    names
+        As many as there are, or none.
+
+    Raises
+    ------
+    InputError
+        There is none or several of this name; the message lists those that exist.
+    """
+    if isinstance(which, str) or not 0 <= which < count:
+        # A number that is no index may be a name: channels are called 488 or 561.
+        called = str(which)
+        same = [index for index, name in enumerate(names) if name == called]
+        same = same or [
+            index
+            for index, name in enumerate(names)
+            if name.casefold() == called.casefold()
+        ]
+        if len(same) > 1:
+            raise InputError(
+                f"{len(same)} {kind}s are called {called!r}; choose one by its "
+                f"index: {', '.join(map(str, same))}"
+            )
+        if same:
+            return same[0]
+    try:
+        index = int(which)
+    except ValueError:
+        index = count  # no number either: falls through to the error
+    if 0 <= index < count:
+        return index
+    listed = ", ".join(
+        f"{number} {name!r}" if name else str(number)
+        for number, name in enumerate(names or ("",) * count)
+    )
+    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
+
+
+def channel_key(text: str) -> str | int:
+    """Return the channel that a user writes: an index where it is a number."""
+    return int(text) if text.isdecimal() else text
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie in space.
+
+    Attributes
+    ----------
+    shape
+        (z, y, x) voxels.
+    voxel_size, origin
+        (z, y, x) in µm; of the centre of voxel 0.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size: tuple[float, float, float]
+    origin: tuple[float, float, float]
 
 
 def _lazy(array: Any) -> Any:
@@ -323,7 +358,7 @@ def _computed(array: Any) -> np.ndarray:
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:
-    """Give an array as float32 of this machine; a copy only where it is not.
+    """Return an array as float32 of this machine; a copy only where it is not.
 
     Values that float32 cannot hold become infinite.
     """
@@ -332,7 +367,7 @@ def as_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
-    """Give voxel sizes as floats, or say which one cannot be meant."""
+    """Return voxel sizes as floats; raise InputError unless all are positive."""
     values = tuple(float(size) for size in sizes)
     if len(values) != count or any(
         not math.isfinite(value) or value <= 0 for value in values

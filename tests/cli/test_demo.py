@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from napari_sparsessp import load_volume
-from napari_sparsessp.cli import viewing
+from napari_sparsessp.cli import demo
 from napari_sparsessp.cli.console import Console
-from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.volume import Volume
 
@@ -53,25 +53,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(refused, tmp_path):
     assert "--out" in refused("demo", "--no-gui", "--out", tmp_path / "file" / "demo")
 
 
-@pytest.fixture
-def sight(tmp_path):
-    names = ("image", "prediction", "truth", "shot.png")
-    return viewing.Sight(*(tmp_path / name for name in names))
-
-
-def test_without_display_nor_virtual_screen_the_demo_goes_on(
-    sight, monkeypatch, capsys
+@pytest.mark.parametrize("missing", ["napari", "xvfb"])
+def test_the_demo_goes_on_where_nothing_can_be_shown(
+    tmp_path, monkeypatch, capsys, missing
 ):
+    monkeypatch.setattr(demo, "find_spec", lambda _: missing == "xvfb" or None)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert not viewing.take_screenshot(Console(), sight)
-    assert "install xvfb" in capsys.readouterr().err
+    demo.show_in_napari(Console(), (), tmp_path / "shot.png")
+    assert f"install {missing}" in capsys.readouterr().err
 
 
-def test_a_viewer_that_fails_is_a_warning(sight, monkeypatch, capsys):
+def test_a_viewer_that_fails_is_a_warning(monkeypatch, capsys):
     failing = [sys.executable, "-c", "raise SystemExit('no OpenGL')"]
-    monkeypatch.setattr(viewing, "_command", lambda _: failing)
-    monkeypatch.setattr(viewing, "_has_napari", lambda _: True)
-    viewing.open_window(Console(), sight)
+    monkeypatch.setattr(demo, "VIEWER", failing)
+    monkeypatch.setattr(demo, "find_spec", lambda _: True)
+    demo.show_in_napari(Console(), ())
     assert "warning: napari could not be shown: no OpenGL" in capsys.readouterr().err
 
 

@@ -1,3 +1,5 @@
+"""`sparsessp evaluate` and `sweep`: what they print, write, keep and refuse."""
+
 import json
 
 import numpy as np
@@ -6,6 +8,7 @@ import tifffile
 from sklearn.metrics import r2_score
 
 from images import STEP, a_stack, write_stack
+from napari_sparsessp.evaluation import sweep as sweeping
 from napari_sparsessp.metrics import zscore_truth
 
 
@@ -116,3 +119,205 @@ def test_bad_inputs_are_one_line(refused, pair, tmp_path):
     report = ("--report", tmp_path / "r.json")
     assert "--overwrite" in refused("evaluate", prediction, truth, *report)
     assert (tmp_path / "r.json").read_text() == "precious"
+
+
+FILES = ["sweep.html", "sweep.json", "sweep.png"]
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """Path of a truth on the stack's grid, one channel for each structure."""
+    both = np.stack([a_stack(seed=1), a_stack(seed=2)])
+    return write_stack(
+        tmp_path / "truth.ome.tif", both, "CZYX", channels=["dna", "golgi_apparatus"]
+    )
+
+
+@pytest.fixture
+def sweep(sparsessp, small_model, stack, truth):
+    """Run a sweep of the small stack on the CPU."""
+
+    def run(*arguments):
+        common = ("sweep", stack, "--model", small_model, "--device", "cpu")
+        return sparsessp(*common, "--truth", f"dna={truth}", *arguments)
+
+    return run
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_table_and_one_sentence_go_to_standard_output(sweep, tmp_path):
+    before = _names(tmp_path)
+    code, out, _ = sweep("--ratios", "1,4")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split()[:5] == ["R²", "r=1", "(8)", "r=4", "(2)"]
+    assert lines[0].endswith("ceiling  planes needed")
+    assert lines[1].startswith("dna")
+    assert lines[3].startswith("PCC within planes")
+    assert lines[-1].startswith(("R² cannot tell", "2 of 8", "All 8"))
+    assert _names(tmp_path) == before, "without --out nothing is written"
+
+
+def test_out_gets_scores_figure_and_page(sweep, tmp_path):
+    out = tmp_path / "new" / "folder"
+    code, said, _ = sweep("--ratios", "2,1", "--out", out)
+    assert code == 0
+    assert _names(out) == FILES
+    report = json.loads((out / "sweep.json").read_text())
+    assert [one["ratio"] for one in report["ratios"]] == [1, 2]
+    assert report["request"]["simulate_sparse"] is True
+    assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert report["model"]["sha256"] in (out / "sweep.html").read_text("utf-8")
+    assert said.splitlines()[-1] == str(out / "sweep.html")
+
+
+def test_predict_gives_the_same_numbers(sweep, sparsessp, small_model, stack, truth):
+    folder = stack.parent
+    sweep("--ratios", "4", "--out", folder / "sweep")
+    sparsessp(
+        *("predict", stack, "--model", small_model, "--out", folder / "p.ome.tif"),
+        *("--simulate-sparse", "--ratio", "4", "--structures", "dna"),
+        *("--truth", f"dna={truth}", "--report", folder / "p.json", "--device", "cpu"),
+    )
+    swept = json.loads((folder / "sweep" / "sweep.json").read_text())
+    predicted = json.loads((folder / "p.json").read_text())["structures"]["dna"]
+    scores = swept["ratios"][0]["structures"]["dna"]
+    assert {name: scores[name] for name in predicted} == predicted
+
+
+def test_several_structures_have_a_mean(sweep, truth):
+    code, out, _ = sweep("--ratios", "1,2", "--truth", f"golgi={truth}:golgi_apparatus")
+    assert code == 0
+    rows = [line.split("  ")[0] for line in out.splitlines()]
+    assert rows[1:4] == ["dna", "golgi_apparatus", "mean of structures"]
+
+
+def test_structures_choose_among_the_truths(sweep, truth):
+    golgi = ("--truth", f"golgi={truth}:golgi_apparatus")
+    code, out, _ = sweep("--ratios", "1,2", *golgi, "--structures", "golgi")
+    assert code == 0
+    assert "\ndna" not in out
+
+
+def test_nothing_is_overwritten_unless_asked(sweep, tmp_path):
+    (tmp_path / "sweep.json").write_text("mine")
+    code, out, err = sweep("--ratios", "1", "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert "exists already" in err
+    assert (tmp_path / "sweep.json").read_text() == "mine"
+    assert sweep("--ratios", "1", "--out", tmp_path, "--overwrite")[0] == 0
+    assert (tmp_path / "sweep.json").read_text() != "mine"
+
+
+def test_an_interrupted_sweep_keeps_what_is_done(sweep, tmp_path, monkeypatch):
+    whole = sweeping.run_sweep
+
+    def interrupted(*arguments):
+        yield next(whole(*arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeping, "run_sweep", interrupted)
+    out = tmp_path / "out"
+    code, said, err = sweep("--ratios", "1,2,4", "--out", out)
+    assert code == 130
+    assert said.startswith("R²")
+    assert "stopped early" in err
+    assert _names(out) == FILES
+    report = json.loads((out / "sweep.json").read_text())
+    assert report["finished"] is False
+    assert [one["ratio"] for one in report["ratios"]] == [1]
+
+
+def test_an_input_that_is_refused_leaves_no_folder(sweep, tmp_path):
+    out = tmp_path / "out"
+    assert sweep("--ratios", "16", "--out", out)[0] == 2
+    assert not out.exists()
+
+
+def test_each_phase_is_swept_on_request(sweep, tmp_path):
+    assert sweep("--ratios", "2", "--all-phases", "--out", tmp_path)[0] == 0
+    report = json.loads((tmp_path / "sweep.json").read_text())
+    phases = report["ratios"][0]["phases"]
+    assert [phase["measured_planes"] for phase in phases] == [
+        [0, 2, 4, 6],
+        [1, 3, 5, 7],
+    ]
+
+
+def test_one_time_point_is_swept(sparsessp, small_model, tmp_path):
+    frames = np.stack([a_stack(seed=3), a_stack(seed=0)])
+    labels = np.stack([a_stack(seed=4), a_stack(seed=1)])
+    movie = write_stack(tmp_path / "movie.ome.tif", frames, "TZYX")
+    truth = write_stack(tmp_path / "labels.ome.tif", labels, "TZYX")
+    still = write_stack(tmp_path / "still.ome.tif", frames[1])
+    its = write_stack(tmp_path / "its.ome.tif", labels[1])
+    common = ("--model", small_model, "--device", "cpu", "--ratios", "1,2")
+    one = sparsessp("sweep", still, "--truth", f"dna={its}", *common)
+    two = sparsessp("sweep", movie, "--truth", f"dna={truth}", *common, "--time", "1")
+    assert one[:2] == two[:2]
+    _, _, err = sparsessp("sweep", movie, "--truth", f"dna={truth}", *common)
+    assert "the first of 2 time points" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--ratios", "1,x"), "write whole numbers"),
+        (("--ratios", "0"), "write whole numbers"),
+        (("--ratios", "16"), "from 1 to 8"),
+        (("--ratios", "1.5"), "write whole numbers"),
+        (("--structures", "golgi"), "no truth for golgi_apparatus"),
+        (("--channel", "Phase"), "Phase"),
+        (("--voxel-size", "1.16,0.29,0.29"), "sparse already"),
+        (("--truth", "mitochondria=x.tif"), "mitochondria"),
+        (("--time", "3"), "time point 3"),
+        (("--against-dense",), "not both"),
+        (("--keep", "1.2"), "for example 0.95"),
+        (("--keep", "0.9", "--tolerance", "0.1"), "leave one of them out"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_in_one_line(sweep, arguments, says):
+    code, out, err = sweep("--quiet", *arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1, err
+
+
+def test_a_sweep_without_truth_says_what_is_missing(refused, stack, small_model):
+    said = refused("sweep", stack, "--model", small_model)
+    assert "--truth" in said
+    assert "--against-dense" in said
+
+
+def test_without_a_truth_the_model_is_held_against_itself(
+    sparsessp, small_model, stack, tmp_path
+):
+    out = tmp_path / "out"
+    code, said, _ = sparsessp(
+        *("sweep", stack, "--model", small_model, "--device", "cpu", "--out", out),
+        *("--against-dense", "--ratios", "2,4", "--structures", "dna"),
+    )
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[0].split()[:7] == ["R²", "r=1", "(8)", "r=2", "(4)", "r=4", "(2)"]
+    assert lines[0].endswith("r=4 (2)  planes needed"), "no yardsticks, no ceiling"
+    assert lines[1].split()[:2] == ["dna", "1.000"]
+    assert "no truth" in said
+    report = json.loads((out / "sweep.json").read_text())
+    assert report["reference"] == "dense prediction"
+    assert report["answer"] in said
+    assert _names(out) == FILES
+
+
+def test_what_is_enough_can_be_a_share_or_a_difference(sweep, tmp_path):
+    sweep("--ratios", "1,2", "--out", tmp_path / "share", "--keep", "0.9")
+    sweep("--ratios", "1,2", "--out", tmp_path / "loss", "--tolerance", "0.1")
+    share, loss = (
+        json.loads((tmp_path / name / "sweep.json").read_text())
+        for name in ("share", "loss")
+    )
+    assert (share["share"], share["tolerance"]) == (0.9, None)
+    assert (loss["share"], loss["tolerance"]) == (None, 0.1)

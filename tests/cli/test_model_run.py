@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import published
-from napari_sparsessp.models.store import load_model
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.models.library import load_model
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.sparse import SparseView
 
 

@@ -8,9 +8,9 @@ import pytest
 import zarr
 
 from images import a_stack, write_stack
-from napari_sparsessp.cli import running
+from napari_sparsessp.cli import predict
+from napari_sparsessp.io import streaming
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.prediction.events import TileDone
 
 TILE = ("--tile", "8,16,16", "--device", "cpu", "--precision", "fp32")
 
@@ -39,15 +39,13 @@ def interrupted(sparsessp, monkeypatch):
     """Run, and press Ctrl-C when so many tiles are done."""
 
     def run(after, *words):
-        show = running._show
-
-        def press(console, event):
-            show(console, event)
-            if isinstance(event, TileDone) and event.done == after:
+        def press(tile):
+            if tile.done == after:
                 signal.raise_signal(signal.SIGINT)
+            return ""
 
         with monkeypatch.context() as patch:
-            patch.setattr(running, "_show", press)
+            patch.setattr(predict, "_running_scores", press)
             return sparsessp(*words)
 
     return run
@@ -94,13 +92,11 @@ def test_ctrl_c_before_anything_is_done_leaves_nothing(
 def test_ctrl_c_while_the_file_is_completed_loses_nothing(
     sparsessp, command, monkeypatch, tmp_path
 ):
-    from napari_sparsessp.io.zarr_sink import ZarrImage
-
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ZarrImage, "finish", interrupt)
+        patch.setattr(streaming, "fill_levels", interrupt)
         code, _, err = sparsessp(*command("out.ome.zarr"))
     assert code == 130
     assert "what is done is kept" in err

@@ -1,18 +1,27 @@
 """One way to judge, for the command line and for the dock."""
 
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 
+from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.agreement import (
     BINS,
+    SCALARS,
+    ComparisonReport,
     agreement,
     aligned_truth,
     error_of,
     on_the_same_grid,
 )
 from napari_sparsessp.metrics import score, zscore_truth
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.volume import Volume
+from scored import ODD, comparison, scored
 
 RNG = np.random.default_rng(3)
 COUNTS = RNG.gamma(2.0, 40.0, (6, 24, 20)).astype(np.float32)
@@ -76,19 +85,16 @@ def test_the_error_is_prediction_minus_z_scored_truth():
     )
 
 
-def test_work_can_be_stopped_at_any_plane():
-    class Enough(Exception):
-        pass
-
+def test_it_can_be_cancelled_at_any_plane():
     shares = []
 
-    def watch(share):
+    def progress(share, total=None, what=""):
         shares.append(share)
         if share > 0.5:
-            raise Enough
+            raise Cancelled
 
-    with pytest.raises(Enough):
-        agreement(volume(COUNTS), volume(predicted()), watch=watch)
+    with pytest.raises(Cancelled):
+        agreement(volume(COUNTS), volume(predicted()), progress=progress)
     assert shares == sorted(shares)
     assert len(shares) > 10
 
@@ -110,3 +116,28 @@ def test_times_must_be_as_many():
     truth = Volume(COUNTS[None].repeat(2, 0), "TZYX", SIZE)
     with pytest.raises(InputError, match="time points"):
         on_the_same_grid(truth, volume(predicted()), print)
+
+
+def test_the_report_has_the_form_of_a_runs_own():
+    report = comparison()
+    content = json.loads(report.to_json())
+    assert content["schema"] == 1
+    assert content["model"]["id"] == "thin"
+    assert content["structures"] == report.scores()
+    assert content["truth"]["dna"] == "dna, truth"
+    assert "one thing to know" in content["warnings"]
+    assert "time" not in content
+
+
+def test_without_provenance_the_report_still_says_what_is_known():
+    content = json.loads(ComparisonReport((scored("dna"),), "s", "", time=3).to_json())
+    assert content["package"] == __version__
+    assert (content["input"], content["time"]) == ("s", 3)
+
+
+def test_the_table_holds_every_single_score_with_all_digits():
+    report = comparison()
+    rows = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert [row["structure"] for row in rows] == ["dna", ODD]
+    for key in SCALARS:
+        assert float(rows[0][key]) == report.scores()["dna"][key]

@@ -10,25 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation import field_speed
-from napari_sparsessp.evaluation.field_rows import (
+from napari_sparsessp.evaluation import speed, speed_worker
+from napari_sparsessp.evaluation.speed import (
     FIELD,
+    FieldOptions,
     FieldRow,
     cropped,
     field_rows,
+    measure_field,
     window_corners,
 )
-from napari_sparsessp.evaluation.field_speed import FieldOptions, measure_field
-from napari_sparsessp.evaluation.field_table import (
+from napari_sparsessp.evaluation.speed_tables import (
     field_cells,
     field_text,
     parts,
     seconds_text,
 )
-from napari_sparsessp.evaluation.fresh_process import WorkerFailedError
-from napari_sparsessp.evaluation.machine_peaks import machine_peaks
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import count_cost
+from napari_sparsessp.subprocesses import WorkerFailed
 
 SHAPE = (16, 16, 20)
 TINY = {
@@ -57,17 +57,17 @@ def tiny_rows():
 @pytest.fixture(scope="module")
 def results():
     """Really measured, but for the machine's peaks, which take long."""
-    ask = field_speed.ask_worker
+    ask = speed._ask
 
     def quickly(job, threads, tick):
         if job["task"] == "peaks":
-            return iter([machine_peaks(1, scale=16)])
+            return speed_worker.peaks({**job, "threads": 1, "scale": 16})
         return ask(job, threads, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(field_speed, "ask_worker", quickly)
-        patch.setattr(field_speed, "LISTENED", 0.01)
-        patch.setattr("napari_sparsessp.evaluation.machine_peaks.SECONDS", 0.0)
+        patch.setattr(speed, "_ask", quickly)
+        patch.setattr(speed, "LISTENED", 0.01)
+        patch.setattr(speed_worker, "SETTLED", 0.0)
         return list(measure_field(tiny_rows(), OPTIONS))
 
 
@@ -152,7 +152,7 @@ def test_ours_is_measured_from_volume_to_prediction(results):
 
 def test_convolutions_are_all_timed_and_counted(results):
     """As much work as torch itself counts; no share is made up."""
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     layers = results[-1]["layers"]
     config = NetworkConfig.model_validate(read_card().network)
@@ -181,9 +181,9 @@ def test_an_unfinished_result_goes_on(results, monkeypatch):
 
     def answering(job, threads, tick):
         asked.append(job["task"])
-        return iter([results[-1]["layers"] if job["task"] == "layers" else {}])
+        return results[-1]["layers"] if job["task"] == "layers" else {}
 
-    monkeypatch.setattr(field_speed, "ask_worker", answering)
+    monkeypatch.setattr(speed, "_ask", answering)
     earlier = results[-2]
     assert "layers" not in earlier
     *_, result = measure_field(tiny_rows(), OPTIONS, earlier=earlier)
@@ -204,11 +204,11 @@ def test_another_machine_or_other_options_begin_anew(results):
 def test_a_row_that_fails_or_does_not_fit_is_left_out(results, monkeypatch):
     def failing(job, threads, tick):
         if job["task"] == "peaks":
-            return iter([results[-1]["peaks"]])
-        raise WorkerFailedError("no such network")
+            return results[-1]["peaks"]
+        raise WorkerFailed("no such network")
 
-    monkeypatch.setattr(field_speed, "ask_worker", failing)
-    monkeypatch.setattr(field_speed, "LISTENED", 0.01)
+    monkeypatch.setattr(speed, "_ask", failing)
+    monkeypatch.setattr(speed, "LISTENED", 0.01)
     *_, result = measure_field(tiny_rows(), OPTIONS)
     assert {row["skipped"] for row in result["rows"]} == {"no such network"}
     assert "left out: no such network" in field_text(result)
@@ -221,17 +221,17 @@ def test_a_row_that_fails_or_does_not_fit_is_left_out(results, monkeypatch):
 
 def test_a_machine_that_cannot_be_measured_says_why(monkeypatch):
     def failing(job, threads, tick):
-        raise WorkerFailedError("torch is not installed")
+        raise WorkerFailed("torch is not installed")
 
-    monkeypatch.setattr(field_speed, "ask_worker", failing)
-    monkeypatch.setattr(field_speed, "LISTENED", 0.01)
+    monkeypatch.setattr(speed, "_ask", failing)
+    monkeypatch.setattr(speed, "LISTENED", 0.01)
     with pytest.raises(InputError, match="torch is not installed"):
         next(measure_field(tiny_rows(), OPTIONS))
 
 
 def test_peaks_are_rates(monkeypatch):
-    monkeypatch.setattr("napari_sparsessp.evaluation.machine_peaks.SECONDS", 0.0)
-    found = machine_peaks(1, scale=16)
+    monkeypatch.setattr(speed_worker, "SETTLED", 0.0)
+    found = speed_worker.peaks({"threads": 1, "device": "cpu", "scale": 16})
     assert all(math.isfinite(value) and value > 0 for value in found.values())
     assert found["gmac_fp32"] >= found["gemm_fp32"]
     assert found["gmac_bf16"] >= found["gemm_bf16"]

@@ -5,23 +5,21 @@ import pytest
 
 from napari_sparsessp import PredictionRequest, load_model, metrics, predict
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import improvement
-from napari_sparsessp.evaluation.quality import measure_quality
-from napari_sparsessp.evaluation.quality_fields import (
+from napari_sparsessp.evaluation.quality import (
     REAL,
     SIMULATED,
     Field,
     FieldSource,
-    colony_sources,
-    parse_pair,
-    simulated_field,
-)
-from napari_sparsessp.evaluation.quality_report import (
     QualityOptions,
     QualityReport,
+    colony_sources,
+    measure_quality,
+    parse_pair,
     quality_report,
+    simulated_field,
     usable,
 )
+from napari_sparsessp.metrics import improvement
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.volume import Volume
 from thin import save_random, thin_network
@@ -87,7 +85,7 @@ def test_a_model_is_scored_on_the_structures_that_it_knows(models):
     (found,) = measure_quality(models, [_source(1)], (1,), REQUEST)
     assert set(found.models["both"][1]) == {"dna", "golgi_apparatus"}
     assert set(found.models["dna-only"][1]) == {"dna"}
-    assert set(found.yardsticks.trivial) == {"dna", "golgi_apparatus"}
+    assert set(found.baselines.trivial) == {"dna", "golgi_apparatus"}
 
 
 def test_a_field_that_no_model_knows_is_refused(models):
@@ -127,8 +125,8 @@ def test_improvement_is_against_the_base_at_its_smallest_ratio(models, base):
 def test_the_ceiling_of_a_truth_without_noise_is_one(models):
     sources = [_source(1, group=SIMULATED), _source(2)]
     clean, noisy = measure_quality(models, sources, (1,), REQUEST)
-    assert clean.yardsticks.ceiling["dna"]["r2"] == 1
-    assert noisy.yardsticks.ceiling["dna"]["r2"] < 0.2, "it is nothing but noise"
+    assert clean.baselines.ceiling["dna"]["r2"] == 1
+    assert noisy.baselines.ceiling["dna"]["r2"] < 0.2, "it is nothing but noise"
 
 
 def test_going_on_measures_only_what_is_missing(models):
@@ -174,13 +172,21 @@ def test_a_card_tells_scores_beside_what_they_are_read_by(models):
     assert set(real["at_1"]) == {"pcc_plane", "pcc", "r2"}
 
 
-def test_the_time_that_is_left_is_told(models):
+def test_progress_counts_the_fields_that_are_to_be_measured(models):
     seen = []
-    list(measure_quality(models, [_source(1), _source(2)], (1,), REQUEST, {},
-                         seen.append))  # fmt: skip
-    assert seen[0].seconds_left is None
-    assert seen[-1].seconds_left >= 0
-    assert {one.name for one in seen} == {"field 1", "field 2"}
+
+    def progress(done, total, what):
+        seen.append((done, total, what.partition(":")[0]))
+
+    sources = [_source(1), _source(2)]
+    first, _ = measure_quality(models, sources, (1,), REQUEST, {}, progress)
+    shares = [done / total for done, total, _ in seen]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 0.75)
+    assert {name for *_, name in seen} == {"field 1", "field 2"}
+    seen.clear()
+    list(measure_quality(models, sources, (1,), REQUEST, {"field 1": first}, progress))
+    assert {total for _, total, _ in seen} == {1}
 
 
 def test_colonies_are_noisy_in_light_and_clean_in_truth():

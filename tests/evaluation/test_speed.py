@@ -1,8 +1,6 @@
-"""The benchmark of networks: which rows, and what each fresh process answers."""
+"""The speed benchmark of a patch: its rows, and what each fresh process answers."""
 
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import psutil
@@ -10,16 +8,19 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation import speed
-from napari_sparsessp.evaluation.speed import SpeedOptions, measure_speed, needed_mib
-from napari_sparsessp.evaluation.speed_rows import (
+from napari_sparsessp.evaluation.speed import (
     QUICK,
+    SpeedOptions,
     SpeedRow,
     choose_rows,
+    measure_speed,
+    patch_mib,
     speed_rows,
 )
-from napari_sparsessp.evaluation.speed_table import speed_text
+from napari_sparsessp.evaluation.speed_tables import speed_text
+from napari_sparsessp.evaluation.speed_worker import TASKS
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.combinations import CONDITIONINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import CONDITIONINGS, TOPOLOGIES
 
 SMALL = {
     "backbone": "plain",
@@ -90,20 +91,26 @@ def test_what_twelve_structures_may_cost(conditioning, topology, bound):
 
 
 @pytest.fixture(scope="module")
-def result():
+def seen():
+    """Progress of the rows of `result`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(seen):
     """Three rows, really measured, with one between them whose process dies."""
     rows = [small("dodnet"), small("repmode"), small("tgnet")]
     rows += [small("multihead", outputs=1)]
-    ask = speed._ask_worker
+    ask = speed._ask
 
     def dying(job, threads, tick):
-        if job["task"] == "measure" and job["network"]["conditioning"] == "tgnet":
-            job = {**job, "threads": "many"}
+        if job["task"] == "patch" and job["network"]["conditioning"] == "tgnet":
+            job = {**job, "repeats": "many"}
         return ask(job, threads, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speed, "_ask_worker", dying)
-        return list(measure_speed(rows, OPTIONS))
+        patch.setattr(speed, "_ask", dying)
+        return list(measure_speed(rows, OPTIONS, lambda *now: seen.append(now)))
 
 
 def test_each_row_comes_as_soon_as_it_is_measured(result):
@@ -154,7 +161,13 @@ def test_a_claim_names_the_rows_that_miss_it():
     assert told["rows"] == 0
 
 
-def test_a_row_that_does_not_fit_is_left_out(monkeypatch):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Count without a process, where only what follows matters."""
+    monkeypatch.setattr(speed, "_ask", lambda job, *_: TASKS[job["task"]](job))
+
+
+def test_a_row_that_does_not_fit_is_left_out(monkeypatch, in_this_process):
     memory = SimpleNamespace(available=10 * 2**20, total=2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     (result,) = measure_speed([small("dodnet")], OPTIONS)
@@ -168,10 +181,10 @@ def test_the_guess_covers_what_was_needed(result):
     for row in (small("dodnet"), small("repmode")):
         entry = next(e for e in result[-1]["rows"] if e["name"] == row.name)
         used = entry["base_mib"] + entry["peak_all_mib"]
-        assert needed_mib(row, entry["parameters"], OPTIONS.size) > used
+        assert patch_mib(row, entry["parameters"], OPTIONS.size) > used
 
 
-def test_a_backbone_needs_its_library(monkeypatch):
+def test_a_backbone_needs_its_library(monkeypatch, in_this_process):
     monkeypatch.setattr(speed, "find_spec", lambda _: None)
     row = SpeedRow("swin", NetworkConfig(backbone="swin_b", tiny=True))
     (result,) = measure_speed([row], OPTIONS)
@@ -193,8 +206,8 @@ def test_a_row_whose_process_dies_does_not_end_the_others(result):
 def test_an_interrupt_ends_the_process_that_measures():
     before = {child.pid for child in psutil.Process().children()}
 
-    def interrupt(now):
-        if now.name != "counting":
+    def interrupt(done, total, what):
+        if "counting" not in what:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -202,27 +215,9 @@ def test_an_interrupt_ends_the_process_that_measures():
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
-def test_the_process_ends_when_the_command_is_gone():
-    """Killed, it cannot tell; its end of the pipe closes."""
-    command = [sys.executable, "-m", "napari_sparsessp.evaluation.speed_worker"]
-    worker = subprocess.Popen(command, stdin=subprocess.PIPE)
-    config = NetworkConfig(backbone="dod", topology="3d").model_dump(mode="json")
-    job = {"task": "count", "size": [128, 128], "networks": [config] * 1000}
-    worker.stdin.write(json.dumps(job).encode() + b"\n")
-    worker.stdin.close()
-    assert worker.wait(timeout=60) == 1
-
-
-def test_the_guess_of_the_time_left_falls():
-    entries = [
-        {"gmac_one": 10, "gmac_all": 20, "network": {"conditioning": "dodnet"}},
-        {"gmac_one": 1, "gmac_all": 12, "network": {"conditioning": "repmode"}},
-    ]
-    for entry in entries:
-        entry["network"]["outputs"] = 12
-    clock = speed._Clock(entries, OPTIONS)
-    first = clock.left(0, 0.0)
-    assert clock.left(0, 1.0) == pytest.approx(first - 1)
-    entries[0] |= {"seconds_one": 10 * 0.04}
-    assert clock.left(0, 10 * first) > first  # slower than thought: so is the rest
-    assert 0 < clock.left(1, 0.0) < first
+def test_progress_names_the_row_and_the_share_of_all(result, seen):
+    shares = [done / total for done, total, _ in seen]
+    assert shares == sorted(shares)
+    assert 0 < shares[-1] < 1
+    assert seen[0][2].startswith("counting")
+    assert seen[-1][2].startswith("small multihead (4 of 4), ")

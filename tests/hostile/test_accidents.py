@@ -90,7 +90,6 @@ def test_a_file_system_that_takes_no_file_is_named_also_to_root(desk):
     assert "/proc/sys" in outcome.lines[0]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
 def test_of_two_processes_with_one_output_one_wins(desk, name):
     """The other one gets one line; the result is whole and is not mixed."""

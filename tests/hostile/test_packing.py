@@ -8,7 +8,7 @@ import zlib
 import numcodecs
 import pytest
 
-from napari_sparsessp.io import packing
+from napari_sparsessp.io import zarr_reading as packing
 
 PACKERS = {
     "gzip": gzip.compress,

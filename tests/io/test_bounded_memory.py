@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_sparsessp.io import ome_zarr
-from napari_sparsessp.io.output_sink import OutputSink
-from napari_sparsessp.prediction import decoded, normalisation, splitting, stack
+from napari_sparsessp.io import ome
+from napari_sparsessp.io.streaming import PredictionWriter
+from napari_sparsessp.prediction import inference, input_stack, normalisation
 from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
@@ -42,8 +42,8 @@ def _peak(model, volume, path):
     )
     tracemalloc.start()
     try:
-        with OutputSink(path, overwrite=True) as sink:
-            *_, last = predict_stream(model, volume, request=request, sink=sink)
+        with PredictionWriter(path, overwrite=True) as sink:
+            *_, last = predict_stream(model, volume, request=request, writer=sink)
             sink.finish(last.report.provenance())
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -65,12 +65,12 @@ def _predict(self, seen, tile):
 def test_four_times_the_stack_takes_no_more_memory(
     model, tmp_path, monkeypatch, name, times, wider
 ):
-    monkeypatch.setattr(stack, "_share", lambda plan: SHARE)
+    monkeypatch.setattr(input_stack, "_share", lambda plan: SHARE)
     # What is bounded anyway is made as small as this stack.
-    monkeypatch.setattr(decoded, "AT_ONCE", SHARE)
+    monkeypatch.setattr(input_stack, "AT_ONCE", SHARE)
     monkeypatch.setattr(normalisation, "SAMPLE", 10_000)
-    monkeypatch.setattr(splitting.Sturdy, "predict", _predict)
-    monkeypatch.setattr(ome_zarr, "_VALUES_LOOKED_AT", 10_000)
+    monkeypatch.setattr(inference.Inference, "predict", _predict)
+    monkeypatch.setattr(ome, "_VALUES_LOOKED_AT", 10_000)
     peaks = []
     for called, t, side in (
         ("first", 2, TILE),  # what is imported on the way counts for nothing

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.io.output_sink import OutputSink
 from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.streaming import PredictionWriter
 from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
 from thin import STRUCTURES
-
-pytestmark = pytest.mark.usefixtures("every_plane_is_noted")
 
 
 def test_nothing_done_leaves_nothing(model, tmp_path, monkeypatch):
@@ -31,7 +29,7 @@ def test_an_old_result_stays_until_the_new_one_is_complete(model, tmp_path):
         store(model, a_volume(), path, a_request(**CUT), cancel_after=3, overwrite=True)
         np.testing.assert_array_equal(voxels(path), old)
         with pytest.raises(OutputError, match="exists already"):
-            OutputSink(path, resume=True)
+            PredictionWriter(path, resume=True)
         store(model, a_volume(), path, a_request(**CUT), resume=True, overwrite=True)
         assert load_volume(path).channel_names == STRUCTURES
     assert names_in(tmp_path) == sorted(BOTH)
@@ -42,18 +40,18 @@ def test_a_death_between_two_names_gives_the_old_result_back(model, tmp_path):
     store(model, a_volume(), path, a_request(**CUT))
     path.rename(tmp_path / ".out.ome.zarr.old")
     with pytest.raises(OutputError, match="exists already"):
-        OutputSink(path)
+        PredictionWriter(path)
     assert names_in(tmp_path) == ["out.ome.zarr"]
 
 
 def test_a_second_writer_is_kept_out(tmp_path):
     path = tmp_path / "out.ome.zarr"
-    with OutputSink(path):
+    with PredictionWriter(path):
         with pytest.raises(OutputError, match="another process is writing"):
-            OutputSink(path, overwrite=True, resume=True)
-        with OutputSink(tmp_path / "other.ome.zarr"):
+            PredictionWriter(path, overwrite=True, resume=True)
+        with PredictionWriter(tmp_path / "other.ome.zarr"):
             pass
-    with OutputSink(path):
+    with PredictionWriter(path):
         pass
     assert names_in(tmp_path) == []
 
@@ -69,7 +67,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(model, tmp_path, name):
     store(model, a_volume(), real, a_request(**CUT, structures=("dna",)))
     link.symlink_to(real, target_is_directory=real.is_dir())
     with pytest.raises(OutputError, match="exists already"):
-        OutputSink(link)
+        PredictionWriter(link)
     store(model, a_volume(), link, request, cancel_after=3, overwrite=True)
     assert load_volume(real).channel_names == STRUCTURES[:1]
     store(model, a_volume(), link, request, overwrite=True, resume=True)
@@ -83,7 +81,7 @@ def test_a_result_and_a_link_to_it_are_one_output(model, tmp_path):
     store(model, a_volume(), real, a_request(**CUT))
     link.symlink_to(real, target_is_directory=True)
     with (
-        OutputSink(real, overwrite=True),
+        PredictionWriter(real, overwrite=True),
         pytest.raises(OutputError, match="another process is writing"),
     ):
-        OutputSink(link, overwrite=True)
+        PredictionWriter(link, overwrite=True)

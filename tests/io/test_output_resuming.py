@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import OutputError
-from napari_sparsessp.io import growing
-from napari_sparsessp.io.output_sink import OutputSink
+from napari_sparsessp.io import streaming
+from napari_sparsessp.io.streaming import PredictionWriter
 from napari_sparsessp.io.writing import read_provenance
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     PredictionCancelled,
     Started,
     TileDone,
 )
 from stored import BOTH, CUT, a_request, a_volume, names_in, store, voxels
-
-pytestmark = pytest.mark.usefixtures("every_plane_is_noted")
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -29,16 +27,17 @@ def test_cancelled_and_resumed_again_and_again_changes_no_bit(
     volume = a_volume((2, 12, 20, 36), "TZYX", (0.29, 0.4, 0.4))
     request = a_request(**CUT, grid=grid)
     store(model, volume, tmp_path / f"whole-{name}", request)
-    total, runs = None, 0
-    events = store(model, volume, tmp_path / name, request, cancel_after=1)
+    runs = 0
+    events = store(model, volume, tmp_path / name, request, cancel_after=3)
     while isinstance(events[-1], PredictionCancelled):
         assert not (tmp_path / name).exists()
-        done, total = events[-1].done, events[-1].total
+        done = events[-1].done
+        assert done >= 2 * runs, "a column of two windows is kept"
         events = store(model, volume, tmp_path / name, request, done + 3, resume=True)
         started = next(event for event in events if isinstance(event, Started))
         assert started.done == done, "nothing is done twice"
         runs += 1
-    assert runs == -(-(total - 1) // 3)
+    assert runs >= 3
     np.testing.assert_array_equal(
         voxels(tmp_path / name), voxels(tmp_path / f"whole-{name}")
     )
@@ -49,27 +48,29 @@ def test_cancelled_and_resumed_again_and_again_changes_no_bit(
     assert names_in(tmp_path) == sorted([name, f"whole-{name}"])
 
 
-def test_one_column_goes_on_within(model, tmp_path):
-    """No neighbours: its planes go straight into the image."""
+def test_one_column_resumes_within(model, tmp_path):
+    """From the last chunk of planes that is complete."""
     volume = a_volume((40, 20, 20))
     store(model, volume, tmp_path / "whole.ome.zarr")
-    events = store(model, volume, tmp_path / "out.ome.zarr", cancel_after=4)
-    assert events[-1].done == 4
+    events = store(model, volume, tmp_path / "out.ome.zarr", cancel_after=6)
+    assert 3 <= events[-1].done <= 6
     events = store(model, volume, tmp_path / "out.ome.zarr", resume=True)
-    assert next(event.done for event in events if isinstance(event, TileDone)) == 5
+    done = next(event.done for event in events if isinstance(event, TileDone))
+    assert done > 3
     np.testing.assert_array_equal(
         voxels(tmp_path / "out.ome.zarr"), voxels(tmp_path / "whole.ome.zarr")
     )
 
 
-def test_lost_columns_are_predicted_again(model, tmp_path):
-    """The ledger says so, the disk does not: the disk is believed."""
+def test_lost_chunks_are_predicted_again(model, tmp_path):
+    """Of a computer that lost its power: files that are empty, or not there."""
     path, request = tmp_path / "out.ome.zarr", a_request(**CUT)
     store(model, a_volume(), tmp_path / "whole.ome.zarr", request)
     store(model, a_volume(), path, request, cancel_after=8)
-    columns = list((tmp_path / ".out.ome.zarr.partial" / "columns").iterdir())
-    columns[0].write_bytes(columns[0].read_bytes()[:-1])
-    columns[1].unlink()
+    image = tmp_path / ".out.ome.zarr.partial" / "image.zarr" / "0" / "c"
+    chunks = sorted(one for one in image.rglob("*") if one.is_file())
+    chunks[0].write_bytes(b"")
+    chunks[-1].unlink()
     assert isinstance(
         store(model, a_volume(), path, request, resume=True)[-1], Finished
     )
@@ -86,7 +87,7 @@ def _unfinished(model, tmp_path, **changes):
 def test_what_is_unfinished_is_told_and_kept(model, tmp_path):
     path = _unfinished(model, tmp_path)
     with pytest.raises(OutputError, match="--resume to go on with it, or --overwrite"):
-        OutputSink(path)
+        PredictionWriter(path)
     assert names_in(tmp_path) == [".out.ome.zarr.partial"]
     events = store(model, a_volume(), path, a_request(**CUT), overwrite=True)
     assert next(event.done for event in events if isinstance(event, Started)) == 0
@@ -141,19 +142,19 @@ def test_a_disk_that_fills_is_one_error_and_what_is_done_goes_on(
 ):
     path, request = tmp_path / name, a_request(**CUT)
     store(model, a_volume(), tmp_path / f"whole-{name}", request)
-    original = growing.ColumnFiles.write
+    original = streaming._TimePoint.write
     calls = []
 
-    def full(self, slot, column, first, planes):
-        calls.append(column)
-        if len(calls) == 5:
-            with self._path(slot, column).open("ab") as file:
-                file.write(b"half of it")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        original(self, slot, column, first, planes)
+    def full(self, place, values):
+        calls.append(place)
+        with self._writer._writing():
+            if len(calls) == 5:
+                original(self, (slice(0, 1), *place[1:]), values[:1])
+                raise OSError(errno.ENOSPC, "No space left on device")
+        original(self, place, values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(growing.ColumnFiles, "write", full)
+        patch.setattr(streaming._TimePoint, "write", full)
         with pytest.raises(OutputError, match="disk is full.*--resume"):
             store(model, a_volume(), path, request)
     assert not path.exists()

@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.io.reading import known_axes, load_volume
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 4000, (7, 30, 40)).astype(np.uint16)
@@ -398,3 +398,24 @@ def test_what_is_no_stack_is_refused_in_one_line_with_advice(
             load_volume(tmp_path / name)
     assert "\n" not in str(caught.value)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ("YX", "YX"),
+        ("ZYX", "ZYX"),
+        ("IYX", "ZYX"),
+        ("QYX", "ZYX"),
+        ("TYX", "TYX"),
+        ("QQYX", "CZYX"),
+        ("TQYX", "TZYX"),
+        ("ZQYX", "ZCYX"),
+        ("QQQYX", "TCZYX"),
+        ("QQQQYX", "QTCZYX"),
+        ("YXS", "YXS"),
+        ("IYXS", "ZYXS"),
+    ],
+)
+def test_axes_are_named_from_the_right(axes, expected):
+    assert known_axes(axes) == expected

@@ -131,9 +131,9 @@ def test_ome_tiff_is_valid_and_says_all_that_viewers_want(tmp_path):
 
 
 def test_more_than_four_gigabytes_become_bigtiff(tmp_path, monkeypatch):
-    from napari_sparsessp.io import ome_tiff
+    from napari_sparsessp.io import ome
 
-    monkeypatch.setattr(ome_tiff, "_CLASSIC_LIMIT", 1000)
+    monkeypatch.setattr(ome, "_CLASSIC_LIMIT", 1000)
     path = write_prediction(tmp_path / "out.ome.tif", _prediction(), IDS)
     with tifffile.TiffFile(path) as tif:
         assert tif.is_bigtiff

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.models.verification import make_check, verify_model
 from napari_sparsessp.networks import NetworkConfig, build_network
 from thin import card_of

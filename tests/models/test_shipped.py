@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.models.registry import (
+from napari_sparsessp.models.library import (
     find_model,
     list_models,
     read_card,
@@ -52,3 +52,13 @@ def test_a_card_says_what_one_must_know(name):
 def test_licences_of_the_data_that_a_model_has_seen_are_named():
     assert "Allen Institute" in read_card(find_model("hipsc-dna")).licence
     assert read_card(find_model("neurons-isl")).licence == "CC BY 4.0"
+
+
+def test_every_card_has_the_ranges_of_its_training_images():
+    assert all(len(card.familiarity) >= 7 for card in list_models())
+
+
+@pytest.mark.parametrize("name", COLONY)
+def test_every_colony_model_knows_its_errors(name):
+    card = read_card(name)
+    assert set(card.uncertainty) == set(card.structures)

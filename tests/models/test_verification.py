@@ -8,16 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import published
-from napari_sparsessp.models import registry, verification
+from napari_sparsessp.models import library, verification
 from napari_sparsessp.models.card import Check, parse_card
-from napari_sparsessp.models.header import CARD_KEY, read_header
 from napari_sparsessp.models.importing import (
     answers_for,
     import_checkpoint,
     inspect_checkpoint,
 )
-from napari_sparsessp.models.store import load_model, save_model
+from napari_sparsessp.models.library import load_model, save_model
 from napari_sparsessp.models.verification import noise, verify_model
+from napari_sparsessp.models.weights import CARD_KEY, read_header
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def model(tmp_path):
 
 def with_card(path, **changes):
     """Write the card anew, the weights as they are."""
-    card = registry.card_of(path).model_copy(update=changes)
+    card = library.card_of(path).model_copy(update=changes)
     save_file(load_file(path), path, {CARD_KEY: card.to_json(indent=None)})
 
 
@@ -68,7 +68,7 @@ def test_one_changed_bit_of_a_weight_fails(model, bit):
 
 
 def test_a_program_that_computes_something_else_fails(model):
-    check = registry.card_of(model).check
+    check = library.card_of(model).check
     values = (check.values[0] + 10 * check.tolerance, *check.values[1:])
     with_card(model, check=check.model_copy(update={"values": values}))
     verdict = verify_model(model)
@@ -86,7 +86,7 @@ def test_a_program_that_computes_something_else_fails(model):
     ],
 )
 def test_a_card_whose_test_does_not_fit_the_network_fails(model, changes):
-    check = registry.card_of(model).check
+    check = library.card_of(model).check
     with_card(model, check=check.model_copy(update=changes))
     assert not verify_model(model).ok
 
@@ -106,7 +106,7 @@ def test_a_model_without_a_check_says_so(model):
 
 
 def test_a_check_cannot_ask_for_more_memory_than_there_is(model):
-    raw = json.loads(registry.card_of(model).to_json())
+    raw = json.loads(library.card_of(model).to_json())
     raw["check"]["shape"] = [1, 4096, 4096, 4096]
     with pytest.raises(Exception, match="test input is too large"):
         parse_card(json.dumps(raw), "here")
@@ -125,7 +125,7 @@ def test_a_check_holds_on_any_number_of_threads(model):
 
 
 def test_the_shipped_models_are_those_of_the_table():
-    folder = registry.shipped_folder()
+    folder = library.shipped_folder()
     table = json.loads((folder / verification.SHIPPED_CHECKS).read_text())
     assert table.keys() == {path.name for path in folder.glob("*.safetensors")}
     for name in table:
@@ -135,7 +135,7 @@ def test_the_shipped_models_are_those_of_the_table():
 
 
 def test_a_changed_shipped_model_fails(tmp_path, monkeypatch):
-    shipped = registry.shipped_folder()
+    shipped = library.shipped_folder()
     loaded = load_model(shipped / "colony-3to2d.safetensors")
     folder = tmp_path / "weights"
     folder.mkdir()

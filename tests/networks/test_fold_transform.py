@@ -8,8 +8,12 @@ from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.fold import fold, unfold
-from napari_sparsessp.networks.transform import ChannelToDepth, DepthToChannel
+from napari_sparsessp.networks.layers import (
+    ChannelToDepth,
+    DepthToChannel,
+    fold,
+    unfold,
+)
 
 WIDTHS = (32, 64, 128, 256, 256)  # models.md 1.2, C_k of dod
 small = st.integers(1, 5)

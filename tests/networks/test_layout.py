@@ -8,10 +8,16 @@ import pytest
 import torch
 
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import TOPOLOGIES
-from napari_sparsessp.networks.convolution import Convolution, asks_onednn
-from napari_sparsessp.networks.fold import channels_last, fold, unfold
-from napari_sparsessp.networks.pages import VARIABLE
+from napari_sparsessp.networks.config import TOPOLOGIES
+from napari_sparsessp.networks.layers import (
+    Convolution,
+    asks_onednn,
+    channels_last,
+    fold,
+    unfold,
+)
+
+VARIABLE = "THP_MEM_ALLOC_ENABLE"
 
 
 def small(topology):

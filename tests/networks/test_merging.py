@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lanes import EXHAUSTIVE
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
-from napari_sparsessp.networks.conditioning.task import Task
-from napari_sparsessp.networks.merging import merge
+from napari_sparsessp.networks.conditioning import ExpertConvolution, Task
+from napari_sparsessp.networks.unet import merge
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -213,6 +213,18 @@ def test_a_network_made_in_inference_mode_predicts(network):
     torch.testing.assert_close(after, expected, atol=limit, rtol=0)
 
 
+# How kernels are kept hangs on none of the networks' options.
+kept_alike = pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(name, marks=() if name in ("released", "2d") else EXHAUSTIVE)
+        for name in NETWORKS
+    ],
+    indirect=True,
+)
+
+
+@kept_alike
 def test_copies_and_pickles_leave_merged_kernels_behind(network):
     """They are hundreds of megabytes, and made again when they are asked for."""
     x = stack(network)
@@ -224,6 +236,7 @@ def test_copies_and_pickles_leave_merged_kernels_behind(network):
             assert torch.equal(copied(x), expected)
 
 
+@kept_alike
 def test_two_predictions_at_once_share_merged_kernels(network):
     """Even where only one structure's are kept, and each throws out the other's."""
     network.merged.kept_bytes = 1
@@ -244,7 +257,7 @@ def test_two_predictions_at_once_share_merged_kernels(network):
 
 def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
     """Two of three fit: each round saves a merge; dropping the oldest saves none."""
-    from napari_sparsessp.networks import merging
+    from napari_sparsessp.networks import unet
 
     config = NetworkConfig(
         backbone="plain",
@@ -257,9 +270,9 @@ def test_structures_in_turns_find_what_there_is_room_for(monkeypatch):
     )
     network = build_network(config).eval()
     made = []
-    real = merging.merge
+    real = unet.merge
     monkeypatch.setattr(
-        merging, "merge", lambda net, task: made.append(task) or real(net, task)
+        unet, "merge", lambda net, task: made.append(task) or real(net, task)
     )
     with torch.no_grad():
         network(torch.zeros(1, 1, 4, 8, 8), [0])

@@ -5,11 +5,9 @@ import torch
 from pydantic import ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.fold import fold, unfold
-from napari_sparsessp.networks.inputs import network_input
-from napari_sparsessp.networks.transform import DepthToChannel
+from napari_sparsessp.networks.layers import DepthToChannel, fold, network_input, unfold
 
 SMALL = NetworkConfig(
     outputs=5,

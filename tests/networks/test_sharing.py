@@ -1,10 +1,13 @@
 """What structures share is computed once, and no sample gets another's structure."""
 
+from itertools import product
+
 import pytest
 import torch
 
+from lanes import sample
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import CONDITIONINGS
+from napari_sparsessp.networks.config import CONDITIONINGS
 
 T = 12
 
@@ -78,8 +81,10 @@ def test_dodnet_writes_its_head_for_the_image_too():
         assert not torch.allclose(network.decode(features), network.decode(other))
 
 
-@pytest.mark.parametrize("topology", ["3d", "3to2d", "2d", "2to3d"])
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+@pytest.mark.parametrize(
+    ("conditioning", "topology"),
+    sample(product(CONDITIONINGS, ["3d", "3to2d", "2d", "2to3d"]), together=1),
+)
 def test_samples_of_one_batch_become_structures_of_their_own(conditioning, topology):
     """The released code takes the first sample's structure for all (models.md 1.7)."""
     network = tiny(conditioning, topology)

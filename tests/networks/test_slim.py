@@ -1,21 +1,24 @@
 """The slim family keeps its promises in each of the four topologies."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.combinations import TOPOLOGIES
-from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.config import TOPOLOGIES
 from napari_sparsessp.networks.cost import count_cost
-from napari_sparsessp.networks.slim_parts import VoxelHead
+from napari_sparsessp.networks.layers import Convolution
+from napari_sparsessp.networks.slim import VoxelHead
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "colony_networks.py"
-SHIPPED = runpy.run_path(str(SCRIPT))["NETWORKS"]
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "colony.yaml"
+SHIPPED = {
+    name: NetworkConfig.model_validate(step["network"])
+    for name, step in yaml.safe_load(RECIPE.read_text("utf-8"))["steps"].items()
+}
 
 
 def small(topology, **changes):
@@ -211,18 +214,6 @@ def test_shipped_networks_are_small(name):
     assert (config.outputs, config.depth) == (12, 32)
     assert cost.gmac <= 13
     assert cost.parameters <= (4.7e6 if config.topology == "3to2d" else 3.5e6)
-
-
-@each_topology
-def test_the_largest_feature_is_not_understated(topology):
-    """Tiles are made as large as it allows; the head's output is the prediction."""
-    slim = network(topology, outputs=1)
-    sizes = []
-    for module in slim.modules():
-        if isinstance(module, Convolution):
-            module.register_forward_hook(lambda m, _, y: sizes.append(y.numel()))
-    slim(torch.zeros(1, 2, 8, 16, 16))
-    assert max(sizes) <= slim.config.full_resolution_channels * 16 * 16
 
 
 @pytest.mark.parametrize(

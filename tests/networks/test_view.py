@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.networks.view import View, prefix_weights
+from napari_sparsessp.networks.network import View, prefix_weights
 
 MODES = ("hold", "nearest", "linear")
 planes, ratios = st.integers(1, 9), st.integers(1, 9)

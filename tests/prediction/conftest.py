@@ -9,7 +9,7 @@ from napari_sparsessp.volume import Volume
 @pytest.fixture(scope="session")
 def thin_model(tmp_path_factory):
     """Random weights: enough for every promise but the quality."""
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
     from thin import save_thin
 
     path = save_thin(tmp_path_factory.mktemp("thin") / "thin.safetensors")
@@ -30,10 +30,10 @@ def make_volume():
 @pytest.fixture
 def small_share(monkeypatch):
     """`small_share(bytes)`: what the input may take."""
-    from napari_sparsessp.prediction import decoded, stack
+    from napari_sparsessp.prediction import input_stack
 
     def set_share(size):
-        monkeypatch.setattr(stack, "_share", lambda plan: size)
-        monkeypatch.setattr(decoded, "AT_ONCE", max(64, size // 8))
+        monkeypatch.setattr(input_stack, "_share", lambda plan: size)
+        monkeypatch.setattr(input_stack, "AT_ONCE", max(64, size // 8))
 
     return set_share

@@ -1,4 +1,4 @@
-"""Blending is a weighted mean, at every moment."""
+"""Blending is a weighted mean at every moment, and gives the same bits in any parts."""
 
 import numpy as np
 import pytest
@@ -6,64 +6,109 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sparsessp.prediction.blending import (
-    RunningMean,
+    Projection,
+    WindowBlend,
     gaussian_ramp,
     gaussian_window,
-    tile_weights,
 )
-from napari_sparsessp.prediction.tiling import TileSize, cut_tiles
+from napari_sparsessp.prediction.tiling import TileGrid, TileSize
 
-SIZE = TileSize(8, (16, 24), stride=4, halo=8, fade=3)
-SHAPE = (13, 41, 50)
-
-
-def _box(tile):
-    z, y, x = tile.box
-    return slice(z.start, min(z.stop, SHAPE[0])), y, x
-
-
-@given(st.floats(-100, 100))
-@settings(deadline=None)  # the first one loads torch
-def test_a_constant_stays_that_constant(value):
-    """Where all tiles agree, the blend is what they say."""
-    buffer = np.zeros((1, *SHAPE), np.float32)
-    mean = RunningMean(buffer)
-    for tile in cut_tiles(SHAPE, SIZE):
-        shape = tile_weights(tile)[: SHAPE[0] - tile.box[0].start].shape
-        tiled = np.full((1, *shape), value, np.float32)
-        mean.blend(tile, mean.begin(tile), tiled)
-    np.testing.assert_allclose(buffer, value, rtol=1e-5, atol=1e-5)
+depths = st.integers(1, 40)
+sizes = st.builds(
+    TileSize,
+    depth=st.sampled_from([1, 4, 8]),
+    core=st.just((4, 4)),
+    overlap=st.sampled_from([0, 0.25, 0.5, 0.75]),
+)
 
 
-def test_order_of_tiles_does_not_matter():
-    """Backwards gives the same volume."""
-    rng = np.random.default_rng(1)
-    tiles = cut_tiles(SHAPE, SIZE)
-    parts = [
-        rng.normal(size=(2, *[s.stop - s.start for s in _box(tile)])) for tile in tiles
-    ]
-    forward = np.zeros((2, *SHAPE), np.float32)
-    backward = np.zeros((2, *SHAPE), np.float32)
-    first, second = RunningMean(forward), RunningMean(backward)
-    for tile, part in zip(tiles, parts, strict=True):
-        first.blend(tile, first.begin(tile), part)
-    for tile, part in reversed(list(zip(tiles, parts, strict=True))):
-        second.blend(tile, second.begin(tile), part)
-    np.testing.assert_allclose(forward, backward, atol=2e-6)
+def _column(depth, size, seed=1):
+    """The windows of a column of one tile, and what is predicted in each."""
+    tiles = TileGrid((depth, 3, 2), size).tiles
+    chance = np.random.default_rng(seed)
+    shapes = [[part.stop - part.start for part in tile.box] for tile in tiles]
+    said = [chance.normal(5, 1, (2, *shape)).astype(np.float32) for shape in shapes]
+    return tiles, said
 
 
-def test_weights_are_positive_everywhere():
-    """No voxel is left without a prediction."""
-    for tile in cut_tiles(SHAPE, SIZE):
-        assert tile_weights(tile).min() > 0
+def _blended(tiles, said, depth, order):
+    blend = WindowBlend(np.zeros((2, depth, 3, 2), np.float32))
+    for index in order:
+        blend.add(tiles[index], range(2), said[index])
+    return blend.values
+
+
+@settings(max_examples=20, deadline=None)  # the first one loads torch
+@given(depths, sizes, st.floats(-100, 100))
+def test_a_constant_stays_that_constant(depth, size, value):
+    """Where all windows agree, the blend is what they say."""
+    tiles, said = _column(depth, size)
+    said = [np.full_like(one, value) for one in said]
+    blended = _blended(tiles, said, depth, range(len(tiles)))
+    np.testing.assert_allclose(blended, value, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(depths, sizes, st.randoms(use_true_random=False))
+def test_the_blend_is_the_weighted_mean_in_whatever_order(depth, size, chance):
+    tiles, said = _column(depth, size)
+    order = list(range(len(tiles)))
+    chance.shuffle(order)
+    total, weights = np.zeros((2, depth, 3, 2)), np.zeros((depth, 1, 1))
+    for tile, one in zip(tiles, said, strict=True):
+        first, last = tile.keep_z
+        along = gaussian_window(size.depth)[first - tile.z[0] :][: last - first]
+        total[:, first:last] += along[:, None, None] * one
+        weights[first:last] += along[:, None, None]
+    blended = _blended(tiles, said, depth, order)
+    np.testing.assert_allclose(blended, total / weights, atol=2e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(depths, sizes, st.integers(1, 9), st.data())
+def test_a_stream_has_the_bits_of_the_whole_from_wherever_it_resumes(
+    depth, size, step, data
+):
+    """Only planes that may still change are in memory; steps of planes are released."""
+    tiles, said = _column(depth, size)
+    grid = TileGrid((depth, 3, 2), size)
+    whole = _blended(tiles, said, depth, range(len(tiles)))
+    first = data.draw(st.integers(0, (depth - 1) // step)) * step
+    planes = max(z[1] - max(0, z[0]) // step * step for z, _ in grid.windows)
+    blend = WindowBlend(np.zeros((2, planes, 3, 2), np.float32), first)
+    for window in range(grid.first_window(first), len(tiles)):
+        blend.add(tiles[window], range(2), said[window])
+        final = grid.final_planes(window)
+        final = final if final == depth else final // step * step
+        if final > blend.first:
+            released = blend.values[:, : final - blend.first]
+            np.testing.assert_array_equal(released, whole[:, blend.first : final])
+            blend.drop(final)
+    assert blend.first == depth
+
+
+@pytest.mark.parametrize("how", ["mean", "max"])
+def test_a_projection_takes_planes_as_they_come(how):
+    values = np.random.default_rng(1).normal(0, 1, (2, 9, 4, 5)).astype(np.float32)
+    values[0, 3:, 0, 0] = np.nan
+    values[1, :, 2, 2] = np.nan
+    projection = Projection(how)
+    for first in (0, 2, 7):
+        projection.add(values[:, first : {0: 2, 2: 7, 7: 9}[first]])
+    known = np.nan_to_num(values, nan=-9 if how == "max" else 0)
+    count = (~np.isnan(values)).sum(1)
+    want = known.max(1) if how == "max" else known.sum(1) / np.maximum(count, 1)
+    want = np.where(count, want, np.nan)
+    np.testing.assert_allclose(projection.result()[:, 0], want, rtol=1e-5)
 
 
 def test_gaussian_window_follows_the_paper():
-    """σ = depth/8, symmetric, largest in the middle."""
+    """σ = depth/8, symmetric, largest in the middle, positive everywhere."""
     window = gaussian_window(32)
     np.testing.assert_allclose(window, window[::-1])
     assert window[0] == pytest.approx(np.exp(-0.5 * (15.5 / 4) ** 2))
     assert window.argmax() in (15, 16)
+    assert window.min() > 0
 
 
 def test_ramps_that_meet_add_up_to_one():

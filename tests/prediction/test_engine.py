@@ -7,14 +7,16 @@ import pytest
 
 from napari_sparsessp import metrics
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
+    ArrayWriter,
     Finished,
     Planned,
     PredictionCancelled,
     Started,
     StructureDone,
     TileDone,
+    predict,
+    predict_stream,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
@@ -184,7 +186,9 @@ def test_a_buffer_of_the_wrong_shape_is_refused(thin_model, make_volume):
     """Before anything is computed."""
     with pytest.raises(InputError, match="float32 zeros of shape"):
         predict_stream(
-            thin_model, make_volume((8, 16, 16)), buffer=np.zeros((1, 8, 16, 16))
+            thin_model,
+            make_volume((8, 16, 16)),
+            writer=ArrayWriter(np.zeros((1, 8, 16, 16))),
         )
 
 

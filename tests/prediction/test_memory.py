@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction import memory
 from napari_sparsessp.prediction.plan import plan_prediction
@@ -274,7 +274,7 @@ def test_what_is_no_size_is_refused(text):
 PREDICTION = """
 import json, numpy as np, psutil, pathlib
 from napari_sparsessp import PredictionRequest, Volume, load_model, predict_stream
-from napari_sparsessp.prediction.events import Finished, Planned
+from napari_sparsessp.prediction.engine import Finished, Planned
 
 model = load_model("default")
 noise = np.random.default_rng(0).normal(size=(34, 88, 120)).astype(np.float32)
@@ -307,7 +307,7 @@ def test_a_plan_loads_no_torch():
     code = (
         "import sys, numpy as np\n"
         "from napari_sparsessp import PredictionRequest, Volume\n"
-        "from napari_sparsessp.models.registry import read_card\n"
+        "from napari_sparsessp.models.library import read_card\n"
         "from napari_sparsessp.prediction.plan import plan_prediction\n"
         "volume = Volume(np.ones((9, 30, 30), np.float32), 'ZYX', (0.29,) * 3)\n"
         "for device in ('auto', 'cuda', 'mps'):\n"

@@ -5,10 +5,14 @@ import threading
 import numpy as np
 import pytest
 
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import PredictionCancelled, TileDone
+from napari_sparsessp.prediction.engine import (
+    PredictionCancelled,
+    TileDone,
+    predict,
+    predict_stream,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.sparse import SparseView
 from thin import save_random

@@ -7,9 +7,8 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.prediction.canvas import flattened
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.blending import flattened
+from napari_sparsessp.prediction.engine import TileDone, predict, predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
@@ -100,7 +99,7 @@ def test_masked_planes_take_no_part_in_a_projection(how):
     planes = np.stack([np.full((2, 3), value, np.float32) for value in (1, 3, 8)])
     planes[2, 0, 0] = np.nan
     planes[:, 1, 1] = np.nan
-    flat = flattened(planes, how)
+    flat = flattened(planes[None], how)[0]
     assert flat.dtype == np.float32
     assert flat[0, 0, 1] == (4 if how == "mean" else 8)
     assert flat[0, 0, 0] == (2 if how == "mean" else 3)

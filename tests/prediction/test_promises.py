@@ -9,17 +9,18 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.prediction import stack
-from napari_sparsessp.prediction.engine import predict, predict_stream
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction import input_stack
+from napari_sparsessp.prediction.engine import (
+    ArrayWriter,
     Finished,
     Planned,
     PredictionCancelled,
     TileDone,
+    predict,
+    predict_stream,
 )
-from napari_sparsessp.prediction.progress import Progress
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 from thin import save_random
@@ -176,12 +177,12 @@ def test_cancelled_and_resumed_is_uninterrupted(models, kind, cut, data):
     model, volume = models[kind], volume_of(noise((2, *shape)), "TZYX")
     asked = request(ratio=1, tile=tile)
     expected = predict(model, volume, request=asked)
-    progress, runs = Progress(), 0
+    writer, runs = ArrayWriter(), 0
     while True:
         cancel, runs = threading.Event(), runs + 1
         patience = data.draw(st.integers(1, 5)) if runs < 6 else 10**9
         for event in predict_stream(
-            model, volume, request=asked, progress=progress, cancel=cancel
+            model, volume, request=asked, writer=writer, cancel=cancel
         ):
             patience -= isinstance(event, TileDone)
             if patience <= 0:
@@ -229,7 +230,7 @@ def test_what_was_not_measured_is_never_looked_at(models, kind, shape, ratio, da
     held = da.from_array(dirty, (*dirty.shape[:-3], 2, 9, 9)) if lazily else dirty
     expected = predict(models[kind], volume_of(clean, axes), request=request(**changes))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack, "_share", lambda plan: share)
+        patch.setattr(input_stack, "_share", lambda plan: share)
         result = predict(
             models[kind], volume_of(held, axes), request=request(**changes)
         )
@@ -287,7 +288,7 @@ def test_however_an_array_lies_the_bits_are_the_same(
 ):
     array = noise((9, 30, 40), np.uint8)
     model = models["slim 3to2d"]
-    monkeypatch.setattr(stack, "_share", lambda plan: share)
+    monkeypatch.setattr(input_stack, "_share", lambda plan: share)
     volume = volume_of(FORMS[form](array, tmp_path))
     got = array_of(model, volume, ratio=2, tile=(8, 16, 24))
     np.testing.assert_array_equal(got, as_it_is)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.sample import sample_paths
-from napari_sparsessp.models.registry import find_model, read_card
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.io.samples import sample_paths
+from napari_sparsessp.models.library import find_model, load_model, read_card
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import CATALOGUE

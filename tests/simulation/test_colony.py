@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
-from napari_sparsessp.simulation.fields import blur
-from napari_sparsessp.simulation.fluorescence import photon_noise
-from napari_sparsessp.simulation.parameters import draw_parameters
+from napari_sparsessp.simulation.optics import (
+    brightfield,
+    photon_noise,
+    reshape_spectrum,
+)
+from napari_sparsessp.simulation.parameters import blur, draw_parameters
 from napari_sparsessp.simulation.pool import fill_pool, open_pool
-from napari_sparsessp.simulation.transmitted import brightfield, reshape_spectrum
 from napari_sparsessp.structures import CATALOGUE
 
 SHAPE = (24, 48, 48)

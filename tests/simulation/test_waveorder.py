@@ -1,6 +1,6 @@
 """The simulator's bright-field against waveorder's, a published implementation.
 
-The numbers in data/waveorder.npz are from scripts/waveorder_reference.py; where
+The numbers in data/waveorder.npz are from tools/waveorder_reference.py; where
 waveorder is installed they are made anew and compared.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sparsessp.simulation import transfer
+from napari_sparsessp.simulation import optics
 from napari_sparsessp.simulation.parameters import draw_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ STORED = Path(__file__).parent / "data" / "waveorder.npz"
 
 
 def _script():
-    path = ROOT / "scripts" / "waveorder_reference.py"
+    path = ROOT / "tools" / "waveorder_reference.py"
     spec = importlib.util.spec_from_file_location("waveorder_reference", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -43,7 +43,7 @@ def ours(objective, condenser):
     step = 1 / (script.PIXELS * script.VOXEL / script.FINER)
     q = torch.arange(int(0.5 / script.VOXEL / step) + 1) * step
     half = script.PLANES // 2
-    kernel = transfer.weak_object_transfer(p, half + 1, script.VOXEL, q)
+    kernel = optics.weak_object_transfer(p, half + 1, script.VOXEL, q)
     kernel = kernel * torch.hann_window(script.PLANES, periodic=False)[:, None]
     kernel = torch.fft.ifftshift(kernel, dim=0)
     change = -4 * math.pi / script.WAVELENGTH * script.VOXEL
@@ -60,7 +60,7 @@ def agreement(mine, theirs):
 
 @pytest.mark.parametrize("part", ["index", "absorption"])
 @pytest.mark.parametrize("number", range(len(script.APERTURES)))
-@pytest.mark.parametrize(("edge", "bound"), [(transfer.SOFT_PUPIL, 0.07), (0.01, 0.02)])
+@pytest.mark.parametrize(("edge", "bound"), [(optics.SOFT_PUPIL, 0.07), (0.01, 0.02)])
 def test_bright_field_is_transferred_as_by_waveorder(
     monkeypatch, number, part, edge, bound
 ):
@@ -68,7 +68,7 @@ def test_bright_field_is_transferred_as_by_waveorder(
 
     What difference there is comes from the soft edge of the simulator's pupil.
     """
-    monkeypatch.setattr(transfer, "SOFT_PUPIL", edge)
+    monkeypatch.setattr(optics, "SOFT_PUPIL", edge)
     mine = dict(
         zip(("index", "absorption"), ours(*script.APERTURES[number]), strict=True)
     )

@@ -1,4 +1,4 @@
-"""One of the processes of test_group: trains a tiny network and leaves its weights."""
+"""A process of test_distributed: trains a tiny network and leaves its weights."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import PLAIN, TINY
 from napari_sparsessp.networks import build_network
-from napari_sparsessp.training.group import join_group
+from napari_sparsessp.training.distributed import join_group
 from napari_sparsessp.training.loop import TrainingPlan, train
 from napari_sparsessp.training.patches import Pair
 

@@ -1,17 +1,26 @@
 """The errors that a new model's card expects are those of what was kept back."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+import napari_sparsessp
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.models.card import Range
+from napari_sparsessp.models.library import load_model
+from napari_sparsessp.prediction.domain_shift import check as unfamiliar
 from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import calibration
-from napari_sparsessp.training.calibration import calibrations
-from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.training.calibration import calibrations, joined, learned_ranges
+from napari_sparsessp.training.patches import Pair, PatchRecipe
 from napari_sparsessp.volume import Volume
-from thin import save_random, thin_network
+from thin import card_of, save_random, thin_network
 
 FP32 = ("cpu", "fp32")
 
@@ -92,3 +101,126 @@ def test_a_device_that_fails_costs_no_model(model, monkeypatch):
 
     monkeypatch.setattr(calibration, "predict", failing)
     assert calibrations(model, [_pair(model)], *FP32) == {}
+
+
+SAMPLE = Path(napari_sparsessp.__file__).parent / "samples" / "colony_sparse.ome.tif"
+RECIPE = PatchRecipe(depth=8, height=16, width=16, ratios=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_volume(SAMPLE, channel=0)
+
+
+@pytest.fixture(scope="module")
+def quarters(sample):
+    """Stacks of the same kind, which differ as fields of one dish do."""
+    stack = sample.numpy()
+    half = stack.shape[-1] // 2
+    return [stack[:, y : y + half, x : x + half] for y in (0, half) for x in (0, half)]
+
+
+@pytest.fixture(autouse=True)
+def fewer_windows(monkeypatch):
+    """Enough to tell a colony from a blurred one."""
+    monkeypatch.setattr(calibration, "WINDOWS", 30)
+
+
+def _pairs(stacks):
+    looks = [np.asarray(one, np.float32) for one in stacks]
+    looks = [(one - one.mean()) / one.std() for one in looks]
+    return [Pair(one[None], [one]) for one in looks]
+
+
+def _told(volume, ranges):
+    card = card_of(
+        thin_network(), familiarity=ranges, voxel_size=volume.voxel_size, ratios=(1,)
+    )
+    return unfamiliar(plan_prediction(card, volume, PredictionRequest(ratio=1)))
+
+
+def test_another_field_is_familiar_and_a_blurred_one_is_not(sample, quarters):
+    """A model of small patches, for an image that is looked at in larger windows."""
+    ranges = learned_ranges(_pairs(quarters[:3]), RECIPE, sample.voxel_size)
+    other = sample.with_(array=quarters[3])
+    assert _told(other, ranges) == ()
+    blurred = gaussian_filter(other.array.astype(np.float32), (0, 4, 4))
+    assert "weaker" in _told(other.with_(array=blurred), ranges)[0]
+    copies = other.with_(array=quarters[3][[2] * 8])
+    assert "more alike" in _told(copies, ranges)[0]
+
+
+def test_stacks_that_differ_more_make_room_for_another(quarters):
+    """Not only for what is between them."""
+    chance = np.random.default_rng(0)
+    noisy = [
+        one / one.std() + much * chance.normal(size=one.shape)
+        for one, much in zip(quarters, (0, 0.2, 0.4), strict=False)
+    ]
+    bare = replace(RECIPE, noise=None, tilt=0.0, clutter=0.0, gain=0.0)
+    like, unlike = (
+        learned_ranges(_pairs(stacks), bare, (1.16, 0.29, 0.29))["finest"][0]
+        for stacks in (quarters[:3], noisy)
+    )
+    assert unlike.high - unlike.low > 2 * (like.high - like.low)
+
+
+def test_one_or_two_stacks_do_not_show_how_stacks_differ(quarters):
+    assert learned_ranges(_pairs(quarters[:2]), RECIPE, (1.16, 0.29, 0.29)) == {}
+
+
+def test_many_stacks_take_no_longer(quarters):
+    """A whole pool of colonies; every so many of them stand for it."""
+    many = _pairs(quarters[:1]) * 300
+    assert learned_ranges(many, RECIPE, (1.16, 0.29, 0.29)).keys() >= {"fine"}
+
+
+def test_the_size_of_patches_does_not_matter(quarters):
+    pairs = _pairs(quarters)
+    small, large = (
+        learned_ranges(pairs, replace(RECIPE, height=n, width=n), (1.16, 0.29, 0.29))
+        for n in (16, 64)
+    )
+    assert small == large != {}
+
+
+def test_a_stack_thinner_than_the_window_is_not_taken_for_copies():
+    """The network sees its end planes repeated; its image has them once."""
+    noise = np.random.default_rng(0).normal(size=(3, 3, 80, 80))
+    ranges = learned_ranges(_pairs(noise), RECIPE, (0.29,) * 3)
+    assert max(one.high for one in ranges["alike_middle"]) < 0.8
+
+
+def test_fields_too_small_to_tell_have_no_ranges():
+    small = np.random.default_rng(0).normal(size=(3, 8, 60, 90))
+    assert learned_ranges(_pairs(small), RECIPE, (0.29,) * 3) == {}
+
+
+def test_what_the_model_began_with_stays_familiar(quarters):
+    pairs, voxel = _pairs(quarters), (1.16, 0.29, 0.29)
+    alone = learned_ranges(pairs, RECIPE, voxel)
+    before = {"fine": (Range(low=-9, high=alone["fine"][0].low - 1),)}
+    card = card_of(thin_network(), familiarity=before)
+    both = learned_ranges(pairs, RECIPE, voxel, card)
+    assert both == {"fine": (Range(low=-9, high=alone["fine"][0].high),)}
+
+
+def test_of_a_model_that_tells_nothing_nothing_is_claimed(quarters):
+    """An imported one has seen who knows what."""
+    card = card_of(thin_network())
+    assert learned_ranges(_pairs(quarters), RECIPE, (1.16, 0.29, 0.29), card) == {}
+
+
+def test_ranges_are_joined_at_the_distances_that_all_know():
+    def alike(*spans):
+        ranges = [Range(low=low, high=1.0, distance=d) for d, low in spans]
+        return {"alike_fine": tuple(ranges), "fine": (Range(low=0, high=1),)}
+
+    near, far = alike((0.3, 0.8), (0.6, 0.4)), alike((0.4, 0.6), (0.8, 0.2))
+    found = joined(near, far)
+    assert [one.distance for one in found["alike_fine"]] == [0.6]
+    assert found["alike_fine"][0].low == pytest.approx(0.4)
+    assert found["fine"] == near["fine"]
+    assert joined(near, {"fine": (Range(low=-1, high=0.5),)}) == {
+        "fine": (Range(low=-1, high=1),)
+    }

@@ -4,8 +4,7 @@ import pytest
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.training.config import FineTune
-from napari_sparsessp.training.config_file import make_config, read_config
+from napari_sparsessp.training.config import FineTune, make_config, read_config
 
 LEAST = {
     "out": "run",

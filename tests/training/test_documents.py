@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from napari_sparsessp.training.config_file import make_config
-from napari_sparsessp.training.recipe import Recipe
+from napari_sparsessp.training.config import Recipe, make_config
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 
@@ -33,4 +32,4 @@ def test_the_python_of_the_page_runs():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     names = {}
     exec(code, names)
-    assert names["setup"].config.model.id == "mine"
+    assert names["resolved"].config.model.id == "mine"

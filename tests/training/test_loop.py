@@ -1,20 +1,26 @@
 """A loop that learns, survives a kill bit for bit, and says what happens."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.networks import NetworkConfig, build_network
-from napari_sparsessp.training.loop import TrainingPlan, learning_rate, train
-from napari_sparsessp.training.state import RunFolder
+from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.training.checkpoints import RunFolder
+from napari_sparsessp.training.loop import (
+    TrainingPlan,
+    learning_rate,
+    train,
+    update_norms,
+)
+from napari_sparsessp.training.patches import Batch
 
 
 def plan(steps, **changes):
@@ -25,6 +31,16 @@ def plan(steps, **changes):
 def network(config):
     torch.manual_seed(0)
     return build_network(config)
+
+
+def cancel_at(share):
+    """Progress that cancels once so much of the budget is used up."""
+
+    def progress(done, total=None, what=""):
+        if done >= share:
+            raise Cancelled
+
+    return progress
 
 
 def state(folder):
@@ -107,22 +123,20 @@ def test_stopping_and_going_on_is_as_if_nothing_had_happened(
     pair, plain, tiny, tmp_path
 ):
     train(network(tiny), [pair], plain, plan(12), tmp_path / "whole")
-    steps = []
-    done = train(
-        network(tiny), [pair], plain, plan(12), tmp_path / "halves",
-        listen=lambda status: steps.append(status.step),
-        stop=lambda: len(steps) == 4,
-    )  # fmt: skip
-    assert not done
+    with pytest.raises(Cancelled):
+        train(
+            network(tiny), [pair], plain, plan(12), tmp_path / "halves",
+            progress=cancel_at(0.4),
+        )  # fmt: skip
     assert state(tmp_path / "halves")["progress"]["step"] == 5
-    assert train(network(tiny), [pair], plain, plan(12), tmp_path / "halves")
+    train(network(tiny), [pair], plain, plan(12), tmp_path / "halves")
     one, other = state(tmp_path / "whole"), state(tmp_path / "halves")
     for part in ("network", "average", "optimiser"):
         assert same(one[part], other[part])
 
 
 KILLED = """
-import sys, time, torch
+import os, signal, sys, torch
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from conftest import PLAIN, TINY
@@ -133,11 +147,16 @@ import numpy as np
 torch.set_num_threads(1)
 look = np.random.default_rng(0).normal(size=(1, 12, 40, 40)).astype(np.float16)
 torch.manual_seed(0)
+
+def listen(status):
+    if status.step == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
 train(
     build_network(TINY), [Pair(look, np.concatenate([look, -look]))], PLAIN,
-    TrainingPlan(0, 60, batch=2, precision="fp32", save_steps=5), Path(sys.argv[1]),
+    TrainingPlan(0, 30, batch=2, precision="fp32", save_steps=5), Path(sys.argv[1]),
     validate=lambda network: {{"r2": float(next(network.parameters()).sum())}},
-    listen=lambda status: time.sleep(float(sys.argv[2])),
+    listen=listen,
 )
 """
 
@@ -146,20 +165,14 @@ train(
 def test_a_killed_training_goes_on_bit_for_bit(tmp_path):
     code = KILLED.format(here=str(Path(__file__).parent))
 
-    def start(folder, pause):
-        command = [sys.executable, "-c", code, str(folder), str(pause)]
-        return subprocess.Popen(command)
+    def run(folder, killed_at=-1):
+        command = [sys.executable, "-c", code, str(folder), str(killed_at)]
+        return subprocess.run(command, check=False).returncode
 
-    assert start(tmp_path / "whole", 0).wait() == 0
-    killed = start(tmp_path / "killed", 0.05)
-    while not (tmp_path / "killed" / "state.pt").exists():
-        assert killed.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.3)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    assert 5 <= state(tmp_path / "killed")["progress"]["step"] < 60
-    assert start(tmp_path / "killed", 0).wait() == 0
+    assert run(tmp_path / "whole") == 0
+    assert run(tmp_path / "killed", killed_at=13) == -signal.SIGKILL
+    assert state(tmp_path / "killed")["progress"]["step"] == 10
+    assert run(tmp_path / "killed") == 0
     one, other = state(tmp_path / "whole"), state(tmp_path / "killed")
     for part in ("network", "average", "optimiser"):
         assert same(one[part], other[part])
@@ -248,3 +261,68 @@ def test_a_cut_off_line_of_the_log_does_not_matter(pair, plain, tiny, tmp_path):
         log.write(json.dumps({"step": 1})[:5])
     train(network(tiny), [pair], plain, plan(2), tmp_path)
     assert [one["step"] for one in RunFolder(tmp_path).entries()] == [1, 2]
+
+
+CPU = torch.device("cpu")
+
+
+class _Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x, tasks=None):
+        return self.norm(self.conv(x))
+
+
+def source_of(batch):
+    return batch.source
+
+
+def _passes(count=5):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        source = 3 + torch.randn(4, 1, 8, 8, generator=generator)
+        yield Batch(source, source, source, source, None)
+
+
+def test_every_pass_counts_the_same():
+    """The mean is that of all passes together, whatever was there before."""
+    network = _Net()
+    network.norm.running_mean.fill_(100.0)
+    update_norms(network, _passes(), CPU)
+    seen = torch.cat([network.conv(x) for x in map(source_of, _passes())])
+    torch.testing.assert_close(
+        network.norm.running_mean, seen.mean((0, 2, 3)).detach(), rtol=1e-4, atol=1e-4
+    )
+    assert network.norm.momentum == 0.1
+    assert not network.training
+    assert not network.norm.training
+
+
+def test_averaged_weights_come_out_standardised():
+    """Weights that moved get the statistics of where they are now."""
+    network = _Net()
+    update_norms(network, _passes(), CPU)
+    with torch.no_grad():
+        network.conv.weight.mul_(7.0)
+    x = torch.cat(list(map(source_of, _passes())))
+    assert float(network(x).detach().std()) > 3
+    update_norms(network, _passes(), CPU)
+    assert abs(float(network(x).detach().std()) - 1) < 0.05
+
+
+def test_frozen_norms_keep_their_statistics():
+    """And passes are not even asked for where there is nothing to measure."""
+    network = _Net()
+    for weight in network.norm.parameters():
+        weight.requires_grad_(False)
+    before = network.norm.running_mean.clone()
+
+    def never():
+        raise AssertionError
+        yield
+
+    update_norms(network, never(), CPU)
+    assert torch.equal(network.norm.running_mean, before)

@@ -1,12 +1,27 @@
 """Patches as the network will meet them."""
 
+import threading
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
+from napari_sparsessp.networks import build_network
+from napari_sparsessp.tasks import Cancelled, no_progress
+from napari_sparsessp.training.checkpoints import RunFolder, saved_step
+from napari_sparsessp.training.loop import TrainingPlan, train
+from napari_sparsessp.training.patches import (
+    Pair,
+    PatchRecipe,
+    RenewedPairs,
+    batches,
+    choose,
+    cut_batch,
+    cut_patch,
+)
 
 WILD = PatchRecipe(depth=8, height=16, width=16)
 
@@ -80,3 +95,155 @@ def test_masks_and_projections_go_along(plain):
     assert patch.weight[1].min() == 1
     for plane in patch.target[1]:
         torch.testing.assert_close(plane, torch.from_numpy(flat[0]))
+
+
+def stack(seed):
+    return np.random.default_rng(seed).normal(size=(1, 8, 16, 16)).astype(np.float16)
+
+
+def test_batches_are_the_same_from_any_step_on(pair, plain):
+    """However many threads cut them; step 2 needs no steps before."""
+    with closing(batches([pair], plain, 2, seed=4)) as stream:
+        first = [next(stream) for _ in range(4)]
+    with closing(batches([pair], plain, 2, seed=4, step=2, workers=3)) as stream:
+        later = [next(stream) for _ in range(2)]
+    for one, other in zip(first[2:], later, strict=True):
+        assert torch.equal(one.source, other.source)
+        assert torch.equal(one.target, other.target)
+    assert not torch.equal(first[0].source, first[1].source)
+
+
+def test_a_rare_structure_is_drawn_as_often_as_a_frequent_one():
+    common = [Pair(stack(k), stack(k), (0,)) for k in range(9)]
+    rare = [Pair(stack(9), stack(9), (2,))]
+    drawn = Counter(
+        choose(common + rare, np.random.default_rng(k))[0] == 9 for k in range(400)
+    )
+    assert 150 < drawn[True] < 250
+
+
+def test_each_sample_has_its_own_task(plain):
+    pairs = [Pair(stack(0), stack(0), (1,)), Pair(stack(1), stack(1), (4,))]
+    batch = cut_batch(pairs, plain, 8, seed=0, step=0)
+    assert batch.target.shape == (8, 1, 8, 16, 16)
+    assert set(batch.tasks.tolist()) == {1, 4}
+
+
+def test_structures_without_a_label_have_no_weight(plain):
+    pairs = [Pair(stack(0), stack(0), (1,)), Pair(stack(1), [*stack(1)] * 2, (0, 2))]
+    batch = cut_batch(pairs, plain, 8, seed=0, step=0, outputs=3)
+    assert batch.tasks is None
+    weights = {tuple(row.amax((1, 2, 3)).tolist()) for row in batch.weight}
+    assert weights == {(0, 1, 0), (1, 0, 1)}
+
+
+def test_what_goes_wrong_on_the_thread_is_told(plain):
+    class Broken:
+        shape = (1, 8, 16, 16)
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise OSError("the disk is gone")
+
+    pairs = [Pair(Broken(), stack(0))]
+    with (
+        closing(batches(pairs, plain, 1, seed=0)) as stream,
+        pytest.raises(OSError, match="disk"),
+    ):
+        next(stream)
+
+
+def a_pair(seed):
+    look = np.random.default_rng(seed).normal(size=(1, 12, 24, 24)).astype(np.float16)
+    return Pair(look, np.concatenate([look, -look]), name=str(seed))
+
+
+def changing(step, ended):
+    """Another stack after every third step."""
+    return [a_pair(10 + step // 3)]
+
+
+def test_fixed_stacks_stay_beside_those_that_change():
+    pairs = RenewedPairs([a_pair(0)], changing, step=3)
+    assert [pair.name for pair in pairs] == ["0", "11"]
+    assert [pair.name for pair in pairs.at(9, threading.Event())] == ["0", "13"]
+    assert (len(pairs), pairs[-1].name, pairs[:1][0].name) == (2, "13", "0")
+
+
+def test_a_batch_is_cut_from_the_stacks_of_its_step(plain):
+    with closing(batches(RenewedPairs([], changing), plain, 2, seed=4)) as stream:
+        found = [next(stream) for _ in range(8)]
+    for step, batch in enumerate(found):
+        alone = cut_batch([a_pair(10 + step // 3)], plain, 2, 4, step)
+        assert torch.equal(batch.source, alone.source)
+
+
+def test_going_on_with_changing_stacks_is_as_if_nothing_had_happened(
+    plain, tiny, tmp_path
+):
+    def run(name, progress=no_progress):
+        torch.manual_seed(0)
+        pairs = RenewedPairs([], changing, saved_step(tmp_path / name))
+        plan = TrainingPlan(0, 12, batch=2, precision="fp32", save_steps=100)
+        train(build_network(tiny), pairs, plain, plan, tmp_path / name,
+              progress=progress)  # fmt: skip
+
+    def cancel(done, total=None, what=""):
+        if done >= 0.4:
+            raise Cancelled
+
+    run("whole")
+    with pytest.raises(Cancelled):
+        run("halves", cancel)
+    assert 0 < saved_step(tmp_path / "halves") <= 5
+    run("halves")
+    weights = [RunFolder(tmp_path / name).averaged() for name in ("whole", "halves")]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name])
+
+
+def test_stopping_does_not_wait_for_a_stack(plain, tiny, tmp_path):
+    """One that will never come: the state is saved at once."""
+
+    def stuck(step, ended):
+        if step >= 3:
+            ended.wait()
+            raise Cancelled
+        return [a_pair(1)]
+
+    calls = []
+    plan = TrainingPlan(0, 12, batch=1, precision="fp32", save_steps=100)
+    torch.manual_seed(0)
+
+    def cancel(done, total=None, what=""):
+        calls.append(done)
+        if calls.count(3 / 12) > 1:  # the first is after step 3
+            raise Cancelled
+
+    pairs = RenewedPairs([], stuck)
+    with pytest.raises(Cancelled):
+        train(build_network(tiny), pairs, plain, plan, tmp_path, progress=cancel)
+    assert saved_step(tmp_path) == 3
+    assert (tmp_path / "state.pt").exists()
+
+
+def test_the_step_of_a_damaged_or_missing_state_is_the_first(tmp_path):
+    assert saved_step(tmp_path) == 0
+    (tmp_path / "state.pt").write_bytes(b"no state")
+    assert saved_step(tmp_path) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_while_stacks_are_made_ends_the_batches(plain, workers):
+    def broken(step, ended):
+        if step > 1:
+            raise OSError("the disk is full")
+        return [a_pair(1)]
+
+    pairs = RenewedPairs([], broken)
+    with closing(batches(pairs, plain, 1, seed=0, workers=workers)) as stream:
+        next(stream), next(stream)
+        with pytest.raises(OSError, match="disk is full"):
+            next(stream)

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES
 from napari_sparsessp.ui import samples
 from napari_sparsessp.ui.samples import COLONY, SampleDialog
 
@@ -22,12 +22,12 @@ class Fetching:
         self.error = None
         self.ended = threading.Event()
 
-    def __call__(self, sample, meter):
+    def __call__(self, sample, progress):
         self.asked.append(sample.key)
         try:
-            meter("file 1 of 2, 1.0 of 2.0 MB", 0.25)
+            progress(0.25, None, "file 1 of 2, 1.0 of 2.0 MB")
             while not self.go.wait(0.02):
-                meter("file 1 of 2, 1.0 of 2.0 MB", 0.25)
+                progress(0.25, None, "file 1 of 2, 1.0 of 2.0 MB")
             if self.error is not None:
                 raise self.error
             for path in sample.paths:

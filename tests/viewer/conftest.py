@@ -4,11 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from pytestqt.qtbot import QtBot
 
 from compared import CUBES, add_prediction, counts, predicted, same_noise
 from fake_engine import MICRO, FakeEngine, light
-from napari_sparsessp.prediction.events import TileDone
+from napari_sparsessp.prediction.engine import TileDone
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.predict import dock as predict_dock
 from thin import save_thin
@@ -31,18 +30,6 @@ def synchronous_slicing(monkeypatch):
 def noise_of_its_own():
     """Give each test the same noise, whatever ran before it."""
     same_noise()
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """Wait long on a busy machine: what is waited for comes, or never does."""
-    for name in ("waitUntil", "waitSignal"):
-        original = getattr(QtBot, name)
-
-        def patient(self, what, *, timeout=60_000, _original=original, **more):
-            return _original(self, what, timeout=timeout, **more)
-
-        monkeypatch.setattr(QtBot, name, patient)
 
 
 @pytest.fixture
@@ -75,7 +62,7 @@ class ThinEngine(InstalledEngine):
                 self.boxes.append((event.time, event.box))
             yield event
             if isinstance(event, TileDone) and event.done == self.hold_at:
-                self.go.wait(60)
+                self.go.wait()
 
 
 @pytest.fixture(scope="session")
@@ -96,10 +83,44 @@ def thin_engine(monkeypatch, thin_folder):
     engine.go.set()
 
 
+@pytest.fixture(scope="session")
+def shared_viewer():
+    """This process's one viewer: opening napari costs more than most tests do."""
+    from shared_viewer import SharedViewer
+
+    shared = SharedViewer()
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
+def viewer(shared_viewer, monkeypatch, request):
     """An empty viewer, seen as a plugin sees it."""
-    return make_napari_viewer_proxy()
+    from napari.utils._proxies import PublicOnlyProxy
+
+    from shared_viewer import leave_unpainted
+
+    monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
+    checker = "napari._qt.threads.status_checker.StatusChecker.start"
+    monkeypatch.setattr(checker, lambda checker: None)
+    opened = shared_viewer.open()
+    if request.node.get_closest_marker("painted") is None:
+        leave_unpainted(monkeypatch)
+    yield PublicOnlyProxy(opened)
+    shared_viewer.clean()
+
+
+@pytest.fixture
+def hidden_viewer(shared_viewer):
+    """No shared viewer, as far as napari knows."""
+    with shared_viewer.hidden():
+        yield
+
+
+@pytest.fixture
+def make_napari_viewer(hidden_viewer, make_napari_viewer):
+    """napari's own, for a test that closes its viewer or needs two."""
+    return make_napari_viewer
 
 
 @pytest.fixture
@@ -114,8 +135,8 @@ def dock(viewer, engine):
 def finish(qtbot):
     """Wait until a dock's prediction has ended."""
 
-    def wait(dock, timeout=60_000):
-        qtbot.waitUntil(lambda: dock.run_in_progress is None, timeout=timeout)
+    def wait(dock):
+        qtbot.waitUntil(lambda: dock.run_in_progress is None)
 
     return wait
 
@@ -139,14 +160,14 @@ def compare(viewer, qtbot):
 
     def opened():
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         wait(dock)
         return dock
 
     def wait(dock):
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
 

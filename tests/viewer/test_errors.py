@@ -177,7 +177,7 @@ def test_a_model_that_goes_while_it_runs(
     dock = thin_dock(light(8, 70, 70))
     thin_engine.hold_at = 1
     dock.run()
-    qtbot.waitUntil(lambda: len(thin_engine.boxes) == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(thin_engine.boxes) == 1)
     (own_models / "thin.safetensors").unlink()
     thin_engine.go.set()
     finish(dock)
@@ -281,7 +281,7 @@ def test_a_later_layer_that_napari_cannot_make(
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io import sample
+    from napari_sparsessp.io.samples import sample
 
     def missing():
         raise InputError("the sample is not installed; install the package again")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.io.sample import sample_paths
+from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
 from napari_sparsessp.volume import Volume
@@ -30,7 +30,7 @@ def stack(tmp_path):
 
 
 def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
-    with qtbot.waitSignal(dock._files.opened, timeout=20_000):
+    with qtbot.waitSignal(dock._files.opened):
         dock._files.open(stack[1])
     added = viewer.layers[-1]
     assert tuple(added.scale) == pytest.approx((0.29, 0.29, 0.29))
@@ -41,7 +41,7 @@ def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
 def test_a_file_that_cannot_be_opened_is_told_inline(dock, tmp_path, qtbot):
     broken = tmp_path / "broken.ome.tif"
     broken.write_bytes(b"II*\0 nothing")
-    with qtbot.waitSignal(dock._files.failed, timeout=20_000):
+    with qtbot.waitSignal(dock._files.failed):
         dock._files.open(broken)
     assert dock.form.foot.message.is_error
     assert "broken.ome.tif" in dock.form.foot.message.text.text()

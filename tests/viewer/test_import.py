@@ -36,9 +36,9 @@ def two_clicks(qtbot, monkeypatch):
         monkeypatch.setattr(model_shelf, "choose_checkpoint", lambda _p: str(path))
         dock.shelf.ask_import()
         dialog = dock.shelf.dialog
-        qtbot.waitUntil(lambda: dialog.state is not ImportState.READING, timeout=60_000)
+        qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
         assert dialog.state is ImportState.ASKING, dialog.message.text.text()
-        with qtbot.waitSignal(dialog.imported, timeout=60_000):
+        with qtbot.waitSignal(dialog.imported):
             dialog.import_button.click()
         return dock.form.topology.card()
 
@@ -62,7 +62,7 @@ def test_repmode_is_used_after_two_clicks(
     assert "2 structures in 2 passes" in dock.form.foot.status.text()
 
     dock.run()
-    finish(dock, timeout=120_000)
+    finish(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     for id_ in ids:
         layer = dock.layers.layer(id_)
@@ -87,7 +87,7 @@ def test_sparsessp_is_used_after_two_clicks(open_dock, tmp_path, two_clicks, fin
     assert dock.form.foot.message.text.text() == ""
     dock.form.structures.tick(("dna",))
     dock.run()
-    finish(dock, timeout=120_000)
+    finish(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     layer = dock.layers.layer("dna")
     assert layer.data.shape == (64, 32, 48)
@@ -109,7 +109,7 @@ def test_a_file_that_would_run_code_does_nothing(open_dock, tmp_path, qtbot):
     before = dock.form.topology.card().id
     dock.shelf.import_file(path)
     dialog = dock.shelf.dialog
-    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING, timeout=60_000)
+    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
     assert dialog.message.is_error
     assert "\n" not in dialog.message.text.text()
     assert not trap.exists()

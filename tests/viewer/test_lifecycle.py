@@ -145,12 +145,12 @@ def test_closing_the_viewer_stops_the_worker(
     viewer = make_napari_viewer()
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    with qtbot.waitSignal(dock.layers.destroyed, raising=False, timeout=10_000):
+    with qtbot.waitSignal(dock.layers.destroyed, raising=False):
         dock.run()
         with qtbot.waitSignal(dock.run_in_progress.tile_done):
             pass
         viewer.close()
-    qtbot.waitUntil(lambda: engine.closed == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: engine.closed == 1)
 
 
 def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
@@ -168,7 +168,7 @@ def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
         gc.collect()
         return ref() is None
 
-    qtbot.waitUntil(gone, timeout=5000)
+    qtbot.waitUntil(gone)
 
 
 def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(

@@ -14,6 +14,8 @@ from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
+pytestmark = pytest.mark.painted
+
 ORDER = {id_: number for number, id_ in enumerate(CATALOGUE)}
 TICKED = ("dna", "nucleolus", "mitochondria")
 

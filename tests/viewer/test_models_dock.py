@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_sparsessp.models.adding import add_model
-from napari_sparsessp.models.registry import DEFAULT_MODEL, card_of
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
+from napari_sparsessp.models.manage import add_model
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models import dock as model_intake
 from napari_sparsessp.ui.models import dock as models_dock

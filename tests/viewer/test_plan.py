@@ -11,9 +11,10 @@ from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.plan import dock as plan_dock
-from napari_sparsessp.ui.plan import work as plan_work
-from napari_sparsessp.ui.plan.foot import PlanState
-from napari_sparsessp.ui.plan.work import PlanEngine
+from napari_sparsessp.ui.plan import job as plan_job
+from napari_sparsessp.ui.plan.form import PlanState
+from napari_sparsessp.ui.plan.job import PlanEngine
+from napari_sparsessp.ui.tasks import TaskProgress
 
 DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}
 
@@ -39,7 +40,7 @@ class OneModel(PlanEngine):
 @pytest.fixture
 def engine(monkeypatch, thin_folder):
     monkeypatch.setenv("SPARSESSP_MODELS", str(thin_folder))
-    plan_work.session_memory.cache_clear()
+    plan_job.session_memory.cache_clear()
     engine = OneModel()
     monkeypatch.setattr(plan_dock, "PlanEngine", lambda: engine)
     return engine
@@ -62,7 +63,7 @@ def dock(viewer, engine):
 def measured(qtbot):
     def wait(dock):
         dock.form.foot.button.click()
-        qtbot.waitUntil(lambda: dock.current is None and dock.record is not None)
+        qtbot.waitUntil(lambda: dock.task is None and dock.record is not None)
 
     return wait
 
@@ -72,7 +73,7 @@ def ratios(dock):
 
 
 def test_a_stack_with_its_truth_gives_a_curve_and_an_answer(dock, measured):
-    dock.look_ahead()
+    dock.refresh()
     assert dock.form.choice().against_dense is False
     assert dock.form.foot.state is PlanState.READY
     measured(dock)
@@ -138,11 +139,11 @@ def test_switching_back_costs_nothing(dock, measured, engine):
     measured(dock)
     first = dock.record
     dock.form.ratios.button(4).click()
-    dock.look_ahead()
+    dock.refresh()
     assert dock.record is None, "of this nothing is known yet"
     assert dock.form.foot.state is PlanState.READY
     dock.form.ratios.button(4).click()
-    dock.look_ahead()
+    dock.refresh()
     assert dock.record is first
     assert engine.handed == 1
 
@@ -151,7 +152,7 @@ def test_another_image_in_the_layer_is_measured_anew(dock, measured, viewer):
     measured(dock)
     first = dock.record
     viewer.layers["bright-field"].data = stack(seed=7)
-    dock.look_ahead()
+    dock.refresh()
     assert dock.record is None
     measured(dock)
     assert dock.record is not first
@@ -196,16 +197,16 @@ def test_an_empty_viewer_says_what_is_missing(viewer, engine):
 
 
 def test_stop_keeps_the_ratios_that_are_done(dock, qtbot, monkeypatch):
-    original = plan_work.Board.post
+    original = TaskProgress.publish
 
-    def post(board, record):
-        original(board, record)
+    def publish(progress, record):
+        original(progress, record)
         if len(record.report.ratios) == 2:
-            dock.current.stop()
+            progress.cancel()
 
-    monkeypatch.setattr(plan_work.Board, "post", post)
+    monkeypatch.setattr(TaskProgress, "publish", publish)
     dock.form.foot.button.click()
-    qtbot.waitUntil(lambda: dock.current is None)
+    qtbot.waitUntil(lambda: dock.task is None)
     assert ratios(dock) == [1, 2]
     assert dock.form.foot.state is PlanState.READY
     assert "every plane and 2nd done" in dock.form.foot.status.text()
@@ -223,7 +224,7 @@ def test_escape_stops_and_ctrl_r_starts(dock, qtbot):
     assert dock.form.foot.state is PlanState.RUNNING
     keys["Esc"].activated.emit()
     assert dock.form.foot.state is PlanState.STOPPING
-    qtbot.waitUntil(lambda: dock.current is None)
+    qtbot.waitUntil(lambda: dock.task is None)
     assert dock.form.foot.state in (PlanState.READY, PlanState.KNOWN)
 
 
@@ -233,7 +234,7 @@ def test_an_error_is_told_once_and_the_form_is_free(dock, qtbot, engine, monkeyp
 
     monkeypatch.setattr(engine, "model", fail)
     dock.form.foot.button.click()
-    qtbot.waitUntil(lambda: dock.current is None)
+    qtbot.waitUntil(lambda: dock.task is None)
     assert dock.form.foot.message.is_error
     assert "the model is gone" in dock.form.foot.message.text.text().lower()
     assert dock.form.foot.state is PlanState.READY
@@ -269,24 +270,23 @@ def test_a_time_lapse_is_measured_where_it_is_looked_at(viewer, engine, measured
     viewer.dims.set_point(0, 0)
     measured(dock)
     assert dock.record is not later
-    assert dock.form.result.times.value() == 3, "the layer's own length"
+    assert dock.form.result.imaging.get("stacks") == 3, "the layer's own length"
 
 
 def test_the_stack_is_deleted_while_it_is_measured(dock, qtbot, viewer, monkeypatch):
-    original = plan_work.Board.post
+    original, go = TaskProgress.publish, threading.Event()
 
-    def post(board, record):
-        original(board, record)
-        board.go.wait(30)
+    def publish(progress, record):
+        original(progress, record)
+        go.wait(30)
 
-    monkeypatch.setattr(plan_work.Board, "post", post)
-    monkeypatch.setattr(plan_work.Board, "go", threading.Event(), raising=False)
+    monkeypatch.setattr(TaskProgress, "publish", publish)
     dock.form.foot.button.click()
     qtbot.waitUntil(lambda: dock.record is not None)
     viewer.layers.remove("bright-field")
     qtbot.waitUntil(lambda: dock.form.foot.state is PlanState.STOPPING)
-    plan_work.Board.go.set()
-    qtbot.waitUntil(lambda: dock.current is None)
+    go.set()
+    qtbot.waitUntil(lambda: dock.task is None)
     assert dock.form.foot.state is not PlanState.RUNNING
 
 
@@ -295,7 +295,7 @@ def test_a_closed_viewer_stops_the_thread(make_napari_viewer_proxy, engine, qtbo
     viewer.add_image(stack(16, size=96), name="bright-field", **DENSE)
     dock = open_plan(viewer)
     dock.form.foot.button.click()
-    progress = dock.current._task.progress
+    progress = dock.task.progress
     viewer.close()
     qtbot.waitUntil(progress.cancelled.is_set)
 

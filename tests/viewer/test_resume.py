@@ -138,7 +138,7 @@ def test_without_layers_there_is_nothing_to_resume_and_no_memory_held(
         gc.collect()
         return ref() is None
 
-    qtbot.waitUntil(gone, timeout=5000)
+    qtbot.waitUntil(gone)
 
 
 def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):

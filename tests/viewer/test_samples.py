@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io import public_samples
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
-from napari_sparsessp.io.sample_parts import NEURON_STAINS, write_stack
+from napari_sparsessp.io import samples as public_samples
+from napari_sparsessp.io.samples import NEURON_STAINS, PUBLIC_SAMPLES, write_stack
 from napari_sparsessp.ui import samples
 from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.volume import Volume

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from heartbeat import Heartbeat
-from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.training.quick import run_folder
-from napari_sparsessp.training.run_info import has_state
+from napari_sparsessp.models.library import read_card
+from napari_sparsessp.training.checkpoints import has_state
+from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.preferences import model_news

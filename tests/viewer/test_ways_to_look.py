@@ -58,7 +58,7 @@ def predict(viewer, thin_engine, finish):
 @pytest.fixture(scope="module")
 def expected(thin_folder):
     """What Python makes of it, in the same tiles."""
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
     from napari_sparsessp.prediction.engine import predict
     from napari_sparsessp.prediction.request import PredictionRequest
     from napari_sparsessp.volume import Volume

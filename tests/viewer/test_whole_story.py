@@ -5,11 +5,12 @@ import pytest
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.io.reading import load_volume
-from napari_sparsessp.io.sample import sample_paths
-from napari_sparsessp.models.registry import read_card
-from napari_sparsessp.models.store import load_model
+from napari_sparsessp.io.samples import sample_paths
+from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.ui.layers.metadata import KEY
+
+pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
     dock.look_ahead()
     dock.form.structures.tick(("dna", "cell_membrane"))
     dock.run()
-    finish(dock, timeout=120_000)
+    finish(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
 
     request = dock.layers.layer("dna").metadata[KEY]["request"]

@@ -1,1 +1,1 @@
-"""The command line, ``sparsessp``: one file a command."""
+"""The command line, ``sparsessp``."""

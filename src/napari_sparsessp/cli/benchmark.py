@@ -1,55 +1,300 @@
 """``sparsessp benchmark``: how fast the networks are, and how good the models."""
 
-from typing import Annotated, Literal
+import json as json_module
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Option
 
-from napari_sparsessp.cli.field_speed import measure_field_of_view
-from napari_sparsessp.cli.options import (
-    Debug,
-    JsonFile,
-    OverwriteJson,
-    Quiet,
-    Version,
-    console_of,
+from napari_sparsessp.cli import options
+from napari_sparsessp.cli.console import (
+    COLUMNS,
+    Console,
+    Rows,
+    check_output,
+    number,
+    results_to_resume,
+    write_report,
 )
-from napari_sparsessp.cli.quality import quality
-from napari_sparsessp.cli.report_file import check_report_path
-from napari_sparsessp.cli.row_by_row import follow_rows, row_teller
+from napari_sparsessp.cli.evaluate import BASELINES, SWEEP_SCORES
+from napari_sparsessp.cli.options import Group, console_of, parse_ratios, parse_sizes
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.structures import find_structure
 
-app = typer.Typer(rich_markup_mode=None)
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.quality import (
+        FieldScores,
+        FieldSource,
+        PairName,
+        QualityOptions,
+        QualityReport,
+        Row,
+    )
+    from napari_sparsessp.evaluation.quality import Group as FieldGroup
+    from napari_sparsessp.models.library import Model
+    from napari_sparsessp.prediction.request import PredictionRequest
 
-Rows = Annotated[
-    str | None,
-    Option(
-        help="Only rows with these words, choices separated by commas: "
-        "'dodnet 3to2d,slim'."
-    ),
-]
+app = typer.Typer(
+    help="Measure the networks and the models.", cls=Group, rich_markup_mode=None
+)
 
 
-@app.callback(invoke_without_command=True)
-def benchmark(
+@app.command()
+def quality(
     context: typer.Context,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
+    model: Annotated[
+        list[str] | None,
+        Option(help="Id or path, once for each model; 'all' for all installed."),
+    ] = None,
+    colonies: Annotated[
+        int, Option(min=0, help="Held-out simulated colonies; 0 with --pair alone.")
+    ] = 16,
+    ratios: Annotated[
+        str, Option(help="Whole numbers: keep every r-th plane.")
+    ] = "1,2,4,8",
+    pair: Annotated[
+        list[str] | None,
+        Option(
+            metavar="FILE:SIGNAL:TARGET:STRUCTURE",
+            help="Also score a real pair, for example "
+            "cells.ome.tif:Bright-field:DNA:dna.",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        Option(help="Model that improvements are against; by default each its own."),
+    ] = None,
+    seed: Annotated[
+        int, Option(min=0, help="Of the first colony; each has the next.")
+    ] = 1_000_000,
+    shape: Annotated[
+        str, Option(metavar="Z,Y,X", help="Voxels of 0.29 µm of a colony.")
+    ] = "56,160,160",
+    photons: Annotated[
+        float, Option(min=0, help="At the bright end of the light; 0: no noise.")
+    ] = 20_000,
+    json: options.JsonFile = None,
+    resume: Annotated[
+        bool, Option("--resume", help="Go on with what the JSON file holds.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    overwrite: options.OverwriteJson = False,
 ) -> None:
-    """Measure the networks and the models."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+    """Score models on held-out simulated colonies and on real pairs.
+
+    The truth of colonies is free of noise, their light is not. Beside each model stand
+    predictors that need no learning and the noise ceiling of the truth. Ctrl-C keeps
+    the fields that are done.
+    """
+    from napari_sparsessp.evaluation.quality import (
+        QualityOptions,
+        QualityReport,
+        colony_sources,
+        parse_pair,
+    )
+    from napari_sparsessp.prediction.request import PredictionRequest
+
+    size = parse_sizes(shape, "--shape", int)
+    wanted = parse_ratios(ratios)
+    if wanted[-1] > size[0] and colonies:
+        raise InputError(
+            f"ratio {wanted[-1]} leaves no plane of {size[0]}; give ratios up to the "
+            "planes of --shape"
+        )
+    options = QualityOptions(
+        colonies=colonies, first_seed=seed, shape=size, photons=photons,
+        ratios=wanted, pairs=tuple(pair or ()), base=base,
+    )  # fmt: skip
+    earlier = results_to_resume(
+        json,
+        overwrite,
+        resume,
+        QualityReport.model_validate_json,
+        "holds no scores of this command",
+    )
+    pairs = [parse_pair(text) for text in options.pairs]
+    request = PredictionRequest.model_validate(
+        {"device": device, "precision": precision}
+    )
+    models = _load_models(model or ["default"], base)
+    sources = colony_sources(colonies, seed, size, photons)
+    sources += [_pair_source(real) for real in pairs]
+    if not sources:
+        raise InputError("there is nothing to score on; add --colonies or --pair")
+    console = console_of(context)
+    _measure_quality(console, models, sources, options, request, json, earlier)
 
 
-app.command("quality")(quality)
+def _measure_quality(
+    console: Console,
+    models: "dict[str, Model]",
+    sources: "list[FieldSource]",
+    options: "QualityOptions",
+    request: "PredictionRequest",
+    json: Path | None,
+    earlier: "QualityReport | None",
+) -> None:
+    from napari_sparsessp.evaluation.quality import (
+        measure_quality,
+        quality_report,
+        usable,
+    )
+    from napari_sparsessp.prediction.report import ModelId
+
+    ids = {
+        name: ModelId(id=model.card.id, sha256=model.sha256)
+        for name, model in models.items()
+    }
+    resumed = {} if earlier is None else usable(earlier, ids, options)
+    fields: list[FieldScores] = []
+    progress = console.progress("scoring", "field")
+
+    def report() -> "QualityReport":
+        return quality_report(fields, ids, options, len(fields) == len(sources))
+
+    results = measure_quality(
+        models, sources, options.ratios, request, resumed, progress
+    )
+    try:
+        for scores in results:
+            fields.append(scores)
+            if json is not None:
+                write_report(json, report().to_json())
+    finally:
+        # Also after Ctrl-C and errors: what was measured is shown and kept.
+        if fields:
+            _show_quality(console, report())
+            if len(fields) < len(sources):
+                console.warning(
+                    f"stopped early; {len(fields)} of {len(sources)} fields were scored"
+                    + ("; go on with --resume" if json is not None else "")
+                )
 
 
-@app.command("speed")
+def _load_models(wanted: Sequence[str], base: str | None) -> "dict[str, Model]":
+    """Load the models; two of the same id are named by their weights."""
+    from napari_sparsessp.models.library import list_models, load_model
+
+    names: list[str] = []
+    for name in wanted:
+        names += [card.id for card in list_models()] if name == "all" else [name]
+    loaded: dict[str, Model] = {}
+    for name in dict.fromkeys(names):
+        model = load_model(name)
+        id_ = model.card.id
+        if id_ in loaded and loaded[id_].sha256 == model.sha256:
+            continue
+        if id_ in loaded:
+            id_ = f"{id_} ({model.sha256[:8]})"
+        loaded[id_] = model
+    if base is not None and base not in loaded:
+        raise InputError(
+            f"--base {base} is none of the models scored: {', '.join(loaded)}; name "
+            "one of them"
+        )
+    return loaded
+
+
+def _pair_source(pair: "PairName") -> "FieldSource":
+    """Check at once that both channels are there; voxels are read later."""
+    from napari_sparsessp.evaluation.quality import REAL, Field, FieldSource
+    from napari_sparsessp.io.reading import load_volume
+
+    try:
+        structure = find_structure(pair.structure).id
+    except InputError:
+        structure = pair.structure  # of a model that brings its own
+    light = load_volume(pair.path, channel=pair.signal)
+    truth = load_volume(pair.path, channel=pair.target)
+    for volume in (light, truth):
+        if volume.axes != "ZYX":
+            raise InputError(
+                f"{pair.path} is no single stack but has axes {volume.axes}; cut one "
+                "time point out"
+            )
+    name = f"{Path(pair.path).name} ({structure})"
+    opened = Field(name, REAL, light, {structure: truth})
+    return FieldSource(name, REAL, lambda: opened)
+
+
+def _show_quality(console: Console, report: "QualityReport") -> None:
+    """Print every group: all means in one table, then tables for each model."""
+    from napari_sparsessp.evaluation.quality import REAL, SIMULATED
+
+    groups = {
+        SIMULATED: "held-out simulated colonies, truth free of noise",
+        REAL: "real pairs",
+    }
+    base = report.options.base
+    against = f"{base} at" if base else "the model's own"
+    first = min(report.options.ratios)
+    for name, group in report.groups.items():
+        console.result(f"{group.fields} {groups[name]}\n")
+        console.table(_mean_rows(group))
+        console.result(
+            "\nMeans over structures, each weighing alike; R² of images: mean over "
+            f"images. Δ: improvement of the means over images on {against} r = {first}."
+        )
+        for model in group.models:
+            for score in SWEEP_SCORES:
+                if any(row.structures for row in group.models[model].values()):
+                    console.result("")
+                    console.table(_structure_rows(group, model, score))
+
+
+def _mean_rows(group: "FieldGroup") -> Rows:
+    from napari_sparsessp.evaluation.quality import IMPROVED
+    from napari_sparsessp.metrics import FIELDS
+
+    def values(row: "Row") -> list[str]:
+        mean = row.means["over_structures"]
+        images = row.means["over_images"]["r2"]
+        return [*(number(mean[score]) for score in FIELDS), number(images)]
+
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{value:+.1f} %"
+
+    changes = [f"Δ {COLUMNS[score]}" for score in IMPROVED]
+    headings = [*(COLUMNS[score] for score in FIELDS), "R² of images", *changes]
+    rows = [["mean of structures", *headings]]
+    for name, ratios in group.models.items():
+        for ratio, row in ratios.items():
+            deltas = [percent(row.delta_imp.get(score)) for score in IMPROVED]
+            rows.append([f"{name}, r = {ratio}", *values(row), *deltas])
+    for which, row in group.baselines.items():
+        name = BASELINES.get(which, which)
+        rows.append([name, *values(row), *("" for _ in IMPROVED)])
+    return rows
+
+
+def _structure_rows(group: "FieldGroup", model: str, score: str) -> Rows:
+    columns = {f"r={ratio}": row for ratio, row in group.models[model].items()}
+    columns |= {name: group.baselines[which] for which, name in BASELINES.items()}
+    columns["ceiling"] = group.baselines["ceiling"]
+    rows = [[f"{model}, {SWEEP_SCORES[score]}", *columns]]
+    structures = next(row.structures for row in group.models[model].values())
+    for name in structures:
+        values = (row.structures.get(name, {}).get(score) for row in columns.values())
+        rows.append([name, *map(number, values)])
+    means = (row.means["over_structures"][score] for row in columns.values())
+    return [*rows, ["mean of structures", *map(number, means)]]
+
+
+@app.command()
 def speed(
     context: typer.Context,
-    json: JsonFile = None,
-    rows: Rows = None,
+    json: options.JsonFile = None,
+    rows: Annotated[
+        str | None,
+        Option(
+            help="Only rows with these words, choices separated by commas: "
+            "'dodnet 3to2d,slim'."
+        ),
+    ] = None,
     threads: Annotated[
         int | None, Option(min=1, max=1024, help="CPU threads; by default all.")
     ] = None,
@@ -73,10 +318,7 @@ def speed(
         bool,
         Option("--resume", help="With --field: go on with an unfinished JSON file."),
     ] = False,
-    overwrite: OverwriteJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
+    overwrite: options.OverwriteJson = False,
 ) -> None:
     """Time, cost and memory of every combination for one patch, on the CPU.
 
@@ -85,34 +327,78 @@ def speed(
     One row after the other, each in a fresh process; Ctrl-C stops at once and keeps
     what was measured.
     """
-    from napari_sparsessp.evaluation.machine import all_threads
-    from napari_sparsessp.evaluation.speed import SpeedOptions, measure_speed
-    from napari_sparsessp.evaluation.speed_rows import choose_rows
-    from napari_sparsessp.evaluation.speed_table import speed_text
+    from napari_sparsessp.evaluation.speed import (
+        FieldOptions,
+        SpeedOptions,
+        all_threads,
+        choose_rows,
+        field_rows,
+        measure_field,
+        measure_speed,
+    )
+    from napari_sparsessp.evaluation.speed_tables import field_text, speed_text
 
     console = console_of(context)
     if field and (rows or quick):
         raise InputError("--rows and --quick are of a patch; leave them or --field out")
     if not field and (resume or device != "cpu"):
         raise InputError("--device and --resume are of --field; add it")
+    threads = threads or all_threads()
     if field:
-        values = {"threads": threads or all_threads(), "device": device}
-        measure_field_of_view(console, json, overwrite, resume, values)
+        earlier = results_to_resume(
+            json, overwrite, resume, _parse_field, "is not of this benchmark"
+        )
+        view = FieldOptions(threads=threads, device=device)
+        on_progress = console.progress("measuring", "row")
+        results = measure_field(field_rows(), view, on_progress, earlier)
+        _follow(console, results, json, field_text, lambda _: "--resume goes on")
         return
-    check_report_path(json, overwrite)
+    check_output(json, overwrite)
     chosen = choose_rows(rows.split(",") if rows else (), quick)
     options = SpeedOptions(
         size=(64, 64) if quick else (128, 128),
-        threads=threads or all_threads(),
+        threads=threads,
         precision=precision,
         repeats=2 if quick else 3,
         quick=quick,
     )
-
-    follow_rows(
+    on_progress = console.progress("measuring", "row")
+    _follow(
         console,
-        measure_speed(chosen, options, row_teller(console)),
+        measure_speed(chosen, options, on_progress),
         json,
         speed_text,
         lambda done: f"{len(done['rows'])} of {len(chosen)} rows were measured",
     )
+
+
+def _parse_field(text: str) -> dict[str, Any]:
+    content = json_module.loads(text)
+    if not isinstance(content, dict) or content.get("kind") != "field":
+        raise ValueError("results of another kind")
+    return content
+
+
+def _follow(
+    console: Console,
+    results: Generator[dict[str, Any]],
+    json: Path | None,
+    text: Callable[[dict[str, Any]], str],
+    unfinished: Callable[[dict[str, Any]], str],
+) -> None:
+    """Write JSON after each row; print the table at the end, and after Ctrl-C.
+
+    `results` yields all rows so far each time a row is added, and is closed at any
+    end; `unfinished` words the warning about a result that was stopped early.
+    """
+    result: dict[str, Any] = {}
+    try:
+        with closing(results):
+            for result in results:
+                if json is not None:
+                    write_report(json, json_module.dumps(result, indent=2))
+    finally:
+        if result:
+            console.result(text(result))
+            if not result["finished"]:
+                console.warning(f"stopped early; {unfinished(result)}")

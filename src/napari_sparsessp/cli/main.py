@@ -1,4 +1,4 @@
-"""Entry point of ``sparsessp``: every error that a user can mend becomes one line."""
+"""Entry point of ``sparsessp``: an error that a user can correct becomes one line."""
 
 import logging
 import os
@@ -10,18 +10,9 @@ from typing import NoReturn
 
 import typer
 
-from napari_sparsessp.cli import (
-    benchmark,
-    demo,
-    evaluate,
-    models,
-    predict,
-    simulate,
-    sweep,
-    train,
-)
+from napari_sparsessp.cli import benchmark, demo, evaluate, models, predict, train
 from napari_sparsessp.cli.console import Console
-from napari_sparsessp.cli.options import Debug, Quiet, Version
+from napari_sparsessp.cli.options import Group
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.tasks import Cancelled
 
@@ -31,42 +22,34 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="sparsessp",
+    help="Predict fluorescence from sparse transmitted-light z-stacks.",
+    cls=Group,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
-) -> None:
-    """Predict fluorescence from sparse transmitted-light z-stacks."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
-app.command("simulate")(simulate.simulate)
-app.command("sweep")(sweep.sweep)
+app.command("simulate")(train.simulate)
+app.command("sweep")(evaluate.sweep)
 app.command("train")(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(benchmark.app, name="benchmark")
 
 
 def app_main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 2 the user can mend it, 1 a bug."""
+    """Run the command line and exit: 0 success, 2 the user's error, 1 a bug."""
     console = Console()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show R² must not end the run.
         getattr(stream, "reconfigure", dict)(errors="replace")
     _hush_other_packages("--debug" in (sys.argv if arguments is None else arguments))
-    raise SystemExit(_run(console, arguments))
+    try:
+        code = _run(console, arguments)
+    finally:
+        console.close()
+    raise SystemExit(code)
 
 
 def _run(console: Console, arguments: Sequence[str] | None) -> int:
@@ -74,9 +57,9 @@ def _run(console: Console, arguments: Sequence[str] | None) -> int:
         code = app(args=arguments, standalone_mode=False, obj=console)
         return code if isinstance(code, int) else 0
     except SparseSSPError as error:
-        return _mendable(console, str(error))
-    except Cancelled as stop:
-        console.error(str(stop))
+        return _user_error(console, str(error))
+    except Cancelled as cancelled:
+        console.error(str(cancelled) or "interrupted")
         return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted; no unfinished file is left")
@@ -90,12 +73,13 @@ def _run(console: Console, arguments: Sequence[str] | None) -> int:
         # typer's own usage errors share this method and no public base class.
         message = getattr(error, "format_message", None)
         if message is None:
+            console.close()
             traceback.print_exc()
             return 1
-        return _mendable(console, f"{message()} (see sparsessp --help)")
+        return _user_error(console, f"{message()} (see sparsessp --help)")
 
 
-def _mendable(console: Console, message: str) -> int:
+def _user_error(console: Console, message: str) -> int:
     if console.debug:
         traceback.print_exc()
     console.error(message)

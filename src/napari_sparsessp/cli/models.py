@@ -1,15 +1,18 @@
-"""``sparsessp models``: which models are there, and what their cards say."""
+"""``sparsessp models``: list, show, import, fetch, export, verify and run models."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from napari_sparsessp.cli import model_fetch, model_files, model_import, model_run
-from napari_sparsessp.cli.options import Debug, Quiet, Version, console_of
-from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.origin import origin_words
-from napari_sparsessp.models.registry import (
+from napari_sparsessp.cli.console import Console, check_output
+from napari_sparsessp.cli.options import Group, console_of, parse_sizes
+from napari_sparsessp.errors import InputError, ModelError, OutputError
+from napari_sparsessp.files import atomic_write
+from napari_sparsessp.models.card import ModelCard, origin_words
+from napari_sparsessp.models.library import (
     DEFAULT_MODEL,
     find_model,
     installed_models,
@@ -17,34 +20,430 @@ from napari_sparsessp.models.registry import (
     shipped_folder,
     user_folder,
 )
+from napari_sparsessp.tasks import Cancelled, cancel_on_interrupt, cancellable
 
-app = typer.Typer(rich_markup_mode=None)
-app.command("import")(model_import.import_model)
-app.command("fetch")(model_fetch.fetch)
-app.command("export")(model_files.export)
-app.command("verify")(model_files.verify)
-app.command("run")(model_run.run_model)
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_sparsessp.models.importing import Answers, Question
+    from napari_sparsessp.models.importing.answers import CheckpointInfo
+    from napari_sparsessp.models.manage import Fetched
+
+app = typer.Typer(
+    help="List, show, import, fetch, export, verify or run models.",
+    cls=Group,
+    rich_markup_mode=None,
+)
+
+# What a checkpoint leaves open: options of import and of fetch.
+Id = Annotated[
+    str | None, Option("--id", help="Id of the model; from the file's name.")
+]
+Name = Annotated[str | None, Option(help="Name for people.")]
+Structures = Annotated[
+    str | None, Option(help="Structures of the outputs, in their order: a,b,c.")
+]
+Ratio = Annotated[str | None, Option(help="Sparsity ratios it was trained for: R[,R].")]
+GridVoxel = Annotated[
+    str | None,
+    Option(help="Z,Y,X in µm of the grid it was trained on; 0.29 published."),
+]
+Scaling = Annotated[str | None, Option(help="zscore (as published), robust or none.")]
+Modality = Annotated[
+    str | None, Option(help="Transmitted light; bright-field published.")
+]
+Licence = Annotated[str | None, Option(help="Of the weights.")]
+Citation = Annotated[str | None, Option(help="Whom to cite.")]
+Overwrite = Annotated[
+    bool, Option("--overwrite", help="Replace a model of the same id.")
+]
+
+_QUESTIONS = {
+    "structures": "structures of its outputs, in order",
+    "ratio": "sparsity ratio that it was trained for",
+    "voxel_size": "voxel size Z,Y,X in µm",
+    "scaling": "scaling of the input (zscore, robust, none)",
+}
+_FIELDS = {"ratio": "ratios"}
+"""Where `Answers` calls a thing differently."""
 
 
-@app.callback(invoke_without_command=True)
-def models(
+@app.command("import")
+def import_model(
     context: typer.Context,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
+    file: Annotated[
+        Path, Argument(help="RepMode .p, SparseSSP .pth or pytorch_fnet .p.")
+    ],
+    id_: Id = None,
+    name: Name = None,
+    structures: Structures = None,
+    ratio: Ratio = None,
+    voxel_size: GridVoxel = None,
+    scaling: Scaling = None,
+    modality: Modality = None,
+    licence: Licence = None,
+    citation: Citation = None,
+    out: Annotated[
+        Path | None,
+        Option(help="A .safetensors file or a folder; your models' if left out."),
+    ] = None,
+    overwrite: Overwrite = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Show what was found, write nothing.")
+    ] = False,
 ) -> None:
-    """List, show, import, fetch, export, verify or run models."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+    """Import a published checkpoint; nothing in it is executed."""
+    console = console_of(context)
+    checkpoint, answers = _complete_answers(console, file, _given_answers(context))
+    if dry_run:
+        console.note("nothing was written (--dry-run)")
+        return
+    _write_model(console, checkpoint, answers, out, overwrite)
+
+
+@app.command()
+def fetch(
+    context: typer.Context,
+    origin: Annotated[
+        str,
+        Argument(
+            help="https address of a model's file, or DOI[:file] of an archive.",
+            metavar="URL|DOI[:FILE]",
+        ),
+    ],
+    sha256: Annotated[
+        str | None, Option("--sha256", help="Checksum that the file must have.")
+    ] = None,
+    id_: Id = None,
+    name: Name = None,
+    structures: Structures = None,
+    ratio: Ratio = None,
+    voxel_size: GridVoxel = None,
+    scaling: Scaling = None,
+    modality: Modality = None,
+    licence: Licence = None,
+    citation: Citation = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Download a model and add it to yours; a checkpoint is imported.
+
+    What was stopped goes on where it was. The options from --structures on are for
+    checkpoints, as for sparsessp models import.
+    """
+    console = console_of(context)
+    given = _given_answers(context)
+    fetched = _download(console, origin, sha256)
+    console.fact("sha256", fetched.sha256)
+    if not fetched.checked:
+        console.note(
+            "no checksum was given; compare this one with that of the model's page"
+        )
+    if fetched.is_native:
+        _add_native(console, fetched, given, overwrite)
+    else:
+        try:
+            checkpoint, answers = _complete_answers(console, fetched.path, given)
+        except InputError:
+            console.note(
+                "the file is here; the same command does not download it again"
+            )
+            raise
+        _write_model(console, checkpoint, answers, None, overwrite, fetched.source)
+    fetched.forget()
+
+
+def _given_answers(context: typer.Context) -> dict[str, Any]:
+    """Read the fields of `Answers` that the options give."""
+    given = {}
+    for name, text in context.params.items():
+        if text is None:
+            continue
+        if name == "structures":
+            given[name] = text.split(",")
+        elif name == "ratio":
+            given["ratios"] = _ratios(text)
+        elif name == "voxel_size":
+            given[name] = parse_sizes(text, "--voxel-size", float)
+        elif name in ("id_", "name", "scaling", "modality", "licence", "citation"):
+            given[name.strip("_")] = text
+    return given
+
+
+def _ratios(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--ratio {text!r} is not a number; write R or R,R, for example 2,4,8"
+        ) from None
+
+
+def _download(console: Console, origin: str, sha256: str | None) -> "Fetched":
+    from napari_sparsessp.models.manage import fetch_model
+
+    progress = console.progress("downloading", "MB")
+    with cancel_on_interrupt() as cancel:
+        try:
+            return fetch_model(
+                origin, sha256=sha256, progress=cancellable(progress, cancel)
+            )
+        except Cancelled:
+            raise Cancelled(
+                "stopped; the same command goes on with the download"
+            ) from None
+
+
+def _add_native(
+    console: Console, fetched: "Fetched", given: dict[str, Any], overwrite: bool
+) -> None:
+    from napari_sparsessp.models.library import card_of
+    from napari_sparsessp.models.manage import add_model, rename_model
+
+    id_, name = given.pop("id", None), given.pop("name", None)
+    for field in given:  # or it would be lost without a word
+        option = {"ratios": "ratio"}.get(field, field).replace("_", "-")
+        raise InputError(
+            f"--{option} is for checkpoints, and this model has a card that says it; "
+            "leave it out"
+        )
+    path = add_model(fetched.path, id=id_, source=fetched.source, overwrite=overwrite)
+    card = card_of(path) if name is None else rename_model(path, name)
+    console.fact("id", card.id)
+    console.fact("name", card.name)
+    console.fact("structures", ", ".join(card.structures))
+    console.fact("licence", card.licence)
+    console.fact("model", path)
+
+
+def _complete_answers(
+    console: Console, file: Path, given: dict[str, Any]
+) -> "tuple[CheckpointInfo, Answers]":
+    """Inspect a checkpoint, ask what is open where a user can answer, and show all."""
+    from napari_sparsessp.models.importing import answers_for, inspect_checkpoint
+
+    console.progress(f"opening {file}")
+    checkpoint = inspect_checkpoint(file)
+    console.fact("format", checkpoint.format)
+    for note in checkpoint.notes:
+        console.fact("network", note)
+    console.fact("parameters", f"{checkpoint.parameters:,}")
+    if _is_terminal():
+        for question in checkpoint.questions:
+            field = _FIELDS.get(question.name, question.name)
+            if field not in given:
+                given[field] = _ask(question)
+    answers = answers_for(checkpoint, **given)
+    _show_answers(console, checkpoint, answers, given)
+    return checkpoint, answers
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _ask(question: "Question") -> Any:
+    """Ask on standard error until the answer can be read."""
+    from napari_sparsessp.models.importing.answers import structure_ids
+
+    suggestion = _shown(question.suggestion)
+    reason = f" ({question.reason})" if question.reason else ""
+    default = f" [{suggestion}]" if suggestion else ""
+    while True:
+        sys.stderr.write(f"{_QUESTIONS[question.name]}{reason}{default}: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise typer.Abort
+        text = line.strip() or suggestion
+        try:
+            if question.name == "structures":
+                return structure_ids(text.split(","))
+            if question.name == "ratio":
+                return _ratios(text)
+            if question.name == "voxel_size":
+                return parse_sizes(text, "voxel size", float)
+            if text not in ("zscore", "robust", "none"):
+                raise InputError(
+                    f"{text!r} is no scaling; write zscore, robust or none"
+                )
+            return text
+        except (InputError, typer.BadParameter) as error:
+            typer.echo(str(error), err=True)
+
+
+def _show_answers(
+    console: Console,
+    checkpoint: "CheckpointInfo",
+    answers: "Answers",
+    given: dict[str, Any],
+) -> None:
+    """Print what goes into the card, and where each answer comes from."""
+    console.fact("id", answers.id)
+    for name in _QUESTIONS:
+        field = _FIELDS.get(name, name)
+        question = checkpoint.question(name)
+        if field in given:
+            origin = "given"
+        elif question is not None:
+            origin = f"assumed: {question.reason}"
+        else:
+            origin = "in the file" if name == "structures" else "by the network's kind"
+        value = _shown(getattr(answers, field))
+        console.fact(name.replace("_", " "), f"{value}   [{origin}]")
+    console.fact("modality", answers.modality)
+    console.fact("licence", answers.licence)
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple | list):
+        return ",".join(map(_shown, value))
+    return f"{value:g}"
+
+
+def _write_model(
+    console: Console,
+    checkpoint: "CheckpointInfo",
+    answers: "Answers",
+    out: Path | None,
+    overwrite: bool,
+    source: dict[str, Any] | None = None,
+) -> None:
+    """Write the model; `source` says where its checkpoint came from."""
+    from napari_sparsessp.models.importing import import_checkpoint
+
+    progress = console.progress("importing")
+    target = import_checkpoint(
+        checkpoint.path, answers, out, overwrite, progress, source
+    )
+    console.fact("model", target)
+    console.note("Check that you may use these weights: a card does not give the right")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    model: Annotated[str, Argument(help="Id or path of a model.")],
+    out: Annotated[
+        Path, Option("--out", "-o", help="A .safetensors file, or a folder for it.")
+    ],
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace what is there.")
+    ] = False,
+) -> None:
+    """Copy a model with its card, bit by bit."""
+    from napari_sparsessp.models.manage import export_model
+
+    console = console_of(context)
+    console.progress(f"copying {model}")
+    console.result(str(export_model(model, out, overwrite=overwrite)))
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    model: Annotated[
+        str | None, Argument(help="Id or path of a model; all if left out.")
+    ] = None,
+) -> None:
+    """Compare models with what their cards say: weights and a test input."""
+    from napari_sparsessp.models.verification import verify_model
+
+    console = console_of(context)
+    chosen = [(model, model)] if model is not None else [
+        (path.stem if isinstance(card, ModelError) else card.id, str(path))
+        for path, card in installed_models()
+    ]  # fmt: skip
+    failed = []
+    for name, path in chosen:
+        console.progress(f"verifying {name}")
+        verdict = verify_model(path)
+        console.result(f"{'ok' if verdict.ok else 'failed':<8}{name}  {verdict.text}")
+        if not verdict.ok:
+            failed.append(name)
+    if failed:
+        raise ModelError(
+            f"{', '.join(failed)} cannot be trusted; see the reason above and get the "
+            "model again"
+        )
+
+
+@app.command("run")
+def run_model(
+    context: typer.Context,
+    model: Annotated[
+        str, Argument(help="Id or path of a model, or a published checkpoint.")
+    ],
+    input_: Annotated[
+        Path,
+        Option(
+            "--input",
+            help="NumPy file: planes (n, H, W), n = D/r or D; or (channels, n, H, W).",
+        ),
+    ],
+    out: Annotated[
+        Path, Option("--out", "-o", help="NumPy file for (T, D, H, W) float32.")
+    ],
+    structures: Annotated[
+        str | None,
+        Option(help="Structures, or numbers of outputs: a,b or 0,1; all."),
+    ] = None,
+    ratio: Annotated[
+        float | None,
+        Option(min=1, help="Sparsity ratio of the planes; D/n if left out."),
+    ] = None,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace the output.")
+    ] = False,
+) -> None:
+    """Run planes through a network as they are: no scaling, resampling or tiling."""
+    import numpy as np
+
+    console = console_of(context)
+    if out.is_dir():
+        raise OutputError(
+            f"{out} is a folder; give the name of a file, for example "
+            f"{out / 'prediction.npy'}"
+        )
+    check_output(out, overwrite, "")
+    planes = _read_array(input_)
+    console.progress(f"loading {model}")
+
+    from napari_sparsessp.models.raw_forward import raw_forward
+
+    wanted = None if structures in (None, "all") else structures.split(",")
+    prediction = raw_forward(model, planes, wanted, ratio)
+    with atomic_write(out) as part, part.open("wb") as file:
+        np.save(file, prediction, allow_pickle=False)
+    extents = "×".join(map(str, prediction.shape))
+    console.result(f"{out}  {extents} float32")
+
+
+def _read_array(path: Path) -> "np.ndarray":
+    """Read a NumPy array; never a pickle."""
+    import numpy as np
+
+    if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
+        raise InputError(f"{path} is a pipe or a device; save the array as a file")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or 'it is cut off'}; check the file"
+        ) from error
+    except Exception as error:
+        # numpy meets a damaged header with whatever its parser stumbles over.
+        raise InputError(
+            f"{path} is not a NumPy array of numbers; save it with numpy.save"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays; save one with numpy.save")
+    return array
 
 
 @app.command("list")
-def list_all(
-    context: typer.Context,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
-) -> None:
+def list_all(context: typer.Context) -> None:
     """List the installed models."""
     console = console_of(context)
     rows = []
@@ -55,36 +454,32 @@ def list_all(
         star = "*" if card.id == DEFAULT_MODEL else " "
         ratios = ",".join(f"{ratio:g}" for ratio in card.ratios)
         rows.append(
-            (
+            [
                 f"{star} {card.id}",
                 card.version,
                 card.topology,
                 f"r={ratios}",
                 f"{len(card.structures)} structures",
                 str(path),
-            )
+            ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]
-        console.result("  ".join([*cells, row[5]]))
+        cells = map(str.ljust, row, widths)
+        console.result("  ".join(cells).rstrip())
     console.note(f"* is the default. Your own models belong into {user_folder()}")
 
 
-@app.command("show")
+@app.command()
 def show(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Id or path of a model.")] = "default",
+    model: Annotated[str, Argument(help="Id or path of a model.")] = "default",
     json: Annotated[
-        bool, typer.Option("--json", help="Print the card as it is in the file.")
+        bool, Option("--json", help="Print the card as it is in the file.")
     ] = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    version: Version = False,
 ) -> None:
     """Show what a model is, what it was trained on and where it must not be trusted."""
-    from napari_sparsessp.models.registry import weights_file
-    from napari_sparsessp.models.store import file_sha256
+    from napari_sparsessp.models.library import file_sha256, weights_file
 
     console = console_of(context)
     card = read_card(model)
@@ -92,46 +487,36 @@ def show(
         console.result(card.to_json())
         return
     path = find_model(model)
-    shipped = path.parent == shipped_folder()
-    for name, value in _facts(card, shipped=shipped):
-        console.result(f"{name:<14}{value}")
-    for ratio, score in card.scores.items():
-        console.result(f"{'score':<14}{ratio}: {score}")
-    for limit in card.limits:
-        console.result(f"{'limit':<14}{limit}")
-    console.result(f"{'file':<14}{path}")
-    console.result(f"{'sha256':<14}{file_sha256(weights_file(path))}")
-
-
-def _origin(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
-    """Where a model comes from: in words, then what its card keeps of it."""
-    rows = [("origin", origin_words(card.source, shipped=shipped))]
-    rest = dict(card.source)
-    if "format" in rest:
-        rows.append(("imported", f"{rest.pop('format')}, {rest.pop('file', None)}"))
-    return rows + [("source", f"{name}: {value}") for name, value in rest.items()]
-
-
-def _output(card: ModelCard) -> list[tuple[str, str]]:
-    """What a model gives where it is no stack."""
-    if card.z_projection == "none":
-        return []
-    return [("output", f"one plane, the {card.z_projection} of its planes over z")]
+    for name, value in _facts(card, shipped=path.parent == shipped_folder()):
+        console.fact(name, value)
+    console.fact("file", path)
+    console.fact("sha256", file_sha256(weights_file(path)))
 
 
 def _facts(card: ModelCard, *, shipped: bool) -> list[tuple[str, str]]:
     voxel = " × ".join(f"{size:g}" for size in card.voxel_size)
-    return [
+    facts = [
         ("id", card.id),
         ("name", f"{card.name}, version {card.version}"),
         ("licence", card.licence),
         ("structures", ", ".join(card.structures)),
         ("topology", f"{card.topology}, {card.mapping} mapping, {card.conditioning}"),
-        *_output(card),
         ("voxel size", f"{voxel} µm (z, y, x)"),
         ("ratios", ", ".join(f"{ratio:g}" for ratio in card.ratios)),
         ("modality", card.modality),
         ("normalisation", card.normalisation),
-        *_origin(card, shipped=shipped),
-        ("trained on", card.trained_on),
-    ] + ([("cite", card.citation)] if card.citation else [])
+        ("origin", origin_words(card.source, shipped=shipped)),
+    ]
+    if card.z_projection != "none":
+        plane = f"one plane, the {card.z_projection} of its planes over z"
+        facts.insert(5, ("output", plane))
+    source = dict(card.source)
+    if "format" in source:
+        imported = f"{source.pop('format')}, {source.pop('file', None)}"
+        facts.append(("imported", imported))
+    facts += [("source", f"{name}: {value}") for name, value in source.items()]
+    facts.append(("trained on", card.trained_on))
+    if card.citation:
+        facts.append(("cite", card.citation))
+    facts += [("score", f"{ratio}: {score}") for ratio, score in card.scores.items()]
+    return facts + [("limit", limit) for limit in card.limits]

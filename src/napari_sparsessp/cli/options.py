@@ -1,28 +1,67 @@
-"""The options that every command has, and those that several share."""
+"""Options that commands share, and the request that they make."""
 
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
+from typer.core import TyperGroup
 
 from napari_sparsessp import __version__
 from napari_sparsessp.cli.console import Console
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import read_yaml
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.structures import find_structure, match_channel
+
+if TYPE_CHECKING:
+    from napari_sparsessp.volume import Volume
 
 
 def console_of(context: typer.Context) -> Console:
-    """Give the console of this run."""
+    """Return the console of this run."""
     return context.ensure_object(Console)
 
 
-def _be_quiet(context: typer.Context, value: bool) -> bool:
+class Group(TyperGroup):
+    """Commands that all take ``--quiet``, ``--debug`` and ``--version``.
+
+    Without a command the help is printed.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"invoke_without_command": True})
+        for command in (self, *self.commands.values()):
+            if all(option.name != "quiet" for option in command.params):
+                command.params += _common_options()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named; without one print the help."""
+        result = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
+            print(ctx.get_help())
+        return result
+
+
+def _common_options() -> list[Any]:
+    """Return new options; typer makes them, whichever click it brings."""
+    template = typer.Typer(add_completion=False)
+    template.command()(_take_common_options)
+    return [
+        option
+        for option in typer.main.get_command(template).params
+        if option.name != "help"
+    ]
+
+
+def _be_quiet(context: typer.Context, value: bool) -> None:
     console_of(context).quiet |= value
-    return value
 
 
-def _debug(context: typer.Context, value: bool) -> bool:
+def _debug(context: typer.Context, value: bool) -> None:
     console_of(context).debug |= value
-    return value
 
 
 def _show_version(value: bool) -> None:
@@ -31,67 +70,64 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet", "-q", callback=_be_quiet, is_eager=True, help="Show no progress."
-    ),
-]
-Debug = Annotated[
-    bool,
-    typer.Option(
-        "--debug", callback=_debug, is_eager=True, help="Show tracebacks of errors."
-    ),
-]
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        callback=_show_version,
-        is_eager=True,
-        help="Show the version and exit.",
-    ),
-]
+def _take_common_options(
+    quiet: Annotated[
+        bool,
+        Option(
+            *("--quiet", "-q"), callback=_be_quiet, is_eager=True, expose_value=False,
+            help="Show no progress.",
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        Option(
+            "--debug", callback=_debug, is_eager=True, expose_value=False,
+            help="Show tracebacks of errors.",
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        Option(
+            "--version", callback=_show_version, is_eager=True, expose_value=False,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:  # fmt: skip
+    """Declare the options of every command."""
+
 
 # What predict and sweep have in common.
 Channel = Annotated[
-    str | None,
-    typer.Option(help="Name or index of the transmitted-light channel."),
+    str | None, Option(help="Name or index of the transmitted-light channel.")
 ]
-Scene = Annotated[str | None, typer.Option(help="Name or index of the scene.")]
-ModelName = Annotated[str, typer.Option(help="Id or path of a model.")]
+Scene = Annotated[str | None, Option(help="Name or index of the scene.")]
+ModelName = Annotated[str, Option(help="Id or path of a model.")]
 Topology = Annotated[
-    str | None,
-    typer.Option(help="Take the model of this topology: 3d, 2d, 2to3d, 3to2d."),
+    str | None, Option(help="Take the model of this topology: 3d, 2d, 2to3d, 3to2d.")
 ]
 VoxelSize = Annotated[
     str | None,
-    typer.Option(help="Z,Y,X in µm, instead of what the file says.", metavar="Z,Y,X"),
+    Option(help="Z,Y,X in µm, instead of what the file says.", metavar="Z,Y,X"),
 ]
 Truth = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Ground truth to score against.", metavar="STRUCTURE=FILE[:CHANNEL]"
-    ),
+    Option(help="Ground truth to score against.", metavar="STRUCTURE=FILE[:CHANNEL]"),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, Option(help="auto, fp32, bf16 or fp16.")]
 TileSize = Annotated[
-    str | None, typer.Option(help="Largest tile in voxels.", metavar="Z,Y,X")
+    str | None, Option(help="Largest tile in voxels.", metavar="Z,Y,X")
 ]
 Overlap = Annotated[
-    float | None, typer.Option(help="Share of a z window that the next one repeats.")
+    float | None, Option(help="Share of a z window that the next one repeats.")
 ]
-Turns = Annotated[
+Tta = Annotated[
     bool,
-    typer.Option(
-        "--tta",
-        help="Average over flips and quarter turns; eight times slower.",
-    ),
+    Option("--tta", help="Average over flips and quarter turns; eight times slower."),
 ]
 Uncertainty = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--uncertainty",
         help="Add the expected error of each structure as a channel; eight times "
         "slower, and no slower with --tta.",
@@ -99,7 +135,7 @@ Uncertainty = Annotated[
 ]
 MemoryLimit = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Most memory that the program may take, 512MB or 4GB; a part of what is "
         "free where left out.",
         metavar="SIZE",
@@ -107,36 +143,27 @@ MemoryLimit = Annotated[
 ]
 Normalisation = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Mean and deviation of the input, in its own units, instead of those "
         "that are found.",
         metavar="MEAN,STD",
     ),
 ]
 MaskInvalid = Annotated[
-    bool, typer.Option("--mask-invalid", help="Predict around NaN and infinite values.")
+    bool, Option("--mask-invalid", help="Predict around NaN and infinite values.")
 ]
 
 # What the benchmarks have in common.
 JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write the result as JSON, as it comes."),
+    Path | None, Option("--json", help="Write the result as JSON, as it comes.")
 ]
 OverwriteJson = Annotated[
-    bool, typer.Option("--overwrite", help="Replace an existing JSON file.")
+    bool, Option("--overwrite", help="Replace an existing JSON file.")
 ]
 
 
-def numbers(text: str | None, option: str, kind: type) -> tuple | None:
-    """Read ``Z,Y,X``.
-
-    Raises
-    ------
-    typer.BadParameter
-        These are not three positive numbers.
-    """
-    if text is None:
-        return None
+def parse_sizes(text: str, option: str, kind: type) -> tuple[Any, Any, Any]:
+    """Read ``Z,Y,X``: three positive numbers."""
     try:
         values = tuple(kind(part) for part in text.split(","))
     except ValueError:
@@ -149,16 +176,8 @@ def numbers(text: str | None, option: str, kind: type) -> tuple | None:
     return values
 
 
-def mean_and_std(text: str | None) -> tuple[float, float] | None:
-    """Read ``MEAN,STD``.
-
-    Raises
-    ------
-    typer.BadParameter
-        These are not two numbers, the second above 0.
-    """
-    if text is None:
-        return None
+def _mean_and_std(text: str) -> tuple[float, float]:
+    """Read ``MEAN,STD``: two numbers, the second above 0."""
     try:
         mean, std = (float(part) for part in text.split(","))
     except ValueError:
@@ -169,3 +188,176 @@ def mean_and_std(text: str | None) -> tuple[float, float] | None:
             "MEAN,STD, for example 20000,1500"
         )
     return mean, std
+
+
+def parse_ratios(text: str) -> tuple[int, ...]:
+    """Read ``1,2,4,8``."""
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or min(values) < 1:
+        raise InputError(
+            f"--ratios {text!r} cannot be used; write whole numbers of at least 1, "
+            "for example 1,2,4,8"
+        )
+    return values
+
+
+def name_or_index(text: str | None) -> str | int | None:
+    """Take digits for an index and anything else for a name."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def request_of(context: typer.Context, saved: Path | None = None) -> PredictionRequest:
+    """Make the request of a command's options.
+
+    Parameters
+    ----------
+    context
+        Of the command. Options that the user did not write leave the saved request,
+        or the request's own default, as it is.
+    saved
+        A request file that the options override.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or its value is impossible.
+    typer.BadParameter
+        Sizes that are not three positive numbers.
+    """
+    fields = read_request(saved) if saved else {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        written = source is not None and source.name != "DEFAULT"
+        if written and name in PredictionRequest.model_fields:
+            fields[name] = _field(name, value)
+    return make_request(fields)
+
+
+def _field(name: str, value: Any) -> Any:
+    """Turn the text of an option into the value of the request's field."""
+    if name in ("channel", "scene"):
+        return name_or_index(value)
+    if name == "structures" and value != "all":
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if name == "voxel_size":
+        return parse_sizes(value, "--voxel-size", float)
+    if name == "tile":
+        return parse_sizes(value, "--tile", int)
+    if name == "normalisation":
+        return _mean_and_std(value)
+    if name == "truth":
+        return parse_truth(value)
+    return value
+
+
+def read_request(path: Path) -> dict[str, Any]:
+    """Read the fields of a saved request, YAML or JSON, without checking them."""
+    fields = read_yaml(path, "request")
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+        raise InputError(f"request {path} is not a list of `field: value` lines")
+    return fields
+
+
+def make_request(fields: dict[str, Any]) -> PredictionRequest:
+    """Check the fields and make the request; an error names the option."""
+    from pydantic import ValidationError
+
+    try:
+        return PredictionRequest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "request"
+        field = " ".join(field.split())[:80] or repr(field)
+        if first["type"] == "extra_forbidden":
+            names = ", ".join(PredictionRequest.model_fields)
+            raise InputError(
+                f"a request has no field {field}; it has {names}"
+            ) from error
+        option = "--" + field.replace("_", "-")
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(
+            f"{option} {repr(fields.get(field))[:200]} cannot be used: {reason}"
+        ) from error
+
+
+def parse_truth(options: Iterable[str]) -> dict[str, str]:
+    """Split ``STRUCTURE=FILE[:CHANNEL]`` into structure and source."""
+    sources: dict[str, str] = {}
+    for option in options:
+        structure, equals, source = option.partition("=")
+        if not (structure and equals and source):
+            raise InputError(
+                f"--truth {option!r} cannot be used; write STRUCTURE=FILE or "
+                "STRUCTURE=FILE:CHANNEL, for example dna=cells.ome.tif:1"
+            )
+        if structure in sources:
+            raise InputError(f"--truth names {structure} twice; give one file for it")
+        sources[structure] = source
+    return sources
+
+
+def load_truth(
+    sources: dict[str, str], structures: Sequence[str]
+) -> "dict[str, Volume]":
+    """Open the truth of each structure; no pixel is read yet.
+
+    Parameters
+    ----------
+    sources
+        Structure to ``FILE`` or ``FILE:CHANNEL``.
+    structures
+        Ids that the model predicts.
+
+    Raises
+    ------
+    InputError
+        The model does not predict a structure, or its file or channel is not there.
+    """
+    return {
+        model_structure(name, structures): _open_truth(name, source)
+        for name, source in sources.items()
+    }
+
+
+def model_structure(name: str, structures: Sequence[str]) -> str:
+    """Return the model's id for any name of a structure."""
+    if name in structures:
+        return name
+    try:
+        id_ = find_structure(name).id
+    except InputError:
+        id_ = name
+    if id_ in structures:
+        return id_
+    raise InputError(
+        f"the model predicts no structure {name!r}; it predicts: "
+        f"{', '.join(structures)}"
+    )
+
+
+def _open_truth(structure: str, source: str) -> "Volume":
+    from napari_sparsessp.io.reading import load_volume
+
+    path, channel = split_source(source)
+    volume = load_volume(path, channel=channel, need_channel=False)
+    if "C" not in volume.axes:
+        return volume
+    index = match_channel(structure, volume.channel_names)
+    if index is None:
+        names = ", ".join(volume.channel_names) or f"0 to {volume.sizes['C'] - 1}"
+        raise InputError(
+            f"truth {path} has several channels; write "
+            f"--truth {structure}={path}:CHANNEL with one of: {names}"
+        )
+    return volume.channel(index)
+
+
+def split_source(source: str) -> tuple[str, str | int | None]:
+    """Split ``FILE[:CHANNEL]``; a drive letter or an existing file is no channel."""
+    path, colon, channel = source.rpartition(":")
+    if not colon or len(path) < 2 or Path(source).exists():
+        return source, None
+    return path, name_or_index(channel)

@@ -1,26 +1,36 @@
-"""How a prediction agrees with a truth that may lie on another grid.
+"""Compare a prediction with a truth that may lie on another grid; export the scores.
 
-The command line and the Compare dock judge with the same functions, and so find the
+The command line and the Compare dock score with the same functions, and so report the
 same numbers.
 """
 
+from __future__ import annotations
+
+import csv
+import io
+import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
-from napari_sparsessp.prediction.alignment import Grid, check_alignment, onto_grid
 from napari_sparsessp.prediction.report import mean_scores
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]
 
 BINS = 96
 """Of a density plot, along each side."""
+
+SCALARS = ("r2", "pcc", "pcc_plane", "ssim", "mse", "mae", "psnr", "nrmse")
+"""Scores that are single numbers, in the order of the table."""
 
 # All but the rarest values; a few hot pixels must not squeeze the rest together.
 _SHOWN = (0.02, 99.98)
@@ -32,14 +42,14 @@ _READS = 5
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """How often each pair of true and predicted value occurs.
+    """Histogram of pairs of true and predicted values.
 
     Attributes
     ----------
-    counts : ndarray
+    counts
         (BINS, BINS) voxels, or halves of them; first axis the truth, second the
         prediction, ascending.
-    low, high : float
+    low, high
         Ends of both axes, in standard deviations of the truth.
     """
 
@@ -50,17 +60,16 @@ class Density:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What one structure's prediction is worth.
+    """Scores of one structure, and how truth and prediction go together.
 
     Attributes
     ----------
-    scores : dict
+    scores
         As `metrics.score` gives them.
-    density : Density
-    moments : (mean, standard deviation)
-        Of the truth, in its own units.
-    notes : tuple of str
-        What was done to the truth, and what to mistrust.
+    moments
+        Mean and standard deviation of the truth, in its own units.
+    notes
+        What was done to the truth, and reasons to mistrust the scores.
     """
 
     scores: dict[str, Any]
@@ -69,20 +78,102 @@ class Agreement:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredStructure:
+    """One structure's prediction and truth, both ZYX, with their agreement."""
+
+    name: str
+    prediction: Volume
+    truth: Volume
+    truth_name: str
+    agreement: Agreement
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonReport:
+    """All scores of one model's predictions from one input.
+
+    Attributes
+    ----------
+    input, model
+        For people.
+    light
+        The input, ZYX, where it is at hand.
+    provenance
+        How the prediction came about; a report without scores, or empty.
+    measured
+        Imaged planes on the prediction's grid; None where nobody knows.
+    time
+        Of a time-lapse, the time point that was compared.
+    unit
+        Of all voxel sizes: ``"pixels"`` where nobody knows how large those are.
+    """
+
+    items: tuple[ScoredStructure, ...]
+    input: str
+    model: str
+    light: Volume | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    measured: tuple[int, ...] | None = None
+    time: int | None = None
+    unit: str = "µm"
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Return structure id to its scores."""
+        return {item.name: item.agreement.scores for item in self.items}
+
+    def notes(self) -> list[str]:
+        """Return everything to know before the numbers are used, each once."""
+        notes = [str(warning) for warning in self.provenance.get("warnings", ())]
+        notes += [note for item in self.items for note in item.agreement.notes]
+        return list(dict.fromkeys(notes))
+
+    def to_json(self) -> str:
+        """Return the report in the form of a run's own, with the names of the truths.
+
+        The provenance, then ``structures`` with all scores, ``truth``, ``warnings``,
+        and ``time`` of a time-lapse.
+        """
+        content: dict[str, Any] = {
+            "schema": 1,
+            "package": __version__,
+            "input": self.input,
+            **self.provenance,
+            "structures": self.scores(),
+            "truth": {item.name: item.truth_name for item in self.items},
+            "warnings": self.notes(),
+        }
+        if self.time is not None:
+            content["time"] = self.time
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return a row for each structure; a score that is not defined is empty."""
+        text = io.StringIO()
+        columns = ("structure", "truth", *SCALARS)
+        table = csv.DictWriter(
+            text, columns, extrasaction="ignore", lineterminator="\n"
+        )
+        table.writeheader()
+        for item in self.items:
+            names = {"structure": item.name, "truth": item.truth_name}
+            table.writerow({**item.agreement.scores, **names})
+        return text.getvalue()
+
+
 def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]:
-    """Give the truth of each time point, resampled where its grid is another.
+    """Return the truth of each time point, resampled where its grid is another.
 
     Parameters
     ----------
-    truth, prediction : Volume
+    truth, prediction
         ((T,) Z, Y, X).
-    warn : callable
-        Is told what was resampled, and which planes are not scored.
+    warn
+        Called with what was resampled, and which planes are not scored.
 
     Returns
     -------
-    list of array-like
-        (D, H, W) on the prediction's grid; NaN where the truth does not reach.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
 
     Raises
     ------
@@ -96,7 +187,8 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
             f"the prediction has {times} time points and the truth "
             f"{truth.sizes.get('T', 1)}; cut them to the same ones"
         )
-    if truth.voxel_size and prediction.voxel_size and _both_flat(truth, prediction):
+    flat = truth.shape[-3] == prediction.shape[-3] == 1
+    if flat and truth.voxel_size and prediction.voxel_size:
         # Two projections: neither lies anywhere in z.
         step, first = prediction.voxel_size[0], prediction.origin[0]
         truth = truth.with_(
@@ -129,22 +221,19 @@ def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    prediction : Volume
+    prediction
         ((T,) Z, Y, X).
-    truth : list of array-like
-        As `on_the_same_grid` gives it.
+    truth
+        As `on_the_same_grid` returns it.
     """
     scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
-    return mean_scores([{"one": one} for one in scores])["one"]
+    return mean_scores([{"all": each} for each in scores])["all"]
 
 
 def unit_doubt(name: str, scores: dict[str, Any]) -> str:
-    """Say that two images agree but for a scale, as raw counts against a z-score do.
+    """Warn of two images that agree but for a scale, as raw counts and a z-score.
 
-    Returns
-    -------
-    str
-        "" where there is no such doubt.
+    Empty where there is no such doubt.
     """
     r2, pcc = scores["r2"], scores["pcc"]
     if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
@@ -158,17 +247,11 @@ def unit_doubt(name: str, scores: dict[str, Any]) -> str:
 def aligned_truth(
     truth: Volume, prediction: Volume, warn: Warn = lambda _note: None
 ) -> np.ndarray:
-    """Give the z-scored truth on the prediction's grid.
-
-    Parameters
-    ----------
-    truth, prediction : Volume
-        ZYX.
+    """Return the z-scored truth, ZYX, on the prediction's grid.
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
 
     Raises
     ------
@@ -180,17 +263,16 @@ def aligned_truth(
 
 
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
-    """Give prediction − truth, in standard deviations of the truth.
+    """Return prediction − truth, ZYX, in standard deviations of the truth.
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
     """
     expected = aligned_truth(truth, prediction)
     for plane in range(expected.shape[0]):
-        found = np.asarray(prediction.array[plane], np.float32)
-        expected[plane] = found - expected[plane]
+        predicted = np.asarray(prediction.array[plane], np.float32)
+        expected[plane] = predicted - expected[plane]
     return expected
 
 
@@ -198,22 +280,18 @@ def agreement(
     truth: Volume,
     prediction: Volume,
     name: str = "",
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress = no_progress,
 ) -> Agreement:
     """Score one stack, and count how truth and prediction go together.
 
     Parameters
     ----------
-    truth, prediction : Volume
+    truth, prediction
         ZYX.
-    name : str
+    name
         Of the structure, for the notes.
-    watch : callable
-        Is told the share that is done; what it raises ends the work.
-
-    Returns
-    -------
-    Agreement
+    progress
+        Called after each plane that is read, with the share that is done.
 
     Raises
     ------
@@ -221,19 +299,21 @@ def agreement(
         The two cannot be compared.
     """
     notes: list[str] = []
-    watch(0.0)
+    progress(0.0)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)
-    watched = _Watch(watch, _READS * int(prediction.shape[0]))
-    scores = score(watched.over(prediction.array), watched.over(stack))
-    doubt = unit_doubt(name, scores)
+    reads, total = 0, max(1, _READS * prediction.shape[0])
+
+    def count() -> None:
+        nonlocal reads
+        reads += 1
+        progress(min(1.0, reads / total))
+
+    scores = score(_Counted(prediction.array, count), _Counted(stack, count))
+    if doubt := unit_doubt(name, scores):
+        notes.append(doubt)
     density = _density(zscore_truth(stack), prediction.array)
-    watch(1.0)
-    return Agreement(
-        scores,
-        density,
-        _moments(stack),
-        (*notes, *([doubt] if doubt else [])),
-    )
+    progress(1.0)
+    return Agreement(scores, density, _moments(stack), tuple(notes))
 
 
 def _density(truth: np.ndarray, prediction: Any) -> Density:
@@ -245,17 +325,17 @@ def _density(truth: np.ndarray, prediction: Any) -> Density:
     half = 0.5 * (edges[1] - edges[0])
     for plane in range(truth.shape[0]):
         true = truth[plane].ravel()
-        found = np.asarray(prediction[plane], np.float32).ravel()
-        valid = np.isfinite(true) & np.isfinite(found)
-        true, found = true[valid], found[valid]
+        guess = np.asarray(prediction[plane], np.float32).ravel()
+        valid = np.isfinite(true) & np.isfinite(guess)
+        true, guess = true[valid], guess[valid]
         for step in (-half, half):
-            pair = true + step, found + step
+            pair = true + step, guess + step
             counts += 0.5 * np.histogram2d(*pair, bins=(edges, edges))[0]
     return Density(counts, low, high)
 
 
 def _range(truth: np.ndarray, prediction: Any) -> tuple[float, float]:
-    """Give one range for both axes, so that the diagonal is what is perfect."""
+    """Return one range for both axes, so that the diagonal is a perfect prediction."""
     depth = truth.shape[0]
     planes = sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, 9))})
     both = [truth[planes], np.stack([np.asarray(prediction[z]) for z in planes])]
@@ -271,7 +351,7 @@ def _range(truth: np.ndarray, prediction: Any) -> tuple[float, float]:
 
 
 def _moments(stack: Any) -> tuple[float, float]:
-    """Give mean and standard deviation of what is finite."""
+    """Return mean and standard deviation of all finite values."""
     sums = PixelSums()
     for plane in range(stack.shape[0]):
         values = np.asarray(stack[plane])
@@ -279,35 +359,17 @@ def _moments(stack: Any) -> tuple[float, float]:
     return sums.mean_truth, math.sqrt(sums.spread_truth / sums.count)
 
 
-def _both_flat(truth: Volume, prediction: Volume) -> bool:
-    return truth.shape[-3] == prediction.shape[-3] == 1
-
-
 def _size(volume: Volume) -> str:
     return "×".join(map(str, volume.shape[-3:]))
 
 
-class _Watch:
-    """Counts the planes that are read, and tells the share of them."""
+class _Counted:
+    """A stack that counts each plane that is read from it."""
 
-    def __init__(self, tell: Callable[[float], None], reads: int) -> None:
-        self._tell, self._reads, self._done = tell, max(reads, 1), 0
-
-    def over(self, stack: Any) -> "_Watched":
-        return _Watched(stack, self)
-
-    def count(self) -> None:
-        self._done += 1
-        self._tell(min(1.0, self._done / self._reads))
-
-
-class _Watched:
-    """A stack that tells of each plane that is read from it."""
-
-    def __init__(self, stack: Any, watch: _Watch) -> None:
-        self._stack, self._watch = stack, watch
+    def __init__(self, stack: Any, count: Callable[[], None]) -> None:
+        self._stack, self._count = stack, count
         self.shape = tuple(stack.shape)
 
     def __getitem__(self, index: int) -> Any:
-        self._watch.count()
+        self._count()
         return self._stack[index]

@@ -1,213 +1,567 @@
-"""How good models are: each on the same held-out fields, beside trivial predictors."""
+"""Measure how good models are: each on the same held-out fields, beside baselines.
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+Fields are simulated colonies that no training has seen, and real pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from pydantic import Field as JsonField
+
+from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import FIELDS
-from napari_sparsessp.evaluation.quality_fields import Field, FieldSource
-from napari_sparsessp.evaluation.quality_report import FieldScores, Scores
-from napari_sparsessp.evaluation.sweep import PlannedRun, plan_sweep, run_sweep
-from napari_sparsessp.evaluation.sweep_report import Yardsticks, measure_yardsticks
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.sweep import (
+    PlannedRun,
+    measure_baselines,
+    plan_sweep,
+    run_sweep,
+)
+from napari_sparsessp.evaluation.sweep_report import Baselines, ReportPart, Scores
+from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
+from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
+
+SIMULATED, REAL = "simulated", "real"
+"""Groups of fields; means are taken within each."""
+
+FIRST_SEED = 1_000_000
+"""Of the held-out colonies; trainings use seeds far below."""
+
+SHAPE = (56, 160, 160)
+"""(D, H, W) voxels of a colony."""
+
+PHOTONS = 20_000.0
+"""At the bright end of the bright-field."""
 
 KEPT = (*FIELDS, "r2_fitted")
 """Scores that are kept of each structure."""
 
+IMPROVED = ("r2", "mse", "mae")
+"""Scores whose improvement Δ_Imp is reported, as in the paper."""
+
+# As `sparsessp simulate` writes colonies: deviation of the light over its mean, and
+# the camera's read noise in photons.
+_CONTRAST = 0.08
+_READ_NOISE = 5.0
+
 _PERFECT = {"r2": 1.0, "pcc": 1.0, "pcc_plane": 1.0, "noise_share": 0.0}
 
 
-@dataclass(frozen=True)
-class QualityProgress:
-    """How far the scoring is.
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A dense stack and the truth of some structures.
 
     Attributes
     ----------
-    field, fields : int
-        Number of the field, from 1, and how many there are.
-    name : str
-        Of the field.
-    what : str
-        What is done with it.
-    seconds_left : float or None
-        None until something has been measured.
+    light
+        Transmitted light, ZYX.
+    truth
+        Structure id to its ground truth, ZYX.
+    noise_free
+        The truth is an expectation, so that the ceiling is 1.
     """
 
-    field: int
-    fields: int
     name: str
-    what: str
-    seconds_left: float | None
+    group: str
+    light: Volume
+    truth: dict[str, Volume]
+    noise_free: bool = False
+
+    def digest(self) -> str:
+        """Return 16 characters that differ where any voxel does."""
+        digest = hashlib.sha256()
+        for volume in (self.light, *(self.truth[name] for name in sorted(self.truth))):
+            voxels = volume.planes(range(volume.shape[0]))
+            digest.update(np.ascontiguousarray(voxels).tobytes())
+        return digest.hexdigest()[:16]
 
 
-Tell = Callable[[QualityProgress], None]
+@dataclass(frozen=True, eq=False)
+class FieldSource:
+    """A field that is opened, or simulated, when it is scored."""
+
+    name: str
+    group: str
+    open: Callable[[], Field]
 
 
-@dataclass
-class _Clock:
-    """Guesses what is left: fields cost alike, and so do the models' runs on them."""
-
-    fields: int
-    began: float = field(default_factory=time.monotonic)
-    done: float = 0.0
-
-    def left(self) -> float | None:
-        if not self.done:
-            return None
-        spent = time.monotonic() - self.began
-        return spent / self.done * max(self.fields - self.done, 0)
-
-
-def measure_quality(
-    models: Mapping[str, "Model"],
-    sources: Sequence[FieldSource],
-    ratios: Sequence[int],
-    request: PredictionRequest,
-    known: Mapping[str, FieldScores] | None = None,
-    tell: Tell = lambda now: None,
-) -> Iterator[FieldScores]:
-    """Score every model on every field at every ratio.
+def colony_sources(
+    colonies: int,
+    first_seed: int = FIRST_SEED,
+    shape: tuple[int, int, int] = SHAPE,
+    photons: float = PHOTONS,
+) -> list[FieldSource]:
+    """Return held-out colonies, none of them simulated yet.
 
     Parameters
     ----------
-    models : mapping
-        By the name that the tables give them.
-    sources : sequence of FieldSource
-    ratios : sequence of int
-        Every r-th plane is kept, from the first.
-    request : PredictionRequest
-        Device, precision and the like; the rest follows.
-    known : mapping, optional
-        Name of a field to what is known of it from before; only what is missing is
-        measured. The first field is made again to see whether it is still the same.
-    tell : callable
+    first_seed
+        Each has the next.
+    shape
+        (D, H, W) voxels of 0.29 µm.
+    photons
+        Of the bright-field; 0 for no noise. The truth is always free of noise.
+    """
+    return [
+        FieldSource(
+            f"colony {seed}", SIMULATED, partial(simulated_field, seed, shape, photons)
+        )
+        for seed in range(first_seed, first_seed + colonies)
+    ]
 
-    Yields
-    ------
-    FieldScores
-        Field by field.
+
+def simulated_field(
+    seed: int, shape: tuple[int, int, int] = SHAPE, photons: float = PHOTONS
+) -> Field:
+    """Simulate one colony as a microscope would record it; `seed` fixes its noise too.
+
+    Parameters and units are those of `colony_sources`.
+    """
+    import torch
+
+    from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
+    from napari_sparsessp.simulation.optics import photon_noise
+
+    colony = simulate_colony(seed, shape)
+    light = (1 + _CONTRAST * colony.brightfield[0]).clamp_min(0)
+    if photons:
+        noise = torch.Generator().manual_seed(seed)
+        light = photon_noise(light, photons, _READ_NOISE, noise)
+    cube = (VOXEL, VOXEL, VOXEL)
+    truth = {
+        name: Volume(image.numpy(), "ZYX", cube)
+        for name, image in zip(colony.structures, colony.fluorescence, strict=True)
+    }
+    name = f"colony {seed}"
+    volume = Volume(light.numpy(), "ZYX", cube, name=name)
+    return Field(name, SIMULATED, volume, truth, noise_free=True)
+
+
+@dataclass(frozen=True)
+class PairName:
+    """A real pair as the command line names it; channels are names or numbers."""
+
+    path: str
+    signal: str | int
+    target: str | int
+    structure: str
+
+
+def parse_pair(text: str) -> PairName:
+    """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm.
 
     Raises
     ------
     InputError
-        What is known is of other fields, or a field cannot be used.
+        A part is missing.
     """
-    before = dict(known or {})
-    todo = [one for one in sources if _missing(before.get(one.name), models, ratios)]
-    clock = _Clock(len(todo))
-    checked = False
-    for number, source in enumerate(sources, 1):
-        found = before.get(source.name)
-        steps = _missing(found, models, ratios)
-        if found is not None and checked and not steps:
-            yield found
+    parts = text.rsplit(":", 3)
+    if len(parts) != 4 or not all(parts):
+        raise InputError(
+            f"--pair {text!r} cannot be used; write FILE:SIGNAL:TARGET:STRUCTURE, for "
+            "example cells.ome.tif:Bright-field:DNA:dna"
+        )
+    path, *channels, structure = parts
+    signal, target = (int(c) if c.isdecimal() else c for c in channels)
+    return PairName(path, signal, target, structure)
+
+
+class FieldScores(ReportPart):
+    """All scores on one field.
+
+    Attributes
+    ----------
+    digest
+        Of its voxels.
+    baselines
+        ``yardsticks`` in JSON.
+    models
+        Name of a model to ratio to structure to scores.
+    """
+
+    name: str
+    group: str
+    digest: str
+    baselines: Baselines = JsonField(alias="yardsticks")
+    models: dict[str, dict[int, Scores]]
+
+
+class QualityOptions(ReportPart):
+    """Options of a benchmark.
+
+    Attributes
+    ----------
+    shape
+        (D, H, W) of a colony.
+    pairs
+        Real ones, as on the command line.
+    base
+        Model that Δ_Imp is against, at the smallest ratio; each model's own smallest
+        ratio where it is None.
+    """
+
+    colonies: int
+    first_seed: int
+    shape: tuple[int, int, int]
+    photons: float
+    ratios: tuple[int, ...]
+    pairs: tuple[str, ...] = ()
+    base: str | None = None
+
+
+class Row(ReportPart):
+    """Means of one predictor over the fields of a group.
+
+    Attributes
+    ----------
+    means
+        ``over_images`` and ``over_structures`` of every score.
+    structures
+        Structure id to the mean of every score.
+    delta_imp
+        Improvement in percent over the base, of the means over images; None where
+        the base is not above 0.
+    """
+
+    means: dict[str, dict[str, float | None]]
+    structures: Scores
+    delta_imp: dict[str, float | None] = {}
+
+
+class Group(ReportPart):
+    """Summary of the simulated or of the real fields.
+
+    Attributes
+    ----------
+    models
+        Name of a model to ratio to its row.
+    baselines
+        Name of each trivial predictor, and ``ceiling``, to its row; ``yardsticks`` in
+        JSON.
+    """
+
+    fields: int
+    models: dict[str, dict[int, Row]]
+    baselines: dict[str, Row] = JsonField(alias="yardsticks")
+
+
+class QualityReport(ReportPart):
+    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON.
+
+    Attributes
+    ----------
+    schema_version
+        ``schema`` in JSON.
+    models
+        Name in the tables to id and sha256.
+    groups
+        ``simulated`` and ``real``, those that there are.
+    cards
+        Name of a model to the scores that belong on its card.
+    """
+
+    schema_version: int = JsonField(1, alias="schema")
+    kind: str = "quality"
+    package: str = __version__
+    created: str = JsonField(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+    finished: bool
+    options: QualityOptions
+    models: dict[str, ModelId]
+    groups: dict[str, Group]
+    cards: dict[str, dict[str, Any]]
+    fields: tuple[FieldScores, ...]
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """Return the report as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=indent)
+
+
+def measure_quality(
+    models: Mapping[str, Model],
+    sources: Sequence[FieldSource],
+    ratios: Sequence[int],
+    request: PredictionRequest,
+    known: Mapping[str, FieldScores] | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[FieldScores]:
+    """Score every model on every field at every ratio, field by field.
+
+    Parameters
+    ----------
+    models
+        By the name that the tables give them.
+    ratios
+        Every r-th plane is kept, from the first.
+    request
+        Device, precision and the like; the rest follows.
+    known
+        Name of a field to its scores from before; only what is missing is measured.
+        The first field is made again to see whether it is still the same.
+    progress
+        Called with the fields done of those that are to be measured.
+
+    Raises
+    ------
+    InputError
+        The known scores are of other fields, or a field cannot be used.
+    """
+    earlier = dict(known or {})
+    missing = {s.name: _missing(earlier.get(s.name), models, ratios) for s in sources}
+    total = max(1, sum(map(bool, missing.values())))
+    done, checked = 0.0, False
+    for source in sources:
+        scores, steps = earlier.get(source.name), missing[source.name]
+        if scores is not None and checked and not steps:
+            yield scores
             continue
-
-        def say(what: str, number: int = number, name: str = source.name) -> None:
-            tell(QualityProgress(number, len(sources), name, what, clock.left()))
-
-        say("opening")
-        opened = source.open()
-        digest = opened.digest()
-        if found is not None and found.digest != digest:
+        progress(done, total, f"{source.name}: opening")
+        field = source.open()
+        digest = field.digest()
+        if scores is not None and scores.digest != digest:
             raise InputError(
                 f"{source.name} is no longer the one that was scored before; score "
                 "anew, with --overwrite in place of --resume"
             )
         checked = True
-        share = clock.done
-        if found is None:
-            say("yardsticks")
-            found = _new(opened, digest, models, request)
-        for done, (name, some) in enumerate(steps.items(), 1):
-            say(f"{name}, r = {', '.join(map(str, some))}")
-            found = _scored(found, opened, name, models[name], some, request)
-            clock.done = share + done / len(steps)
-        yield found
+        if scores is None:
+            progress(done, total, f"{source.name}: baselines")
+            scores = _without_models(field, digest, models, request)
+        for name, some in steps.items():
+            at = ", ".join(map(str, some))
+            progress(done, total, f"{source.name}: {name}, r = {at}")
+            scores = _with_model(scores, field, name, models[name], some, request)
+            done += 1 / len(steps)
+        done = float(round(done))
+        yield scores
 
 
 def _missing(
-    found: FieldScores | None, models: Mapping[str, "Model"], ratios: Sequence[int]
+    scores: FieldScores | None, models: Mapping[str, Model], ratios: Sequence[int]
 ) -> dict[str, list[int]]:
-    """Ratios of each model that are still to be scored."""
+    """Return the ratios of each model that are still to be scored."""
     steps = {}
     for name in models:
-        there = {} if found is None else found.models.get(name, {})
+        there = {} if scores is None else scores.models.get(name, {})
         some = [ratio for ratio in sorted(set(ratios)) if ratio not in there]
         if some:
             steps[name] = some
     return steps
 
 
-def _new(
-    opened: Field,
+def _without_models(
+    field: Field,
     digest: str,
-    models: Mapping[str, "Model"],
+    models: Mapping[str, Model],
     request: PredictionRequest,
 ) -> FieldScores:
-    """What does not depend on any model, on the grid of the first that fits."""
-    run = None
-    for model in models.values():
-        runs = _planned(opened, model, (1,), request)
-        if runs and (run is None or len(runs[0].truth) > len(run.truth)):
-            run = runs[0]
-    if run is None:
+    """Score the baselines, on the grid of the model with the most structures."""
+    planned = [_planned(field, model, (1,), request) for model in models.values()]
+    fitting = [runs[0] for runs in planned if runs]
+    if not fitting:
         raise InputError(
-            f"no model predicts any of the structures of {opened.name}: "
-            f"{', '.join(opened.truth)}; give another model or leave that field out"
+            f"no model predicts any of the structures of {field.name}: "
+            f"{', '.join(field.truth)}; give another model or leave that field out"
         )
-    yardsticks, _, _ = measure_yardsticks(run)
-    ceiling: dict[str, Any] = dict(yardsticks.ceiling)
-    if opened.noise_free:
+    baselines, _, _ = measure_baselines(max(fitting, key=lambda run: len(run.truth)))
+    ceiling: dict[str, Any] = dict(baselines.ceiling)
+    if field.noise_free:
         ceiling = {name: dict(_PERFECT) for name in ceiling}
-    trivial = {
-        name: {which: _kept(scores) for which, scores in its.items()}
-        for name, its in yardsticks.trivial.items()
-    }
+    trivial = {name: _kept(its) for name, its in baselines.trivial.items()}
     return FieldScores(
-        name=opened.name,
-        group=opened.group,
+        name=field.name,
+        group=field.group,
         digest=digest,
-        yardsticks=Yardsticks(trivial=trivial, ceiling=ceiling),
+        baselines=Baselines(trivial=trivial, ceiling=ceiling),
         models={},
     )
 
 
-def _scored(
-    found: FieldScores,
-    opened: Field,
+def _with_model(
+    scores: FieldScores,
+    field: Field,
     name: str,
-    model: "Model",
+    model: Model,
     ratios: Sequence[int],
     request: PredictionRequest,
 ) -> FieldScores:
-    there: dict[int, Scores] = dict(found.models.get(name, {}))
-    runs = _planned(opened, model, ratios, request)
-    for result, _ in run_sweep(model, runs):
-        there[result.ratio] = {
-            structure: _kept(scores) for structure, scores in result.structures.items()
-        }
-    for ratio in ratios:
-        there.setdefault(ratio, {})  # a model without any structure of the field
-    models = {**found.models, name: dict(sorted(there.items()))}
-    return found.model_copy(update={"models": models})
+    there: dict[int, Scores] = dict(scores.models.get(name, {}))
+    # A model without any structure of the field has no scores.
+    there |= {ratio: {} for ratio in ratios}
+    for result, _ in run_sweep(model, _planned(field, model, ratios, request)):
+        there[result.scores.ratio] = _kept(result.scores.structures)
+    models = {**scores.models, name: dict(sorted(there.items()))}
+    return scores.model_copy(update={"models": models})
 
 
 def _planned(
-    opened: Field, model: "Model", ratios: Sequence[int], request: PredictionRequest
+    field: Field, model: Model, ratios: Sequence[int], request: PredictionRequest
 ) -> list[PlannedRun]:
-    truth = {
-        name: one for name, one in opened.truth.items() if name in model.card.structures
-    }
+    known = model.card.structures
+    truth = {name: its for name, its in field.truth.items() if name in known}
     if not truth:
         return []
-    return plan_sweep(model.card, opened.light, truth, request, ratios)
+    return plan_sweep(model.card, field.light, truth, request, ratios)
 
 
-def _kept(scores: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: scores.get(name) for name in KEPT}
+def _kept(scores: Mapping[str, Mapping[str, Any]]) -> Scores:
+    return {
+        name: {score: its.get(score) for score in KEPT} for name, its in scores.items()
+    }
+
+
+def quality_report(
+    fields: Sequence[FieldScores],
+    models: Mapping[str, ModelId],
+    options: QualityOptions,
+    finished: bool,
+) -> QualityReport:
+    """Return the report after some fields, or after all."""
+    groups = {
+        name: _group([f for f in fields if f.group == name], models, options)
+        for name in (SIMULATED, REAL)
+        if any(field.group == name for field in fields)
+    }
+    return QualityReport(
+        finished=finished,
+        options=options,
+        models=dict(models),
+        groups=groups,
+        cards={name: card_scores(groups, name) for name in models},
+        fields=tuple(fields),
+    )
+
+
+def usable(
+    report: QualityReport, models: Mapping[str, ModelId], options: QualityOptions
+) -> dict[str, FieldScores]:
+    """Return an earlier report's scores of the same weights, by field.
+
+    Raises
+    ------
+    InputError
+        It is of other colonies.
+    """
+    for name in ("first_seed", "shape", "photons"):
+        if getattr(report.options, name) != getattr(options, name):
+            raise InputError(
+                f"the scores to go on with were made with {name} "
+                f"{getattr(report.options, name)}; ask for the same, or give another "
+                "file"
+            )
+    same = {name for name, id_ in models.items() if report.models.get(name) == id_}
+    known = {}
+    for field in report.fields:
+        its = {name: scores for name, scores in field.models.items() if name in same}
+        known[field.name] = field.model_copy(update={"models": its})
+    return known
+
+
+def _group(
+    fields: Sequence[FieldScores],
+    models: Mapping[str, ModelId],
+    options: QualityOptions,
+) -> Group:
+    rows = {
+        name: {
+            ratio: _row(field.models.get(name, {}).get(ratio, {}) for field in fields)
+            for ratio in options.ratios
+        }
+        for name in models
+    }
+    improved: dict[str, dict[int, Row]] = {}
+    for name, its in rows.items():
+        base = rows[options.base or name][min(options.ratios)]
+        improved[name] = {
+            ratio: row.model_copy(update={"delta_imp": _delta(row, base)})
+            for ratio, row in its.items()
+        }
+    trivial = [field.baselines.trivial for field in fields]
+    baselines = {
+        which: _row(
+            {name: its[which] for name, its in each.items()} for each in trivial
+        )
+        for which in BASELINES
+    }
+    baselines["ceiling"] = _row(
+        {name: its or {} for name, its in field.baselines.ceiling.items()}
+        for field in fields
+    )
+    return Group(fields=len(fields), models=improved, baselines=baselines)
+
+
+def _row(images: Iterable[Mapping[str, Mapping[str, Any]]]) -> Row:
+    known = list(images)
+    structures: Scores = {}
+    for score in FIELDS:
+        both = means(
+            (name, its.get(score)) for image in known for name, its in image.items()
+        )
+        for name, value in both.structures.items():
+            structures.setdefault(name, {})[score] = value
+    return Row(means=mean_fields(known), structures=structures)
+
+
+def _delta(row: Row, base: Row) -> dict[str, float | None]:
+    result: dict[str, float | None] = {}
+    for score in IMPROVED:
+        value = row.means["over_images"][score]
+        against = base.means["over_images"][score]
+        result[score] = None
+        if value is not None and against is not None and against > 0:
+            result[score] = improvement(against, value, score)
+    return result
+
+
+def card_scores(groups: Mapping[str, Group], name: str) -> dict[str, Any]:
+    """Return the scores that belong on a model's card.
+
+    R² of each structure by ratio on simulated colonies; Pearson and R² by ratio on
+    real pairs; both with the baselines to read them by.
+    """
+    result: dict[str, Any] = {}
+    for kind, group in groups.items():
+        rows = {f"at_{ratio}": row for ratio, row in group.models[name].items()}
+        rows |= {f"of_{which}": row for which, row in group.baselines.items()}
+        known = {key: row for key, row in rows.items() if row.structures}
+        if not any(key.startswith("at_") for key in known):
+            continue
+        if kind == SIMULATED:
+            del known["of_ceiling"]  # 1, for the truth is free of noise
+            result[f"{group.fields} held-out simulated colonies"] = {
+                f"r2_{key}": _r2(row) for key, row in known.items()
+            }
+            continue
+        for structure in next(iter(known.values())).structures:
+            result[f"{structure} of {group.fields} real pair(s)"] = {
+                key: _rounded(row.structures[structure], ("pcc_plane", "pcc", "r2"))
+                for key, row in known.items()
+                if structure in row.structures
+            }
+    return result
+
+
+def _r2(row: Row) -> dict[str, float]:
+    values = {name: its.get("r2") for name, its in row.structures.items()}
+    return _rounded({**values, "mean": row.means["over_structures"]["r2"]})
+
+
+def _rounded(
+    scores: Mapping[str, float | None], keys: Iterable[str] | None = None
+) -> dict[str, float]:
+    kept = ((key, scores.get(key)) for key in keys or scores)
+    return {key: round(value, 3) for key, value in kept if value is not None}

@@ -1,53 +1,262 @@
-"""How fast the networks are and what they need, each in a fresh process.
+"""Measure how fast networks are: a patch by each, or a field of view beside others'.
 
-One after the other, so that none slows another one down and each peak of memory is its
-own. Nothing here loads torch.
+Each row is measured in a fresh process, one after the other, so that none slows another
+one down and each peak of memory is its own. Nothing here loads torch.
 """
 
+from __future__ import annotations
+
+import math
+import os
+import platform
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from typing import Any
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.fresh_process import WorkerFailedError
-from napari_sparsessp.evaluation.fresh_process import ask_worker as _ask_worker
-from napari_sparsessp.evaluation.machine import describe_machine
-from napari_sparsessp.evaluation.speed_rows import RATIO, SpeedRow
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
-from napari_sparsessp.networks.combinations import BACKBONES_2D
+from napari_sparsessp.models.library import read_card
+from napari_sparsessp.networks.config import (
+    BACKBONES_2D,
+    CONDITIONINGS,
+    TOPOLOGIES,
+    NetworkConfig,
+)
 from napari_sparsessp.prediction.memory import (
     PROCESS_BYTES,
     activation_bytes,
     merged_bytes,
 )
+from napari_sparsessp.prediction.tiling import window_starts
+from napari_sparsessp.subprocesses import WorkerFailed, WorkerProcess
+from napari_sparsessp.tasks import Progress, no_progress
 
 SCHEMA = 1
-START_SECONDS = 5.0
-"""Of a fresh process until its network is built, for the time that is left."""
 
-GUESSED_RATE = 0.04
-"""Seconds for each GMAC on one core, until some are measured."""
+RATIO = 2
+"""Sparsity r of the patch: every second plane was imaged."""
+
+QUICK = (
+    "dod 3to2d prefix dodnet",
+    "dod 2d none dodnet",
+    "dod 3to2d prefix tgnet",
+    "plain k5 2d repmode",
+    "slim",
+)
+
+FIELD = (65, 232, 344)
+"""Planes, height and width of one field of view on the models' grid (0.29 µm)."""
+
+WINDOW, OVERLAP = (32, 128, 128), 0.5
+"""The sliding window of RepMode and SparseSSP, half overlapping on all axes."""
+
+STEP = 16
+"""FNet's images are cropped to multiples of this on every axis."""
+
+LISTENED = 1.0
+"""Seconds before each row in which nothing of ours runs, to hear what others do."""
 
 MERGED_BYTES = 2 * 2**30
 """Merged networks are kept up to this size (`networks.merging`)."""
 
+# For the share that is done: seconds of a process and of a GMAC, and of a field's rows.
+_START, _GMAC = 5.0, 0.15
+_GUESSES = {"peaks": 12.0, "engine": 15.0, "windows": 20.0, "whole": 40.0}
+
+Shape = tuple[int, int, int]
+
+
+def all_threads() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return processor, cores, memory and system, without loading torch."""
+    import psutil
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text(errors="replace").splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": cpu,
+        "cores": all_threads(),
+        "memory_mib": round(psutil.virtual_memory().total / 2**20),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def _ask(
+    job: dict[str, Any], threads: int, tick: Callable[[float], None]
+) -> dict[str, Any]:
+    """Return a fresh process's answer to one job; `tick` as in `WorkerProcess`."""
+    with WorkerProcess("napari_sparsessp.evaluation.speed_worker", threads) as worker:
+        worker.send({**job, "threads": threads})
+        answer: dict[str, Any] = worker.receive(tick)
+        return answer
+
+
+def _ask_if_it_fits(
+    needed_mib: float, job: dict[str, Any], threads: int, tick: Callable[[float], None]
+) -> dict[str, Any]:
+    """Return the answer, or why there is none as ``skipped``."""
+    import psutil
+
+    free = psutil.virtual_memory().available / 2**20
+    if needed_mib > free:
+        needs = f"needs about {needed_mib:.0f} MiB, {free:.0f} MiB are free"
+        return {"skipped": needs}
+    try:
+        return _ask(job, threads, tick)
+    except WorkerFailed as error:
+        return {"skipped": str(error)}
+
+
+class _RowProgress:
+    """Report the row that is measured, and the share of all by guessed seconds."""
+
+    def __init__(self, progress: Progress, guesses: Sequence[float]) -> None:
+        self._progress, self._guesses = progress, guesses
+
+    def of(self, row: int, name: str) -> Callable[[float], None]:
+        """Return what is called about once a second while a row is measured."""
+        done, total = sum(self._guesses[:row]), sum(self._guesses)
+
+        def tick(seconds: float) -> None:
+            what = f"{name} ({row + 1} of {len(self._guesses)}), {seconds:.0f} s"
+            self._progress(done, total, what)
+
+        return tick
+
+
+# a patch by every network -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpeedRow:
+    """One network of the table; ``--rows`` chooses by the words of its name."""
+
+    name: str
+    config: NetworkConfig
+
+    @property
+    def bound(self) -> float | None:
+        """The most that twelve structures may cost, as a multiple of a single one.
+
+        1.15 where they share all but the last layer, 2 where each has a pass of a 2D
+        decoder after a shared 3D encoder; None where nothing is promised.
+        """
+        config = self.config
+        if not config.per_structure:
+            return 1.15
+        whole = config.conditioning in ("multinet", "repmode")
+        shares = not whole and config.task_where == "decoder"
+        return 2.0 if shares and config.topology == "3to2d" else None
+
+
+def speed_rows() -> list[SpeedRow]:
+    """Return all rows, in the order of the table.
+
+    Twelve structures and the paper's widths. A 3D encoder with a prefix mapping takes
+    the dense grid; every other network takes the D/r planes as they were imaged, 2D
+    encoders as channels.
+    """
+
+    def row(name: str, topology: str, **changes: Any) -> SpeedRow:
+        mapping = changes.get("mapping", "prefix")
+        dense = topology.startswith("3") and mapping == "prefix"
+        values: dict[str, Any] = {"backbone": "dod", "conditioning": "dodnet"}
+        values |= {"topology": topology, "ratio": 1 if dense else RATIO}
+        values |= {"outputs": 12, **changes}
+        return SpeedRow(name, NetworkConfig.model_validate(values))
+
+    repmode: dict[str, Any] = {"backbone": "plain", "conditioning": "repmode"}
+    repmode["kernel"] = 5
+    shared: dict[str, Any] = {"conditioning": "multihead"}
+    shipped = NetworkConfig.model_validate(read_card().network)
+    rows = [
+        row(f"dod {topology} prefix {method}", topology, conditioning=method)
+        for topology in TOPOLOGIES
+        for method in CONDITIONINGS
+    ]
+    rows += [row(f"dod {t} none dodnet", t, mapping="none") for t in ("2d", "3to2d")]
+    rows += [row(f"dod {t} postfix dodnet", t, mapping="postfix") for t in TOPOLOGIES]
+    rows += [
+        row(f"dod {topology} prefix dodnet projection-2d", topology, projection="2d")
+        for topology in ("2to3d", "3to2d")
+    ]
+    rows += [row(f"plain k5 {t} repmode", t, **repmode) for t in TOPOLOGIES]
+    released = {**repmode, "projection": "code"}
+    rows.append(row("plain k5 3to2d repmode released", "3to2d", **released))
+    rows.append(
+        row("fnet 3d one-structure", "3d", backbone="fnet", **{**shared, "outputs": 1})
+    )
+    rows += [
+        row(f"plain k3 {topology} multihead", topology, backbone="plain", **shared)
+        for topology in TOPOLOGIES[1:]
+    ]
+    rows += [
+        row(f"{name} {topology} tsn", topology, backbone=name, conditioning="tsn")
+        for name in BACKBONES_2D
+        for topology in ("2d", "2to3d")
+    ]
+    return [*rows, SpeedRow("slim", shipped)]
+
+
+def choose_rows(texts: Sequence[str], quick: bool = False) -> list[SpeedRow]:
+    """Return the rows that have all words of one of the texts.
+
+    Parameters
+    ----------
+    texts
+        For example ``("dodnet 3to2d", "slim")``; all rows where there is none.
+    quick
+        Only the handful for impatient people, unless rows are named.
+
+    Raises
+    ------
+    InputError
+        A text fits no row; the message lists the words.
+    """
+    rows = speed_rows()
+    if not texts:
+        return [row for row in rows if not quick or row.name in QUICK]
+    chosen: set[str] = set()
+    for text in texts:
+        words = set(text.split())
+        fits = {row.name for row in rows if words <= set(row.name.split())}
+        if not words or not fits:
+            known = sorted({word for row in rows for word in row.name.split()})
+            raise InputError(
+                f"no row of the benchmark has the words {text!r}; "
+                f"choose among: {' '.join(known)}"
+            )
+        chosen |= fits
+    return [row for row in rows if row.name in chosen]
+
 
 @dataclass(frozen=True)
 class SpeedOptions:
-    """What to measure and how.
+    """Options of the benchmark of a patch.
 
     Attributes
     ----------
-    size : tuple of int
+    size
         Height and width of the patch of 32 dense planes.
-    threads : int
-    precision : {"fp32", "bf16"}
-    repeats : int
+    repeats
         A time is the best of at least so many passes.
-    quick : bool
+    quick
         Written down only.
     """
 
@@ -58,47 +267,15 @@ class SpeedOptions:
     quick: bool = False
 
 
-@dataclass(frozen=True)
-class SpeedProgress:
-    """Where the benchmark is.
-
-    Attributes
-    ----------
-    row, rows : int
-        Number of the row that is measured, from 1, and how many there are.
-    name : str
-    seconds : float
-        Since this row began.
-    left : float
-        Seconds that the rest will take, a guess.
-    """
-
-    row: int
-    rows: int
-    name: str
-    seconds: float
-    left: float
-
-
 def measure_speed(
-    rows: Sequence[SpeedRow],
-    options: SpeedOptions,
-    progress: Callable[[SpeedProgress], None] = lambda _: None,
+    rows: Sequence[SpeedRow], options: SpeedOptions, progress: Progress = no_progress
 ) -> Generator[dict[str, Any], None, None]:
-    """Measure row after row.
-
-    Parameters
-    ----------
-    rows : sequence of SpeedRow
-    options : SpeedOptions
-    progress : callable
-        Called about once a second.
+    """Measure row after row; report progress about once a second.
 
     Yields
     ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one. Stopping the generator stops the process that measures.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one. Stopping the generator stops the process that measures.
 
     Raises
     ------
@@ -106,32 +283,40 @@ def measure_speed(
         The process that counts fails; says how.
     """
     began = time.monotonic()
+    entries: list[dict[str, Any]] = []
+    for row in rows:
+        network = row.config.model_dump(mode="json")
+        entries.append({"name": row.name, "network": network, "bound": row.bound})
+        if row.config.backbone in BACKBONES_2D and find_spec("transformers") is None:
+            entries[-1]["skipped"] = "needs the transformers library"
+    counted = [entry for entry in entries if "skipped" not in entry]
+    networks = [entry["network"] for entry in counted]
+    count = {"task": "count", "size": options.size, "networks": networks}
+    tick = _RowProgress(progress, [1.0]).of(0, "counting")
+    try:
+        answer = _ask(count, options.threads, tick)
+    except WorkerFailed as error:
+        raise InputError(f"cannot count what the networks cost ({error})") from error
+    for entry, cost in zip(counted, answer["costs"], strict=True):
+        entry |= cost
+    settings = asdict(options) | {"size": [32, *options.size]}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "package": __version__,
         "finished": False,
-        "machine": describe_machine(),
-        "options": {
-            "size": [32, *options.size],
-            "ratio": RATIO,
-            "threads": options.threads,
-            "precision": options.precision,
-            "repeats": options.repeats,
-            "patience": PATIENCE,
-            "quick": options.quick,
-        },
+        "machine": describe_machine() | answer["machine"],
+        "options": settings | {"ratio": RATIO, "patience": PATIENCE},
         "rows": [],
     }
-    entries = _counted(rows, options, result["machine"], progress)
-    clock = _Clock(entries, options)
+    guesses = [_guess(entry) for entry in entries]
     for number, (row, entry) in enumerate(zip(rows, entries, strict=True)):
-
-        def tick(seconds: float, number: int = number, name: str = row.name) -> None:
-            left = clock.left(number, seconds)
-            progress(SpeedProgress(number + 1, len(rows), name, seconds, left))
-
         if "skipped" not in entry:
-            entry |= _measured(row, entry, options, tick)
+            needed = patch_mib(row, entry["parameters"], options.size)
+            job = {**asdict(options), "task": "patch", "network": entry["network"]}
+            tick = _RowProgress(progress, guesses).of(number, row.name)
+            entry |= _ask_if_it_fits(needed, job, options.threads, tick)
+            if "seconds_all" in entry:
+                entry["times"] = entry["seconds_all"] / entry["seconds_one"]
         result["rows"].append(entry)
         result["seconds"] = round(time.monotonic() - began, 1)
         result["claims"] = claims(result["rows"])
@@ -139,18 +324,24 @@ def measure_speed(
         yield {**result, "rows": list(result["rows"])}
 
 
+def _guess(entry: dict[str, Any]) -> float:
+    if "skipped" in entry:
+        return 0.0
+    return _START + _GMAC * (entry["gmac_one"] + entry.get("gmac_all", 0.0))
+
+
 def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Compare the ratios of twelve structures to one with what is promised."""
-    found = []
+    """Compare the ratios of twelve structures to a single one with their bounds."""
+    compared = []
     for bound in (1.15, 2.0):
         known = [e for e in entries if e.get("bound") == bound and "times" in e]
         missed = {e["name"]: e["times"] for e in known if e["times"] > bound}
-        found.append({"bound": bound, "rows": len(known), "missed": missed})
-    return found
+        compared.append({"bound": bound, "rows": len(known), "missed": missed})
+    return compared
 
 
-def needed_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
-    """Say, on the safe side, what memory measuring a row takes.
+def patch_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
+    """Return, on the safe side, the memory that measuring a row takes.
 
     That of a pass (`napari_sparsessp.prediction.memory`), the true weights, and merged
     ones where there are any.
@@ -162,107 +353,224 @@ def needed_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
     return (PROCESS_BYTES["cpu"] + weights + merged + features) / 2**20
 
 
-def _counted(
-    rows: Sequence[SpeedRow],
-    options: SpeedOptions,
-    machine: dict[str, Any],
-    progress: Callable[[SpeedProgress], None],
-) -> list[dict[str, Any]]:
-    """Parameters and GMAC of all rows; needs no memory for weights."""
-    entries: list[dict[str, Any]] = []
-    for row in rows:
-        network = row.config.model_dump(mode="json")
-        entries.append({"name": row.name, "network": network, "bound": row.bound})
-        if row.config.backbone in BACKBONES_2D and find_spec("transformers") is None:
-            entries[-1]["skipped"] = "needs the transformers library"
-    open_entries = [entry for entry in entries if "skipped" not in entry]
-    job = {"task": "count", "size": options.size}
-    job["networks"] = [entry["network"] for entry in open_entries]
-
-    def tick(seconds: float) -> None:
-        left = 1.0 * len(rows)
-        progress(SpeedProgress(0, len(rows), "counting", seconds, left))
-
-    answers = _ask_worker(job, options.threads, tick)
-    try:
-        machine |= next(answers, {})
-        for entry, answer in zip(open_entries, answers, strict=True):
-            entry |= answer
-    except (WorkerFailedError, ValueError) as error:
-        raise InputError(f"cannot count what the networks cost ({error})") from error
-    return entries
+# a field of view beside the published ways ------------------------------------------
 
 
-def _measured(
-    row: SpeedRow,
-    entry: dict[str, Any],
-    options: SpeedOptions,
-    tick: Callable[[float], None],
-) -> dict[str, Any]:
-    """Seconds and MiB of one row, or the reason why there are none."""
-    import psutil
+@dataclass(frozen=True)
+class FieldRow:
+    """One way to predict the field of view.
 
-    needed = needed_mib(row, entry["parameters"], options.size)
-    free = psutil.virtual_memory().available / 2**20
-    if needed > free:
-        return {"skipped": f"needs about {needed:.0f} MiB, {free:.0f} MiB are free"}
-    job = {
-        "task": "measure",
-        "network": entry["network"],
-        "size": options.size,
-        "threads": options.threads,
-        "precision": options.precision,
-        "repeats": options.repeats,
-    }
-    try:
-        (answer,) = _ask_worker(job, options.threads, tick)
-    except (WorkerFailedError, ValueError) as error:
-        return {"skipped": str(error)}
-    if "seconds_all" in answer:
-        answer["times"] = answer["seconds_all"] / answer["seconds_one"]
-    return answer
+    Attributes
+    ----------
+    kind
+        Ours end to end; a sliding window; the whole volume in one pass.
+    network
+        Of a published way.
+    precision
+        ``auto`` or ``fp32``.
+    passes
+        How often all is done: once for each structure, or once for all.
+    """
+
+    name: str
+    kind: Literal["engine", "windows", "whole"]
+    network: NetworkConfig | None = None
+    precision: str = "fp32"
+    passes: int = 1
+    window: Shape = WINDOW
+    overlap: float = OVERLAP
+
+    def pieces(self, shape: Shape) -> int:
+        """Count the passes of a network that the field takes; 0 for ours, unknown."""
+        if self.kind == "windows":
+            return self.passes * len(window_corners(shape, self.window, self.overlap))
+        return self.passes if self.kind == "whole" else 0
 
 
-class _Clock:
-    """Guesses the time that is left from the speed so far.
+def window_corners(shape: Shape, window: Shape, overlap: float) -> list[Shape]:
+    """Return the first voxels of windows that cover a volume, the last moved inside."""
+    axes = [
+        window_starts(length, size, overlap)
+        for length, size in zip(shape, window, strict=True)
+    ]
+    return [(z, y, x) for z, y, x in product(*axes)]
+
+
+def cropped(shape: Shape, step: int = STEP) -> Shape:
+    """Return the largest shape inside, in multiples of `step`."""
+    z, y, x = (max(step, length // step * step) for length in shape)
+    return z, y, x
+
+
+def field_rows(structures: int = 12) -> tuple[FieldRow, ...]:
+    """Return all rows; ours, by which the others are divided, is the first.
+
+    Published networks run in float32 and as their authors run them: RepMode and the
+    released SparseSSP network in windows of 32×128×128 that overlap by half on all
+    axes, FNet on the whole volume; each structure is a pass of its own.
+    """
+    repmode: dict[str, Any] = {"backbone": "plain", "conditioning": "repmode"}
+    repmode |= {"kernel": 5, "outputs": structures}
+    code = {"topology": "3to2d", "projection": "code", "interpolation": "hold"}
+    three = NetworkConfig.model_validate({**repmode, "topology": "3d"})
+    released = NetworkConfig.model_validate({**repmode, **code})
+    fnet = NetworkConfig(backbone="fnet", topology="3d", outputs=1)
+    return (
+        FieldRow("ours", "engine", precision="auto"),
+        FieldRow("ours, fp32", "engine"),
+        FieldRow("FNet", "whole", fnet, passes=structures),
+        FieldRow("SparseSSP, released 3-to-2D", "windows", released, passes=structures),
+        FieldRow("RepMode 3D", "windows", three, passes=structures),
+    )
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """Options of the benchmark of a field of view.
+
+    Attributes
+    ----------
+    shape
+        (D, H, W) of the field on the model's grid.
+    device
+        ``cpu``, ``cuda`` or ``mps``.
+    model
+        Ours.
+    windows
+        Measured ones of a sliding window.
+    repeats
+        Predictions of ours of which the fastest counts, after a first one.
+    """
+
+    shape: Shape = FIELD
+    threads: int = 1
+    device: str = "cpu"
+    model: str = "default"
+    windows: int = 3
+    repeats: int = 5
+
+
+def measure_field(
+    rows: Sequence[FieldRow],
+    options: FieldOptions,
+    progress: Progress = no_progress,
+    earlier: dict[str, Any] | None = None,
+) -> Generator[dict[str, Any], None, None]:
+    """Measure the machine's peaks, row after row, and the layers of our network.
+
+    What would take hours is measured in part and multiplied by an exact count.
 
     Parameters
     ----------
-    entries : list of dict
-        Counted rows; they know their seconds once they are measured.
-    options : SpeedOptions
+    rows
+        Ours first.
+    earlier
+        An unfinished result of the same options on the same machine; what it has is
+        not measured again.
+
+    Yields
+    ------
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one.
+
+    Raises
+    ------
+    InputError
+        `earlier` is of other options or another machine; or the peaks of the machine
+        cannot be measured.
     """
+    result = _begun(options, earlier)
+    known = {row["name"]: row for row in result["rows"] if "skipped" not in row}
+    guesses = [_GUESSES["peaks"], *(_GUESSES[row.kind] for row in rows), 15.0]
+    ticks = _RowProgress(progress, guesses)
+    ours = {"model": options.model, "shape": options.shape, "device": options.device}
+    if "peaks" not in result:
+        job: dict[str, Any] = {"task": "peaks", "device": options.device}
+        try:
+            tick = ticks.of(0, "peaks of the machine")
+            result["peaks"] = _ask(job, options.threads, tick)
+        except WorkerFailed as error:
+            raise InputError(f"the machine cannot be measured ({error})") from error
+    result["rows"] = []
+    for number, row in enumerate(rows, 1):
+        entry = known.get(row.name)
+        if entry is None:
+            result["busy"] = max(result["busy"], _busy())
+            entry = _measured(row, options, ours, ticks.of(number, row.name))
+        result["rows"].append(entry)
+        first = result["rows"][0].get("seconds")
+        for name in ("", "_mixed_once"):
+            if first and f"seconds{name}" in entry:
+                entry[f"ratio{name}"] = entry[f"seconds{name}"] / first
+        yield {**result, "rows": [dict(one) for one in result["rows"]]}
+    if "layers" not in result:
+        job = {**ours, "task": "layers", "precision": "auto"}
+        tick = ticks.of(len(rows) + 1, "layers of ours")
+        result["layers"] = _ask_if_it_fits(0, job, options.threads, tick)
+    result["finished"] = True
+    yield result
 
-    def __init__(self, entries: list[dict[str, Any]], options: SpeedOptions) -> None:
-        self._entries = entries
-        self._options = options
 
-    def left(self, number: int, seconds: float) -> float:
-        """Seconds from here on, `seconds` after the row of this number began."""
-        rate = self._rate(number)
-        now = self._expected(self._entries[number], rate)
-        later = sum(self._expected(one, rate) for one in self._entries[number + 1 :])
-        # A row that takes longer than expected says the same of the rest.
-        slower = max(1.0, 1.2 * seconds / now)
-        return slower * (now + later) - seconds
+def _begun(options: FieldOptions, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """Return an empty result, or the earlier one if it is of the same kind."""
+    about: dict[str, Any] = {
+        "schema": SCHEMA,
+        "machine": describe_machine(),
+        "options": asdict(options) | {"shape": list(options.shape)},
+    }
+    if earlier is None:
+        begun = {"kind": "field", "package": __version__, "finished": False}
+        return {**about, **begun, "busy": _busy(), "rows": []}
+    for name, now in about.items():
+        if earlier.get(name) != now:
+            raise InputError(
+                f"the earlier result has other {name}; measure anew without --resume"
+            )
+    return {**earlier, "finished": False, "busy": max(earlier["busy"], _busy())}
 
-    def _rate(self, number: int) -> float:
-        """Seconds for each GMAC: a first guess, outweighed by rows of any size."""
-        known = [e for e in self._entries[:number] if "seconds_one" in e]
-        seconds = GUESSED_RATE * 100 / self._options.threads
-        seconds += sum(e["seconds_one"] for e in known)
-        return seconds / (100 + sum(e["gmac_one"] for e in known))
 
-    def _expected(self, entry: dict[str, Any], rate: float) -> float:
-        if "skipped" in entry:
-            return 0.0
-        one, every = entry["gmac_one"], entry.get("gmac_all", 0.0)
-        alone = entry["network"]["conditioning"] == "repmode"
-        parts = entry["network"]["outputs"] if alone else 1
-        pieces = [one, *[every / parts] * parts]
-        return START_SECONDS + sum(self._tried(rate * piece) for piece in pieces)
+def _busy() -> float:
+    """Return the cores that others keep busy now; figures need a quiet machine."""
+    import psutil
 
-    def _tried(self, seconds: float) -> float:
-        """A warm-up and as many passes as patience allows."""
-        tries = min(self._options.repeats, max(1, -(-PATIENCE // max(seconds, 1e-9))))
-        return seconds * (1 + tries)
+    share = psutil.cpu_percent(interval=LISTENED) / 100
+    return round(share * (psutil.cpu_count() or 1), 2)
+
+
+def _measured(
+    row: FieldRow,
+    options: FieldOptions,
+    ours: dict[str, Any],
+    tick: Callable[[float], None],
+) -> dict[str, Any]:
+    """Measure a row; of a published way, scale its pieces to the whole field.
+
+    ``seconds`` as the authors run it: RepMode mixes its kernels for every window.
+    ``seconds_mixed_once``: were they mixed once for each structure.
+    """
+    began = time.monotonic()
+    shape, pieces = options.shape, row.pieces(options.shape)
+    if row.network is None:
+        needed = 1024 + 40 * 4 * math.prod(shape) / 2**20
+        job: dict[str, Any] = {"repeats": options.repeats, "precision": row.precision}
+    else:
+        # Skip, up-sampled, joined, convolved and copies, at full resolution.
+        needed = 1024 + 8 * row.network.encoder_widths[0] * 4 * math.prod(shape) / 2**20
+        if row.kind == "windows":
+            needed = 4096
+        corners = window_corners(shape, row.window, row.overlap)[: options.windows]
+        job = {"network": row.network.model_dump(mode="json")}
+        job |= {"window": row.window, "corners": corners, "crop": cropped(shape)}
+    about = ("name", "kind", "precision", "passes")
+    entry: dict[str, Any] = {name: getattr(row, name) for name in about}
+    job |= {**ours, "task": row.kind}
+    entry |= _ask_if_it_fits(needed, job, options.threads, tick)
+    if "skipped" in entry:
+        return entry
+    if row.network is not None:
+        piece, merge = entry["seconds_piece"], entry.get("seconds_merge", 0.0)
+        mixes = row.network.conditioning == "repmode"
+        entry |= {"pieces": pieces, "seconds": pieces * (piece + merge * mixes)}
+        if mixes:
+            entry["seconds_mixed_once"] = pieces * piece + row.passes * merge
+    return entry | {"took": round(time.monotonic() - began, 1)}

@@ -1,20 +1,22 @@
-"""The fresh process in which a network's cost is counted, or its speed is measured.
+"""Measure a network in a fresh process: ``python -m napari_sparsessp.evaluation.…``.
 
-Takes one line of JSON on standard input and answers with lines of JSON. It ends when
-standard input is closed, so that none outlives the command that started it.
+Each task takes a job from `speed`, a dict from JSON, and answers with one.
 """
 
-import json
-import os
+from __future__ import annotations
+
+import math
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from napari_sparsessp.evaluation.resident import resident_mib
+import numpy as np
+
+from napari_sparsessp.subprocesses import serve
 
 REPEATS = 3
 """A time is the best of at least so many passes after a warm-up …"""
@@ -25,9 +27,75 @@ SETTLED, MOST = 1.0, 20
 PATIENCE = 20.0
 """… or of fewer, at least one, where they take more seconds than this."""
 
+LAYER_PASSES = 5
+"""Each layer's time is its best of so many, after a warm-up."""
 
-def count(job: dict[str, Any]) -> None:
-    """Answer one line for the machine, then one for each network."""
+SIDES, CHANNELS, PLANE, VALUES = (1024, 2048, 4096), 256, 128, 2**26
+"""Of the machine's peaks: square matrices, a 3×3 convolution, float32 values copied."""
+
+
+def resident_mib(field: str) -> float:
+    """Return the MiB of this process now (``VmRSS``) or at its peak (``VmHWM``)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # The usual ru_maxrss would begin with that of the process that started us.
+        for line in status.read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) / 2**10
+    import psutil
+
+    info = psutil.Process().memory_info()
+    if field == "VmRSS":
+        return info.rss / 2**20
+    if sys.platform == "win32":
+        return info.peak_wset / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def timed(run: Callable[[], object], device: str = "cpu") -> float:
+    """Return the seconds until a device has really done it."""
+    _synchronize(device)
+    began = time.perf_counter()
+    run()
+    _synchronize(device)
+    return time.perf_counter() - began
+
+
+def _synchronize(device: str) -> None:
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def best_times(
+    runs: Sequence[Callable[[], object]],
+    repeats: int,
+    device: str = "cpu",
+    most: int = MOST,
+) -> list[tuple[float, int]]:
+    """Return the seconds of the fastest pass of each, and how many were tried.
+
+    They alternate, so that a busy moment of the machine spoils none alone.
+    """
+    times: list[list[float]] = [[] for _ in runs]
+    while len(times[0]) < most and any(
+        len(mine) < repeats or sum(mine) < SETTLED for mine in times
+    ):
+        if times[0] and sum(map(sum, times)) > PATIENCE * len(runs):
+            break
+        for run, mine in zip(runs, times, strict=True):
+            mine.append(timed(run, device))
+    return [(min(mine), len(mine)) for mine in times]
+
+
+def count(job: dict[str, Any]) -> dict[str, Any]:
+    """Count parameters and GMAC of all networks of a job."""
     import torch
 
     from napari_sparsessp.networks import NetworkConfig
@@ -35,144 +103,325 @@ def count(job: dict[str, Any]) -> None:
     from napari_sparsessp.prediction.device import choose_precision
 
     bf16 = choose_precision("auto", torch.device("cpu")) == "bf16"
-    _answer({"torch": torch.__version__, "bf16": bf16})
     size = tuple(job["size"])
+    costs = []
     for values in job["networks"]:
         config = NetworkConfig.model_validate(values)
         one = count_cost(config, [0], size)
-        counted = {"parameters": one.parameters, "gmac_one": one.gmac}
+        costs.append({"parameters": one.parameters, "gmac_one": one.gmac})
         if config.outputs > 1:
-            counted["gmac_all"] = count_cost(config, None, size).gmac
-        _answer(counted)
+            costs[-1]["gmac_all"] = count_cost(config, None, size).gmac
+    return {"machine": {"torch": torch.__version__, "bf16": bf16}, "costs": costs}
 
 
-def measure(job: dict[str, Any]) -> None:
-    """Build one network, predict a patch, answer with seconds and MiB."""
+def patch(job: dict[str, Any]) -> dict[str, Any]:
+    """Predict a patch with one network: one structure, and all of them."""
+    import torch
+
+    network, base = _network(job)
+    config, repeats = network.config, job["repeats"]
+    # In memory as the engine has it.
+    x = torch.randn((1, config.inputs, config.planes, *job["size"]))
+    x = x.contiguous(memory_format=torch.channels_last_3d)
+    answer: dict[str, Any] = {"base_mib": base}
+    with torch.inference_mode(), _autocast(job["precision"], "cpu"):
+        if config.conditioning == "repmode":
+            # Merged kernels of all structures may be more than are kept, so each
+            # structure is warmed up and measured before the next.
+            from napari_sparsessp.networks.unet import merge
+
+            answer["seconds_merge"] = best_times([partial(merge, network, 0)], 2)[0][0]
+            each, peaks = [], []
+            for structure in range(config.outputs):
+                run = partial(network, x, [structure])
+                run()
+                each += best_times([run], repeats)
+                peaks.append(resident_mib("VmHWM"))
+            seconds, tries = zip(*each, strict=True)
+            times = [each[0], (sum(seconds), min(tries))]
+            peaks = [peaks[0], peaks[-1]]
+        else:
+            runs = [partial(network, x, [0])]
+            runs += [partial(network, x)] * (config.outputs > 1)
+            peaks = []
+            for run in runs:
+                run()
+                peaks.append(resident_mib("VmHWM"))
+            times = best_times(runs, repeats)
+    # Keys without a second run are left out.
+    for name, (best, count), peak in zip(("one", "all"), times, peaks, strict=False):
+        answer |= {f"seconds_{name}": best, f"repeats_{name}": count}
+        answer[f"peak_{name}_mib"] = peak - base
+    return answer
+
+
+def engine(job: dict[str, Any]) -> dict[str, Any]:
+    """Predict the field by our model, from a volume in memory to all structures."""
+    import torch
+
+    from napari_sparsessp import load_model
+    from napari_sparsessp.prediction.engine import predict
+    from napari_sparsessp.prediction.request import PredictionRequest
+    from napari_sparsessp.volume import Volume
+
+    torch.set_num_threads(job["threads"])
+    base = resident_mib("VmRSS")
+    began = time.perf_counter()
+    model = load_model(job["model"])
+    loaded = time.perf_counter() - began
+    stack = 100 * _noise(job["shape"]) + 1000
+    volume = Volume(stack, "ZYX", voxel_size=model.card.voxel_size)
+    request = PredictionRequest(
+        ratio=1, device=job["device"], precision=job["precision"]
+    )
+    times = []
+    for _ in range(1 + job["repeats"]):
+        began = time.perf_counter()
+        report = predict(model, volume, request=request).report
+        times.append(time.perf_counter() - began)
+    return {
+        "model": report.model.id,
+        "structures": report.shape.output[0],
+        "seconds": min(times[1:]),
+        "seconds_first": times[0],
+        "seconds_load": loaded,
+        "first_tile": report.seconds.first_tile,
+        "repeats": job["repeats"],
+        "pieces": report.tiles,
+        "device": report.device,
+        "precision": report.precision,
+        **_peak(base, job["device"]),
+    }
+
+
+def windows(job: dict[str, Any]) -> dict[str, Any]:
+    """Predict some windows of one structure by a published network.
+
+    Their weighted sum is kept for the whole volume, as the published code does. RepMode
+    mixes its experts' kernels before each window, also where the structure has not
+    changed, as its published code does.
+    """
+    import torch
+
+    network, base = _network(job)
+    device = job["device"]
+    stack = torch.from_numpy(_noise(job["shape"])).to(device)
+    total, weights = torch.zeros_like(stack), torch.zeros_like(stack)
+    # Gaussian weights, σ an eighth of the window's sides (models.md 5.3).
+    z, y, x = (
+        torch.exp(-0.5 * ((torch.arange(n) - (n - 1) / 2) / (n / 8)) ** 2)
+        for n in job["window"]
+    )
+    importance = (z[:, None, None] * y[:, None] * x).to(device)
+    mix: Callable[[], object] = bool
+    run: Callable[[Any], Any] = partial(_first, network)
+    if network.config.conditioning == "repmode":
+        from napari_sparsessp.networks.unet import merge
+
+        mix, twin = partial(merge, network, 0), merge(network, 0)
+        run = partial(_by_twin, network, twin)
+
+    def predict(box: tuple[slice, ...]) -> None:
+        total[box] += importance * run(stack[box])
+        weights[box] += importance
+
+    times, mixing = [], []
+    with torch.inference_mode():
+        for corner in [job["corners"][0], *job["corners"]]:
+            ends = zip(corner, job["window"], strict=True)
+            box = tuple(slice(start, start + length) for start, length in ends)
+            mixing.append(timed(mix, device))
+            times.append(timed(partial(predict, box), device))
+    return {
+        "measured": len(times) - 1,
+        "seconds_piece": min(times[1:]),
+        "seconds_merge": min(mixing[1:]),
+        **_peak(base, device),
+    }
+
+
+def whole(job: dict[str, Any]) -> dict[str, Any]:
+    """Predict one structure by a published network on the whole, cropped volume."""
+    import torch
+
+    network, base = _network(job)
+    z, y, x = job["crop"]
+    stack = torch.from_numpy(_noise(job["shape"]))[:z, :y, :x].to(job["device"])
+    with torch.inference_mode():
+        times = [timed(lambda: _first(network, stack), job["device"]) for _ in "12"]
+    return {
+        "measured": 1,
+        "shape": [z, y, x],
+        "seconds_piece": min(times),
+        **_peak(base, job["device"]),
+    }
+
+
+def peaks(job: dict[str, Any]) -> dict[str, float]:
+    """Measure what the machine can do at most.
+
+    Sizes are divided by ``scale``, where a job has it.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    torch.set_num_threads(job["threads"])
+    device, scale = job["device"], job.get("scale", 1)
+
+    def best(run: Callable[[], object]) -> float:
+        run()
+        return best_times([run], 3, device, most=10_000)[0][0]
+
+    rates: dict[str, float] = {}
+    with torch.inference_mode():
+        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+            gemm = 0.0
+            for side in (side // scale for side in SIDES):
+                a = torch.randn(side, side, device=device).to(dtype)
+                gemm = max(gemm, side**3 / 1e9 / best(partial(torch.mm, a, a)))
+            side = PLANE // scale
+            x = torch.randn(1, CHANNELS, side, side, device=device).to(dtype)
+            weight = torch.randn(CHANNELS, CHANNELS, 3, 3, device=device).to(dtype)
+            x, weight = (
+                t.contiguous(memory_format=torch.channels_last) for t in (x, weight)
+            )
+            products = 9 * CHANNELS**2 * side**2 / 1e9
+            convolved = products / best(partial(F.conv2d, x, weight, padding=1))
+            rates |= {f"gemm_{name}": gemm, f"gmac_{name}": max(gemm, convolved)}
+        a = torch.ones(VALUES // scale**2, device=device)
+        b, out = torch.ones_like(a), torch.empty_like(a)
+        size = a.numel() * a.element_size() / 1e9
+        rates["copy_gb"] = 2 * size / best(lambda: out.copy_(a))
+        triad = best(partial(torch.add, a, b, alpha=2.0, out=out))
+        return rates | {"triad_gb": 3 * size / triad}
+
+
+def layers(job: dict[str, Any]) -> dict[str, Any]:
+    """Time each convolution of our network on the tile that the engine gives it.
+
+    Returns
+    -------
+    ``tile`` (D, H, W), ``precision``, ``seconds`` of the whole network, and
+    ``layers``: for each convolution its name, kernel, channels, GMAC, MB that it
+    reads and writes at least, and seconds.
+    """
+    import torch
+
+    from napari_sparsessp import load_model
+    from napari_sparsessp.prediction.device import choose_device, choose_precision
+
+    torch.set_num_threads(job["threads"])
+    device = choose_device(job["device"])
+    precision = choose_precision(job["precision"], device)
+    network: Any = load_model(job["model"]).network.to(device)
+    config = network.config
+    sides = (-(-n // config.stride) * config.stride for n in job["shape"][1:])
+    tile = (config.planes, *sides)
+    x = torch.randn(1, config.inputs, *tile, device=device)
+    x = x.contiguous(memory_format=torch.channels_last_3d)
+    size = 4 if precision == "fp32" else 2
+    passes, kind = range(LAYER_PASSES + 1), str(device)
+    with torch.inference_mode(), _autocast(precision, device.type):
+        seconds = min(timed(lambda: network(x), kind) for _ in passes)
+        costs = _convolutions(network, x, kind, size)
+    return {
+        "tile": list(tile),
+        "precision": precision,
+        "seconds": seconds,
+        "layers": costs,
+    }
+
+
+def _convolutions(network: Any, x: Any, device: str, size: int) -> list[dict[str, Any]]:
+    """Run the network with every convolution timed."""
+    from napari_sparsessp.networks.layers import Convolution
+
+    costs: dict[str, dict[str, Any]] = {}
+
+    def measured(name: str, module: Any, run: Any, x: Any, *more: Any) -> Any:
+        outputs: list[Any] = []
+        seconds = timed(lambda: outputs.append(run(x, *more)), device)
+        weight, y = module.weight, outputs[0]
+        strides = module.stride
+        steps = strides if isinstance(strides, tuple) else (strides,) * 3
+        places = [-(-n // step) for n, step in zip(x.shape[2:], steps, strict=False)]
+        costs[name] = {
+            "name": name,
+            "seconds": min(seconds, costs.get(name, {}).get("seconds", math.inf)),
+            "kernel": list(weight.shape[2:]),
+            "channels": [weight.shape[1], weight.shape[0]],
+            "gmac": len(x) * math.prod(places) * weight.numel() / 1e9,
+            "mbytes": size * (x.numel() + y.numel() + weight.numel()) / 1e6,
+        }
+        return y
+
+    for name, module in network.named_modules():
+        if isinstance(module, Convolution):
+            module.forward = partial(  # type: ignore[method-assign]
+                measured, name, module, module.forward
+            )
+    for _ in range(LAYER_PASSES + 1):
+        network(x)
+    return list(costs.values())
+
+
+def _first(network: Any, stack: Any) -> Any:
+    """Predict structure 0 of a (D, H, W) stack."""
+    if network.config.outputs == 1:
+        return network(stack[None, None])[0, 0]
+    return network(stack[None, None], [0])[0, 0]
+
+
+def _by_twin(network: Any, twin: Any, window: Any) -> Any:
+    """Predict by a merged twin of one structure, from the network's own view."""
+    return twin.decode_view(network.view(window[None, None]))[0, 0]
+
+
+def _network(job: dict[str, Any]) -> tuple[Any, float]:
+    """Build the network of a job; return the MiB before it as well."""
     import torch
 
     from napari_sparsessp.networks import NetworkConfig, build_network
 
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
+    base = resident_mib("VmRSS")
     config = NetworkConfig.model_validate(job["network"])
-    shape = (1, config.inputs, config.planes, *job["size"])
-    # In memory as the engine has it.
-    x = torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
-    bf16 = torch.autocast("cpu", torch.bfloat16)
-    before = resident_mib("VmRSS")
-    network = build_network(config).eval()
-    with torch.inference_mode(), bf16 if job["precision"] == "bf16" else nullcontext():
-        if config.conditioning == "repmode":
-            measured = _merged_times(network, x, job["repeats"])
-        else:
-            measured = _times(network, x, job["repeats"])
-    measured["base_mib"] = before
-    for name in ("peak_one_mib", "peak_all_mib"):
-        if name in measured:
-            measured[name] -= before
-    _answer(measured)
+    return build_network(config).eval().to(job.get("device", "cpu")), base
 
 
-def _times(network: Any, x: Any, repeats: int) -> dict[str, Any]:
-    """Seconds and peaks of one structure and of all."""
-    runs = [partial(network, x, [0])]
-    runs[0]()
-    measured = {"peak_one_mib": resident_mib("VmHWM")}
-    if network.config.outputs > 1:
-        runs.append(partial(network, x))
-        runs[1]()
-        measured["peak_all_mib"] = resident_mib("VmHWM")
-    times = _best(runs, repeats)
-    # Keys without a second run are left out.
-    for name, (seconds, tries) in zip(("one", "all"), times, strict=False):
-        measured |= {f"seconds_{name}": seconds, f"repeats_{name}": tries}
-    return measured
+def _noise(shape: Sequence[int]) -> np.ndarray:
+    """Noise of mean 0 and deviation 1, always the same; its values cost no time."""
+    return np.random.default_rng(0).standard_normal(tuple(shape), np.float32)
 
 
-def _merged_times(network: Any, x: Any, repeats: int) -> dict[str, Any]:
-    """Do the same with RepMode, whose merging is measured by itself.
+def _autocast(precision: str, device: str) -> Any:
+    import torch
 
-    The merged kernels of all structures may be more than are kept, so each structure
-    is warmed up and measured before the next.
-    """
-    merging = _merging_seconds(network)
-    times, peaks = [], []
-    for structure in range(network.config.outputs):
-        run = partial(network, x, [structure])
-        run()
-        times += _best([run], repeats)
-        peaks.append(resident_mib("VmHWM"))
-    return {
-        "seconds_one": times[0][0],
-        "repeats_one": times[0][1],
-        "seconds_all": sum(seconds for seconds, _ in times),
-        "repeats_all": min(tries for _, tries in times),
-        "seconds_merge": merging,
-        "peak_one_mib": peaks[0],
-        "peak_all_mib": peaks[-1],
-    }
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device, dtype) if dtype else nullcontext()
 
 
-def _merging_seconds(network: Any) -> float:
-    """Seconds to mix the experts of one structure and fold batch norm in, once."""
-    from napari_sparsessp.networks.merging import merge
+def _peak(base: float, device: str) -> dict[str, float]:
+    import torch
 
-    return _best([partial(merge, network, 0)], 2)[0][0]
-
-
-def _best(
-    runs: Sequence[Callable[[], object]], repeats: int
-) -> list[tuple[float, int]]:
-    """Seconds of the fastest pass of each, and how many were tried.
-
-    They take turns, so that a busy moment of the machine spoils none alone.
-    """
-    times: list[list[float]] = [[] for _ in runs]
-    while len(times[0]) < MOST and any(
-        len(mine) < repeats or sum(mine) < SETTLED for mine in times
-    ):
-        if times[0] and sum(map(sum, times)) > PATIENCE * len(runs):
-            break
-        for run, mine in zip(runs, times, strict=True):
-            began = time.perf_counter()
-            run()
-            mine.append(time.perf_counter() - began)
-    return [(min(mine), len(mine)) for mine in times]
+    peak = {"peak_mib": resident_mib("VmHWM") - base}
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        peak["peak_device_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return peak
 
 
-def _answer(values: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
+TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    task.__name__: task
+    for task in (count, patch, engine, windows, whole, peaks, layers)
+}
+"""By the name that a job has."""
 
 
-def _end_with_parent() -> None:
-    # Not through sys.stdin: a thread that holds it would abort Python's shutdown.
-    while os.read(0, 1024):
-        pass
-    os._exit(1)
-
-
-def _first_line() -> str:
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        part = os.read(0, 1)
-        if not part:
-            raise SystemExit(1)
-        line += part
-    return line.decode()
-
-
-def main() -> None:
-    """Do the one job that comes in."""
-    job = json.loads(_first_line())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if job["task"] in ("count", "measure"):
-        {"count": count, "measure": measure}[job["task"]](job)
-    else:
-        from napari_sparsessp.evaluation.field_worker import TASKS
-
-        _answer(TASKS[job["task"]](job))
+def answer(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Do one job."""
+    yield TASKS[job["task"]](job)
 
 
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -1,35 +1,62 @@
-"""How R² falls as planes are left out: one dense stack, predicted at several ratios.
+"""Measure how R² falls as planes are left out of one dense stack.
 
 For each ratio every r-th plane of the stack is kept and the rest is never looked at;
 all predictions are scored on the same dense grid. The first plane that is kept (the
-phase) is the stack's first, or each of the r possible ones in turn. What they are
-scored against is a truth or, where there is none, the prediction from all planes.
+phase) is the stack's first, or each of the r possible ones in turn. Predictions are
+scored against a truth or, where there is none, the prediction from all planes.
 """
 
+from __future__ import annotations
+
+import hashlib
+import json
 import threading
-import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.dense_reference import DenseReference
-from napari_sparsessp.evaluation.yardsticks import with_fitted
+from napari_sparsessp.evaluation.baselines import (
+    noise_ceiling,
+    score_baselines,
+    with_fitted,
+)
+from napari_sparsessp.evaluation.sampling_advice import KeepShare, Rule
+from napari_sparsessp.evaluation.sweep_report import (
+    Baselines,
+    PhaseScores,
+    RatioScores,
+    Scores,
+    SweepReport,
+    judged,
+)
+from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
-from napari_sparsessp.prediction.report import mean_scores
+from napari_sparsessp.prediction.report import Report
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.prediction.scoring import onto_grid
+from napari_sparsessp.tasks import Cancelled, Progress, cancellable, no_progress
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.models.store import Model
-    from napari_sparsessp.prediction.report import Report
+    from napari_sparsessp.models.library import Model
 
 RATIOS = (1, 2, 4, 8)
 """The paper's."""
 
 FEWEST_PLANES = 2
-"""One plane is no stack: nothing in it tells how deep it lies."""
+"""A single plane is no stack: nothing in it tells how deep it lies."""
+
+_HASHED_AT_ONCE = 64 * 2**20  # bytes
+
+# Fields of a request that change no score.
+_IRRELEVANT = frozenset(
+    ("input", "truth", "memory_limit", "scene", "channel", "model", "topology")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +65,12 @@ class PlannedRun:
 
     Attributes
     ----------
-    ratio, phase : int
+    ratio, phase
         Planes phase, phase + ratio, … of the dense stack are kept.
-    volume : Volume
+    volume
         The dense stack.
-    truth : dict
+    truth
         Structure id to its truth; empty where the dense prediction takes its place.
-    plan : Plan
     """
 
     ratio: int
@@ -54,88 +80,17 @@ class PlannedRun:
     plan: Plan
 
 
-@dataclass(frozen=True)
-class Phase:
-    """Scores of one phase.
-
-    Attributes
-    ----------
-    phase : int
-    measured_planes : tuple of int
-        Of the dense stack.
-    seconds : float
-    structures : dict
-        Structure id to its scores, as in the report of a run, with ``r2_fitted``.
-    """
-
-    phase: int
-    measured_planes: tuple[int, ...]
-    seconds: float
-    structures: dict[str, dict[str, Any]]
-
-
 @dataclass(frozen=True, eq=False)
 class RatioResult:
-    """All there is of one ratio.
+    """The scores of a ratio that is done, and the report of its first phase's run."""
 
-    Attributes
-    ----------
-    ratio : int
-    phases : tuple of Phase
-    report : Report
-        Of the first phase's run.
-    """
-
-    ratio: int
-    phases: tuple[Phase, ...]
-    report: "Report"
-
-    @property
-    def planes(self) -> int:
-        """How many planes were imaged; the most of any phase."""
-        return max(len(phase.measured_planes) for phase in self.phases)
-
-    @property
-    def structures(self) -> dict[str, dict[str, Any]]:
-        """Structure id to scores; over several phases their means."""
-        return mean_scores([phase.structures for phase in self.phases])
-
-
-@dataclass(frozen=True)
-class SweepProgress:
-    """How far a sweep is.
-
-    Attributes
-    ----------
-    ratio, phase : int
-        What is being predicted.
-    done, total : int
-        Tiles over all predictions.
-    seconds_left : float
-    """
-
-    ratio: int
-    phase: int
-    done: int
-    total: int
-    seconds_left: float
+    scores: RatioScores
+    report: Report
 
 
 def ratios_for(depth: int, wanted: Sequence[int] = RATIOS) -> tuple[int, ...]:
-    """Choose the ratios that leave a stack of this many planes at least two.
-
-    Parameters
-    ----------
-    depth : int
-        Planes of the dense stack.
-    wanted : sequence of int
-
-    Returns
-    -------
-    tuple of int
-        Ascending.
-    """
-    fitting = {one for one in wanted if one >= 1 and -(-depth // one) >= FEWEST_PLANES}
+    """Return the ratios, ascending, that leave a stack of `depth` planes at least 2."""
+    fitting = {r for r in wanted if r >= 1 and -(-depth // r) >= FEWEST_PLANES}
     return tuple(sorted(fitting))
 
 
@@ -153,24 +108,21 @@ def plan_sweep(
 
     Parameters
     ----------
-    card : ModelCard
-    volume : Volume
+    volume
         The dense stack, ZYX, one channel.
-    truth : mapping
+    truth
         Structure id to its ground truth, ZYX.
-    request : PredictionRequest
+    request
         Everything but ratio and sparsity; structures count where there is no truth.
-    ratios : sequence of int
-    all_phases : bool
+    all_phases
         Start at each of the first r planes in turn, not at the first alone.
-    against_dense : bool
+    against_dense
         There is no truth: score against the prediction from all planes. Ratio 1 is
         swept whether it is asked for or not.
 
     Returns
     -------
-    list of PlannedRun
-        By ratio, ascending, then by phase.
+    By ratio, ascending, then by phase.
 
     Raises
     ------
@@ -178,6 +130,30 @@ def plan_sweep(
         No truth, a ratio that leaves no plane, a stack that is sparse already, or
         whatever a prediction would refuse.
     """
+    _check_sweep(volume, truth, against_dense)
+    depth = volume.shape[0]
+    wanted = sorted({*ratios, *([1] if against_dense else [])})
+    if not ratios or wanted[0] < 1 or wanted[-1] > depth:
+        raise InputError(
+            f"ratios {', '.join(map(str, ratios)) or '(none)'} cannot be swept; give "
+            f"whole numbers from 1 to {depth}, the planes of the stack"
+        )
+    fields: dict[str, Any] = {"simulate_sparse": True, "time": None}
+    if truth:
+        fields["structures"] = tuple(truth)
+    runs = []
+    for ratio in wanted:
+        for phase in range(ratio if all_phases else 1):
+            sampling = {"ratio": float(ratio), "phase": phase}
+            asked = request.model_copy(update={**fields, **sampling})
+            plan = plan_prediction(card, volume, asked, truth)
+            runs.append(PlannedRun(ratio, phase, volume, dict(truth), plan))
+    return runs
+
+
+def _check_sweep(
+    volume: Volume, truth: Mapping[str, Volume], against_dense: bool
+) -> None:
     if volume.axes != "ZYX":
         raise InputError(
             f"a sweep takes one stack, not axes {volume.axes}; choose a channel and a "
@@ -193,163 +169,282 @@ def plan_sweep(
             "a sweep is scored against a truth or against the dense prediction, not "
             "both; leave --truth or --against-dense out"
         )
-    depth = volume.shape[0]
-    wanted = sorted({*ratios, *([1] if against_dense else [])})
-    if not ratios or wanted[0] < 1 or wanted[-1] > depth:
-        raise InputError(
-            f"ratios {', '.join(map(str, ratios)) or '(none)'} cannot be swept; give "
-            f"whole numbers from 1 to {depth}, the planes of the stack"
-        )
-    fields: dict[str, Any] = {"simulate_sparse": True, "time": None}
-    if truth:
-        fields["structures"] = tuple(truth)
-    runs = []
-    for ratio in wanted:
-        asked = request.model_copy(update={**fields, "ratio": float(ratio)})
-        for phase in range(ratio if all_phases else 1):
-            one = asked.model_copy(update={"phase": phase})
-            plan = plan_prediction(card, volume, one, truth)
-            runs.append(PlannedRun(ratio, phase, volume, dict(truth), plan))
-    return runs
 
 
 def run_sweep(
-    model: "Model",
+    model: Model,
     runs: Sequence[PlannedRun],
-    tell: Callable[[SweepProgress], None] = lambda now: None,
+    progress: Progress = no_progress,
     cancel: threading.Event | None = None,
 ) -> Iterator[tuple[RatioResult, Volume]]:
     """Predict and score, ratio by ratio.
 
     Parameters
     ----------
-    model : Model
-    runs : sequence of PlannedRun
-        As `plan_sweep` gives them.
-    tell : callable
-        Called after each tile.
-    cancel : threading.Event, optional
-        Once set, the sweep ends before the network's next layer; ratios that were
-        given stay as they are, the one that was begun is not given.
+    runs
+        As `plan_sweep` returns them.
+    progress
+        Called after each tile with all predictions' tiles, and the ratio and phase.
+    cancel
+        Once set, the sweep ends before the network's next layer; of the ratio that
+        was begun nothing is yielded.
 
     Yields
     ------
-    result : RatioResult
+    result
         As soon as all phases of a ratio are done.
-    prediction : Volume
-        CZYX, of the first phase. Against the dense prediction: in its units, that
-        prediction itself first.
+    prediction
+        CZYX, of the first phase; in units of the dense prediction against that.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was set.
     """
-    from napari_sparsessp.prediction.interruption import interruptible
+    from napari_sparsessp.prediction.inference import cancellable_network
 
-    watch = _Watch(runs, tell)
-    reference: DenseReference | None = None
-    phases: list[Phase] = []
-    first: tuple[Volume, Report] | None = None
-    with interruptible(model.network, cancel):
-        for number, run in enumerate(runs):
-            done = _predicted(model, run, watch, cancel)
-            if done is None:
-                return
-            prediction, report = done
-            scores = report.structures
-            if not run.truth:
-                reference = _compared(reference, prediction)
-                try:
-                    scores = reference.scores(prediction, _check(cancel))
-                except _Cancelled:
-                    return
-            phases.append(_phase(run, report, scores))
-            first = first or (prediction, report)
-            del prediction, done
-            if number + 1 == len(runs) or runs[number + 1].ratio != run.ratio:
-                result = RatioResult(run.ratio, tuple(phases), first[1])
-                yield result, first[0]
-                phases, first = [], None
+    total, done = sum(run.plan.total_tiles for run in runs), 0
+    step = ""
 
+    def tile_done() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, step)
 
-class _Cancelled(Exception):
-    """The scoring was stopped; never reaches the user."""
-
-
-class _Watch:
-    """Tells how far a sweep is, over all its predictions."""
-
-    def __init__(
-        self, runs: Sequence[PlannedRun], tell: Callable[[SweepProgress], None]
-    ) -> None:
-        self._tell = tell
-        self._total = sum(run.plan.total_tiles for run in runs)
-        self._began = clock.perf_counter()
-        self._done = 0
-
-    def tile_done(self, run: PlannedRun) -> None:
-        """Count a tile."""
-        self._done += 1
-        each = (clock.perf_counter() - self._began) / self._done
-        left = each * (self._total - self._done)
-        self._tell(SweepProgress(run.ratio, run.phase, self._done, self._total, left))
+    dense: DenseReference | None = None
+    with cancellable_network(model.network, cancel):
+        for ratio, its_runs in groupby(runs, key=lambda run: run.ratio):
+            phases: list[PhaseScores] = []
+            first: tuple[Volume, Report] | None = None
+            for run in its_runs:
+                step = f"r = {ratio}" + f", from plane {run.phase}" * (run.phase > 0)
+                prediction, report = _predict(model, run, tile_done, cancel)
+                scores = report.structures
+                if not run.truth and dense is None:
+                    dense = DenseReference(prediction)
+                elif dense is not None:
+                    dense.rescale(prediction)
+                if dense is not None:
+                    scores = dense.scores(prediction, cancellable(no_progress, cancel))
+                phases.append(_phase_scores(run, report, scores))
+                first = first or (prediction, report)
+                del prediction
+            assert first is not None
+            yield RatioResult(RatioScores.of(ratio, phases), first[1]), first[0]
 
 
-def _predicted(
-    model: "Model", run: PlannedRun, watch: _Watch, cancel: threading.Event | None
-) -> "tuple[Volume, Report] | None":
-    """Predict one run; None where it was cancelled."""
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import Finished, Planned, TileDone
-    from napari_sparsessp.prediction.result import output_volume
-
-    planned, report = None, None
-    for event in predict_stream(
-        model, run.volume, request=run.plan.request, truth=run.truth, cancel=cancel
-    ):
-        if isinstance(event, Planned):
-            planned = event
-        elif isinstance(event, TileDone):
-            watch.tile_done(run)
-        elif isinstance(event, Finished):
-            report = event.report
-    if report is None:
-        return None
-    assert planned is not None
-    return output_volume(planned), report
-
-
-def _compared(reference: DenseReference | None, prediction: Volume) -> DenseReference:
-    """Bring a prediction into the units of the first, which is the reference."""
-    if reference is None:
-        return DenseReference(prediction)
-    reference.rescale(prediction)
-    return reference
-
-
-def _check(cancel: threading.Event | None) -> Callable[[], None]:
-    def check() -> None:
-        if cancel is not None and cancel.is_set():
-            raise _Cancelled
-
-    return check
-
-
-def light_of(run: PlannedRun) -> Volume:
-    """The stack with the place in space that the prediction took it to have."""
-    step = _step(run.plan.card, run.volume, run.plan.request)
-    voxel = (step, *run.plan.input_pixel)
-    return run.volume.with_(voxel_size=voxel)
-
-
-def _phase(
-    run: PlannedRun, report: "Report", scores: Mapping[str, dict[str, Any]]
-) -> Phase:
-    return Phase(
+def _phase_scores(run: PlannedRun, report: Report, scores: Scores) -> PhaseScores:
+    return PhaseScores(
         phase=run.phase,
         measured_planes=report.measured_planes,
         seconds=report.seconds.total,
-        structures={name: with_fitted(one) for name, one in scores.items()},
+        structures={name: with_fitted(its) for name, its in scores.items()},
     )
 
 
-def _step(card: ModelCard, volume: Volume, request: PredictionRequest) -> float:
-    """The z step of the stack in µm; the dense grid's where it is unknown."""
-    voxel = request.voxel_size or volume.voxel_size or card.voxel_size
-    return voxel[0]
+def _predict(
+    model: Model,
+    run: PlannedRun,
+    tile_done: Callable[[], None],
+    cancel: threading.Event | None,
+) -> tuple[Volume, Report]:
+    from napari_sparsessp.prediction.engine import (
+        Finished,
+        Planned,
+        TileDone,
+        output_volume,
+        predict_stream,
+    )
+
+    planned, report = None, None
+    for event in predict_stream(model, run.volume, plan=run.plan, cancel=cancel):
+        if isinstance(event, Planned):
+            planned = event
+        elif isinstance(event, TileDone):
+            tile_done()
+        elif isinstance(event, Finished):
+            report = event.report
+    if planned is None or report is None:
+        raise Cancelled
+    return output_volume(planned), report
+
+
+class DenseReference:
+    """A dense prediction as the reference of sparser ones, where there is no truth.
+
+    It tells how much a prediction changes as planes are left out, nothing of whether
+    it is right. R² is 1 − SSE / SST with the dense prediction as the truth, nothing
+    refitted; MSE and MAE are in units of its standard deviation, structure by
+    structure.
+
+    Parameters
+    ----------
+    prediction
+        CZYX in memory, float32. Brought to mean 0 and deviation 1 in place.
+    """
+
+    def __init__(self, prediction: Volume) -> None:
+        self.volume = prediction
+        self._scales = [_mean_and_deviation(stack) for stack in prediction.array]
+        self.rescale(prediction)
+
+    def rescale(self, prediction: Volume) -> None:
+        """Bring a prediction on the same grid into the reference's units, in place."""
+        pairs = zip(prediction.array, self._scales, strict=True)
+        for stack, (mean, deviation) in pairs:
+            stack -= np.float32(mean)
+            stack /= np.float32(deviation)
+
+    def scores(self, prediction: Volume, progress: Progress = no_progress) -> Scores:
+        """Score a prediction that was rescaled, as `metrics.score` defines scores.
+
+        ``r2``, ``mse``, ``mae``, ``pcc``, ``pcc_plane`` and ``r2_per_plane`` are None
+        where either prediction is constant. `progress` is called after each plane.
+        """
+        scores: Scores = {}
+        names = self.volume.channel_names
+        for name, stack in zip(names, self.volume.array, strict=True):
+            whole, within = PixelSums(), []
+            planes = zip(prediction.channel(name).array, stack, strict=True)
+            for done, (plane, reference) in enumerate(planes, 1):
+                within.append(PixelSums().update(plane, reference))
+                whole.merge(within[-1])
+                progress(done, len(stack), name)
+            known = [sums.pcc for sums in within if sums.pcc is not None]
+            scores[name] = {
+                "r2": whole.r2,
+                "mse": whole.mse,
+                "mae": whole.mae,
+                "pcc": whole.pcc,
+                "pcc_plane": sum(known) / len(known) if known else None,
+                "r2_per_plane": [sums.r2 for sums in within],
+            }
+        return scores
+
+
+def _mean_and_deviation(stack: np.ndarray) -> tuple[float, float]:
+    """Of all finite values; a deviation of 1 where there is none to divide by."""
+    sums = PixelSums()
+    for plane in stack:
+        sums.update(plane, plane)
+    if not sums.count:
+        return 0.0, 1.0
+    constant = sums.r2 is None
+    deviation = 1.0 if constant else (sums.spread_truth / sums.count) ** 0.5
+    return sums.mean_truth, deviation
+
+
+def measure_baselines(
+    run: PlannedRun,
+) -> tuple[Baselines, dict[str, np.ndarray], np.ndarray]:
+    """Score the trivial predictors and estimate the ceilings.
+
+    Parameters
+    ----------
+    run
+        Of phase 0; its grid and truths count.
+
+    Returns
+    -------
+    truth
+        Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
+        prediction will take its place, and no baseline is measured then.
+    light
+        The transmitted light on the same grid.
+    """
+    from napari_sparsessp.prediction.scoring import align_truth
+
+    plan = run.plan
+    voxel = plan.request.voxel_size or run.volume.voxel_size or plan.card.voxel_size
+    # The stack with the place in space that the prediction took it to have.
+    light = run.volume.with_(voxel_size=(voxel[0], *plan.input_pixel))
+    if not run.truth:
+        names = plan.structures
+        nothing = Baselines(
+            trivial={name: {} for name in names}, ceiling=dict.fromkeys(names)
+        )
+        return nothing, {}, onto_grid(light, plan.grid)
+    truth = align_truth(plan.truth, plan.grid, None)
+    ceilings: dict[str, dict[str, float | None] | None] = {}
+    for name, volume in plan.truth.items():
+        try:
+            ceilings[name] = noise_ceiling(volume, plan.grid).scores()
+        except InputError:  # too small an image for an estimate; scores stand alone
+            ceilings[name] = None
+    trivial = score_baselines(light, truth, plan.grid)
+    on_grid = onto_grid(light, plan.grid)
+    return Baselines(trivial=trivial, ceiling=ceilings), truth, on_grid
+
+
+def sweep_report(
+    results: Sequence[RatioResult],
+    runs: Sequence[PlannedRun],
+    baselines: Baselines,
+    rule: Rule | None = None,
+) -> SweepReport:
+    """Return the report after some ratios, at least one, or after all.
+
+    Parameters
+    ----------
+    runs
+        All that were planned.
+    rule
+        What is enough; ``KeepShare()`` where it is left out.
+    """
+    first = results[0].report
+    report = SweepReport(
+        model=first.model,
+        input=first.input,
+        finished={result.scores.ratio for result in results}
+        == {run.ratio for run in runs},
+        request=first.request,
+        device=first.device,
+        precision=first.precision,
+        depth=runs[0].volume.shape[0],
+        voxel_size=first.voxel_size,
+        reference="truth" if runs[0].truth else "dense prediction",
+        answer="",
+        planes_needed={},
+        ratios=tuple(result.scores for result in results),
+        baselines=baselines,
+        warnings=tuple(
+            dict.fromkeys(text for result in results for text in result.report.warnings)
+        ),
+    )
+    return judged(report, rule or KeepShare())
+
+
+def sweep_key(
+    sha256: str, runs: Sequence[PlannedRun], progress: Progress = no_progress
+) -> str:
+    """Return a hash of all that the scores depend on; reads every pixel once.
+
+    Parameters
+    ----------
+    sha256
+        Of the model's weights.
+    runs
+        As `plan_sweep` returns them.
+    progress
+        Called after each part that was read.
+
+    Raises
+    ------
+    InputError
+        An image is damaged.
+    """
+    requests = [
+        run.plan.request.model_dump(mode="json", exclude=set(_IRRELEVANT))
+        for run in runs
+    ]
+    digest = hashlib.sha256(json.dumps([sha256, requests], sort_keys=True).encode())
+    for name, volume in [("", runs[0].volume), *sorted(runs[0].truth.items())]:
+        place = (volume.voxel_size, volume.pixel_size, volume.origin, volume.shape)
+        digest.update(repr((name, *place, str(volume.array.dtype))).encode())
+        depth, height, width = volume.shape
+        at_once = _HASHED_AT_ONCE // (height * width * volume.array.dtype.itemsize)
+        for begin in range(0, depth, max(1, at_once)):
+            planes = range(begin, min(begin + max(1, at_once), depth))
+            digest.update(volume.region(planes, slice(None), slice(None)).tobytes())
+            progress(planes.stop, depth, name)
+    return digest.hexdigest()

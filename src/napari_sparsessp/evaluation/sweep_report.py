@@ -1,129 +1,155 @@
-"""The result of a sweep as JSON: scores by ratio, yardsticks, ceiling, answer."""
+"""The result of a sweep: scores by ratio, baselines, ceiling, answer; JSON and CSV."""
 
+from __future__ import annotations
+
+import csv
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp import __version__
-from napari_sparsessp.errors import InputError
-from napari_sparsessp.evaluation.means import mean_fields
-from napari_sparsessp.evaluation.planes_needed import (
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.sampling_advice import (
+    SELF_CONSISTENCY,
+    ImagingCost,
     KeepShare,
     LoseAtMost,
+    Need,
     Point,
     Rule,
+    answer,
+    has_pattern,
+    planes_needed,
 )
-from napari_sparsessp.evaluation.sweep_verdict import judged
-from napari_sparsessp.prediction.report import ModelId
+from napari_sparsessp.files import atomic_write
+from napari_sparsessp.metrics import mean_fields
+from napari_sparsessp.prediction.report import ModelId, mean_scores
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.structures import structure_or_custom
 
-if TYPE_CHECKING:
-    import numpy as np
+CSV_SCORES = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
 
-    from napari_sparsessp.evaluation.sweep import PlannedRun, RatioResult
+CSV_COLUMNS = (
+    *("ratio", "planes", "structure", "scored_against", *CSV_SCORES),
+    *("r2_lowest_start", "r2_highest_start", "light_share", "seconds_per_stack"),
+    *("seconds_per_series", "seconds_to_predict", "enough"),
+)
+
+Scores = dict[str, dict[str, Any]]
+"""Structure id to its scores, as in the report of a run."""
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+class ReportPart(BaseModel):
+    """A frozen part of a report that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class PhaseScores(BaseModel):
-    """Scores of one phase; see `sweep.Phase`."""
+class PhaseScores(ReportPart):
+    """Scores of one phase, with ``r2_fitted``; planes are those of the dense stack."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     phase: int
     measured_planes: tuple[int, ...]
     seconds: float
-    structures: dict[str, dict[str, Any]]
+    structures: Scores
 
 
-class RatioScores(BaseModel):
+class RatioScores(ReportPart):
     """Scores of one ratio.
 
     Attributes
     ----------
-    ratio, planes : int
-    structures : dict
-        Structure id to scores; means over phases where there are several.
-    means : dict
+    planes
+        Imaged ones; the most of any phase.
+    structures
+        Means over phases where there are several.
+    means
         ``over_images`` (one structure of one stack is one image) and
         ``over_structures``; with one stack they are alike.
-    phases : tuple of PhaseScores
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     ratio: int
     planes: int
-    structures: dict[str, dict[str, Any]]
+    structures: Scores
     means: dict[str, dict[str, float | None]]
     phases: tuple[PhaseScores, ...]
 
+    @classmethod
+    def of(cls, ratio: int, phases: Sequence[PhaseScores]) -> RatioScores:
+        """Return the scores of a ratio from those of its phases."""
+        scores = mean_scores([phase.structures for phase in phases])
+        return cls(
+            ratio=ratio,
+            planes=max(len(phase.measured_planes) for phase in phases),
+            structures=scores,
+            means=mean_fields([scores]),
+            phases=tuple(phases),
+        )
 
-class Yardsticks(BaseModel):
-    """What does not depend on any model.
+
+class Baselines(ReportPart):
+    """Scores that do not depend on any model.
 
     Attributes
     ----------
-    trivial : dict
-        Structure id to yardstick to scores; none against the dense prediction.
-    ceiling : dict
+    trivial
+        Structure id to baseline to scores; none against the dense prediction.
+    ceiling
         Structure id to the best scores that a noise-free prediction could reach;
         None where it cannot be estimated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    trivial: dict[str, dict[str, dict[str, Any]]]
+    trivial: dict[str, Scores]
     ceiling: dict[str, dict[str, float | None] | None]
 
 
-class SweepReport(BaseModel):
-    """Everything a sweep found; `to_json` gives its JSON.
+class SweepReport(ReportPart):
+    """The result of a sweep; `to_json` returns its JSON.
 
     Attributes
     ----------
-    schema_version : int
+    schema_version
         ``schema`` in JSON.
-    kind : str
-    package, created, model, input
+    kind, package, created, model, input
         As in the report of a run.
-    finished : bool
+    finished
         Whether every ratio asked for is there.
-    request : PredictionRequest
+    request
         Of the first ratio.
-    device, precision : str
-    depth : int
+    depth
         Planes of the dense stack.
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) of the grid on which everything is scored, µm.
-    reference : {"truth", "dense prediction"}
+    reference
         What everything is scored against.
-    share : float or None
-        Of the densest stack's score that is to be kept, or
-    tolerance : float or None
-        how much of it may be lost; one of the two says what is enough.
-    answer : str
+    share, tolerance
+        Of the densest stack's score: the share that is to be kept, or the difference
+        that may be lost; one of the two says what is enough.
+    answer
         How many planes are needed, in words.
-    planes_needed : dict
+    planes_needed
         Structure id to the fewest planes whose R² is enough; None where even that of
         the densest stack is no better than a trivial predictor's, or nothing sparser
         was measured.
-    ratio_needed : int or None
+    ratio_needed
         The ratio that `answer` names: by the mean R² over structures, else by their
         pattern; None where neither can tell.
-    ratios : tuple of RatioScores
+    ratios
         Ascending.
-    yardsticks : Yardsticks
-    warnings : tuple of str
+    baselines
+        ``yardsticks`` in JSON.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: int = Field(1, alias="schema")
     kind: str = "sweep"
     package: str = __version__
-    created: str = Field(default_factory=_now)
+    created: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
     model: ModelId
     input: str
     finished: bool
@@ -139,151 +165,189 @@ class SweepReport(BaseModel):
     planes_needed: dict[str, int | None]
     ratio_needed: int | None = None
     ratios: tuple[RatioScores, ...]
-    yardsticks: Yardsticks
+    baselines: Baselines = Field(alias="yardsticks")
     warnings: tuple[str, ...]
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Give the report as JSON text."""
+        """Return the report as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
 
     @property
     def structures(self) -> tuple[str, ...]:
         """Ids of the scored structures."""
-        return tuple(self.yardsticks.trivial)
+        return tuple(self.baselines.trivial)
 
     @property
     def against_dense(self) -> bool:
-        """Whether the model is held against itself, not against a truth."""
+        """Whether the model is scored against itself, not against a truth."""
         return self.reference == "dense prediction"
 
     @property
     def rule(self) -> Rule:
-        """What is enough."""
+        """The rule for scores that are enough."""
         if self.tolerance is not None:
             return LoseAtMost(self.tolerance)
         return KeepShare() if self.share is None else KeepShare(self.share)
 
     def curve(self, score: str, structure: str | None = None) -> list[Point]:
-        """Give a score over the ratios.
+        """Return a score over the ratios.
 
         Parameters
         ----------
-        score : str
+        score
             Field of the report, for example ``"r2"``.
-        structure : str, optional
+        structure
             The mean over structures where it is left out.
         """
-        return [
-            Point(
-                one.ratio,
-                one.planes,
-                one.means["over_structures"].get(score)
-                if structure is None
-                else one.structures[structure].get(score),
-            )
-            for one in self.ratios
-        ]
+        points = []
+        for step in self.ratios:
+            means = step.means["over_structures"]
+            values = means if structure is None else step.structures[structure]
+            points.append(Point(step.ratio, step.planes, values.get(score)))
+        return points
 
 
-def measure_yardsticks(
-    run: "PlannedRun",
-) -> tuple[Yardsticks, dict[str, "np.ndarray"], "np.ndarray"]:
-    """Score the trivial predictors and estimate the ceilings.
+def judged(report: SweepReport, rule: Rule) -> SweepReport:
+    """Return the report with its answer by another rule; nothing is measured again."""
+    ruled = report.model_copy(
+        update={
+            "share": rule.share if isinstance(rule, KeepShare) else None,
+            "tolerance": rule.tolerance if isinstance(rule, LoseAtMost) else None,
+        }
+    )
+    needs = {name: need_of(ruled, name) for name in ruled.structures}
+    need = need_of(ruled)
+    if need is None and len(ruled.ratios) > 1:
+        curve = ruled.curve("pcc_plane")
+        if has_pattern(curve, _trivial_pattern(ruled)):
+            need = planes_needed(curve, rule)
+    return ruled.model_copy(
+        update={
+            "answer": _answer(ruled),
+            "planes_needed": {
+                name: None if its is None else its.fewest.planes
+                for name, its in needs.items()
+            },
+            "ratio_needed": None if need is None else need.fewest.ratio,
+        }
+    )
+
+
+def need_of(report: SweepReport, structure: str | None = None) -> Need | None:
+    """Find the fewest planes whose R² is enough.
 
     Parameters
     ----------
-    run : PlannedRun
-        Of phase 0; its grid and truths count.
+    structure
+        The mean over structures where it is left out.
 
     Returns
     -------
-    yardsticks : Yardsticks
-    truth : dict
-        Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
-        prediction will take its place, and no yardstick is measured then.
-    light : ndarray
-        The transmitted light on the same grid.
+    None where nothing sparser was measured, or even the densest prediction is no
+    better than a trivial one.
     """
-    from napari_sparsessp.evaluation.ceiling import noise_ceiling
-    from napari_sparsessp.evaluation.sweep import light_of
-    from napari_sparsessp.evaluation.yardsticks import score_yardsticks
-    from napari_sparsessp.prediction.alignment import onto_grid
-    from napari_sparsessp.prediction.truth import align_truth
-
-    plan = run.plan
-    transmitted = light_of(run)
-    if not run.truth:
-        names = plan.structures
-        nothing = Yardsticks(
-            trivial={name: {} for name in names}, ceiling=dict.fromkeys(names)
-        )
-        return nothing, {}, onto_grid(transmitted, plan.grid)
-    truth = align_truth(plan, None)
-    ceilings: dict[str, dict[str, float | None] | None] = {}
-    for name, volume in plan.truth.items():
-        try:
-            ceilings[name] = noise_ceiling(volume, plan.grid).scores()
-        except InputError:  # too small an image for an estimate; scores stand alone
-            ceilings[name] = None
-    trivial = score_yardsticks(transmitted, truth, plan.grid)
-    light = onto_grid(transmitted, plan.grid)
-    return Yardsticks(trivial=trivial, ceiling=ceilings), truth, light
+    if len(report.ratios) < 2:
+        return None
+    need = planes_needed(report.curve("r2", structure), report.rule)
+    if structure is None:
+        known = [reference_scores(report, "r2")[which] for which in BASELINES]
+    else:
+        known = [its["r2"] for its in report.baselines.trivial[structure].values()]
+    bar = max([0.0, *(value for value in known if value is not None)])
+    if need is None or need.densest.value is None or need.densest.value <= bar:
+        return None
+    return need
 
 
-def sweep_report(
-    results: Sequence["RatioResult"],
-    runs: Sequence["PlannedRun"],
-    yardsticks: Yardsticks,
-    rule: Rule | None = None,
-) -> SweepReport:
-    """Put together what is known after some ratios, or after all.
+def reference_scores(report: SweepReport, score: str) -> dict[str, float | None]:
+    """Return a score's mean over structures for each baseline and ``ceiling``."""
+    baselines, names = report.baselines, report.structures
+    fields: dict[str, Scores] = {
+        which: {name: baselines.trivial[name].get(which, {}) for name in names}
+        for which in BASELINES
+    }
+    fields["ceiling"] = {name: baselines.ceiling[name] or {} for name in names}
+    return {
+        which: mean_fields([its])["over_structures"].get(score)
+        for which, its in fields.items()
+    }
+
+
+def _answer(report: SweepReport) -> str:
+    names = report.structures
+    subject = f"the mean of {len(names)} structures"
+    if len(names) == 1:
+        subject = structure_or_custom(names[0]).label
+    r2 = reference_scores(report, "r2")
+    best = {
+        f"the baseline “{label}”": r2[which] for which, (label, _) in BASELINES.items()
+    }
+    curves = report.curve("r2"), report.curve("pcc_plane")
+    text = answer(*curves, report.rule, subject, best, _trivial_pattern(report))
+    return f"{text} {SELF_CONSISTENCY}" if report.against_dense else text
+
+
+def _trivial_pattern(report: SweepReport) -> float:
+    """Return the best Pearson within planes that needs no model."""
+    pattern = reference_scores(report, "pcc_plane")
+    known = [pattern[which] for which in BASELINES]
+    return max([0.0, *(value for value in known if value is not None)])
+
+
+def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str:
+    """Return a sweep as CSV text: a row for each ratio and structure.
 
     Parameters
     ----------
-    results : sequence of RatioResult
-        At least one.
-    runs : sequence of PlannedRun
-        All that were planned.
-    yardsticks : Yardsticks
-    rule : KeepShare or LoseAtMost, optional
-        What is enough; ``KeepShare()`` where it is left out.
+    plane_ms
+        Milliseconds for each plane; 0 leaves the seconds of imaging empty.
+    times
+        Stacks of the time-lapse.
+
+    Returns
+    -------
+    With a heading; empty cells where a score is not defined. ``enough`` is yes
+    where the structure keeps what the report's rule asks for.
     """
-    first = results[0].report
-    report = SweepReport(
-        model=first.model,
-        input=first.input,
-        finished={one.ratio for one in results} == {run.ratio for run in runs},
-        request=first.request,
-        device=first.device,
-        precision=first.precision,
-        depth=runs[0].volume.shape[0],
-        voxel_size=first.voxel_size,
-        reference="truth" if runs[0].truth else "dense prediction",
-        answer="",
-        planes_needed={},
-        ratios=tuple(_of_ratio(one) for one in results),
-        yardsticks=yardsticks,
-        warnings=tuple(
-            dict.fromkeys(text for one in results for text in one.report.warnings)
-        ),
-    )
-    return judged(report, rule or KeepShare())
-
-
-def _of_ratio(result: "RatioResult") -> RatioScores:
-    scores = result.structures
-    return RatioScores(
-        ratio=result.ratio,
-        planes=result.planes,
-        structures=scores,
-        means=mean_fields([scores]),
-        phases=tuple(
-            PhaseScores(
-                phase=phase.phase,
-                measured_planes=phase.measured_planes,
-                seconds=phase.seconds,
-                structures=phase.structures,
+    text = io.StringIO()
+    table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for step in report.ratios:
+        cost = ImagingCost(step.planes, report.depth, plane_ms, times)
+        imaging = {"light_share": round(cost.light, 6)}
+        if plane_ms > 0:
+            imaging["seconds_per_stack"] = round(cost.stack_seconds, 6)
+            imaging["seconds_per_series"] = round(cost.series_seconds, 6)
+        for name, scores in step.structures.items():
+            starts = [phase.structures[name].get("r2") for phase in step.phases]
+            known = [value for value in starts if value is not None]
+            densest = report.ratios[0].structures[name].get("r2")
+            least = None if densest is None else report.rule.least(densest)
+            value = scores.get("r2")
+            enough = None
+            if value is not None and least is not None:
+                enough = "yes" if value >= least - 1e-9 else "no"
+            table.writerow(
+                {
+                    "ratio": step.ratio,
+                    "planes": step.planes,
+                    "structure": name,
+                    "scored_against": report.reference,
+                    **{score: scores.get(score) for score in CSV_SCORES},
+                    "r2_lowest_start": min(known, default=None),
+                    "r2_highest_start": max(known, default=None),
+                    **imaging,
+                    "seconds_to_predict": step.phases[0].seconds,
+                    "enough": enough,
+                }
             )
-            for phase in result.phases
-        ),
-    )
+    return text.getvalue()
+
+
+def write_sweep_csv(
+    report: SweepReport, path: Path, plane_ms: float = 0.0, times: int = 1
+) -> None:
+    """Write `sweep_csv` to a file, in one step; raise `OutputError` if that fails."""
+    with atomic_write(path, "table") as part:
+        # spreadsheets take a file without this mark for another alphabet
+        part.write_text(sweep_csv(report, plane_ms, times), encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""Voxel sizes and positions as files record them, in µm, and only where believable.
+"""Read voxel sizes and positions in µm, and keep only believable ones.
 
 bioio gives bare numbers and forgets their units, so the units are read here.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.volume import named_index
 
 Triple = tuple[float, float, float]
 
@@ -50,13 +51,13 @@ _MOST_PIXELS, _MOST_PIXELS_A_BYTE = 2**28, 2000
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a file says of its voxels, as it stands; see `believable`.
+    """Voxel size and position as recorded in a file; see `believable`.
 
     Attributes
     ----------
-    step : tuple
+    step
         (z, y, x) in µm; None for each that is not recorded.
-    origin : tuple of float
+    origin
         (z, y, x) of the centre of voxel (0, 0, 0) in µm.
     """
 
@@ -66,15 +67,10 @@ class Calibration:
     def believable(
         self, planes: int
     ) -> tuple[Triple | None, tuple[float, float] | None]:
-        """Give (z, y, x) and (y, x) in µm, None where it cannot be meant.
+        """Return (z, y, x) and (y, x) in µm; None for sizes that cannot be meant.
 
-        A pixel of exactly 1 × 1 is what writers put that know none. So is a step of
-        exactly 1 in a stack of a single plane.
-
-        Parameters
-        ----------
-        planes : int
-            Planes of the stack.
+        Writers that know no size put a pixel of exactly 1 × 1, or a step of exactly 1
+        in a stack of a single plane.
         """
         z, y, x = (size if _is_size(size) else None for size in self.step)
         if y is None or x is None or (y == 1 and x == 1):
@@ -99,15 +95,15 @@ def micrometres(value: Any, unit: str | None) -> float | None:
 
 
 def check_ome_header(xml: str, pages: int, length: int, name: str) -> None:
-    """Refuse a header that could fill the memory, before anyone parses it.
+    """Refuse a header that could fill the memory, before it is parsed.
 
     Parameters
     ----------
-    xml : str
+    xml
         OME-XML.
-    pages, length : int
+    pages, length
         How many pages and bytes the file has.
-    name : str
+    name
         Of the file, for the message.
 
     Raises
@@ -162,7 +158,7 @@ def _whole(text: str | None) -> int:
 
 
 def from_ome_xml(xml: str, image: int = 0) -> Calibration:
-    """Read the calibration of one image of an OME-XML header.
+    """Read the calibration of an image of an OME-XML header.
 
     Positions count where their unit is a length; OME's default unit "reference frame"
     is none.
@@ -196,12 +192,7 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
 
 
 def from_tiff(tif: Any) -> Calibration:
-    """Read the calibration of a plain TIFF: ImageJ's header, else resolution tags.
-
-    Parameters
-    ----------
-    tif : tifffile.TiffFile
-    """
+    """Read the calibration of a plain TIFF: ImageJ's header, else resolution tags."""
     tags = tif.pages[0].tags
     imagej = tif.imagej_metadata or {}
     unit = imagej.get("unit")
@@ -220,13 +211,13 @@ def from_tiff(tif: Any) -> Calibration:
 
 
 def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
-    """Read the calibration of one multiscale image of OME-Zarr 0.4 or 0.5.
+    """Read the calibration of a multiscale image of OME-Zarr 0.4 or 0.5.
 
     Parameters
     ----------
-    attributes : mapping
+    attributes
         The attributes of the image's group.
-    scene : int
+    scene
         Index among its multiscales.
     """
     multiscale = (attributes.get("ome") or attributes)["multiscales"][scene]
@@ -257,13 +248,13 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
 
 
 def ome_channel_names(xml: str, image: int = 0) -> list[str]:
-    """Give the channel names of one image of an OME-XML header, ``""`` for none."""
+    """Return the channel names of an image of an OME-XML header, ``""`` for none."""
     channels = _ome_images(xml)[image].iterfind("{*}Pixels/{*}Channel")
     return [channel.get("Name", "") for channel in channels]
 
 
 def ome_comment(xml: str, namespace: str) -> str | None:
-    """Give the text of the first annotation of a namespace in an OME-XML header."""
+    """Return the text of the first annotation of a namespace in an OME-XML header."""
     for annotation in ElementTree.fromstring(xml).iter():
         if annotation.get("Namespace") == namespace:
             return annotation.findtext("{*}Value")
@@ -285,3 +276,54 @@ def _inverse(rational: tuple[int, int]) -> float | None:
 
 def _is_size(size: float | None) -> bool:
     return size is not None and math.isfinite(size) and _SMALLEST <= size <= _LARGEST
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened scene of a file: a lazy array with its axes, names and calibration.
+
+    Attributes
+    ----------
+    axes
+        A letter for each dimension; ``S`` for colour samples.
+    scene
+        Its name, empty where the file has a single scene.
+    """
+
+    array: Any
+    axes: str
+    channel_names: list[str]
+    calibration: Calibration
+    scene: str
+
+
+def source_of(
+    reader: Any, scene: str | int | None, calibration: Calibration | None = None
+) -> Source:
+    """Open a scene of a bioio reader.
+
+    Parameters
+    ----------
+    scene
+        Name, index or the first.
+    calibration
+        Replaces bioio's.
+    """
+    index = choose_scene(reader.scenes, scene)
+    reader.set_scene(index)
+    data = reader.xarray_dask_data
+    if calibration is None:
+        sizes = reader.physical_pixel_sizes
+        calibration = Calibration((sizes.Z, sizes.Y, sizes.X))
+    return Source(
+        data.data,
+        "".join(str(dim) for dim in data.dims),
+        [str(name) for name in reader.channel_names or ()],
+        calibration,
+        str(reader.scenes[index]) if len(reader.scenes) > 1 else "",
+    )
+
+
+def choose_scene(scenes: Sequence[str], which: str | int | None) -> int:
+    """Return the index of a scene given by name or index; the first by default."""
+    return 0 if which is None else named_index("scene", which, scenes, len(scenes))

@@ -1,4 +1,8 @@
-"""Any image that bioio reads, as a lazy `Volume` with sizes in µm."""
+"""Open any image that bioio reads as a lazy `Volume` with sizes in µm.
+
+bioio guesses the axes of plain TIFFs from the number of dimensions and takes a file of
+separate pages for as many scenes. tifffile knows better, so it is asked first.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,23 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import user_path
-from napari_sparsessp.io.source import Source, source_of
-from napari_sparsessp.io.zarr_reading import METADATA
+from napari_sparsessp.io.calibration import (
+    Calibration,
+    Source,
+    check_ome_header,
+    choose_scene,
+    from_ome_xml,
+    from_tiff,
+    ome_channel_names,
+    source_of,
+)
+from napari_sparsessp.io.zarr_reading import METADATA, open_zarr
 from napari_sparsessp.volume import Volume
 
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
@@ -34,36 +48,40 @@ def load_volume(
     time: str | int | None = None,
     need_channel: bool = False,
 ) -> Volume:
-    """Open an image; its voxels are read later, and only those that are asked for.
+    """Open an image lazily: voxels are read when they are needed.
 
     Parameters
     ----------
-    path : str or Path
-        OME-TIFF, TIFF, OME-Zarr, ND2, or what other installed bioio readers open.
-    channel : str or int, optional
-        Name or index of one channel to take.
-    scene : str or int, optional
+    path
+        OME-TIFF, TIFF, OME-Zarr, ND2, or a format of another installed bioio reader.
+    channel
+        Name or index of a channel to take.
+    scene
         Name or index of the scene (series, position); the first by default.
-    time : str or int, optional
-        One time point, or a Python slice of them such as ``"0:3"``.
-    need_channel : bool
-        Refuse several channels where none is chosen.
+    time
+        Index of a time point, or a Python slice of them such as ``"0:3"``.
+    need_channel
+        Raise InputError for several channels where none is chosen.
 
     Returns
     -------
-    Volume
-        Axes T and C are there only where more than one is left. Voxel and pixel size
-        are None where the file gives none or one that cannot be meant.
+    Axes T and C are dropped where their length is 1. Voxel and pixel size are None
+    where the file has none or an impossible size.
 
     Raises
     ------
     InputError
-        When the file is missing, damaged, no image or in colour, or lacks the scene,
-        channel or time point. The message says which there are.
+        The file is missing, damaged, no image or in colour, or lacks the scene,
+        channel or time point. The message lists those that exist.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_volume
+    >>> volume = load_volume("stack.ome.tif", channel="Bright-field")  # doctest: +SKIP
     """
     path = user_path(path)
     _check_exists(path)
-    with _quiet(), _as_input_error(path):
+    with _reader_errors(path):
         source = _open(path, scene)
     array, axes, names = _in_order(source, path)
     name = path.name.split(".")[0]
@@ -87,16 +105,12 @@ def load_volume(
     if channel is not None:
         return volume.channel(channel)
     if need_channel and "C" in volume.axes:
-        raise _which_channel(volume, path)
+        listed = ", ".join(f"{k} {n!r}" for k, n in enumerate(volume.channel_names))
+        raise InputError(
+            f"{path.name} has {volume.sizes['C']} channels; choose the "
+            f"transmitted-light channel by name or index: {listed}"
+        )
     return volume
-
-
-def _which_channel(volume: Volume, path: Path) -> InputError:
-    listed = ", ".join(f"{k} {n!r}" for k, n in enumerate(volume.channel_names))
-    return InputError(
-        f"{path.name} has {volume.sizes['C']} channels; choose the transmitted-light "
-        f"one by name or index: {listed}"
-    )
 
 
 def _check_exists(path: Path) -> None:
@@ -121,7 +135,7 @@ def _check_exists(path: Path) -> None:
 
 
 def _not_there(path: Path, error: Exception) -> InputError:
-    """Say why a path leads to no file."""
+    """Explain why a path leads to no file."""
     if getattr(error, "errno", None) == errno.ELOOP:
         return InputError(f"{path} is a link that leads back to itself; mend the link")
     if (
@@ -143,12 +157,8 @@ def _forbidden(path: Path) -> InputError:
 def _open(path: Path, scene: str | int | None) -> Source:
     ending = path.suffix.lower()
     if path.is_dir():
-        from napari_sparsessp.io.zarr_reading import open_zarr
-
         return open_zarr(path, scene)
     if ending in _TIFF_ENDINGS:
-        from napari_sparsessp.io.tiff import open_tiff
-
         return open_tiff(path, scene)
     if ending == ".nd2":
         from bioio_nd2 import Reader
@@ -229,28 +239,17 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the readers' own notices off the user's screen."""
-    loggers = [
-        logging.getLogger(name) for name in ("bioio", "bioio_tifffile", "tifffile")
-    ]
+def _reader_errors(path: Path) -> Iterator[None]:
+    """Silence the readers' own notices, and raise their errors as an InputError."""
+    names = ("bioio", "bioio_tifffile", "tifffile")
+    loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
-
-
-@contextmanager
-def _as_input_error(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into one line with advice."""
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except PermissionError as error:
@@ -267,3 +266,148 @@ def _as_input_error(path: Path) -> Iterator[None]:
             f"{path.name} cannot be read as an image{reason}; it is damaged or of "
             f"another kind: {_READABLE}"
         ) from error
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+# TIFF -------------------------------------------------------------------------------
+
+# Axes that only say "another dimension": pages, other, sequence.
+_UNKNOWN = "IQR"
+# What they most probably are in a microscope's file, nearest to y first.
+_GUESSES = "ZCT"
+
+_LARGE = 2**28  # bytes that are worth a question
+# zlib packs at most 1032 times, LZW some 1400 times; of what was ever light, neither.
+_TIGHTEST = 2000
+
+
+def open_tiff(path: Path, scene: str | int | None) -> Source:
+    """Open one scene of a TIFF or OME-TIFF.
+
+    Raises
+    ------
+    InputError
+        When the file is truncated: its pages, or a page's pixels, are not all there.
+    """
+    import tifffile
+
+    with _complaints() as complaints, tifffile.TiffFile(path) as tif:
+        xml = tif.ome_metadata
+        if xml:
+            check_ome_header(xml, len(tif.pages), path.stat().st_size, path.name)
+        series = list(tif.series)
+        _check_complete(tif, path)
+        calibration = Calibration() if xml else from_tiff(tif)
+        shapes = [(tuple(image.shape), image.dtype, image.axes) for image in series]
+    if any("invalid" in text or "Error" in text for text in complaints):
+        raise _truncated(path)
+    if xml:
+        source = _open_ome(path, scene, xml)
+        if source is not None:
+            return source
+    from bioio_tifffile import Reader
+
+    dims = [known_axes(axes) for _, _, axes in shapes]
+    reader = Reader(str(path), dim_order=dims, chunk_dims=["Y", "X", "S"])
+    if xml:
+        index = choose_scene(reader.scenes, scene)
+        names = ome_channel_names(xml, index)
+        source = source_of(reader, index, from_ome_xml(xml, index))
+        return replace(source, channel_names=names)
+    # Pages that were written one by one: a stack, unless a scene is asked for.
+    pages = len(shapes) > 1 and len(set(shapes)) == 1 and shapes[0][2] == "YX"
+    if not pages or scene is not None:
+        index = choose_scene(reader.scenes, scene)
+        return source_of(reader, index, calibration)
+    import dask.array as da
+
+    arrays = [
+        source_of(reader, index, calibration).array for index in range(len(shapes))
+    ]
+    return Source(da.stack(arrays), "ZYX", [], calibration, "")
+
+
+def known_axes(axes: str) -> str:
+    """Name the dimensions of a plain TIFF series.
+
+    Parameters
+    ----------
+    axes
+        tifffile's letters; pages, other and sequence (``I``, ``Q``, ``R``) are taken
+        for z, then channel, then time, from the right, where these are not there.
+    """
+    free = iter([letter for letter in _GUESSES if letter not in axes])
+    named = [
+        next(free, letter) if letter in _UNKNOWN else letter for letter in axes[::-1]
+    ]
+    return "".join(named[::-1])
+
+
+def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source | None:
+    """Open an OME-TIFF; None where its reader trips over it.
+
+    It refuses headers that bend the schema (a pixel size of 0) and fails on images one
+    pixel wide; the plain reader takes both.
+    """
+    from bioio_ome_tiff import Reader
+
+    try:
+        reader: Any = Reader(str(path), chunk_dims=["Y", "X", "S"])
+        index = choose_scene(reader.scenes, scene)
+        return source_of(reader, index, from_ome_xml(xml, index))
+    except InputError:
+        raise
+    except Exception:
+        return None
+
+
+def _check_complete(tif: Any, path: Path) -> None:
+    """Raise where pixels lie beyond the end of the file, without reading any."""
+    length = path.stat().st_size
+    for series in tif.series:
+        if series.nbytes > max(_LARGE, _TIGHTEST * length):
+            raise InputError(
+                f"{path.name} declares {series.nbytes / 2**30:.3g} GiB of pixels and "
+                f"has {length} bytes; it is damaged or made to mislead; export it again"
+            )
+        if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
+            raise _truncated(path)
+        for page in series.pages:
+            if page is None:
+                continue  # a plane that an OME header counts but nobody wrote
+            parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+            if any(offset + count > length for offset, count in parts):
+                raise _truncated(path)
+
+
+def _truncated(path: Path) -> InputError:
+    return InputError(
+        f"{path.name} is truncated: part of it is missing; copy or export it again"
+    )
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect tifffile's warnings: it goes on past pages and tags that are cut off."""
+    logger, listener = logging.getLogger("tifffile"), _Listener()
+    before, passes_on = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield listener.texts
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(before)
+        logger.propagate = passes_on

@@ -1,4 +1,4 @@
-"""Predictions to disk: checked before the work, complete or not there at all."""
+"""Write predictions to disk: checked before the work, complete or not there at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import Any
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import commit, place_of, remove, user_path
-from napari_sparsessp.io.caption import Caption
+from napari_sparsessp.io.ome import (
+    OmeMetadata,
+    read_ome_tiff_provenance,
+    read_ome_zarr_provenance,
+    write_ome_tiff,
+    write_ome_zarr,
+)
 from napari_sparsessp.structures import Structure, structure_or_custom
 from napari_sparsessp.volume import Volume
 
@@ -30,16 +36,15 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
 
     Parameters
     ----------
-    path : str or Path
+    path
         The file (``.ome.tif``) or folder (``.ome.zarr``) to be. Where it is a link,
         what that leads to is written, and the link stays.
-    overwrite : bool
+    overwrite
         Whether an existing result may be replaced.
 
     Returns
     -------
-    Path
-        The same, with ``~`` resolved.
+    The same, with ``~`` resolved.
 
     Raises
     ------
@@ -96,22 +101,21 @@ def write_prediction(
 
     Parameters
     ----------
-    path : str or Path
+    path
         Ends in ``.ome.tif`` or ``.ome.zarr``.
-    result_volume : Volume
+    result_volume
         Axes (T)CZYX, one channel for each structure; written as float32.
-    structures : sequence of str or Structure
+    structures
         They give the channels' names (ids) and colours.
-    provenance : mapping, optional
+    provenance
         Kept in the file as JSON; see `read_provenance`.
-    overwrite : bool
+    overwrite
         Whether an existing result may be replaced; it stays until the new one is
         complete.
 
     Returns
     -------
-    Path
-        Where it is.
+    Where it is.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def write_prediction(
     place = place_of(path)
     partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
-        caption = Caption(
+        metadata = OmeMetadata(
             result_volume.axes,
             [structure.id for structure in known],
             result_volume.voxel_size,
@@ -143,7 +147,8 @@ def write_prediction(
             provenance,
             path.name.split(".")[0],
         )
-        _writer(path)(partial, result_volume.array, caption)
+        write = write_ome_zarr if kind_of(path) == "zarr" else write_ome_tiff
+        write(partial, result_volume.array, metadata)
         commit(partial, place)
     except OSError as error:
         raise disk_error(place, error) from error
@@ -157,8 +162,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
     Returns
     -------
-    dict or None
-        None where the image holds none.
+    None where the image holds none.
 
     Raises
     ------
@@ -170,11 +174,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
         raise InputError(f"there is no file {path}; check the path")
     try:
         if path.is_dir():
-            from napari_sparsessp.io.ome_zarr import read_ome_zarr_provenance
-
             return read_ome_zarr_provenance(path)
-        from napari_sparsessp.io.ome_tiff import read_ome_tiff_provenance
-
         return read_ome_tiff_provenance(path)
     except Exception as error:
         raise InputError(
@@ -199,25 +199,14 @@ def kind_of(path: Path) -> str:
     )
 
 
-def _writer(path: Path) -> Any:
-    if kind_of(path) == "zarr":
-        from napari_sparsessp.io.ome_zarr import write_ome_zarr
-
-        return write_ome_zarr
-    from napari_sparsessp.io.ome_tiff import write_ome_tiff
-
-    return write_ome_tiff
-
-
 def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:
     """Say in one line why an output could not be written, and what to do.
 
     Parameters
     ----------
-    path : Path
+    path
         The output.
-    error : OSError
-    kept : bool
+    kept
         Whether a later run can go on with what is done.
     """
     # numpy says only how much of an array went out when the disk took no more.

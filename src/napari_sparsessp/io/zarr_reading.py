@@ -1,4 +1,4 @@
-"""OME-Zarr 0.4 and 0.5, read from one folder and only from plain files in it.
+"""Open OME-Zarr 0.4 and 0.5 from plain files inside the folder only.
 
 Whoever made the folder chose every name and number in its metadata: a data set could
 lie outside, a chunk could be a pipe that nobody writes to, a codec could be a pickle.
@@ -6,28 +6,30 @@ lie outside, a chunk could be a pipe that nobody writes to, a codec could be a p
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import math
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.calibration import Calibration, from_ngff
-from napari_sparsessp.io.packing import check_packed
-from napari_sparsessp.io.source import Source, choose_scene
+from napari_sparsessp.io.calibration import Calibration, Source, choose_scene, from_ngff
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
     from zarr.storage import LocalStore
 
+
 METADATA = ("zarr.json", ".zgroup", ".zattrs")
-"""Files one of which is in the folder of every Zarr group."""
+"""A Zarr group's folder has at least one of these files."""
 
 LARGEST_METADATA = 64 * 2**20
-"""Bytes of one such file; consolidated metadata of large plates has some 10 MB."""
+"""Bytes of such a file; consolidated metadata of large plates has some 10 MB."""
 
 LARGEST_CHUNK = 4 * 2**30
 """Bytes. A chunk is decoded as a whole, whatever little of it is needed."""
@@ -40,14 +42,14 @@ _CODE = ("pickle", "json2", "msgpack2")
 
 
 def open_zarr(path: Path, scene: str | int | None) -> Source:
-    """Open one image of an OME-Zarr folder.
+    """Open an image of an OME-Zarr folder.
 
     Parameters
     ----------
-    path : Path
-        The folder of one image, NGFF 0.4 on Zarr v2 or 0.5 on v3, or of a series of
+    path
+        The folder of an image, NGFF 0.4 on Zarr v2 or 0.5 on v3, or of a series of
         them as bioformats2raw lays them out.
-    scene : str, int or None
+    scene
         Name or index in the series, or among the multiscales; the first by default.
 
     Raises
@@ -59,8 +61,8 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     if is_series(path):
         names = _series(path)
         index = choose_scene(names, scene)
-        one = open_zarr(series_folder(path, names[index]), None)
-        return replace(one, scene=names[index] if len(names) > 1 else "")
+        source = open_zarr(series_folder(path, names[index]), None)
+        return replace(source, scene=names[index] if len(names) > 1 else "")
     if not isinstance(image, Mapping) or "multiscales" not in image:
         plate = isinstance(image, Mapping) and "plate" in image
         raise InputError(
@@ -70,7 +72,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
     scales = image["multiscales"]
     if not isinstance(scales, list) or not scales:
         raise _odd(path, "its multiscales are no list of images")
-    names = tuple(str(one.get("name") or "") for one in scales)
+    names = tuple(str(scale.get("name") or "") for scale in scales)
     if not all(names) or len(set(names)) < len(names):
         names = tuple(f"Image:{number}" for number in range(len(names)))
     index = choose_scene(names, scene)
@@ -89,8 +91,7 @@ def open_pyramid(path: Path) -> tuple[list[Any], str]:
 
     Returns
     -------
-    (list of dask arrays, str)
-        The finest first, and a letter for each of their axes.
+    The finest first, and a letter for each of their axes.
 
     Raises
     ------
@@ -105,12 +106,12 @@ def open_pyramid(path: Path) -> tuple[list[Any], str]:
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
-    """Give the attributes of a Zarr group; from plain files in the folder only."""
+    """Return the attributes of a Zarr group."""
     return dict(_open_group(path)[1])
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a Zarr group is an image, or a series of them, that can be read."""
+    """Return whether a Zarr group is a readable image, or a series of them."""
     image = _open_group(path)[2]
     return isinstance(image, Mapping) and (
         "multiscales" in image or "bioformats2raw.layout" in image
@@ -118,14 +119,14 @@ def is_image(path: Path) -> bool:
 
 
 def is_series(path: Path) -> bool:
-    """Tell whether a folder holds several images, as bioformats2raw lays them out."""
+    """Return whether a folder holds several images in the layout of bioformats2raw."""
     image = _open_group(path)[2]
     is_layout = isinstance(image, Mapping) and "bioformats2raw.layout" in image
     return is_layout and "multiscales" not in image
 
 
 def series_folder(path: Path, name: str) -> Path:
-    """Give the folder of one image of a series.
+    """Return the folder of an image of a series.
 
     Raises
     ------
@@ -135,18 +136,18 @@ def series_folder(path: Path, name: str) -> Path:
     place = path / name
     if not place.resolve().is_relative_to(path.resolve()):
         raise _odd(path, f"its image {name[:80]!r} lies outside of the folder")
-    if not any((place / one).exists() for one in METADATA):
+    if not any((place / file).exists() for file in METADATA):
         raise _odd(path, f"its image {name[:80]!r} is not there")
     return place
 
 
 def _series(path: Path) -> tuple[str, ...]:
     """Names of a series' images: as they are listed, else numbers from 0."""
-    if any((path / "OME" / one).exists() for one in METADATA):
+    if any((path / "OME" / file).exists() for file in METADATA):
         image = _open_group(path / "OME")[2]
         listed = image.get("series") if isinstance(image, Mapping) else None
         if isinstance(listed, list) and listed:
-            return tuple(str(one) for one in listed)
+            return tuple(str(name) for name in listed)
     numbers = takewhile(lambda n: (path / str(n)).is_dir(), count())
     names = tuple(str(number) for number in numbers)
     if not names:
@@ -155,7 +156,7 @@ def _series(path: Path) -> tuple[str, ...]:
 
 
 def _open_group(path: Path) -> tuple[Any, Any, Any]:
-    """Give a group, its attributes, and what they say of images."""
+    """Return a group, its attributes, and their part on images."""
     import zarr
 
     store = _store(path)
@@ -165,11 +166,11 @@ def _open_group(path: Path) -> tuple[Any, Any, Any]:
 
 
 def _places(scale: Any) -> list[str]:
-    return [str(one["path"]) for one in scale["datasets"]]
+    return [str(level["path"]) for level in scale["datasets"]]
 
 
 def _array(group: Any, place: str, path: Path) -> Any:
-    """Open one level as a dask array, one block a chunk."""
+    """Open a level as a dask array, a block for each chunk."""
     import dask.array as da
     import zarr
 
@@ -198,7 +199,7 @@ def _check_codecs(array: Any, path: Path) -> None:
 
 
 def _axes(scale: Any, dimensions: int, path: Path) -> str:
-    """Give a letter for each dimension; versions before 0.3 had TCZYX and no list."""
+    """Return a letter for each dimension; versions before 0.3 had TCZYX and no list."""
     axes = scale.get("axes") or list("tczyx"[-dimensions:])
     letters = [_letter(axis) for axis in axes]
     if not len(axes) == len(set(letters)) == dimensions:
@@ -223,8 +224,8 @@ def _channel_names(image: Mapping[str, Any]) -> list[str]:
     if not isinstance(channels, list):
         return []
     return [
-        str(one.get("label") or "") if isinstance(one, Mapping) else ""
-        for one in channels
+        str(channel.get("label") or "") if isinstance(channel, Mapping) else ""
+        for channel in channels
     ]
 
 
@@ -240,7 +241,7 @@ def _odd(path: Path, why: str) -> InputError:
 
 
 def _store(path: Path) -> LocalStore:
-    """Give a Zarr store of a folder that hands out plain files and nothing else."""
+    """Return a Zarr store of a folder that reads plain files and nothing else."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.storage import LocalStore
 
@@ -281,3 +282,85 @@ def _check_file(root: Path, key: str) -> None:
     metadata = key.rpartition("/")[2] in (*METADATA, ".zarray")
     if metadata and file.stat().st_size > LARGEST_METADATA:
         raise OSError(f"{key} is too large")
+
+
+# Decompression bombs ------------------------------------------------------------------
+
+HARMLESS = 2**28
+"""Bytes that may be unpacked unchecked."""
+
+# What the most monotonous content packs to; zlib's bound is that of its format.
+_TIGHTEST = {b"\x1f\x8b": 1032, b"\x78": 1032, b"BZh": 50_000, b"\xfd7zXZ": 7_000}
+
+_UNPACKERS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"\x78": zlib.decompressobj,
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ": lzma.LZMADecompressor,
+}
+
+_PIECE = 2**24
+
+
+def check_packed(content: bytes, largest: int, name: str) -> None:
+    """Refuse a packed block that would unpack to more than is declared.
+
+    Blocks of Blosc and Zstandard say their length. Those of zlib, gzip, bzip2 and
+    xz are unpacked for a trial, piece by piece, where they could become large.
+
+    Raises
+    ------
+    OSError
+        It is larger, packed or unpacked.
+    """
+    if len(content) > largest:
+        raise OSError(f"{name} is larger than the block that is declared")
+    declared = _declared(content)
+    if declared is not None:
+        too_large = declared > max(largest, HARMLESS)
+    else:
+        too_large = _trial(content, largest)
+    if too_large:
+        raise OSError(f"{name} unpacks to more than the block that is declared")
+
+
+def _declared(content: bytes) -> int | None:
+    """Length that a Zstandard or Blosc block says of itself."""
+    if content[:4] == b"\x28\xb5\x2f\xfd" and len(content) > 4:
+        return _zstandard(content)
+    # Blosc 1: version 2, then its compressor's, flags, type size and three lengths.
+    if content[:1] == b"\x02" and len(content) >= 16:
+        packed = int.from_bytes(content[12:16], "little")
+        if packed == len(content):
+            return int.from_bytes(content[4:8], "little")
+    return None
+
+
+def _zstandard(content: bytes) -> int | None:
+    """Frame_Content_Size of RFC 8878, section 3.1.1.1; None where it is left out."""
+    descriptor = content[4]
+    single = bool(descriptor & 0x20)
+    length = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
+    start = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
+    if not length or len(content) < start + length:
+        return None
+    size = int.from_bytes(content[start : start + length], "little")
+    return size + 256 if length == 2 else size
+
+
+def _trial(content: bytes, largest: int) -> bool:
+    """Unpack piece by piece, and stop where it is too much."""
+    magic = next((start for start in _UNPACKERS if content.startswith(start)), None)
+    if magic is None or len(content) * _TIGHTEST[magic] <= max(largest, HARMLESS):
+        return False
+    unpacker, total = _UNPACKERS[magic](), 0
+    try:
+        while not unpacker.eof and total <= largest:
+            piece = unpacker.decompress(content, _PIECE)
+            content = getattr(unpacker, "unconsumed_tail", b"")
+            if not piece:
+                break
+            total += len(piece)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError):
+        return False  # not packed after all, or damaged: its reader will say so
+    return total > largest

@@ -1,8 +1,14 @@
-"""The card: all that is needed to use a model honestly."""
+"""The model card: all that is needed to use a model honestly."""
+
+from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -13,25 +19,26 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp.errors import ModelError
+from napari_sparsessp import __version__
+from napari_sparsessp.errors import ModelError, invalid_field
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks import NetworkConfig
 
 SCHEMA = 1
-"""The newest form of card that this version reads and the one that it writes."""
+"""Newest card schema that this version reads; the schema that it writes."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Micrometres = Annotated[float, Field(ge=1e-3, le=1e3)]
-"""What a light microscope's voxel can have."""
+"""Edge of a light microscope's voxel."""
 
 Structure = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$", max_length=64)
 ]
-"""They name channels, layers and files."""
+"""Structure ids name channels, layers and files."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -44,27 +51,27 @@ _SAME_IN_THE_NETWORK = (
 )
 
 LARGEST_TEST_INPUT = 2**22
-"""Numbers in a card's test input; a card must not be able to fill the memory."""
+"""Most numbers in a card's test input, so that a card cannot fill the memory."""
 
 
 class Check(BaseModel):
-    """How to tell that a model file is what it was when its card was written.
+    """Digest and test values that verify a model file.
 
     Attributes
     ----------
-    seed : int
+    seed
         Of the test input (`napari_sparsessp.models.verification.noise`).
-    shape : tuple of int
+    shape
         (inputs, planes, H, W) of the test input.
-    outputs : tuple of int
+    outputs
         Which of the network's outputs are computed.
-    positions : tuple of int
+    positions
         Flat indices into the prediction (len(outputs), D, H, W).
-    values : tuple of float
-        What the network gives there.
-    tolerance : float
+    values
+        Network output there.
+    tolerance
         Largest deviation that another computer may show.
-    tensors : str
+    tensors
         SHA-256 over names, types, shapes and bytes of all weights.
     """
 
@@ -90,15 +97,15 @@ class Check(BaseModel):
 
 
 class Calibration(BaseModel):
-    """From the spread of a structure's predictions to the error to be expected.
+    """Calibration of a structure's test-time-augmentation spread to its expected error.
 
     Expected error √(floor² + (gain·spread)²), in units of the z-scored truth.
 
     Attributes
     ----------
-    floor : float
-        Error that no spread tells of: that of all predictions together.
-    gain : float
+    floor
+        Error at spread 0, common to all predictions.
+    gain
         Error for each unit of spread.
     """
 
@@ -108,18 +115,17 @@ class Calibration(BaseModel):
     gain: NotNegative
 
     def expected_error(self, spread: Any) -> Any:
-        """Apply it to an array or tensor."""
+        """Return the expected error of an array or tensor of spreads."""
         return (self.floor**2 + (self.gain * spread) ** 2) ** 0.5
 
 
 class Range(BaseModel):
-    """Where a trait of the images lay that a model learned from.
+    """Range of an image statistic over the training data.
 
     Attributes
     ----------
-    low, high : float
-    distance : float, optional
-        µm between the planes that were compared, where the trait depends on it.
+    distance
+        µm between the compared planes, for statistics that depend on it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,59 +142,49 @@ class Range(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What a model is, what it was trained on and what it must not be trusted with.
+    """Description of a model: network, training data, scores and known limits.
 
     Attributes
     ----------
-    schema_version : int
-        Form of the card; ``schema`` in JSON.
-    id, version, name, licence, citation : str
-        The id is lower-case letters, digits, ``.``, ``_`` and ``-``.
-    structures : tuple of str
-        Ids of the structures, in the order of the network's outputs.
-    topology : {"3d", "2d", "2to3d", "3to2d"}
+    schema_version
+        ``schema`` in JSON.
+    structures
+        Structure ids in the order of the network's outputs.
+    topology
         Dimensions of encoder and decoder.
-    mapping : {"prefix", "postfix", "none"}
+    mapping
         How D/r planes become D.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
         How a prefix mapping fills the planes in between.
-    projection, conditioning : str
+    projection, conditioning
         How depth is folded, and how one network serves many structures.
-    network : dict
-        What `napari_sparsessp.networks.NetworkConfig` needs to build the network.
-    z_projection : {"none", "mean", "max"}
-        What its outputs are: stacks, or projections of the network's planes over z,
-        one plane deep, because it learned from such (maximum projections).
-    voxel_size : tuple of float
+    network
+        Fields of `napari_sparsessp.networks.NetworkConfig`.
+    z_projection
+        Projection over z that the network was trained to predict, one plane deep
+        (for example maximum projections); ``"none"`` for stacks.
+    voxel_size
         (z, y, x) of the dense grid in µm.
-    patch : tuple of int
+    patch
         (D, H, W) in voxels that the network was trained on.
-    ratios : tuple of float
+    ratios
         Sparsity ratios that it was trained for.
-    modality : str
-        The transmitted light that it was trained on, for example ``bright-field``.
-    normalisation : str
-        How the input is scaled before the network sees it, in words.
-    scaling : {"robust", "zscore", "none"}
-        The same for the program. All measured planes of a stack are scaled together:
-        by mean and standard deviation without the most extreme values, by plain mean
-        and standard deviation, or not at all.
-    trained_on : str
-        The data, in words.
-    scores : dict
-        How it scored, and on what.
-    limits : tuple of str
-        Known limits, one sentence each.
-    uncertainty : dict
-        Structure id to its `Calibration`; without one, ``--uncertainty`` gives the
-        bare spread.
-    familiarity : dict
-        Trait of an image (`napari_sparsessp.prediction.traits`) to its ranges in what
-        the model learned from; without any, no image is called unfamiliar.
-    source : dict
-        Of an imported model: format, file name and SHA-256 of the original.
-    check : Check or None
-        Test input and digest with which the file can be verified by itself.
+    normalisation, scaling
+        How the input is scaled, in words and for the program. All measured planes of
+        a stack are scaled together: by mean and standard deviation without the most
+        extreme values, by plain mean and standard deviation, or not at all.
+    scores
+        R² and other scores by test set.
+    uncertainty
+        Structure id to its `Calibration`; without it ``--uncertainty`` returns the
+        uncalibrated spread.
+    familiarity
+        Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
+        training data; without any, no image is called unfamiliar.
+    source
+        Origin of the file: ``format``, ``file`` and ``sha256`` of an imported
+        checkpoint, ``fetched`` (address or DOI) of a download, ``trained_with`` and
+        ``began_with`` of a training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -230,30 +226,19 @@ class ModelCard(BaseModel):
             raise ValueError(
                 f"{len(self.structures)} structures for the network's {outputs} outputs"
             )
-        for field in _SAME_IN_THE_NETWORK:
-            if self.network.get(field, getattr(self, field)) != getattr(self, field):
-                raise ValueError(f"{field} is not that of the network")
+        for name in _SAME_IN_THE_NETWORK:
+            if self.network.get(name, getattr(self, name)) != getattr(self, name):
+                raise ValueError(f"{name} is not that of the network")
         return self
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Give the card as JSON text."""
+        """Return the card as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
 
 
-def network_fields(config: "NetworkConfig") -> dict[str, Any]:
-    """Give what a card says of its network, so that the two cannot differ.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-
-    Returns
-    -------
-    dict
-        Fields of `ModelCard`: topology, mapping, interpolation, projection,
-        conditioning and network.
-    """
-    same = {field: getattr(config, field) for field in _SAME_IN_THE_NETWORK}
+def network_fields(config: NetworkConfig) -> dict[str, Any]:
+    """Return the fields of `ModelCard` that follow from a network's configuration."""
+    same = {name: getattr(config, name) for name in _SAME_IN_THE_NETWORK}
     return {**same, "network": config.model_dump(mode="json")}
 
 
@@ -262,10 +247,8 @@ def parse_card(text: str, where: str) -> ModelCard:
 
     Parameters
     ----------
-    text : str
-        JSON.
-    where : str
-        Where the text comes from, for the message.
+    where
+        Source of the text, for the message.
 
     Raises
     ------
@@ -291,9 +274,176 @@ def parse_card(text: str, where: str) -> ModelCard:
     try:
         return ModelCard.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "card"
+        name, reason = invalid_field(error)
         raise ModelError(
-            f"the card of model {where} is damaged ({field}: {first['msg']}); "
+            f"the card of model {where} is damaged ({name or 'card'}: {reason}); "
             "get the file again"
         ) from error
+
+
+# Expected quality -------------------------------------------------------------------
+
+# A ratio this near to a measured ratio counts as measured.
+_NEAR = 1.05
+
+
+@dataclass(frozen=True)
+class Quality:
+    """R² of a model on its test images.
+
+    Attributes
+    ----------
+    measured_on
+        The images, in words.
+    r2
+        Structure id to sparsity ratio to R² over all voxels.
+    """
+
+    measured_on: str
+    r2: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """All measured ratios, ascending."""
+        return tuple(sorted({ratio for row in self.r2.values() for ratio in row}))
+
+    def at(self, structure: str, ratio: float) -> float | None:
+        """Return R² of a structure at a ratio, interpolated over log(ratio).
+
+        Returns
+        -------
+        None outside of the measured ratios.
+        """
+        row = self.r2.get(structure, {})
+        for measured in sorted(row):
+            if measured / _NEAR <= ratio <= measured * _NEAR:
+                return row[measured]
+        low = max((r for r in row if r < ratio), default=None)
+        high = min((r for r in row if r > ratio), default=None)
+        if low is None or high is None:
+            return None
+        share = math.log(ratio / low) / math.log(high / low)
+        return row[low] + share * (row[high] - row[low])
+
+    def mean(self, ratio: float) -> float | None:
+        """Return the mean over the structures that were measured at this ratio."""
+        values = [self.at(structure, ratio) for structure in self.r2]
+        measured = [value for value in values if value is not None]
+        return sum(measured) / len(measured) if measured else None
+
+
+def expected_quality(card: ModelCard) -> Quality | None:
+    """Read R² by structure and ratio from a card; None where the card has none."""
+    for title, scores in card.scores.items():
+        if not isinstance(scores, Mapping):
+            continue
+        for measured in _measured(scores, card):
+            rows: dict[str, dict[float, float]] = {}
+            for structure, ratio, r2 in measured:
+                at, value = _number(ratio), _number(r2)
+                if at and value is not None:
+                    rows.setdefault(structure, {})[at] = value
+            if rows:
+                return Quality(str(scores.get("on", title)), rows)
+    return None
+
+
+def _measured(
+    scores: Mapping[str, Any], card: ModelCard
+) -> Iterator[list[tuple[str, Any, Any]]]:
+    """Yield (structure, ratio, R²) in each form that a program writes into cards."""
+    # r2_at_4: {structure: R²}, from the measurement of the shipped models
+    yield [
+        (structure, match[1], _mapping(values).get(structure))
+        for key, values in scores.items()
+        if (match := re.fullmatch(r"r2_at_(\d+(?:\.\d+)?)", key))
+        for structure in card.structures
+    ]
+    # {structure: {ratio: R²}}, from a training
+    table = _mapping(scores.get("r2_by_structure_and_ratio"))
+    yield [
+        (structure, ratio, value)
+        for structure in card.structures
+        for ratio, value in _mapping(table.get(structure)).items()
+    ]
+    if len(card.structures) == 1:  # fine-tuned: {"r = 4": {"r2": …}}
+        yield [
+            (card.structures[0], match[1], _mapping(values).get("r2"))
+            for key, values in _mapping(scores.get("fine-tuned")).items()
+            if (match := re.fullmatch(r"r = (\d+(?:\.\d+)?)", key))
+        ]
+    if len(card.ratios) == 1:
+        values = _mapping(scores.get("r2 of model"))
+        yield [(name, card.ratios[0], values.get(name)) for name in card.structures]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+# Origin -----------------------------------------------------------------------------
+
+
+def of_download(url: str, sha256: str) -> dict[str, JsonValue]:
+    """Return the `source` of a card for a file fetched from an address or DOI."""
+    for mark in "?#":  # what may follow is private, such as a token
+        url = url.partition(mark)[0]
+    return {"fetched": url, "fetched_sha256": sha256}
+
+
+def of_training(began_with: str = "") -> dict[str, JsonValue]:
+    """Return the `source` of a card for a model trained with this version.
+
+    Parameters
+    ----------
+    began_with
+        Id of the model that training started from; "" for none.
+    """
+    made: dict[str, JsonValue] = {"trained_with": f"napari-sparsessp {__version__}"}
+    return {**made, "began_with": began_with} if began_with else made
+
+
+def origin_words(source: Mapping[str, Any], *, shipped: bool = False) -> str:
+    """Describe a card's `source`: ``imported from RepMode, fetched from zenodo.org``.
+
+    Parameters
+    ----------
+    shipped
+        The model belongs to the package.
+    """
+    if shipped:
+        return "came with the plugin"
+    parts = []
+    if "format" in source:
+        parts.append(f"imported from {source['format']}")
+    if "trained_with" in source:
+        began = source.get("began_with")
+        made = f"trained from {began}" if began else "trained from scratch"
+        parts.append(f"{made} with this plugin")
+    if "fetched" in source:
+        parts.append(f"fetched from {_host(str(source['fetched']))}")
+    return ", ".join(parts) or "added from a file"
+
+
+def origin_word(source: Mapping[str, Any], *, shipped: bool = False) -> str:
+    """Describe a card's `source` in one word, for a narrow column."""
+    if shipped:
+        return "plugin"
+    if "format" in source:
+        return str(source["format"]).partition(" ")[0]
+    if "trained_with" in source:
+        return "trained"
+    return _host(str(source["fetched"])) if "fetched" in source else "file"
+
+
+def _host(address: str) -> str:
+    host = urlsplit(address).hostname
+    return host.removeprefix("www.") if host else f"DOI {address}"

@@ -1,8 +1,10 @@
-"""Whether a model file is what it was when its card was written.
+"""Verify that a model file is unchanged and computes what its card says.
 
-The card has a digest of all weights, which finds any changed bit, and what the network
-gave for a test input, which also finds a program that computes something else.
+The card has a digest of all weights, which finds any changed bit, and the network's
+output for a test input, which also finds a program that computes something else.
 """
+
+from __future__ import annotations
 
 import json
 import math
@@ -11,74 +13,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.card import Check, ModelCard
-from napari_sparsessp.models.header import read_header
-from napari_sparsessp.models.registry import card_of, shipped_folder, weights_file
-from napari_sparsessp.models.serialisation import digest_of_file
-from napari_sparsessp.models.store import Model, file_sha256, load_model
+from napari_sparsessp.models.card import Check
+from napari_sparsessp.models.library import (
+    Model,
+    card_of,
+    find_model,
+    load_model,
+    shipped_folder,
+    weights_file,
+)
+from napari_sparsessp.models.weights import digest_of_file, file_sha256, read_header
 
 if TYPE_CHECKING:
     import torch
 
 SHIPPED_CHECKS = "checks.json"
-"""Beside the shipped models: ``{file name: {"sha256": …, "check": …}}``, made by
-``scripts/make_checks.py``. A shipped card was written before cards had checks."""
+"""SHA-256 of each shipped file by its name, beside them; ``tools/make_checks.py``
+writes it."""
 
 RELATIVE_TOLERANCE = 1e-3
 """Of the largest test value. Another number of threads makes 1e-6, another kind of
 processor up to 1e-4; a wrong weight or layer makes far more."""
 
 VALUES = 16
-"""Voxels of the prediction that the card remembers."""
+"""Test values in a card."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found.
-
-    Attributes
-    ----------
-    ok : bool
-    text : str
-        What was compared, or what is wrong and what to do.
-    """
+    """Result of a verification; the text names what was compared, or what is wrong."""
 
     ok: bool
     text: str
 
 
 def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Make the test input: uniform noise with mean 0 and standard deviation 1.
-
-    Parameters
-    ----------
-    seed : int
-    shape : tuple of int
+    """Return the test input: uniform noise with mean 0 and standard deviation 1.
 
     Returns
     -------
-    ndarray
-        float32. Taken from PCG64's raw numbers, which numpy promises never to change.
+    float32, taken from PCG64's raw numbers, which numpy promises never to change.
     """
     raw = np.random.PCG64(seed).random_raw(math.prod(shape))
     unit = (raw >> np.uint64(11)) * 2.0**-53
     return ((unit - 0.5) * math.sqrt(12)).astype(np.float32).reshape(shape)
 
 
-def make_check(network: "torch.nn.Module", tensors: str, seed: int = 0) -> Check:
-    """Run the test input through a network and remember what came out.
+def make_check(network: torch.nn.Module, tensors: str, seed: int = 0) -> Check:
+    """Run the test input through a network and return the check for its card.
 
     Parameters
     ----------
-    network : torch.nn.Module
+    network
         In evaluation mode, on the CPU, in float32.
-    tensors : str
+    tensors
         Digest of its weights as they are in the file
-        (`napari_sparsessp.models.serialisation.digest_of_tensors`).
-    seed : int
+        (`napari_sparsessp.models.weights.digest_of_tensors`).
 
     Raises
     ------
@@ -118,7 +110,7 @@ def verify_model(id_or_path: str | Path) -> Verdict:
 
     Parameters
     ----------
-    id_or_path : str or Path
+    id_or_path
         An id, a ``.safetensors`` file or a model's folder.
 
     Raises
@@ -126,8 +118,6 @@ def verify_model(id_or_path: str | Path) -> Verdict:
     ModelError
         There is no such model. One that is damaged is a verdict, not an error.
     """
-    from napari_sparsessp.models.registry import find_model
-
     path = find_model(id_or_path)
     try:
         return _compare(path)
@@ -136,12 +126,15 @@ def verify_model(id_or_path: str | Path) -> Verdict:
 
 
 def _compare(path: Path) -> Verdict:
-    card = card_of(path)
-    weights = weights_file(path)
+    check, weights = card_of(path).check, weights_file(path)
     compared = []
-    sha256, check = _expectation(weights, card)
-    if sha256 is not None:
-        if file_sha256(weights) != sha256:
+    if weights.parent == shipped_folder():
+        try:
+            table = (shipped_folder() / SHIPPED_CHECKS).read_text(encoding="utf-8")
+            expected = json.loads(table)[weights.name]
+        except (OSError, KeyError, TypeError, ValueError):
+            expected = None
+        if file_sha256(weights) != expected:
             return Verdict(False, "the file is not the shipped one; reinstall")
         compared.append("file")
     if check is not None:
@@ -164,20 +157,8 @@ def _compare(path: Path) -> Verdict:
     return Verdict(True, f"{', '.join(compared)} and test values agree")
 
 
-def _expectation(weights: Path, card: ModelCard) -> tuple[str | None, Check | None]:
-    """SHA-256 of the file and the check, as far as they are known."""
-    if weights.parent != shipped_folder():
-        return None, card.check
-    table = shipped_folder() / SHIPPED_CHECKS
-    try:
-        entry = json.loads(table.read_text(encoding="utf-8"))[weights.name]
-        return entry["sha256"], Check.model_validate(entry["check"])
-    except (OSError, KeyError, TypeError, ValueError, ValidationError):
-        return None, card.check
-
-
 def _deviation(model: Model, check: Check) -> float | None:
-    """Largest deviation from the test values; None if they do not lie in the output."""
+    """Return the largest deviation from the test values; None if they do not fit."""
     config: Any = model.network.config
     fits = check.shape[0] == config.inputs and max(check.outputs) < config.outputs
     if not fits or any(extent % config.stride for extent in check.shape[2:]):
@@ -194,7 +175,7 @@ def _deviation(model: Model, check: Check) -> float | None:
 
 
 def _run(
-    network: "torch.nn.Module",
+    network: torch.nn.Module,
     seed: int,
     shape: tuple[int, ...],
     outputs: tuple[int, ...],

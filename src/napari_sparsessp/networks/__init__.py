@@ -1,22 +1,50 @@
 """Networks: torch modules and nothing else."""
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.pages import ask_for_large_pages
 
 if TYPE_CHECKING:
-    from napari_sparsessp.networks.builder import build_network as build_network
+    import torch
+
+    from napari_sparsessp.networks.network import Network
 
 __all__ = ["NetworkConfig", "build_network"]
 
-ask_for_large_pages()  # here, for whoever predicts or trains comes through this package
+if sys.platform == "linux":
+    # Have torch take memory in pages of 2 MiB: in pages of 4 KiB, handing out the tens
+    # of megabytes of a tile's features costs more than the 1×1 convolution that fills
+    # them (docs/speed.md). torch reads this before it first takes memory, never again;
+    # whoever predicts or trains comes through this package.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-def __getattr__(name: str) -> Any:
-    """Load torch only when a network is built; its description needs none."""
-    if name == "build_network":
-        from napari_sparsessp.networks.builder import build_network
+def build_network(
+    config: NetworkConfig, backbone_weights: "Mapping[str, torch.Tensor] | None" = None
+) -> "Network":
+    """Build a network with fresh random weights.
 
-        return build_network
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    Parameters
+    ----------
+    backbone_weights
+        Published tensors of a 2D backbone by name.
+
+    Returns
+    -------
+    A torch module: (B, inputs, n, H, W) → (B, S, D, H, W) for all structures or
+    the ``structures`` that are asked for; with ``tasks`` (B,), one for each sample,
+    → (B, 1, D, H, W).
+    """
+    # Only here: the description of a network needs no torch.
+    if config.backbone == "slim":
+        from napari_sparsessp.networks.slim import Slim
+
+        return Slim(config)
+    from napari_sparsessp.networks.unet import MultiNet, UNet
+
+    if config.conditioning == "multinet":
+        return MultiNet(config, backbone_weights)
+    return UNet(config, backbone_weights)

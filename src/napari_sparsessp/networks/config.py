@@ -1,10 +1,193 @@
-"""The one description from which a network is built."""
+"""Describe a network: which combinations exist, their shape, and the 2D backbones.
 
+One table of families, one list of rules, one error. Needs no torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import gcd
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_sparsessp.networks.combinations import BACKBONES_2D, FAMILIES, why_not
+from napari_sparsessp.errors import InputError
+
+TOPOLOGIES = ("3d", "2d", "2to3d", "3to2d")
+MAPPINGS = ("prefix", "postfix", "none")
+PROJECTIONS = ("3d", "2d", "code")
+CONDITIONINGS = (
+    "multinet",
+    "multihead",
+    "condnet",
+    "dodnet",
+    "tgnet",
+    "tsn",
+    "repmode",
+)
+BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
+
+
+@dataclass(frozen=True)
+class Family:
+    """A backbone family: its combinations and its published widths.
+
+    Attributes
+    ----------
+    source
+        Where the family comes from.
+    topologies, mappings, projections, conditionings
+        What exists.
+    defaults
+        Values of `NetworkConfig` where it is silent.
+    by_topology
+        The same of single topologies; they come before `defaults`.
+    """
+
+    source: str
+    topologies: tuple[str, ...] = TOPOLOGIES
+    mappings: tuple[str, ...] = MAPPINGS
+    projections: tuple[str, ...] = PROJECTIONS[:2]
+    conditionings: tuple[str, ...] = CONDITIONINGS
+    defaults: dict[str, Any] = field(default_factory=dict)
+    by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+_PLAIN: dict[str, Any] = {
+    "inputs": 1,
+    "encoder_widths": (32, 64, 128, 256, 512),
+    "encoder_blocks": (1, 1, 1, 1, 1),
+    "decoder_widths": (32, 64, 128, 256),
+    "folded_width": 256,
+    "norm": "batch",
+}
+
+_SLIM: dict[str, dict[str, Any]] = {
+    "2d": {
+        "encoder_widths": (96, 144, 192),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (96, 128, 160, 192),
+    },
+    "3d": {
+        "encoder_widths": (24, 64, 128),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+    },
+    "2to3d": {
+        "encoder_widths": (96, 144, 192),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_widths": (32, 64, 128),
+        "projection": "2d",
+    },
+}
+
+FAMILIES: dict[str, Family] = {
+    "slim": Family(
+        "this project; nothing 3D is computed at full resolution",
+        mappings=("prefix",),
+        conditionings=("multihead",),
+        defaults={
+            "inputs": 2,
+            "encoder_widths": (32, 64, 128),
+            "encoder_blocks": (1, 2, 2),
+            "decoder_widths": (96, 128, 192, 256),
+            "folded_width": 128,
+            "norm": "none",
+        },
+        by_topology=_SLIM,
+    ),
+    "dod": Family(
+        "DoDNet's residual U-Net, the one whose cost the paper reports",
+        defaults={
+            "inputs": 1,
+            "encoder_widths": (32, 64, 128, 256, 256),
+            "encoder_blocks": (1, 2, 2, 2, 2),
+            "decoder_widths": (32, 32, 64, 128),
+            "folded_width": 256,
+            "norm": "group",
+        },
+    ),
+    "plain": Family(
+        "RepMode's U-Net, the one of the released code",
+        projections=PROJECTIONS,
+        defaults=_PLAIN,
+    ),
+    "fnet": Family(
+        "Ounkomol et al. 2018: plain with biases",
+        conditionings=("multinet", "multihead"),
+        defaults={**_PLAIN, "bias": True},
+    ),
+    **{
+        name: Family(
+            "Table 5 of the paper, through the transformers library",
+            topologies=("2d", "2to3d"),
+            conditionings=tuple(c for c in CONDITIONINGS if c != "repmode"),
+            defaults={**_PLAIN, "conditioning": "tsn", "topology": "2d"},
+        )
+        for name in BACKBONES_2D
+    },
+}
+"""Families by the name that `NetworkConfig.backbone` takes."""
+
+
+def why_not(config: "NetworkConfig") -> str | None:
+    """Return why a combination does not exist, or None where it does."""
+    family = FAMILIES[config.backbone]
+    for aspect, plural in (
+        ("topology", "topologies"),
+        ("mapping", "mappings"),
+        ("conditioning", "conditionings"),
+    ):
+        exists = getattr(family, plural)
+        if getattr(config, aspect) not in exists:
+            return (
+                f"backbone {config.backbone} does not exist with {aspect} "
+                f"{getattr(config, aspect)}; choose {' or '.join(exists)}"
+            )
+    mixed = config.topology in ("2to3d", "3to2d")
+    if mixed and config.projection not in family.projections:
+        return (
+            f"backbone {config.backbone} has no projection {config.projection}; "
+            f"choose {' or '.join(family.projections)}"
+        )
+    return _rules(config)
+
+
+def _rules(config: "NetworkConfig") -> str | None:
+    if config.mapping == "none" and config.topology not in ("2d", "3to2d"):
+        return (
+            "mapping none needs a 2D decoder, whose channels are the dense planes; "
+            "choose topology 2d or 3to2d"
+        )
+    if config.projection == "code" and (
+        config.topology != "3to2d" or config.conditioning != "repmode"
+    ):
+        return (
+            "projection code is that of the released network; it needs topology 3to2d "
+            "and conditioning repmode"
+        )
+    if config.ratio > 1 and config.mapping == "prefix" and config.encoder_3d:
+        return (
+            "a 3D encoder with mapping prefix sees the dense grid, so its ratio is 1; "
+            "one network serves all ratios"
+        )
+    if config.task_where == "input" and config.conditioning == "tgnet":
+        return "tgnet has no task_where input; choose decoder or all"
+    if config.depth % config.ratio:
+        return f"depth {config.depth} is not a multiple of ratio {config.ratio}"
+    single = config.norm == "instance" or (
+        config.norm == "group"
+        and all(gcd(config.groups, width) == width for width in config.decoder_widths)
+    )
+    if config.conditioning == "condnet" and single:
+        return (
+            "a norm of single channels takes away what condnet adds to them, so that "
+            "all structures would be one; choose norm batch, or fewer groups"
+        )
+    if config.standardised and config.conditioning == "repmode":
+        return "the merged kernels of repmode are not standardised; set it to false"
+    return None
+
 
 Count = Annotated[int, Field(ge=1, le=4096)]
 Few = Annotated[int, Field(ge=1, le=64)]
@@ -15,88 +198,80 @@ class NetworkConfig(BaseModel):
     """Shape of a network; everything that its weights do not say.
 
     Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
-    the family (`napari_sparsessp.networks.combinations.FAMILIES`), with the paper's
+    the family (`napari_sparsessp.networks.config.FAMILIES`), with the paper's
     widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
 
     Attributes
     ----------
-    backbone : str
+    backbone
         ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
-        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l``, ``dinov2_b``.
-    topology : {"3d", "2d", "2to3d", "3to2d"}
+        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l`` or ``dinov2_b``.
+    topology
         Dimension of encoder and decoder.
-    mapping : {"prefix", "postfix", "none"}
+    mapping
         How D/r planes become D: interpolated before the network, by a learned
         deconvolution after it, or as the channels of a 2D decoder.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
         Of a prefix mapping.
-    projection : {"3d", "2d", "code"}
+    projection
         Where depth is folded into channels or unfolded: a 1×1×1 convolution before
         folding, a 1×1 one after it, or, as the released code has it, a task-gated
         k×k one after it.
-    conditioning : str
+    conditioning
         ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
         ``repmode``.
-    inputs : int
+    inputs
         Input channels: 1, the stack; 2, also the distance to the nearest measured
         plane.
-    outputs : int
+    outputs
         Structures T.
-    depth : int
+    depth
         Planes D of the dense window.
-    ratio : int
+    ratio
         The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping,
         which serves any sparsity; 2D encoders may take the raw planes as channels.
-    encoder_widths : tuple of int
+    encoder_widths
         Channels of the encoder's levels from full resolution down, the last one the
         bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in
         2-to-3D, after depth is unfolded.
-    encoder_blocks : tuple of int
+    encoder_blocks
         Residual blocks on each level (``dod``, ``slim``).
-    decoder_widths : tuple of int
+    decoder_widths
         Channels of the decoder's levels from full resolution down; one less than the
         encoder has levels, of ``slim`` one more, or as many where the decoder is 3D
         and ends at 1/2.
-    folded_width : int
+    folded_width
         Channels U after depth is folded.
-    kernel : int
+    kernel
         Odd size of the convolutions.
-    norm : {"group", "batch", "instance", "none"}
-    groups : int
+    groups
         Of group norm; fewer where they do not divide a width.
-    bias : bool
+    bias
         Convolutions before a norm have a bias.
-    standardised : bool
+    standardised
         Weights are standardised in the forward pass (while training).
-    head_width : int
+    head_width
         Channels before a dynamic head or a deconvolution.
-    heads : {"last", "decoder"}
+    heads
         Of ``multihead``: structures have their own last layer, or decoder.
-    task_code : {"onehot", "hash", "learned"}
+    task_code
         How ``condnet`` writes a structure's number.
-    task_where : {"decoder", "input", "all"}
+    task_where
         Where ``condnet`` adds it (``tgnet``: decoder or all).
-    postfix : {"feature", "output"}
+    postfix
         Deconvolution on the last feature, or on the prediction.
-    tokens : int, optional
+    tokens
         Patch size of a vision transformer; its own where left out.
-    tiny : bool
+    tiny
         A 2D backbone with little of everything, for tests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: Literal[
-        "slim",
-        "dod",
-        "plain",
-        "fnet",
-        "resnet18",
-        "swin_b",
-        "vit_b",
-        "vit_l",
-        "dinov2_b",
-    ] = "slim"
+        "slim", "dod", "plain", "fnet",
+        "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
+    ] = "slim"  # fmt: skip
     topology: Literal["3d", "2d", "2to3d", "3to2d"] = "3to2d"
     mapping: Literal["prefix", "postfix", "none"] = "prefix"
     interpolation: Literal["hold", "nearest", "linear"] = "linear"
@@ -233,8 +408,8 @@ class NetworkConfig(BaseModel):
         return not shared and self.conditioning != "dodnet"
 
     @property
-    def told(self) -> bool:
-        """Whether units on the way learn of the structure, wherever `task_where`."""
+    def conditions_units(self) -> bool:
+        """Whether units on the way know the structure, wherever `task_where`."""
         return self.conditioning in ("condnet", "tgnet")
 
     @property
@@ -248,21 +423,6 @@ class NetworkConfig(BaseModel):
             or self.conditioning in ("dodnet", "tgnet", "tsn")
             or self.backbone in BACKBONES_2D
         )
-
-    @property
-    def full_resolution_channels(self) -> int:
-        """Channels, times planes where they are 3D, of the largest feature."""
-        if self.backbone == "slim":
-            if not self.decoder_3d:
-                return self.decoder_widths[0]
-            # Eight sub-voxels of each output, or a feature at half resolution.
-            half = self.decoder_widths[0] * self.depth // 8
-            return max(self.outputs * self.depth, half)
-        encoder = self.encoder_widths[0] * (self.planes if self.encoder_3d else 1)
-        skip = self.folded_width if self.topology == "3to2d" else self.encoder_widths[0]
-        joined = self.decoder_widths[0] + (0 if self.backbone == "dod" else skip)
-        decoder = joined * (self.decoded_planes if self.decoder_3d else 1)
-        return max(encoder, decoder)
 
     @property
     def reach(self) -> int:
@@ -300,3 +460,132 @@ class NetworkConfig(BaseModel):
             linear = 0 if level == 0 and self.decoder_3d else 1
             reach += stride * (linear + 2 + 2 * blocks)
         return reach
+
+
+STRIDE = 16
+"""Height and width of a backbone's input are multiples of this."""
+
+Kind = Literal["resnet", "swin", "vit", "dinov2"]
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """One backbone in numbers.
+
+    Attributes
+    ----------
+    kind
+        Family: which class of the transformers library it is.
+    widths
+        Channels at strides 1, 2, 4, 8, 16.
+    patch
+        Pixels along a side of a patch; 1 where the image is not cut in patches.
+    shape
+        Options of the library's configuration class.
+    reach
+        Pixels in y and x that a feature can see in each direction; None where a
+        feature depends on the whole image or on where its windows begin.
+    """
+
+    kind: Kind
+    widths: tuple[int, int, int, int, int]
+    patch: int
+    shape: Mapping[str, Any]
+    reach: int | None = None
+
+    @property
+    def sees_whole(self) -> bool:
+        """A tile's features depend on the tile, not only on the pixels nearby."""
+        return self.reach is None
+
+
+def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
+    # Reach in pixels: 7×7 (3), pooling (2), then 3×3 steps at each stage's stride; the
+    # last stage is dilated by 2 but for its first step. 15 more for the coarsest grid.
+    steps = 2 * depth - 1
+    reach = 3 + 2 + 4 * (steps + 1) + (4 + 8 * steps) + (8 + 16 * steps)
+    reach += 16 + 32 * steps + STRIDE - 1
+    shape = {
+        "layer_type": "basic",
+        "embedding_size": hidden[0],
+        "hidden_sizes": list(hidden),
+        "depths": [depth] * 4,
+    }
+    widths = (stem, hidden[0], hidden[0], hidden[1], hidden[3])
+    return BackboneSpec("resnet", widths, 1, MappingProxyType(shape), reach)
+
+
+def _swin(
+    embedding: int, depths: list[int], heads: list[int], stems: tuple[int, int]
+) -> BackboneSpec:
+    shape = {
+        "embed_dim": embedding,
+        "depths": depths,
+        "num_heads": heads,
+        "window_size": 7,
+        "drop_path_rate": 0.1,
+    }
+    widths = (*stems, embedding, 2 * embedding, 4 * embedding)
+    return BackboneSpec("swin", widths, 4, MappingProxyType(shape))
+
+
+def _vit(
+    kind: Kind, hidden: int, layers: int, heads: int, stems: tuple[int, int]
+) -> BackboneSpec:
+    shape: dict[str, Any] = {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    if kind == "dinov2":
+        shape["mlp_ratio"] = 4
+    else:
+        shape["intermediate_size"] = 4 * hidden
+    widths = (*stems, hidden // 4, hidden // 2, hidden)
+    return BackboneSpec(kind, widths, 16, MappingProxyType(shape))
+
+
+BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType(
+    {
+        "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
+        "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
+        "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
+        "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
+        # The published kernel of 14 × 14 pixels is resampled, so that features lie on
+        # the decoder's grid.
+        "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
+    }
+)
+"""The backbones of Table 5."""
+
+_TINY: Mapping[Kind, BackboneSpec] = MappingProxyType(
+    {
+        "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
+        "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
+        "vit": _vit("vit", 32, 4, 2, (4, 8)),
+        "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
+    }
+)
+
+
+def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
+    """Numbers of a backbone.
+
+    Parameters
+    ----------
+    name
+        A key of `BACKBONES`.
+    tiny
+        The same architecture with few, narrow layers, for tests.
+
+    Raises
+    ------
+    InputError
+        There is no backbone of this name.
+    """
+    if name not in BACKBONES:
+        raise InputError(
+            f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}"
+        )
+    spec = BACKBONES[name]
+    return _TINY[spec.kind] if tiny else spec

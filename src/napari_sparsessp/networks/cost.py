@@ -1,13 +1,308 @@
-"""What a network costs: parameters and multiply-adds, counted and not guessed."""
+"""What a network costs: memory of a pass, parameters, multiply-adds.
+
+Memory is estimated without building the network or loading torch.
+The pass is gone through on paper: what is alive at the same time in its encoder, in its
+change of dimension, on each level of its decoder, and in its head. Numbers are values
+for each pixel of the tile: a level at 1/2 resolution counts a quarter of its own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from napari_sparsessp.networks import build_network
+from napari_sparsessp.networks.config import BACKBONES, NetworkConfig
 
-from napari_sparsessp.networks.builder import build_network
-from napari_sparsessp.networks.config import NetworkConfig
+VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+"""Of a value that is computed with."""
+
+WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
+"""Features more on a level where its units know the structure."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Values that are alive at the peak of a pass, for each pixel of its tile.
+
+    Attributes
+    ----------
+    computed
+        Features, in the precision of the pass.
+    kept
+        Those of them that stay while the results are handed on.
+    given
+        The input, as it comes and as the network sees it; float32.
+    results
+        S · D, in the precision of the pass and, when they are handed on, in float32.
+    """
+
+    computed: float
+    kept: float
+    given: float
+    results: float
+
+    def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
+        """Bytes at the peak, weights left aside.
+
+        Parameters
+        ----------
+        pixels
+            Height times width of what the network sees.
+        precision
+            ``fp32``, ``bf16`` or ``fp16``.
+        copies
+            How often the results are there in float32 while they are handed on.
+        """
+        size = VALUE_BYTES[precision]
+        # What an autocast pass casts of its input is alive too.
+        given = self.given * (4 if size == 4 else 6)
+        after = (self.kept + self.results) * size + 4 * copies * self.results
+        return int(pixels * (max(self.computed * size, after) + given))
+
+
+def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
+    """Values for each pixel at the peak of one pass.
+
+    Parameters
+    ----------
+    outputs
+        Structures that one pass gives.
+    """
+    results = float(outputs * config.depth)
+    given = 2.0 * config.inputs * config.planes
+    if config.conditions_units and config.task_where == "input":
+        given += config.outputs * config.planes
+    stages, kept = (_slim if config.backbone == "slim" else _unet)(config, results)
+    return Footprint(max(stages), kept, given, results)
+
+
+def weight_bytes(config: NetworkConfig) -> int:
+    """Bytes of a network's float32 weights: a count that leaves small things out.
+
+    Never below the true one: a tenth is added for biases, norms and gates.
+    """
+    count = (
+        _slim_weights(config) if config.backbone == "slim" else _unet_weights(config)
+    )
+    if config.conditioning == "multinet":
+        count *= config.outputs
+    return int(4 * 1.1 * count) + 2**20
+
+
+def _spread(
+    widths: Sequence[int], depths: Sequence[int], three: bool, first: int = 0
+) -> list[float]:
+    """Values of the features of all levels; `first` halvings before the first one."""
+    return [
+        width * (depth if three else 1) / 4 ** (level + first)
+        for level, (width, depth) in enumerate(zip(widths, depths, strict=False))
+    ]
+
+
+def _slim(config: NetworkConfig, results: float) -> tuple[list[float], float]:
+    """Stages of a slim network, and what its decoder goes back to."""
+    halved = [
+        config.depth >> (level + 1) for level in range(len(config.encoder_widths))
+    ]
+    encoder = _spread(config.encoder_widths, halved, config.encoder_3d, first=1)
+    if config.decoder_3d:
+        decoder = _spread(config.decoder_widths, halved, True, first=1)
+    else:
+        flat = [1] * len(config.decoder_widths)
+        decoder = _spread(config.decoder_widths, flat, False)
+    kept = sum(decoder)
+    stages, held = [], decoder[0]
+    before = decoder[0] if config.topology == "2d" else 0.0
+    for level, one in enumerate(encoder):
+        # What came, a block's input, its activation, a convolution, its activation.
+        stages.append(held + before + 4 * one)
+        held, before = held + decoder[min(level + 1, len(decoder) - 1)], one
+    stages += [kept + 3.5 * one for one in decoder]
+    head = kept + 2 * decoder[0] + results
+    # Sub-voxels are put in their places by copies.
+    stages.append(head + results if config.decoder_3d else head)
+    return stages, kept
+
+
+def _unet(config: NetworkConfig, results: float) -> tuple[list[float], float]:
+    """Stages of the other networks, and what their decoder goes back to."""
+    residual, merged = config.backbone == "dod", config.conditioning == "repmode"
+    # Of merged networks the norm is in the kernels.
+    norm = 0 if config.norm == "none" or (merged and not residual) else 1
+    more = WIDER.get(config.conditioning, 0.0)
+    encoder = _encoder_levels(config)
+    stages, held, last = [], 0.0, 0.0
+    early = more if config.task_where == "all" else 0.0
+    for one in encoder:
+        # The way down: norm and activation of the finer level where they come first.
+        down = 2 * last + 3 * one if residual else last / 2
+        stages.append(held + max(down, (3 + norm + early) * one))
+        held, last = held + one, one
+    levels = _decoder_levels(config)
+    if config.encoder_3d != config.decoder_3d:
+        stages.append(held + sum(levels) + 2 * max(levels))
+    kept = sum(levels)
+    if config.conditioning == "tsn":
+        kept *= 2  # each feature is switched, and the first form stays
+    depths = config.level_depths(config.decoded_planes)
+    below = [*_spread(config.decoder_widths[1:], depths, config.decoder_3d)]
+    wide = _spread(config.decoder_widths, depths, config.decoder_3d)
+    deepest = levels[-1] * 4 ** (len(levels) - 1) / 4 ** (len(wide) - 1)
+    if config.decoder_3d and depths[-1] != depths[len(wide) - 1]:
+        deepest *= depths[len(wide) - 1] / depths[-1]
+    for skip, deep, out in zip(levels, [*below, deepest], wide, strict=False):
+        if residual:
+            adapted = 0.0 if skip == deep else deep
+            uneven = 0.0 if deep == out else 2 * deep + out
+            working = adapted + deep + max(2 * deep + out, 3 * out, uneven)
+        else:
+            working = skip + out + (3 + norm) * out
+        stages.append(kept + working + more * max(skip, out))
+    stages.append(_head(config, kept, wide[0], results))
+    return stages, kept
+
+
+def _encoder_levels(config: NetworkConfig) -> list[float]:
+    widths: Sequence[int] = config.encoder_widths
+    if config.backbone in BACKBONES:
+        widths = BACKBONES[config.backbone].widths
+    depths = config.level_depths(config.planes)
+    return _spread(widths, depths, config.encoder_3d)
+
+
+def _decoder_levels(config: NetworkConfig) -> list[float]:
+    """Features that the decoder gets: the encoder's, or what they are turned into."""
+    if config.encoder_3d == config.decoder_3d:
+        return _encoder_levels(config)
+    if config.decoder_3d:
+        depths = config.level_depths(config.decoded_planes)
+        return _spread(config.encoder_widths, depths, True)
+    folded = [config.folded_width] * len(config.encoder_widths)
+    if config.projection == "code":
+        depths = config.level_depths(config.planes)
+        folded = [*config.decoder_widths, config.encoder_widths[-1] * depths[-1]]
+    return _spread(folded, [1] * len(folded), False)
+
+
+def _head(config: NetworkConfig, kept: float, width: float, results: float) -> float:
+    """Its norm and activation, what comes before dynamic weights, a stretch in z."""
+    stretched = config.mapping == "postfix"
+    deep = config.decoder_3d or stretched
+    before = config.head_width * (config.depth if deep else 1)
+    prepared = 3 * width + (3 * before if stretched else before)
+    predicted = width + before + results
+    if config.conditioning in ("dodnet", "tgnet"):
+        # On a GPU the structures of a dynamic head come one by one and are joined.
+        predicted += results + 2 * before
+    return kept + max(prepared, predicted)
+
+
+def _slim_weights(config: NetworkConfig) -> float:
+    deep = 3 if config.encoder_3d else 2
+    wide, widths = (3 if config.decoder_3d else 2), config.decoder_widths
+    planes = config.inputs * config.planes
+    count = 0.0
+    if config.decoder_3d:
+        per = config.depth // 2 if not config.encoder_3d else 1
+        inputs = config.inputs if config.encoder_3d else planes
+        count += inputs * widths[0] * per * (8 if config.encoder_3d else 4)
+    else:
+        count += planes * widths[0] * 9
+    before, kernel = (config.inputs if config.encoder_3d else planes), 4
+    if config.topology == "2d":
+        before, kernel = widths[0], 2
+    targets = widths if config.decoder_3d else widths[1:]
+    depth = config.depth
+    for width, blocks, target in zip(
+        config.encoder_widths, config.encoder_blocks, targets, strict=True
+    ):
+        depth //= 2
+        count += before * width * kernel**deep + 2 * blocks * width**2 * 3**deep
+        folded = max(config.folded_width, depth)
+        if config.encoder_3d == config.decoder_3d:
+            count += width * target
+        elif config.decoder_3d:
+            count += width * target * depth
+        else:
+            count += width * folded * (depth if config.projection == "2d" else 1)
+            count += folded * (target + folded)
+        before, kernel = width, 2
+    count += sum(2 * width**2 * 3**wide for width in widths)
+    count += sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    head = 8 if config.decoder_3d else config.depth
+    return count + widths[0] * config.outputs * head
+
+
+def _unet_weights(config: NetworkConfig) -> float:
+    """Convolutions of encoder, transform and decoder; experts and styles on top."""
+    deep, wide = (3 if config.encoder_3d else 2), (3 if config.decoder_3d else 2)
+    size = config.kernel
+    widths: Sequence[int] = config.encoder_widths
+    residual = config.backbone == "dod"
+    code = 20 * config.outputs if config.conditioning == "tsn" else config.outputs
+    conditions = 2.0 * code + (
+        config.encoder_widths[-1] if config.conditions_units else 0
+    )
+    count, before = 0.0, config.inputs * (1 if config.encoder_3d else config.planes)
+    if config.backbone in BACKBONES:
+        count += BACKBONE_WEIGHTS[config.backbone]
+        widths = BACKBONES[config.backbone].widths
+    else:
+        for width, blocks in zip(widths, config.encoder_blocks, strict=False):
+            units = 2 * blocks if residual else 2
+            count += _experts(config, deep) * (before * width + (units - 1) * width**2)
+            count += width**2 * 2**deep + before * width + 2 * conditions * width
+            before = width
+    depths = config.level_depths(config.planes)
+    turned = [config.folded_width if config.topology == "3to2d" else w for w in widths]
+    if config.encoder_3d != config.decoder_3d:
+        if config.projection == "code":
+            turned = [*config.decoder_widths, widths[-1] * depths[-1]]
+            taps = float(_experts(config, 2))
+        else:
+            taps = 1.0
+        depths = config.level_depths(
+            config.planes if config.encoder_3d else config.decoded_planes
+        )
+        if config.projection == "3d":
+            count += sum(w * t for w, t in zip(widths, turned, strict=True))
+            count += sum(t * t for t in turned)
+        else:
+            folds = zip(widths, depths, turned, strict=True)
+            count += taps * sum(w * depth * t for w, depth, t in folds)
+        if config.decoder_3d:
+            turned = list(config.encoder_widths)
+    own = config.outputs if config.heads == "decoder" else 1
+    below = (*config.decoder_widths[1:], turned[-1])
+    for skip, deeper, out in zip(turned, below, config.decoder_widths, strict=False):
+        inputs = deeper if residual else skip + out
+        count += own * _experts(config, wide) * (inputs * out + out**2)
+        count += own * (deeper * out * 2**wide + skip * deeper + 4 * conditions * out)
+        if config.conditioning == "tgnet":
+            count += 2 * skip * (skip + deeper)
+    if config.conditioning == "tsn":
+        count += 8 * code**2 + sum(w * w + conditions * w for w in turned)
+    planes = 1 if config.decoder_3d else config.decoded_planes
+    head = config.decoder_widths[0] * size**wide * (planes * config.outputs + 8)
+    return count + head + config.head_width**2 * 2 * config.ratio * config.planes
+
+
+BACKBONE_WEIGHTS = {
+    "resnet18": 13e6,
+    "swin_b": 90e6,
+    "vit_b": 90e6,
+    "vit_l": 310e6,
+    "dinov2_b": 90e6,
+}
+"""Weights of the published backbones, rounded up."""
+
+
+def _experts(config: NetworkConfig, dimension: int) -> int:
+    """Taps of a convolution's kernel, or of all of its experts' kernels."""
+    size = config.kernel
+    if config.conditioning != "repmode":
+        return size**dimension
+    sizes = range(size, 0, -2)
+    return sum(one**dimension for one in sizes) + len(sizes) - 1
 
 
 @dataclass(frozen=True)
@@ -16,8 +311,7 @@ class Cost:
 
     Attributes
     ----------
-    parameters : int
-    multiply_adds : int
+    multiply_adds
         Of all convolutions and matrix products, the dynamic ones included.
     """
 
@@ -30,7 +324,6 @@ class Cost:
         return self.multiply_adds / 1e9
 
 
-@torch.no_grad()
 def count_cost(
     config: NetworkConfig,
     structures: Sequence[int] | None = None,
@@ -40,18 +333,16 @@ def count_cost(
 
     Parameters
     ----------
-    config : NetworkConfig
-    structures : sequence of int, optional
+    structures
         The predicted ones, all where left out. RepMode's are merged first, which is
         not counted: it is done once, not for each patch.
-    size : tuple of int
+    size
         Height and width of the patch.
-
-    Returns
-    -------
-    Cost
     """
-    with torch.device("meta"):
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), torch.device("meta"):
         network = build_network(config).eval()
         x = torch.empty(1, config.inputs, config.planes, *size)
         with FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""What every network can do, whatever it is made of."""
+"""The interface of every network, and the view through which it sees a stack."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,16 +9,11 @@ from torch import nn
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.convolution import Convolution
+from napari_sparsessp.networks.layers import Convolution, fold
 
 
 class Network(nn.Module, ABC):
-    """Encode once what structures share, decode the structures that are wanted.
-
-    Parameters
-    ----------
-    config : NetworkConfig
-    """
+    """Encode once what structures share, decode the structures that are wanted."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -26,19 +21,18 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x: torch.Tensor) -> Any:
-        """What all structures share.
+        """Compute the features that all structures share.
 
         Parameters
         ----------
-        x : Tensor
+        x
             (B, inputs, n, H, W): the network's planes, H and W multiples of
             ``config.stride``. A network of fixed depth with a prefix mapping also takes
             D/r of its D planes.
 
         Returns
         -------
-        object
-            For `decode` and `decode_tasks`.
+        For `decode` and `decode_tasks`.
 
         Raises
         ------
@@ -54,14 +48,12 @@ class Network(nn.Module, ABC):
 
         Parameters
         ----------
-        features : object
-        structures : sequence of int, optional
+        structures
             Indices of the wanted outputs; all where left out.
 
         Returns
         -------
-        Tensor
-            (B, S, D, H, W)
+        (B, S, D, H, W).
         """
 
     @abstractmethod
@@ -70,14 +62,12 @@ class Network(nn.Module, ABC):
 
         Parameters
         ----------
-        features : object
-        index : Tensor
+        index
             (B,) structure of each sample.
 
         Returns
         -------
-        Tensor
-            (B, 1, D, H, W)
+        (B, 1, D, H, W).
         """
 
     def wanted(self, structures: Sequence[int] | None) -> list[int]:
@@ -117,3 +107,85 @@ class Network(nn.Module, ABC):
             if isinstance(module, Network):
                 config = module.config.model_copy(update={"standardised": False})
                 module.config = config
+
+
+def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
+    """Share of each measured plane in each dense one, plane j on dense plane j·r.
+
+    Returns
+    -------
+    (D, n) float32, rows sum to 1.
+    """
+    ratio = depth // planes
+    dense = torch.arange(depth)
+    lower = dense // ratio
+    upper = (lower + 1).clamp_max(planes - 1)
+    share = (dense % ratio) / ratio
+    if interpolation == "hold":
+        share = torch.zeros(depth)
+    elif interpolation == "nearest":
+        share = (share > 0.5).float()
+    weights = torch.zeros(depth, planes)
+    weights[dense, lower] += 1 - share
+    weights[dense, upper] += share
+    return weights
+
+
+class View(nn.Module):
+    """The network's way of looking at a stack; it has no parameters.
+
+    Takes (B, inputs, n, H, W). A network of fixed depth with a prefix mapping
+    interpolates where n is a whole share of its planes; every other one takes its
+    planes as they come. For a 2D encoder depth is folded into channels.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        config = self.config
+        self._check(x)
+        planes = x.shape[2]
+        if config.topology == "3d":
+            return x
+        if planes != config.planes:
+            weights = prefix_weights(planes, config.planes, config.interpolation)
+            x = torch.einsum("dn,bcnhw->bcdhw", weights.to(x), x)
+        return x if config.encoder_3d else fold(x)
+
+    def _check(self, x: torch.Tensor) -> None:
+        config = self.config
+        if x.ndim != 5 or x.shape[1] != config.inputs:
+            raise InputError(
+                f"the network takes (batch, {config.inputs}, planes, height, width), "
+                f"not {tuple(x.shape)}; arrange the array so"
+            )
+        planes = x.shape[2]
+        step = config.stride
+        if x.shape[3] % step or x.shape[4] % step or 0 in x.shape:
+            raise InputError(
+                f"height and width {x.shape[3]}×{x.shape[4]} are not multiples of "
+                f"{step}; pad or crop them to "
+                f"{_next(x.shape[3], step)}×{_next(x.shape[4], step)}"
+            )
+        if config.topology == "3d":
+            depths = config.level_depths(config.planes)
+            step = config.planes // depths[-1]
+            if planes % step:
+                raise InputError(
+                    f"{planes} planes are not a multiple of {step}; pad or crop them "
+                    f"to {_next(planes, step)}"
+                )
+            return
+        shares = config.mapping == "prefix" and config.planes % planes == 0
+        if planes != config.planes and not shares:
+            more = ", or a whole share of them" if config.mapping == "prefix" else ""
+            raise InputError(
+                f"the network takes {config.planes} planes{more}, not {planes}; "
+                "give as many"
+            )
+
+
+def _next(size: int, step: int) -> int:
+    return max(step, -(-size // step) * step)

@@ -1,40 +1,46 @@
 """The paper's networks: view → encoder → transform → decoder → head."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from napari_sparsessp.networks.conditioning.task import (
+from napari_sparsessp.networks.conditioning import (
+    ExpertConvolution,
     Task,
     TaskCoder,
     by_task,
     code_length,
 )
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.decoder import Decoder
-from napari_sparsessp.networks.encoder import make_encoder
-from napari_sparsessp.networks.head import Head
-from napari_sparsessp.networks.merging import MergedNetworks
-from napari_sparsessp.networks.network import Network
-from napari_sparsessp.networks.transform import make_transform
-from napari_sparsessp.networks.units import kind_of, make_norm
-from napari_sparsessp.networks.view import View
+from napari_sparsessp.networks.layers import Convolution, TransposedConvolution
+from napari_sparsessp.networks.network import Network, View
+from napari_sparsessp.networks.stages import (
+    Decoder,
+    Head,
+    Stretch,
+    make_encoder,
+    make_transform,
+)
+from napari_sparsessp.networks.units import Unit, kind_of, make_norm
 
 
 @dataclass(frozen=True)
 class Features:
-    """What `UNet.encode` gives: all that the structures share.
+    """Encoder output, shared by all structures.
 
     Attributes
     ----------
-    view : Tensor
+    view
         What the network sees.
-    levels : tuple of Tensor
+    levels
         Features from full resolution down, on the decoder's side; empty where each
         structure has an encoder of its own.
-    context : Tensor or None
+    context
         (B, C) pooled bottleneck.
     """
 
@@ -55,8 +61,7 @@ class UNet(Network):
 
     Parameters
     ----------
-    config : NetworkConfig
-    backbone_weights : mapping, optional
+    backbone_weights
         Published tensors of a 2D backbone by name.
     """
 
@@ -67,15 +72,15 @@ class UNet(Network):
     ) -> None:
         super().__init__(config)
         method, where = config.conditioning, config.task_where
-        everywhere = method == "repmode" or (where == "all" and config.told)
-        self.told_at_input = where == "input" and config.told
-        self.shares_encoder = not everywhere and not self.told_at_input
+        everywhere = method == "repmode" or (where == "all" and config.conditions_units)
+        self.conditioned_at_input = where == "input" and config.conditions_units
+        self.shares_encoder = not everywhere and not self.conditioned_at_input
         self.shares_trunk = not config.per_structure
         dimension = 3 if config.encoder_3d else 2
         inputs = config.inputs * (1 if config.encoder_3d else config.planes)
-        if self.told_at_input:
+        if self.conditioned_at_input:
             inputs += code_length(config)
-        kind = kind_of(config, dimension, told=everywhere)
+        kind = kind_of(config, dimension, conditioned=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
         context_kind = kind.task_free
@@ -84,7 +89,7 @@ class UNet(Network):
         )
         self.transform, widths = make_transform(config, self.encoder.widths)
         dimension = 3 if config.decoder_3d else 2
-        kind = kind_of(config, dimension, told=not self.told_at_input)
+        kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
         depths = config.level_depths(config.decoded_planes)
         own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
@@ -142,7 +147,7 @@ class UNet(Network):
 
     def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
         x = view
-        if self.told_at_input:
+        if self.conditioned_at_input:
             assert task is not None
             code = task.code.to(x.dtype).view(*task.code.shape, *[1] * (x.ndim - 2))
             x = torch.cat([x, code.expand(-1, -1, *x.shape[2:])], dim=1)
@@ -188,3 +193,159 @@ class UNet(Network):
         assert isinstance(decoder, Decoder)
         assert isinstance(head, Head)
         return decoder, head
+
+
+class MultiNet(Network):
+    """One network a structure; they share nothing but the input.
+
+    Parameters
+    ----------
+    backbone_weights
+        Published tensors of a 2D backbone by name.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        backbone_weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__(config)
+        one = config.model_copy(update={"conditioning": "multihead", "outputs": 1})
+        self.networks = nn.ModuleList(
+            UNet(one, backbone_weights) for _ in range(config.outputs)
+        )
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def decode(
+        self, features: torch.Tensor, structures: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        wanted = self.wanted(structures)
+        return torch.cat([self.networks[one](features) for one in wanted], dim=1)
+
+    def decode_tasks(self, features: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return by_task(index, lambda one, rows: self.networks[one](features[rows]))
+
+
+KEPT_BYTES = 2 * 2**30
+"""Where the size of the memory is unknown."""
+
+
+@torch.no_grad()
+def merge(network: "UNet", task: int) -> "UNet":
+    """Plain network of one structure, equal to `network` in evaluation mode.
+
+    Parameters
+    ----------
+    network
+        With conditioning ``repmode``.
+    task
+        Index of the structure.
+
+    Returns
+    -------
+    With conditioning ``multihead`` and one output.
+    """
+    config = network.config
+    folds = config.norm == "batch" and config.backbone != "dod"
+    changes: dict[str, Any] = {"conditioning": "multihead", "outputs": 1}
+    if folds:
+        changes |= {"norm": "none", "bias": True}
+    with torch.device("meta"):
+        twin = UNet(config.model_copy(update=changes))
+    weights: dict[str, torch.Tensor] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, Unit) and folds:
+            weights |= _folded(module.conv, module.norm, task, f"{name}.conv")
+        elif isinstance(module, Stretch) and folds:
+            weights |= _folded(module.deconv, module.norm, task, f"{name}.deconv")
+        elif isinstance(module, ExpertConvolution) and f"{name}.weight" not in weights:
+            weights[f"{name}.weight"] = module.merged(task)
+    wanted = twin.state_dict()
+    rest = {k: v for k, v in network.state_dict().items() if k in wanted}
+    merged = {**rest, **weights}
+    for name, tensor in wanted.items():
+        if name not in merged:  # a bias that only the folded head's twin has
+            merged[name] = torch.zeros(tensor.shape)
+    twin.load_state_dict(merged, assign=True)
+    return twin.eval().requires_grad_(False)
+
+
+def _folded(
+    conv: nn.Module, norm: nn.Module, task: int, name: str
+) -> dict[str, torch.Tensor]:
+    assert isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
+    variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
+    if isinstance(conv, ExpertConvolution):
+        weight, bias = conv.merged(task), None
+    else:
+        assert isinstance(conv, Convolution | TransposedConvolution)
+        weight, bias = conv.weight, conv.bias
+    along = 1 if isinstance(conv, TransposedConvolution) else 0
+    shape = [1] * weight.ndim
+    shape[along] = -1
+    if bias is not None:
+        shift = shift + bias * scale
+    return {f"{name}.weight": weight * scale.view(shape), f"{name}.bias": shift}
+
+
+class MergedNetworks:
+    """RepMode at inference: one plain network for each structure.
+
+    The experts of each convolution are merged and batch norm is folded into the kernel,
+    K' = K·γ/√(v + ε), b' = β − γ·m/√(v + ε), when a structure is first asked for and
+    not in each call.
+
+    Attributes
+    ----------
+    kept_bytes
+        Merged networks are kept up to this size, and at least one.
+    """
+
+    def __init__(self, network: "UNet") -> None:
+        # Not a submodule: its weights are only another form of the network's own.
+        self._network = network
+        self._kept: OrderedDict[int, UNet] = OrderedDict()
+        self._of: tuple[Any, ...] = ()
+        self._lock = threading.Lock()
+        self.kept_bytes = KEPT_BYTES
+
+    def __getstate__(self) -> "UNet":
+        """Copies and pickles leave out what can be merged again."""
+        return self._network
+
+    def __setstate__(self, network: "UNet") -> None:
+        self.__init__(network)  # type: ignore[misc]
+
+    def __call__(
+        self, task: int, view: torch.Tensor, rows: torch.Tensor | slice
+    ) -> torch.Tensor:
+        """Predict one structure, (b, 1, D, H, W), of some samples of the view."""
+        with self._lock:  # two predictions may run on one model
+            twin = self._twin(task)
+        return twin.decode_view(view[rows])
+
+    def _twin(self, task: int) -> "UNet":
+        state = self._state()
+        if state != self._of:
+            self._kept.clear()
+            self._of = state
+        if task not in self._kept:
+            self._kept[task] = merge(self._network, task)
+        self._kept.move_to_end(task)
+        size = 4 * sum(p.numel() for p in self._kept[task].parameters())
+        while len(self._kept) > max(1, self.kept_bytes // max(size, 1)):
+            # The one asked for before this one: structures are asked for in turns,
+            # and dropping the oldest would always drop the next one wanted.
+            del self._kept[list(self._kept)[-2]]
+        return self._kept[task]
+
+    def _state(self) -> tuple[Any, ...]:
+        """Return a key that changes when weights are trained, loaded or moved."""
+        tensors = [*self._network.parameters(), *self._network.buffers()]
+        if any(t.is_inference() for t in tensors):
+            return (object(),)  # torch does not count their changes: keep nothing
+        return tuple((t.data_ptr(), t._version, t.device) for t in tensors)

@@ -9,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_sparsessp.networks.conditioning.condnet import ConditionBias
-from napari_sparsessp.networks.conditioning.repmode import ExpertConvolution
-from napari_sparsessp.networks.conditioning.task import Task, code_length
-from napari_sparsessp.networks.conditioning.tgnet import ChannelGate
-from napari_sparsessp.networks.conditioning.tsn import AdaptiveNorm
+from napari_sparsessp.networks.conditioning import (
+    AdaptiveNorm,
+    ChannelGate,
+    ConditionBias,
+    ExpertConvolution,
+    Task,
+    code_length,
+)
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.convolution import (
+from napari_sparsessp.networks.layers import (
     Convolution,
     TransposedConvolution,
 )
@@ -28,21 +31,16 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 
 @dataclass(frozen=True)
 class UnitKind:
-    """What the units of one part of a network have in common.
+    """Kind of the units in one part of a network.
 
     Attributes
     ----------
-    dimension : {2, 3}
-    order : {"pre", "post"}
+    order
         Norm and activation before the convolution (``dod``), or after it.
-    kernel : int
-    norm : str
-    groups : int
-    bias, standardised : bool
-    told : str or None
+    conditioning
         How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
         ``repmode``, or not at all.
-    tasks, code : int
+    tasks, code
         Structures T, length of their code.
     """
 
@@ -53,14 +51,14 @@ class UnitKind:
     groups: int
     bias: bool
     standardised: bool
-    told: str | None
+    conditioning: str | None
     tasks: int
     code: int
 
     @property
     def task_free(self) -> "UnitKind":
         """The same, without a word on the structure."""
-        return replace(self, told=None)
+        return replace(self, conditioning=None)
 
     @property
     def plain(self) -> bool:
@@ -68,7 +66,7 @@ class UnitKind:
         return self.bias or self.norm == "none"
 
 
-def kind_of(config: NetworkConfig, dimension: int, *, told: bool) -> UnitKind:
+def kind_of(config: NetworkConfig, dimension: int, *, conditioned: bool) -> UnitKind:
     """Kind of the units in a network's encoder or decoder."""
     method = config.conditioning
     adapts = method in ("condnet", "tgnet", "tsn", "repmode")
@@ -80,7 +78,7 @@ def kind_of(config: NetworkConfig, dimension: int, *, told: bool) -> UnitKind:
         groups=config.groups,
         bias=config.bias,
         standardised=config.standardised,
-        told=method if told and adapts else None,
+        conditioning=method if conditioned and adapts else None,
         tasks=config.outputs,
         code=code_length(config),
     )
@@ -101,15 +99,13 @@ class Unit(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    kernel : int, optional
+    kernel
         The kind's where left out.
-    stride : int or sequence of int
-    up : bool
+    up
         Transposed: `stride` enlarges.
-    gain : float
+    gain
         Size of fresh weights.
     """
 
@@ -134,7 +130,7 @@ class Unit(nn.Module):
             self.conv = TransposedConvolution(
                 kind.dimension, inputs, outputs, step, bias=kind.plain
             )
-        elif kind.told == "repmode":
+        elif kind.conditioning == "repmode":
             assert isinstance(size, int)
             self.conv = ExpertConvolution(
                 kind.dimension, inputs, outputs, size, kind.tasks, step
@@ -150,12 +146,15 @@ class Unit(nn.Module):
                 standardised=kind.standardised,
                 gain=gain,
             )
+        # The name is that of published weights.
         self.told = (
-            ConditionBias(kind.code, outputs) if kind.told == "condnet" else None
+            ConditionBias(kind.code, outputs)
+            if kind.conditioning == "condnet"
+            else None
         )
         width = inputs if kind.order == "pre" else outputs
         self.norm: nn.Module
-        if kind.told == "tsn":
+        if kind.conditioning == "tsn":
             self.norm = AdaptiveNorm(kind.code, width)
         else:
             self.norm = make_norm(kind, width)
@@ -166,14 +165,14 @@ class Unit(nn.Module):
         return self._activated(self._convolved(x, task), task)
 
     def _convolved(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
-        y = self.conv(x, task) if self.kind.told == "repmode" else self.conv(x)
+        y = self.conv(x, task) if self.kind.conditioning == "repmode" else self.conv(x)
         if self.told is not None:
             assert task is not None
             y = self.told(y, task.code)
         return y
 
     def _activated(self, x: torch.Tensor, task: Task | None) -> torch.Tensor:
-        if self.kind.told == "tsn":
+        if self.kind.conditioning == "tsn":
             assert task is not None
             return F.leaky_relu(self.norm(x, task.code), 0.01)
         return F.relu(self.norm(x))
@@ -184,8 +183,7 @@ class PlainBlock(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
     """
 
@@ -194,7 +192,9 @@ class PlainBlock(nn.Module):
         self.units = nn.ModuleList(
             [Unit(kind, inputs, outputs), Unit(kind, outputs, outputs)]
         )
-        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+        self.gate = (
+            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
+        )
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         for unit in self.units:
@@ -210,10 +210,8 @@ class ResidualBlock(nn.Module):
 
     Parameters
     ----------
-    kind : UnitKind
-    inputs, outputs : int
+    inputs, outputs
         Channels.
-    stride : int or sequence of int
     """
 
     def __init__(
@@ -235,7 +233,9 @@ class ResidualBlock(nn.Module):
             self.shortcut = Unit(
                 kind.task_free, inputs, outputs, kernel=1, stride=stride
             )
-        self.gate = ChannelGate(outputs, kind.code) if kind.told == "tgnet" else None
+        self.gate = (
+            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
+        )
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         y = x

@@ -1,7 +1,9 @@
-"""Devices and precisions, and which to take."""
+"""Choose device and precision, and find how much memory is free."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
@@ -16,12 +18,11 @@ class DeviceInfo:
 
     Attributes
     ----------
-    id : str
+    id
         ``cpu``, ``cuda:N`` or ``mps``.
-    label : str
+    label
         With the name of the card.
-    available : bool
-    reason : str
+    reason
         Why not, where it is not available.
     """
 
@@ -137,13 +138,12 @@ def planned_device(wanted: str) -> str:
 
     Parameters
     ----------
-    wanted : str
+    wanted
         Of a request.
 
     Returns
     -------
-    str
-        ``cpu``, ``cuda:N`` or ``mps``; ``cpu`` where it is not known yet.
+    ``cpu``, ``cuda:N`` or ``mps``; ``cpu`` where it is not known yet.
     """
     if loaded_torch() is not None:
         try:
@@ -180,3 +180,118 @@ def release_device_memory() -> None:
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
+
+
+_NO_LIMIT = 2**60
+"""What groups of processes have as a limit where they have none (v1), or more."""
+
+
+def free_bytes(device: str = "cpu") -> int | None:
+    """Bytes that a prediction could take on a device.
+
+    Never loads torch: the memory of a GPU is known once something else has loaded it.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, ``cuda:N`` or ``mps``.
+
+    Returns
+    -------
+    None where nobody knows.
+    """
+    if device == "cpu":
+        return _free_here()
+    torch = loaded_torch()
+    if torch is None:
+        return None
+    try:
+        if device.startswith("cuda"):
+            if not torch.cuda.is_initialized():  # to ask would take seconds
+                return None
+            free, _ = torch.cuda.mem_get_info(torch.device(device))
+            # What torch has taken from the device and does not use is free to it.
+            spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
+                device
+            )
+            return int(free + max(spare, 0))
+        most = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    except (RuntimeError, AttributeError, AssertionError):
+        return None
+    # An Apple GPU has no memory of its own.
+    return int(min(max(most, 0), _free_here()))
+
+
+def _free_here() -> int:
+    import psutil
+
+    left = [psutil.virtual_memory().available, *group_left()]
+    if hasattr(psutil, "RLIMIT_AS"):  # Linux; batch systems set it
+        process = psutil.Process()
+        soft, _ = process.rlimit(psutil.RLIMIT_AS)
+        if 0 <= soft < _NO_LIMIT:
+            left.append(max(0, soft - process.memory_info().vms))
+    return min(left)
+
+
+def group_left(root: Path = Path("/")) -> list[int]:
+    """What the groups (cgroups) that this process is in leave it, in bytes.
+
+    Containers and batch systems bound memory so; the machine's own figure does not
+    show it. Pages of files that the group can give back count as free.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are.
+    """
+    if not sys.platform.startswith("linux"):
+        return []
+    return [max(0, limit - used) for limit, used in _groups(root)]
+
+
+def _groups(root: Path) -> Iterator[tuple[int, int]]:
+    """(limit, used) of each group that has a limit, from the innermost outwards."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    mount = root / "sys/fs/cgroup"
+    for line in lines:
+        _, kinds, path = [*line.split(":", 2), "", ""][:3]
+        if not kinds:
+            base, names = mount, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in kinds.split(","):
+            base = mount / "memory"
+            names = (
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+            )
+        else:
+            continue
+        # In a container the path may be the host's, and the mount the group itself.
+        inner = base / path.strip("/")
+        folders = [inner, *inner.parents] if inner.is_dir() else [base]
+        for folder in folders:
+            limit = _number(folder / names[0])
+            used = _number(folder / names[1])
+            if limit is not None and used is not None and limit < _NO_LIMIT:
+                yield limit, used - _statistic(folder / "memory.stat", names[2])
+            if folder == base:
+                break
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # "max": no limit
+        return None
+
+
+def _statistic(path: Path, name: str) -> int:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(one.split()[1]) for one in lines if one.startswith(f"{name} ")), 0)

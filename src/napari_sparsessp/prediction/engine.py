@@ -1,24 +1,299 @@
-"""The engine: tiles in, events out, voxels into a shared buffer or into a sink."""
+"""The engine: plan, read, predict tile by tile, blend, write, score, report.
+
+A run is a generator of small events. Voxels go through a `Writer`: an `ArrayWriter`
+keeps them in memory, where a viewer can watch them, and one of `napari_sparsessp.io`
+streams them into a file. Whatever the writer, the same tiles are blended in the same
+way; a writer that has seen a run stop resumes it.
+"""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import time as clock
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
+from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import Model
+from napari_sparsessp.metrics import PixelSums
+from napari_sparsessp.models.library import Model
+from napari_sparsessp.prediction.blending import Blend, MemoryBlend
 from napari_sparsessp.prediction.device import wake_device
-from napari_sparsessp.prediction.events import Event, Finished, Planned
-from napari_sparsessp.prediction.plan import Plan, plan_prediction
-from napari_sparsessp.prediction.progress import Progress
-from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.result import PredictionResult, output_volume
-from napari_sparsessp.prediction.run import Part, Viewport
-from napari_sparsessp.prediction.run_memory import MemoryRun
-from napari_sparsessp.prediction.run_store import StoreRun
-from napari_sparsessp.prediction.sink import Sink
+from napari_sparsessp.prediction.domain_shift import check
+from napari_sparsessp.prediction.inference import Inference
+from napari_sparsessp.prediction.input_stack import InputStack, read_stack
+from napari_sparsessp.prediction.normalisation import Normalisation, left_out_note
+from napari_sparsessp.prediction.plan import Plan, fit_to_machine, plan_prediction
+from napari_sparsessp.prediction.report import (
+    PredictionResult,
+    Report,
+    Scaling,
+    Seconds,
+    make_report,
+)
+from napari_sparsessp.prediction.request import PredictionRequest, changed
+from napari_sparsessp.prediction.scoring import Scorer
+from napari_sparsessp.prediction.tiling import (
+    Box,
+    Part,
+    TileSize,
+    needed_for,
+    next_tile,
+)
+from napari_sparsessp.tasks import Cancelled, cancellable, no_progress
 from napari_sparsessp.volume import Volume
+
+Viewport = Callable[[], Part | None]
+
+_REACH = 2
+"""Voxels of the model's grid that resampling looks at on each side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """The work is cut out.
+
+    Attributes
+    ----------
+    buffer
+        float32, shape ``plan.output_shape``; shared, filled while tiles are done.
+        None where the voxels go to a file.
+    """
+
+    plan: Plan
+    buffer: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The network is on its device and the input is read.
+
+    Attributes
+    ----------
+    warnings
+        How the input is unlike what the model was made for, before the first tile.
+    done
+        Tiles that an earlier run has done already.
+    """
+
+    device: str
+    precision: str
+    warnings: tuple[str, ...] = ()
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class TileDone:
+    """One tile is blended, of all structures that the network gives together.
+
+    Attributes
+    ----------
+    done, total
+        Tiles, over all time points; where each structure is a pass of its own, also
+        over structures.
+    time
+        Index on the output's time axis; None without one.
+    box
+        (z, y, x) in output voxels that changed.
+    seconds_left
+        Expected until the last tile.
+    scores
+        Structure id to the running ``{"r2", "pcc"}`` over what is done.
+    """
+
+    done: int
+    total: int
+    time: int | None
+    box: Box
+    structures: tuple[str, ...]
+    seconds_left: float
+    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StructureDone:
+    """All tiles of this structure (at this time point) are there."""
+
+    structure: str
+    time: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """Everything is predicted and scored."""
+
+    report: Report
+
+
+@dataclass(frozen=True)
+class PredictionCancelled:
+    """The user cancelled the run; the writer keeps what was done."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class PartDone:
+    """The part that was asked for is predicted; `done` of `total` tiles of the whole.
+
+    Its voxels are those of a whole prediction, and the rest can follow.
+    """
+
+    done: int
+    total: int
+
+
+Event = (
+    Planned
+    | Started
+    | TileDone
+    | StructureDone
+    | Finished
+    | PredictionCancelled
+    | PartDone
+)
+
+
+class Writer(Protocol):
+    """Take the voxels of a prediction, and remember across runs what it was given.
+
+    A slot is a place on the output's time axis, 0 where it has none. Every method may
+    raise `OutputError`.
+
+    Attributes
+    ----------
+    in_memory
+        Whether the voxels are in memory.
+    buffer
+        Where they are then, of the plan's output shape.
+    done
+        Tiles that earlier runs have done, and this one.
+    scores
+        Slot to the scores of a finished time point.
+    """
+
+    in_memory: bool
+    buffer: np.ndarray | None
+    done: int
+    scores: dict[int, dict[str, dict[str, Any]]]
+
+    @property
+    def tile_size(self) -> TileSize | None:
+        """How the run was cut that is resumed; None where it is a new one."""
+
+    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
+        """Make ready for a run with these weights (SHA-256); refuse a different one."""
+
+    def kept(self) -> int:
+        """Count the tiles that a later run need not predict."""
+
+    def scaling(self, slot: int) -> Scaling | None:
+        """Return the scaling that an earlier run has used for a time point."""
+
+    def note_scaling(self, slot: int, scaling: Scaling) -> None:
+        """Remember the scaling of a time point."""
+
+    def blend(self, slot: int) -> Blend:
+        """Return what blends the tiles of a time point, or what is left of them."""
+
+    def sums(self, slot: int) -> dict[str, PixelSums] | None:
+        """Return running sums against the truth; None where tiles are not scored."""
+
+    def output(self, slot: int) -> Any:
+        """Return the finished voxels of a time point, array-like (C, D, H, W)."""
+
+
+class ArrayWriter:
+    """Keep a prediction in memory; given again, it resumes a run that was cancelled.
+
+    It holds voxels, neither network nor input; the result is that of one run.
+
+    Parameters
+    ----------
+    buffer
+        float32 zeros of the plan's output shape to predict into.
+
+    Attributes
+    ----------
+    done, total
+        Tiles; both 0 before the first run.
+    """
+
+    in_memory = True
+
+    def __init__(self, buffer: np.ndarray | None = None) -> None:
+        self.buffer = buffer
+        self.done = self.total = 0
+        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
+        self._scalings: dict[int, Scaling] = {}
+        self._blends: dict[int, MemoryBlend] = {}
+        self._sums: dict[int, dict[str, PixelSums]] = {}
+        self._plan: Plan | None = None
+        self._work: Any = None
+
+    @property
+    def tile_size(self) -> TileSize | None:
+        """How the work was cut, which free memory may have decided."""
+        return None if self._plan is None else self._plan.tile_size
+
+    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
+        """See that a run resumes the same work.
+
+        Raises
+        ------
+        InputError
+            The request, the model, the image or the buffer is another one.
+        """
+        work = (plan.request, model, plan.volume.shape, plan.tiles, plan.channels)
+        if self._work is not None and self._work != work:
+            raise InputError(
+                "the unfinished prediction is of another request, model or image; "
+                "start over with a new one"
+            )
+        if self.buffer is None:
+            self.buffer = np.zeros(plan.output_shape, np.float32)
+        if self.buffer.shape != plan.output_shape or self.buffer.dtype != np.float32:
+            raise InputError(
+                f"the buffer is {self.buffer.dtype} {self.buffer.shape}; give float32 "
+                f"zeros of shape {plan.output_shape}"
+            )
+        self._plan, self._work, self.total = plan, work, plan.total_tiles
+
+    def kept(self) -> int:
+        """Count the tiles that are done."""
+        return self.done
+
+    def scaling(self, slot: int) -> Scaling | None:
+        """Return the scaling that an earlier run has used for a time point."""
+        return self._scalings.get(slot)
+
+    def note_scaling(self, slot: int, scaling: Scaling) -> None:
+        """Remember the scaling of a time point."""
+        self._scalings[slot] = scaling
+
+    def blend(self, slot: int) -> Blend:
+        """Return what blends into the array."""
+        if slot not in self._blends:
+            assert self._plan is not None
+            self._blends[slot] = MemoryBlend(self._plan, self.output(slot))
+        return self._blends[slot]
+
+    def sums(self, slot: int) -> dict[str, PixelSums] | None:
+        """Return running sums; None where an output voxel is not of one tile."""
+        assert self._plan is not None
+        flat = self._plan.card.z_projection != "none"
+        several = flat and len(self._plan.layout.windows) > 1
+        if several or self._plan.request.grid != "model":
+            return None
+        return self._sums.setdefault(slot, {})
+
+    def output(self, slot: int) -> np.ndarray:
+        """Return the voxels of a time point."""
+        assert self.buffer is not None
+        assert self._plan is not None
+        return self.buffer[slot] if self._plan.times else self.buffer
 
 
 def predict_stream(
@@ -29,86 +304,64 @@ def predict_stream(
     ratio: float | None = None,
     request: PredictionRequest | None = None,
     truth: Mapping[str, Volume] | None = None,
+    plan: Plan | None = None,
+    writer: Writer | None = None,
     viewport: Viewport | None = None,
     cancel: threading.Event | None = None,
-    buffer: np.ndarray | None = None,
-    progress: Progress | None = None,
-    sink: Sink | None = None,
     part: Part | None = None,
 ) -> Iterator[Event]:
-    """Predict, tile by tile, and tell after each.
+    """Predict tile by tile, with an event after each.
 
     Parameters
     ----------
-    model : Model
-    volume : Volume
+    volume
         Transmitted-light stack, up to TCZYX.
-    structures : sequence of str or "all", optional
-        Overrides the request's.
-    ratio : float, optional
-        Overrides the request's.
-    request : PredictionRequest, optional
-        Everything else; defaults where left out.
-    truth : mapping, optional
+    structures, ratio, request
+        The first two override the request's; defaults where left out.
+    truth
         Structure id to its ground truth.
-    viewport : callable, optional
-        Gives (time index of the output or None, (z, y, x) slices in output voxels)
-        of what is on screen, or None; asked before each tile.
-    cancel : threading.Event, optional
+    plan
+        What `plan_prediction` made of all these; they are not looked at again.
+    writer
+        Takes the voxels; a new `ArrayWriter` where left out. One that an earlier,
+        cancelled run was given resumes that run.
+    viewport
+        Returns (time index of the output or None, (z, y, x) slices in output voxels)
+        of what is on screen, or None; asked before each tile, nearest tiles go first.
+    cancel
         Once set, the run ends before the next tile.
-    buffer : ndarray, optional
-        float32 zeros of the plan's output shape to predict into.
-    progress : Progress, optional
-        Keeps what a cancelled or failed run has done; the same call with the same one
-        goes on from there, with the result of a run that nobody stopped.
-    sink : Sink, optional
-        Takes the voxels column by column, so that nothing of the output's size is in
-        memory; goes on by itself where an earlier run into it was stopped. Leave
-        `buffer`, `progress` and `part` out.
-    part : (int or None, tuple of slice), optional
+    part
         Time index and (z, y, x) slices of the output: only the tiles that this part
-        needs are predicted. What they give is what a prediction of the whole gives
-        there; with `progress` the same call without a part predicts the rest.
-
-    Yields
-    ------
-    Event
-        `Planned`, `Started`, `TileDone` …, `StructureDone` …, then `Finished`,
-        `PredictionCancelled` or, where a part was asked for and more is left,
-        `PartDone`.
+        needs are predicted, as a prediction of the whole predicts them; with the same
+        `ArrayWriter`, a call without a part predicts the rest.
 
     Raises
     ------
     InputError
         The request or the image cannot be used.
+    OutputError
+        The writer cannot write.
     PredictionError
         The device failed; says what to do.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model, load_volume, predict_stream
+    >>> model, volume = load_model("default"), load_volume("stack.ome.tif")
+    >>> for event in predict_stream(model, volume, structures=["dna"], ratio=4):
+    ...     print(event)
     """
-    request = request or PredictionRequest()
-    changes: dict[str, Any] = {}
-    if structures is not None:
-        changes["structures"] = (
-            "all"
-            if structures == "all"
-            else tuple([structures] if isinstance(structures, str) else structures)
-        )
-    if ratio is not None:
-        changes["ratio"] = ratio
-    request = _changed(request, changes)
-    wake_device(request.device)
-    if sink is not None:
+    writer = writer or ArrayWriter()
+    stored, size = not writer.in_memory, writer.tile_size
+    request = changed(request or PredictionRequest(), structures, ratio)
+    wake_device(request.device if plan is None else plan.request.device)
+    if plan is None:
         plan = plan_prediction(
-            model.card, volume, request, truth, stored=True, tile_size=sink.tile_size
+            model.card, volume, request, truth, stored=stored, tile_size=size
         )
-        return StoreRun(model, plan, viewport, cancel, sink).events()
-    progress = progress or Progress()
-    plan = plan_prediction(
-        model.card, volume, request, truth, tile_size=progress.tile_size
-    )
-    found = progress.check(plan, model.sha256, buffer)
-    found = _buffer(plan, found)
-    run = MemoryRun(model, plan, viewport, cancel, found, progress, part)
-    return run.events()
+    else:
+        plan = fit_to_machine(plan, stored=stored, tile_size=size)
+    return _Run(model, plan, writer, viewport, cancel, part).events()
 
 
 def predict(
@@ -120,45 +373,227 @@ def predict(
     request: PredictionRequest | None = None,
     truth: Mapping[str, Volume] | None = None,
 ) -> PredictionResult:
-    """Predict and wait for the whole. Parameters and errors as `predict_stream`.
+    """Predict and wait for the whole; parameters and errors as `predict_stream`.
 
-    Returns
-    -------
-    PredictionResult
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model, load_volume, predict
+    >>> result = predict(load_model("default"), load_volume("stack.ome.tif"), ratio=4)
+    >>> result["dna"].voxel_size
+    (0.29, 0.29, 0.29)
     """
-    planned, report = None, None
-    for event in predict_stream(
+    events = predict_stream(
         model, volume, structures=structures, ratio=ratio, request=request, truth=truth
-    ):
-        if isinstance(event, Planned):
-            planned = event
-        elif isinstance(event, Finished):
-            report = event.report
-    assert planned is not None
-    assert report is not None
-    return PredictionResult(output_volume(planned), report)
+    )
+    planned, *_, finished = events
+    assert isinstance(planned, Planned)
+    assert isinstance(finished, Finished)
+    return PredictionResult(output_volume(planned), finished.report)
 
 
-def _changed(request: PredictionRequest, changes: dict[str, Any]) -> PredictionRequest:
-    """Give the request with some fields replaced, checked like any other."""
-    from pydantic import ValidationError
+def output_volume(planned: Planned) -> Volume:
+    """Return the buffer of a run as a volume with its place in space."""
+    plan = planned.plan
+    return Volume(
+        planned.buffer,
+        plan.output_axes,
+        plan.voxel_size,
+        plan.channels,
+        plan.origin,
+        name=plan.volume.name,
+        source=plan.volume.source,
+    )
 
-    try:
-        return PredictionRequest.model_validate({**request.model_dump(), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{field} cannot be used: {first['msg']}; correct it"
-        ) from error
 
+class _Run:
+    """One run from the first event to the last."""
 
-def _buffer(plan: Plan, buffer: np.ndarray | None) -> np.ndarray:
-    if buffer is None:
-        return np.zeros(plan.output_shape, np.float32)
-    if buffer.shape != plan.output_shape or buffer.dtype != np.float32:
-        raise InputError(
-            f"the buffer is {buffer.dtype} {buffer.shape}; give float32 zeros of shape "
-            f"{plan.output_shape}"
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        writer: Writer,
+        viewport: Viewport | None,
+        cancel: threading.Event | None,
+        part: Part | None,
+    ) -> None:
+        self.plan, self.writer, self.part = plan, writer, part
+        self.viewport = viewport or (lambda: None)
+        self.progress = cancellable(no_progress, cancel)
+        self.began = clock.perf_counter()
+        self.inference = Inference(model, plan)
+        self.model = model
+        device, precision = self.inference.device.type, self.inference.precision
+        try:
+            writer.begin(plan, model=model.sha256, device=device, precision=precision)
+        except BaseException:
+            self.inference.close()
+            raise
+        self.done_before = writer.done
+        room = None
+        if not writer.in_memory:
+            room = plan.memory.limit - plan.memory.planned
+        self.scorer = Scorer(plan.truth, plan.grid, plan.channels, room)
+        self.waiting: list[int] = []
+        self.stack: InputStack | None = None
+        self.loaded: float | None = None
+        self.first_tile: float | None = None
+        self.computing = 0.0
+        self.unfamiliar: tuple[str, ...] = ()
+
+    def events(self) -> Iterator[Event]:
+        """Predict one time point after the other, what is on screen first."""
+        plan, writer, total = self.plan, self.writer, self.plan.total_tiles
+        try:
+            yield Planned(plan, writer.buffer)
+            slots = range(len(plan.times or (0,)))
+            self.waiting = [self.part[0] or 0] if self.part else list(slots)
+            self.progress(writer.done, total)
+            while self.waiting:
+                seen = self.viewport()
+                slot = seen[0] if seen and seen[0] in self.waiting else self.waiting[0]
+                assert slot is not None
+                self.waiting.remove(slot)
+                yield from self._time_point(slot)
+                if self.part is None and slot not in writer.scores:
+                    self.waiting.insert(0, slot)  # another one is on screen now
+            if writer.done < total:
+                yield PartDone(writer.done, total)
+            else:
+                yield Finished(self._report())
+        except Cancelled:
+            yield PredictionCancelled(writer.kept(), total)
+        finally:
+            self._close()
+            self.inference.close()
+
+    def _time_point(self, slot: int) -> Iterator[Event]:
+        plan, writer = self.plan, self.writer
+        if slot in writer.scores:
+            return
+        time = plan.times[slot] if plan.times else None
+        shown = slot if plan.times else None
+        blend = writer.blend(slot)
+        self.scorer.start(time, writer.sums(slot))
+        if not blend.finished:
+            stack = self._read(slot, time)
+            if self.loaded is None:
+                self.unfamiliar = check(plan)
+                self.loaded = clock.perf_counter() - self.began
+                device, precision = self.inference.device, self.inference.precision
+                yield Started(str(device), precision, self.unfamiliar, self.done_before)
+        while not blend.finished:
+            wanted = self._wanted(blend)
+            if not wanted or self._elsewhere():
+                return
+            self.progress(writer.done, plan.total_tiles)
+            index = next_tile(wanted, plan.tiles, self._visible(shown))
+            yield from self._tile(stack, blend, index, shown)
+        self._close()
+        blend.finish()
+        for structure in plan.structures:
+            yield StructureDone(structure, shown)
+        writer.scores[slot] = self.scorer.final(writer.output(slot))
+
+    def _tile(
+        self, stack: InputStack, blend: Blend, index: int, shown: int | None
+    ) -> Iterator[Event]:
+        """Predict a tile, or what is missing of its passes."""
+        plan, tile = self.plan, self.plan.tiles[index]
+        there = blend.begun[1] if blend.begun else set()
+        repeated = blend.repeated(index)
+        started = clock.perf_counter()
+        for rows, prediction in self.inference.predict(stack, tile):
+            if there.issuperset(rows):
+                continue
+            box = blend.add(index, rows, prediction)
+            if self.scorer.counts_tiles:
+                place, values = blend.projected(tile, prediction)
+                self.scorer.add(place, rows, values)
+            self.computing += clock.perf_counter() - started
+            if not repeated:
+                yield self._tile_done(box, shown, rows)
+            if blend.begun:
+                self.progress(self.writer.done, plan.total_tiles)
+            started = clock.perf_counter()
+
+    def _tile_done(self, box: Box, shown: int | None, rows: list[int]) -> TileDone:
+        """Count a tile."""
+        plan, writer = self.plan, self.writer
+        writer.done += 1
+        if self.first_tile is None:
+            self.first_tile = clock.perf_counter() - self.began
+        own = writer.done - self.done_before
+        return TileDone(
+            done=writer.done,
+            total=plan.total_tiles,
+            time=shown,
+            box=box,
+            structures=tuple(
+                plan.structures[row] for row in rows if row < len(plan.structures)
+            ),
+            seconds_left=self.computing / own * (plan.total_tiles - writer.done),
+            scores=self.scorer.current(),
         )
-    return buffer
+
+    def _read(self, slot: int, time: int | None) -> InputStack:
+        found = self.writer.scaling(slot)
+        known = None if found is None else Normalisation(found.mean, found.std)
+        self.stack = stack = read_stack(self.plan, time, self.progress, known)
+        if found is None:
+            scale = stack.normalisation
+            scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
+            self.writer.note_scaling(slot, scaling)
+        return stack
+
+    def _close(self) -> None:
+        """Release the input, and the thread that may read it."""
+        if self.stack is not None:
+            self.stack.close()
+        self.stack = None
+
+    def _wanted(self, blend: Blend) -> list[int]:
+        """Tiles that may come next, of what was asked for."""
+        choices = blend.choices()
+        if self.part is None or blend.begun:
+            return choices
+        box = self.plan.on_model_grid(self.part[1], _REACH)
+        return needed_for(choices, self.plan.tiles, box)
+
+    def _elsewhere(self) -> bool:
+        """Whether the user looks at a time point that still waits."""
+        seen = self.viewport()
+        return self.writer.in_memory and seen is not None and seen[0] in self.waiting
+
+    def _visible(self, shown: int | None) -> Box | None:
+        """What is on screen, in voxels of the model's grid."""
+        seen = self.viewport()
+        if seen is None or seen[0] not in (None, shown):
+            return None
+        return self.plan.on_model_grid(seen[1])
+
+    def _report(self) -> Report:
+        plan, writer = self.plan, self.writer
+        slots = range(len(plan.times or (0,)))
+        scalings = [one for one in map(writer.scaling, slots) if one is not None]
+        times: Sequence[int | None] = plan.times or (None,)
+        left_out = left_out_note(
+            {time: one.left_out for time, one in zip(times, scalings, strict=False)}
+        )
+        notes = [*self.scorer.notes, *self.inference.notes]
+        return make_report(
+            plan,
+            package=__version__,
+            model=(self.model.card.id, self.model.sha256),
+            device=str(self.inference.device),
+            precision=self.inference.precision,
+            seconds=Seconds(
+                load=round(self.loaded or 0.0, 4),
+                first_tile=round(self.first_tile or 0.0, 4),
+                total=round(clock.perf_counter() - self.began, 4),
+            ),
+            scalings=scalings,
+            scores=[writer.scores[slot] for slot in slots],
+            unfamiliar=self.unfamiliar,
+            notes=[*notes, left_out] if left_out else notes,
+        )

@@ -1,16 +1,20 @@
-"""The memory plan: what a prediction will take, before anything is taken."""
+"""Plan memory before any is taken: what a prediction needs, and the size of tiles."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.footprint import pass_footprint, weight_bytes
-from napari_sparsessp.prediction.device import planned_device, planned_precision
-from napari_sparsessp.prediction.free_memory import free_bytes
+from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
+from napari_sparsessp.prediction.device import (
+    free_bytes,
+    planned_device,
+    planned_precision,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.tiling import TileSize, largest_spans
+from napari_sparsessp.prediction.tiling import Resize, TileSize, largest_spans
 
 MIB = 2**20
 
@@ -27,7 +31,7 @@ MOST_OF_FREE = 0.9
 
 SCRATCH = 1.2
 """Work space of convolutions, and what the allocator cannot fill, by measurement:
-``scripts/memory_table.py``."""
+``benchmarks.speed.memory``."""
 
 SCRATCH_BYTES = 48 * MIB
 
@@ -41,6 +45,26 @@ READING_BYTES = 256 * MIB
 MOST_INPUT_BYTES = 2 * 2**30
 """A larger input is read region by region, whatever room there is."""
 
+USEFUL_CORE = {"cpu": 384, "mps": 512, "cuda": 1024}
+"""Pixels along a side. Larger tiles waste less halo, and smaller ones show sooner: on
+two cores of a CPU the first tile should be there within about a second, a data-centre
+GPU takes less than that for one of 1024 and needs as much to be busy."""
+
+FADE = 8
+"""Pixels on each side of a cut over which neighbours cross-fade, where the network sees
+further than the halo. Where it does not, they give the same values there."""
+
+LARGEST_HALO = 96
+"""Pixels that are computed to be thrown away, at most, so that no cut can be seen."""
+
+FAINT_HALO = 48
+"""Pixels of a network that reaches further: what lies beyond counts little, and the
+published sliding window (128, half overlap) gives it less."""
+
+SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32)
+"""Cores that are tried. Few, so that a little more or less memory changes nothing;
+below the smallest the halo is nearly all of a tile."""
+
 
 @dataclass(frozen=True)
 class MemoryPlan:
@@ -48,26 +72,25 @@ class MemoryPlan:
 
     Attributes
     ----------
-    limit : int
+    limit
         Most that the process may have.
-    process : int
+    process
         Python, torch and what they load.
-    network : int
+    network
         Weights; on the CPU counted with the rest, otherwise of the device.
-    merged : int
+    merged
         What merged networks may take there (`networks.merging`).
-    activations : int
+    activations
         Features and results of one tile at their peak, there too.
-    input : int
+    input
         What is expected of the input.
-    input_share : int
+    input_share
         What reading and keeping the input may take at most.
-    output : int
+    output
         The whole result in memory, or what a column of it needs.
-    tile : tuple of int
+    tile
         (y, x) core of a tile, at most.
-    device : {"cpu", "cuda", "mps"}
-    device_limit : int or None
+    device_limit
         Most that may be taken of a GPU's memory; None where nobody knows.
     """
 
@@ -112,21 +135,20 @@ class Workload:
 
     Attributes
     ----------
-    config : NetworkConfig
-    shape : tuple of int
+    shape
         (D, H, W) on the model's grid.
-    structures, channels : int
+    structures, channels
         That are predicted, and of the output.
-    turned : bool
+    turned
         Whether turns are averaged.
-    precision : {"fp32", "bf16", "fp16"}
-    device : {"cpu", "cuda", "mps"}
-    input_bytes : int
+    input_bytes
         Of the measured planes, as they are read and as they are kept.
-    output_bytes : int
+    output_bytes
         Of all that is held in memory for the result.
-    stored : bool
+    stored
         The result goes to a store, column by column.
+    resize
+        The output's pixels where they are not the model's.
     """
 
     config: NetworkConfig
@@ -139,11 +161,14 @@ class Workload:
     input_bytes: int = 0
     output_bytes: int = 0
     stored: bool = False
+    resize: Resize | None = None
 
     def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
         """What it takes with tiles of a size; `fits` says whether that is too much."""
         config = self.config
-        (read_y, read_x), (keep_y, keep_x) = largest_spans(self.shape, size)
+        (read_y, read_x), (keep_y, keep_x) = largest_spans(
+            self.shape, size, self.resize
+        )
         read, keep = read_y * read_x, keep_y * keep_x
         outputs = 1 if config.per_structure else self.structures
         weights = weight_bytes(config)
@@ -203,28 +228,28 @@ def workload(
     whole: bool,
     truths: int,
     stored: bool,
+    resize: Resize | None = None,
 ) -> Workload:
     """What a request's memory depends on, but the size of its tiles.
 
     Parameters
     ----------
-    config, shape, structures, stored
+    config, shape, structures, stored, resize
         As `Workload` has them.
-    request : PredictionRequest
-    input_planes : tuple of int
+    input_planes
         Measured planes, and their (y, x) pixels in the input.
-    output_shape : tuple of int
+    output_shape
         ((T,) C, D, H, W)
-    whole : bool
-        The dense grid is held beside the output, which is on another one.
-    truths : int
+    whole
+        Columns are held on the model's grid beside the output.
+    truths
         Structures with a ground truth.
     """
     channels = output_shape[-4]
     device = planned_device(request.device)
     dense = 4 * math.prod(shape)
     measured, height, width = input_planes
-    output = 4 * math.prod(output_shape) + dense * (1 + channels * whole)
+    output = 4 * math.prod(output_shape) + dense * channels * whole
     return Workload(
         config,
         shape,
@@ -236,6 +261,7 @@ def workload(
         input_bytes=4 * measured * (height * width + shape[1] * shape[2]),
         output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
         stored=stored,
+        resize=resize,
     )
 
 
@@ -245,10 +271,9 @@ class Limits:
 
     Attributes
     ----------
-    process : int
-    device : int or None
+    device
         Of the memory of a GPU; None where there is none, or nobody knows.
-    asked : bool
+    asked
         Whether somebody asked for this limit.
     """
 
@@ -274,13 +299,11 @@ def activation_bytes(
 
     Parameters
     ----------
-    config : NetworkConfig
-    pixels : int
+    pixels
         Height times width of what the network sees.
-    outputs : int
+    outputs
         Structures that the pass gives.
-    precision : {"fp32", "bf16", "fp16"}
-    turned : bool
+    turned
         Whether turns are averaged.
     """
     copies = TURNED_COPIES if turned else 1
@@ -301,15 +324,14 @@ def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
 
     Parameters
     ----------
-    device : str
+    device
         ``cpu``, ``cuda:N`` or ``mps``.
-    asked : int or None
+    asked
         ``--memory-limit`` in bytes.
 
     Returns
     -------
-    tuple of Limits
-        What a prediction should stay below, then what it must.
+    What a prediction should stay below, then what it must.
     """
     kind = device.partition(":")[0]
     # What is free is free beside the process, which is there already.
@@ -332,10 +354,9 @@ def choose_tile(
 
     Parameters
     ----------
-    workload : Workload
-    sizes : iterable of TileSize
+    sizes
         The largest first.
-    limits : sequence of Limits
+    limits
         The lowest first.
 
     Raises
@@ -377,3 +398,84 @@ def _too_little(plan: MemoryPlan, limits: Limits, stored: bool) -> str:
         f"{there / 2**30:.1f} GiB are free; choose {advice}, and check the ratio and "
         "the voxel size"
     )
+
+
+def tile_sizes(
+    card: ModelCard,
+    network: NetworkConfig,
+    request: PredictionRequest,
+    device: str = "cpu",
+) -> Iterator[TileSize]:
+    """Give the sizes that could be used, the largest first.
+
+    Parameters
+    ----------
+    network
+        That of the card.
+    request
+        Its tile is an upper bound, also above what is useful otherwise.
+
+    Raises
+    ------
+    InputError
+        The request's tile has no size.
+    """
+    if request.tile is not None and min(request.tile) < 1:
+        raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
+    near = not cross_fades(network)
+    halo = network.reach if near else FAINT_HALO
+    most = USEFUL_CORE.get(device, USEFUL_CORE["cpu"])
+    if network.sees_whole:
+        # Its norms want windows of the size that they were trained with.
+        halo = card.patch[1] // 4 - FADE
+        most = max(card.patch[1] - 2 * (halo + FADE), network.stride)
+    largest = (most, most)
+    if request.tile is not None and not network.sees_whole:
+        largest = request.tile[1:]
+    cores = [largest]
+    if not network.sees_whole:  # of one that does, other tiles give other numbers
+        cores += [(min(side, largest[0]), min(side, largest[1])) for side in SIDES]
+    for core in dict.fromkeys(cores):
+        yield TileSize(
+            network.depth,
+            core,
+            network.stride,
+            halo=halo,
+            fade=0 if near else FADE,
+            overlap=0.5 if request.overlap is None else request.overlap,
+            step=network.ratio,
+        )
+
+
+def cross_fades(network: NetworkConfig) -> bool:
+    """Whether a network sees further than any halo, so that cuts would show."""
+    return network.sees_whole or network.reach > LARGEST_HALO
+
+
+def tile_notes(
+    card: ModelCard, network: NetworkConfig, request: PredictionRequest, size: TileSize
+) -> list[str]:
+    """Say where tiles have another size than somebody asked for."""
+    if request.tile is None:
+        return []
+    notes = []
+    if request.tile[0] < card.patch[0]:
+        notes.append(
+            f"tile depth {request.tile[0]} is smaller than the network's window; "
+            f"{card.patch[0]} planes are used"
+        )
+    y, x = size.core
+    if size.core == request.tile[1:]:
+        return notes
+    if network.sees_whole:
+        notes.append(
+            f"tiles of {y}×{x} pixels are used: the norms of this network look at all "
+            "of a tile, so with others it would give other numbers"
+        )
+    else:
+        notes.append(
+            f"memory allows tiles of {y}×{x} pixels, not of "
+            f"{request.tile[1]}×{request.tile[2]}; give more with --memory-limit or "
+            "close other programs"
+        )
+    return notes

@@ -45,9 +45,9 @@ class Normalisation:
 
     Attributes
     ----------
-    mean, std : float
+    mean, std
         Of the measured planes; 0 and 1 where a model takes them as they are.
-    left_out : tuple of int
+    left_out
         Which of the measured planes are empty or saturated: they took no part.
     """
 
@@ -63,9 +63,9 @@ class Survey:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         (n, H, W) of all measured planes.
-    scaling : {"robust", "zscore", "none"}
+    scaling
         ``robust``: without the most extreme values, from a sample of 4 million.
         ``zscore``: of every value, as published checkpoints were trained.
     """
@@ -85,17 +85,16 @@ class Survey:
 
         Parameters
         ----------
-        plane : int
+        plane
             Of the measured ones.
-        row : int
+        row
             The first.
-        values : ndarray
+        values
             (h, W).
 
         Returns
         -------
-        ndarray or None
-            Bool (h, W): where they are NaN or infinite, None where nowhere.
+        Bool (h, W): where they are NaN or infinite, None where nowhere.
         """
         values = np.ascontiguousarray(as_float32(values))
         finite = np.isfinite(values)
@@ -156,9 +155,9 @@ def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
 
     Parameters
     ----------
-    planes : ndarray
+    planes
         (n, H, W): all measured planes.
-    scaling : {"robust", "zscore", "none"}
+    scaling
         See `Survey`; ``none`` gives 0 and 1.
 
     Raises
@@ -178,13 +177,12 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
 
     Parameters
     ----------
-    planes : sequence of ndarray
+    planes
         Values of each plane in one dimension; NaN does not count.
 
     Returns
     -------
-    tuple of int
-        None of them where all would be: then there is nothing to compare with.
+    None of them where all would be: then there is nothing to compare with.
     """
     looks = [_look(plane) for plane in planes]
     levels = [float(np.median(look)) if look.size else math.nan for look in looks]
@@ -212,13 +210,12 @@ def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
 
     Parameters
     ----------
-    by_time : mapping
+    by_time
         Time point, or None where there is one only, to planes of the input.
 
     Returns
     -------
-    str or None
-        One sentence, however many time points there are.
+    One sentence, however many time points there are.
     """
     found = {time: list(planes) for time, planes in by_time.items()}
     found = {time: planes for time, planes in found.items() if planes}
@@ -262,7 +259,7 @@ class _RowSums:
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         (n, H).
     """
 
@@ -294,3 +291,10 @@ class _RowSums:
         shift = float((count * (mean - origin)).sum()) / total
         around = (count * (mean - origin - shift) ** 2).sum()
         return origin + shift, float((squares.sum() + around) / total) ** 0.5
+
+
+def normalised(values: np.ndarray, scale: Normalisation) -> np.ndarray:
+    """(values − mean) / std in float32, a copy."""
+    values = values - np.float32(scale.mean)
+    values /= np.float32(scale.std)
+    return values

@@ -1,31 +1,33 @@
 """From a request to a plan: everything that can be known before a voxel is read."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.prediction.alignment import Grid
-from napari_sparsessp.prediction.deviation import deviation_notes
-from napari_sparsessp.prediction.device import planned_device
+from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.memory import (
     MemoryPlan,
+    Workload,
     choose_tile,
+    cross_fades,
     find_limits,
+    tile_notes,
+    tile_sizes,
     workload,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
-from napari_sparsessp.prediction.tile_size import tile_notes, tile_sizes
-from napari_sparsessp.prediction.tiling import Tile, TileSize, cut_tiles
-from napari_sparsessp.prediction.truth import check_truth
+from napari_sparsessp.prediction.scoring import check_truth
+from napari_sparsessp.prediction.tiling import Box, Resize, Tile, TileGrid, TileSize
 from napari_sparsessp.resampling import resampled_origin, resampled_size
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import deviation_channel, find_structure
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Grid, Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,37 +36,35 @@ class Plan:
 
     Attributes
     ----------
-    request : PredictionRequest
-    card : ModelCard
-    volume : Volume
+    volume
         ZYX or TZYX, one channel.
-    structures : tuple of str
+    structures
         In the order of the output's first channels.
-    view : SparseView
-    input_pixel, model_pixel : tuple of float
+    input_pixel, model_pixel
         (y, x) in µm, known or assumed, of the input and of the model's grid.
-    model_shape : tuple of int
+    model_shape
         (D, H, W) on the model's grid.
-    output_shape : tuple of int
+    output_shape
         ((T,) C, D, H, W) of the buffer, C = ``len(channels)``.
-    output_axes : str
+    output_axes
         ``CZYX`` or ``TCZYX``.
-    grid : Grid
+    grid
         Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is
         one plane as thick as the stack, in its middle.
-    tile_size : TileSize
-        How tiles are cut.
-    tiles : tuple of Tile
-        Of each time point.
-    memory : MemoryPlan
+    layout
+        How each time point is cut into tiles.
+    memory
         What it will take.
-    times : tuple of int or None
+    work
+        What that follows from.
+    times
         Time points of the input; None without a T axis.
-    passes : int
+    passes
         How often the network, or its decoder, runs for a tile.
-    truth : dict
+    truth
         Structure id to its ground truth.
-    warnings : tuple of str
+    notes
+        What was assumed, and what is unusual.
     """
 
     request: PredictionRequest
@@ -78,18 +78,34 @@ class Plan:
     output_shape: tuple[int, ...]
     output_axes: str
     grid: Grid
-    tile_size: TileSize
-    tiles: tuple[Tile, ...]
+    layout: TileGrid
     memory: MemoryPlan
+    work: Workload
     times: tuple[int, ...] | None
     passes: int = 1
     truth: dict[str, Volume] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All to know before the numbers are used."""
+        tiles = tile_notes(self.card, self.work.config, self.request, self.tile_size)
+        return (*self.notes, *tiles)
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Of the output: the structures, then the deviation of each where asked for."""
         return output_channels(self.structures, self.request)
+
+    @property
+    def tile_size(self) -> TileSize:
+        """How tiles are cut."""
+        return self.layout.size
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """Tiles of each time point."""
+        return self.layout.tiles
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -104,7 +120,23 @@ class Plan:
     @property
     def total_tiles(self) -> int:
         """Tiles over all time points and passes."""
-        return len(self.tiles) * len(self.times or (0,)) * self.passes
+        return len(self.layout) * len(self.times or (0,)) * self.passes
+
+    def on_model_grid(self, box: Box, margin: int = 0) -> Box:
+        """Return a box of output voxels in voxels of the model's grid."""
+        factors = [
+            model / output
+            for model, output in zip(
+                self.model_shape, self.output_shape[-3:], strict=True
+            )
+        ]
+        z, y, x = (
+            slice(int(part.start * factor), int(math.ceil(part.stop * factor)))
+            for part, factor in zip(box, factors, strict=True)
+        )
+        if self.request.grid == "input":  # pixels between those of the model
+            y, x = (slice(one.start - margin, one.stop + margin) for one in (y, x))
+        return z, y, x
 
 
 def plan_prediction(
@@ -123,20 +155,14 @@ def plan_prediction(
 
     Parameters
     ----------
-    card : ModelCard
-    volume : Volume
+    volume
         Up to TCZYX.
-    request : PredictionRequest
-    truth : mapping, optional
+    truth
         Structure id to a volume (ZYX, or TZYX as the input).
-    stored : bool
+    stored
         The voxels go to a sink, so that their size is none of memory's business.
-    tile_size : TileSize, optional
+    tile_size
         How to cut, where that is settled: by the run that is gone on with.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
@@ -153,7 +179,7 @@ def plan_prediction(
         grid = _one_plane(grid)
         warnings += _depth_notes(card, sampling.view.depth)
     if request.uncertainty:
-        warnings += deviation_notes(card, structures)
+        warnings += _deviation_notes(card, structures)
     channels = output_channels(structures, request)
     shape: tuple[int, ...] = (len(channels), *grid.shape)
     if times is not None:
@@ -162,6 +188,12 @@ def plan_prediction(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
     network = _network(card)
+    resize = None
+    if request.grid == "input":
+        ratio = [
+            o / m for o, m in zip(sampling.pixel, card.voxel_size[1:], strict=True)
+        ]
+        resize = Resize(grid.shape[1:], (ratio[0], ratio[1]))
     work = workload(
         network,
         model_shape,
@@ -169,16 +201,12 @@ def plan_prediction(
         structures=len(structures),
         input_planes=(len(sampling.view.planes), volume.shape[-2], volume.shape[-1]),
         output_shape=shape,
-        whole=flat or request.grid == "input",
+        whole=flat or resize is not None or cross_fades(network),
         truths=len(checked),
         stored=stored,
+        resize=resize,
     )
-    tile_size, memory = choose_tile(
-        work,
-        [tile_size] if tile_size else tile_sizes(card, network, request, work.device),
-        find_limits(planned_device(request.device), request.memory_limit),
-    )
-    notes += tile_notes(card, network, request, tile_size)
+    layout, memory = _cut(card, request, work, tile_size)
     return Plan(
         request=request,
         card=card,
@@ -191,14 +219,54 @@ def plan_prediction(
         output_shape=shape,
         output_axes="CZYX" if times is None else "TCZYX",
         grid=grid,
-        tile_size=tile_size,
-        tiles=cut_tiles(model_shape, tile_size),
+        layout=layout,
         memory=memory,
+        work=work,
         times=times,
         passes=len(structures) if network.per_structure else 1,
         truth=checked,
-        warnings=(*warnings, *notes),
+        notes=(*warnings, *notes),
     )
+
+
+def fit_to_machine(
+    plan: Plan, *, stored: bool = False, tile_size: TileSize | None = None
+) -> Plan:
+    """Cut a plan's tiles for the device that is there, and the memory that is free now.
+
+    Parameters
+    ----------
+    stored, tile_size
+        As `plan_prediction` takes them.
+
+    Raises
+    ------
+    InputError
+        There is too little memory.
+    """
+    device = planned_device(plan.request.device)
+    work = replace(
+        plan.work,
+        device=device.partition(":")[0],
+        precision=planned_precision(plan.request.precision, device),
+        stored=stored,
+    )
+    if tile_size is None and work == plan.work:
+        return plan
+    layout, memory = _cut(plan.card, plan.request, work, tile_size)
+    return replace(plan, work=work, layout=layout, memory=memory)
+
+
+def _cut(
+    card: ModelCard,
+    request: PredictionRequest,
+    work: Workload,
+    tile_size: TileSize | None,
+) -> tuple[TileGrid, MemoryPlan]:
+    sizes = tile_sizes(card, work.config, request, work.device)
+    limits = find_limits(planned_device(request.device), request.memory_limit)
+    size, memory = choose_tile(work, [tile_size] if tile_size else sizes, limits)
+    return TileGrid(work.shape, size, work.resize), memory
 
 
 def _grids(
@@ -247,6 +315,24 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
     return [
         f"the stack is {depth} planes deep on the model's grid and {card.id} learned "
         f"projections of {window}; expect less, or give {window} planes"
+    ]
+
+
+def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
+    """Say which structures' deviations were never held against true errors.
+
+    Parameters
+    ----------
+    structures
+        Whose deviations are asked for.
+    """
+    bare = [name for name in structures if name not in card.uncertainty]
+    if not bare:
+        return []
+    return [
+        f"the deviation of {', '.join(bare)} is the bare spread over eight turns: "
+        f"{card.id} has no calibration for it, and true errors are several times "
+        "larger; read it as more or less sure, not as an amount"
     ]
 
 

@@ -1,15 +1,17 @@
 """The report of a run: what was done, how fast, how good."""
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_sparsessp.prediction.memory import MemoryPlan
+from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.request import PredictionRequest
-
-if TYPE_CHECKING:
-    from napari_sparsessp.prediction.memory import MemoryPlan
+from napari_sparsessp.volume import Volume
 
 
 def _now() -> str:
@@ -68,35 +70,26 @@ class Report(BaseModel):
 
     Attributes
     ----------
-    schema_version : int
+    schema_version
         ``schema`` in JSON.
-    package : str
+    package
         Version of this package.
-    created : str
+    created
         When the run ended, ISO 8601, UTC.
-    model : ModelId
-    input : str
-    request : PredictionRequest
-    ratio : float
-    measured_planes : tuple of int
+    measured_planes
         On the dense grid.
-    shape : Shapes
-    voxel_size, origin : tuple of float
+    voxel_size, origin
         (z, y, x) of the output, µm.
-    device, precision : str
-    seconds : Seconds
-    peak_memory_mb : float
+    peak_memory_mb
         Of the process, MiB.
-    memory : PlannedMemory or None
+    memory
         What was planned beside it.
-    tiles : int
-    normalisation : tuple of Scaling
-    structures : dict
+    structures
         Structure id to its scores; empty where there is no truth. Over several time
         points: their mean, with ``n`` time points.
-    unfamiliar : tuple of str
+    unfamiliar
         In what the input is unlike anything that the model learned from.
-    warnings : tuple of str
+    warnings
         Everything to know before the numbers are used, those included.
     """
 
@@ -135,6 +128,47 @@ class Report(BaseModel):
         return content
 
 
+def make_report(
+    plan: Plan,
+    *,
+    model: tuple[str, str],
+    scalings: Sequence[Scaling],
+    scores: list[dict[str, dict[str, Any]]],
+    unfamiliar: tuple[str, ...],
+    notes: Sequence[str],
+    **fields: Any,
+) -> Report:
+    """Write the report of a plan that is done.
+
+    Parameters
+    ----------
+    model
+        Id and SHA-256.
+    scores
+        Of each time point.
+    fields
+        Fields of the report that are taken as they are.
+    """
+    return Report(
+        model=ModelId(id=model[0], sha256=model[1]),
+        input=plan.request.input or plan.volume.source or plan.volume.name,
+        request=plan.request,
+        ratio=plan.view.ratio,
+        measured_planes=plan.view.measured_planes,
+        shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
+        voxel_size=plan.voxel_size,
+        origin=plan.origin,
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        memory=planned_memory(plan.memory),
+        tiles=plan.total_tiles,
+        normalisation=tuple(scalings),
+        structures=mean_scores(scores),
+        unfamiliar=unfamiliar,
+        warnings=(*plan.warnings, *unfamiliar, *notes),
+        **fields,
+    )
+
+
 def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """Mean of each score over time points; a single one is left as it is."""
     if len(per_time) == 1:
@@ -154,7 +188,7 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
     return result
 
 
-def planned_memory(plan: "MemoryPlan") -> PlannedMemory:
+def planned_memory(plan: MemoryPlan) -> PlannedMemory:
     """Give a memory plan as the report has it."""
     gpu = round(plan.on_device / 2**20, 1) if plan.device == "cuda" else None
     return PlannedMemory(
@@ -175,3 +209,32 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionResult(Mapping[str, Volume]):
+    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
+
+    Attributes
+    ----------
+    volume
+        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
+        for, ``{id}_std`` for each.
+    """
+
+    volume: Volume
+    report: Report
+
+    def __getitem__(self, structure: str) -> Volume:
+        """Volume (ZYX or TZYX) of one structure, or of its deviation."""
+        if structure not in self.volume.channel_names:
+            raise KeyError(structure)
+        return self.volume.channel(structure)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the channels, in their order."""
+        return iter(self.volume.channel_names)
+
+    def __len__(self) -> int:
+        """Count the channels."""
+        return len(self.volume.channel_names)

@@ -1,9 +1,18 @@
 """The one request that the dock, the command line, Python and batches share."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from napari_sparsessp.errors import InputError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -17,50 +26,50 @@ class PredictionRequest(BaseModel):
 
     Attributes
     ----------
-    input : str
+    input
         Path of the image or name of the layer; for the record.
-    channel, scene : str or int, optional
+    channel, scene
         Name or index of the transmitted-light channel and of the scene.
-    time : str, optional
+    time
         Time points as a Python slice, for example ``"0:3"`` or ``"2"``.
-    model : str
+    model
         Id of a model, or a path.
-    topology : str, optional
+    topology
         Take the shipped model of this topology.
-    structures : tuple of str or "all"
+    structures
         Ids of the structures to predict.
-    ratio : float, optional
+    ratio
         Sparsity ratio r ≥ 1; from the voxel size where it is left out.
-    simulate_sparse : bool
+    simulate_sparse
         The stack is dense: use every r-th plane of it and never look at the rest.
-    phase : int
+    phase
         With `simulate_sparse`: the first plane that is used, from 0 to r − 1.
-    voxel_size : tuple of float, optional
+    voxel_size
         (z, y, x) in µm; overrides what the file says.
-    grid : {"model", "input"}
+    grid
         Give the prediction on the model's grid or on the input's y/x pixels.
-    device : str
+    device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    precision : str
+    precision
         ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-    tile : tuple of int, optional
+    tile
         Largest tile (z, y, x) in voxels of the model's grid.
-    overlap : float, optional
+    overlap
         Share of the z window that neighbouring windows have in common, 0 to 0.9.
-    truth : dict
+    truth
         Structure id to the source of its ground truth; for the record.
-    normalisation : tuple of float, optional
+    normalisation
         (mean, std) in the input's units: values become (value − mean) / std, at every
         time point. Of each time point's measured planes where it is left out.
-    mask_invalid : bool
+    mask_invalid
         Predict although there are NaN or infinite values: they count as background
         and are NaN in the prediction.
-    tta : bool
+    tta
         Average the prediction over the eight flips and quarter turns in y and x.
-    uncertainty : bool
+    uncertainty
         Give each structure a second channel with the standard deviation that is to
         be expected of its error, ``dna_std`` beside ``dna``.
-    memory_limit : int, optional
+    memory_limit
         Most bytes of memory that the prediction may take, the program itself with it;
         also as text, ``"4GB"`` or ``"1.5GiB"``. Without it, a part of what is free.
     """
@@ -131,3 +140,31 @@ def byte_count(text: str) -> int:
     if not found or found[2].upper() not in _UNITS:
         raise ValueError(f"{text!r} is not a size; write for example 512MB or 4GB")
     return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def changed(
+    request: PredictionRequest,
+    structures: Sequence[str] | str | None,
+    ratio: float | None,
+) -> PredictionRequest:
+    """Return the request with some fields replaced, checked like any other.
+
+    Raises
+    ------
+    InputError
+        A field cannot be used.
+    """
+    changes: dict[str, Any] = {}
+    if structures is not None:
+        names = [structures] if isinstance(structures, str) else structures
+        changes["structures"] = "all" if structures == "all" else tuple(names)
+    if ratio is not None:
+        changes["ratio"] = ratio
+    try:
+        return PredictionRequest.model_validate({**request.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{where} cannot be used: {first['msg']}; correct it"
+        ) from error

@@ -24,14 +24,13 @@ class Sampling:
 
     Attributes
     ----------
-    view : SparseView
-    pixel : tuple of float
+    pixel
         (y, x) of the input in µm, known or assumed.
-    step : float or None
+    step
         z step of the input in µm, None where unknown.
-    known : bool
+    known
         Whether the pixel size was known.
-    warnings : tuple of str
+    warnings
         What was assumed, and what is unusual.
     """
 

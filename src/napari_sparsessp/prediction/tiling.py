@@ -1,15 +1,25 @@
 """Cut a volume into tiles whose predictions fit together without seams.
 
-In z, windows of the network's depth overlap and are blended. In y and x a tile is a
-core plus a halo that the network sees and that is thrown away, so that the prediction
-does not depend on where the cuts are; neighbours cross-fade over a few pixels.
+In z, windows of the network's depth overlap and are blended. In y and x, all windows
+of one place are a column: what is kept of it, and a halo around it that the network
+sees and that is thrown away. Where the halo is the network's reach, neighbours give
+the same values on both sides of a cut and each voxel is kept once. Networks that see
+further cross-fade with their neighbours over a few pixels.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 Span = tuple[int, int]
+
+Box = tuple[slice, slice, slice]
+"""(z, y, x) voxels."""
+
+Part = tuple[int | None, Box]
+"""Time index of the output, None without a time axis, and (z, y, x) output voxels."""
 
 SLACK = 0.1
 """Share by which windows may be farther apart than their overlap says."""
@@ -17,23 +27,21 @@ SLACK = 0.1
 
 @dataclass(frozen=True)
 class Tile:
-    """One pass of the network.
-
-    All spans are (start, stop) in voxels of the model's grid.
+    """One pass of the network; spans are (start, stop) on the model's grid.
 
     Attributes
     ----------
-    z : tuple of int
+    z
         The window; may reach beyond a volume that is thinner than it.
-    keep_z : tuple of int
+    keep_z
         The part of it inside the volume.
-    read_y, read_x : tuple of int
+    read_y, read_x
         What the network sees.
-    keep_y, keep_x : tuple of int
+    keep_y, keep_x
         What is kept of it: core and cross-fade.
-    core : tuple of tuple of int
+    core
         (z, y, x) spans that belong to this tile alone; the cores of all tiles
-        partition the volume.
+        partition the volume where the output is on the model's grid.
     """
 
     z: Span
@@ -45,7 +53,7 @@ class Tile:
     core: tuple[Span, Span, Span]
 
     @property
-    def box(self) -> tuple[slice, slice, slice]:
+    def box(self) -> Box:
         """(z, y, x) voxels of the volume that the tile changes."""
         return slice(*self.keep_z), slice(*self.keep_y), slice(*self.keep_x)
 
@@ -56,19 +64,20 @@ class TileSize:
 
     Attributes
     ----------
-    depth : int
+    depth
         Planes of the network's window.
-    core : tuple of int
+    core
         Largest (y, x) core; rounded down to a multiple of `stride`.
-    stride : int
+    stride
         Tiles start on multiples of this, so that strided convolutions agree.
-    halo : int
-        Pixels that the network sees around what is kept: its reach.
-    fade : int
-        Pixels on each side of a cut over which neighbours cross-fade.
-    overlap : float
+    halo
+        Pixels that the network sees around what is kept.
+    fade
+        Pixels on each side of a cut over which neighbours cross-fade; 0 where the
+        halo is the network's reach.
+    overlap
         Share of the z window that neighbouring windows have in common.
-    step : int
+    step
         Windows start on multiples of this: r, where a network takes every r-th plane,
         so that it gets measured ones.
     """
@@ -77,9 +86,73 @@ class TileSize:
     core: tuple[int, int]
     stride: int = 8
     halo: int = 96
-    fade: int = 8
+    fade: int = 0
     overlap: float = 0.5
     step: int = 1
+
+
+@dataclass(frozen=True)
+class Resize:
+    """The output's pixels where they are not the model's.
+
+    Attributes
+    ----------
+    size
+        (y, x) pixels of the output.
+    ratio
+        (y, x) size of an output pixel in pixels of the model.
+    """
+
+    size: tuple[int, int]
+    ratio: tuple[float, float]
+
+    def source(self, axis: int, part: Span, length: int) -> Span:
+        """Return the model's pixels that a span of the output is interpolated from."""
+        ratio = self.ratio[axis]
+        reach = max(1.0, ratio)
+        low = math.ceil((part[0] + 0.5) * ratio - 0.5 - reach - 1e-6)
+        high = math.floor((part[1] - 0.5) * ratio - 0.5 + reach + 1e-6)
+        return min(max(low, 0), length - 1), min(max(high, 0), length - 1) + 1
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One column along y or x: spans on the model's grid, and its output pixels."""
+
+    core: Span
+    keep: Span
+    read: Span
+    output: Span
+    source: Span
+
+
+@dataclass(frozen=True)
+class Column:
+    """All windows of one place in y and x; each attribute is a (y, x) pair of spans.
+
+    Attributes
+    ----------
+    index
+        Row by row.
+    core, keep
+        What belongs to it alone, and what is kept of its tiles, on the model's grid.
+    output
+        Output pixels that are written when it, and what it cross-fades with, is done.
+    source
+        The model's pixels that these are made from; inside `keep` without a fade.
+    """
+
+    index: int
+    core: tuple[Span, Span]
+    keep: tuple[Span, Span]
+    output: tuple[Span, Span]
+    source: tuple[Span, Span]
+
+    @property
+    def kept_size(self) -> tuple[int, int]:
+        """(y, x) pixels that are kept of it."""
+        (top, bottom), (left, right) = self.keep
+        return bottom - top, right - left
 
 
 def window_starts(length: int, window: int, overlap: float, step: int = 1) -> list[int]:
@@ -109,6 +182,142 @@ def spread_starts(length: int, window: int, overlap: float, step: int = 1) -> li
     return [last * number // gaps * step for number in range(gaps + 1)]
 
 
+def lateral_cuts(
+    length: int, size: TileSize, axis: int, resize: Resize | None = None
+) -> list[Cut]:
+    """Cut y (axis 0) or x (axis 1), `length` pixels of the model's, about equally.
+
+    Without a cross-fade it is the output that is cut, and each column keeps the pixels
+    that its part of the output is made from.
+    """
+    stride = size.stride
+    core = max(stride, size.core[axis] // stride * stride)
+    count = -(-length // core)
+    padded = -(-length // stride) * stride
+    whole = length if resize is None else resize.size[axis]
+    if size.fade:
+        # What cross-fades is cut on the model's grid, whatever the output is.
+        step = math.ceil(length / count / stride) * stride
+        owned = [(k, min(k + step, length)) for k in range(0, length, step)]
+        width = step if resize is None else -(-whole // len(owned))
+        firsts = [min(k * width, whole) for k in range(len(owned))]
+    else:
+        width = math.ceil(whole / count / stride) * stride
+        firsts, owned = list(range(0, whole, width)), []
+    cuts = []
+    for number, first in enumerate(firsts):
+        output = source = first, min(first + width, whole)
+        if resize is not None and output[0] < output[1]:
+            source = resize.source(axis, output, length)
+        own = owned[number] if owned else source
+        keep = max(0, own[0] - size.fade), min(length, own[1] + size.fade)
+        read = (
+            max(0, (keep[0] - size.halo) // stride * stride),
+            min(padded, -(-(keep[1] + size.halo) // stride) * stride),
+        )
+        cuts.append(Cut(own, keep, read, output, source))
+    return cuts
+
+
+class TileGrid:
+    """The tiles of one time point: columns in y and x, windows in z.
+
+    Parameters
+    ----------
+    shape
+        (D, H, W) of the volume on the model's grid.
+    size
+        How it is cut.
+    resize
+        The output's pixels where they are not the model's.
+
+    Attributes
+    ----------
+    columns
+        Row by row.
+    seams
+        Whether neighbouring columns cross-fade.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        size: TileSize,
+        resize: Resize | None = None,
+    ) -> None:
+        self.shape, self.size = shape, size
+        self.windows = _z_spans(shape[0], size)
+        self._axes = [lateral_cuts(shape[1 + k], size, k, resize) for k in (0, 1)]
+        self.columns = tuple(
+            Column(
+                index,
+                (y.core, x.core),
+                (y.keep, x.keep),
+                (y.output, x.output),
+                (y.source, x.source),
+            )
+            for index, (y, x) in enumerate(product(*self._axes))
+        )
+        self.seams = size.fade > 0 and len(self.columns) > 1
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """All tiles, plane windows outermost: window × columns + column."""
+        depth = self.shape[0]
+        return tuple(
+            Tile(
+                z,
+                keep_z=(max(z[0], 0), min(z[1], depth)),
+                read_y=y.read,
+                read_x=x.read,
+                keep_y=y.keep,
+                keep_x=x.keep,
+                core=(z_core, y.core, x.core),
+            )
+            for z, z_core in self.windows
+            for y in self._axes[0]
+            for x in self._axes[1]
+        )
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return len(self.windows) * len(self.columns)
+
+    def column(self, index: int) -> Column:
+        """Column of a tile."""
+        return self.columns[index % len(self.columns)]
+
+    def final_planes(self, window: int) -> int:
+        """Count the planes that no window after this one changes."""
+        if window + 1 < len(self.windows):
+            return max(0, self.windows[window + 1][0][0])
+        return self.shape[0]
+
+    def windows_done(self, planes: int) -> int:
+        """Count the windows that have given their part once `planes` are final."""
+        return sum(self.final_planes(k) <= planes for k in range(len(self.windows)))
+
+    def first_window(self, planes: int) -> int:
+        """First window that has a part in the planes from `planes` on."""
+        return next(
+            (k for k, (z, _) in enumerate(self.windows) if z[1] > planes),
+            len(self.windows),
+        )
+
+    def contributors(self, area: tuple[Span, Span]) -> tuple[Column, ...]:
+        """Columns that keep voxels of a (y, x) area of the model's grid, in order."""
+        rows, places = (
+            [k for k, cut in enumerate(cuts) if common(cut.keep, span)]
+            for cuts, span in zip(self._axes, area, strict=True)
+        )
+        wide = len(self._axes[1])
+        return tuple(self.columns[k * wide + n] for k in rows for n in places)
+
+    def axis_keeps(self, axis: int) -> list[tuple[Span, Span]]:
+        """(core, keep) of each column along y (0) or x (1)."""
+        return [(cut.core, cut.keep) for cut in self._axes[axis]]
+
+
 def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
     """Windows with their cores, which meet half-way between window centres."""
     starts = spread_starts(depth, size.depth, size.overlap, size.step)
@@ -123,64 +332,141 @@ def _z_spans(depth: int, size: TileSize) -> list[tuple[Span, Span]]:
     ]
 
 
-def _lateral_spans(
-    length: int, core: int, size: TileSize
-) -> list[tuple[Span, Span, Span]]:
-    """(core, keep, read) along y or x, cores of about equal size."""
-    stride = size.stride
-    core = max(stride, core // stride * stride)
-    count = -(-length // core)
-    step = -(-length // count)
-    step = -(-step // stride) * stride
-    halo = -(-(size.halo + size.fade) // stride) * stride
-    padded = -(-length // stride) * stride
-    spans = []
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        keep = (
-            max(0, start - size.fade) if start else 0,
-            min(length, stop + size.fade),
-        )
-        read = (max(0, start - halo), min(padded, start + step + halo))
-        spans.append(((start, stop), keep, read))
-    return spans
-
-
-def largest_spans(shape: tuple[int, int, int], size: TileSize) -> tuple[Span, Span]:
+def largest_spans(
+    shape: tuple[int, int, int], size: TileSize, resize: Resize | None = None
+) -> tuple[Span, Span]:
     """Largest (y, x) extents that a tile of a volume reads, and those that it keeps."""
-    read, keep = [], []
-    for length, core in zip(shape[1:], size.core, strict=True):
-        spans = _lateral_spans(length, core, size)
-        read.append(max(stop - start for _, _, (start, stop) in spans))
-        keep.append(max(stop - start for _, (start, stop), _ in spans))
+    cuts = [lateral_cuts(shape[1 + axis], size, axis, resize) for axis in (0, 1)]
+    read = [max(cut.read[1] - cut.read[0] for cut in axis) for axis in cuts]
+    keep = [max(cut.keep[1] - cut.keep[0] for cut in axis) for axis in cuts]
     return (read[0], read[1]), (keep[0], keep[1])
 
 
 def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:
-    """Cut a volume into tiles.
+    """Cut a volume of (D, H, W) voxels of the model's grid; plane windows outermost."""
+    return TileGrid(shape, size).tiles
+
+
+def split_tile(tile: Tile, size: TileSize, most: int) -> list[Tile]:
+    """Cut what a tile keeps into parts that see what they need of what it sees.
 
     Parameters
     ----------
-    shape : tuple of int
-        (D, H, W) of the volume on the model's grid.
-    size : TileSize
-
-    Returns
-    -------
-    tuple of Tile
-        Plane windows outermost.
+    size
+        That cut it: stride and halo.
+    most
+        Pixels along a side of a part.
     """
-    rows = _lateral_spans(shape[1], size.core[0], size)
-    columns = _lateral_spans(shape[2], size.core[1], size)
-    return tuple(
-        Tile(
-            z,
-            keep_z=(max(z[0], 0), min(z[1], shape[0])),
-            read_y=row[2],
-            read_x=column[2],
-            keep_y=row[1],
-            keep_x=column[1],
-            core=(z_core, row[0], column[0]),
+
+    def parts(keep: Span, read: Span) -> list[tuple[Span, Span]]:
+        """(keep, read) of parts of about equal length."""
+        step = -(-(keep[1] - keep[0]) // -(-(keep[1] - keep[0]) // most))
+        found = []
+        for start in range(*keep, step):
+            stop = min(start + step, keep[1])
+            first = (start - size.halo) // size.stride * size.stride
+            last = -(-(stop + size.halo) // size.stride) * size.stride
+            seen = max(read[0], first), min(read[1], last)
+            found.append(((start, stop), seen))
+        return found
+
+    return [
+        Tile(tile.z, tile.keep_z, y[1], x[1], y[0], x[0], (tile.core[0], y[0], x[0]))
+        for y in parts(tile.keep_y, tile.read_y)
+        for x in parts(tile.keep_x, tile.read_x)
+    ]
+
+
+def common(first: Span, second: Span) -> Span | None:
+    """Return the span that two have in common; None where there is none."""
+    start, stop = max(first[0], second[0]), min(first[1], second[1])
+    return (start, stop) if start < stop else None
+
+
+def within(part: Span, whole: Span) -> slice:
+    """Return where a span lies in another, as a slice of that."""
+    return slice(part[0] - whole[0], part[1] - whole[0])
+
+
+def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
+    """Return how far a tile is from what is on screen, in voxels of the model's grid.
+
+    Parameters
+    ----------
+    box
+        (z, y, x) of the visible field.
+    """
+    gap = centre = 0.0
+    for (start, stop), seen in zip(tile.core, box, strict=True):
+        low, high = float(seen.start), float(seen.stop)
+        gap += max(0.0, low - stop + 1, start - high + 1) ** 2
+        centre += ((start + stop) / 2 - (low + high) / 2) ** 2
+    return gap**0.5, centre**0.5
+
+
+def next_tile(waiting: Sequence[int], tiles: Sequence[Tile], box: Box | None) -> int:
+    """Pick the index of the tile to do next: what is on screen first.
+
+    Parameters
+    ----------
+    waiting
+        Indices into `tiles` that are left, in their order; not empty.
+    box
+        (z, y, x) on the model's grid; without it the order stays.
+    """
+    if box is None:
+        return waiting[0]
+    return min(waiting, key=lambda index: (*distance_to_view(tiles[index], box), index))
+
+
+def needed_for(waiting: Sequence[int], tiles: Sequence[Tile], box: Box) -> list[int]:
+    """Pick the tiles that change a part of the volume, of those that are left.
+
+    Parameters
+    ----------
+    box
+        (z, y, x) of the part in voxels of the model's grid.
+    """
+    return [
+        index
+        for index in waiting
+        if all(
+            own.start < part.stop and part.start < own.stop
+            for own, part in zip(tiles[index].box, box, strict=True)
         )
-        for (z, z_core), row, column in product(_z_spans(shape[0], size), rows, columns)
-    )
+    ]
+
+
+class Prefetch:
+    """Guess which tile comes next, so that its input can be read meanwhile.
+
+    Tiles come plane windows outermost, as they were cut, or column by column: all
+    windows of one place in y and x, then the next place.
+    """
+
+    def __init__(self, tiles: Sequence[Tile]) -> None:
+        self._by_window = list(tiles)
+        places = {_place(tile): None for tile in tiles}
+        order = {place: index for index, place in enumerate(places)}
+        self._by_column = sorted(tiles, key=lambda tile: (order[_place(tile)], tile.z))
+        self._in_columns = True
+        self._last: Tile | None = None
+
+    def after(self, tile: Tile) -> Tile | None:
+        """Return the tile that probably comes after this one; None where none does."""
+        last, self._last = self._last, tile
+        if last is not None and last != tile:
+            if _place(last) == _place(tile):
+                self._in_columns = True
+            elif last.z == tile.z:
+                self._in_columns = False
+        order = self._by_column if self._in_columns else self._by_window
+        try:
+            index = order.index(tile) + 1
+        except ValueError:  # a part of a tile, or one of another tiling
+            return None
+        return order[index] if index < len(order) else None
+
+
+def _place(tile: Tile) -> tuple[Span, Span]:
+    return tile.read_y, tile.read_x

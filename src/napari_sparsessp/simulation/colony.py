@@ -1,22 +1,47 @@
-"""One simulated colony: bright-field in, twelve structures as truth."""
+"""One simulated colony: bright-field in, twelve structures as truth; and its image."""
 
+import csv
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from napari_sparsessp.simulation.cells import grow_cells
-from napari_sparsessp.simulation.contrasts import Contrast
-from napari_sparsessp.simulation.fields import Grid, RandomFields, blur, inside
-from napari_sparsessp.simulation.fluorescence import fluorescence
-from napari_sparsessp.simulation.motion import drifting_speckle, jostled
-from napari_sparsessp.simulation.oblique import oblique_brightfield
+from napari_sparsessp.files import atomic_write
+from napari_sparsessp.io.writing import write_prediction
+from napari_sparsessp.simulation import Contrast
+from napari_sparsessp.simulation.cells import drifting_speckle, grow_cells, jostled
+from napari_sparsessp.simulation.optics import (
+    camera_stack,
+    fluorescence,
+    oblique_brightfield,
+    photon_noise,
+    reshape_spectrum,
+    transmitted,
+)
 from napari_sparsessp.simulation.organelles import grow_structures, refractive_index
-from napari_sparsessp.simulation.parameters import ColonyParameters, draw_parameters
-from napari_sparsessp.simulation.transmitted import reshape_spectrum, transmitted
+from napari_sparsessp.simulation.parameters import (
+    ColonyParameters,
+    Grid,
+    RandomFields,
+    blur,
+    draw_parameters,
+    inside,
+)
+from napari_sparsessp.structures import CATALOGUE, Structure
+from napari_sparsessp.volume import Volume
 
 VOXEL = 0.29  # µm, the isotropic grid of the paper
 MARGIN = 16  # voxels cut off in y and x: there the periodic optics wrap around
+
+LIST_NAME = "colonies.csv"
+READ_NOISE = 5.0  # photons
+BLEACHED = (0.05, 0.4)
+"""Share of a label that may be gone at the end of a stack."""
+
+BACKGROUND = (0.02, 0.1)
+"""Of fluorescence, over its bright end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +50,12 @@ class Colony:
 
     Attributes
     ----------
-    brightfield : Tensor
+    brightfield
         (V, D, H, W) float32: V looks of one colony, background 0, each of unit
         standard deviation; they differ in power spectrum and illumination. Phase
         contrast or DIC where that was asked for.
-    fluorescence : Tensor
+    fluorescence
         (S, D, H, W) float32 ≥ 0, expected image, in the order of `structures`.
-    structures : tuple of str
-    parameters : ColonyParameters
     """
 
     brightfield: torch.Tensor
@@ -89,22 +112,18 @@ def simulate_colony(
 
     Parameters
     ----------
-    seed : int
+    seed
         Same seed, shape and kind of device: same colony.
-    shape : tuple of int
+    shape
         (D, H, W) voxels of 0.29 µm.
-    looks : int
+    looks
         Bright-field stacks to make of it; the first keeps the weak-object
         spectrum in one colony out of eight.
-    device : str
+    device
         Where torch computes.
-    contrast : str
+    contrast
         A `Contrast`. Phase contrast and DIC keep the spectrum of the weak object:
         there is no real colony here to bend it towards.
-
-    Returns
-    -------
-    Colony
     """
     generator = torch.Generator(device).manual_seed(seed)
     p = draw_parameters(seed)
@@ -132,3 +151,102 @@ def simulate_colony(
         for look in range(looks)
     ]
     return Colony(torch.stack(views), images, names, p)
+
+
+def colony_file(folder: Path, seed: int) -> Path:
+    """Where a colony's image lies in a folder."""
+    return folder / f"colony_{seed:06d}.ome.tif"
+
+
+def write_colony(
+    path: Path,
+    colony: Colony,
+    seed: int,
+    photons: float,
+    overwrite: bool = False,
+    contrast: Contrast = Contrast.BRIGHT_FIELD,
+    fluorescence_photons: float = 0,
+) -> Path:
+    """Write transmitted light and fluorescence of a colony into one OME-TIFF.
+
+    Parameters
+    ----------
+    colony
+        Its first look is written, and each structure.
+    seed
+        Of the camera's noise; goes into the file with the rest of the provenance.
+    photons
+        At the bright end of the transmitted light; 0 for no noise.
+    contrast
+        Of the transmitted light; it names the channel.
+    fluorescence_photons
+        At the bright end of each structure, before it bleaches. 0 writes the
+        noise-free expectation, which is what a network should learn.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written, or exists and may not be replaced.
+    """
+    light = (1 + contrast.strength * colony.brightfield[0]).clamp_min(0).cpu()
+    if photons:
+        generator = torch.Generator().manual_seed(seed)
+        light = photon_noise(light, photons, READ_NOISE, generator)
+    labels = colony.fluorescence[[colony.structures.index(one) for one in CATALOGUE]]
+    provenance: dict[str, Any] = {
+        "simulated": True,
+        "seed": seed,
+        "contrast": contrast.value,
+        "photons": photons,
+        "fluorescence_photons": fluorescence_photons,
+    }
+    if fluorescence_photons:
+        labels, provenance["bleached"] = _counted(labels, seed, fluorescence_photons)
+    channels = torch.cat([light[None], labels.cpu()]).numpy()
+    seen = Structure(
+        contrast.value.replace("-", "_"), contrast.label, "", "", "", "#ffffff"
+    )
+    volume = Volume(
+        channels, "CZYX", (VOXEL,) * 3, channel_names=(seen.label, *CATALOGUE)
+    )
+    return write_prediction(path, volume, [seen, *CATALOGUE], provenance, overwrite)
+
+
+def _counted(
+    labels: torch.Tensor, seed: int, photons: float
+) -> tuple[torch.Tensor, list[float]]:
+    """The camera's counts of each structure, and how much of each was bleached."""
+    # Its own stream: the noise of the light does not depend on it, nor the reverse.
+    generator = torch.Generator().manual_seed(2**32 + seed)
+    counts, bleached = torch.empty_like(labels, device="cpu"), []
+    for number, label in enumerate(labels.cpu()):
+        draw = torch.rand(2, generator=generator).tolist()
+        gone, background = (
+            low + (high - low) * one
+            for one, (low, high) in zip(draw, (BLEACHED, BACKGROUND), strict=True)
+        )
+        counts[number] = camera_stack(label, photons, gone, background, generator)
+        bleached.append(round(gone, 4))
+    return counts, bleached
+
+
+def write_list(folder: Path) -> Path:
+    """Write ``colonies.csv``: a line for each structure of each colony in the folder.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    path = folder / LIST_NAME
+    images = sorted(folder.glob("colony_*.ome.tif"))
+    with (
+        atomic_write(path) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(["path", "signal", "target", "structure"])
+        for image in images:
+            for channel, structure in enumerate(CATALOGUE, 1):
+                table.writerow([image.name, 0, channel, structure])
+    return path

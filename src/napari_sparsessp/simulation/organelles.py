@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import torch
 
 from napari_sparsessp.simulation.cells import Cells
-from napari_sparsessp.simulation.fields import RandomFields, inside, shell
-from napari_sparsessp.simulation.parameters import ColonyParameters
+from napari_sparsessp.simulation.parameters import (
+    ColonyParameters,
+    RandomFields,
+    inside,
+    shell,
+)
 
 
 def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tensor:
@@ -89,7 +93,7 @@ def _nuclear(
 def _cortical(
     cells: Cells, at: _Places, fields: RandomFields
 ) -> dict[str, torch.Tensor]:
-    """What lies at the cell's borders: actin, myosin, membrane, junctions."""
+    """Grow the cell's borders: actin, myosin, membrane, junctions."""
     belt = at.wall * at.apical
     fibres = at.basal * fields.filaments(1.8, 0.35)
     face = shell(cells.top, 0.3) + shell(cells.bottom, 0.3)
@@ -140,16 +144,10 @@ def _cytoplasmic(
 def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tensor]:
     """Label density of the twelve structures, before the microscope.
 
-    Parameters
-    ----------
-    cells : Cells
-    fields : RandomFields
-
     Returns
     -------
-    dict of str to Tensor
-        Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
-        units.
+    Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
+    units.
     """
     at = _places(cells, fields)
     grown = {
@@ -188,8 +186,7 @@ def refractive_index(
 
     Returns
     -------
-    index, absorption : Tensor
-        (D, H, W): index minus the medium's; imaginary index.
+    (D, H, W): index minus the medium's; imaginary index.
     """
     body = cells.body
     in_nucleus = inside(cells.nucleus) * (1 - cells.mitosis)

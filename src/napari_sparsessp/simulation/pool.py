@@ -1,16 +1,35 @@
-"""A folder of simulated colonies, so that training reads and does not wait."""
+"""Colonies on disk, simulated ahead in processes, so that training does not wait."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
+from napari_sparsessp.errors import OutputError, PredictionError, SparseSSPError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.simulation.colony import Colony, simulate_colony
-from napari_sparsessp.simulation.fields import Grid
+from napari_sparsessp.simulation.parameters import Grid
+from napari_sparsessp.subprocesses import WorkerFailed, WorkerProcess
+from napari_sparsessp.tasks import Cancelled
+
+AHEAD = 2
+"""Colonies made before they are needed; more would only wait on the disk."""
+
+LATE_STEPS = 16
+"""So many steps back a stock may still be asked for: batches are cut ahead."""
+
+MOST_AT_ONCE = 8
+"""Processes that fill the stock at the start, at most."""
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +38,9 @@ class PooledColony:
 
     Attributes
     ----------
-    seed : int
-    brightfield : ndarray
+    brightfield
         (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
-    fluorescence : ndarray
+    fluorescence
         (S, D, H, W), each structure z-scored over the whole stack.
     """
 
@@ -73,13 +91,11 @@ def fill_pool(
 
     Parameters
     ----------
-    folder : Path
+    folder
         Made if it is missing; about 37 MB a colony.
-    seeds : iterable of int
-    looks : int
+    looks
         Bright-field stacks per colony.
-    device : str
-    shape : tuple of int, optional
+    shape
         (D, H, W) voxels; the simulator's own by default.
 
     Raises
@@ -109,3 +125,316 @@ def open_pool(folder: Path) -> list[PooledColony]:
     """All finished colonies of the folder, in the order of their seeds."""
     seeds = [int(path.name.split(".")[0]) for path in folder.glob("*.fluorescence.npy")]
     return [open_colony(folder, seed) for seed in sorted(seeds)]
+
+
+@dataclass(frozen=True)
+class ColonyJob:
+    """Where colonies go, and what they are like.
+
+    Attributes
+    ----------
+    shape
+        (D, H, W) voxels.
+    looks
+        Bright-field stacks of each.
+    """
+
+    folder: str
+    shape: Grid
+    looks: int
+    device: str
+
+
+class ColonyWorkers:
+    """Processes that simulate the colonies that are asked for, in this order.
+
+    Each computes on one thread: on a CPU several processes are faster than one with
+    several threads, and the colonies do not depend on how many there are.
+
+    Parameters
+    ----------
+    count
+        Processes.
+    changed
+        Notified whenever a colony is there, or something went wrong.
+    """
+
+    def __init__(
+        self, job: ColonyJob, count: int = 1, changed: threading.Condition | None = None
+    ) -> None:
+        self._job = job
+        self._changed = changed or threading.Condition()
+        self._waiting: deque[int] = deque()
+        self._asked: set[int] = set()
+        self._failure: SparseSSPError | None = None
+        self._closed = False
+        self._processes: list[WorkerProcess] = []
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        self._threads = [
+            threading.Thread(target=self._serve, name="colonies", daemon=True)
+            for _ in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, seed: int) -> None:
+        """Request a colony, unless that is under way."""
+        with self._changed:
+            if seed not in self._asked:
+                self._asked.add(seed)
+                self._waiting.append(seed)
+                self._changed.notify_all()
+
+    def busy(self, seed: int) -> bool:
+        """Whether a colony that was asked for is still to come.
+
+        Raises
+        ------
+        SparseSSPError
+            A colony could not be made or written.
+        """
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            return seed in self._asked
+
+    def close(self) -> None:
+        """End all processes at once."""
+        with self._changed:
+            self._closed = True
+            processes = list(self._processes)
+            self._changed.notify_all()
+        for process in processes:
+            process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        """Speak with one process, started with the first colony that is asked for."""
+        seed = self._next()
+        with self._changed:
+            if seed is None or self._closed:
+                return
+            worker = WorkerProcess("napari_sparsessp.simulation.worker", threads=1)
+            self._processes.append(worker)
+        with worker:
+            while seed is not None:
+                worker.send({**asdict(self._job), "seed": seed})
+                failure: SparseSSPError | None = None
+                try:
+                    answer = worker.receive()
+                    if answer["cannot_write"]:
+                        failure = OutputError(answer["cannot_write"])
+                except WorkerFailed as error:
+                    failure = PredictionError(
+                        f"the process that simulates colonies ended ({error}); check "
+                        "that there is memory for it and run the same command again: "
+                        "it resumes from the last state"
+                    )
+                with self._changed:
+                    self._asked.discard(seed)
+                    if failure is not None and not self._closed:
+                        self._failure = failure
+                    self._changed.notify_all()
+                seed = None if isinstance(failure, PredictionError) else self._next()
+
+    def _next(self) -> int | None:
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            return None if self._closed else self._waiting.popleft()
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The seeds of a stock, and when one is replaced.
+
+    Attributes
+    ----------
+    seed
+        Of the first colony.
+    slots
+        Colonies at a time.
+    every
+        Steps after which one of them is replaced.
+    """
+
+    seed: int
+    slots: int
+    every: int
+
+    def seeds(self, step: int) -> range:
+        """Seeds of the colonies that the stock holds at a step."""
+        first = self.seed + step // self.every
+        return range(first, first + self.slots)
+
+
+class FreshColonies(Generic[Kept]):
+    """A stock of colonies in a folder, renewed one by one in the background.
+
+    Colony number c has the seed ``seed + c``. After every `every` steps the oldest
+    leaves the stock and a new one comes, so at step s it holds the numbers n to
+    n + slots − 1 with n = s // every. That follows from the step alone: a training that
+    was killed resumes with the stock that it would have had.
+
+    Parameters
+    ----------
+    job
+        Its folder is for this stock alone.
+    wrap
+        What to make of each colony; called once for each.
+    makes
+        False where another process makes them in the same folder.
+    """
+
+    def __init__(
+        self,
+        job: ColonyJob,
+        renewal: Renewal,
+        wrap: Callable[[PooledColony], Kept],
+        makes: bool = True,
+    ) -> None:
+        self._job, self._renewal, self._wrap = job, renewal, wrap
+        self._folder = Path(job.folder)
+        self._makes = makes
+        self._changed = threading.Condition(threading.RLock())
+        self._workers: ColonyWorkers | None = None
+        self._kept: dict[int, Kept] = {}
+
+    def fill(self, step: int) -> Iterator[int]:
+        """Simulate what the stock of a step lacks, several at once.
+
+        Yields
+        ------
+        How many are there, whenever that changed.
+
+        Raises
+        ------
+        SparseSSPError
+            One cannot be simulated or written.
+        """
+        if not self._makes:
+            return
+        seeds = self._renewal.seeds(step)
+        self._tidy(seeds)
+        yield from fill_at_once(self._job, seeds)
+
+    def at(self, step: int, ended: threading.Event) -> list[Kept]:
+        """Return the stock of a step; waits where a colony of it is not ready.
+
+        Parameters
+        ----------
+        ended
+            Ends the waiting.
+
+        Raises
+        ------
+        Cancelled
+            `ended` was set first.
+        SparseSSPError
+            A colony cannot be simulated or written.
+        """
+        seeds = self._renewal.seeds(step)
+        with self._changed:
+            self._ask(range(seeds.start, seeds.stop + AHEAD))
+            while missing := [seed for seed in seeds if not self._opened(seed)]:
+                if ended.is_set():
+                    raise Cancelled
+                self._ask(missing)
+                self._changed.wait(0.1)
+            self._forget(seeds.start - LATE_STEPS // self._renewal.every - 1)
+            return [self._kept[seed] for seed in seeds]
+
+    def close(self) -> None:
+        """End the background process at once; what is there stays."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def _ask(self, seeds: "range | list[int]") -> None:
+        """Request those that are not there."""
+        missing = [s for s in seeds if s not in self._kept and not self._whole(s)]
+        if not self._makes or not missing:
+            return
+        if self._workers is None:
+            self._workers = ColonyWorkers(self._job, changed=self._changed)
+        for seed in missing:
+            if not self._workers.busy(seed):
+                self._workers.ask(seed)
+
+    def _opened(self, seed: int) -> bool:
+        if seed not in self._kept and self._whole(seed):
+            self._kept[seed] = self._wrap(open_colony(self._folder, seed))
+        return seed in self._kept
+
+    def _whole(self, seed: int) -> bool:
+        return pool_file(self._folder, seed).exists()
+
+    def _forget(self, first: int) -> None:
+        """Remove all colonies before this seed."""
+        for seed in [seed for seed in self._kept if seed < first]:
+            del self._kept[seed]
+            if self._makes:
+                self._remove(seed)
+
+    def _remove(self, seed: int) -> None:
+        for kind in ("fluorescence", "brightfield"):
+            # Windows keeps what is still mapped; the next start removes it.
+            with suppress(OSError):
+                pool_file(self._folder, seed, kind).unlink(missing_ok=True)
+
+    def _tidy(self, seeds: range) -> None:
+        """Remove what a killed training left, and colonies that are of another kind."""
+        wanted = (self._job.looks, *self._job.shape)
+        for path in self._folder.glob("*.npy"):
+            found = re.match(r"(\d+)\.", path.name)
+            seed = int(found[1]) if found else -1
+            fits = seeds.start <= seed < seeds.stop + AHEAD and self._whole(seed)
+            if fits:
+                fits = open_colony(self._folder, seed).brightfield.shape == wanted
+            if not fits:
+                self._remove(seed)
+        for path in self._folder.glob(".*.part"):
+            with suppress(OSError):
+                path.unlink()
+
+
+def fill_at_once(
+    job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
+) -> Iterator[int]:
+    """Simulate the colonies that are missing, on as many cores as there are.
+
+    Parameters
+    ----------
+    most
+        Processes at once, at most. A GPU gets one.
+
+    Yields
+    ------
+    How many of the seeds are there.
+
+    Raises
+    ------
+    SparseSSPError
+        One cannot be simulated or written.
+    """
+    folder = Path(job.folder)
+    missing = [seed for seed in seeds if not pool_file(folder, seed).exists()]
+    if not missing:
+        return
+    there = len(seeds) - len(missing)
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = min(cores, most, len(missing)) if job.device == "cpu" else 1
+    changed = threading.Condition(threading.RLock())
+    workers = ColonyWorkers(job, count, changed)
+    try:
+        for seed in missing:
+            workers.ask(seed)
+        for seed in missing:
+            with changed:
+                while workers.busy(seed):
+                    changed.wait(0.5)
+            there += 1
+            yield there
+    finally:
+        workers.close()

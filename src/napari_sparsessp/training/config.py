@@ -1,19 +1,133 @@
-"""What a training is made of: one model for the YAML file and for programs.
+"""The config of a training: its YAML file, and the same model for programs.
 
 Needs no torch, so that a wrong file is refused at once.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import read_yaml, user_path
 from napari_sparsessp.models.card import Positive
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.training.recipe import Recipe
+
+Extent = Annotated[int, Field(ge=8, le=4096)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Noise = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+# The paper's section 4.1 and its released code; fast is ours, as the shipped model was
+# trained.
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {
+        "optimiser": "adam",
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "warm_up": 0.0,
+        "schedule": "constant",
+        "average": 0.0,
+        "clip": 0.0,
+        "batch": 8,
+        "precision": "fp32",
+        "turns": "flips",
+        "random_phase": False,
+        "noise": None,
+        "gain": 0.0,
+        "tilt": 0.0,
+        "clutter": 0.0,
+        "thin": 0.0,
+        "scaling": "zscore",
+    },
+    "fast": {},
+}
+"""Differences from the defaults of `Recipe`."""
+
+
+class Recipe(BaseModel):
+    """How patches are cut and varied, and how the weights follow.
+
+    Attributes
+    ----------
+    name
+        Where the values begin that are not given.
+    learning_rate
+        Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
+    warm_up
+        Share of the budget.
+    schedule
+        After the warm-up: half a cosine to zero, or as it is.
+    average
+        Decay of the running mean of the weights; 0 keeps none.
+    clip
+        Largest norm of the gradient; 0 does not clip.
+    batch
+        Patches of a step; halved where memory runs out.
+    precision
+        Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
+        hardware has it and its gradients are right.
+    patch
+        (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
+    turns
+        The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
+    random_phase
+        Which planes count as measured is drawn; otherwise every r-th from the first.
+    noise
+        Range of camera noise in standard deviations of the stack, on a log scale.
+    gain
+        Contrast is multiplied by 2^u, u uniform in ±gain.
+    tilt
+        The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
+    clutter
+        Largest weight with which another part of the stack is added.
+    thin
+        Share of patches whose stack ends inside the window.
+    scaling
+        How stacks are normalised; that of the model that is fine-tuned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["fast", "paper"] = "fast"
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    learning_rate: Rate | None = None
+    weight_decay: NonNegative = 0.01
+    warm_up: Share = 0.02
+    schedule: Literal["cosine", "constant"] = "cosine"
+    average: Share = 0.998
+    clip: NonNegative = 1.0
+    batch: Annotated[int, Field(ge=1, le=4096)] = 4
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    patch: tuple[Extent, Extent] = (128, 128)
+    turns: Literal["dihedral", "flips", "none"] = "dihedral"
+    random_phase: bool = True
+    noise: tuple[Noise, Noise] | None = (0.01, 0.5)
+    gain: NonNegative = 0.4
+    tilt: NonNegative = 0.5
+    clutter: NonNegative = 0.4
+    thin: Share = 0.1
+    scaling: Literal["robust", "zscore", "none"] = "robust"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_recipe_has_it(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            values = {"name": values}
+        if not isinstance(values, dict):
+            return values
+        return {**RECIPES.get(str(values.get("name", "fast")), {}), **values}
+
+    @model_validator(mode="after")
+    def _noise_ascends(self) -> "Recipe":
+        if self.noise is not None and self.noise[0] > self.noise[1]:
+            raise ValueError("noise needs its smaller value first")
+        return self
+
 
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 Ratio = Annotated[int, Field(ge=1, le=64)]
 Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
 Depth = Annotated[int, Field(ge=8, le=512)]
@@ -29,23 +143,26 @@ class _Part(BaseModel):
 
 
 class ModelSection(_Part):
-    """What the new model is called, and what its card says beside the scores.
+    """Name of the new model, and its card beside the scores.
 
     Attributes
     ----------
-    id : str
+    id
         Lower-case letters, digits, ``.``, ``_`` and ``-``.
-    name : str, optional
+    name
         For people; the id where left out.
-    structures : tuple of str, optional
+    structures
         Ids in the order of the outputs; those of the model that is fine-tuned, or of
         the data, where left out.
-    voxel_size : tuple of float, optional
+    voxel_size
         (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
-    version, licence, citation, modality : str
-    limits : tuple of str
+    limits
         Known limits, one sentence each.
-    weights : {"float32", "float16"}
+    trained_on
+        Sentences on the data, instead of those that follow from the config.
+    scores
+        JSON that goes onto the card, beside the scores of the validation.
+    weights
         Type on disk; float16 halves the file.
     """
 
@@ -58,6 +175,8 @@ class ModelSection(_Part):
     citation: str = ""
     modality: Line = "bright-field"
     limits: tuple[Line, ...] = ()
+    trained_on: Line | None = None
+    scores: Path | None = None
     weights: Literal["float32", "float16"] = "float32"
 
 
@@ -66,16 +185,21 @@ class FineTune(_Part):
 
     Attributes
     ----------
-    source : str
+    source
         ``from`` in the file: a model's id or path.
-    freeze_encoder : bool
+    freeze_encoder
         Only what comes after the encoder learns.
+    blend
+        Share of the way from the old weights to the new ones that the model keeps:
+        on the straight line between them what was learnt before is lost last
+        (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[Line, Field(alias="from")]
     freeze_encoder: bool = False
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Simulated(_Part):
@@ -83,21 +207,21 @@ class Simulated(_Part):
 
     Attributes
     ----------
-    pool : Path, optional
+    pool
         Folder of colonies; a folder ``validation`` in it is kept for validation.
-    colonies : int, optional
+    colonies
         So many are simulated into ``colonies`` in the output folder.
-    fresh : bool
+    fresh
         A stock of colonies is renewed one by one while the training goes on.
-    slots, every : int
+    slots, every
         Colonies in that stock, and the steps after which one of them is replaced.
-    held_out : int
+    held_out
         Colonies beside it for validation, always the same.
-    seed : int
+    seed
         Of the first of them; each has the next.
-    looks : int
+    looks
         Bright-field stacks of each.
-    shape : tuple of int
+    shape
         (D, H, W) voxels of each that is simulated here.
     """
 
@@ -133,16 +257,21 @@ class Pairs(_Part):
 
     Attributes
     ----------
-    path : Path
+    path
         A CSV, or a folder of images with both channels in each.
-    root : Path, optional
+    root
         Where relative paths of the CSV begin; the CSV's own folder by default.
-    structure : str, optional
+    structure
         What the target is, where the CSV does not say; needed for a folder.
-    signal, target : str or int, optional
+    signal, target
         Channel names or indices, for a folder.
-    projection : {"mean", "max"}
+    projection
         A target of one plane is compared with this projection of the prediction.
+    crop
+        Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
+        nothing else of it is read.
+    share
+        Of the stacks that patches are drawn from, beside simulated colonies.
     """
 
     path: Path
@@ -151,6 +280,14 @@ class Pairs(_Part):
     signal: str | int | None = None
     target: str | int | None = None
     projection: Literal["mean", "max"] = "mean"
+    crop: dict[Literal["y", "x"], tuple[Annotated[int, Field(ge=0)], Count]] = {}
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _crop_ascends(self) -> Self:
+        if any(first >= end for first, end in self.crop.values()):
+            raise ValueError("crop needs its smaller pixel first")
+        return self
 
 
 class Data(_Part):
@@ -158,8 +295,7 @@ class Data(_Part):
 
     Attributes
     ----------
-    simulated : Simulated, optional
-    pairs : Pairs, optional
+    pairs
         A path alone is enough for a CSV.
     """
 
@@ -177,6 +313,9 @@ class Data(_Part):
     def _something(self) -> Self:
         if self.simulated is None and self.pairs is None:
             raise ValueError("give simulated, or pairs, or both")
+        shared = self.pairs is not None and self.pairs.share is not None
+        if shared and (self.simulated is None or self.simulated.fresh):
+            raise ValueError("pairs.share needs a pool or a number of colonies")
         return self
 
 
@@ -185,11 +324,11 @@ class Budget(_Part):
 
     Attributes
     ----------
-    steps, minutes : int or float, optional
+    steps, minutes
         One of them. Only with steps is the result the same on a slower machine.
-    save_steps : int, optional
+    save_steps
         Steps between states on disk; a tenth of the budget by default.
-    save_minutes : float, optional
+    save_minutes
         The same in minutes; 4, at most a tenth of the budget, by default.
     """
 
@@ -206,21 +345,21 @@ class Budget(_Part):
 
 
 class Validation(_Part):
-    """What is kept back to choose the best state.
+    """The data that are kept back to choose the best state.
 
     Attributes
     ----------
-    share : float
+    share
         Of the stacks, or of their rows or columns; 0 keeps nothing back.
-    by : {"stack", "y", "x"}
+    by
         Whole stacks, or the far end of every stack along an axis: the way out with
         one or two stacks.
-    gap : int
+    gap
         Pixels of the model's grid along that axis, between the two parts, that are
         in neither: a cell that is cut in two would be in both.
-    seed : int
+    seed
         Of the choice of stacks.
-    stacks : int
+    stacks
         At most so many are scored.
     """
 
@@ -242,26 +381,20 @@ class TrainConfig(_Part):
 
     Attributes
     ----------
-    out : Path
+    out
         Output folder: state, log, cache, and at the end the model.
-    model : ModelSection
-    network : NetworkConfig or FineTune
+    network
         Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
         structures.
-    data : Data
-    recipe : Recipe
+    recipe
         ``paper`` or ``fast``, or a recipe's name with changed values.
-    ratios : tuple of int, optional
+    ratios
         Sparsity ratios, drawn uniformly; those the model or the network is for.
-    random_phase : bool, optional
+    random_phase
         The first measured plane is drawn too; the recipe's by default.
-    loss : {"mse", "l1", "l1_msssim", "foreground"}
-    budget : Budget
-    validation : Validation
-    seed : int
-    device : str
+    device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    tensorboard : bool
+    tensorboard
         Also write TensorBoard files.
     """
 
@@ -299,3 +432,164 @@ def as_network(values: Any) -> Any:
         return values
     kind = FineTune if "from" in values or "source" in values else NetworkConfig
     return kind.model_validate(values)
+
+
+_SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): TrainConfig,
+    ("model",): ModelSection,
+    ("data",): Data,
+    ("data", "simulated"): Simulated,
+    ("data", "pairs"): Pairs,
+    ("recipe",): Recipe,
+    ("budget",): Budget,
+    ("validation",): Validation,
+}
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read a YAML file; relative paths in it begin at its folder.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no YAML, or a value is impossible; names the field and
+        what would be right.
+    """
+    path = user_path(path)
+    values = read_yaml(path, "config")
+    return make_config(values, path.parent)
+
+
+def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
+    """Check a config.
+
+    Raises
+    ------
+    InputError
+        A value is impossible; names the field and what would be right.
+    """
+    if not isinstance(values, dict):
+        raise InputError("the config has no `field: value` lines; see docs/training.md")
+    try:
+        # First and alone, so that an error tells of which kind of network it speaks.
+        network = as_network(values.get("network", {}))
+        config = TrainConfig.model_validate({**values, "network": network})
+    except ValidationError as error:
+        raise InputError(_first(error, values)) from error
+    return _placed(config, folder or Path())
+
+
+def _first(error: ValidationError, values: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    place = tuple(str(part) for part in first["loc"])
+    if error.title in ("NetworkConfig", "FineTune"):
+        place = ("network", *place)
+    if first["type"] == "extra_forbidden":
+        section = place[:-1]
+        kind = _SECTIONS.get(section)
+        if section == ("network",):
+            kind = FineTune if error.title == "FineTune" else NetworkConfig
+        known = ", ".join(
+            field.alias or name for name, field in kind.model_fields.items()
+        ) if kind else "none of that name"  # fmt: skip
+        where = f"{'.'.join(section)} has" if section else "a config has"
+        return f"{where} no field {place[-1]}; it has {known}"
+    name = ".".join(place) or "config"
+    if first["type"] == "missing":
+        return f"the config lacks {name}; add it (see docs/training.md)"
+    reason = first["msg"].removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    found: Any = values
+    for part in place:
+        if isinstance(found, Mapping) and part in found:
+            found = found[part]
+        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            break
+    if isinstance(found, Mapping):
+        return f"{name} cannot be used: {reason}"
+    return f"{name} {found!r} cannot be used: {reason}"
+
+
+def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Make paths absolute, so that nothing depends on where a program runs."""
+
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else (folder / user_path(path)).absolute()
+
+    data = config.data
+    if data.simulated is not None:
+        simulated = data.simulated.model_copy(
+            update={"pool": absolute(data.simulated.pool)}
+        )
+        data = data.model_copy(update={"simulated": simulated})
+    if data.pairs is not None:
+        pairs = data.pairs.model_copy(
+            update={
+                "path": absolute(data.pairs.path),
+                "root": absolute(data.pairs.root),
+            }
+        )
+        data = data.model_copy(update={"pairs": pairs})
+    if config.model.scores is not None:
+        update = {"scores": absolute(config.model.scores)}
+        model = config.model.model_copy(update=update)
+        config = config.model_copy(update={"model": model})
+    network = config.network
+    if isinstance(network, FineTune):
+        beside = folder / user_path(network.source)
+        if beside.exists():
+            source = str(beside.absolute())
+            network = network.model_copy(update={"source": source})
+    return config.model_copy(
+        update={"out": absolute(config.out), "data": data, "network": network}
+    )
+
+
+def config_text(config: TrainConfig, folder: Path | None = None) -> str:
+    """Write a config as the YAML text that `read_config` reads.
+
+    Parameters
+    ----------
+    folder
+        Where the file will lie: what is in it gets a relative path, so that both can
+        be moved together. Absolute paths without it.
+
+    Returns
+    -------
+    Only what differs from the defaults, and what decides about the result.
+    """
+    import yaml
+
+    values = config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    # Said in any case: a reader shall not have to know the defaults of a version.
+    recipe = config.recipe.model_dump(mode="json")
+    start = Recipe(name=config.recipe.name).model_dump(mode="json")
+    changed = {name: one for name, one in recipe.items() if one != start[name]}
+    values["recipe"] = {"name": config.recipe.name, **changed}
+    values["seed"], values["device"] = config.seed, config.device
+    values["validation"] = config.validation.model_dump(mode="json")
+    if folder is not None:
+        values = _relative(values, folder.absolute())
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _relative(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Shorten the paths of what lies in a folder."""
+
+    def short(text: Any) -> Any:
+        path = Path(text)
+        inside = path.is_absolute() and path.is_relative_to(folder)
+        return path.relative_to(folder).as_posix() if inside else text
+
+    values["out"] = short(values["out"])
+    data = values["data"]
+    for section, name in (("simulated", "pool"), ("pairs", "path"), ("pairs", "root")):
+        part = data.get(section) or {}
+        if part.get(name):
+            part[name] = short(part[name])
+    network = values.get("network") or {}
+    if "from" in network and (folder / str(network["from"])).exists():
+        network["from"] = short(network["from"])
+    return values

@@ -1,10 +1,11 @@
-"""The training loop: plain torch, a budget, resumable."""
+"""The training loop: plain torch, a budget in steps or minutes, resumable."""
 
-import copy
+from __future__ import annotations
+
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.training.group import Group
+from napari_sparsessp.tasks import Cancelled, Progress, no_progress
+from napari_sparsessp.training.checkpoints import Position, RunFolder
+from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.losses import make_loss, project
-from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.training.plan import TrainingPlan, learning_rate
-from napari_sparsessp.training.renewal import RenewedPairs
-from napari_sparsessp.training.sampling import Batch, batches, cut_batch
-from napari_sparsessp.training.state import Progress, RunFolder
-from napari_sparsessp.training.statistics import restate_norms
-
-__all__ = ["LOG_STEPS", "Status", "TrainingPlan", "learning_rate", "train"]
+from napari_sparsessp.training.patches import (
+    Batch,
+    Pair,
+    PatchRecipe,
+    RenewedPairs,
+    batches,
+    cut_batch,
+)
 
 LOG_STEPS = 20
 """Steps between lines of the log that hold the loss alone."""
@@ -37,20 +42,120 @@ HOPELESS = 50
 
 
 @dataclass(frozen=True)
-class Status:
-    """What is told after each step.
+class TrainingPlan:
+    """How long and how fast to learn.
 
     Attributes
     ----------
-    step : int
-    share : float
+    minutes
+        Time budget; the learning rate falls to zero along it.
+    steps
+        Budget in steps instead, which does not depend on the machine's speed.
+    learning_rate
+        Peak, reached after `warm_up` of the budget.
+    weight_decay, warm_up, average
+        The optimiser's decay; share of the budget; decay of the weights' running
+        average, 0 for none.
+    save_every
+        Minutes between states on disk and validations.
+    save_steps
+        The same in steps.
+    precision
+        ``bf16`` or ``fp32``, of the forward pass; weights are always float32.
+    optimiser
+        ``adamw`` or ``adam``.
+    schedule
+        ``cosine`` or ``constant``.
+    clip
+        Largest norm of the gradient; 0 does not clip.
+    loss
+        See `napari_sparsessp.training.losses.make_loss`.
+    projection
+        ``mean`` or ``max``, of a prediction whose label is one plane.
+    judge_first
+        Validate before the first step: what is fine-tuned may be the best already.
+    """
+
+    minutes: float
+    steps: int | None = None
+    batch: int = 4
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.02
+    average: float = 0.998
+    save_every: float = 4.0
+    save_steps: int | None = None
+    precision: str = "bf16"
+    seed: int = 0
+    device: str = "cpu"
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    clip: float = 1.0
+    loss: str = "mse"
+    projection: str = "mean"
+    judge_first: bool = False
+
+
+def learning_rate(plan: TrainingPlan, share: float) -> float:
+    """Return the rate after a share (0 to 1) of the budget.
+
+    Warm-up, then half a cosine or no change. torch's own schedules count steps, which
+    are unknown beforehand where the budget is in minutes.
+    """
+    if share < plan.warm_up:
+        return plan.learning_rate * max(share / plan.warm_up, 0.02)
+    if plan.schedule == "constant":
+        return plan.learning_rate
+    share = (share - plan.warm_up) / (1 - plan.warm_up)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+class _LearningNorms(nn.Module):
+    """The batch norms of a network that learn, for `update_bn`.
+
+    The network itself is no submodule: frozen norms keep their statistics, and nothing
+    but the norms goes into training mode.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(
+            module
+            for module in network.modules()
+            if isinstance(module, _BatchNorm)
+            and all(weight.requires_grad for weight in module.parameters())
+        )
+        self._call = network.forward
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self._call(batch.source, tasks=batch.tasks)
+
+
+def update_norms(
+    network: nn.Module, batches: Iterable[Batch], device: torch.device
+) -> None:
+    """Measure the batch-norm statistics of averaged weights.
+
+    A running mean follows the last few batches, and those of a network that learns,
+    not those of its averaged weights. Here every batch counts the same.
+    """
+    norms = _LearningNorms(network.eval()).eval()
+    update_bn(batches, norms, device)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Loss and rate after a step.
+
+    Attributes
+    ----------
+    share
         Of the budget.
-    seconds_left : float
-    loss, rate : float
+    loss, rate
         Running mean of the loss; learning rate.
-    entry : dict or None
+    entry
         What was logged, where a state was saved.
-    note : str
+    note
         Something that the user should know.
     """
 
@@ -71,38 +176,33 @@ def train(
     folder: Path,
     validate: Callable[[nn.Module], dict[str, Any]] | None = None,
     listen: Callable[[Status], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    progress: Progress = no_progress,
     group: Group | None = None,
-) -> bool:
-    """Train until the budget is used up; continues what `folder` holds.
+) -> None:
+    """Train until the budget is used up; resumes what `folder` holds.
 
     Parameters
     ----------
-    network : Module
+    network
         On the plan's device. Parameters without gradient stay as they are.
-    pairs : sequence of Pair
+    pairs
         Those of `RenewedPairs` change with the step.
-    recipe : PatchRecipe
-    plan : TrainingPlan
-    folder : Path
+    folder
         Gets ``state.pt`` (to resume), ``best.pt`` (where validation gives an ``r2``)
         and ``log.jsonl``.
-    validate : callable, optional
+    validate
         Scores the averaged network; what it returns goes into the log.
-    listen : callable, optional
+    listen
         Called after each step.
-    stop : callable, optional
-        Asked after each step, and while stacks are waited for; true saves and ends.
-    group : Group, optional
+    progress
+        Called after each step, and while stacks are waited for.
+    group
         Other processes that train with this one, on the plan's device.
-
-    Returns
-    -------
-    bool
-        Whether the budget is used up; otherwise it was stopped.
 
     Raises
     ------
+    Cancelled
+        By `progress` or `validate`; the state was saved after the step.
     PredictionError
         The device has too little memory for one patch, or the loss is never finite.
     OutputError
@@ -112,16 +212,18 @@ def train(
     """
     group = group or Group()
     run = _Run(network, pairs, recipe, plan, folder, group)
-    run.validate = validate
-    run.listen = listen if listen and group.main else lambda status: None
-    return run.go(stop or (lambda: False))
+    run.validate, run.progress = validate, progress
+    if listen is not None and group.main:
+        run.listen = listen
+    run.go()
 
 
 class _Run:
     """One training: network, its average, the optimiser and where they are."""
 
     validate: Callable[[nn.Module], dict[str, Any]] | None
-    listen: Callable[[Status], None]
+    progress: Progress
+    listen: Callable[[Status], None] | None = None
 
     def __init__(
         self,
@@ -134,7 +236,6 @@ class _Run:
     ) -> None:
         self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
         self.device = torch.device(plan.device)
-        self.average = copy.deepcopy(network).eval() if plan.average else None
         kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
         self.learning = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = kind(
@@ -145,9 +246,14 @@ class _Run:
         several = any(len(pair.targets) > 1 for pair in pairs)
         # Where all structures come out of one pass, all labels of a stack count.
         self.outputs = config.outputs if several and not config.per_structure else None
+        self.average: AveragedModel | None = None
+        if plan.average:
+            self.average = AveragedModel(network, multi_avg_fn=self._mean_of_weights)
+            self.average.n_averaged += 1  # the initial weights
+            self.average.eval()
         self.files = RunFolder(folder, group.main)
-        found = self.files.load(network, self.average, self.optimiser, self.device)
-        self.at = found or Progress(batch=plan.batch)
+        found = self.files.load(network, self._averaged, self.optimiser, self.device)
+        self.at = found or Position(batch=plan.batch)
         self.group = group
         if group.largest(self.at.step)[0] != self.at.step:
             raise InputError(
@@ -155,38 +261,62 @@ class _Run:
                 "that all of them can read"
             )
         uneven = self.outputs is None and config.outputs > 1
-        self.called = group.joined(network, uneven)
+        self.called = group.wrap(network, uneven)
         self.saved = (self.at.step, self.at.spent)
         self.lost = 0
+        self.cancelled = False
 
-    def go(self, stop: Callable[[], bool]) -> bool:
-        """Train; true where the budget is used up."""
+    @property
+    def _averaged(self) -> nn.Module | None:
+        return None if self.average is None else self.average.module
+
+    def _mean_of_weights(self, averaged: Any, current: Any, _: Any) -> None:
+        """Let averaged weights follow: faster at first, when they are still bad."""
+        decay = min(self.plan.average, (1 + self.at.step) / (10 + self.at.step))
+        get_ema_multi_avg_fn(decay)(averaged, current, _)
+
+    def go(self) -> None:
+        """Train until the budget is used up, or raise `Cancelled`."""
         if self.plan.judge_first and not self.at.step:
-            self._tell(entry=self._saved(validated=True))
+            self._emit(entry=self._save(validated=True))
         self._to_training()
         while self._share() < 1:
             stream = batches(
                 self.pairs, self.recipe, self.at.batch, self.plan.seed,
                 self.at.step, self.outputs, workers=self._workers(),
-                rank=self.group.rank, stop=stop if self.group.count == 1 else None,
+                rank=self.group.rank,
+                waiting=self._report if self.group.count == 1 else None,
             )  # fmt: skip
             with closing(stream):
-                since = time.monotonic()
-                for batch in stream:
-                    if not self._tried(batch):
-                        break  # a smaller batch, from the same step on
-                    self.at.spent += time.monotonic() - since
-                    self.at.spent, asked = self.group.largest(self.at.spent, stop())
-                    self._after_step(stopped=bool(asked))
-                    since = time.monotonic()
-                    if asked:
-                        return self._share() >= 1
-                    if self._share() >= 1:
-                        return True
-                else:  # stopped while the next stacks were waited for
-                    self._after_step(stopped=True)
-                    return False
-        return True
+                self._learn_from(stream)
+
+    def _learn_from(self, stream: Iterator[Batch]) -> None:
+        """Learn until the budget is used up or a batch was too large for memory."""
+        while self._share() < 1:
+            since = time.monotonic()
+            try:
+                batch = next(stream)
+            except Cancelled:  # while the next stacks were waited for
+                self._after_step(cancelled=True)
+                raise
+            if not self._fits(batch):
+                return
+            self.at.spent += time.monotonic() - since
+            cancelled = float(self._is_cancelled())
+            self.at.spent, cancelled = self.group.largest(self.at.spent, cancelled)
+            self._after_step(bool(cancelled))
+            if cancelled and self._share() < 1:
+                raise Cancelled
+
+    def _report(self) -> None:
+        self.progress(self._share(), None, "learning")
+
+    def _is_cancelled(self) -> bool:
+        try:
+            self._report()
+        except Cancelled:
+            self.cancelled = True
+        return self.cancelled
 
     def _workers(self) -> int:
         """Threads that cut patches; on the CPU the network wants the cores."""
@@ -194,7 +324,7 @@ class _Run:
             return 1
         return max(1, min(8, (os.cpu_count() or 2) // 2))
 
-    def _tried(self, batch: Batch) -> bool:
+    def _fits(self, batch: Batch) -> bool:
         """Learn from a batch; false where it was too large and has been halved."""
         try:
             self._learn(batch.to(self.device))
@@ -217,7 +347,7 @@ class _Run:
                 "recipe.patch or network, or another device"
             )
         self.at.batch //= 2
-        self._tell(note=f"out of memory: the batch is halved to {self.at.batch}")
+        self._emit(note=f"out of memory: the batch is halved to {self.at.batch}")
         return False
 
     def _learn(self, batch: Batch) -> None:
@@ -236,13 +366,13 @@ class _Run:
         )
         loss = self.loss(prediction, batch.target, batch.weight)
         self.optimiser.zero_grad(set_to_none=True)
-        self.group.backward(loss)
-        loss = self.group.mean(loss)
+        loss = self.group.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.learning, plan.clip or math.inf)
         # A rare overflow in reduced precision must not end the training.
         if torch.isfinite(norm) and torch.isfinite(loss):
             self.optimiser.step()
-            self._follow()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
             # A plain mean at first, else the first patch would count for long.
             share = max(0.02, 1 / (self.at.step + 1))
             old, new = self.at.loss, loss.item()
@@ -258,20 +388,7 @@ class _Run:
                 "recipe.learning_rate or set recipe.precision to fp32"
             )
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the average follow: weights slowly, statistics of norms at once."""
-        if self.average is None:
-            return
-        decay = min(self.plan.average, (1 + self.at.step) / (10 + self.at.step))
-        slow, fast = self.average, self.network
-        for one, other in zip(slow.parameters(), fast.parameters(), strict=True):
-            if other.requires_grad:
-                one.lerp_(other, 1 - decay)
-        for old, new in zip(slow.buffers(), fast.buffers(), strict=True):
-            old.copy_(new)
-
-    def _after_step(self, stopped: bool) -> None:
+    def _after_step(self, cancelled: bool) -> None:
         done = self._share() >= 1
         steps, seconds = self.at.step - self.saved[0], self.at.spent - self.saved[1]
         due = (
@@ -279,45 +396,50 @@ class _Run:
             if self.plan.save_steps
             else seconds >= 60 * self.plan.save_every
         )
-        if done or due or stopped:
-            self._tell(entry=self._saved(validated=done or due))
+        if done or due or cancelled:
+            self._emit(entry=self._save(validated=done or due))
         else:
             if self.at.step % LOG_STEPS == 0 and self.group.main:
                 self.files.log(self._entry())
-            self._tell()
+            self._emit()
 
-    def _saved(self, validated: bool) -> dict[str, Any]:
+    def _save(self, validated: bool) -> dict[str, Any]:
+        """Validate, write the state and the log; return what was logged."""
         entry = self._entry()
-        if not self.group.main:
-            self.group.wait()
-            self.saved = (self.at.step, self.at.spent)
-            return entry
-        if validated and self.average is not None:
-            restate_norms(self.average, self._passes())
-        if validated and self.validate is not None:
-            judged = self.network if self.average is None else self.average
-            judged.eval()
-            entry |= self.validate(judged)
-            score = entry.get("r2")
-            if score is not None and score > self.at.best:
-                self.at.best = score
-                self.files.save_best(judged, self.at)
-            self._to_training()
-        self.files.save(self.network, self.average, self.optimiser, self.at)
-        self.files.log(entry)
+        if self.group.main:
+            if validated:
+                entry |= self._validate()
+            self.files.save(self.network, self._averaged, self.optimiser, self.at)
+            self.files.log(entry)
         self.group.wait()
         self.saved = (self.at.step, self.at.spent)
         return entry
 
-    def _passes(self) -> Iterator[tuple[torch.Tensor, Any]]:
-        """Batches of the next steps, as far as a network sees them."""
+    def _validate(self) -> dict[str, Any]:
+        judged = self._averaged or self.network
+        if self.average is not None:
+            update_norms(judged, self._next_batches(), self.device)
+        if self.validate is None:
+            return {}
+        scores: dict[str, Any] = {}
+        try:
+            scores = self.validate(judged.eval())
+        except Cancelled:
+            self.cancelled = True
+        score = scores.get("r2")
+        if score is not None and score > self.at.best:
+            self.at.best = score
+            self.files.save_best(judged, self.at)
+        self._to_training()
+        return scores
+
+    def _next_batches(self) -> Iterator[Batch]:
         pairs, step = self.pairs, self.at.step
         now = pairs.at(step, Event()) if isinstance(pairs, RenewedPairs) else pairs
         for at in range(step, step + NORM_BATCHES):
-            batch = cut_batch(
+            yield cut_batch(
                 now, self.recipe, self.at.batch, self.plan.seed, at, self.outputs
-            ).to(self.device)
-            yield batch.source, batch.tasks
+            )
 
     def _entry(self) -> dict[str, Any]:
         entry = asdict(self.at)
@@ -340,7 +462,9 @@ class _Run:
             return self.at.step / plan.steps
         return self.at.spent / (60 * plan.minutes)
 
-    def _tell(self, entry: dict[str, Any] | None = None, note: str = "") -> None:
+    def _emit(self, entry: dict[str, Any] | None = None, note: str = "") -> None:
+        if self.listen is None:
+            return
         share = self._share()
         left = self.at.spent * (1 - share) / share if share else math.inf
         rate = learning_rate(self.plan, share)
@@ -353,3 +477,26 @@ def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError) or any(word in text for word in words)
+
+
+def tensorboard_writer(folder: Path) -> Callable[[Status], None] | None:
+    """Return a listener that writes TensorBoard files; None without that package."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    writer = SummaryWriter(str(folder))
+
+    def listen(status: Status) -> None:
+        if status.step % LOG_STEPS == 0 or status.entry is not None:
+            writer.add_scalar("loss", status.loss, status.step)
+            writer.add_scalar("rate", status.rate, status.step)
+        if status.entry is not None:
+            for structure, scores in status.entry.get("scores", {}).items():
+                for ratio, value in scores.items():
+                    writer.add_scalar(f"r2/{structure}/{ratio}", value, status.step)
+            if status.entry.get("r2") is not None:
+                writer.add_scalar("r2/mean", status.entry["r2"], status.step)
+            writer.flush()
+
+    return listen

@@ -26,18 +26,18 @@ def project(
 
     Parameters
     ----------
-    prediction : Tensor
+    prediction
         (B, S, D, H, W)
-    weight : Tensor
+    weight
         (B, S, D, H, W) or (B, S, D, 1, 1); planes without weight take no part.
-    projected : Tensor
+    projected
         (B, S) bool.
-    how : {"mean", "max"}
+    how
+        ``mean`` or ``max``.
 
     Returns
     -------
-    Tensor
-        (B, S, D, H, W), the projection repeated on all planes.
+    (B, S, D, H, W), the projection repeated on all planes.
     """
     if not bool(projected.any()):
         return prediction
@@ -53,17 +53,17 @@ def project(
 
 
 def make_loss(name: str) -> Loss:
-    """Give a loss by its name.
+    """Return a loss by its name.
 
     Parameters
     ----------
-    name : {"mse", "l1", "l1_msssim", "foreground"}
+    name
+        ``mse``, ``l1``, ``l1_msssim`` or ``foreground``.
 
     Returns
     -------
-    callable
-        (prediction, target, weight), each (B, S, D, H, W), weight also
-        (B, S, D, 1, 1), to a number.
+    (prediction, target, weight), each (B, S, D, H, W), weight also
+    (B, S, D, 1, 1), to a number.
     """
     return {
         "mse": _mse,
@@ -130,18 +130,7 @@ def _foreground(
 
 
 def ms_ssim(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Multi-scale structural similarity of planes (Wang et al. 2003).
-
-    Parameters
-    ----------
-    prediction, target : Tensor
-        (B, S, D, H, W); the dynamic range is that of each target, at least 1.
-
-    Returns
-    -------
-    Tensor
-        (B, S), mean over planes. As many of the five scales as the planes allow.
-    """
+    """Multi-scale structural similarity of planes (Wang et al. 2003)."""
     batch, structures, depth, height, width = target.shape
     span = target.flatten(2).amax(2) - target.flatten(2).amin(2)
     span = span.clamp_min(1.0).repeat_interleave(depth)[:, None, None, None]

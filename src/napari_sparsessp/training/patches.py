@@ -1,12 +1,22 @@
-"""Training patches: random place, random sparsity, random optics."""
+"""Training patches and batches: random place, random sparsity, random optics.
 
-from collections.abc import Sequence
+The randomness of a patch follows from (seed, step, place in the batch) alone, so that a
+training that was killed resumes with exactly the patches that it would have seen. Each
+structure is drawn as often as any other.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import count
+from threading import Event
+from typing import overload
 
 import numpy as np
 import torch
 
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.sparse import SparseView
 
 
@@ -16,16 +26,16 @@ class Pair:
 
     Attributes
     ----------
-    looks : ndarray
+    looks
         (V, D, H, W) transmitted-light stacks of it, each z-scored.
-    targets : sequence of ndarray
+    targets
         (D, H, W), or (1, H, W) for a projection; each z-scored.
-    outputs : tuple of int, optional
+    outputs
         Which of the network's outputs each target is; all in order where left out.
-    masks : sequence of ndarray or None
+    masks
         (D, H, W) or (1, H, W) for each target, true where it counts; empty where
         all of them count everywhere.
-    name : str
+    name
         What a person calls it.
     """
 
@@ -47,29 +57,31 @@ class PatchRecipe:
 
     Attributes
     ----------
-    depth, height, width : int
+    depth, height, width
         Size of a patch in voxels.
-    ratios : tuple of int
+    ratios
         Sparsity ratios, drawn uniformly.
-    noise : tuple of float or None
+    noise
         Range of camera noise (standard deviations of the stack), drawn on a log scale.
-    gain : float
+    gain
         Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt : float
+    tilt
         Power spectrum is multiplied by f^u, u uniform in ±2 tilt.
-    clutter : float
+    clutter
         Another part of the stack, turned around, is added with a weight uniform
         between 0 and this: light that no structure of the patch explains.
-    thin : float
+    thin
         Share of patches whose stack ends inside the window.
-    turns : {"dihedral", "flips", "none"}
+    turns
+        ``dihedral``, ``flips`` or ``none``.
         The symmetries of the square in y and x. Or mirrored in z, y and x; then the
         patch, not the stack, is what is made sparse, as in the released code.
-    random_phase : bool
+    random_phase
         Draw the first measured plane; otherwise it is plane 0.
-    interpolation : {"hold", "nearest", "linear"}
+    interpolation
+        ``hold``, ``nearest`` or ``linear``.
         How planes in between follow from the measured ones.
-    inputs, every : int
+    inputs, every
         Of the network: its input channels, and it takes each such plane of the window.
     """
 
@@ -91,19 +103,19 @@ class PatchRecipe:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """What the network sees and what it should say.
+    """Input and target of a network.
 
     Attributes
     ----------
-    source : Tensor
+    source
         (inputs, planes, H, W)
-    target : Tensor
+    target
         (L, D, H, W), one for each label; a projection is repeated on all planes.
-    weight : Tensor
+    weight
         (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
-    projected : Tensor
+    projected
         (L,) bool: the target is a projection.
-    labels : tuple of int
+    labels
         The network's outputs.
     """
 
@@ -135,16 +147,10 @@ def cut_patch(
 
     Parameters
     ----------
-    pair : Pair
-    recipe : PatchRecipe
-    rng : Generator
+    rng
         Two of the same state cut the same patch.
-    rows : sequence of int, optional
+    rows
         Which of the pair's targets are wanted; all where left out.
-
-    Returns
-    -------
-    Patch
     """
     window = _window(pair.looks.shape[1], recipe, rng)
     area = _area(pair.looks.shape, recipe, rng)
@@ -298,3 +304,222 @@ def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
     if turn & 4:
         x = x.transpose(-2, -1)
     return x.flip([axis for bit, axis in ((1, -2), (2, -1)) if turn & bit])
+
+
+class RenewedPairs(Sequence[Pair]):
+    """Some stacks that stay, and others that follow from the step.
+
+    As a sequence it is what it was when it was last asked for a step.
+
+    Parameters
+    ----------
+    draw
+        Gives the others for a step, the same for the same step, with labels and sizes
+        that never change. It may wait; it raises `Cancelled` once the event is
+        set.
+    step
+        Where the training begins.
+    """
+
+    def __init__(
+        self,
+        fixed: Sequence[Pair],
+        draw: Callable[[int, Event], Sequence[Pair]],
+        step: int = 0,
+    ) -> None:
+        self._fixed, self._draw = list(fixed), draw
+        self._now: list[Pair] = self.at(step, Event())
+
+    def at(self, step: int, ended: Event) -> list[Pair]:
+        """Return the stacks of a step.
+
+        Raises
+        ------
+        Cancelled
+            `ended` was set while this waited.
+        """
+        self._now = [*self._fixed, *self._draw(step, ended)]
+        return self._now
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._now)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
+        return self._now[index]
+
+
+PAUSE = 0.2
+"""Seconds between two calls of `waiting`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Patches of one step.
+
+    Attributes
+    ----------
+    source
+        (B, inputs, planes, H, W)
+    target
+        (B, S, D, H, W), S all outputs, or 1.
+    weight
+        (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
+    projected
+        (B, S) bool.
+    tasks
+        (B,) the structure of each sample where S is 1 of several.
+    """
+
+    source: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    projected: torch.Tensor
+    tasks: torch.Tensor | None
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """Return a copy on a device."""
+        return Batch(
+            self.source.to(device),
+            self.target.to(device),
+            self.weight.to(device),
+            self.projected.to(device),
+            None if self.tasks is None else self.tasks.to(device),
+        )
+
+
+def choose(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[int, int]:
+    """Draw a structure, then one of the stacks that show it."""
+    labelled: dict[int, list[tuple[int, int]]] = {}
+    for index, pair in enumerate(pairs):
+        for row, label in enumerate(pair.labels):
+            labelled.setdefault(label, []).append((index, row))
+    structures = sorted(labelled)
+    places = labelled[structures[int(rng.integers(len(structures)))]]
+    return places[int(rng.integers(len(places)))]
+
+
+def cut_batch(
+    pairs: Sequence[Pair],
+    recipe: PatchRecipe,
+    batch: int,
+    seed: int,
+    step: int,
+    outputs: int | None = None,
+    rank: int = 0,
+) -> Batch:
+    """Cut the batch of one step.
+
+    Parameters
+    ----------
+    outputs
+        All structures together, so many, with those that lack a label left out of
+        the loss. Otherwise one structure a patch.
+    rank
+        Which of several processes: together they cut the patches that one of them
+        would cut with a batch as large as all of theirs.
+    """
+    patches = []
+    for place in range(rank * batch, (rank + 1) * batch):
+        rng = np.random.default_rng([seed, step, place])
+        index, row = choose(pairs, rng)
+        rows = [row] if outputs is None else None
+        patches.append(cut_patch(pairs[index], recipe, rng, rows))
+    source = torch.stack([patch.source for patch in patches])
+    if outputs is None:
+        tasks = torch.tensor([patch.labels[0] for patch in patches])
+        weights = torch.broadcast_tensors(*(patch.weight for patch in patches))
+        return Batch(
+            source,
+            torch.stack([patch.target for patch in patches]),
+            torch.stack(weights),
+            torch.stack([patch.projected for patch in patches]),
+            tasks,
+        )
+    target, weight, projected = zip(
+        *(_spread(patch, outputs) for patch in patches), strict=True
+    )
+    return Batch(
+        source,
+        torch.stack(target),
+        torch.stack(torch.broadcast_tensors(*weight)),
+        torch.stack(projected),
+        None,
+    )
+
+
+def _spread(
+    patch: Patch, outputs: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Put the labels of a patch to the network's outputs, with weight 0 elsewhere."""
+    if patch.labels == tuple(range(outputs)):
+        return patch.target, patch.weight, patch.projected
+    where = torch.tensor(patch.labels)
+    target = torch.zeros(outputs, *patch.target.shape[1:])
+    weight = torch.zeros(outputs, *patch.weight.shape[1:])
+    projected = torch.zeros(outputs, dtype=torch.bool)
+    target[where], weight[where] = patch.target, patch.weight
+    projected[where] = patch.projected
+    return target, weight, projected
+
+
+def batches(
+    pairs: Sequence[Pair],
+    recipe: PatchRecipe,
+    batch: int,
+    seed: int,
+    step: int = 0,
+    outputs: int | None = None,
+    ahead: int = 3,
+    workers: int = 1,
+    rank: int = 0,
+    waiting: Callable[[], None] | None = None,
+) -> Generator[Batch, None, None]:
+    """Batches from a step on, cut on threads while the network learns.
+
+    Parameters
+    ----------
+    pairs, recipe, batch, seed, step, outputs, rank
+        See `cut_batch`. Pairs that change are those of each step.
+    ahead
+        Batches kept ready.
+    workers
+        Threads; their number changes nothing in the batches.
+    waiting
+        Called while a batch is not ready; what it raises ends the batches, which are
+        endless otherwise.
+
+    Raises
+    ------
+    Exception
+        Whatever went wrong on a thread.
+    """
+    ended = Event()
+
+    def cut(at: int) -> Batch:
+        now = pairs.at(at, ended) if isinstance(pairs, RenewedPairs) else pairs
+        return cut_batch(now, recipe, batch, seed, at, outputs, rank)
+
+    with ThreadPoolExecutor(workers, "patches") as pool:
+        queue: deque[Future[Batch]] = deque()
+        try:
+            for at in count(step):
+                queue.append(pool.submit(cut, at))
+                if len(queue) < ahead + workers:
+                    continue
+                while not wait([queue[0]], PAUSE).done:
+                    if waiting is not None:
+                        waiting()
+                yield queue.popleft().result()
+        finally:
+            ended.set()
+            for future in queue:
+                future.cancel()

@@ -1,111 +1,91 @@
 """A whole training: from a config and the data's stacks to a model file."""
 
+import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.store import Model
-from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.models.card import ModelCard, network_fields, of_training
+from napari_sparsessp.models.library import Model, load_model, save_model
+from napari_sparsessp.models.verification import make_check
+from napari_sparsessp.models.weights import digest_of_tensors
+from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.prediction.device import choose_device, choose_precision
+from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
-from napari_sparsessp.training.calibration import calibrations
-from napari_sparsessp.training.familiarity import learned_ranges
-from napari_sparsessp.training.finishing import write_model
-from napari_sparsessp.training.group import Group
+from napari_sparsessp.training.calibration import calibrations, learned_ranges
+from napari_sparsessp.training.checkpoints import RunFolder, has_state
+from napari_sparsessp.training.config import FineTune, TrainConfig
+from napari_sparsessp.training.data import TrainingData
+from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
-from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.training.preview import Preview, preview_patch
-from napari_sparsessp.training.renewal import RenewedPairs
-from napari_sparsessp.training.setup import Setup, claim_folder
-from napari_sparsessp.training.starting import starting_network
-from napari_sparsessp.training.state import RunFolder
-from napari_sparsessp.training.validation import Validator
+from napari_sparsessp.training.patches import Pair, PatchRecipe, RenewedPairs
+from napari_sparsessp.training.resolve import ResolvedConfig, claim_folder
+from napari_sparsessp.training.validation import Preview, Validator, preview_patch
 
 FEW_STACKS = 3
 """So few, and the card says what that means."""
 
+_ENCODER = ("encoder", "plane_stem", "down")
+"""First parts of the names of all that comes before depth is folded."""
 
-@dataclass(frozen=True, eq=False)
-class Stacks:
-    """The data of a training.
-
-    Attributes
-    ----------
-    structures : tuple of str
-        Of the network's outputs, which the pairs' labels count.
-    training : sequence of Pair
-        May change with the step; see `RenewedPairs`.
-    validation : sequence of Pair
-    words : list of str
-        Sentences for the card.
-    """
-
-    structures: tuple[str, ...]
-    training: Sequence[Pair]
-    validation: Sequence[Pair]
-    words: list[str]
+_SCALING_WORDS = {
+    "robust": "z-score of the measured planes, extremes left out",
+    "zscore": "z-score of the measured planes",
+    "none": "none",
+}
 
 
 def run_training(
-    setup: Setup,
-    stacks: Stacks,
+    resolved: ResolvedConfig,
+    data: TrainingData,
     listen: Callable[[Status], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    progress: Progress = no_progress,
     group: Group | None = None,
     show: Callable[[Preview], None] | None = None,
-) -> Path | None:
-    """Train, or go on with it, and write the model.
+) -> Path:
+    """Train, or resume a training, and write the model.
 
     Parameters
     ----------
-    setup : Setup
-    stacks : Stacks
-    listen : callable, optional
-        Called after each step.
-    stop : callable, optional
-        Asked after each step; true saves and ends.
-    group : Group, optional
+    listen, progress
+        Called after each step; `progress` between stacks that are validated, too.
+    group
         Other processes that train with this one; the main one writes the model.
-    show : callable, optional
-        Called at each validation with what the network says of one patch.
-
-    Returns
-    -------
-    Path or None
-        The model; None where training was stopped.
+    show
+        Called at each validation with the prediction of one patch.
 
     Raises
     ------
+    Cancelled
+        By `progress`; the state is saved.
     SparseSSPError
         Anything that the user can mend.
     """
-    config, group = setup.config, group or Group()
-    network = setup.network(stacks.structures)
-    recipe = patch_recipe(setup, network, stacks.training)
-    plan = training_plan(setup, network)
+    config, group = resolved.config, group or Group()
+    network = resolved.network(data.structures)
+    recipe = patch_recipe(resolved, network, data.training)
+    plan = training_plan(resolved, network)
     if group.device is not None:
         plan = replace(plan, device=group.device)
     with group.main_first():
-        claim_folder(config, stacks.structures, group.main)
-    fresh = starting_network(setup, network, stacks.structures).to(plan.device)
+        claim_folder(config, data.structures, group.main)
+    fresh = initialise(resolved, network, data.structures).to(plan.device)
     validator = Validator(
-        _some(stacks.validation, config.validation.stacks),
-        stacks.structures,
-        recipe.ratios,
-        recipe.interpolation,
-        plan.device,
-        plan.precision,
-        plan.projection,
-        stop,
-    )
+        _spread_out(data.validation, config.validation.stacks), data.structures,
+        recipe.ratios, recipe.interpolation, plan.device, plan.precision,
+        plan.projection, progress,
+    )  # fmt: skip
     patch = None
     if show is not None:
         patch = preview_patch(
-            validator.pairs, recipe, stacks.structures, plan.device, network.stride
+            validator.pairs, recipe, data.structures, plan.device, network.stride
         )
 
     def validate(judged: nn.Module) -> dict[str, Any]:
@@ -113,107 +93,291 @@ def run_training(
             show(patch(judged))
         return validator(judged)
 
-    done = train(
-        fresh, stacks.training, recipe, plan, config.out,
-        validate if validator.pairs else None, listen, stop, group,
+    train(
+        fresh, data.training, recipe, plan, config.out,
+        validate if validator.pairs else None, listen, progress, group,
     )  # fmt: skip
-    if not done:
-        return None
     with group.main_first():
         if not group.main:
             return config.out / f"{config.model.id}.safetensors"
-        return _written(setup, network, stacks, recipe, plan, len(validator.pairs))
+        return write_model(resolved, data)
 
 
-def write_best(setup: Setup, stacks: Stacks) -> Path:
+def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the model of a training that was stopped: its best state so far.
 
     Parameters
     ----------
-    setup : Setup
-    stacks : Stacks
-        Those that it was trained with.
+    data
+        That it was trained with.
 
     Raises
     ------
     SparseSSPError
         There is no state yet, or the model cannot be written.
     """
-    if not RunFolder(setup.config.out).has_state():
+    if not has_state(resolved.config.out):
         raise InputError(
-            f"{setup.config.out} holds no state of a training yet; let it go on"
+            f"{resolved.config.out} holds no state of a training yet; let it run on"
         )
-    network = setup.network(stacks.structures)
-    recipe = patch_recipe(setup, network, stacks.training)
-    count = len(_some(stacks.validation, setup.config.validation.stacks))
-    plan = training_plan(setup, network)
-    return _written(setup, network, stacks, recipe, plan, count)
+    return write_model(resolved, data)
 
 
-def _written(
-    setup: Setup,
+def initialise(
+    resolved: ResolvedConfig, config: NetworkConfig, structures: tuple[str, ...]
+) -> nn.Module:
+    """Build the network, the same for the same seed.
+
+    Raises
+    ------
+    ModelError
+        The model to begin with is damaged.
+    """
+    torch.manual_seed(resolved.config.seed)
+    network = build_network(config)
+    given = resolved.config.network
+    if isinstance(given, FineTune):
+        model = load_model(given.source)
+        transfer(model.network, model.card.structures, network, structures)
+        if given.freeze_encoder:
+            freeze_encoder(network)
+    return network
+
+
+def freeze_encoder(network: nn.Module) -> None:
+    """Freeze all that comes before depth is folded, in place."""
+    for name, parameter in network.named_parameters():
+        own = re.sub(r"^networks\.\d+\.", "", name)  # multinet has one each
+        if own.split(".")[0] in _ENCODER:
+            parameter.requires_grad_(False)
+
+
+@torch.no_grad()
+def transfer(
+    source: nn.Module,
+    known: tuple[str, ...],
+    network: nn.Module,
+    wanted: tuple[str, ...],
+) -> None:
+    """Copy all weights; outputs go by structure, new ones stay as they are.
+
+    Both networks have the same description but for their outputs.
+
+    Raises
+    ------
+    InputError
+        The structures differ and cannot be told apart in the weights.
+    """
+    config = network.config
+    assert isinstance(config, NetworkConfig)
+    have, own = source.state_dict(), network.state_dict()
+    if wanted == known:
+        network.load_state_dict(have)
+        return
+    # In the same network with another output, what grows is of the structures.
+    with torch.device("meta"):
+        twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
+    more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
+    shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
+    for name, tensor in own.items():
+        first, number, *rest = [*name.split("."), ""]
+
+        def entry(index: int, first: str = first, rest: list[str] = rest) -> str:
+            return f"{first}.{index}.{'.'.join(rest)}".rstrip(".")
+
+        if entry(len(wanted)) in more.keys() - own:  # a list, one entry a structure
+            for new, old in shared:
+                if int(number) == new:
+                    tensor.copy_(have[entry(old)])
+            continue
+        longer = [
+            (axis, more[name][axis] - length) for axis, length in
+            enumerate(tensor.shape) if more[name][axis] != length
+        ]  # fmt: skip
+        if not longer:
+            tensor.copy_(have[name])
+            continue
+        if len(longer) > 1:
+            # Layers as wide as there are structures mix them (tsn).
+            raise InputError(
+                f"a {config.conditioning} network cannot change its "
+                f"structures; set model.structures to {', '.join(known)}, or leave "
+                "it out"
+            )
+        ((axis, each),) = longer
+        # Rows of the structures come behind those that belong to none.
+        before = tensor.shape[axis] - each * len(wanted)
+        tensor.narrow(axis, 0, before).copy_(have[name].narrow(axis, 0, before))
+        for new, old in shared:
+            rows = have[name].narrow(axis, before + old * each, each)
+            tensor.narrow(axis, before + new * each, each).copy_(rows)
+
+
+def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
+    """Write the best state of a training, or its last, as a native model.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    ModelError
+        The weights are not finite.
+    """
+    config, files = resolved.config, RunFolder(resolved.config.out)
+    network = resolved.network(data.structures)
+    recipe = patch_recipe(resolved, network, data.training)
+    best = files.best()
+    trained: Any = build_network(network)
+    trained.load_state_dict(files.averaged() if best is None else best["network"])
+    trained.requires_grad_(False)
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    if blend < 1:
+        start = initialise(resolved, network, data.structures).state_dict()
+        for name, tensor in trained.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(start[name], tensor, blend))
+    if network.standardised:
+        trained.bake()
+    dtype = getattr(torch, config.model.weights)
+    # The card's check is of the weights as they will be in the file.
+    trained = trained.to(dtype).float().eval()
+    card = _card(resolved, data, trained.config, recipe, files, best)
+    path = config.out / f"{card.id}.safetensors"
+    plan = training_plan(resolved, network)
+    kept_back = _spread_out(data.validation, CALIBRATION_STACKS)
+    card = card.model_copy(
+        update={
+            "familiarity": learned_ranges(
+                data.training, recipe, resolved.voxel_size, resolved.source
+            ),
+            "uncertainty": calibrations(
+                Model(card, trained, "", path), kept_back, plan.device, plan.precision
+            ),
+        }
+    )
+    tensors = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in trained.state_dict().items()
+    }
+    check = make_check(trained, digest_of_tensors(tensors))
+    card = card.model_copy(update={"check": check})
+    return save_model(path, trained, card, dtype=dtype)
+
+
+def _card(
+    resolved: ResolvedConfig,
+    data: TrainingData,
     network: NetworkConfig,
-    stacks: Stacks,
     recipe: PatchRecipe,
-    plan: TrainingPlan,
-    count: int,
-) -> Path:
-    """Write the model; `count` stacks chose its state."""
-    validation = setup.config.validation
+    files: RunFolder,
+    best: dict[str, Any] | None,
+) -> ModelCard:
+    config, model, source = resolved.config, resolved.config.model, resolved.source
+    modality = model.modality
+    if source is not None and "modality" not in model.model_fields_set:
+        modality = source.modality
+    patch = (recipe.depth, recipe.height, recipe.width)
+    position, extent = files.position(), "×".join(map(str, patch))
+    learned = (
+        f"Recipe {config.recipe.name}, loss {config.loss}, {position.step} steps of "
+        f"{position.batch} patches of {extent} voxels, seed {config.seed}."
+    )
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    blended = [f"The weights are {blend:.0%} of the way to them."] * (blend < 1)
+    pairs = config.data.pairs
+    flat = all(len(one) == 1 for pair in data.training for one in pair.targets)
+    return ModelCard(
+        id=model.id,
+        version=model.version,
+        name=model.name or model.id,
+        licence=model.licence,
+        citation=model.citation,
+        structures=data.structures,
+        **network_fields(network),
+        voxel_size=resolved.voxel_size,
+        patch=patch,
+        ratios=resolved.ratios(network),
+        modality=modality,
+        normalisation=_SCALING_WORDS[resolved.scaling],
+        scaling=resolved.scaling,  # type: ignore[arg-type]
+        trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
+        limits=_limits(resolved, data),
+        scores=_given_scores(config)
+        | ({} if best is None else _scores(resolved, data, files, best)),
+        # Where all labels are projections, so is what the model predicts.
+        z_projection=pairs.projection if pairs is not None and flat else "none",
+        source=of_training("" if source is None else source.id),
+    )
+
+
+def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
+    limits, pairs = list(resolved.config.model.limits), data.training
+    if (source := resolved.source) is not None:
+        began = f"Of {source.id}, with which it began: "
+        limits += [began + limit for limit in source.limits]
+    if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
+        shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
+        stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
+        limits.append(
+            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            "contrasts, microscopes and magnifications are outside of what it knows."
+        )
+    labelled = {label for pair in pairs for label in pair.labels}
+    forgotten = [one for k, one in enumerate(data.structures) if k not in labelled]
+    if forgotten:
+        limits.append(
+            f"Had no label of {', '.join(forgotten)} when it was fine-tuned: these may "
+            "be worse than in the model that it began with."
+        )
+    return tuple(limits)
+
+
+def _given_scores(config: TrainConfig) -> dict[str, Any]:
+    """Return scores that were measured elsewhere."""
+    path = config.model.scores
+    if path is None:
+        return {}
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"model.scores: {path} is no JSON ({error})") from error
+    if not isinstance(scores, dict):
+        raise InputError(f"model.scores: {path} has no names of scores")
+    cards = scores.get("cards")  # of sparsessp benchmark quality
+    return cards.get(config.model.id, scores) if isinstance(cards, dict) else scores
+
+
+def _scores(
+    resolved: ResolvedConfig,
+    data: TrainingData,
+    files: RunFolder,
+    best: dict[str, Any],
+) -> dict[str, Any]:
+    """R² of the best state, by structure and ratio."""
+    validation = resolved.config.validation
+    count = len(_spread_out(data.validation, validation.stacks))
     judged = f"{count} stack{'s' * (count != 1)}"
     if validation.by != "stack":
         judged = f"the far end in {validation.by} of {judged}"
         if validation.gap:
             judged += f" beyond a gap of {validation.gap} pixels"
-    return write_model(
-        setup,
-        network,
-        stacks.structures,
-        (recipe.depth, recipe.height, recipe.width),
-        stacks.words,
-        {label for pair in stacks.training for label in pair.labels},
-        f"{judged}, kept back where the data do not say another split; the state was "
-        "chosen by this score",
-        z_projection(setup, stacks.training),
-        few_words(stacks.training),
-        lambda model: _trust(model, setup, stacks, recipe, plan),
-    )
-
-
-def _trust(
-    model: Model, setup: Setup, stacks: Stacks, recipe: PatchRecipe, plan: TrainingPlan
-) -> dict[str, Any]:
-    """What the card says of when to trust the model: what it saw, how far it is off."""
-    kept_back = _some(stacks.validation, CALIBRATION_STACKS)
-    return {
-        "familiarity": learned_ranges(
-            stacks.training, recipe, setup.voxel_size, setup.source
-        ),
-        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+    validated = [entry for entry in files.entries() if entry.get("r2") is not None]
+    entry = next((one for one in validated if one["step"] == best["step"]), {})
+    scores = {
+        "on": f"{judged}, kept back where the data do not say another split; the state "
+        "was chosen by this score",
+        "r2": best["r2"],
+        "step": best["step"],
+        "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    # What it began with, on the same voxels: it shows what was learnt.
+    if validated and validated[0]["step"] == 0:
+        scores["r2_before_training"] = validated[0]["r2"]
+    return {"validation": scores}
 
 
-def few_words(pairs: Sequence[Pair]) -> str:
-    """Warn of a model that has seen next to nothing; "" where it has seen enough."""
-    if len(pairs) > FEW_STACKS or isinstance(pairs, RenewedPairs):
-        return ""
-    shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
-    stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
-    return (
-        f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
-        "contrasts, microscopes and magnifications are outside of what it knows."
-    )
-
-
-def z_projection(setup: Setup, pairs: Sequence[Pair]) -> str:
-    """Say whether all labels are projections: then so is what the model predicts."""
-    source = setup.config.data.pairs
-    flat = all(len(target) == 1 for pair in pairs for target in pair.targets)
-    return source.projection if source is not None and flat else "none"
-
-
-def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most so many, from all over the list."""
+def _spread_out(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return at most so many, from all over the list."""
     share = min(1.0, count / max(len(pairs), 1))
     return [
         pair for index, pair in enumerate(pairs)
@@ -222,7 +386,7 @@ def _some(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
-    """Tell whether gradients in bfloat16 can be trusted.
+    """Whether gradients in bfloat16 can be trusted.
 
     On the CPU torch 2.13 gives weight gradients of 3D convolutions in bfloat16 that are
     off by up to 10³⁶ where the feature has two planes; one, three, four and eight are
@@ -242,7 +406,7 @@ def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
     return 2 not in depths
 
 
-def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
+def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingPlan:
     """Put together what the loop needs.
 
     Raises
@@ -250,7 +414,7 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
     InputError
         The device does not exist here.
     """
-    config, recipe = setup.config, setup.config.recipe
+    config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
     precision = choose_precision(recipe.precision, device)
     if recipe.precision == "auto" and not bf16_is_safe(network, device.type):
@@ -264,7 +428,7 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
         minutes=minutes,
         steps=budget.steps,
         batch=recipe.batch,
-        learning_rate=setup.learning_rate,
+        learning_rate=resolved.learning_rate,
         weight_decay=recipe.weight_decay,
         warm_up=recipe.warm_up,
         average=recipe.average,
@@ -279,14 +443,14 @@ def training_plan(setup: Setup, network: NetworkConfig) -> TrainingPlan:
         clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
-        judge_first=setup.source is not None,
+        judge_first=resolved.source is not None,
     )
 
 
 def patch_recipe(
-    setup: Setup, network: NetworkConfig, pairs: Sequence[Pair]
+    resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
-    """Say how patches are cut from these stacks for this network.
+    """Return how patches are cut from these stacks for this network.
 
     Raises
     ------
@@ -294,7 +458,7 @@ def patch_recipe(
         A stack is smaller than the network's stride, or deeper than its window where
         the target is a projection.
     """
-    recipe, stride = setup.config.recipe, network.stride
+    recipe, stride = resolved.config.recipe, network.stride
     if not pairs:
         raise InputError(
             "nothing is left to train on; lower validation.share or add stacks"
@@ -324,14 +488,14 @@ def patch_recipe(
         network.depth,
         height,
         width,
-        ratios=setup.ratios(network),
+        ratios=resolved.ratios(network),
         noise=recipe.noise,
         gain=recipe.gain,
         tilt=recipe.tilt,
         clutter=recipe.clutter,
         thin=recipe.thin,
         turns=recipe.turns,
-        random_phase=setup.random_phase(network),
+        random_phase=resolved.random_phase(network),
         interpolation=network.interpolation,
         inputs=network.inputs,
         every=network.ratio,

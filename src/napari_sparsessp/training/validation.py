@@ -1,8 +1,8 @@
-"""R² of a network on the stacks that were kept back."""
+"""Validate a network on held-out stacks: R², and a preview of one patch."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from napari_sparsessp.metrics import PixelSums
-from napari_sparsessp.networks.inputs import network_input
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.prediction.tiling import window_starts
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.training.patches import Pair
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.training.patches import Pair, PatchRecipe, cut_patch
 
 FIELD = 256
 """Pixels of the middle of a stack that are scored, at most, in y and in x."""
@@ -28,15 +29,12 @@ class Validator:
 
     Attributes
     ----------
-    pairs : sequence of Pair
-    structures : tuple of str
+    structures
         Names of the outputs.
-    ratios : tuple of int
-    interpolation : str
-    device, precision, projection : str
+    device, precision, projection
         As in `napari_sparsessp.training.loop.TrainingPlan`.
-    stop : callable, optional
-        Asked between stacks and ratios; true gives no score.
+    progress
+        Called between stacks and ratios.
     """
 
     pairs: Sequence[Pair]
@@ -46,25 +44,24 @@ class Validator:
     device: str = "cpu"
     precision: str = "fp32"
     projection: str = "mean"
-    stop: Callable[[], bool] | None = None
+    progress: Progress = no_progress
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
-        """Give R², each the mean over stacks.
+        """Return R², each the mean over stacks.
 
         Returns
         -------
-        dict
-            ``r2``: mean over structures and ratios, None where no truth varies or it
-            was stopped.
-            ``scores``: structure to ratio to R².
+        ``r2``: mean over structures and ratios, None where no truth varies.
+        ``scores``: structure to ratio to R².
         """
         found: dict[str, dict[str, list[float]]] = defaultdict(
             lambda: defaultdict(list)
         )
+        done, total = 0, len(self.pairs) * len(self.ratios)
         for pair in self.pairs:
             for ratio in self.ratios:
-                if self.stop is not None and self.stop():
-                    return {"r2": None, "scores": {}}
+                self.progress(done, total, "validating")
+                done += 1
                 for label, sums in self._sums(network, pair, ratio).items():
                     if sums.r2 is not None:
                         found[self.structures[label]][str(ratio)].append(sums.r2)
@@ -139,3 +136,118 @@ def _middle(extent: int, stride: int) -> slice:
     length = min(extent, max(FIELD, stride)) // stride * stride
     start = (extent - length) // 2
     return slice(start, start + length)
+
+
+_SEED = 7
+"""The same patch at every validation, so that one sees it change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """One patch: what was measured, what is true, and what is predicted now.
+
+    Attributes
+    ----------
+    structures
+        For each row of `truth` and `prediction`.
+    light
+        (D, H, W) float32, as the network sees it at `ratio`.
+    truth, prediction
+        (L, D, H, W) float32, in units of the z-scored truth; NaN in the truth where
+        there is no label.
+    ratio
+        Sparsity ratio of the patch.
+    step
+        Of the training; filled in by whoever knows it.
+    """
+
+    structures: tuple[str, ...]
+    light: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    ratio: int
+    step: int = 0
+
+
+class PreviewPatch:
+    """A patch of one stack that was kept back; call it with a network.
+
+    Parameters
+    ----------
+    recipe
+        Its size and sampling count; its random changes of optics do not.
+    structures
+        Names of all outputs.
+    """
+
+    def __init__(
+        self, pair: Pair, recipe: PatchRecipe, structures: Sequence[str], device: str
+    ) -> None:
+        height, width = pair.looks.shape[-2:]
+        self._ratio = recipe.ratios[0]
+        plain = replace(
+            recipe,
+            height=min(recipe.height, height),
+            width=min(recipe.width, width),
+            ratios=(self._ratio,),
+            noise=None,
+            gain=0.0,
+            tilt=0.0,
+            clutter=0.0,
+            thin=0.0,
+            turns="none",
+            random_phase=False,
+        )
+        self._patch = cut_patch(pair, plain, np.random.default_rng(_SEED))
+        self._names = tuple(structures[label] for label in self._patch.labels)
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, network: nn.Module) -> Preview:
+        """Predict the patch as the network is now.
+
+        Parameters
+        ----------
+        network
+            In evaluation mode, on the patch's device.
+        """
+        patch, given = self._patch, list(self._patch.labels)
+        called: Any = network
+        found = called(patch.source[None].to(self._device), structures=given)
+        found = found[0].float().cpu()
+        counts = (patch.weight > 0).expand_as(patch.target)
+        truth = torch.where(counts, patch.target, torch.nan)
+        return Preview(
+            self._names,
+            patch.source[0].numpy(),
+            truth.numpy(),
+            found.numpy(),
+            self._ratio,
+        )
+
+
+def preview_patch(
+    pairs: Sequence[Pair],
+    recipe: PatchRecipe,
+    structures: Sequence[str],
+    device: str,
+    stride: int,
+) -> PreviewPatch | None:
+    """Choose the patch: of the stack with the most labels; None without a stack.
+
+    Parameters
+    ----------
+    pairs
+        Those that were kept back.
+    stride
+        Of the network: the patch is so many pixels, or a multiple of them.
+    """
+    fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
+    if not fitting:
+        return None
+    pair = max(fitting, key=lambda one: len(one.targets))
+    height, width = (size // stride * stride for size in pair.looks.shape[-2:])
+    fitted = replace(
+        recipe, height=min(recipe.height, height), width=min(recipe.width, width)
+    )
+    return PreviewPatch(pair, fitted, structures, device)

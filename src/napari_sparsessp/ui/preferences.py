@@ -51,14 +51,13 @@ class Preferences(BaseModel):
 
     Attributes
     ----------
-    device, precision : str
+    device, precision
         As in a `PredictionRequest`.
-    memory_limit : int or None
+    memory_limit
         Bytes; None: whatever is sensible.
-    palette : {"safe", "classic"}
-    own_colours : dict
+    own_colours
         Structure id to ``"#rrggbb"``.
-    refresh_2d_ms, refresh_3d_ms : int
+    refresh_2d_ms, refresh_3d_ms
         Least pause in milliseconds between two drawings of a filling layer.
     """
 
@@ -73,27 +72,26 @@ class Preferences(BaseModel):
     refresh_3d_ms: int = 700
 
     def colour(self, structure: str) -> str:
-        """Give a structure's colour as ``"#rrggbb"``."""
+        """Return a structure's colour as ``"#rrggbb"``."""
         return colour_in(self.palette, self.own_colours, structure)
 
 
 class PreferenceNews(QObject):
-    """Reads the page and tells all docks when it changes; there is only one.
+    """Read the page, and emit to all docks when it changes; there is only one.
 
     Parameters
     ----------
-    page : optional
+    page
         The settings as napari gives them; None where it has none.
 
     Attributes
     ----------
-    now : Preferences
-    has_page : bool
+    has_page
         Whether napari shows the preferences.
 
     Signals
     -------
-    changed : Preferences, Preferences
+    changed(Preferences, Preferences)
         What held before, and what holds now.
     """
 
@@ -141,16 +139,15 @@ class PreferenceNews(QObject):
 
 
 def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
-    """Give the preferences on a page, and write its folders down.
+    """Return the preferences on a page, and write its folders down.
 
     Parameters
     ----------
-    page : optional
+    page
         napari's settings of this plugin.
 
     Returns
     -------
-    Preferences
     list of str
         What could not be used; the usual value stands in for it.
     """
@@ -186,14 +183,14 @@ def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
 
 
 def preference_news() -> PreferenceNews:
-    """Give the one teller of this process; for the interface's thread."""
+    """Return the only one of this process; for the interface's thread."""
     news = _news()
     news.follow(plugin_settings())
     return news
 
 
 def preferences() -> Preferences:
-    """Give what the user has set."""
+    """Return what the user has set."""
     if threading.current_thread() is not threading.main_thread():
         # a Qt object belongs to the thread that makes it
         return _news().now if _news.cache_info().currsize else Preferences()
@@ -240,7 +237,7 @@ def read_own_colours(text: str) -> dict[str, str]:
 
     Parameters
     ----------
-    text : str
+    text
         Such as ``"dna: cyan, nucleolus: #ff8800"``: a structure by any of its names
         or a model's own id, and a colour by its English name or as ``#rrggbb``.
 
@@ -270,14 +267,13 @@ def read_own_colours(text: str) -> dict[str, str]:
 
 
 def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
-    """Give a structure's colour.
+    """Return a structure's colour.
 
     Parameters
     ----------
-    palette : {"safe", "classic"}
-    own : mapping
+    own
         What the user chose, by structure id.
-    structure : str
+    structure
         Id; a model's own ones and deviations have colours too.
 
     Returns
@@ -301,11 +297,11 @@ def _structure_id(name: str) -> str:
 
 
 class ModelNews(QObject):
-    """The teller; `model_news` gives the only one.
+    """Emits when the user's models change; `model_news` returns the only one.
 
     Signals
     -------
-    changed : str
+    changed(str)
         Id of a model that is new, another, or gone.
     """
 
@@ -314,5 +310,5 @@ class ModelNews(QObject):
 
 @cache
 def model_news() -> ModelNews:
-    """Give the one teller of this process; it outlives all viewers."""
+    """Return the only one of this process; it outlives all viewers."""
     return ModelNews()

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, PublicSample, fetch
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES, PublicSample, fetch
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
 from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
@@ -32,7 +32,6 @@ from napari_sparsessp.ui.tasks import (
     TaskProgress,
     error_details,
     readable_error,
-    words_first,
 )
 from napari_sparsessp.ui.widgets.basic import MessageBox
 from napari_sparsessp.ui.widgets.style import Dress, breakable
@@ -52,7 +51,7 @@ def sparse_colony() -> list[LayerData]:
     list of (data, attributes, "image")
         The transmitted light, then one hidden layer for each structure.
     """
-    from napari_sparsessp.io.sample import sample_paths
+    from napari_sparsessp.io.samples import sample_paths
 
     light_path, truth_path = sample_paths()
     light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
@@ -95,19 +94,15 @@ def sample_layers(key: str) -> list[LayerData]:
 
     Parameters
     ----------
-    key : str
+    key
         `COLONY`, or of a public sample.
-
-    Returns
-    -------
-    list of (data, attributes, "image")
 
     Raises
     ------
     InputError
         It is not here, or damaged.
     """
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES, open_sample
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES, open_sample
 
     if key == COLONY:
         return sparse_colony()
@@ -120,7 +115,7 @@ def sample_layers(key: str) -> list[LayerData]:
 
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
-    from napari_sparsessp.io.public_samples import PUBLIC_SAMPLES
+    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
     from napari_sparsessp.ui.samples import SampleDialog
 
     if PUBLIC_SAMPLES[key].is_here:
@@ -147,7 +142,7 @@ def _shown(layer: LayerData) -> LayerData:
 
 
 def _stains(truth: Volume) -> list[LayerData]:
-    """Give a hidden layer for each channel of a truth, named by its structure's id."""
+    """Return a hidden layer for each channel of a truth, named by structure."""
     layers: list[LayerData] = []
     for id_ in truth.channel_names:
         one = truth.channel(id_)
@@ -197,13 +192,9 @@ _KEY = Qt.ItemDataRole.UserRole
 class SampleDialog(QDialog):
     """Lists the samples; its button opens the chosen one, or fetches it first.
 
-    Parameters
-    ----------
-    parent : QWidget, optional
-
     Signals
     -------
-    ready : str
+    ready(str)
         Key of a sample that is here and wanted; the dialog closes itself.
     """
 
@@ -317,7 +308,7 @@ class SampleDialog(QDialog):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being fetched."""
+        """Return whether something is being fetched."""
         return self._task is not None
 
     def start(self) -> None:
@@ -416,7 +407,7 @@ def _host(sample: PublicSample) -> str:
 
 
 def _fetch(sample: PublicSample, progress: TaskProgress) -> None:
-    fetch(sample, words_first(progress))
+    fetch(sample, progress)
 
 
 def _wrapped(role: str) -> QLabel:
@@ -436,18 +427,17 @@ class SampleOpening(QObject):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    owner : QWidget
+    owner
         The dock.
 
     Attributes
     ----------
-    dialog : SampleDialog or None
+    dialog
         While it is open.
 
     Signals
     -------
-    failed : SparseSSPError
+    failed(SparseSSPError)
         A sample that is here cannot be opened.
     """
 

@@ -42,16 +42,12 @@ def show(
 
     Parameters
     ----------
-    light, prediction : Path
+    light, prediction
         The transmitted-light stack and what was predicted from it.
-    truth : Path, optional
+    truth
         Channels named by structure.
-    layout : {"overlay", "side"}, optional
+    layout
         Side by side where there is a truth, otherwise overlay.
-
-    Returns
-    -------
-    (napari.Viewer, PredictDock)
 
     Raises
     ------

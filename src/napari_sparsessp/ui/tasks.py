@@ -398,8 +398,3 @@ def _versions() -> list[str]:
         except PackageNotFoundError:
             versions.append(f"{package} not installed")
     return versions
-
-
-def words_first(progress: Callable[..., None]) -> Callable[[str, float], None]:
-    """Adapt a `Progress` to functions that still report ``(what, share)``."""
-    return lambda what, share: progress(share, None, what)

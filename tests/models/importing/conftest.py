@@ -16,7 +16,7 @@ def imported(tmp_path):
         import_checkpoint,
         inspect_checkpoint,
     )
-    from napari_sparsessp.models.store import load_model
+    from napari_sparsessp.models.library import load_model
 
     def run(path, **given):
         found = inspect_checkpoint(path)

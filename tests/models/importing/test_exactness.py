@@ -6,7 +6,7 @@ import torch
 
 import published
 from napari_sparsessp.models.importing import inspect_checkpoint
-from napari_sparsessp.prediction.bare import run_bare
+from napari_sparsessp.models.raw_forward import raw_forward
 
 FORMATS = {
     "repmode": lambda path: published.repmode(path),
@@ -46,13 +46,13 @@ def test_a_checkpoint_gives_the_same_bits_as_the_network_it_came_from(
     planes = planes.astype(np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(planes)[None])[0].numpy()
-    np.testing.assert_array_equal(run_bare(path, planes), expected)
+    np.testing.assert_array_equal(raw_forward(path, planes), expected)
     if config.inputs > 1:
         return
     model = imported(path)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
-    np.testing.assert_array_equal(run_bare(model.path, planes[0]), expected)
+    np.testing.assert_array_equal(raw_forward(model.path, planes[0]), expected)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_reference_checkpoints_give_the_reference_outputs(
     wanted = expected["y"].reshape(-1, *expected["y"].shape[-3:])
     model = imported(path)
     for source in (path, model.path):
-        got = run_bare(source, expected["x"])
+        got = raw_forward(source, expected["x"])
         assert got.shape == wanted.shape
         assert np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
@@ -83,7 +83,7 @@ def test_each_output_of_the_reference_is_the_structure_that_it_is_named_for(
     path = shared_parity("repmode_3d.p")
     expected = np.load(path.with_suffix(".npz"))
     for index, task in enumerate(expected["tasks"]):
-        (got,) = run_bare(path, expected["x"], [str(task)])
+        (got,) = raw_forward(path, expected["x"], [str(task)])
         wanted = expected["y"][index]
         assert np.abs(got - wanted).max() <= 1e-4 * np.abs(expected["y"]).max()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import published
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.importing import inspect_checkpoint
-from napari_sparsessp.models.importing.conversion import open_network
+from napari_sparsessp.models.importing.convert import open_network
 
 
 def refuse(path, match):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.registry import find_model, read_card
+from napari_sparsessp.models.library import find_model, read_card
 from napari_sparsessp.ui.engine.link import InstalledEngine
 
 

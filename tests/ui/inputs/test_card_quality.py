@@ -3,7 +3,7 @@
 import pytest
 
 from fake_engine import card
-from napari_sparsessp.models.registry import list_models
+from napari_sparsessp.models.library import list_models
 from napari_sparsessp.ui.widgets.model_picker import (
     expected_quality,
     mean_quality,

@@ -8,8 +8,7 @@ from napari.layers import Image
 from napari.utils import Colormap
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.layer_folder import write_layers
-from napari_sparsessp.io.layer_record import LayerRecord
+from napari_sparsessp.io.layers import LayerRecord, write_layers
 from napari_sparsessp.ui.layers.metadata import KEY, FilePlace, file_of, is_same_file
 from napari_sparsessp.ui.layers.opening import open_file, read_file
 from napari_sparsessp.ui.layers.saving import records_of

@@ -5,7 +5,7 @@ import threading
 import pytest
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.models.registry import read_card
+from napari_sparsessp.models.library import read_card
 from napari_sparsessp.ui.models.actions import progress_text
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog, FetchState
 from thin import save_thin
@@ -44,7 +44,7 @@ def fill(dialog, address, digits=""):
 
 
 def told(qtbot, dialog):
-    qtbot.waitUntil(lambda: dialog.message.is_error, timeout=10_000)
+    qtbot.waitUntil(lambda: dialog.message.is_error)
     assert dialog.state is FetchState.ASKING
     return dialog.message.text.text()
 
@@ -58,7 +58,7 @@ def test_nothing_is_asked_before_fetch_is_pressed(qtbot, dialog, server):
 
 
 def test_a_model_is_added_and_tells_that_it_was_not_checked(qtbot, dialog, server):
-    with qtbot.waitSignal(dialog.added, timeout=10_000) as caught:
+    with qtbot.waitSignal(dialog.added) as caught:
         fill(dialog, server.url("thin.safetensors"))
     path, fetched = caught.args
     assert path.is_file()
@@ -80,7 +80,7 @@ def test_a_model_that_is_there_can_be_added_with_another_id(
     qtbot, owner, dialog, server
 ):
     address = server.url("thin.safetensors")
-    with qtbot.waitSignal(dialog.added, timeout=10_000):
+    with qtbot.waitSignal(dialog.added):
         fill(dialog, address)
     again = FetchDialog(owner)
     again.show()
@@ -89,7 +89,7 @@ def test_a_model_that_is_there_can_be_added_with_another_id(
     assert again.id_row.isVisible()
     assert again.id.text() == "thin-2"
     again.id.setText("second")
-    with qtbot.waitSignal(again.added, timeout=10_000):
+    with qtbot.waitSignal(again.added):
         again.fetch_button.click()
     assert read_card("second").structures == read_card("thin").structures
     assert len(server.asked) == 2  # once for each dialog: what came is kept
@@ -100,7 +100,7 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
 ):
     server.hold, server.cut = threading.Event(), 40_000
     fill(dialog, server.url("thin.safetensors"))
-    qtbot.waitUntil(lambda: "MB" in dialog.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "MB" in dialog.status.text())
     dialog.cancel_button.click()
     assert dialog.state is FetchState.ASKING
     assert "goes on where it was" in dialog.status.text()
@@ -116,13 +116,13 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
         return bool(came)
 
     # The thread of the first try may still hold the file: the user tries again.
-    qtbot.waitUntil(added, timeout=10_000)
+    qtbot.waitUntil(added)
     assert read_card("thin").id == "thin"
 
 
 def test_a_checkpoint_is_handed_on(qtbot, dialog, server):
     server.files["best.pth"] = b"PK\x03\x04 weights"
-    with qtbot.waitSignal(dialog.checkpoint, timeout=10_000) as caught:
+    with qtbot.waitSignal(dialog.checkpoint) as caught:
         fill(dialog, server.url("best.pth"))
     (fetched,) = caught.args
     assert fetched.path.read_bytes() == server.files["best.pth"]
@@ -131,7 +131,7 @@ def test_a_checkpoint_is_handed_on(qtbot, dialog, server):
 def test_a_closed_dialog_hears_no_more(qtbot, dialog, server):
     server.hold, server.cut = threading.Event(), 40_000
     fill(dialog, server.url("thin.safetensors"))
-    qtbot.waitUntil(lambda: bool(server.asked), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(server.asked))
     dialog.close()
     server.hold.set()
     qtbot.wait(50)

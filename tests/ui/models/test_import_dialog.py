@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from fake_engine import FakeEngine, found
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.models.importing.found import Question
+from napari_sparsessp.models.importing.answers import Question
 from napari_sparsessp.ui.models.import_dialog import ImportDialog, ImportState
 
 ANSWERED = {"structures": ("dna", "nucleolus"), "ratio": 1}
@@ -35,7 +35,7 @@ def dialog(qtbot, engine):
 
 def read(qtbot, dialog, name="best.pth"):
     dialog.read(name)
-    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING, timeout=10_000)
+    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
 
 
 def test_a_file_and_import_are_all_it_takes(qtbot, dialog, engine):
@@ -43,8 +43,8 @@ def test_a_file_and_import_are_all_it_takes(qtbot, dialog, engine):
     assert dialog.state is ImportState.ASKING
     assert dialog.import_button.isEnabled()
     with (
-        qtbot.waitSignal(dialog.finished, timeout=10_000),
-        qtbot.waitSignal(dialog.imported, timeout=10_000) as caught,
+        qtbot.waitSignal(dialog.finished),
+        qtbot.waitSignal(dialog.imported) as caught,
     ):
         dialog.import_button.click()
     assert caught.args == ["best"]
@@ -111,7 +111,7 @@ def test_an_import_that_fails_keeps_the_answers(qtbot, dialog, engine):
     read(qtbot, dialog)
     dialog.form.name.setText("bad")
     dialog.start_import()
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     assert "NaN" in dialog.message.text.text()
     assert dialog.form.name.text() == "bad"
     assert dialog.import_button.isEnabled()
@@ -121,11 +121,11 @@ def test_cancel_stops_an_import_before_anything_is_written(qtbot, dialog, engine
     read(qtbot, dialog)
     engine.hold = threading.Event()
     dialog.start_import()
-    qtbot.waitUntil(lambda: "weights" in dialog.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "weights" in dialog.status.text())
     dialog.cancel_button.click()
     assert not dialog.cancel_button.isEnabled()
     engine.hold.set()
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     assert "nothing was imported" in dialog.status.text()
     assert engine.imported == []
     assert dialog.isVisible()
@@ -146,7 +146,7 @@ def test_a_second_file_replaces_the_one_being_read(qtbot, dialog, engine):
     dialog.read("first.pth")
     dialog.read("second.pth")
     engine.hold.set()
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     assert dialog.form.name.text() == "second"
 
 
@@ -157,7 +157,7 @@ def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):
     read(qtbot, dialog)
     engine.hold = threading.Event()
     dialog.start_import()
-    qtbot.waitUntil(lambda: "weights" in dialog.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "weights" in dialog.status.text())
     with qtbot.waitSignal(owner.destroyed):
         owner.deleteLater()
     engine.hold.set()

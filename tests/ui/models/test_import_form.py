@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fake_engine import found
-from napari_sparsessp.models.importing.found import Question
+from napari_sparsessp.models.importing.answers import Question
 from napari_sparsessp.ui.models.import_dialog import ImportForm, model_id, numbers
 
 

@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
-from napari_sparsessp.models.collection import Entry
-from napari_sparsessp.models.expected_quality import Quality
+from napari_sparsessp.models.card import Quality
+from napari_sparsessp.models.library import Entry
 from napari_sparsessp.models.verification import Verdict
 from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
 from napari_sparsessp.ui.widgets.basic import Mark

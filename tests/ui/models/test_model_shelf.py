@@ -6,7 +6,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from fake_engine import FakeEngine, found
-from napari_sparsessp.models.trash import deleted_models
+from napari_sparsessp.models.manage import deleted_models
 from napari_sparsessp.ui.engine.link import ModelPlace
 from napari_sparsessp.ui.models import shelf as model_shelf
 from napari_sparsessp.ui.models.import_dialog import ImportState, checkpoint_in
@@ -49,8 +49,8 @@ def taken():
 def import_file(qtbot, shelf, path="best.pth"):
     shelf.import_file(path)
     dialog = shelf.dialog
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING, timeout=10_000)
-    with qtbot.waitSignal(dialog.imported, timeout=10_000):
+    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
+    with qtbot.waitSignal(dialog.imported):
         dialog.start_import()
     return dialog
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.models.collection import Entry
+from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.models.table import (
     ENTRY,
     Column,

@@ -39,14 +39,14 @@ class Ear:
 def start(qtbot):
     """Run a job to its end and give what was heard."""
 
-    def go(engine, job, during=None, timeout=10_000):
+    def go(engine, job, during=None):
         run = PredictionRun(engine, job)
         ear = Ear(run)
         if during is not None:
             run.tile_done.connect(lambda event: during(run, event))
         run.start(in_napari=False)
-        qtbot.waitUntil(lambda: bool(ear.heard), timeout=timeout)
-        qtbot.waitUntil(lambda: engine.closed > 0, timeout=timeout)
+        qtbot.waitUntil(lambda: bool(ear.heard))
+        qtbot.waitUntil(lambda: engine.closed > 0)
         qtbot.wait(50)  # nothing may come after the end
         assert not run.running
         return ear.heard
@@ -118,6 +118,6 @@ def test_a_slow_interface_does_not_nest_events(start):
         time.sleep(0.004)
         depths.append(len(inspect.stack(0)))
 
-    start(FakeEngine(pause=0, tile=8), make_job(), slow, timeout=30_000)
+    start(FakeEngine(pause=0, tile=8), make_job(), slow)
     assert len(depths) == 12 * 16
     assert max(depths) - min(depths) < 5

@@ -5,12 +5,9 @@ import pytest
 from napari.layers import Image, Labels
 
 from fake_engine import card
-from napari_sparsessp.training.preview import Preview
-from napari_sparsessp.training.split_plan import (
-    StackShape,
-    choose_validation,
-    stack_parts,
-)
+from napari_sparsessp.tasks import no_progress
+from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
+from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
     FilesPick,
     fits,
@@ -157,7 +154,7 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot):
     panel = TrainSplitPanel()
     qtbot.addWidget(panel)
     assert panel.share.parent().isHidden()
-    with qtbot.waitSignal(panel.changed, timeout=1000):
+    with qtbot.waitSignal(panel.changed):
         panel.by.button("x").click()
     assert not panel.share.parent().isHidden()
     panel.share.setValue(40)
@@ -241,17 +238,17 @@ def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
     panel = TrainFilesPanel()
     qtbot.addWidget(panel)
     panel.choose(None, paths)
-    found = look_at_files(panel.pick(), (0.29,) * 3, lambda what, share: None)
+    found = look_at_files(panel.pick(), (0.29,) * 3, no_progress)
     assert not found.labels
     panel.show_found(found)
     pick = panel.pick()
     assert (pick.signal, pick.target, pick.structure) == ("BF", "Hoechst", "DNA")
-    found = look_at_files(pick, (0.29,) * 3, lambda what, share: None)
+    found = look_at_files(pick, (0.29,) * 3, no_progress)
     panel.show_found(found)
     assert [one.path for one in found.labels] == paths
     assert "2 stacks, 2 labels of 1 structure" in panel.found.text()
     folder = FilesPick(tmp_path, (), "BF", "Hoechst", "DNA")
-    again = look_at_files(folder, (0.29,) * 3, lambda what, share: None)
+    again = look_at_files(folder, (0.29,) * 3, no_progress)
     assert again.labels == found.labels
 
 

@@ -1,18 +1,22 @@
-"""Importers of published checkpoints: RepMode, SparseSSP and pytorch_fnet.
+"""Import published checkpoints: RepMode, SparseSSP and pytorch_fnet.
 
-Opening (`checkpoint`) → checking (`state`) → recognising (`recognise`, with one reader
-a format) → asking what the file does not say (`answers`) → writing a native model
-(`conversion`). Nothing here loads torch before a file is opened.
+`checkpoint` opens and checks a file, `formats` recognises it, `answers` completes what
+the file does not say, `convert` writes a model. Nothing here loads torch before a file
+is opened.
 """
 
-from napari_sparsessp.models.importing.answers import Answers, answers_for
-from napari_sparsessp.models.importing.conversion import import_checkpoint
-from napari_sparsessp.models.importing.found import Found, Question
-from napari_sparsessp.models.importing.recognise import inspect_checkpoint
+from napari_sparsessp.models.importing.answers import (
+    Answers,
+    CheckpointInfo,
+    Question,
+    answers_for,
+)
+from napari_sparsessp.models.importing.convert import import_checkpoint
+from napari_sparsessp.models.importing.formats import inspect_checkpoint
 
 __all__ = [
     "Answers",
-    "Found",
+    "CheckpointInfo",
     "Question",
     "answers_for",
     "import_checkpoint",

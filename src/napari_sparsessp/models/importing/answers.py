@@ -1,18 +1,37 @@
-"""What a person says of a checkpoint that the file does not."""
+"""Complete what a checkpoint says of itself with what a person answers."""
+
+from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, ModelError, invalid_field
 from napari_sparsessp.models.card import Positive
-from napari_sparsessp.models.importing.found import Found
-from napari_sparsessp.models.importing.questions import structure_ids
+from napari_sparsessp.structures import CATALOGUE, find_structure
 
-Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Name = Annotated[Line, Field(min_length=1)]
-Ratio = Annotated[float, Field(ge=1, le=64, allow_inf_nan=False)]
+if TYPE_CHECKING:
+    import torch
+
+QuestionName = Literal["structures", "ratio", "voxel_size", "scaling"]
+
+PUBLISHED_VOXEL = (0.29, 0.29, 0.29)
+"""µm (z, y, x) of the grid that all three methods were trained on."""
+
+PUBLISHED_SCALING = "zscore"
+"""All three subtract the mean of the whole stack and divide by its deviation."""
+
+PUBLISHED_TWELVE = tuple(
+    structure.id
+    for structure in sorted(CATALOGUE.values(), key=lambda entry: entry.dataset)
+)
+"""The published data sets in the order of their task numbers: alphabetical."""
+
+LARGEST_RATIO = 64
 
 NAMELESS = ("best", "checkpoint", "final", "last", "model", "weights")
 """File names that say nothing of a model; its folder's name goes before them."""
@@ -23,28 +42,211 @@ CITATIONS = {
     "pytorch_fnet": "Ounkomol et al., Nature Methods 2018",
 }
 
+_STRUCTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}")
+_RATIO = re.compile(r"(?<![a-z0-9])(?:r|x|ratio[ _-]?)(\d{1,2})(?![0-9])", re.ASCII)
 
-class Answers(BaseModel):
-    """What goes into the card of an imported model.
+
+@dataclass(frozen=True)
+class Question:
+    """An information that the network needs and the file lacks.
 
     Attributes
     ----------
-    id : str
-        Lower-case letters, digits, ``.``, ``_`` and ``-``.
-    name : str
-        For people.
-    structures : tuple of str
-        Ids in the order of the network's outputs.
-    ratios : tuple of float
-        Sparsity ratios that it was trained for.
-    voxel_size : tuple of float
-        (z, y, x) in µm of the grid that it was trained on.
-    scaling : {"robust", "zscore", "none"}
-        See `napari_sparsessp.models.card.ModelCard`.
-    modality, licence, citation : str
-    limits : tuple of str
-        Known limits, one sentence each.
+    suggestion
+        Structure ids, a whole number, a (z, y, x) in µm, or the name of a scaling;
+        None where nothing suggests itself.
+    assumable
+        Whether the suggestion may be taken without asking: it is what the published
+        method does, or stands in the file's name. A guess is never taken unasked.
+    reason
+        Where the suggestion comes from, in a few words.
     """
+
+    name: QuestionName
+    suggestion: Any = None
+    assumable: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """Contents of a checkpoint, as far as the file shows them.
+
+    Attributes
+    ----------
+    format
+        ``RepMode``, ``SparseSSP``, ``pytorch_fnet`` or ``pytorch_fnet (legacy)``.
+    network
+        Fields of `napari_sparsessp.networks.NetworkConfig`.
+    outputs
+        Structures T that the network predicts.
+    structures
+        Their ids in the order of the outputs, where the file names them.
+    ratio
+        Sparsity ratio, where the file or the published method fixes it.
+    parameters
+        Number of trainable parameters.
+    notes
+        What was read off the shapes, in words.
+    questions
+        What the file leaves open.
+    """
+
+    path: Path
+    format: str
+    network: dict[str, Any]
+    outputs: int
+    structures: tuple[str, ...] | None
+    ratio: int | None
+    parameters: int
+    notes: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+    def question(self, name: str) -> Question | None:
+        """Return a question by its name; None where the file answers it."""
+        return next((entry for entry in self.questions if entry.name == name), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A checkpoint with a place in one of our networks for each of its tensors.
+
+    Attributes
+    ----------
+    state
+        Tensors by their published names.
+    names
+        Published name of each of our tensors.
+    """
+
+    found: CheckpointInfo
+    state: Mapping[str, torch.Tensor] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
+
+
+# Questions --------------------------------------------------------------------------
+
+
+def questions_for(
+    path: Path,
+    outputs: int,
+    structures: Sequence[str] | None,
+    ratio: int | None,
+    *,
+    depth: int | None = None,
+    guess: bool = False,
+) -> tuple[Question, ...]:
+    """List what has to be asked, with what suggests itself.
+
+    Parameters
+    ----------
+    path
+        The file; its name may say the ratio or the structure.
+    structures, ratio
+        Asked for where they are None.
+    depth
+        Planes of the window, of which the ratio must be a divisor.
+    guess
+        Look for the structure in the file's name.
+    """
+    questions = []
+    if structures is None:
+        questions.append(_ask_structures(path, outputs, guess=guess))
+    if ratio is None:
+        named = ratio_in_name(path, depth)
+        known = named is not None
+        reason = "in the file's name" if known else ""
+        questions.append(Question("ratio", named, known, reason))
+    published = "as published"
+    questions.append(Question("voxel_size", PUBLISHED_VOXEL, True, published))
+    questions.append(Question("scaling", PUBLISHED_SCALING, True, published))
+    return tuple(questions)
+
+
+def ratio_in_name(path: Path, depth: int | None = None) -> int | None:
+    """Read the ratio from ``best_r8.pth``, ``3to2d_x8.pth`` or ``demo_x8/best.pth``."""
+    for name in (path.stem, path.parent.name):
+        ratios = {int(match) for match in _RATIO.findall(name.lower())}
+        fitting = {
+            ratio
+            for ratio in ratios
+            if 1 <= ratio <= LARGEST_RATIO and (depth is None or depth % ratio == 0)
+        }
+        if len(fitting) == 1:
+            return fitting.pop()
+    return None
+
+
+def named_structures(
+    names: Sequence[Any] | None, outputs: int, path: Path
+) -> tuple[str, ...] | None:
+    """Return the structures that a file names, if they are as many as its outputs.
+
+    Raises
+    ------
+    ModelError
+        A name cannot be an id: the file was tampered with.
+    """
+    if names is None or len(names) != outputs:
+        return None
+    try:
+        return structure_ids(names)
+    except InputError as error:
+        raise ModelError(
+            f"checkpoint {path} names its structures in an odd way: {error}"
+        ) from error
+
+
+def structure_ids(names: Sequence[Any]) -> tuple[str, ...]:
+    """Turn names of structures into ids; data sets of the paper are understood.
+
+    Raises
+    ------
+    InputError
+        A name cannot be an id, or two mean the same structure.
+    """
+    ids = []
+    for name in names:
+        if not isinstance(name, str) or not _STRUCTURE.fullmatch(name.strip()):
+            shown = repr(name)[:60]
+            raise InputError(
+                f"{shown} cannot be the name of a structure; use letters, digits and _"
+            )
+        id_ = _catalogue_id(name.strip()) or name.strip().lower().replace(" ", "_")
+        if id_ in ids:
+            raise InputError(f"structure {id_} is named twice; name each output once")
+        ids.append(id_)
+    return tuple(ids)
+
+
+def _catalogue_id(name: str) -> str | None:
+    try:
+        return find_structure(name).id
+    except InputError:
+        return None
+
+
+def _ask_structures(path: Path, outputs: int, *, guess: bool) -> Question:
+    if outputs == len(PUBLISHED_TWELVE):
+        return Question(
+            "structures", PUBLISHED_TWELVE, True, "the published twelve, in order"
+        )
+    if guess and outputs == 1:
+        for name in (path.stem, path.parent.name):
+            if id_ := _catalogue_id(name):
+                return Question("structures", (id_,), False, "in the file's name")
+    return Question("structures")
+
+
+# Answers ----------------------------------------------------------------------------
+
+Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[Line, Field(min_length=1)]
+Ratio = Annotated[float, Field(ge=1, le=LARGEST_RATIO, allow_inf_nan=False)]
+
+
+class Answers(BaseModel):
+    """Fields for the card of an imported model (`napari_sparsessp.ModelCard`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,19 +262,14 @@ class Answers(BaseModel):
     limits: tuple[Line, ...] = ()
 
 
-def answers_for(found: Found, **given: Any) -> Answers:
-    """Complete what a person gave with what the file or the published method says.
+def answers_for(found: CheckpointInfo, **given: Any) -> Answers:
+    """Complete a person's answers with what the file or the published method says.
 
     Parameters
     ----------
-    found : Found
     **given
-        Fields of `Answers`; those that are None count as not given. Structures may
-        be written as any of their names, also as the published data sets.
-
-    Returns
-    -------
-    Answers
+        Fields of `Answers`; None counts as not given. Structures may be written as
+        any of their names, also as the published data sets.
 
     Raises
     ------
@@ -85,29 +282,29 @@ def answers_for(found: Found, **given: Any) -> Answers:
     family = found.format.partition(" ")[0]
     fields.setdefault("citation", CITATIONS.get(family, ""))
     fields["structures"] = _structures(found, fields.get("structures"))
-    fields["ratios"] = _ratios(found, fields.get("ratios"))
+    if "ratios" not in fields:
+        fields["ratios"] = (_ratio(found),)
     for name in ("voxel_size", "scaling"):
         fields.setdefault(name, assumed(found, name))
     try:
         return Answers.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else "answers"
-        option = {"ratios": "ratio"}.get(field, field).replace("_", "-")
-        reason = first["msg"][0].lower() + first["msg"][1:]
+        where, reason = invalid_field(error)
+        name = where.partition(".")[0]
+        option = {"ratios": "ratio"}.get(name, name or "answers").replace("_", "-")
         raise InputError(
-            f"--{option} {fields.get(field)!r} cannot be used: "
-            f"{reason}; give another one"
+            f"--{option} {fields.get(name)!r} cannot be used: "
+            f"{reason[0].lower()}{reason[1:]}; give another value"
         ) from error
 
 
-def assumed(found: Found, name: str) -> Any:
-    """Give the answer that may be taken without asking; None where there is none."""
+def assumed(found: CheckpointInfo, name: str) -> Any:
+    """Return the answer that may be taken without asking; None where there is none."""
     question = found.question(name)
     return question.suggestion if question and question.assumable else None
 
 
-def suggested_id(found: Found) -> str:
+def suggested_id(found: CheckpointInfo) -> str:
     """Make an id from the file's name, and its folder's where that says nothing."""
     stem = found.path.stem
     if re.sub(r"[^a-z]+", "", stem.lower()).removeprefix("model") in ("", *NAMELESS):
@@ -116,7 +313,7 @@ def suggested_id(found: Found) -> str:
     return slug[:60].rstrip("._-") or "imported"
 
 
-def _structures(found: Found, given: Any) -> tuple[str, ...]:
+def _structures(found: CheckpointInfo, given: Any) -> tuple[str, ...]:
     names = given if given is not None else found.structures
     if names is None:
         names = assumed(found, "structures")
@@ -138,7 +335,7 @@ def _structures(found: Found, given: Any) -> tuple[str, ...]:
     return ids
 
 
-def _example(found: Found) -> str:
+def _example(found: CheckpointInfo) -> str:
     question = found.question("structures")
     if question and question.suggestion:
         return f"{','.join(question.suggestion)} (suggested: {question.reason})"
@@ -147,13 +344,11 @@ def _example(found: Found) -> str:
     return f"{shown}{',…' if found.outputs > len(catalogue) else ''}, for example"
 
 
-def _ratios(found: Found, given: Any) -> Any:
-    if given is not None:
-        return given
+def _ratio(found: CheckpointInfo) -> float:
     ratio = found.ratio if found.ratio is not None else assumed(found, "ratio")
     if ratio is None:
         raise InputError(
             "neither the file nor its name says for which sparsity ratio the network "
             "was trained; give it with --ratio R (published: 2, 4 and 8)"
         )
-    return (float(ratio),)
+    return float(ratio)

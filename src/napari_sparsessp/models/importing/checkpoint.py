@@ -1,10 +1,12 @@
 """Open a published checkpoint without running anything that its author put in.
 
 A ``.p`` or ``.pth`` file is a pickle, and a pickle is a program. torch's restricted
-reader knows tensors, numbers, texts and containers and nothing else; the one class that
-is allowed beside them is `argparse.Namespace`, in which RepMode keeps its options.
-There is no second attempt: what this reader refuses stays shut.
+reader knows tensors, numbers, texts and containers and nothing else; the only other
+class that is allowed is `argparse.Namespace`, in which RepMode keeps its options.
+There is no second attempt: a file that this reader refuses stays shut.
 """
+
+from __future__ import annotations
 
 import argparse
 import io
@@ -14,11 +16,15 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.files import user_path
-from napari_sparsessp.models.header import CARD_KEY, read_header
+from napari_sparsessp.models.weights import CARD_KEY, read_header
+
+if TYPE_CHECKING:
+    import torch
+
 
 SAFE_SINCE = (2, 6)
 """First torch whose ``weights_only=True`` holds (CVE-2025-32434 is in 2.5.1)."""
@@ -28,7 +34,7 @@ LARGEST_FILE = 16 * 2**30
 
 LARGEST_PICKLE = 8 * 2**20
 """Bytes of the part without tensors; RepMode's, the longest, has 0.1 MB. A byte can
-become an object of 56 bytes, so that a limit here is one on memory as well."""
+become an object of 56 bytes, so that this limits memory as well."""
 
 LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 """The number with which torch files began before they were zip files."""
@@ -39,14 +45,13 @@ LEGACY_PICKLES = 5
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """Contents of a checkpoint file.
 
     Attributes
     ----------
-    path : Path
-    content : dict
-        Tensors, numbers, texts and containers of them; nobody has checked them yet.
-    legacy : bool
+    content
+        Tensors, numbers, texts and containers of them, not validated.
+    legacy
         Written before torch 1.6: no zip file, so nothing could be mapped from disk.
     """
 
@@ -60,12 +65,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
     Parameters
     ----------
-    path : str or Path
+    path
         A ``.p``, ``.pth`` or ``.pt`` file.
-
-    Returns
-    -------
-    Checkpoint
 
     Raises
     ------
@@ -83,7 +84,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _check_file(path: Path) -> bool:
-    """Refuse what cannot be a checkpoint; tell whether it is a zip file."""
+    """Refuse files that cannot be checkpoints; return whether it is a zip file."""
     try:
         if path.is_dir():
             raise ModelError(
@@ -125,7 +126,7 @@ def _native(path: Path) -> ModelError:
 
 
 def _kind(start: bytes) -> str:
-    """Say in words what a file that is no checkpoint seems to be."""
+    """Describe a file that is no checkpoint."""
     images = {
         b"\x89PNG": "an image (PNG)",
         b"\xff\xd8\xff": "an image (JPEG)",
@@ -241,3 +242,100 @@ def _unknown(path: Path, why: str) -> ModelError:
         f"{path} is no checkpoint that can be imported: {why}; RepMode .p, SparseSSP "
         ".pth and pytorch_fnet .p files can"
     )
+
+
+PREFIXES = ("module.", "_forward_module.", "net.")
+"""Prefixes of data-parallel wrappers before every name; they may be nested."""
+
+MOST_TENSORS = 20_000
+"""RepMode, the largest, has 309."""
+
+COUNTER = "num_batches_tracked"
+"""The only whole number among the weights: batches that a norm has seen."""
+
+State = dict[str, "torch.Tensor"]
+
+
+def checked_state(raw: Any, path: Path) -> State:
+    """Check the weights, and strip the prefixes of wrappers from their names.
+
+    Parameters
+    ----------
+    raw
+        The checkpoint's table of weights.
+    path
+        For the messages.
+
+    Raises
+    ------
+    ModelError
+        Not a table of plain tensors on the CPU, or tensors that pretend to be larger
+        than the file.
+    """
+    if type(raw).__name__ not in ("dict", "OrderedDict") or not raw:
+        raise refusal(path, "it holds no table of weights")
+    if len(raw) > MOST_TENSORS:
+        raise refusal(path, f"it has {len(raw)} tensors, more than any known network")
+    state: State = {}
+    for name, tensor in raw.items():
+        if not isinstance(name, str) or not name.isascii() or not name.isprintable():
+            raise refusal(path, "a weight has a name that is not valid")
+        short = re.sub(rf"^(?:{'|'.join(map(re.escape, PREFIXES))})+", "", name)
+        if short in state:
+            raise refusal(path, f"it has {short} twice")
+        state[short] = _checked(tensor, short, path)
+    total = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    # Stride 0 and shared storages make small files into huge networks.
+    if total > 2 * path.stat().st_size + 2**20:
+        raise refusal(path, "its tensors claim to be larger than the file")
+    return state
+
+
+def check_finite(tensor: torch.Tensor, name: str, path: Path) -> None:
+    """Refuse NaN and infinity.
+
+    Raises
+    ------
+    ModelError
+        The weight is not finite.
+    """
+    if not tensor.isfinite().all():
+        raise ModelError(
+            f"checkpoint {path} has weights that are NaN or infinite ({name}): its "
+            "training failed; ask for another one"
+        )
+
+
+def refusal(path: Path, why: str) -> ModelError:
+    """Return the error for weights that are no network of ours."""
+    return ModelError(
+        f"checkpoint {path} cannot be imported: {why}; check that it is a RepMode, "
+        "SparseSSP or pytorch_fnet checkpoint, or get it again"
+    )
+
+
+def _checked(tensor: Any, name: str, path: Path) -> torch.Tensor:
+    import torch
+
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        raise refusal(path, f"{name} is not a tensor")
+    tensor = tensor.detach()
+    if (
+        tensor.layout is not torch.strided
+        or tensor.is_quantized
+        or tensor.is_nested
+        or tensor.device.type != "cpu"
+        or tensor.is_complex()
+    ):
+        raise refusal(path, f"{name} is sparse, quantised or not a plain tensor")
+    needed = tensor.numel() * tensor.element_size()
+    if needed > tensor.untyped_storage().nbytes():
+        raise refusal(path, f"{name} claims to be larger than what is stored")
+    if name.endswith(COUNTER):
+        fits = not tensor.dtype.is_floating_point and tensor.numel() == 1
+    else:
+        fits = tensor.dtype.is_floating_point
+    if not fits:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise refusal(path, f"{name} has numbers of type {kind}")
+    return tensor

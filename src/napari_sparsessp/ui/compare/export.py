@@ -21,8 +21,7 @@ from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.agreement import Agreement
-    from napari_sparsessp.evaluation.findings import Findings
+    from napari_sparsessp.evaluation.agreement import Agreement, ComparisonReport
 
 _DIALOGS = {
     "csv": ("Save the table", ".csv", "Table (*.csv)"),
@@ -126,33 +125,33 @@ def export_of(
 
 def write(export: Export, progress: TaskProgress) -> Path:
     """Write the file, in place of one that is there; return its path."""
-    from napari_sparsessp.evaluation.findings import report_json, table_csv
-
     progress(0.0, what=f"Writing {export.path.name}…")
     report = _report(export)
     if export.kind == "html":
-        from napari_sparsessp.evaluation.findings_page import write_page
+        from napari_sparsessp.evaluation.html import write_comparison_page
 
-        write_page(report, export.path)
+        write_comparison_page(report, export.path)
     elif export.kind == "figure":
-        from napari_sparsessp.evaluation.findings_figure import write_figure
+        from napari_sparsessp.evaluation.figures import comparison_figure, write_figure
 
-        write_figure(report, export.plane, export.path)
+        write_figure(comparison_figure(report, export.plane), export.path, dpi=200)
     else:
-        text = report_json(report) if export.kind == "json" else table_csv(report)
+        text = report.to_json() if export.kind == "json" else report.to_csv()
         with atomic_write(export.path, export.kind) as part:
             part.write_text(text, encoding="utf-8")
     return export.path
 
 
-def _report(export: Export) -> "Findings":
-    from napari_sparsessp.evaluation.findings import Finding, Findings
+def _report(export: Export) -> "ComparisonReport":
+    from napari_sparsessp.evaluation.agreement import ComparisonReport, ScoredStructure
 
     provenance = export.about.get("provenance") or {}
     measured = provenance.get("measured_planes") or export.about.get("measured_planes")
-    return Findings(
+    return ComparisonReport(
         tuple(
-            Finding(pair.structure, pair.prediction, pair.truth, name, agreement)
+            ScoredStructure(
+                pair.structure, pair.prediction, pair.truth, name, agreement
+            )
             for pair, name, agreement in export.pairs
         ),
         export.input,

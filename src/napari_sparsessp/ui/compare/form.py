@@ -15,6 +15,7 @@ from napari_sparsessp.ui.compare.table import ScoreTable
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import (
     CHECKERBOARD,
+    COMPOSITIONS,
     SIDE_BY_SIDE,
     SWIPE,
 )
@@ -50,8 +51,8 @@ class ComparedSet:
 
 
 @dataclass(frozen=True)
-class ViewOptions:
-    """How layouts show truth and prediction."""
+class CompositionOptions:
+    """How truth and prediction are composed."""
 
     border: Annotated[
         float,
@@ -77,6 +78,18 @@ class ViewOptions:
             "readout": False,
         },
     ] = 8
+
+    def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
+        """Return what divides truth and prediction in planes (…, height, width)."""
+        if layout == SWIPE:
+            return Swipe(self.border)
+        return Checkerboard(max(shape[-2:]) / self.fields)
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """Cells side by side, beside those of input, truth and prediction."""
+
     error: Annotated[
         bool,
         {
@@ -94,19 +107,7 @@ class ViewOptions:
         },
     ] = False
 
-    def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
-        """Return what divides truth and prediction in planes (…, height, width)."""
-        if layout == SWIPE:
-            return Swipe(self.border)
-        return Checkerboard(max(shape[-2:]) / self.fields)
 
-
-_ROWS = {
-    SWIPE: ("border",),
-    CHECKERBOARD: ("fields",),
-    SIDE_BY_SIDE: ("error", "uncertainty"),
-}
-"""Rows of `ViewOptions` by layout."""
 _NOTES = {
     SWIPE: "Left: truth · right: predicted. Drag the border here or there.",
     CHECKERBOARD: "The field in the upper left corner is truth.",
@@ -231,7 +232,8 @@ class CompareForm(StepForm):
         self.nothing = _note(_NOTHING, "muted")
         self.predict_button = QPushButton("Open Predict")
         self.picker = LayoutPicker()
-        self.options = Form(ViewOptions)
+        self.composition = Form(CompositionOptions)
+        self.cells = Form(CellOptions, beside=True)
         self.view_note = _note()
         self.table = ScoreTable()
         self.truth = Form(TruthChoice, viewer, {"layer": {"layers": can_be_truth}})
@@ -259,7 +261,10 @@ class CompareForm(StepForm):
                     self.compared_step,
                     [self.compared, self.nothing, self.predict_button],
                 ),
-                (self.view_step, [self.picker, self.options, self.view_note]),
+                (
+                    self.view_step,
+                    [self.picker, self.composition, self.cells, self.view_note],
+                ),
                 (self.score_step, [self.table, self.truth, self.compute_button]),
                 (self.plane_step, [self.planes, plane_note]),
                 (self.value_step, [self.density_title, self.density]),
@@ -295,14 +300,13 @@ class CompareForm(StepForm):
 
     def show_options(self, layout: str) -> None:
         """Show the options of a layout, also of one that is still being made."""
-        shown = _ROWS.get(layout, ())
-        for rows in _ROWS.values():
-            for row in rows:
-                self.options.show_row(row, row in shown)
+        self.composition.setVisible(layout in COMPOSITIONS)
+        self.composition.show_row("border", layout == SWIPE)
+        self.composition.show_row("fields", layout == CHECKERBOARD)
+        self.cells.setVisible(layout == SIDE_BY_SIDE)
         note = _NOTES.get(layout, "")
-        if layout == SIDE_BY_SIDE and not self.options.get("error"):
+        if layout == SIDE_BY_SIDE and not self.cells.get("error"):
             note = ""
-        self.options.setVisible(bool(shown))
         self.view_note.setText(note)
         self.view_note.setVisible(bool(note))
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.evaluation.gallery import ERROR_LIMIT, TOO_HIGH, TOO_LOW
+from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import Pair, shear_of
 from napari_sparsessp.ui.layers.metadata import (

@@ -44,7 +44,8 @@ class CompareView(QObject):
         self.layers = CompareLayers(viewer, self)
         self.handle = SwipeHandle(viewer, self)
         form.picker.asked.connect(self.show)
-        form.options.changed.connect(self._on_options)
+        form.composition.changed.connect(self._on_composition)
+        form.cells.changed.connect(self.update)
         form.table.shown_changed.connect(self.update)
         form.table.chosen.connect(self._on_chosen)
         self.layouts.changed.connect(self._on_layout)
@@ -81,10 +82,8 @@ class CompareView(QObject):
         if self._comparison.truths():
             views |= {SWIPE, CHECKERBOARD}
         self._form.picker.set_possible(views, _NEEDS_TRUTH)
-        some = bool(compared.uncertainties)
-        self._form.options.enable_row(
-            "uncertainty", some, "" if some else _NO_UNCERTAINTY
-        )
+        why_not = "" if compared.uncertainties else _NO_UNCERTAINTY
+        self._form.cells.enable_row("uncertainty", not why_not, why_not)
 
     def scene(self, name: str = SIDE_BY_SIDE) -> Scene:
         """Return the layers that belong together, for a layout."""
@@ -92,7 +91,8 @@ class CompareView(QObject):
         shown = self._form.table.shown()
         if compared is None:
             return Scene(None, {}, {}, ())
-        options, cells = self._form.options.values(), name == SIDE_BY_SIDE
+        options = self._form.cells.values()
+        chosen = self._chosen() if name == SIDE_BY_SIDE else ()
         agreements = {id_: self._comparison.agreement(id_) for id_ in shown}
         return Scene(
             source=compared.source,
@@ -100,10 +100,10 @@ class CompareView(QObject):
             predictions=compared.predictions,
             shown=shown,
             uncertainties=compared.uncertainties,
-            shown_uncertainties=self._chosen() if cells and options.uncertainty else (),
+            shown_uncertainties=chosen if options.uncertainty else (),
             scales={id_: a.moments for id_, a in agreements.items() if a is not None},
             errors=self._errors(),
-            shown_errors=self._chosen() if cells and options.error else (),
+            shown_errors=chosen if options.error else (),
             composed=self.layers.composed(),
         )
 
@@ -127,7 +127,7 @@ class CompareView(QObject):
         return errors
 
     def _compute_error(self) -> None:
-        if self._form.options.get("error"):
+        if self._form.cells.get("error"):
             errors = self._errors()
             for id_ in self._chosen():
                 if id_ not in errors:
@@ -156,14 +156,14 @@ class CompareView(QObject):
         self.layouts.apply(name, self.scene(name))
         if name == SWIPE and not self.handle.on:
             first = next(iter(composed.values()))
-            self.handle.show(first, self._form.options.get("border"))
+            self.handle.show(first, self._form.composition.get("border"))
 
     def _set_pattern(self) -> None:
         composed = self.layers.composed()
         if composed:
             first = next(iter(composed.values()))
             layout = self._asked or self.layouts.current or ""
-            options = self._form.options.values()
+            options = self._form.composition.values()
             self.layers.set_pattern(options.pattern(layout, first.data.shape))
 
     def _clear(self) -> None:
@@ -172,15 +172,12 @@ class CompareView(QObject):
 
     # slots --------------------------------------------------------------------
 
-    def _on_options(self) -> None:
-        if (self._asked or self.layouts.current) in COMPOSITIONS:
-            self._set_pattern()
-            self.handle.put(self._form.options.get("border"))
-        else:
-            self.update()
+    def _on_composition(self) -> None:
+        self._set_pattern()
+        self.handle.put(self._form.composition.get("border"))
 
     def _on_moved(self, share: float) -> None:
-        self._form.options.update(border=share)
+        self._form.composition.update(border=share)
         self._set_pattern()
 
     def _on_chosen(self, _structure: object) -> None:
@@ -202,7 +199,7 @@ class CompareView(QObject):
             if self.layouts.current == SIDE_BY_SIDE:
                 self.layouts.apply(SIDE_BY_SIDE, self.scene())
         elif what == TRUTH and self._asked:
-            options = self._form.options.values()
+            options = self._form.composition.values()
             pattern = options.pattern(self._asked, pair.prediction.shape)
             self.layers.compose(pair, values, pattern)
             self._show_composed()

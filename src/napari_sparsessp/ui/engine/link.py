@@ -2,14 +2,15 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import ModelError
-from napari_sparsessp.prediction.events import Event
+from napari_sparsessp.prediction.engine import Event
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.ui.engine.rehearsal import Rehearsed, rehearse
 from napari_sparsessp.ui.engine.stream_worker import Job
 from napari_sparsessp.ui.tasks import gc_paused
@@ -17,11 +18,11 @@ from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.importing import Found
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.importing import CheckpointInfo
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.device import DeviceInfo
+    from napari_sparsessp.prediction.engine import ArrayWriter
     from napari_sparsessp.prediction.plan import Plan
-    from napari_sparsessp.prediction.progress import Progress
 
 # What a network counts or averages, and does not learn.
 _NOT_LEARNT = (
@@ -64,18 +65,18 @@ class InstalledEngine:
 
     def cards(self) -> "list[ModelCard]":
         """List the cards of all models, the default first; only headers are read."""
-        from napari_sparsessp.models.registry import list_models
+        from napari_sparsessp.models.library import list_models
 
         return list_models()
 
     def place(self, card: "ModelCard") -> ModelPlace | None:
         """Find a model's file; None where it is gone."""
-        from napari_sparsessp.models.header import read_header
-        from napari_sparsessp.models.registry import (
+        from napari_sparsessp.models.library import (
             find_model,
             user_folder,
             weights_file,
         )
+        from napari_sparsessp.models.weights import read_header
 
         try:
             path = Path(find_model(card.id))
@@ -89,12 +90,12 @@ class InstalledEngine:
         )
         return ModelPlace(path, path.parent == user_folder(), learnt)
 
-    def inspect(self, path: Path) -> "Found | ModelCard":
+    def inspect(self, path: Path) -> "CheckpointInfo | ModelCard":
         """Read what a checkpoint is; for a worker thread, it imports torch.
 
         Returns
         -------
-        Found or ModelCard
+        CheckpointInfo or ModelCard
             The card of a file that is a model of this package already.
 
         Raises
@@ -103,14 +104,14 @@ class InstalledEngine:
             The file is damaged, hostile or of another kind.
         """
         if path.suffix.lower() == ".safetensors":
-            from napari_sparsessp.models.registry import card_of
+            from napari_sparsessp.models.library import card_of
 
             return card_of(path)
         from napari_sparsessp.models.importing import inspect_checkpoint
 
         return inspect_checkpoint(path)
 
-    def name_for(self, path: Path, found: "Found | ModelCard") -> str:
+    def name_for(self, path: Path, found: "CheckpointInfo | ModelCard") -> str:
         """Suggest a name for what `inspect` found."""
         if path.suffix.lower() == ".safetensors":
             return str(getattr(found, "name", path.stem))
@@ -121,22 +122,22 @@ class InstalledEngine:
     def bring_in(
         self,
         path: Path,
-        found: "Found | ModelCard",
+        found: "CheckpointInfo | ModelCard",
         given: Mapping[str, Any],
-        progress: Callable[[str, float], None] | None = None,
+        progress: Progress = no_progress,
     ) -> str:
         """Import a checkpoint among the user's models; for a worker thread.
 
         Parameters
         ----------
         path : Path
-        found : Found or ModelCard
+        found : CheckpointInfo or ModelCard
             What `inspect` gave.
         given : mapping
             Fields of `napari_sparsessp.models.importing.Answers`; the others follow
             from what was found.
-        progress : callable, optional
-            Called with what is done and its share; what it raises stops the import.
+        progress
+            Whatever it raises stops the import.
 
         Returns
         -------
@@ -150,8 +151,8 @@ class InstalledEngine:
         """
         if path.suffix.lower() == ".safetensors":
             return add_native(path)
-        from napari_sparsessp.io.model_fetching import source_of
         from napari_sparsessp.models.importing import answers_for, import_checkpoint
+        from napari_sparsessp.models.manage import source_of
 
         answers = answers_for(found, **given)  # type: ignore[arg-type]
         source = source_of(path)
@@ -181,27 +182,30 @@ class InstalledEngine:
     def stream(self, job: Job) -> Iterator[Event]:
         """Predict; for the worker thread only, it imports torch."""
         with gc_paused() as leave_out:
-            from napari_sparsessp.prediction.engine import predict_stream
+            from napari_sparsessp.prediction.engine import ArrayWriter, predict_stream
 
             model = self._model(job.request)
             leave_out()
+            writer = ArrayWriter() if job.progress is None else job.progress
+            if writer.buffer is None:
+                writer.buffer = job.buffer
             yield from predict_stream(
                 model,
                 job.volume,
                 request=job.request,
                 truth=job.truth,
+                plan=job.plan,
+                writer=writer,
                 viewport=job.viewport,
                 cancel=job.cancel,
-                buffer=job.buffer,
-                progress=job.progress,
                 part=job.part,
             )
 
-    def new_progress(self) -> "Progress":
-        """Give what keeps the work of a run that is stopped, so that it can go on."""
-        from napari_sparsessp.prediction.progress import Progress
+    def new_progress(self) -> "ArrayWriter":
+        """Return what keeps the work of a cancelled run, so that it can resume."""
+        from napari_sparsessp.prediction.engine import ArrayWriter
 
-        return Progress()
+        return ArrayWriter()
 
     def devices(self) -> "list[DeviceInfo]":
         """List the devices of this machine; for a worker thread, it imports torch."""
@@ -227,8 +231,7 @@ class InstalledEngine:
         release_device_memory()
 
     def _model(self, request: PredictionRequest) -> "Model":
-        from napari_sparsessp.models.registry import find_model
-        from napari_sparsessp.models.store import load_model
+        from napari_sparsessp.models.library import find_model, load_model
 
         path = Path(find_model(request.model, request.topology))
         key = (str(path), path.stat().st_mtime)
@@ -255,8 +258,7 @@ def add_native(path: Path) -> str:
     OutputError
         The folder cannot be written.
     """
-    from napari_sparsessp.io.model_fetching import source_of
-    from napari_sparsessp.models.adding import add_model
-    from napari_sparsessp.models.registry import card_of
+    from napari_sparsessp.models.library import card_of
+    from napari_sparsessp.models.manage import add_model, source_of
 
     return card_of(add_model(path, source=source_of(path) or None)).id

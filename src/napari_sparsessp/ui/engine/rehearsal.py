@@ -17,7 +17,7 @@ from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.store import Model
+    from napari_sparsessp.models.library import Model
     from napari_sparsessp.prediction.plan import Plan
 
 # Pixels of the patch that multiply-adds are counted for; only their ratio matters.
@@ -71,8 +71,7 @@ def rehearse(
 
 
 def _rate(model: "Model", plan: "Plan", stop: threading.Event) -> float | None:
-    from napari_sparsessp.prediction.engine import predict_stream
-    from napari_sparsessp.prediction.events import Planned, TileDone
+    from napari_sparsessp.prediction.engine import Planned, TileDone, predict_stream
 
     request = plan.request.model_copy(
         update={

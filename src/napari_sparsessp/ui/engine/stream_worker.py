@@ -13,7 +13,7 @@ import numpy as np
 from superqt.utils import GeneratorWorker
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.prediction.events import Event, Finished, PartDone, TileDone
+from napari_sparsessp.prediction.engine import Event, Finished, PartDone, TileDone
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
@@ -42,9 +42,11 @@ class Job:
     contrast : ContrastEstimate
         Lives on in a run that goes on where this one was stopped.
     progress
-        What the engine keeps for that.
+        The engine's writer, which keeps what is done for that.
     part : tuple, optional
         (time, box) in output voxels; no more than this is asked for.
+    plan : Plan, optional
+        Of the request, made when Run was pressed.
     """
 
     request: PredictionRequest
@@ -57,6 +59,7 @@ class Job:
     contrast: ContrastEstimate
     progress: Any = None
     part: Viewport | None = None
+    plan: Any = None
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,8 @@ from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.layer_record import LayerRecord
+    from napari_sparsessp.io.layers import LayerRecord
     from napari_sparsessp.ui.layers.reading import LayerReading
-
 
 # Files of a Zarr group, of either version; reading.py has no cheaper look.
 _ZARR = ("zarr.json", ".zattrs", ".zgroup")
@@ -126,7 +125,7 @@ def read_file(path: Path) -> OpenedFile:
     InputError
         It is damaged or no image.
     """
-    from napari_sparsessp.io.layer_folder import read_layers
+    from napari_sparsessp.io.layers import read_layers
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import read_provenance
 

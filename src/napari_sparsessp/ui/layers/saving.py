@@ -16,7 +16,7 @@ from napari_sparsessp.ui.layers.reading import LayerData, axis_letters
 from napari_sparsessp.ui.napari_compat import layer_key
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.layer_record import About, LayerRecord
+    from napari_sparsessp.io.layers import About, LayerRecord
 
 # Links go by numbers in a file; where the voxels were does not matter any more.
 _OF_A_SESSION = ("source_id", "truth_id", "of_id", FILE)
@@ -47,14 +47,14 @@ def save_layers(path: str, layers: list[LayerData]) -> list[str]:
     from napari import current_viewer
     from napari.utils import progress
 
-    from napari_sparsessp.io.layer_folder import write_layers
+    from napari_sparsessp.io.layers import write_layers
 
     viewer = current_viewer()
     saved = records_of(layers, () if viewer is None else viewer.layers)
     with progress(total=100, desc="saving layers") as bar:
 
-        def tell(what: str, share: float) -> None:
-            bar.update(int(100 * share) - bar.n)
+        def tell(done: float, total: float | None = None, what: str = "") -> None:
+            bar.update(int(100 * done / (total or 1)) - bar.n)
             bar.set_description(f"saving {what}")
 
         return [str(write_layers(with_ending(path), saved, tell))]
@@ -113,7 +113,7 @@ def _key_of(attributes: Mapping[str, Any], known: Sequence[Any]) -> str | None:
 
 
 def _about(shown: Any) -> "About | None":
-    from napari_sparsessp.io.layer_record import About, json_safe
+    from napari_sparsessp.io.layers import About, json_safe
 
     # what was composed to be looked at is an image like any other once it is saved
     if role_of(shown) in ("", COMPOSED):
@@ -149,7 +149,7 @@ def _record(
     about: "About | None",
     links: Mapping[str, int | None],
 ) -> "LayerRecord":
-    from napari_sparsessp.io.layer_record import LayerRecord, first_fault
+    from napari_sparsessp.io.layers import LayerRecord, first_fault
 
     turned = _turns(shown, len(letters))
     try:

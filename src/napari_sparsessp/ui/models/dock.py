@@ -50,11 +50,9 @@ from napari_sparsessp.ui.widgets.style import Dress
 if TYPE_CHECKING:
     import napari
 
-    from napari_sparsessp.io.model_fetching import Fetched
-    from napari_sparsessp.models.collection import Entry
-    from napari_sparsessp.models.trash import Deleted
+    from napari_sparsessp.models.library import Entry
+    from napari_sparsessp.models.manage import Deleted, Fetched
     from napari_sparsessp.models.verification import Verdict
-
 
 _WIDE_LETTERS = 110
 """From this width on, table and card lie side by side."""
@@ -240,7 +238,7 @@ class ModelIntake(QObject):
         self.import_dialog = None
 
     def _on_imported(self, id_: str) -> None:
-        from napari_sparsessp.models.registry import user_folder
+        from napari_sparsessp.models.library import user_folder
 
         self.arrived.emit(id_, user_folder() / f"{id_}.safetensors")
 
@@ -367,7 +365,7 @@ class ModelsDock(QWidget):
 
     def _watch(self, entries: "list[Entry]") -> None:
         """See what other programs put into the folder, also one chosen since."""
-        from napari_sparsessp.models.registry import user_folder
+        from napari_sparsessp.models.library import user_folder
 
         watched, folder = self._watcher.directories(), str(user_folder())
         if watched != [folder] and Path(folder).is_dir():
@@ -379,7 +377,7 @@ class ModelsDock(QWidget):
         button = self.form.undo_button
         button.setVisible(bool(self._deleted))
         if self._deleted:
-            from napari_sparsessp.models.trash import KEPT_DAYS
+            from napari_sparsessp.models.manage import KEPT_DAYS
 
             button.setToolTip(
                 f"Puts {self._deleted[0].path.stem} back (Ctrl+Z). What you delete is "
@@ -403,7 +401,7 @@ class ModelsDock(QWidget):
         self.form.page.show_entry(entry, verdict)
 
     def _on_arrived(self, id_: str, path: Path) -> None:
-        from napari_sparsessp.models.registry import card_of
+        from napari_sparsessp.models.library import card_of
 
         self.form.search.clear()
         told = f"{id_} is now among your models."
@@ -601,7 +599,7 @@ def choose_place(parent: QWidget, name: str) -> tuple[Path, bool] | None:
 
 def _state_of(path: Path) -> tuple[Path, int]:
     """A model as it was when it was checked: another file has another time."""
-    from napari_sparsessp.models.registry import WEIGHTS_NAME
+    from napari_sparsessp.models.library import WEIGHTS_NAME
 
     try:
         return path, (path / WEIGHTS_NAME if path.is_dir() else path).stat().st_mtime_ns

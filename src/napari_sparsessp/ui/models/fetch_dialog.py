@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.models.adding import IdTaken
+from napari_sparsessp.models.manage import IdTaken
 from napari_sparsessp.ui.models import actions as model_chores
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.widgets.basic import MessageBox
@@ -28,7 +28,7 @@ from napari_sparsessp.ui.widgets.style import Dress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sparsessp.io.model_fetching import Fetched
+    from napari_sparsessp.models.manage import Fetched
 
 _WIDTH_LETTERS = 90
 _HINT = (

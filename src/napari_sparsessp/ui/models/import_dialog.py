@@ -28,12 +28,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import ModelError, SparseSSPError
-from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,
     TaskProgress,
     error_details,
-    words_first,
 )
 from napari_sparsessp.ui.widgets.basic import MessageBox
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -48,8 +46,7 @@ from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.importing import Found
-
+    from napari_sparsessp.models.importing.answers import CheckpointInfo as Found
 
 SUFFIXES = (".p", ".pth", ".pt", ".ckpt", ".safetensors")
 
@@ -844,21 +841,4 @@ def _inspect(engine: Any, path: Path, _progress: TaskProgress) -> Any:
 def _bring_in(
     engine: Any, path: Path, found: Any, given: dict[str, Any], progress: TaskProgress
 ) -> Any:
-    return engine.bring_in(path, found, given, words_first(progress))
-
-
-def import_model(viewer: Any = None) -> None:
-    """Open the Predict dock and ask for a checkpoint.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer, optional
-        The current one where none is given.
-    """
-    if viewer is None:
-        from napari import current_viewer
-
-        viewer = current_viewer()
-    if viewer is None:
-        return
-    open_predict(viewer).shelf.ask_import()
+    return engine.bring_in(path, found, given, progress)

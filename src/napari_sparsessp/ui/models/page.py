@@ -28,10 +28,9 @@ from napari_sparsessp.ui.widgets.style import Dress, breakable
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.models.collection import Entry
+    from napari_sparsessp.models.library import Entry
     from napari_sparsessp.models.verification import Verdict
     from napari_sparsessp.ui.engine.link import ModelPlace
-
 
 _WIDTH, _TALLEST = 580, 680
 
@@ -322,7 +321,7 @@ class ModelPage(QScrollArea):
         self.verticalScrollBar().setValue(0)
 
     def _show_card(self, entry: "Entry") -> None:
-        from napari_sparsessp.models.expected_quality import expected_quality
+        from napari_sparsessp.models.card import expected_quality
 
         card = entry.card
         assert card is not None

@@ -8,7 +8,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.models.trash import delete_model
+from napari_sparsessp.models.manage import delete_model
 from napari_sparsessp.ui.models.import_dialog import (
     CheckpointDrop,
     ImportDialog,

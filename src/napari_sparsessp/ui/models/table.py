@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_sparsessp.models.origin import origin_word
+from napari_sparsessp.models.card import origin_word
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
 from napari_sparsessp.ui.widgets.expectation import size_text
 from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES, structure_names
@@ -33,8 +33,7 @@ from napari_sparsessp.ui.widgets.style import Tones, mix
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sparsessp.models.collection import Entry
-
+    from napari_sparsessp.models.library import Entry
 
 SORT = Qt.ItemDataRole.UserRole
 ENTRY = Qt.ItemDataRole.UserRole + 1

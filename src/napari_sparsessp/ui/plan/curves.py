@@ -1,4 +1,4 @@
-"""A sweep as curves over the ratio, and as rows of what each ratio would cost. Pure."""
+"""A sweep as curves over the ratio, as rows of costs, and in words. Pure."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from napari_sparsessp.evaluation.imaging_cost import ImagingCost
-from napari_sparsessp.evaluation.sweep_verdict import need_of, reference_scores
-from napari_sparsessp.evaluation.yardsticks import YARDSTICKS
+from napari_sparsessp.evaluation.baselines import BASELINES
+from napari_sparsessp.evaluation.sampling_advice import ImagingCost
+from napari_sparsessp.evaluation.sweep_report import need_of, reference_scores
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.widgets.charts import Curve
 
@@ -30,15 +30,11 @@ class RatioRow:
 
     Attributes
     ----------
-    ratio : int
-    score : float or None
-        Mean over structures.
-    kept : float or None
-        Share of the densest stack's.
-    enough : bool or None
+    score, kept
+        Mean over structures, and its share of the densest stack's; None if unknown.
+    enough
         By the report's rule; None where nobody can tell.
-    cost : ImagingCost
-    predicted : float
+    predicted
         Seconds that predicting the stack took.
     """
 
@@ -51,12 +47,12 @@ class RatioRow:
 
 
 def place_of(ratio: float) -> float:
-    """Where a ratio stands on the chart's axis: each doubling is one step."""
+    """Return where a ratio stands on the chart's axis: each doubling is one step."""
     return math.log2(ratio)
 
 
 def ratio_at(place: float, ratios: Sequence[int]) -> int:
-    """Give the ratio that is nearest to a place on the axis."""
+    """Return the ratio that is nearest to a place on the axis."""
     return min(ratios, key=lambda one: abs(place_of(one) - place))
 
 
@@ -68,18 +64,7 @@ def ticks_of(ratios: Sequence[int]) -> list[tuple[float, str]]:
 def rows_of(
     report: "SweepReport", score: str, plane_ms: float, times: int
 ) -> list[RatioRow]:
-    """Give a row for each ratio.
-
-    Parameters
-    ----------
-    report : SweepReport
-    score : str
-        ``r2`` or ``pcc_plane``.
-    plane_ms : float
-        Milliseconds for each plane.
-    times : int
-        Stacks of the time-lapse.
-    """
+    """Return a row for each ratio; `score` is ``r2`` or ``pcc_plane``."""
     curve = report.curve(score)
     densest = curve[0].value if curve else None
     least = None if densest is None else report.rule.least(densest)
@@ -107,21 +92,7 @@ def curves_of(
     faint: str,
     until: int = 1,
 ) -> list[Curve]:
-    """Give the curves of the structures that are shown, and what they are read by.
-
-    Parameters
-    ----------
-    report : SweepReport
-    score : str
-    shown : collection of str
-        Structure ids.
-    colour : callable
-        Gives a structure's colour.
-    faint : str
-        Colour of what is no measurement.
-    until : int
-        The sparsest ratio that is still to come: the axis has room for it.
-    """
+    """Return the curves of the structures that are shown, and what they are read by."""
     places = [place_of(one.ratio) for one in report.ratios]
     curves = []
     names = [name for name in report.structures if name in shown]
@@ -153,7 +124,7 @@ def _lines(
         lines.append(Curve("enough", ends, [least] * 2, faint, dashed=True))
     known = reference_scores(report, score)
     best = max(
-        (value for key in YARDSTICKS if (value := known[key]) is not None),
+        (value for key in BASELINES if (value := known[key]) is not None),
         default=None,
     )
     if best is not None and best > _LOWEST:
@@ -180,7 +151,7 @@ def legend_of(curves: Sequence[Curve]) -> str:
 
 
 def range_of(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Give the y range: from 0, or below it where a curve is, to just above all."""
+    """Return the y range: from 0, or below it where a curve is, to just above all."""
     values = [value for curve in curves for value in curve.y if not math.isnan(value)]
     low = max(min([0.0, *values]) * 1.1, _LOWEST)
     high = max([0.1, *values])
@@ -202,3 +173,85 @@ def _spread(report: "SweepReport", score: str, name: str, colour: str) -> list[C
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+# in words -------------------------------------------------------------------------
+
+
+def nth(ratio: int) -> str:
+    """Write ``every plane``, ``2nd``, ``3rd``, ``4th``."""
+    if ratio == 1:
+        return "every plane"
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(ratio % 10, "th")
+    if 10 < ratio % 100 < 20:
+        ending = "th"
+    return f"{ratio}{ending}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Write ``a``, ``a and b``, ``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Write a time with as many digits as one cares for: ``0.4 s``, ``3.2 min``."""
+    if seconds < 0.995:
+        return f"{seconds:.2g} s"
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds)} s"
+
+
+def cost_sentence(cost: ImagingCost, predicted: float) -> str:
+    """Say what a ratio means at the microscope; `predicted` is in seconds."""
+    share = f"{100 * cost.light:.3g}"
+    planes = f"{cost.planes} of {cost.dense_planes} planes"
+    if cost.planes == cost.dense_planes:
+        parts = [f"All {cost.dense_planes} planes: all of the light"]
+        if cost.plane_ms:
+            parts.append(f"{seconds_text(cost.stack_seconds)} a stack")
+        if cost.plane_ms and cost.times > 1:
+            series = seconds_text(cost.series_seconds)
+            parts.append(f"{series} of imaging for {cost.times} stacks")
+    else:
+        parts = [f"{planes}: {share} % of the light"]
+        if cost.plane_ms:
+            parts.append(
+                f"{seconds_text(cost.stack_seconds)} instead of "
+                f"{seconds_text(cost.dense_stack_seconds)} a stack"
+            )
+        if cost.plane_ms and cost.times > 1:
+            parts.append(
+                f"{seconds_text(cost.series_seconds)} instead of "
+                f"{seconds_text(cost.dense_series_seconds)} of imaging for "
+                f"{cost.times} stacks"
+            )
+    text = f"{', '.join(parts)}."
+    if cost.planes < cost.dense_planes:
+        more = _short(cost.stacks_for_one)
+        text += f" Or {more} times as many stacks with the light of dense ones."
+    return f"{text} Predicting one took {seconds_text(predicted)} here."
+
+
+def each_sentence(report: "SweepReport") -> str:
+    """Say how many planes each structure needs, where there are several."""
+    if len(report.structures) < 2 or len(report.ratios) < 2:
+        return ""
+    by_planes: dict[int | None, list[str]] = {}
+    for name in report.structures:
+        label = structure_or_custom(name).label
+        by_planes.setdefault(report.planes_needed[name], []).append(label)
+    parts = [
+        f"{planes} planes for {listed(by_planes[planes])}"
+        for planes in sorted(one for one in by_planes if one is not None)
+    ]
+    if None in by_planes:
+        parts.append(f"nobody can tell for {listed(by_planes[None])}")
+    return f"Each by itself: {'; '.join(parts)}."
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

@@ -1,101 +1,100 @@
 """The Plan dock: how sparsely may I image these cells? One dense stack tells.
 
-Wiring only: the form (`plan_form`) tells what was chosen, `plan_choice` makes a job of
-it, `plan_run` does it in a thread, `plan_result` shows what came out.
+Wiring: the form says what was chosen, `job` makes a sweep of it and measures it in the
+background, `result` shows what came out.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.evaluation.sweep_csv import write_csv
-from napari_sparsessp.evaluation.sweep_memory import SweepRecord
-from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling
+from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.evaluation.sweep_report import need_of, write_sweep_csv
+from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
-from napari_sparsessp.ui.plan.choice import PlanChoice, PlanOutlook, look_at_plan
-from napari_sparsessp.ui.plan.export import ask_path, write_record
-from napari_sparsessp.ui.plan.foot import PlanState
-from napari_sparsessp.ui.plan.form import PlanForm
-from napari_sparsessp.ui.plan.handover import open_in_predict
-from napari_sparsessp.ui.plan.ratio_picker import RATIOS
-from napari_sparsessp.ui.plan.recall import Imprint, Recall, arrays_of
-from napari_sparsessp.ui.plan.run import PlanRun
-from napari_sparsessp.ui.plan.view import result_mark, show_foot, show_plan
-from napari_sparsessp.ui.plan.words import listed, nth
-from napari_sparsessp.ui.plan.work import PlanEngine, session_memory
+from napari_sparsessp.ui.plan.curves import listed, nth
+from napari_sparsessp.ui.plan.form import RATIOS, PlanForm, PlanState
+from napari_sparsessp.ui.plan.job import (
+    MeasuredChoice,
+    Measurement,
+    PlanChoice,
+    PlanEngine,
+    PlanJob,
+    PlanPreview,
+    SweepCache,
+    SweepRecord,
+    arrays_of,
+    measure_plan,
+    preview_plan,
+    session_memory,
+)
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
-from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.expectation import expectations
+from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES
 from napari_sparsessp.ui.widgets.stack_input import InputWatch
 from napari_sparsessp.ui.widgets.structure_model import FEW
 
 if TYPE_CHECKING:
     import napari
 
-# Several changes in one go (a sample opens thirteen layers) make one plan.
-_SETTLE_MS = 60
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 _STARTS = (PlanState.READY, PlanState.KNOWN)
 
 
-class PlanDock(QWidget):
+class PlanDock(Dock):
     """Find the sparsest sampling that still predicts well.
 
     Parameters
     ----------
-    napari_viewer : napari.Viewer
+    napari_viewer
         napari gives it by this name.
-    engine : optional
+    engine
         For tests: anything with the methods of `PlanEngine`.
     """
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._engine = PlanEngine() if engine is None else engine
-        self.form = PlanForm(self._engine.devices)
-        self.outlook = PlanOutlook()
+        self.preview = PlanPreview()
         self.record: SweepRecord | None = None
-        self.recall = Recall(session_memory())
-        self.current: PlanRun | None = None
+        self.cache = SweepCache(session_memory())
+        self.task: BackgroundTask | None = None
+        self._job: PlanJob | None = None
+        self._measuring: MeasuredChoice | None = None
+        self._measured: MeasuredChoice | None = None
         self._saving: BackgroundTask | None = None
-        self._measured: Imprint | None = None
         self._judge_by_hand = False
-        self._layers_changed = False
-        self._told_for: tuple[Any, ...] | None = None
+        self._message_for: tuple[Any, ...] | None = None
+        self.fill(PlanForm(self._engine.devices))
         self.watch = InputWatch(self)
         self._files = FileOpening(napari_viewer, self)
         self._samples = SampleOpening(napari_viewer, self)
         self.shelf = ModelShelf(self._engine, self.form.topology, self)
-        self._settle = settling(self, self.look_ahead, _SETTLE_MS)
-        JoinOthers(self)
-        fill_with(self, self.form)
         self._connect()
         self.shelf.offer()
         self._offer_layers()
-        self.look_ahead()
-
-    # wiring -------------------------------------------------------------------
+        self.refresh()
 
     def _connect(self) -> None:
         form = self.form
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
         form.input.samples_asked.connect(self._samples.ask)
-        self._samples.failed.connect(self.tell)
-        form.ratios.changed.connect(self._settle.start)
         form.judge.chosen.connect(self._on_judge)
-        form.structures.choice_changed.connect(self._settle.start)
         form.structures.visibility_changed.connect(self._on_eye)
-        form.device.changed.connect(self._settle.start)
         form.foot.run_asked.connect(self.run)
         form.foot.stop_asked.connect(self.stop)
         form.result.ratio_chosen.connect(self._show_scores)
@@ -103,32 +102,29 @@ class PlanDock(QWidget):
         form.result.csv_asked.connect(self.save_table)
         form.result.page_asked.connect(self.save_page)
         self.shelf.changed.connect(self._on_model)
-        self.shelf.failed.connect(self.tell)
-        self.watch.changed.connect(self._settle.start)
         self._files.opened.connect(self._on_opened)
-        self._files.failed.connect(self.tell)
         model_news().changed.connect(self._on_news)
-        events = self._viewer.layers.events
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            getattr(events, name).connect(self._on_layers)
-        add_shortcut(form, "Ctrl+R", lambda: form.foot.press(*_STARTS))
-        add_shortcut(form, "Esc", lambda: form.foot.press(PlanState.RUNNING))
+        for changes in (
+            *(form.ratios.changed, form.structures.choice_changed),
+            *(form.device.changed, self.watch.changed),
+        ):
+            changes.connect(self.settle)
+        for failures in (self.shelf, self._files, self._samples):
+            failures.failed.connect(self.show_error)
+        self.follow_layers()
+        self.add_shortcut("Ctrl+R", lambda: form.foot.press(*_STARTS))
+        self.add_shortcut("Esc", lambda: form.foot.press(PlanState.RUNNING))
 
     # what can be chosen -------------------------------------------------------
 
     def _on_model(self) -> None:
         self.form.show_model()
-        self._settle.start()
+        self.settle()
 
     def _on_news(self, _id: str) -> None:
-        self.recall.forget()
-
-    def _on_layers(self, _event: Any = None) -> None:
-        self._layers_changed = True
-        self._settle.start()
+        self.cache.forget()
 
     def _offer_layers(self) -> None:
-        self._layers_changed = False
         self.form.input.set_layers(input_choices(self._viewer))
         self._offer_truths()
 
@@ -138,11 +134,11 @@ class PlanDock(QWidget):
 
     def _on_input(self) -> None:
         self._offer_truths()
-        self._settle.start()
+        self.settle()
 
     def _on_judge(self, _key: str) -> None:
         self._judge_by_hand = True
-        self._settle.start()
+        self.settle()
 
     def _on_opened(self, key: str) -> None:
         self._offer_layers()
@@ -151,12 +147,12 @@ class PlanDock(QWidget):
 
     # before measuring ---------------------------------------------------------
 
-    def look_ahead(self) -> None:
-        """Plan what would be measured, and show what is found, known and missing."""
-        if self.current is not None:
+    def refresh(self) -> None:
+        """Plan what would be measured; show what is known and what is missing."""
+        if self.task is not None:
             self._follow_layers()
             return
-        if self._layers_changed:
+        if self.take_layer_changes():
             self._offer_layers()
         form = self.form
         choice, plan = self._chosen()
@@ -166,44 +162,43 @@ class PlanDock(QWidget):
         again, _ = self._settled_choice()
         if again.identity != choice.identity:  # it corrected itself
             choice, plan = self._chosen()
-        self.outlook = plan
+        self.preview = plan
         form.show_judge(choice.against_dense)
         show_plan(form, choice, plan)
         self.watch.follow(plan.seen.layer)
         self._show_known(choice)
-        told_for = (choice.identity, plan.job is None, plan.sparse)
-        if told_for != self._told_for:
-            self._told_for = None
+        if (choice.identity, plan.job is None, plan.sparse) != self._message_for:
+            self._message_for = None
             known = self.record is not None and self.record.report.finished
             show_foot(form, plan, known)
 
-    def _chosen(self) -> tuple[PlanChoice, PlanOutlook]:
-        """What is chosen and what comes of it; without a truth it judges itself."""
+    def _chosen(self) -> tuple[PlanChoice, PlanPreview]:
+        """Return the choice and its preview; without a truth it judges itself."""
         choice, by_itself = self._settled_choice()
-        plan = look_at_plan(self._viewer, self._engine, choice, RATIOS)
+        plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         seen = plan.seen
         untrue = plan.job is None and seen.plan is not None and not seen.truth
         if by_itself and untrue and not choice.against_dense:
             self.form.show_judge(True)
             choice = self.form.choice()
-            plan = look_at_plan(self._viewer, self._engine, choice, RATIOS)
+            plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         return choice, plan
 
     def _settled_choice(self) -> tuple[PlanChoice, bool]:
-        """What is chosen, and whether the judge follows from the layers."""
+        """Return the choice, and whether the judge follows from the layers."""
         form = self.form
         if not self._judge_by_hand:
             form.show_judge(not form.structures.truths())
         return form.choice(), not self._judge_by_hand
 
     def _show_known(self, choice: PlanChoice) -> None:
-        """Keep, recall or hide what was measured."""
+        """Keep, show again or hide what was measured."""
         arrays = arrays_of(self._viewer, choice)
         if self._measured is not None and self._measured.fits(choice, arrays):
             return
-        found = self.recall.find(choice, arrays)
-        self._measured = None if found is None else Imprint(choice, arrays)
-        self._show_record(found)
+        record = self.cache.find(choice, arrays)
+        self._measured = None if record is None else MeasuredChoice(choice, arrays)
+        self._show_record(record)
 
     def _show_record(self, record: SweepRecord | None, growing: bool = False) -> None:
         form = self.form
@@ -211,7 +206,7 @@ class PlanDock(QWidget):
         form.empty.setVisible(record is None)
         report = None if record is None else record.report
         form.result.show_structures(form.structures.visible())
-        planned = () if self.current is None else self.current.job.ratios
+        planned = () if self.task is None or self._job is None else self._job.ratios
         form.result.show_report(report, growing=growing, planned=planned)
         if record is not None and record.gallery is None:
             form.result.page_button.setEnabled(False)  # stopped while it was drawn
@@ -220,11 +215,11 @@ class PlanDock(QWidget):
             form.structures.clear_scores()
 
     def _show_scores(self, ratio: int) -> None:
-        """Let the table of structures tell the scores at the chosen ratio."""
+        """Show the scores at the chosen ratio in the table of structures."""
         if self.record is not None:
-            for one in self.record.report.ratios:
-                if one.ratio == ratio:
-                    self.form.structures.set_scores(one.structures)
+            for result in self.record.report.ratios:
+                if result.ratio == ratio:
+                    self.form.structures.set_scores(result.structures)
 
     def _on_eye(self, _id: str, _visible: bool) -> None:
         self.form.result.show_structures(self.form.structures.visible())
@@ -233,24 +228,27 @@ class PlanDock(QWidget):
 
     def run(self) -> None:
         """Measure what is chosen; the curve grows ratio by ratio."""
-        self._settle.stop()
-        self.look_ahead()
-        if self.current is not None or self.outlook.job is None:
+        self.refresh_now()
+        if self.task is not None or self.preview.job is None:
             return
         choice = self.form.choice(self._time())
-        job = look_at_plan(self._viewer, self._engine, choice, RATIOS).job
+        job = preview_plan(self._viewer, self._engine, choice, RATIOS).job
         if job is None:
             return
+        form = self.form
         if len(job.request.structures) <= FEW:
             for id_ in job.request.structures:
-                self.form.structures.set_visible(id_, True, tell=False)
-        imprint = Imprint(choice, arrays_of(self._viewer, choice))
-        run = PlanRun(self._engine, job, self.recall.memory, imprint, self)
-        run.progressed.connect(self.form.foot.show_progress)
-        run.grew.connect(self._on_grown)
-        run.ended.connect(self._on_ended)
-        self.current = run
-        form = self.form
+                form.structures.set_visible(id_, True, tell=False)
+        self._job = job
+        self._measuring = MeasuredChoice(choice, arrays_of(self._viewer, choice))
+        self.task = task = BackgroundTask(
+            measure_plan, self._engine, job, self.cache.memory, parent=self
+        )
+        task.progressed.connect(form.foot.show_progress)
+        task.published.connect(self._on_grown)
+        task.returned.connect(self._on_measured)
+        task.failed.connect(self._on_failed)
+        task.cancelled.connect(self._on_cancelled)
         form.set_locked(True)
         form.foot.message.clear()
         form.foot.set_state(PlanState.RUNNING)
@@ -258,74 +256,84 @@ class PlanDock(QWidget):
         self._measured = None
         self._show_record(None)
         form.empty.setText("Measuring. The curve appears as soon as one ratio is done.")
-        run.start()
-        QTimer.singleShot(0, form.to_result)
+        task.start()
+        self._to_result()
 
     def stop(self) -> None:
         """Stop measuring; ratios that are done stay."""
-        if self.current is not None:
+        if self.task is not None:
             self.form.foot.set_state(PlanState.STOPPING)
-            self.current.stop()
+            self.task.cancel()
 
     def _on_grown(self, record: SweepRecord) -> None:
         self._show_record(record, growing=True)
-        QTimer.singleShot(0, self.form.to_result)
+        self._to_result()
 
-    def _on_ended(
-        self, record: SweepRecord | None, error: SparseSSPError | None
-    ) -> None:
-        """Free the form first: whatever befalls the result, the dock can be used."""
-        run, self.current = self.current, None
-        assert run is not None
+    def _on_measured(self, measurement: Measurement) -> None:
+        if self._measuring is not None:
+            self.cache.note(self._measuring, measurement.key)
+        self._end(measurement.record)
+        if measurement.remembered:
+            self.form.foot.set_status("Nothing has changed since it was measured.")
+        else:
+            self.form.foot.show_progress(1.0, "Measured.")
+            warnings = measurement.record.report.warnings
+            self.form.foot.message.show_notices(warnings)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end(self.record)
+        self.show_error(error, "the measurement")
+
+    def _on_cancelled(self) -> None:
+        record = self.record
+        self._end(record)
+        if record is None:
+            self.form.foot.set_status("Stopped before the first ratio was done.")
+        else:
+            done = listed([nth(one.ratio) for one in record.report.ratios])
+            self.form.foot.set_status(f"Stopped: {done} done, and kept.")
+
+    def _end(self, record: SweepRecord | None) -> None:
+        """Free the form first: handlers of the result may raise."""
+        task, self.task = self.task, None
         form = self.form
         form.set_locked(False)
         form.show_empty()
-        if record is not None and record.report.finished:
-            self.recall.note(run.imprint, run.board.key)
-        self._measured = None if record is None else run.imprint
+        self._measured = None if record is None else self._measuring
         self._show_record(record)
-        self._told_for = None  # the foot says what holds now
-        self.look_ahead()
+        self._message_for = None  # the footer says what holds now
+        self.refresh()
         form.foot.reset_progress()
-        if error is not None:
-            self.tell(error)
-        elif record is None:
-            form.foot.set_status("Stopped before the first ratio was done.")
-        elif not record.report.finished:
-            done = listed([nth(one.ratio) for one in record.report.ratios])
-            form.foot.set_status(f"Stopped: {done} done, and kept.")
-        elif run.board.remembered:
-            form.foot.set_status("Nothing has changed since it was measured.")
-        else:
-            form.foot.show_progress("Measured.", 1.0)
-            form.foot.message.show_notices(record.report.warnings)
         self._keep_message()
-        QTimer.singleShot(0, form.to_result)
-        run.deleteLater()
+        self._to_result()
+        if task is not None:
+            task.deleteLater()
+
+    def _to_result(self) -> None:
+        QTimer.singleShot(0, self.form.to_result)  # once the result has its height
 
     def _follow_layers(self) -> None:
         """Stop where the stack that is measured is gone."""
-        run = self.current
-        if run is None or self.form.foot.state is PlanState.STOPPING:
+        if self._measuring is None or self.form.foot.state is PlanState.STOPPING:
             return
-        if layer_with_key(self._viewer, run.imprint.choice.stack.layer) is None:
+        if layer_with_key(self._viewer, self._measuring.choice.stack.layer) is None:
             self.stop()
 
     def _time(self) -> int:
-        """Time point on screen."""
-        seen = self.outlook.seen
+        """Return the time point on screen."""
+        seen = self.preview.seen
         if seen.reading is None or "T" not in seen.reading.letters:
             return 0
         place = seen.reading.letters.index("T")
         return int(layer_index(self._viewer, seen.layer)[place])
 
     def _series(self) -> int:
-        """Stacks of the time-lapse, where the layer is one."""
-        reading = self.outlook.seen.reading
+        """Return the stacks of the time-lapse, where the layer is one."""
+        reading = self.preview.seen.reading
         here = 1 if reading is None else reading.volume.sizes.get("T", 1)
-        return max(here, int(self.form.result.times.value()))
+        return max(here, self.form.result.imaging.values().stacks)
 
-    # going on -----------------------------------------------------------------
+    # with the result ----------------------------------------------------------
 
     def use(self, ratio: int) -> None:
         """Open Predict with the chosen ratio."""
@@ -336,54 +344,183 @@ class PlanDock(QWidget):
         try:
             open_in_predict(self._viewer, self, choice, structures, ratio)
         except Exception as error:
-            self.tell(readable_error(error, "the opening of Predict"))
+            self.show_error(error, "the opening of Predict")
 
     def save_table(self) -> None:
         """Ask where, and write the table as CSV."""
-        result, report = self.form.result, self.form.result.report()
-        if report is None:
+        report = self.form.result.report()
+        path = None if report is None else ask_path(self, report.input, ".csv", "table")
+        if report is None or path is None:
             return
-        path = ask_path(self, report.input, ".csv", "table")
-        if path is None:
-            return
+        imaging = self.form.result.imaging.values()
         try:
-            write_csv(report, path, result.plane_ms.value(), int(result.times.value()))
+            write_sweep_csv(report, path, imaging.plane_ms, imaging.stacks)
         except SparseSSPError as error:
-            self.tell(error)
+            self.show_error(error)
             return
         self.form.foot.set_status(f"Saved {path}")
 
     def save_page(self) -> None:
-        """Ask where, and write the report in a thread."""
+        """Ask where, and write the report in the background."""
         report = self.form.result.report()
-        if report is None or self.record is None or self._saving is not None:
+        busy = self._saving is not None and self._saving.running
+        if report is None or self.record is None or busy:
             return
         path = ask_path(self, report.input, ".html", "report")
         if path is None:
             return
-        record = SweepRecord(report, self.record.gallery)
-        saving = BackgroundTask(write_record, record, path, parent=self)
-        saving.returned.connect(self._on_saved)
-        saving.failed.connect(self._on_not_saved)
-        self._saving = saving
         self.form.foot.set_status("Writing the report…")
-        saving.start()
+        self._saving = self.run_task(
+            write_record,
+            SweepRecord(report, self.record.gallery),
+            path,
+            returned=self._on_saved,
+            what="the writing of the report",
+        )
 
-    def _on_saved(self, path: Any) -> None:
+    def _on_saved(self, path: Path) -> None:
         self._saving = None
         self.form.foot.set_status(f"Saved {path}")
 
-    def _on_not_saved(self, error: Exception) -> None:
-        self._saving = None
-        self.tell(readable_error(error, "the writing of the report"))
-
-    def tell(self, error: Exception) -> None:
-        """Show a problem, with what was asked for in its details."""
-        details = error_details(error, self.outlook.seen.request)
-        self.form.foot.message.show_error(str(error), details)
+    def show_error(
+        self, error: Exception, what: str = "the plan", request: Any = None
+    ) -> None:
+        """Show a problem until something else is chosen."""
+        super().show_error(error, what, request or self.preview.seen.request)
         self._keep_message()
 
     def _keep_message(self) -> None:
-        """Let what the foot says stand until something else is chosen."""
-        plan = self.outlook
-        self._told_for = (self.form.choice().identity, plan.job is None, plan.sparse)
+        """Let what the footer says stand until something else is chosen."""
+        plan = self.preview
+        self._message_for = (self.form.choice().identity, plan.job is None, plan.sparse)
+
+
+def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
+    """Show headlines and marks, and what the stack is."""
+    seen, stack = plan.seen, choice.stack
+    rows = []
+    if seen.reading is not None:
+        rows = expectations(stack.card, seen.reading, stack.channel, None)
+    form.input.show_expectations(rows)
+    ratios = [ratio for ratio in choice.ratios if ratio > 1]
+    form.ratio_step.set_headline(
+        f"keep every <b>{listed([nth(one) for one in ratios])} plane</b>"
+        if ratios
+        else "keep <b>every r-th plane</b>"
+    )
+    label = "" if stack.card is None else TOPOLOGIES[stack.card.topology][0]
+    form.topology_step.set_headline(f"with a <b>{label} network</b>")
+    ready = plan.job is not None
+    settled = Mark.GOOD if ready else Mark.WAITING
+    order = list(Mark)
+    marks = [row.mark for row in rows]
+    form.stack_step.set_mark(max(marks, key=order.index) if marks else settled)
+    if plan.sparse or seen.problem is not None:
+        form.stack_step.set_mark(Mark.BAD)
+    form.ratio_step.set_mark(Mark.GOOD if ratios else Mark.WAITING)
+    form.judge_step.set_mark(
+        Mark.WAITING if not ready else Mark.WARN if choice.against_dense else Mark.GOOD
+    )
+    form.topology_step.set_mark(Mark.BAD if stack.card is None else Mark.GOOD)
+    form.device_step.set_mark(Mark.GOOD)
+
+
+def result_mark(report: "SweepReport | None", growing: bool) -> Mark:
+    """Say how far the answer can be relied on."""
+    if report is None or growing:
+        return Mark.WAITING
+    return Mark.WARN if report.against_dense or need_of(report) is None else Mark.GOOD
+
+
+def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
+    """Show whether the button can be pressed, and why not."""
+    foot, seen = form.foot, plan.seen
+    foot.reset_progress()
+    if plan.sparse:
+        foot.message.show_notices([plan.sparse])
+        foot.set_state(PlanState.BLOCKED, plan.sparse)
+        foot.set_status("There is nothing to leave out of this stack: see above.")
+    elif seen.problem is not None:
+        foot.message.show_error(
+            str(seen.problem), error_details(seen.problem, seen.request)
+        )
+        foot.set_state(PlanState.BLOCKED, str(seen.problem))
+        foot.set_status("Something is in the way: see above.")
+    elif plan.job is None:
+        foot.message.clear()
+        foot.set_state(PlanState.BLOCKED, plan.waiting)
+        foot.set_status(plan.waiting)
+    else:
+        warnings = () if seen.plan is None else seen.plan.warnings
+        foot.message.show_notices([*seen.notes, *warnings])
+        foot.set_state(PlanState.KNOWN if known else PlanState.READY)
+        foot.set_status("Measured." if known else _work(plan))
+
+
+def _work(plan: PlanPreview) -> str:
+    """Say how much is going to be predicted."""
+    job = plan.job
+    assert job is not None
+    count = len(job.request.structures)
+    what = "1 structure" if count == 1 else f"{count} structures"
+    times = sum(job.ratios) if job.all_phases else len(job.ratios)
+    return f"Ready: {what}, the stack predicted {times} times."
+
+
+def open_in_predict(
+    viewer: Any,
+    widget: QWidget,
+    choice: PlanChoice,
+    structures: Sequence[str],
+    ratio: int,
+) -> Any:
+    """Open the viewer's Predict dock with what was planned; nothing is started."""
+    dock = open_predict(viewer, beside=widget)
+    if dock.run_in_progress is not None:
+        raise InputError(
+            "Predict is busy; wait for its prediction or cancel it, then use the ratio"
+        )
+    form, stack = dock.form, choice.stack
+    form.input.choose_layer(stack.layer)
+    form.input.type_voxel_size(stack.voxel_size)
+    if stack.card is not None:
+        form.topology.set_card(stack.card)
+        form.show_model()
+    form.structures.tick(structures)
+    form.input.changed.emit()
+    dock.look_ahead()  # it offers channels and axes, which can be chosen then
+    if stack.leading is not None:
+        form.input.axis.set_value(stack.leading)
+    if stack.channel is not None:
+        place = form.input.channel_box.findData(stack.channel)
+        form.input.channel_box.setCurrentIndex(place)
+    form.sampling.set_ratio(float(ratio) if ratio > 1 else None)
+    form.sampling.set_simulate(ratio > 1)
+    dock.look_ahead()
+    return dock
+
+
+def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
+    """Let the user choose where to save; what is there is replaced only when asked."""
+    stem = "".join(
+        one if one.isalnum() or one in "-_" else "_"
+        for one in Path(source).name.split(".")[0]
+    )
+    name = f"{stem or 'stack'}_plan{ending}"
+    path, _ = QFileDialog.getSaveFileName(
+        parent, f"Save the {kind}", name, f"{ending[1:].upper()} (*{ending})"
+    )
+    if not path:
+        return None
+    chosen = Path(path)
+    return chosen if chosen.suffix.lower() == ending else Path(f"{path}{ending}")
+
+
+def write_record(record: SweepRecord, path: Path, progress: TaskProgress) -> Path:
+    """Write the page of a sweep; for `BackgroundTask`, it loads matplotlib."""
+    from napari_sparsessp.evaluation.html import write_sweep_page
+
+    progress(0.5, what="Writing the report…")
+    assert record.gallery is not None, "pictures are drawn with every ratio"
+    write_sweep_page(record.report, record.gallery, path)
+    return path

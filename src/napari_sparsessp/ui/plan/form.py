@@ -1,39 +1,46 @@
-"""The Plan dock's form: steps that read like a sentence, then what they found.
+"""The Plan dock's form: steps that read like a sentence, then what was measured.
 
 *From this dense stack · keep every 2nd, 4th and 8th plane · judged by the truth · with
 this network · on this device → how sparsely may I image?* Only widgets.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
 
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import (
-    QLabel,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_sparsessp.ui.plan.choice import PlanChoice
-from napari_sparsessp.ui.plan.foot import PlanFoot
-from napari_sparsessp.ui.plan.ratio_picker import RatioPicker
+from napari_sparsessp.ui.dock import StepForm
+from napari_sparsessp.ui.plan.curves import nth
+from napari_sparsessp.ui.plan.job import PlanChoice
 from napari_sparsessp.ui.plan.result import PlanResult
-from napari_sparsessp.ui.plan.structures import PlanStructures
 from napari_sparsessp.ui.predict.planning import Choice
 from napari_sparsessp.ui.preferences import preferences
-from napari_sparsessp.ui.widgets.basic import Segments, Step, StepColumn, put_above
+from napari_sparsessp.ui.widgets.basic import (
+    SHARES,
+    Segments,
+    Step,
+    WorkFoot,
+    link_button,
+)
 from napari_sparsessp.ui.widgets.device import DeviceBox
+from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker, cost_words
 from napari_sparsessp.ui.widgets.stack_input import InputPanel
+from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
 from napari_sparsessp.ui.widgets.structures import StructureTable
-from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
 
 TRUTH, DENSE = "truth", "dense"
 
-_WIDTH = 412
+RATIOS = (2, 3, 4, 6, 8, 12, 16)
+"""What can be chosen; every plane is always predicted, to compare with."""
+
+_USUAL = (2, 4, 8)
 
 _EMPTY = (
     "One dense stack tells how sparsely all the others may be imaged. It is predicted "
@@ -46,18 +53,173 @@ _DENSE_NOTE = (
 )
 
 
-class PlanForm(QWidget):
-    """All widgets of the dock, arranged; the steps scroll, the foot stays.
+class PlanState(Enum):
+    """Where the measurement stands: ready, blocked, known, running or stopping."""
+
+    READY = "ready"
+    BLOCKED = "blocked"
+    KNOWN = "known"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+_MEASURE_TIP = (
+    "Predict the stack from every plane and from every r-th one, and compare (Ctrl+R)."
+)
+_LOOKS = {
+    PlanState.READY: ("Find the ratio", "run", _MEASURE_TIP),
+    PlanState.BLOCKED: ("Find the ratio", "run", ""),
+    PlanState.KNOWN: (
+        "Check again",
+        "",
+        "This was measured already. The pixels are read again; only where they "
+        "have changed is anything predicted anew (Ctrl+R).",
+    ),
+    PlanState.RUNNING: ("Stop", "stop", "Stop; ratios that are done stay (Esc)."),
+    PlanState.STOPPING: ("Stopping…", "stop", "Stops before the next layer."),
+}
+
+
+class PlanFoot(WorkFoot):
+    """One button that measures or stops, its progress, and messages."""
+
+    run_asked = Signal()
+    stop_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("the measurement", PlanState.BLOCKED)
+        self.stack(self.button, self.bar, self.status)
+        self.button.clicked.connect(self._on_clicked)
+        self.set_state(PlanState.BLOCKED)
+
+    def set_state(self, state: PlanState, why: str = "") -> None:
+        """Change the button to what it does now; `why` is what keeps it off."""
+        text, role, tip = _LOOKS[state]
+        on = state not in (PlanState.BLOCKED, PlanState.STOPPING)
+        self.take_state(state, (text, role, tip or why), on)
+
+    def show_progress(
+        self, share: float, what: str, _seconds_left: float | None = None
+    ) -> None:
+        """Move the bar and say what is being done."""
+        self.bar.setValue(round(SHARES * share))
+        self.set_status(what)
+
+    def reset_progress(self) -> None:
+        """Empty the bar."""
+        self.bar.setValue(0)
+
+    def _on_clicked(self, _on: bool) -> None:
+        if self._state is PlanState.RUNNING:
+            self.set_state(PlanState.STOPPING)
+            self.stop_asked.emit()
+        elif self._state in (PlanState.READY, PlanState.KNOWN):
+            self.run_asked.emit()
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What magicgui asks for."""
+
+    all_phases: Annotated[
+        bool,
+        {
+            "label": "Try every starting plane (slower, steadier)",
+            "tooltip": "Where the first plane lies is chance. Predict from each "
+            "possible start and take the mean; the chart shows lowest and highest. It "
+            "takes as many predictions as the ratios have planes: 14 more for 2, 4 "
+            "and 8, not 3.",
+        },
+    ] = False
+
+
+class RatioPicker(QWidget):
+    """Buttons of which any number may be down, and the options of a sweep.
+
+    `changed` is emitted when the user changes anything here.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Ratios to try")
+        self._buttons: dict[int, QPushButton] = {}
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3)
+        for ratio in RATIOS:
+            button = QPushButton(nth(ratio))
+            button.setCheckable(True)
+            button.setChecked(ratio in _USUAL)
+            button.setProperty("role", "choice")
+            button.setMinimumWidth(30)
+            button.setAccessibleName(f"Keep every {nth(ratio)} plane")
+            button.setToolTip(
+                f"Keep one plane of {ratio} and let the network predict the others; "
+                "the planes between are never looked at."
+            )
+            button.clicked.connect(self._on_clicked)
+            self._buttons[ratio] = button
+            row.addWidget(button, 1)
+        self.options = Form(PlanOptions)
+        self.options.changed.connect(self.changed)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.options)
+
+    def ratios(self) -> tuple[int, ...]:
+        """Return the ratios to try, every plane among them, ascending."""
+        chosen = [
+            ratio
+            for ratio, button in self._buttons.items()
+            if button.isChecked() and not button.isHidden()
+        ]
+        return (1, *chosen)
+
+    def offer(self, ratios: Sequence[int]) -> None:
+        """Show only the ratios that the stack can give."""
+        for ratio, button in self._buttons.items():
+            button.setHidden(ratio not in ratios)
+
+    def button(self, ratio: int) -> QPushButton:
+        """Return the button of a ratio."""
+        return self._buttons[ratio]
+
+    def _on_clicked(self, _on: bool) -> None:
+        self.changed.emit()
+
+
+class PlanStructures(StructureModel):
+    """As in Predict; the eye shows a curve, and truths may be of no account."""
+
+    _with_truths = True
+
+    def set_with_truths(self, on: bool) -> None:
+        """Show the column of truth layers, or not."""
+        if on != self._with_truths:
+            self._with_truths = on
+            self.columns_changed.emit()
+
+    def columns(self) -> frozenset[Column]:
+        """Return the columns that have something to say."""
+        shown = super().columns() - {Column.EXPECTED}
+        return shown if self._with_truths else shown - {Column.TRUTH}
+
+
+class PlanForm(StepForm):
+    """All widgets of the dock, arranged; the steps scroll, the footer stays.
 
     Parameters
     ----------
-    find_devices : callable
-        Gives the devices of this machine, slowly.
+    find_devices
+        Returns the devices of this machine, slowly.
     """
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()
-        Dress(self)
         self.structures = PlanStructures()
         self.input = InputPanel(with_colony=False)
         self.input.layer_box.setAccessibleName("Dense stack to plan from")
@@ -88,56 +250,36 @@ class PlanForm(QWidget):
         self.empty = QLabel(_EMPTY)
         self.empty.setProperty("role", "muted")
         self.empty.setWordWrap(True)
-        self.foot = PlanFoot()
-        self.all_button = _link("All", "Tick all structures")
-        self.none_button = _link("None", "Tick no structure")
+        self.all_button = link_button("All", "Tick all structures")
+        self.none_button = link_button("None", "Tick no structure")
         self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
         self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
+        self._arrange()
+        self.show_judge(False)
+
+    def _arrange(self) -> None:
         self.stack_step = Step("From <b>this dense stack</b>")
         self.ratio_step = Step("keep <b>every r-th plane</b>")
         self.judge_step = Step("judged by <b>the truth</b>")
         self.topology_step = Step("with <b>this network</b>")
         self.device_step = Step("on")
         self.result_step = Step("<b>How sparsely may I image?</b>", last=True)
-        self._arrange()
-        self.show_judge(False)
-
-    def _arrange(self) -> None:
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.judge_step.title_row.addWidget(self.all_button)
         self.judge_step.title_row.addWidget(self.none_button)
         self.device_step.title_row.addWidget(self.device, 12)
-        for step, bodies in (
-            (self.stack_step, (self.input,)),
-            (self.ratio_step, (self.ratios,)),
-            (self.judge_step, (self.judge, self.judge_note, self.table)),
-            (self.topology_step, (self.topology,)),
-            (self.device_step, ()),
-            (self.result_step, (self.empty, self.result)),
-        ):
-            for body in bodies:
-                step.body.addWidget(body)
-        self.scroll = StepColumn(self.steps(), 8)
-        self.scroll.end()
-        put_above(self, self.scroll, self.foot)
-
-    def sizeHint(self) -> QSize:
-        """Ask for a width at which nothing is cut."""
-        return QSize(_WIDTH, 760)
-
-    def steps(self) -> tuple[Step, ...]:
-        """Give the steps from top to bottom."""
-        return (
-            self.stack_step,
-            self.ratio_step,
-            self.judge_step,
-            self.topology_step,
-            self.device_step,
-            self.result_step,
-        )
+        steps: list[tuple[Step, list[QWidget]]] = [
+            (self.stack_step, [self.input]),
+            (self.ratio_step, [self.ratios]),
+            (self.judge_step, [self.judge, self.judge_note, self.table]),
+            (self.topology_step, [self.topology]),
+            (self.device_step, []),
+            (self.result_step, [self.empty, self.result]),
+        ]
+        self.arrange(steps, PlanFoot())
 
     def choice(self, time: int = 0) -> PlanChoice:
-        """Tell what the user has chosen, for the time point on screen."""
+        """Return what the user has chosen, for the time point on screen."""
         chosen = preferences()
         stack = Choice(
             layer=self.input.layer_key(),
@@ -156,7 +298,7 @@ class PlanForm(QWidget):
             stack,
             against_dense=self.judge.value() == DENSE,
             ratios=self.ratios.ratios(),
-            all_phases=self.ratios.all_phases(),
+            all_phases=self.ratios.options.values().all_phases,
             time=time,
         )
 
@@ -179,23 +321,14 @@ class PlanForm(QWidget):
         self.empty.setText(_EMPTY)
 
     def to_result(self) -> None:
-        """Scroll to what was found."""
-        self.scroll.ensureWidgetVisible(self.result_step, 0, 0)
-        bar = self.scroll.verticalScrollBar()
-        bar.setValue(min(self.result_step.y(), bar.maximum()))
+        """Scroll to what was measured."""
+        self.scroll_to(self.result_step)
 
     def set_locked(self, locked: bool) -> None:
         """Lock the form while something is measured; curves can still be shown."""
-        self.input.edit_button.setEnabled(not locked)
-        for panel in (self.input, self.ratios, self.judge, self.topology, self.device):
-            panel.setEnabled(not locked)
-        self.all_button.setEnabled(not locked)
-        self.none_button.setEnabled(not locked)
+        for widget in (
+            *(self.input, self.ratios, self.judge, self.topology, self.device),
+            *(self.input.edit_button, self.all_button, self.none_button),
+        ):
+            widget.setEnabled(not locked)
         self.structures.set_locked(locked)
-
-
-def _link(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setProperty("role", "link")
-    button.setToolTip(tip)
-    return button

@@ -1,52 +1,172 @@
-"""What a sweep says: the answer, its curve, what each ratio costs, and where to go on.
-
-Only widgets and how a report appears in them; `plan_dock` gives them their meaning.
-"""
+"""What a sweep says: the answer, its curve, what each ratio costs, and what to do."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import (
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_sparsessp.evaluation.planes_needed import KeepShare
-from napari_sparsessp.evaluation.sweep_verdict import judged, need_of
+from napari_sparsessp.evaluation.sampling_advice import KeepShare
+from napari_sparsessp.evaluation.sweep_report import judged, need_of
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.plan.curves import (
     SCORES,
+    RatioRow,
+    cost_sentence,
     curves_of,
+    each_sentence,
     legend_of,
+    listed,
+    nth,
     place_of,
     range_of,
     ratio_at,
     rows_of,
+    seconds_text,
     ticks_of,
 )
-from napari_sparsessp.ui.plan.parts import (
-    number_field,
-    side_by_side,
-    visible_on,
-    wrapped,
-)
-from napari_sparsessp.ui.plan.table import RatioTable, RatioView
-from napari_sparsessp.ui.plan.words import cost_sentence, each_sentence, listed, nth
 from napari_sparsessp.ui.preferences import preferences
-from napari_sparsessp.ui.widgets.basic import Segments
+from napari_sparsessp.ui.widgets.basic import Segments, side_by_side, wrapped_label
 from napari_sparsessp.ui.widgets.charts import Chart
+from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
-from napari_sparsessp.ui.widgets.style import Tones
+from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
+from napari_sparsessp.ui.widgets.table_view import RowsView
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 _CHART_HEIGHT = 180
+
+# Lightness, of 255, by which a line must differ from what is behind it.
+_CONTRAST = 55
+
+_SCORE_TIP = (
+    "How good the prediction is, over the chosen structures; ✓ where it keeps what you "
+    "ask for."
+)
+
+
+def _score_text(row: RatioRow) -> str:
+    value = "–" if row.score is None else f"{row.score:.3f}"
+    mark = {True: " ✓", False: " ✗", None: ""}[row.enough]
+    return value.replace("-", "\u2212") + mark
+
+
+def _score_tip(row: RatioRow) -> str:
+    if row.kept is None or row.score is None:
+        return _SCORE_TIP
+    kept = f"{row.score:.3f}, {100 * row.kept:.0f} % of the densest stack's"
+    return f"{kept}\n{_SCORE_TIP}"
+
+
+def _score_ink(row: RatioRow) -> str | None:
+    return {True: "good", False: "muted", None: None}[row.enough]
+
+
+def _seconds(row: RatioRow, seconds: float) -> str:
+    return seconds_text(seconds) if row.cost.plane_ms else "–"
+
+
+COLUMNS = (
+    Column(
+        "ratio",
+        "Every",
+        lambda row: "all" if row.ratio == 1 else nth(row.ratio),
+        "One plane is imaged for every so many of the dense stack.",
+    ),
+    Column(
+        "planes",
+        "Planes",
+        lambda row: str(row.cost.planes),
+        "Planes to image for each stack.",
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "score",
+        "R²",
+        _score_text,
+        _SCORE_TIP,
+        kind=Kind.NUMBER,
+        cell_tip=_score_tip,
+        ink=_score_ink,
+    ),
+    Column(
+        "light",
+        "Light",
+        lambda row: f"{100 * row.cost.light:.3g} %",
+        "Light dose, as a share of that of the dense stack.",
+        kind=Kind.NUMBER,
+    ),
+    Column(
+        "stack",
+        "Stack",
+        lambda row: _seconds(row, row.cost.stack_seconds),
+        "Time to image one stack.",
+        kind=Kind.NUMBER,
+        gives_way=1,  # the sentence below says it as well
+    ),
+    Column(
+        "series",
+        "Series",
+        lambda row: _seconds(row, row.cost.series_seconds),
+        "Time of imaging in the whole time-lapse.",
+        kind=Kind.NUMBER,
+        gives_way=2,
+        shown=lambda rows: any(row.cost.times > 1 for row in rows),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is enough."""
+
+    keep: Annotated[
+        int,
+        {
+            "prefix": "keep ",
+            "unit": " %",
+            "min": 50,
+            "max": 100,
+            "name": "Share of the score to keep, in percent",
+            "tooltip": "Enough is what keeps this share of the score that all planes "
+            "give. Nothing is measured anew when you change it.",
+        },
+    ] = 95
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """What imaging takes at the microscope."""
+
+    plane_ms: Annotated[
+        int,
+        {
+            "unit": " ms a plane",
+            "max": 60_000,
+            "arrows": False,
+            "name": "Milliseconds for each plane",
+            "tooltip": "Exposure of one plane; add what moving and reading out take, "
+            "if you know it.",
+        },
+    ] = 50
+    stacks: Annotated[
+        int,
+        {
+            "prefix": "× ",
+            "unit": " stack",
+            "min": 1,
+            "max": 100_000,
+            "arrows": False,
+            "name": "Stacks of the time-lapse",
+            "tooltip": "How many stacks the time-lapse shall have.",
+        },
+    ] = 1
 
 
 class PlanResult(QWidget):
@@ -54,9 +174,9 @@ class PlanResult(QWidget):
 
     Signals
     -------
-    ratio_chosen : int
+    ratio_chosen(int)
         Another ratio is looked at.
-    use_asked : int
+    use_asked(int)
         The user wants to predict at this ratio.
     csv_asked, page_asked
         The user wants to save the table, or the report.
@@ -76,9 +196,9 @@ class PlanResult(QWidget):
         self._growing = False
         self._tones: Tones | None = None
         self._planned: frozenset[int] = frozenset()
-        self.answer = wrapped("body")
+        self.answer = wrapped_label("body")
         self.answer.setTextFormat(Qt.TextFormat.RichText)
-        self.each = wrapped("small")
+        self.each = wrapped_label("small")
         self.score = Segments(
             [
                 ("r2", "R²", "Brightness and pattern: 1 is perfect, 0 a flat grey."),
@@ -91,26 +211,26 @@ class PlanResult(QWidget):
             ],
             "Score",
         )
-        self.keep = number_field(50, 100, 95, "keep ", " %")
-        self.keep.setAccessibleName("Share of the score to keep, in percent")
-        self.keep.setToolTip(
-            "Enough is what keeps this share of the score that all planes give. "
-            "Nothing is measured anew when you change it."
-        )
+        self.rule = Form(Rule, beside=True)
+        self.imaging = Form(Imaging, beside=True)
         self.chart = Chart("every r-th plane is imaged: r", "R²")
         self.chart.setFixedHeight(_CHART_HEIGHT)
         self.chart.setToolTip("Click a ratio to see what it means.")
-        self.table = RatioTable()
-        self.view = RatioView(self.table)
-        self.legend = wrapped("small")
+        self.table = RowsModel(COLUMNS, key=lambda row: row.ratio)
+        self.view = RowsView(
+            self.table,
+            "Ratios: planes, score, light and time",
+            emphasised=True,
+            even=True,
+        )
+        self.legend = wrapped_label("small")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.drawing = ZAxisDrawing()
         self.drawing.setToolTip(
             "The planes that would be imaged at the chosen ratio (tall), and those "
             "that the network would predict (short)."
         )
-        self.sentence = wrapped("small")
-        self._make_cost_fields()
+        self.sentence = wrapped_label("small")
         self.use_button = QPushButton("")
         self.csv_button = QPushButton("Save table…")
         self.csv_button.setToolTip("All scores, light and times as CSV.")
@@ -123,41 +243,28 @@ class PlanResult(QWidget):
         self._connect()
         self.show_report(None)
 
-    def _make_cost_fields(self) -> None:
-        self.plane_ms = number_field(0, 60_000, 50, "", " ms a plane", bare=True)
-        self.plane_ms.setAccessibleName("Milliseconds for each plane")
-        self.plane_ms.setToolTip(
-            "Exposure of one plane; add what moving and reading out take, if you know "
-            "it."
-        )
-        self.times = number_field(1, 100_000, 1, "× ", " stack", bare=True)
-        self.times.setAccessibleName("Stacks of the time-lapse")
-        self.times.setToolTip("How many stacks the time-lapse shall have.")
-
     def _arrange(self) -> None:
-        top = side_by_side(self.score, self.keep)
+        top = side_by_side(self.score, self.rule)
         self.use_button.setProperty("role", "primary")
         for button in (self.use_button, self.csv_button, self.page_button):
             button.setProperty("letters", "compact")
             button.setMinimumWidth(60)
-        cost = side_by_side(self.plane_ms, self.times)
         saving = side_by_side(self.csv_button, self.page_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         for widget in (
             *(self.answer, top, self.chart, self.legend, self.view, self.use_button),
-            *(cost, self.drawing, self.sentence, self.each, saving),
+            *(self.imaging, self.drawing, self.sentence, self.each, saving),
         ):
             column.addWidget(widget)
 
     def _connect(self) -> None:
         self.score.chosen.connect(lambda _key: self._draw())
-        self.keep.valueChanged.connect(self._on_keep)
-        self.plane_ms.valueChanged.connect(lambda _value: self._draw_rows())
-        self.times.valueChanged.connect(self._on_times)
+        self.rule.changed.connect(self._on_rule)
+        self.imaging.changed.connect(self._draw_rows)
         self.chart.clicked.connect(self._on_chart)
-        self.view.chosen.connect(self._on_row)
+        self.view.chosen.connect(self.choose)
         self.use_button.clicked.connect(self._on_use)
         self.csv_button.clicked.connect(lambda _on: self.csv_asked.emit())
         self.page_button.clicked.connect(lambda _on: self.page_asked.emit())
@@ -175,10 +282,9 @@ class PlanResult(QWidget):
 
         Parameters
         ----------
-        report : SweepReport or None
-        growing : bool
+        growing
             More ratios will come: nothing is decided or saved yet.
-        planned : collection of int
+        planned
             All ratios that there will be.
         """
         self._growing, self._planned = growing, frozenset(planned)
@@ -202,7 +308,8 @@ class PlanResult(QWidget):
 
     def set_times(self, count: int) -> None:
         """Take over the length of a time-lapse."""
-        self.times.setValue(count)
+        self.imaging.update(stacks=count)
+        self._draw_rows()
 
     # what the dock asks -------------------------------------------------------
 
@@ -210,7 +317,7 @@ class PlanResult(QWidget):
         """What is shown, with the answer by the rule that is chosen."""
         if self._measured is None:
             return None
-        return judged(self._measured, KeepShare(self.keep.value() / 100))
+        return judged(self._measured, KeepShare(self.rule.values().keep / 100))
 
     def ratio(self) -> int | None:
         """The ratio that is chosen."""
@@ -246,7 +353,7 @@ class PlanResult(QWidget):
         report = self.report()
         if report is None:
             return
-        self.answer.setText(_told(report, self._growing))
+        self.answer.setText(_answer(report, self._growing))
         self.answer.setAccessibleName(report.answer)
         each = each_sentence(report)
         self.each.setText(each)
@@ -269,30 +376,31 @@ class PlanResult(QWidget):
         return visible_on(QColor(preferences().colour(structure)), Tones.of(self))
 
     def _draw_rows(self) -> None:
+        imaging = self.imaging.values()
+        plural = "" if imaging.stacks == 1 else "s"
+        self.imaging.native("stacks").setSuffix(f" stack{plural}")
         report = self.report()
         if report is None:
             return
-        score, times = self.score.value(), int(self.times.value())
-        rows = rows_of(report, score, self.plane_ms.value(), times)
-        heading = "R²" if score == "r2" else "Pattern"
-        self.table.set_rows(rows, heading)
-        self.view.show_series(times > 1)
+        score = self.score.value()
+        rows = rows_of(report, score, imaging.plane_ms, imaging.stacks)
+        self.table.set_title("score", "R²" if score == "r2" else "Pattern")
+        self.table.set_rows(rows)
         chosen = self._chosen if self._chosen is not None else rows[0].ratio
         self._choose(chosen)
 
     def _choose(self, ratio: int) -> None:
         report = self.report()
-        row = self.table.row_of(ratio)
-        if report is None or row < 0:
+        row = self.table.row(ratio)
+        if report is None or row is None:
             return
         self._chosen = ratio
         self.ratio_chosen.emit(ratio)
         self.view.choose(ratio)
         self.chart.set_cursor(place_of(ratio))
         view = SparseView.simulate(report.depth, float(ratio))
-        self.drawing.show_view(view, _step(report))
-        found = self.table.rows[row]
-        self.sentence.setText(cost_sentence(found.cost, found.predicted))
+        self.drawing.show_view(view, report.voxel_size[0])
+        self.sentence.setText(cost_sentence(row.cost, row.predicted))
         every = "every plane" if ratio == 1 else f"every {nth(ratio)} plane"
         self.use_button.setText(f"Use {every} in Predict")
         self.use_button.setToolTip(
@@ -300,34 +408,25 @@ class PlanResult(QWidget):
             "looked at."
         )
 
-    def _on_keep(self, _value: float) -> None:
-        if self._measured is not None:
+    def _on_rule(self) -> None:
+        report = self.report()
+        if report is not None:
             self._by_hand = False
-            self._chosen = None
-            report = self.report()
-            assert report is not None
             self._chosen = report.ratio_needed or report.ratios[0].ratio
         self._draw()
-
-    def _on_times(self, value: float) -> None:
-        self.times.setSuffix(" stack" if value == 1 else " stacks")
-        self._draw_rows()
 
     def _on_chart(self, place: float) -> None:
         if self._measured is not None:
             ratios = [one.ratio for one in self._measured.ratios]
             self.choose(ratio_at(place, ratios))
 
-    def _on_row(self, ratio: int) -> None:
-        self.choose(ratio)
-
     def _on_use(self, _on: bool) -> None:
         if self._chosen is not None:
             self.use_asked.emit(self._chosen)
 
 
-def _told(report: "SweepReport", growing: bool) -> str:
-    """The answer as rich text: in bold what it comes to."""
+def _answer(report: "SweepReport", growing: bool) -> str:
+    """Return the answer as rich text: in bold what it comes to."""
     if growing:
         done = listed([str(one.ratio) for one in report.ratios])
         return f"So far r = {done}. The answer comes with the last ratio."
@@ -339,6 +438,10 @@ def _told(report: "SweepReport", growing: bool) -> str:
     )
 
 
-def _step(report: "SweepReport") -> float:
-    """Distance of two planes of the dense stack in µm."""
-    return report.voxel_size[0]
+def visible_on(colour: QColor, tones: Tones) -> str:
+    """Return a colour that stands out from the back; the catalogue's are for black."""
+    for share in (0.0, 0.2, 0.35, 0.5):
+        mixed = mix(colour, tones.text, share)
+        if abs(mixed.lightness() - tones.panel.lightness()) > _CONTRAST:
+            return mixed.name()
+    return tones.text.name()

@@ -17,7 +17,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction.free_memory import free_bytes
+from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.dock import JoinOthers, add_shortcut, fill_with, settling

@@ -14,9 +14,13 @@ from pydantic import ValidationError
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
 
-from napari_sparsessp.cli.command_text import command_of, request_text, shell_text
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.writing import disk_error
+from napari_sparsessp.prediction.command_line import (
+    command_of,
+    request_text,
+    shell_text,
+)
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
@@ -36,7 +40,6 @@ from napari_sparsessp.ui.tasks import (
     BackgroundTask,
     TaskProgress,
     readable_error,
-    words_first,
 )
 
 if TYPE_CHECKING:
@@ -293,7 +296,7 @@ def _voxel_size(
     if file.voxel_size is None and _is_close(mine.pixel_size, file.pixel_size):
         return None
     # unknown to the layer, so that the model's own was assumed
-    from napari_sparsessp.models.registry import read_card
+    from napari_sparsessp.models.library import read_card
 
     z, y, x = read_card(asked.model, asked.topology).voxel_size
     step = z if asked.simulate_sparse else z * (asked.ratio or 1.0)
@@ -528,9 +531,9 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
     """Write; for the thread. Tells where each layer's voxels are now."""
-    from napari_sparsessp.io.layer_folder import read_layers, write_layers
+    from napari_sparsessp.io.layers import read_layers, write_layers
 
-    folder = write_layers(path, records, words_first(progress))
+    folder = write_layers(path, records, progress)
     found = [record for record, _ in read_layers(folder) or ()]
     several = any(record.image for record in found)
     return [

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.prediction.turns import TURNS
+from napari_sparsessp.prediction.inference import TRANSFORMS as TURNS
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import open_preferences
 from napari_sparsessp.ui.predict.foot_menu import FootMenu

@@ -35,10 +35,9 @@ from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.preferences import preferences
 
 if TYPE_CHECKING:
-    from napari_sparsessp.prediction.events import TileDone
+    from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.engine.stream_worker import ContrastEstimated
-
 
 # The window is free for three quarters of the time, however slowly it draws.
 _FREE = 3

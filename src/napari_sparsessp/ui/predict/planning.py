@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError
+from napari_sparsessp.prediction.inference import TRANSFORMS as TURNS
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.prediction.turns import TURNS
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision

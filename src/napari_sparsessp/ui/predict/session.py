@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from superqt.utils import create_worker as plain_create_worker
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.prediction.events import (
+from napari_sparsessp.prediction.engine import (
     Finished,
     PartDone,
     PredictionCancelled,

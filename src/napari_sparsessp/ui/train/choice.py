@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.training.quick import MINUTES, LossName
+from napari_sparsessp.tasks import Progress
+from napari_sparsessp.training.resolve import MINUTES, LossName
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
-from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.structure_model import structure_id
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
-    from napari_sparsessp.training.split_plan import StackShape
+    from napari_sparsessp.training.pairs import Label
+    from napari_sparsessp.training.split import StackShape
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ class FilesFound:
 
 
 def look_at_files(
-    pick: FilesPick, voxel_size: tuple[float, float, float], progress: TaskProgress
+    pick: FilesPick, voxel_size: tuple[float, float, float], progress: Progress
 ) -> FilesFound:
     """Read lists and headers; for a worker thread.
 
@@ -285,7 +285,7 @@ def look_at_files(
     InputError
         A list, folder or image cannot be used.
     """
-    from napari_sparsessp.io.training_stacks import look_at_stacks
+    from napari_sparsessp.training.data import look_at_stacks
 
     progress(0.0, what="looking into the files")
     channels: tuple[str, ...] = ()
@@ -305,7 +305,7 @@ def labels_of(pick: FilesPick) -> "list[Label]":
     InputError
         A list or folder cannot be used.
     """
-    from napari_sparsessp.io.manifest import Label, read_labels
+    from napari_sparsessp.training.pairs import Label, read_labels
 
     structure = structure_id(pick.structure)
     if pick.images:
@@ -350,8 +350,8 @@ def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
 
 def _channels(pick: FilesPick) -> tuple[str, ...]:
     """Names of the channels of the first image; numbers where it has no names."""
-    from napari_sparsessp.io.manifest import images_in
     from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.training.pairs import images_in
 
     images = pick.images
     if not images and pick.path is not None:

@@ -12,11 +12,9 @@ from qtpy.QtCore import QFile, QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.training.config import FineTune, TrainConfig
-from napari_sparsessp.training.config_file import read_config
-from napari_sparsessp.training.quick import PAIRS_FILE, RATE, trainings_folder
-from napari_sparsessp.training.recipe import Recipe
-from napari_sparsessp.training.run_info import run_of, unfinished_runs
+from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
+from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig, read_config
+from napari_sparsessp.training.resolve import PAIRS_FILE, RATE, trainings_folder
 from napari_sparsessp.ui.dock import (
     JoinOthers,
     add_shortcut,
@@ -53,15 +51,15 @@ from napari_sparsessp.ui.train.planning import (
     plan_words,
     step_words,
 )
-from napari_sparsessp.ui.train.session import Taught, TrainJob, TrainRun, prepare
+from napari_sparsessp.ui.train.session import TrainJob, TrainRun, prepare
+from napari_sparsessp.ui.train.session import TrainResult as Taught
 from napari_sparsessp.ui.widgets.basic import Mark
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_sparsessp.training.checkpoints import RunInfo
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.run_info import RunInfo
-
 
 _STEPS_AS_MINUTES = 10.0
 """Length of the time axis where a budget is in steps and minutes are not known."""
@@ -344,6 +342,12 @@ def _left_out(config: TrainConfig) -> list[str]:
         told.append(
             f"The file's budget is {config.budget.steps} steps; the dock counts "
             "minutes: look at them."
+        )
+    pairs = config.data.pairs
+    if pairs is not None and pairs.crop:
+        told.append(
+            "The file crops its images; the dock takes them whole. sparsessp train "
+            "crops them."
         )
     usual = Recipe(name="fast").model_dump()
     given = config.recipe.model_dump()

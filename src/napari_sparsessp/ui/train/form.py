@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.training.quick import MINUTES, LossName
+from napari_sparsessp.training.resolve import MINUTES, LossName
 from napari_sparsessp.ui.models.import_dialog import model_id, numbers
 from napari_sparsessp.ui.train.choice import TrainChoice
 from napari_sparsessp.ui.train.stacks import TrainPairsPanel, TrainSplitPanel
@@ -50,7 +50,7 @@ from napari_sparsessp.ui.widgets.style import Dress, take_role
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.prediction.device import DeviceInfo
-    from napari_sparsessp.training.run_info import RunInfo
+    from napari_sparsessp.training.checkpoints import RunInfo
 
 
 class TrainState(Enum):

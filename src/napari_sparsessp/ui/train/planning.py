@@ -9,19 +9,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.training_files import StackToLearn, check_stack
-from napari_sparsessp.io.training_stacks import grid_shape
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import Pairs, TrainConfig, Validation
-from napari_sparsessp.training.quick import PAIRS_FILE, Wish, quick_config, run_folder
-from napari_sparsessp.training.split_plan import (
+from napari_sparsessp.training.data import grid_shape
+from napari_sparsessp.training.resolve import (
+    PAIRS_FILE,
+    QuickOptions,
+    quick_config,
+    run_folder,
+)
+from napari_sparsessp.training.split import (
     StackParts,
     StackShape,
     choose_validation,
     cut_validation,
     stack_parts,
 )
+from napari_sparsessp.training.stacks import TrainingStack, check_stack
 from napari_sparsessp.ui.train.choice import (
     AUTO,
     FilesFound,
@@ -34,13 +39,13 @@ from napari_sparsessp.ui.train.choice import (
 from napari_sparsessp.ui.train.session import TrainJob
 from napari_sparsessp.ui.widgets.structure_model import structure_id
 from napari_sparsessp.ui.widgets.style import duration_text
+from napari_sparsessp.volume import channel_key
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.ui.train.session import Taught
-
+    from napari_sparsessp.training.pairs import Label
+    from napari_sparsessp.ui.train.session import TrainResult
 
 _STEP_TOLERANCE = 0.1
 _LEAST_TO_LEARN = 4
@@ -53,7 +58,7 @@ class TrainOutlook:
 
     Attributes
     ----------
-    stacks : list of StackToLearn
+    stacks : list of TrainingStack
         Of layers, frozen as they are now.
     shapes : list of StackShape
     parts : list of StackParts
@@ -73,7 +78,7 @@ class TrainOutlook:
         Ready to start.
     """
 
-    stacks: list[StackToLearn] = field(default_factory=list)
+    stacks: list[TrainingStack] = field(default_factory=list)
     shapes: list[StackShape] = field(default_factory=list)
     parts: list[StackParts] = field(default_factory=list)
     validation: Validation | None = None
@@ -155,7 +160,7 @@ def _of_layers(
     seen.structures = _structures(seen.shapes)
 
 
-def _say_why_none(seen: TrainOutlook, viewer: Any, stack: StackToLearn) -> None:
+def _say_why_none(seen: TrainOutlook, viewer: Any, stack: TrainingStack) -> None:
     """Tell where nothing that is open can be the truth of a sparse light."""
     others = [one.volume for one in layer_parts(viewer)]
     depth, *area = stack.light.shape
@@ -171,7 +176,7 @@ def _say_why_none(seen: TrainOutlook, viewer: Any, stack: StackToLearn) -> None:
         )
 
 
-def _stack(viewer: Any, pick: StackPick, number: int) -> StackToLearn:
+def _stack(viewer: Any, pick: StackPick, number: int) -> TrainingStack:
     assert pick.light is not None
     light = part_volume(viewer, pick.light)
     truths = {}
@@ -195,7 +200,7 @@ def _stack(viewer: Any, pick: StackPick, number: int) -> StackToLearn:
             )
         truths[id_] = part_volume(viewer, key)
     mask = None if pick.mask is None else part_volume(viewer, pick.mask)
-    return StackToLearn(light.name or f"stack {number}", light, truths, mask)
+    return TrainingStack(light.name or f"stack {number}", light, truths, mask)
 
 
 def _of_files(
@@ -322,11 +327,11 @@ def _make_job(
             pairs = Pairs(
                 path=files.path.absolute(),
                 structure=structure_id(files.structure) if own else None,
-                signal=_channel(files.signal) if own else None,
-                target=_channel(files.target) if own else None,
+                signal=channel_key(files.signal) if own else None,
+                target=channel_key(files.target) if own else None,
             )
     assert seen.validation is not None
-    wish = Wish(
+    wish = QuickOptions(
         id=choice.id,
         pairs=pairs,
         validation=seen.validation,
@@ -348,10 +353,6 @@ def _make_job(
         return
     stacks = () if choice.from_files else tuple(seen.stacks)
     seen.job = TrainJob(config, stacks, labels, card.voxel_size[0])
-
-
-def _channel(text: str) -> str | int:
-    return int(text) if text.isdecimal() else text
 
 
 BY_HEART = (
@@ -394,13 +395,13 @@ def step_words(status: "Status", minutes: float, best: float | None) -> str:
     return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
 
 
-def end_words(taught: "Taught") -> str:
+def end_words(result: "TrainResult") -> str:
     """Say in one line what came out."""
-    if taught.best is None:
+    if result.best is None:
         return "Done. Nothing was kept back, so nobody knows how good it is."
-    if taught.before is None:
-        return f"Done: R² {number(taught.best)} on the part kept back."
-    gain = f"{number(taught.before)} → {number(taught.best)}"
+    if result.before is None:
+        return f"Done: R² {number(result.best)} on the part kept back."
+    gain = f"{number(result.before)} → {number(result.best)}"
     return f"Done: R² {gain} on the part kept back."
 
 
@@ -418,17 +419,17 @@ def number(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def end_notices(taught: "Taught") -> list[str]:
+def end_notices(result: "TrainResult") -> list[str]:
     """Warn of what is no success."""
-    if taught.best is None:
+    if result.best is None:
         return []
-    if taught.step == 0:
+    if result.step == 0:
         return [
             "Nothing was better than the model to begin with, so the new one is the "
             "same: learn for longer, from more cells, or check that light and truth "
             "show the same field."
         ]
-    if taught.best < 0.05:
+    if result.best < 0.05:
         return [
             "Hardly better than guessing the mean brightness: do not trust it yet. "
             "More stacks help most; check that light and truth show the same field."

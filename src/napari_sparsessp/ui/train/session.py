@@ -17,19 +17,18 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sparsessp.errors import InputError, PredictionError, SparseSSPError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.tasks import Cancelled, Progress
+from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.config import TrainConfig
-from napari_sparsessp.training.quick import CONFIG_FILE, PAIRS_FILE
-from napari_sparsessp.training.run_info import has_state, read_log
+from napari_sparsessp.training.resolve import CONFIG_FILE, PAIRS_FILE
 from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, words_first
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
 
 if TYPE_CHECKING:
-    from napari_sparsessp.io.manifest import Label
-    from napari_sparsessp.io.training_files import StackToLearn
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.preview import Preview
-
+    from napari_sparsessp.training.pairs import Label
+    from napari_sparsessp.training.stacks import TrainingStack
+    from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
 # Of log entries and previews that nobody has fetched: a hidden window fetches none.
@@ -43,7 +42,7 @@ class TrainJob:
     Attributes
     ----------
     config : TrainConfig
-    stacks : sequence of StackToLearn
+    stacks : sequence of TrainingStack
         Of layers, to be written into the run's folder; empty where files are read.
     labels : sequence of Label
         Of images that were picked; to be listed in the run's folder.
@@ -54,14 +53,14 @@ class TrainJob:
     """
 
     config: TrainConfig
-    stacks: "Sequence[StackToLearn]" = ()
+    stacks: "Sequence[TrainingStack]" = ()
     labels: "Sequence[Label]" = ()
     step: float = 0.29
     goes_on: bool = False
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainResult:
     """How a training ended.
 
     Attributes
@@ -107,7 +106,7 @@ class Feed:
 
 def teach(
     job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
-) -> Taught:
+) -> TrainResult:
     """Train a model; for a worker thread.
 
     Parameters
@@ -139,26 +138,30 @@ def teach(
 
 def _taught(
     job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
-) -> Taught:
-    from napari_sparsessp.io.training_stacks import find_labels, read_stacks
-    from napari_sparsessp.training.group import Group
+) -> TrainResult:
+    from napari_sparsessp.training.data import find_labels, read_stacks
+    from napari_sparsessp.training.distributed import Group
+    from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
-    from napari_sparsessp.training.setup import make_setup
 
-    setup = make_setup(job.config)
+    resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        told = _Told(feed, progress)
-        stacks = read_stacks(told, setup, labels, Group(), closing)
+        report = _progress(feed, progress)
+        stacks = read_stacks(
+            resolved, labels, Group(), closing, report, feed.notes.append
+        )
         if job.goes_on:
             feed.entries.extend(read_log(job.config.out))
         progress(0.0, what="loading the model to begin with")
         feed.learning = True
-        listen, stop = _listener(feed), _stopper(feed, progress)
+        listen, show = _listener(feed), _shower(feed)
+        path = None
         try:
-            path = run_training(setup, stacks, listen, stop, show=_shower(feed))
-            if path is None and feed.keep_best:
-                path = write_best(setup, stacks)
+            path = run_training(resolved, stacks, listen, report, show=show)
+        except Cancelled:
+            if feed.keep_best:
+                path = write_best(resolved, stacks)
         except (RuntimeError, MemoryError) as error:
             raise _mendable(error) from error
     entries = read_log(job.config.out)
@@ -167,8 +170,8 @@ def _taught(
     before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
     known = {"before": before, "best": best.get("r2"), "step": best.get("step", 0)}
     if path is None:
-        return Taught("", None, **known)
-    return Taught(install(path), path, **known)
+        return TrainResult("", None, **known)
+    return TrainResult(install(path), path, **known)
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
@@ -194,12 +197,10 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     OutputError
         Something cannot be written.
     """
-    from napari_sparsessp.io.training_files import (
-        make_folder,
-        write_list,
-        write_stacks,
-    )
-    from napari_sparsessp.training.config_file import config_text
+    from napari_sparsessp.training.config import config_text
+    from napari_sparsessp.training.pairs import write_list
+    from napari_sparsessp.training.resolve import make_folder
+    from napari_sparsessp.training.stacks import write_stacks
 
     out = job.config.out
     if (out / CONFIG_FILE).exists() or has_state(out):
@@ -209,9 +210,7 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     progress(0.0, what="preparing")
     if job.stacks:
         folder = out / STACKS_FOLDER
-        write_stacks(
-            job.stacks, folder, out / PAIRS_FILE, job.step, words_first(progress)
-        )
+        write_stacks(job.stacks, folder, out / PAIRS_FILE, job.step, progress)
     elif job.labels:
         write_list(job.labels, out / PAIRS_FILE)
     make_folder(file.absolute().parent)
@@ -220,19 +219,16 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     return file
 
 
-class _Told:
-    """Passes on what the reading of stacks says."""
+def _progress(feed: Feed, progress: TaskProgress) -> Progress:
+    """Pass progress on; cancel where the user stops, or the window is gone."""
 
-    def __init__(self, feed: Feed, progress: TaskProgress) -> None:
-        self._feed, self._progress = feed, progress
-
-    def warning(self, text: str) -> None:
-        self._feed.notes.append(text)
-
-    def progress(self, text: str, *, last: bool = False) -> None:
-        if self._feed.stopping:
+    def report(done: float, total: float | None = None, what: str = "") -> None:
+        if feed.stopping:
             raise Cancelled
-        self._progress(0.0, what=text)
+        counted = "" if total is None or feed.learning else f" {done:g} of {total:g}"
+        progress(0.0, what="learning" if feed.learning else what + counted)
+
+    return report
 
 
 def _listener(feed: Feed) -> "Callable[[Status], None]":
@@ -252,19 +248,6 @@ def _shower(feed: Feed) -> "Callable[[Preview], None]":
         feed.previews.append(replace(preview, step=step))
 
     return show
-
-
-def _stopper(feed: Feed, progress: TaskProgress) -> Callable[[], bool]:
-    def stop() -> bool:
-        if feed.stopping:
-            return True
-        try:
-            progress(0.0, what="learning")
-        except Cancelled:  # the window is gone: save, and end
-            return True
-        return False
-
-    return stop
 
 
 def _mendable(error: Exception) -> SparseSSPError:

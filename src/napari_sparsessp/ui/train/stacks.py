@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.training.split_plan import SHARE, StackParts
+from napari_sparsessp.training.split import SHARE, StackParts
 from napari_sparsessp.ui.train.choice import (
     AUTO,
     FilesFound,

@@ -24,7 +24,7 @@ from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.preview import Preview
+    from napari_sparsessp.training.validation import Preview
 
 
 _SIDE = 112

@@ -108,9 +108,9 @@ class Step(QWidget):
 
     Parameters
     ----------
-    headline : str
+    headline
         Rich text; the variable part in bold.
-    last : bool
+    last
         No line leads on from the last step.
     """
 
@@ -195,14 +195,14 @@ class StepColumn(QScrollArea):
 
     Parameters
     ----------
-    steps : iterable of QWidget
+    steps
         From top to bottom.
-    below : int
+    below
         Pixels under the last one.
 
     Attributes
     ----------
-    column : QVBoxLayout
+    column
         For what comes after the steps; see `end`.
     """
 
@@ -245,8 +245,7 @@ class Segments(QWidget):
 
     Parameters
     ----------
-    choices : sequence of (key, text, tool tip)
-    name : str
+    name
         What is chosen, for screen readers.
     """
 
@@ -305,7 +304,7 @@ class _Segment(QPushButton):
     """A button that is never narrower than its text, which is bold while it is down."""
 
     def minimumSizeHint(self) -> QSize:
-        """Give the room that the bold text needs."""
+        """Return the room that the bold text needs."""
         bold = QFont(self.font())
         bold.setWeight(QFont.Weight.DemiBold)
         width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
@@ -361,9 +360,9 @@ class MessageBox(QFrame):
 
         Parameters
         ----------
-        text : str
+        text
             One line: what is wrong and what to do.
-        details : str
+        details
             What "Copy details" copies; no button without them.
         """
         self._show("error", Mark.BAD, _sentence(text), details)
@@ -391,7 +390,7 @@ class MessageBox(QFrame):
 
     @property
     def is_error(self) -> bool:
-        """Whether an error is shown."""
+        """Return whether an error is shown."""
         return not self.isHidden() and self.property("role") == "error"
 
     def _show(self, role: str, mark: Mark, text: str, details: str) -> None:
@@ -436,7 +435,7 @@ class Foot(QWidget):
 
     Parameters
     ----------
-    work : str
+    work
         What is done here, for screen readers: ``the prediction``.
     """
 
@@ -478,8 +477,7 @@ class WorkFoot(Foot):
 
     Parameters
     ----------
-    work : str
-    state : Enum
+    state
         Where the work stands at first; the dock's own states.
     """
 
@@ -498,9 +496,7 @@ class WorkFoot(Foot):
 
         Parameters
         ----------
-        state : Enum
-        look : (text, role, tool tip)
-        on : bool
+        on
             Whether it can be pressed.
         """
         text, role, tip = look
@@ -521,8 +517,7 @@ def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
 
     Parameters
     ----------
-    widgets : QWidget
-    stretched : int
+    stretched
         How many of the first share the room that is left.
     """
     row = QHBoxLayout()
@@ -575,3 +570,35 @@ class _ElideMiddle(QObject):
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         painter.end()
         return True
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Put widgets beside one another, as wide as each other."""
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return holder
+
+
+def wrapped_label(role: str, text: str = "") -> QLabel:
+    """Return a text of several lines that can be selected, in a role of the style."""
+    label = QLabel(text)
+    label.setProperty("role", role)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
+    return label
+
+
+def link_button(text: str, tip: str) -> QPushButton:
+    """Return a button that looks like a link."""
+    button = QPushButton(text)
+    button.setProperty("role", "link")
+    button.setToolTip(tip)
+    return button

@@ -15,8 +15,7 @@ from napari_sparsessp.ui.widgets.style import Tones, mix
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.agreement import Density
-    from napari_sparsessp.models.expected_quality import Quality
-
+    from napari_sparsessp.models.card import Quality
 
 _SHOW_NAMES_UP_TO = 6
 _CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
@@ -28,15 +27,14 @@ class Curve:
 
     Attributes
     ----------
-    name : str
+    name
         For the legend, which is shown for few curves; "" keeps it out.
-    x, y : sequence of float
+    x, y
         NaN leaves a gap.
-    colour : str
+    colour
         ``#rrggbb``; "" takes the colour of text.
-    dots : bool
+    dots
         Mark each point.
-    dashed : bool
     """
 
     name: str
@@ -50,14 +48,9 @@ class Curve:
 class Chart(QWidget):
     """A plot of curves; pyqtgraph is loaded with the first of them.
 
-    Parameters
-    ----------
-    x_label, y_label : str
-    parent : QWidget, optional
-
     Signals
     -------
-    clicked : float
+    clicked(float)
         Where on the x axis the user clicked.
     """
 
@@ -100,8 +93,7 @@ class Chart(QWidget):
 
         Parameters
         ----------
-        curves : sequence of Curve
-        marks : sequence of float
+        marks
             Places on the x axis that get a small tick, such as measured planes.
         """
         self._curves, self._marks = tuple(curves), tuple(marks)
@@ -346,13 +338,13 @@ class DensityPlot(QWidget):
 
 
 def coloured(counts: np.ndarray, *, dark: bool) -> np.ndarray:
-    """Give counts colours; the more, the further from the ground.
+    """Return colours of counts; the more, the further from the ground.
 
     Parameters
     ----------
-    counts : ndarray
+    counts
         (n, n).
-    dark : bool
+    dark
         The ground is dark.
 
     Returns

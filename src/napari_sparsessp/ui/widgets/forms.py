@@ -47,7 +47,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.widgets.basic import shorten
+from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
 
 OptionsT = TypeVar("OptionsT")
 
@@ -123,6 +123,8 @@ class Form(QWidget, Generic[OptionsT]):
         Of the layer boxes.
     rows
         Changes of declared rows, by field: for labels that depend on the dock.
+    beside
+        Put all fields into one row, without labels, as wide as each other.
 
     Signals
     -------
@@ -137,6 +139,8 @@ class Form(QWidget, Generic[OptionsT]):
         options: type[OptionsT],
         viewer: Any | None = None,
         rows: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         super().__init__()
         self._options = options
@@ -157,12 +161,17 @@ class Form(QWidget, Generic[OptionsT]):
                 self._others[name] = default
             else:
                 row = Row.of({**declared, **(rows or {}).get(name, {})})
-                self._add(name, _Field(kind, row, default, viewer))
+                self._fields[name] = field = _Field(kind, row, default, viewer)
+                field.on_edit(self._on_edited)
+                if not beside:
+                    self._add(field)
+        if beside:
+            self._layout.addRow(
+                side_by_side(*(field.holder for field in self._fields.values()))
+            )
         self._follow_layers()
 
-    def _add(self, name: str, field: "_Field") -> None:
-        field.on_edit(self._on_edited)
-        self._fields[name] = field
+    def _add(self, field: "_Field") -> None:
         if field.label is None:
             self._layout.addRow(field.holder)
         elif field.row.above:
@@ -397,6 +406,7 @@ class _Field:
         if isinstance(native, QDoubleSpinBox):
             if self.kind is int or self.row.decimals is not None:
                 native.setDecimals(self.row.decimals or 0)
+            native.setProperty("role", "compact")
             native.setSuffix(self.row.unit)
             native.setPrefix(self.row.prefix)
             native.setKeyboardTracking(False)  # a number half typed is none

@@ -277,7 +277,7 @@ def expected_quality(
     Quality or None
         None where the card says nothing of this structure at such a ratio.
     """
-    from napari_sparsessp.models.expected_quality import expected_quality as read
+    from napari_sparsessp.models.card import expected_quality as read
 
     if card is None or ratio is None or structure not in card.structures:
         return None

@@ -224,7 +224,7 @@ class RowsView(QTableView):
         return int(head + rows * self._row_height() + 6)
 
     def _row_height(self) -> int:
-        return max(22, self.fontMetrics().height() + 7)
+        return int(self.fontMetrics().height() + 7)
 
     def _fit_height(self) -> None:
         self.verticalHeader().setMinimumSectionSize(self._row_height())

@@ -1,0 +1,464 @@
+"""Download a file over https or from the archive of a DOI; resume a partial download.
+
+The part that has come lies in a hidden folder beside the target; the file gets its
+name only when it is whole and its checksum is right. Nothing that a server sends
+chooses a path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from napari_sparsessp import __version__
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import PartialOutput, output_errors, user_path
+from napari_sparsessp.tasks import Progress, no_progress
+
+if TYPE_CHECKING:
+    import requests
+
+SCHEMES = ("https",)
+"""Schemes of addresses; tests allow their own server's ``http``."""
+
+LARGEST = 8 * 2**30
+"""Bytes that a file may have unless the caller says otherwise."""
+
+_CHUNK = 32 * 2**10  # small: between two of them it can be cancelled
+_TIMEOUT = (15.0, 30.0)  # seconds to connect, and of silence
+_MOST_REDIRECTS = 8
+_ROOM = "make room or choose another folder"
+
+
+def download(
+    url: str | ArchiveFile,
+    target: str | Path,
+    *,
+    sha256: str | None = None,
+    progress: Progress = no_progress,
+    largest: int = LARGEST,
+) -> Path:
+    """Download a file; the same call resumes a partial download.
+
+    Parameters
+    ----------
+    url
+        An https address, or a DOI of an archive (Zenodo, figshare, Dataverse) as
+        ``10.5281/zenodo.1234:file.name``, or the result of `find_by_doi`.
+    target
+        Destination; parent folders are created.
+    sha256
+        Expected checksum in hexadecimal digits. That of a DOI's archive is always
+        compared as well.
+    progress
+        Receives bytes, or the step while a server is asked. Whatever it raises stops
+        the download, and the part that has come stays for the next call.
+    largest
+        Bytes that the file may have.
+
+    Returns
+    -------
+    The file. A file that is there already with this `sha256` is not downloaded.
+
+    Raises
+    ------
+    InputError
+        There is no such file or network, the server is not safe, or the file is not
+        the expected one.
+    OutputError
+        The file cannot be written, or another file has its name.
+    """
+    import pooch
+
+    path = user_path(target)
+    if path.exists():
+        if sha256 and path.is_file() and pooch.file_hash(str(path)) == sha256.lower():
+            return path
+        raise OutputError(f"{path} exists already; move it away or give another name")
+    if isinstance(url, str) and is_doi(url):
+        url = find_by_doi(url)
+    address, md5 = (url, None) if isinstance(url, str) else (url.url, url.md5)
+    check_address(address)
+    hashes = {"sha256": sha256, "md5": md5}
+    with output_errors(path, _ROOM):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = PartialOutput(path)
+        place.lock()
+    job = _Download(
+        address,
+        place,
+        {kind: digits.lower() for kind, digits in hashes.items() if digits},
+        progress,
+        largest,
+    )
+    try:
+        with output_errors(path, _ROOM):
+            place.folder.mkdir(exist_ok=True)
+            job.run()
+            place.commit(job.data)
+    finally:
+        if not (job.data.is_file() and job.data.stat().st_size):
+            place.clear()
+        place.unlock()
+    return path
+
+
+class _Download:
+    """A file on its way into the partial folder of its place."""
+
+    def __init__(
+        self,
+        url: str,
+        place: PartialOutput,
+        hashes: Mapping[str, str],
+        progress: Progress,
+        largest: int,
+    ) -> None:
+        self.url = url
+        self.host = _host(url)
+        self.place = place
+        self.data = place.folder / "data"
+        self.notes = place.folder / "source.json"
+        self.hashes = hashes
+        self.progress = progress
+        self.largest = largest
+
+    def run(self) -> None:
+        """Download all bytes and compare their checksums."""
+        resumed = self._receive()
+        if resumed and self._mismatch():
+            # the first part may have been of another version of the file
+            self.data.unlink()
+            self._receive()
+        if wrong := self._mismatch():
+            self.place.clear()
+            raise InputError(
+                f"the file from {self.host} is not the expected one: {wrong}; check "
+                "the address and the checksum"
+            )
+
+    def _receive(self) -> bool:
+        """Download the missing bytes; return whether they continue an earlier part."""
+        have = self._bytes_kept()
+        headers = {"Accept-Encoding": "identity"}  # else bytes cannot be counted
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if version := self._version_kept():
+                headers["If-Range"] = version
+        with _network_errors(self.host), self._ask(headers, have) as answer:
+            span = answer.headers.get("Content-Range", "")
+            if answer.status_code == 416:  # nothing is missing, or all is another
+                if span.rpartition("/")[2] == str(have):
+                    return True
+                self.data.unlink(missing_ok=True)
+                return self._receive()
+            goes_on = answer.status_code == 206 and span.startswith(f"bytes {have}-")
+            start = have if goes_on else 0
+            total = self._check(answer, start)
+            self._write(answer, start, total)
+        return start > 0
+
+    def _bytes_kept(self) -> int:
+        """Return the size of an earlier part that is known to be of the same file."""
+        if not self.data.is_file() or not (self._version_kept() or self.hashes):
+            return 0
+        return self.data.stat().st_size
+
+    def _version_kept(self) -> str:
+        """Return the server's name (ETag or date) for the version of the part."""
+        try:
+            notes = json.loads(self.notes.read_text(encoding="utf-8"))
+            return str(notes["version"]) if notes["url"] == self.url else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def _ask(self, headers: Mapping[str, str], have: int) -> requests.Response:
+        """Ask the server, and the servers it redirects to, for the file."""
+        import requests
+
+        url, session = self.url, requests.Session()
+        named = {"User-Agent": f"napari-sparsessp/{__version__}", **headers}
+        for _ in range(_MOST_REDIRECTS):
+            self.progress(have, None, f"asking {_host(url)}")
+            answer = session.get(
+                url,
+                headers=named,
+                stream=True,
+                allow_redirects=False,
+                timeout=_TIMEOUT,
+                auth=lambda request: request,  # no passwords from a netrc file
+            )
+            if not answer.is_redirect:
+                return answer
+            url = urljoin(url, answer.headers["Location"])
+            answer.close()
+            check_address(url, self.host)
+        raise InputError(f"{self.host} sends in circles; check the address")
+
+    def _check(self, answer: requests.Response, start: int) -> int | None:
+        """Refuse before the first byte; return the bytes of the file where known."""
+        status = answer.status_code
+        if status not in (200, 206):
+            raise InputError(_refusal(self.host, status))
+        suffix = self.place.path.suffix
+        page = answer.headers.get("Content-Type", "").startswith("text/html")
+        if page and suffix not in (".html", ".htm"):
+            raise InputError(
+                f"the address leads to a web page of {self.host}, not to a file; copy "
+                "the address of its download button"
+            )
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            return None
+        try:
+            missing = int(answer.headers["Content-Length"])
+        except (KeyError, ValueError):
+            return None
+        self._check_size(start + missing)
+        free = shutil.disk_usage(self.place.folder).free
+        if missing > free:
+            raise OutputError(
+                f"{self.place.path.name} needs {_megabytes(missing)} and the disk of "
+                f"{self.place.path.parent} has {_megabytes(free)} left; make room or "
+                "choose another folder"
+            )
+        return start + missing
+
+    def _check_size(self, size: int) -> None:
+        if size > self.largest:
+            self.place.clear()
+            raise InputError(
+                f"the file from {self.host} is larger than the "
+                f"{_megabytes(self.largest)} that are allowed; check the address"
+            )
+
+    def _write(self, answer: requests.Response, start: int, total: int | None) -> None:
+        tag = answer.headers.get("ETag", "")
+        weak = not tag or tag.startswith("W/")  # If-Range takes no weak tag
+        version = answer.headers.get("Last-Modified", "") if weak else tag
+        notes = json.dumps({"url": self.url, "version": version})
+        self.notes.write_text(notes, encoding="utf-8")
+        done = start
+        with self.data.open("ab" if start else "wb") as file:
+            self.progress(done, total)
+            for chunk in answer.iter_content(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                self._check_size(done)
+                self.progress(done, total)
+        if total is not None and done != total:
+            raise InputError(
+                f"the connection to {self.host} broke after {_megabytes(done)} of "
+                f"{_megabytes(total)}; try again, it goes on from there"
+            )
+
+    def _mismatch(self) -> str:
+        """Describe a checksum that differs; "" if all agree."""
+        import pooch
+
+        for kind, expected in self.hashes.items():
+            digits = pooch.file_hash(str(self.data), alg=kind)
+            if digits != expected:
+                return f"its {kind} is {digits[:16]}… and not {expected[:16]}…"
+        return ""
+
+
+# Servers ----------------------------------------------------------------------------
+
+
+def check_address(url: str, origin: str = "") -> None:
+    """Raise InputError for an address that is not safe to download from.
+
+    Parameters
+    ----------
+    origin
+        Host that redirected here, for the message.
+
+    Raises
+    ------
+    InputError
+        It is no address, or not encrypted.
+    """
+    try:
+        parts = urlsplit(url)
+        scheme, host = parts.scheme, parts.hostname
+    except ValueError:
+        scheme, host = "", None
+    if scheme and scheme not in SCHEMES:
+        by = f"{origin} sends to an address that" if origin else f"{url[:80]!r}"
+        raise InputError(
+            f"{by} is not encrypted ({scheme[:10]}); only https is fetched: download "
+            "the file with a browser"
+        )
+    if not host:
+        raise InputError(
+            f"{url[:80]!r} is no address of a file; copy the whole link, which begins "
+            "with https://, or give a DOI"
+        )
+
+
+_SILENT = "{host} has fallen silent; try again, it goes on from there"
+_BROKE = "the connection to {host} broke; try again, it goes on from there"
+_FAILURES = {
+    "SSLError": "the certificate of {host} cannot be trusted; download the file with "
+    "a browser",
+    "ProxyError": "the proxy does not let us reach {host}; check the proxy's settings",
+    "ConnectTimeout": "{host} does not answer; try again later",
+    "ReadTimeout": _SILENT,
+    "ChunkedEncodingError": _BROKE,
+    "ContentDecodingError": _BROKE,
+    "ConnectionError": "cannot reach {host}; check the address and the internet "
+    "connection, or download the file with a browser",
+}
+"""Message by the name of an exception of requests, the special ones first."""
+
+
+@contextmanager
+def _network_errors(host: str) -> Iterator[None]:
+    """Raise whatever requests raises as an InputError of one line."""
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        name = next((name for name in _FAILURES if name in kinds), "")
+        text = _FAILURES.get(name, "{host} cannot be asked for this address; check it")
+        if name == "ConnectionError" and "timed out" in str(error).lower():
+            text = _SILENT  # in the middle of the file
+        raise InputError(text.format(host=host)) from error
+
+
+def _refusal(host: str, status: int) -> str:
+    """Describe an HTTP status that is not the file."""
+    if status in (404, 410):
+        return f"{host} has no such file ({status}); check the address"
+    if status in (401, 403):
+        return (
+            f"{host} does not give this file to everyone ({status}); log in with a "
+            "browser and download it there"
+        )
+    if status in (429, 500, 502, 503, 504):
+        return f"{host} is busy or out of order ({status}); try again later"
+    return f"{host} refuses the file ({status}); check the address"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
+
+
+# DOIs -------------------------------------------------------------------------------
+
+_DOI = re.compile(
+    r"(?:doi:\s*|https?://(?:dx\.)?doi\.org/)?(10\.\d{4,9}/[^\s:]+)(?::(.+))?",
+    re.IGNORECASE,
+)
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class ArchiveFile:
+    """A file of an archive.
+
+    Attributes
+    ----------
+    name
+        As the archive calls it; never to be used as a path.
+    md5
+        Checksum that the archive lists.
+    """
+
+    name: str
+    url: str
+    md5: str | None
+
+
+def is_doi(text: str) -> bool:
+    """Return whether a text is a DOI, with or without a file's name behind it."""
+    return _DOI.fullmatch(text.strip()) is not None
+
+
+def find_by_doi(text: str, suffixes: tuple[str, ...] = ()) -> ArchiveFile:
+    """Ask the archive of a DOI for a file; this goes over the network.
+
+    Parameters
+    ----------
+    text
+        ``10.5281/zenodo.1234:file.name``, also with ``doi:`` or ``https://doi.org/``
+        before it. The file's name may be left out where there is only one.
+    suffixes
+        Endings that are looked for, in lower case; any if empty.
+
+    Raises
+    ------
+    InputError
+        There is no such DOI, archive or file, or it cannot be reached.
+    """
+    match = _DOI.fullmatch(text.strip())
+    if match is None:
+        raise InputError(
+            f"{text[:80]!r} is no DOI; a DOI looks like 10.5281/zenodo.1234:file.name"
+        )
+    doi, name = match.groups()
+    try:
+        archive = open_archive(doi)
+        listed: Any = SimpleNamespace(registry={})
+        archive.populate_registry(listed)
+        name = _choose(listed.registry, name, suffixes, doi)
+        url = archive.download_url(name)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        # pooch and requests raise these; the archive's own words help nobody
+        raise InputError(
+            f"the archive of DOI {doi} cannot be read ({_reason(error)}); open it in a "
+            "browser and give the address of the file"
+        ) from error
+    kind, _, digits = str(listed.registry[name]).rpartition(":")
+    valid = kind in ("", "md5") and re.fullmatch(r"[0-9a-f]{32}", digits)
+    return ArchiveFile(name, str(url), digits if valid else None)
+
+
+def open_archive(doi: str) -> Any:
+    """Return pooch's repository of a DOI."""
+    from pooch.downloaders import doi_to_repository
+
+    return doi_to_repository(doi, timeout=_TIMEOUT[1])
+
+
+def _choose(
+    files: dict[str, str], name: str | None, suffixes: tuple[str, ...], doi: str
+) -> str:
+    """Return the only file that fits, or the named file."""
+    fitting = [
+        file for file in files if not suffixes or file.lower().endswith(suffixes)
+    ]
+    if name is None and len(fitting) == 1:
+        return fitting[0]
+    if name in files:
+        return name
+    shown = ", ".join(sorted(fitting)[:_SHOWN]) or "none that can be used"
+    more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
+    problem = f"has no file {name}" if name else "has several files"
+    raise InputError(
+        f"DOI {doi} {problem}; write {doi}:NAME with one of them: {shown}{more}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"answer {error.response.status_code}"
+    if isinstance(error, requests.RequestException):
+        return "no connection"
+    return " ".join(str(error).split())[:120] or type(error).__name__

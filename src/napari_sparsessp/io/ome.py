@@ -1,0 +1,453 @@
+"""Images as OME-TIFF and OME-Zarr (NGFF 0.5 or 0.4): metadata, levels, provenance.
+
+`napari_sparsessp.io.writing` is the safe way to a final name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.structures import colours_of
+
+ATTRIBUTE = "sparsessp"
+"""Attribute of the image's group that holds the provenance."""
+
+# 8 MB of float32: small enough for a viewer to fetch a plane, large enough to be quick.
+CHUNK = (32, 256, 256)
+
+# Enough for the percentiles of a channel, and little to read.
+_VALUES_LOOKED_AT = 2**23
+
+NAMESPACE = "napari-sparsessp/provenance"
+"""Namespace of the OME comment annotation that holds the provenance as JSON."""
+
+# Classic TIFF counts bytes in 32 bits; some room is left for the header and the pages.
+_CLASSIC_LIMIT = 2**32 - 2**25
+
+
+@dataclass(frozen=True)
+class OmeMetadata:
+    """The same for every format.
+
+    Attributes
+    ----------
+    axes
+        ``"CZYX"`` or ``"TCZYX"``.
+    channel_names
+        One for each channel.
+    voxel_size
+        (z, y, x) in µm; without it no unit is written.
+    origin
+        (z, y, x) of the centre of voxel (0, 0, 0) in µm.
+    colours
+        ``"#rrggbb"`` for each channel, or none.
+    provenance
+        What `read_provenance` gives back; must be JSON.
+    name
+        The image's name; that of the file where it is empty.
+    """
+
+    axes: str
+    channel_names: Sequence[str]
+    voxel_size: tuple[float, float, float] | None
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    colours: Sequence[str] = ()
+    provenance: Mapping[str, Any] | None = None
+    name: str = ""
+
+    @classmethod
+    def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:
+        """Give that of what a plan predicts."""
+        return cls(
+            plan.output_axes,
+            plan.channels,
+            plan.voxel_size,
+            plan.origin,
+            colours_of(plan.channels),
+            provenance,
+            name,
+        )
+
+
+# Levels are halved in y and x until the plane fits into one chunk.
+_SMALLEST_LEVEL = 256
+
+
+def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Give the shape of every level, the finest first."""
+    shapes = [shape]
+    while max(shapes[-1][-2:]) > _SMALLEST_LEVEL:
+        height, width = shapes[-1][-2:]
+        shapes.append((*shape[:-2], -(-height // 2), -(-width // 2)))
+    return shapes
+
+
+def halved(block: np.ndarray) -> np.ndarray:
+    """Average 2 × 2 pixels in y and x; an odd edge is repeated first.
+
+    Whole numbers are rounded to whole numbers.
+    """
+    if block.dtype.kind in "ui":
+        means = halved(block.astype(np.float64))
+        return np.rint(means).astype(block.dtype)
+    height, width = block.shape[-2:]
+    odd = ((0, 0),) * (block.ndim - 2) + ((0, height % 2), (0, width % 2))
+    even = np.pad(block, odd, mode="edge")
+    return (
+        even[..., ::2, ::2]
+        + even[..., 1::2, ::2]
+        + even[..., ::2, 1::2]
+        + even[..., 1::2, 1::2]
+    ) * np.float32(0.25)
+
+
+def blocks(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Cut an array into blocks of at most these sizes, in C order."""
+    yield from product(
+        *(
+            [slice(start, min(start + size, n)) for start in range(0, n, size)]
+            for n, size in zip(shape, sizes, strict=True)
+        )
+    )
+
+
+def fill_levels(levels: Sequence[Any]) -> None:
+    """Make every coarser level from the one before, a chunk at a time.
+
+    Parameters
+    ----------
+    levels
+        The finest first; that one is complete.
+    """
+    for fine, coarse in zip(levels, levels[1:], strict=False):
+        for block in blocks(coarse.shape, coarse.chunks):
+            *lead, rows, columns = block
+            source = (
+                *lead,
+                slice(2 * rows.start, min(2 * rows.stop, fine.shape[-2])),
+                slice(2 * columns.start, min(2 * columns.stop, fine.shape[-1])),
+            )
+            coarse[block] = halved(np.asarray(fine[source]))
+
+
+def write_ome_zarr(path: Path, array: Any, metadata: OmeMetadata) -> None:
+    """Write one multiscale image; at most 32 planes are in memory at a time.
+
+    Parameters
+    ----------
+    path
+        The folder; must not exist. `napari_sparsessp.io.writing` is the safe way to a
+        final name.
+    array
+        (T)CZYX, may be lazy; written as float32.
+    metadata
+        Its origin is the translation; without a voxel size the scale is 1.
+    """
+    import zarr
+
+    shape = tuple(int(size) for size in array.shape)
+    group = zarr.create_group(path, zarr_format=3)
+    levels = create_levels(group, shape, metadata.axes)
+    for index in _blocks(shape):
+        block = np.asarray(array[index], dtype=np.float32)
+        for level in levels:
+            level[index] = block
+            block = halved(block)
+    if not metadata.name:
+        metadata = replace(metadata, name=path.name)
+    group.attrs.update(image_attributes(levels, metadata))
+
+
+def image_attributes(
+    levels: Sequence[Any], metadata: OmeMetadata, ngff: str = "0.5"
+) -> dict[str, Any]:
+    """Give the attributes of an image's group.
+
+    Parameters
+    ----------
+    levels
+        All of them complete, the finest first.
+    ngff
+        Version of the format.
+    """
+    image: dict[str, Any] = {
+        "multiscales": [
+            multiscale(
+                metadata.axes,
+                len(levels),
+                metadata.voxel_size,
+                metadata.origin,
+                metadata.name,
+            )
+        ],
+        "omero": _omero(
+            levels[-1], metadata.axes, metadata.channel_names, metadata.colours
+        ),
+    }
+    if ngff == "0.5":
+        attributes: dict[str, Any] = {"ome": {"version": ngff, **image}}
+    else:
+        image["multiscales"][0]["version"] = ngff
+        attributes = image
+    if metadata.provenance is not None:
+        attributes[ATTRIBUTE] = dict(metadata.provenance)
+    return attributes
+
+
+def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
+    """Give the provenance in an OME-Zarr's attributes, None where there is none."""
+    import zarr
+
+    found = zarr.open_group(path, mode="r").attrs.asdict().get(ATTRIBUTE)
+    return dict(found) if isinstance(found, Mapping) else None
+
+
+def create_levels(
+    group: Any,
+    shape: tuple[int, ...],
+    axes: str,
+    chunk: tuple[int, int, int] = CHUNK,
+    dtype: str = "float32",
+    *,
+    coarser: bool = True,
+) -> list[Any]:
+    """Make the empty levels of an image, as the group's version of Zarr wants them.
+
+    Parameters
+    ----------
+    shape
+        Of the finest level.
+    chunk
+        (z, y, x); other axes have chunks of 1.
+    coarser
+        False makes the finest level alone.
+
+    Returns
+    -------
+    The finest first.
+    """
+    new = group.metadata.zarr_format == 3
+    how: dict[str, Any] = {"dtype": dtype, "fill_value": 0}
+    if new:
+        from zarr.codecs import BloscCodec
+
+        how["compressors"] = BloscCodec(
+            cname="zstd",
+            clevel=3,
+            shuffle="bitshuffle",
+            typesize=np.dtype(dtype).itemsize,
+        )
+        how["dimension_names"] = [axis.lower() for axis in axes]
+    else:
+        from numcodecs import Blosc
+
+        how["compressors"] = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
+        how["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    wanted = (*(1,) * (len(axes) - 3), *chunk)
+    # A chunk that is there is done, also one of zeros.
+    how["config"] = {"write_empty_chunks": True}
+    return [
+        group.create_array(
+            str(number),
+            shape=size,
+            chunks=tuple(map(min, size, wanted)),
+            **how,
+        )
+        for number, size in enumerate(level_shapes(shape) if coarser else [shape])
+    ]
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Give the index of every run of planes that fills whole chunks."""
+    depth = shape[-3]
+    for leading in np.ndindex(*shape[:-3]):
+        for start in range(0, depth, CHUNK[0]):
+            yield (*leading, slice(start, min(start + CHUNK[0], depth)))
+
+
+def multiscale(
+    axes: str,
+    levels: int,
+    voxel_size: tuple[float, float, float] | None,
+    origin: tuple[float, float, float],
+    name: str,
+) -> dict[str, Any]:
+    """Say which levels an image has and where their voxels lie."""
+    extra = len(axes) - 3
+    z, y, x = voxel_size or (1.0, 1.0, 1.0)
+    datasets = []
+    for level in range(levels):
+        factor = 2**level
+        # The centre of a coarse pixel lies between the centres of those it averages.
+        shift = (factor - 1) / 2
+        scale = [1.0] * extra + [z, y * factor, x * factor]
+        corner = [0.0] * extra + [
+            origin[0],
+            origin[1] + shift * y,
+            origin[2] + shift * x,
+        ]
+        datasets.append(
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": scale},
+                    {"type": "translation", "translation": corner},
+                ],
+            }
+        )
+    return {
+        "name": name.split(".")[0],
+        "axes": [_axis(letter, voxel_size is not None) for letter in axes],
+        "datasets": datasets,
+        "type": "mean",
+    }
+
+
+def _axis(letter: str, calibrated: bool) -> dict[str, str]:
+    kind = {"T": "time", "C": "channel"}.get(letter, "space")
+    axis = {"name": letter.lower(), "type": kind}
+    if kind == "space" and calibrated:
+        axis["unit"] = "micrometer"
+    return axis
+
+
+def _omero(
+    smallest: Any, axes: str, names: Sequence[str], colours: Sequence[str]
+) -> dict[str, Any]:
+    """Say how viewers show the channels; ranges come from the smallest level."""
+    channels = []
+    place = axes.index("C")
+    for index, name in enumerate(names):
+        step = _step(smallest.shape, place)
+        chosen = (*step[:place], index, *step[place:])
+        values = np.asarray(smallest[chosen])
+        values = values[np.isfinite(values)]
+        window = (
+            np.percentile(values, [0, 1, 99.8, 100]) if values.size else [0, 0, 1, 1]
+        )
+        low, start, end, high = (float(value) for value in window)
+        channels.append(
+            {
+                "label": name,
+                "color": colours[index].lstrip("#").upper() if colours else "FFFFFF",
+                "window": {"min": low, "max": high, "start": start, "end": end},
+                "active": True,
+            }
+        )
+    return {"channels": channels, "rdefs": {"model": "color"}}
+
+
+def _step(shape: tuple[int, ...], place: int) -> tuple[slice, ...]:
+    """Choose time points and planes, evenly, so that a channel is not too much."""
+    others = [*shape[:place], *shape[place + 1 :]]
+    step = -(-math.prod(others) // _VALUES_LOOKED_AT)
+    steps = [1] * len(others)
+    for axis in range(len(others) - 2):
+        steps[axis] = min(step, others[axis])
+        step = -(-step // steps[axis])
+    return tuple(slice(None, None, one) for one in steps)
+
+
+def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
+    """Write one image, plane by plane; BigTIFF above 4 GB.
+
+    Pixels are not compressed: readers map them into memory, and floats hardly shrink.
+
+    Parameters
+    ----------
+    path
+        The file; replaced where it exists. `napari_sparsessp.io.writing` is the safe
+        way to a final name.
+    array
+        (T)CZYX, may be lazy; written as float32.
+    metadata
+        Its origin goes into the position of every plane.
+    """
+    import tifffile
+
+    shape = tuple(int(size) for size in array.shape)
+    sizes = dict(zip(metadata.axes, shape, strict=True))
+    fields: dict[str, Any] = {
+        "axes": metadata.axes,
+        "Name": metadata.name or path.name.split(".")[0],
+        "Channel": {"Name": list(metadata.channel_names)},
+        "Plane": _positions(sizes, metadata.voxel_size, metadata.origin),
+        **_sizes(metadata.voxel_size),
+    }
+    if metadata.colours:
+        colours = [_signed_rgba(colour) for colour in metadata.colours]
+        fields["Channel"]["Color"] = colours
+    if metadata.provenance is not None:
+        text = json.dumps(metadata.provenance, allow_nan=False)
+        fields["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
+    size = 4 * math.prod(shape)
+    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, ome=True) as tif:
+        tif.write(
+            _planes(array, len(shape)),
+            shape=shape,
+            dtype=np.float32,
+            photometric="minisblack",
+            metadata=fields,
+        )
+
+
+def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
+    """Give the provenance in an OME-TIFF's header, None where there is none."""
+    import tifffile
+
+    from napari_sparsessp.io.calibration import ome_comment
+
+    with tifffile.TiffFile(path) as tif:
+        text = ome_comment(tif.ome_metadata, NAMESPACE) if tif.ome_metadata else None
+    return json.loads(text) if text else None
+
+
+def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
+    """Read plane by plane; of a Zarr array, each chunk once."""
+    *lead, depth = (int(size) for size in array.shape[: dimensions - 2])
+    step = array.chunks[-3] if hasattr(array, "store") else 1
+    for index in np.ndindex(*lead):
+        for first in range(0, depth, step):
+            planes = slice(first, min(first + step, depth))
+            yield from np.asarray(array[(*index, planes)], dtype=np.float32)
+
+
+def _sizes(voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
+    sizes: dict[str, Any] = {}
+    for axis, size in zip("ZYX", voxel_size or (), strict=False):
+        sizes[f"PhysicalSize{axis}"] = float(size)
+        sizes[f"PhysicalSize{axis}Unit"] = "µm"
+    return sizes
+
+
+def _positions(
+    sizes: Mapping[str, int],
+    voxel_size: tuple[float, float, float] | None,
+    origin: tuple[float, float, float],
+) -> dict[str, list[Any]]:
+    """Give the position of every plane, in the order in which they are written."""
+    step = voxel_size[0] if voxel_size is not None else 0.0
+    heights = [float(origin[0] + step * plane) for plane in range(sizes["Z"])]
+    stacks = sizes.get("T", 1) * sizes["C"]
+    planes = stacks * sizes["Z"]
+    return {
+        "PositionX": [float(origin[2])] * planes,
+        "PositionY": [float(origin[1])] * planes,
+        "PositionZ": heights * stacks,
+        **{f"Position{axis}Unit": ["µm"] * planes for axis in "XYZ"},
+    }
+
+
+def _signed_rgba(colour: str) -> int:
+    """OME keeps colours as RGBA in a signed 32-bit number."""
+    value = int(colour.lstrip("#") + "ff", 16)
+    return value - 2**32 if value >= 2**31 else value

@@ -1,0 +1,500 @@
+"""Stream a prediction into an image on disk, and resume it after any accident.
+
+It is made in a hidden folder beside the output. Chunks of the image end where columns
+of tiles end, so that each is written once, in one step, and a chunk that exists is
+done: that is all that resuming a run, after whatever end, has to know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from napari_sparsessp import __version__
+from napari_sparsessp.errors import OutputError
+from napari_sparsessp.files import PartialOutput, atomic_write, remove
+from napari_sparsessp.io.ome import (
+    CHUNK,
+    OmeMetadata,
+    create_levels,
+    fill_levels,
+    image_attributes,
+    write_ome_tiff,
+)
+from napari_sparsessp.io.writing import check_output, disk_error, kind_of
+from napari_sparsessp.metrics import PixelSums
+from napari_sparsessp.prediction.blending import StreamBlend
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.report import Scaling
+from napari_sparsessp.prediction.tiling import Span, TileSize
+from napari_sparsessp.volume import Volume
+
+PLANES = 16
+"""Planes of a chunk, at most."""
+
+SLAB = 2**25
+"""Values, about, of the whole planes that are in memory while a TIFF is written."""
+
+SMALLEST_SIDE = 64
+"""Pixels of a chunk; smaller ones make more files than voxels are worth."""
+
+FORMAT = 2
+"""Of what is unfinished; of another one nothing is resumed."""
+
+_NOT_THE_NUMBERS = {
+    "input", "truth", "model", "topology", "structures", "device", "precision",
+    "memory_limit",
+}  # fmt: skip
+"""Fields of a request that change no voxel, or that the header has more exactly."""
+
+_WORDS = {
+    "input": "the input",
+    "model": "the model",
+    "channels": "the structures",
+    "package": "the version of napari-sparsessp",
+    "device": "the device",
+    "precision": "the precision",
+    "image": "the kind of output",
+}
+
+
+class PredictionWriter:
+    """Stream a prediction into one image, and resume it after any accident.
+
+    A context, at whose end others may write; see `prediction.engine.Writer`.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.ome.tif`` or ``.ome.zarr``.
+    overwrite
+        Whether an existing result may be replaced, and an unfinished one forgotten;
+        the result stays until the new one is complete.
+    resume
+        Resume an unfinished result of this name, where there is one.
+    ngff
+        ``0.5`` or ``0.4``: version of the OME-Zarr.
+
+    Raises
+    ------
+    OutputError
+        As `check_output`; another process writes this output; or something unfinished
+        is there and neither `resume` nor `overwrite` says what to do with it.
+    """
+
+    buffer: np.ndarray | None = None
+    in_memory = False
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        ngff: str = "0.5",
+    ) -> None:
+        self.path = check_output(path, overwrite)
+        self._ngff, self._is_zarr = ngff, kind_of(self.path) == "zarr"
+        self._place = PartialOutput(self.path)
+        self._folder = self._place.folder
+        self._root = self._folder / "image.zarr"
+        self._plan: Plan | None = None
+        self._levels: list[Any] = []
+        self._header: dict[str, Any] | None = None
+        self._scalings: dict[int, Scaling] = {}
+        self.done = 0
+        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
+        self._place.lock()
+        try:
+            with self._writing():
+                if self._place.restore():
+                    check_output(path, overwrite)
+                self._find_unfinished(resume, overwrite)
+        except BaseException:
+            self._place.unlock()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep what can be resumed, and let others write."""
+        self.close()
+
+    @property
+    def tile_size(self) -> TileSize | None:
+        """How the run was cut that is resumed; None where it is a new one."""
+        try:
+            fields = dict((self._header or {})["tile_size"])
+            y, x = fields.pop("core")
+            return TileSize(core=(int(y), int(x)), **fields)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def keeps_something(self) -> bool:
+        """Whether there is something for a later run to resume."""
+        return _has_voxels(self._folder)
+
+    def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
+        """Make the image, or open the unfinished one.
+
+        Raises
+        ------
+        OutputError
+            What is unfinished there is of another run.
+        """
+        import zarr
+
+        kind = f"zarr {self._ngff}" if self._is_zarr else "tiff"
+        header = _header_of(
+            plan, model=model, device=device, precision=precision, image=kind
+        )
+        resumed = self._header is not None
+        differs = _difference(self._header, header) if self._header else ""
+        if differs:
+            raise OutputError(
+                f"the unfinished {self.path.name} is of another run, {differs} is "
+                "different; ask for the same, or start again with --overwrite"
+            )
+        self._plan, self._header = plan, header
+        with self._writing():
+            if resumed:
+                for left_over in self._folder.rglob("*.partial"):
+                    left_over.unlink()  # what a killed process was writing
+                group = zarr.open_group(self._root, mode="r+")
+                self._levels = [group[str(k)] for k in range(len(list(group)))]
+                self.done = self.kept()
+                return
+            self._place.clear()
+            self._folder.mkdir()
+            self._note()
+            new = not self._is_zarr or self._ngff == "0.5"
+            group = zarr.create_group(self._root, zarr_format=3 if new else 2)
+            self._levels = create_levels(
+                group,
+                plan.output_shape,
+                plan.output_axes,
+                chunk_for(plan, whole_planes=not self._is_zarr),
+                coarser=self._is_zarr,
+            )
+
+    def kept(self) -> int:
+        """Count the tiles that a later run need not predict."""
+        assert self._plan is not None
+        slots = range(len(self._plan.times or (0,)))
+        return sum(self.blend(slot).done_before for slot in slots)
+
+    def scaling(self, slot: int) -> Scaling | None:
+        """Return the scaling that an earlier run has used for a time point."""
+        return self._scalings.get(slot)
+
+    def note_scaling(self, slot: int, scaling: Scaling) -> None:
+        """Remember the scaling of a time point."""
+        self._scalings[slot] = scaling
+        with self._writing():
+            self._note()
+
+    def blend(self, slot: int) -> StreamBlend:
+        """Return what blends what is left of a time point into the image."""
+        assert self._plan is not None
+        return StreamBlend(self._plan, _TimePoint(self, self._plan, slot))
+
+    def sums(self, slot: int) -> dict[str, PixelSums] | None:
+        """Score finished time points alone."""
+        return None
+
+    def output(self, slot: int) -> Any:
+        """Return the finished voxels of a time point, read where they are indexed."""
+        return _TimePoint(self, self._plan, slot)
+
+    def finish(self, provenance: Mapping[str, Any] | None) -> Path:
+        """Make coarser levels or the TIFF, add the provenance, and give it its name.
+
+        Parameters
+        ----------
+        provenance
+            What `read_provenance` returns; must be JSON.
+        """
+        import zarr
+
+        assert self._plan is not None, "a run has begun"
+        with self._writing():
+            image, name = self._root, self.path.name.split(".")[0]
+            metadata = OmeMetadata.of(self._plan, provenance, name)
+            if self._is_zarr:
+                fill_levels(self._levels)
+                group = zarr.open_group(self._root, mode="r+")
+                found = image_attributes(self._levels, metadata, self._ngff)
+                group.attrs.update(found)
+            else:
+                image = self._folder / "image.tif"
+                write_ome_tiff(image, self._levels[0], metadata)
+            self._levels = []
+            self._place.commit(image)
+        return self.path
+
+    def close(self) -> None:
+        """Keep what a later run can resume, remove the rest, let others write."""
+        try:
+            self._levels = []
+            if self._plan is not None and not self.keeps_something:
+                self._place.clear()
+        finally:
+            self._place.unlock()
+
+    def _note(self) -> None:
+        """Write down what the run is, and how its input is scaled."""
+        scalings = {k: one.model_dump(mode="json") for k, one in self._scalings.items()}
+        content = {"header": self._header, "scalings": scalings}
+        with atomic_write(self._folder / "run.json", "the state of the run") as part:
+            part.write_text(json.dumps(content), encoding="utf-8")
+
+    def _find_unfinished(self, resume: bool, overwrite: bool) -> None:
+        """Read what an earlier run has left, if that is to be resumed."""
+        try:
+            content = json.loads((self._folder / "run.json").read_text("utf-8"))
+            header, scalings = dict(content["header"]), dict(content["scalings"])
+            found = {int(k): Scaling.model_validate(v) for k, v in scalings.items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if not self.keeps_something:
+            return
+        if resume:
+            self._header, self._scalings = header, found
+        elif not overwrite:
+            raise OutputError(
+                f"an unfinished {self.path.name} is there: add --resume to go on with "
+                "it, or --overwrite to start again"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what a disk does into one line."""
+        try:
+            yield
+        except OSError as error:
+            raise self._disk_error(error) from error
+        except OutputError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise self._disk_error(error.__cause__) from error
+
+    def _disk_error(self, error: OSError) -> OutputError:
+        return disk_error(self._place.place, error, kept=self.keeps_something)
+
+
+class _TimePoint:
+    """A time point of an image that is being written; see `prediction.blending.Store`.
+
+    Indexing reads finished voxels, (C, D, H, W).
+    """
+
+    def __init__(self, writer: PredictionWriter, plan: Plan | None, slot: int) -> None:
+        assert plan is not None
+        self._writer, self._plan, self._slot = writer, plan, slot
+        self._array = writer._levels[0]
+        self._lead = (slot,) if plan.times else ()
+        self.planes = int(self._array.chunks[-3])
+        self._columns: Any = None
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        parts = index if isinstance(index, tuple) else (index,)
+        return np.asarray(self._array[(*self._lead, *parts)])
+
+    def planes_done(self, column: int) -> int:
+        """Count the planes of a column's output that are there already."""
+        leads = [(*self._lead, c) for c in range(len(self._plan.channels))]
+        spans = self._plan.layout.columns[column].output
+        return _planes_there(self._array, self._writer._root / "0", leads, spans)
+
+    def write(
+        self, place: tuple[slice, slice, slice, slice], values: np.ndarray
+    ) -> None:
+        """Write (C, D, H, W) to that place of the output."""
+        with self._writer._writing():
+            self._array[(*self._lead, *place)] = values
+
+    def planes_kept(self, column: int) -> int:
+        """Count the planes of a column that are kept for its neighbours."""
+        leads = [(column, c) for c in range(len(self._plan.channels))]
+        size = self._plan.layout.columns[column].kept_size
+        spans = (0, size[0]), (0, size[1])
+        return _planes_there(self._kept_array(), self._path, leads, spans)
+
+    def keep(self, column: int, first: int, values: np.ndarray) -> None:
+        """Keep planes of a column, (C, D, h, w), until its neighbours are there."""
+        height, width = values.shape[-2:]
+        z = slice(first, first + values.shape[1])
+        with self._writer._writing():
+            place = (column, slice(None), z, slice(0, height), slice(0, width))
+            self._kept_array()[place] = values
+
+    def kept(self, column: int, row: int, z: slice, y: slice, x: slice) -> np.ndarray:
+        """Read one channel of what is kept of a column, (D, h, w)."""
+        return np.asarray(self._kept_array()[column, row, z, y, x])
+
+    def forget_kept(self) -> None:
+        """Remove all that is kept."""
+        self._columns = None
+        remove(self._path)
+
+    @property
+    def _path(self) -> Path:
+        return self._writer._folder / "columns" / str(self._slot)
+
+    def _kept_array(self) -> Any:
+        import zarr
+
+        if self._columns is None:
+            plan = self._plan
+            sizes = [column.kept_size for column in plan.layout.columns]
+            y, x = (max(sides) for sides in zip(*sizes, strict=True))
+            depth, planes = plan.model_shape[0], min(self.planes, plan.model_shape[0])
+            self._columns = zarr.open_array(
+                self._path,
+                mode="a",
+                shape=(len(sizes), len(plan.channels), depth, y, x),
+                chunks=(1, 1, planes, y, x),
+                dtype="float32",
+                fill_value=0,
+                config={"write_empty_chunks": True},
+            )
+        return self._columns
+
+
+def chunk_for(plan: Plan, *, whole_planes: bool = False) -> tuple[int, int, int]:
+    """Choose (z, y, x) of a chunk that ends where what is written ends.
+
+    Parameters
+    ----------
+    whole_planes
+        The image will be read in whole planes, a chunk in z at a time.
+    """
+    columns, shape = plan.layout.columns, plan.output_shape
+    sides = []
+    for axis in (0, 1):
+        start, stop = columns[0].output[axis]
+        alone = stop == shape[-2 + axis]
+        usual = CHUNK[1 + axis]
+        sides.append(usual if alone else chunk_side(stop - start, usual))
+    room = max(1, CHUNK[0] * CHUNK[1] * CHUNK[2] // (sides[0] * sides[1]))
+    if whole_planes:
+        room = min(room, max(1, SLAB // (shape[-2] * shape[-1])))
+    return min(PLANES, room), sides[0], sides[1]
+
+
+def chunk_side(step: int, usual: int) -> int:
+    """Return a part of a step, whole times: the largest up to what is usual.
+
+    No chunk holds voxels of two columns, or it would be written twice.
+    """
+    parts = [step // n for n in range(1, step + 1) if step % n == 0]
+    best = max(part for part in parts if part <= usual)
+    return (
+        best
+        if best >= SMALLEST_SIDE
+        else min(p for p in parts if p >= min(SMALLEST_SIDE, step))
+    )
+
+
+def _has_voxels(folder: Path) -> bool:
+    """Whether any chunk is there, of the image or of columns."""
+    return any(
+        path.is_file() and path.name[0].isdigit() and path.suffix != ".partial"
+        for name in ("image.zarr", "columns")
+        for path in (folder / name).rglob("*")
+    )
+
+
+def _planes_there(
+    array: Any, folder: Path, leads: Sequence[tuple[int, ...]], area: tuple[Span, Span]
+) -> int:
+    """Count the planes, from the lowest on, whose chunks all exist in a (y, x) area."""
+    depth, step, sides = array.shape[-3], array.chunks[-3], array.chunks[-2:]
+    places = [
+        range(start // side, -(-stop // side))
+        for (start, stop), side in zip(area, sides, strict=True)
+    ]
+    for number in range(-(-depth // step)):
+        for lead, y, x in product(leads, places[0], places[1]):
+            path = folder / array.metadata.encode_chunk_key((*lead, number, y, x))
+            # Of a computer that lost its power, a name may be all that is left.
+            if not path.exists() or not path.stat().st_size:
+                return int(number * step)
+    return int(depth)
+
+
+def _header_of(
+    plan: Plan, *, model: str, device: str, precision: str, image: str
+) -> dict[str, Any]:
+    """Give all that the voxels depend on, as JSON."""
+    fields = plan.request.model_dump(mode="json", exclude=_NOT_THE_NUMBERS)
+    header = {
+        "format": FORMAT,
+        "package": __version__,
+        "model": model,
+        "input": _fingerprint(plan.volume),
+        "channels": list(plan.channels),
+        "request": fields,
+        "shape": list(plan.output_shape),
+        "tile_size": asdict(plan.tile_size),
+        "device": device,
+        "precision": precision,
+        "image": image,
+    }
+    # As it will be read again.
+    return dict(json.loads(json.dumps(header)))
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Name what differs between two runs; "" where nothing does."""
+    for name in ("format", "package"):
+        if there.get(name) != here[name]:
+            return _WORDS["package"]
+    for name in ("image", "input", "model", "channels", "device", "precision"):
+        if there.get(name) != here[name]:
+            was, now = there.get(name), here[name]
+            named = isinstance(was, str) and name in ("device", "precision")
+            return f"{_WORDS[name]} ({was} there, {now} now)" if named else _WORDS[name]
+    was, now = there.get("request") or {}, here["request"]
+    for name in sorted(now.keys() | was.keys()):
+        if was.get(name) != now.get(name):
+            return f"{name.replace('_', ' ')} ({was.get(name)} there, {now.get(name)})"
+    return "" if there == here else "the size of the result"
+
+
+def _fingerprint(volume: Volume) -> dict[str, Any]:
+    """Tell an input from another without reading it."""
+    about: dict[str, Any] = {
+        "axes": volume.axes,
+        "shape": list(volume.shape),
+        "dtype": str(volume.array.dtype),
+        "voxel_size": list(volume.voxel_size or ()),
+        "origin": list(volume.origin),
+        "name": Path(volume.source).name or volume.name,
+    }
+    path = Path(volume.source) if volume.source else None
+    if path is not None and path.is_dir():
+        path = next((p for p in map(path.joinpath, _OF_ZARR) if p.exists()), None)
+    if path is not None and path.is_file():
+        facts = path.stat()
+        about |= {"bytes": facts.st_size, "modified": facts.st_mtime_ns}
+    return about
+
+
+_OF_ZARR = ("zarr.json", ".zattrs", ".zgroup")

@@ -1,1 +1,0 @@
-"""How one network serves many structures: one file a method."""

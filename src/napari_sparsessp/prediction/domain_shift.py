@@ -1,0 +1,494 @@
+"""Tell whether an image is of the kind that the model was made for.
+
+A network always gives an answer, also where it has never seen anything alike, and then
+it invents. So a few traits of the measured planes are held against the range
+that they had in what the model learned from, which its card keeps.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from napari_sparsessp.models.card import ModelCard, Range
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.resampling import resample_yx
+from napari_sparsessp.volume import Volume
+
+MARGIN = 0.25
+"""Share of a range's width by which a trait may lie outside of it, unremarked.
+
+The ranges are the 1st to 99th percentile of some hundred patches; `docs/familiarity.md`
+has what this margin lets through and what it stops."""
+
+LARGEST_READ = 2**24
+"""Values that are read at once: 64 MiB."""
+
+MOST_CLIPPED = 0.01
+"""Share of pixels at the darkest or the brightest value; no light that was recorded
+within the camera's range comes near it."""
+
+STRONGEST_BLOCKS = 1.25
+"""Steps at every eighth pixel over the others; 1 but for chance without compression."""
+
+SIDE = 128
+"""Pixels of a window on the model's grid; smaller fields are one window."""
+
+WINDOWS = 2
+"""Of them along y, and along x."""
+
+PAIRS = 4
+"""Pairs of neighbouring measured planes that are looked at."""
+
+BANDS = {
+    "coarse": (0.05, 0.15),
+    "middle": (0.15, 0.5),
+    "fine": (0.5, 1.0),
+    "finest": (1.0, 1.4),
+}
+"""Cycles/µm."""
+
+_BLOCK = 8
+"""Pixels of the blocks that JPEG cuts an image into."""
+
+_QUIET = 1e-12
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What a trait above or below its range is called, may mean, and asks for."""
+
+    what: str
+    meaning: str
+    advice: str
+
+
+_NOISE = _Side(
+    "the finest detail is {factor} times stronger",
+    "noise, or pixels smaller than the voxel size says",
+    "record with more light or average, and check the voxel size",
+)
+_BLUR = _Side(
+    "the finest detail is {factor} times weaker",
+    "smoothed, out of focus, or pixels larger than the voxel size says",
+    "give the image as it was recorded, and check the voxel size",
+)
+_SIDES: dict[tuple[str, bool], _Side] = {
+    ("finest", True): _NOISE,
+    ("finest", False): _BLUR,
+    ("fine", True): _Side(
+        "fine detail is {factor} times stronger",
+        "noise, other cells, or pixels smaller than the voxel size says",
+        "check channel and voxel size",
+    ),
+    ("fine", False): _Side(
+        "fine detail is {factor} times weaker",
+        "smoothed, out of focus, or pixels larger than the voxel size says",
+        "give the image as it was recorded, and check the voxel size",
+    ),
+    ("coarse", True): _Side(
+        "slow changes of brightness are {factor} times stronger",
+        "uneven light, objects out of focus, or pixels larger than the voxel size says",
+        "correct the illumination, and check the voxel size",
+    ),
+    ("coarse", False): _Side(
+        "slow changes of brightness are {factor} times weaker",
+        "cells without surroundings, a filtered image, or another contrast",
+        "check that it is the transmitted-light channel as it was recorded",
+    ),
+    ("skewness", True): _Side(
+        "it has more of bright spots on dark ground",
+        "fluorescence or another contrast",
+        "check the channel",
+    ),
+    ("skewness", False): _Side(
+        "it has more of dark spots on bright ground",
+        "an inverted image or another contrast",
+        "check the channel",
+    ),
+    ("peaks", True): _Side(
+        "a few spots carry most of its contrast",
+        "fluorescence, dirt, or another contrast",
+        "check the channel",
+    ),
+    ("peaks", False): _Side(
+        "its brightness hardly rises above one level",
+        "a clipped image or a test pattern",
+        "check the channel",
+    ),
+    ("alike", True): _Side(
+        "neighbouring planes are more alike",
+        "planes closer in z than the voxel size says, copies, or no change with focus",
+        "check the step in z",
+    ),
+    ("alike", False): _Side(
+        "neighbouring planes are less alike",
+        "noise, movement, or planes farther apart in z than the voxel size says",
+        "check the step in z",
+    ),
+}
+
+_LOGARITHMS = ("coarse", "fine", "finest")
+
+_OTHER_LIGHT = {
+    "phase contrast": ("phase", "ph1", "ph2", "ph3"),
+    "DIC": ("dic", "nomarski", "dicii"),
+    "fluorescence": ("fluorescence", "dapi", "hoechst", "gfp", "fitc", "cy3", "cy5",
+                     "tritc", "rfp", "mcherry", "dna"),
+    "bright-field": ("brightfield", "bright", "bf"),
+}  # fmt: skip
+"""Words of a channel's name that tell how it was recorded."""
+
+
+def check(plan: Plan) -> tuple[str, ...]:
+    """Say in what an image is unlike what the model learned from.
+
+    Only the first time point is looked at, up to eight of its planes, in windows.
+
+    Returns
+    -------
+    Sentences: what, how far, what it may mean and what to do; empty where nothing
+    is unlike, and for a model whose card has no `familiarity`.
+
+    Raises
+    ------
+    InputError
+        The image is damaged.
+    """
+    card = plan.card
+    if not card.familiarity:
+        return ()
+    found = [*_channel_words(plan.volume, card)]
+    traits, distance = measure(plan)
+    found += _recording(traits)
+    unlike = _outside(traits, distance, card.familiarity)
+    return (*found, *(_sentence(*one, card) for one in unlike))
+
+
+def measure(plan: Plan) -> tuple[dict[str, float], float]:
+    """Measure the traits of a plan's measured planes, as its model would see them.
+
+    Returns
+    -------
+    traits
+        As `image_traits` and `recording_traits` name them.
+    distance
+        µm between neighbouring measured planes that were compared; 0 of one plane.
+    """
+    view, pixel = plan.view, plan.input_pixel
+    pairs = neighbours(len(view.planes)) or [(0, 0)]
+    used = sorted({plane for pair in pairs for plane in pair})
+    place = {plane: number for number, plane in enumerate(used)}
+    volume = plan.volume if plan.times is None else plan.volume.time(plan.times[0])
+    raw = list(_pieces(volume, [view.planes[k] for k in used], plan))
+    flat = [_finite(piece) for piece in raw]
+    seen = [resample_yx(piece, pixel, plan.model_pixel) for piece in flat]
+    compared = [(place[one], place[other]) for one, other in pairs if one != other]
+    traits = image_traits(seen, compared, plan.model_pixel[1], 0.5 / max(pixel))
+    traits |= recording_traits(flat)
+    gaps = [view.positions[b] - view.positions[a] for a, b in pairs]
+    return traits, float(np.mean(gaps)) * plan.card.voxel_size[0]
+
+
+def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
+    """Windows of some planes, as they are in the file."""
+    spans = [
+        windows(size, max(1, round(SIDE * model / own)))
+        for size, own, model in zip(
+            volume.shape[-2:], plan.input_pixel, plan.model_pixel, strict=True
+        )
+    ]
+    # Each reading costs some time of its own, and small fields are read as one.
+    outer = [slice(span[0].start, span[-1].stop) for span in spans]
+    whole = None
+    if len(planes) * np.prod([one.stop - one.start for one in outer]) <= LARGEST_READ:
+        whole = volume.region(planes, *outer)
+    pieces: list[np.ndarray] = []
+    for rows, columns in product(*spans):
+        if whole is None:
+            piece = volume.region(planes, rows, columns)
+        else:
+            top, left = outer[0].start, outer[1].start
+            piece = whole[
+                :,
+                rows.start - top : rows.stop - top,
+                columns.start - left : columns.stop - left,
+            ]
+        pieces.append(np.asarray(piece, np.float32))
+    return pieces
+
+
+def _finite(piece: np.ndarray) -> np.ndarray:
+    """Put the mean where nothing was measured."""
+    known = np.isfinite(piece)
+    if known.all():
+        return piece
+    return np.where(known, piece, piece[known].mean() if known.any() else 0)
+
+
+def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
+    """Say where the channel's name tells of another kind of image."""
+    words = " ".join(volume.channel_names).lower().replace("-", "").split()
+    for light, known in _OTHER_LIGHT.items():
+        if light != card.modality and any(word in known for word in words):
+            return [
+                f"the channel is called {volume.channel_names[0]!r}, and {card.id} "
+                f"learned from {card.modality}: if it is {light}, what is predicted "
+                "means nothing; choose the transmitted-light channel"
+            ]
+    return []
+
+
+def _recording(traits: dict[str, float]) -> list[str]:
+    found = []
+    if traits["saturated"] > MOST_CLIPPED:
+        found.append(
+            f"{traits['saturated']:.0%} of the pixels have the darkest or the "
+            "brightest value: clipped, and what was there is lost; expose for the "
+            "whole range and save with more bits"
+        )
+    if traits.get("blocks", 1) > STRONGEST_BLOCKS:
+        found.append(
+            "the image shows the 8×8 blocks of JPEG compression, which look like "
+            "structures to a network; use the file as it was recorded"
+        )
+    return found
+
+
+def _outside(
+    traits: dict[str, float], distance: float, known: dict[str, tuple[Range, ...]]
+) -> list[tuple[str, float, float]]:
+    """What is far outside of its range, farthest first, one for each kind and side.
+
+    Returns
+    -------
+    Trait, widths of its range by which it is outside, and signed excess.
+    """
+    kinds: dict[tuple[str, bool], tuple[str, float, float]] = {}
+    for name, value in traits.items():
+        span = range_at(known.get(name, ()), distance)
+        if span is None:
+            continue
+        far = _widths(value, *span)
+        if name.startswith("alike"):
+            # Near one, a correlation says little by itself: 0.99 and 0.9999 differ.
+            far = max(far, _widths(fisher(value), *map(fisher, span)))
+        above = value > span[1]
+        kind = ("fine" if name == "finest" else name.split("_")[0], above)
+        if far > MARGIN and far > kinds.get(kind, ("", 0.0, 0.0))[1]:
+            kinds[kind] = (name, far, value - span[int(above)])
+    return sorted(kinds.values(), key=lambda one: -one[1])
+
+
+def _widths(value: float, low: float, high: float) -> float:
+    """By how many widths of a range a value lies outside of it."""
+    return max(value - high, low - value) / (high - low)
+
+
+def fisher(correlation: float) -> float:
+    """Give artanh r, whose chance error is the same for every r (Fisher 1921).
+
+    Parameters
+    ----------
+    correlation
+        One that is almost 1 is taken for 0.9999.
+    """
+    return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
+
+
+def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] | None:
+    """Give the range of a trait at a distance of planes.
+
+    Parameters
+    ----------
+    ranges
+        One, where the distance does not matter; else one for each, ascending.
+    distance
+        µm
+
+    Returns
+    -------
+    Low and high; None beyond the distances that are known.
+    """
+    if not ranges:
+        return None
+    if ranges[0].distance is None:
+        return ranges[0].low, ranges[0].high
+    places = [one.distance or 0.0 for one in ranges]
+    if not places[0] * 0.8 <= distance <= places[-1] * 1.1:
+        return None
+    low = np.interp(distance, places, [one.low for one in ranges])
+    high = np.interp(distance, places, [one.high for one in ranges])
+    return float(low), float(high)
+
+
+def _sentence(name: str, far: float, excess: float, card: ModelCard) -> str:
+    kind = name.split("_")[0]
+    side = _SIDES[kind, excess > 0]
+    times = 10 ** abs(excess)
+    what = side.what.format(factor=f"{times:.2g}" if times < 100 else "over 100")
+    if name not in _LOGARITHMS:
+        what += f" (by {far:.2g} times the usual range)"
+    return (
+        f"{what} than in anything that {card.id} learned from: {side.meaning}; "
+        f"expect invented structures, {side.advice}"
+    )
+
+
+def neighbours(count: int) -> list[tuple[int, int]]:
+    """Choose pairs of neighbours among measured planes, spread over the stack."""
+    if count < 2:
+        return []
+    lower = np.unique(np.linspace(0, count - 2, PAIRS).round().astype(int))
+    return [(int(k), int(k) + 1) for k in lower]
+
+
+def windows(size: int, side: int) -> list[slice]:
+    """Spread up to `WINDOWS` windows over `size` pixels."""
+    if size <= side:
+        return [slice(0, size)]
+    room = size - side
+    count = min(WINDOWS, -(-size // side))
+    # On multiples of a block, so that those of all windows are one grid.
+    starts = np.linspace(0, room, 2 * count + 1)[1::2].astype(int) // _BLOCK * _BLOCK
+    return [slice(int(start), int(start) + side) for start in starts]
+
+
+def image_traits(
+    pieces: Sequence[np.ndarray],
+    pairs: Sequence[tuple[int, int]],
+    pixel: float,
+    nyquist: float = np.inf,
+) -> dict[str, float]:
+    """Measure what the network gets to see.
+
+    Parameters
+    ----------
+    pieces
+        (n, h, w), windows of the same planes; finite.
+    pairs
+        Which of the planes are neighbours.
+    pixel
+        µm of the pieces' pixels.
+    nyquist
+        Highest frequency in cycles/µm that the camera's pixels could show; bands
+        beyond it are left out.
+
+    Returns
+    -------
+    ``coarse``, ``fine``, ``finest``: log10 of a band's power over that of the
+    middle. ``skewness``, ``peaks``: of the coarse and middle bands together, the
+    third moment, and log10 of the fourth. ``alike_middle``, ``alike_fine``:
+    correlation of neighbouring planes within the band. What cannot be measured
+    (too small a field, a single plane) is left out.
+    """
+    power = dict.fromkeys(BANDS, 0.0)
+    cross = dict.fromkeys(BANDS, 0.0)
+    own = dict.fromkeys(BANDS, 0.0)
+    moments = np.zeros(4)
+    for piece in pieces:
+        spectrum, radius, weight = _spectrum(piece, pixel)
+        for name, (low, high) in BANDS.items():
+            inside = weight * ((radius >= low) & (radius < high))
+            energy = ((np.abs(spectrum) ** 2) * inside).sum((1, 2))
+            power[name] += float(energy.sum()) / len(piece)
+            for one, other in pairs:
+                both = spectrum[one] * spectrum[other].conj()
+                cross[name] += float((both.real * inside).sum())
+                own[name] += float(energy[one] + energy[other]) / 2
+        moments += _moments(spectrum, radius, piece.shape)
+    return _named(power, cross, own, moments, nyquist)
+
+
+def recording_traits(pieces: Sequence[np.ndarray]) -> dict[str, float]:
+    """Measure what the file says of the way the image was recorded.
+
+    Parameters
+    ----------
+    pieces
+        (n, h, w), windows of measured planes as they are in the file.
+
+    Returns
+    -------
+    ``saturated``: share of pixels at the darkest or brightest value, the larger
+    one. ``blocks``: steps of brightness at every eighth pixel over those between.
+    """
+    values = np.concatenate([piece.reshape(-1) for piece in pieces])
+    ends = [float((values == end).mean()) for end in (values.min(), values.max())]
+    # A single darkest pixel is at an end of any image.
+    traits = {"saturated": max(ends)}
+    steps = [s for axis in (-1, -2) for s in _block_steps(pieces, axis)]
+    if steps:
+        traits["blocks"] = max(steps)
+    return traits
+
+
+def _spectrum(
+    piece: np.ndarray, pixel: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spectra of the planes under a Hann window, radius, and weight of each bin."""
+    height, width = piece.shape[1:]
+    taper = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    flat = piece - (piece * taper).sum((1, 2), keepdims=True) / taper.sum()
+    spectrum = np.fft.rfft2(flat * taper)
+    fy = np.fft.fftfreq(height, pixel)[:, None]
+    fx = np.fft.rfftfreq(width, pixel)
+    # Half of the plane stands for all of it; the ends of x stand for themselves.
+    weight = np.full(len(fx), 2.0)
+    weight[0] = 1.0
+    if width % 2 == 0:
+        weight[-1] = 1.0
+    return spectrum, np.hypot(fy, fx), weight / piece[0].size
+
+
+def _moments(
+    spectrum: np.ndarray, radius: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Sums of powers 0, 2, 3 and 4 of what the lower two bands show."""
+    low, high = BANDS["coarse"][0], BANDS["middle"][1]
+    kept = spectrum * ((radius >= low) & (radius < high))
+    values = np.fft.irfft2(kept, s=shape[1:])
+    squares = values * values
+    third, fourth = (squares * values).sum(), (squares * squares).sum()
+    return np.array([values.size, squares.sum(), third, fourth])
+
+
+def _named(
+    power: dict[str, float],
+    cross: dict[str, float],
+    own: dict[str, float],
+    moments: np.ndarray,
+    nyquist: float,
+) -> dict[str, float]:
+    traits: dict[str, float] = {}
+    middle = power["middle"]
+    if middle <= _QUIET * sum(power.values()) or middle <= 0:
+        return traits
+    for name in ("coarse", "fine", "finest"):
+        if power[name] > 0 and BANDS[name][1] <= nyquist:
+            traits[name] = float(np.log10(power[name] / middle))
+    count, *sums = moments
+    second, third, fourth = (one / count for one in sums)
+    traits["skewness"] = float(third / second**1.5)
+    traits["peaks"] = float(np.log10(fourth / second**2))
+    for name in ("middle", "fine"):
+        if own[name] > 0 and BANDS[name][1] <= nyquist:
+            traits[f"alike_{name}"] = cross[name] / own[name]
+    return traits
+
+
+def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> Iterator[float]:
+    """For each of the eight places of a grid: steps there over steps elsewhere."""
+    total, count = np.zeros(_BLOCK), np.zeros(_BLOCK)
+    for piece in pieces:
+        step = np.abs(np.diff(piece, axis=axis))
+        along = step.mean(tuple(k for k in range(3) if k != 3 + axis))
+        place = np.arange(len(along)) % _BLOCK
+        total += np.bincount(place, along, minlength=_BLOCK)
+        count += np.bincount(place, minlength=_BLOCK)
+    if count.min() < 2 or total.sum() <= 0:
+        return
+    mean = total / count
+    for one in range(_BLOCK):
+        yield float(mean[one] / np.delete(mean, one).mean())

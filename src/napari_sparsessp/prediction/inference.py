@@ -1,0 +1,489 @@
+"""Run the network: one tile in, the structures of that tile out.
+
+A field has no up and no left, so a prediction should turn with its image: test-time
+augmentation averages the eight symmetries of a square (``--tta``), and where they
+differ the network is not sure (``--uncertainty``). A tile that does not fit into the
+device's memory is predicted in parts, each with the halo that it needs and on the grid
+of the network's stride, so that the result is the same; where no part fits, the CPU
+takes over.
+"""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp.errors import OutOfMemory, PredictionError
+from napari_sparsessp.models.library import Model
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction.device import (
+    choose_device,
+    choose_precision,
+    out_of_memory,
+    release_device_memory,
+)
+from napari_sparsessp.prediction.input_stack import InputStack
+from napari_sparsessp.prediction.memory import USEFUL_CORE
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.tiling import Tile, split_tile
+from napari_sparsessp.tasks import Cancelled
+
+if TYPE_CHECKING:
+    import torch
+
+SMALLEST_ON_GPU = 32
+"""Pixels along a side of a part: of smaller ones nearly all is halo, and a CPU is as
+fast."""
+
+
+@dataclass(frozen=True)
+class DihedralTransform:
+    """A mirror image or not, then quarter turns.
+
+    Sides of the field change places where `quarters` is odd; extents that are
+    multiples of a network's stride remain so.
+
+    Attributes
+    ----------
+    mirrored
+        Along x, before it is turned.
+    quarters
+        Turns by 90° from y to x, 0 to 3.
+    """
+
+    mirrored: bool
+    quarters: int
+
+    def apply(self, field: "torch.Tensor") -> "torch.Tensor":
+        """Turn the last two axes (…, H, W); a view where nothing changes."""
+        turned = field.flip(-1) if self.mirrored else field
+        return turned.rot90(self.quarters, (-2, -1)) if self.quarters else turned
+
+    def undo(self, field: "torch.Tensor") -> "torch.Tensor":
+        """Turn back what `apply` turned, exactly."""
+        turned = field.rot90(-self.quarters, (-2, -1)) if self.quarters else field
+        return turned.flip(-1) if self.mirrored else turned
+
+
+TRANSFORMS = tuple(
+    DihedralTransform(mirrored, n) for mirrored in (False, True) for n in range(4)
+)
+"""All eight; the first leaves the field as it is."""
+
+
+class RunningMoments:
+    """Mean and standard deviation of arrays that come one after the other.
+
+    The memory of two arrays, however many come (Welford, Technometrics 4:419, 1962).
+
+    Attributes
+    ----------
+    mean
+        Of what has come.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: torch.Tensor | None = None
+        self._squares: torch.Tensor | None = None
+
+    def add(self, values: "torch.Tensor") -> None:
+        """Count one more array; all are of one shape."""
+        import torch
+
+        self.count += 1
+        if self.mean is None or self._squares is None:
+            # A copy: in a mean that is updated in place, nobody else's array may be.
+            self.mean = values.clone()
+            self._squares = torch.zeros_like(values)
+            return
+        offset = values - self.mean
+        self.mean += offset / self.count
+        self._squares += offset * (values - self.mean)
+
+    def deviation(self) -> "torch.Tensor":
+        """Give the root mean square deviation from the mean."""
+        assert self._squares is not None
+        return (self._squares / self.count).sqrt()
+
+
+class Forward:
+    """One model on one device, at one precision, for the structures of a plan.
+
+    Parameters
+    ----------
+    model
+        Stays on the CPU as it is; another device gets a copy.
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    PredictionError
+        The network does not fit on it.
+    """
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        self.device = choose_device(plan.request.device)
+        self.precision = choose_precision(plan.request.precision, self.device)
+        self._plan = plan
+        self._names = model.card.structures
+        self._outputs = [self._names.index(one) for one in plan.structures]
+        request = plan.request
+        self._transforms = (
+            TRANSFORMS if request.tta or request.uncertainty else TRANSFORMS[:1]
+        )
+        self._network: Any = model.network
+        self._room: torch.Tensor | None = None
+        if self.device.type != "cpu":
+            import copy
+
+            with _Advice():
+                self._network = copy.deepcopy(model.network).to(self.device)
+        merged = getattr(self._network, "merged", None)
+        if merged is not None:
+            merged.kept_bytes = plan.memory.merged
+
+    def predict(
+        self, stack: InputStack, tile: Tile
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Predict what a tile keeps, one pass of the decoder after the other.
+
+        Yields
+        ------
+        rows
+            Which of the plan's channels these are: all, where one pass gives all;
+            otherwise a structure, and its deviation where that is asked for.
+        prediction
+            (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
+            The next tile may write over it.
+
+        Raises
+        ------
+        PredictionError
+            The device failed.
+        """
+        rows = list(range(len(self._outputs)))
+        groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
+        keep = (slice(None), *_kept(tile))
+        alone = len(self._transforms) == 1
+        with self._computing():
+            source = self._source(stack, tile)
+            # Of eight turns the features together would fill eight times the memory.
+            features = self._network.encode(source) if alone else None
+        for group in groups:
+            outputs = [self._outputs[row] for row in group]
+            with self._computing():
+                if alone:
+                    values = self._network.decode(features, outputs)[0][keep]
+                    values = self._in_float32(values)
+                else:
+                    values = self._augmented(source, outputs, keep)
+                prediction = values.cpu().numpy()
+            _mark_invalid(prediction, stack, tile)
+            spread = [len(rows) + row for row in group]
+            yield group + spread * self._plan.request.uncertainty, prediction
+
+    def _in_float32(self, values: "torch.Tensor") -> "torch.Tensor":
+        """The same values in float32, in memory that the tile before had.
+
+        Asking the system for a hundred megabytes for every tile takes longer than
+        filling them.
+        """
+        import torch
+
+        whole = self._plan.passes == 1 and values.device.type == "cpu"
+        if values.dtype == torch.float32 or not whole:
+            return values.float()
+        if self._room is None or self._room.shape != values.shape:
+            self._room = None  # the old one goes before the new one comes
+            self._room = torch.empty(values.shape, dtype=torch.float32)
+        return self._room.copy_(values)
+
+    def _augmented(
+        self, source: "torch.Tensor", outputs: list[int], keep: tuple[slice, ...]
+    ) -> "torch.Tensor":
+        """Predict in all eight turns, one at a time: (C, D, H, W)."""
+        import torch
+
+        request = self._plan.request
+        spread = RunningMoments()
+        untouched = None
+        for transform in self._transforms:
+            turned = self._laid_out(transform.apply(source))
+            values = self._network.decode(self._network.encode(turned), outputs)
+            values = transform.undo(values)[0][keep].float()
+            untouched = values if untouched is None else untouched
+            spread.add(values)
+        chosen = spread.mean if request.tta else untouched
+        assert chosen is not None
+        if not request.uncertainty:
+            return chosen
+        deviation = spread.deviation()
+        for row, output in enumerate(outputs):
+            calibration = self._plan.card.uncertainty.get(self._names[output])
+            if calibration is not None:
+                deviation[row] = calibration.expected_error(deviation[row])
+        return torch.cat([chosen, deviation])
+
+    def _source(self, stack: InputStack, tile: Tile) -> "torch.Tensor":
+        """What the network takes: (1, inputs, planes, h, w) on the device."""
+        from napari_sparsessp.networks.layers import network_input
+
+        config = self._network.config
+        dense, distance = stack.window(tile)
+        both = network_input(dense, distance)[: config.inputs, :: config.ratio]
+        return self._laid_out(both[None].to(self.device))
+
+    def _laid_out(self, source: "torch.Tensor") -> "torch.Tensor":
+        """The same values in the order in memory that the device is fastest with."""
+        import torch
+
+        if self.device.type == "mps":  # there channels last is no faster layout
+            return source.contiguous()
+        return source.contiguous(memory_format=torch.channels_last_3d)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """No gradients, the plan's precision, and errors that say what to do."""
+        import torch
+
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        # No disabled autocast: not every torch knows it for every device.
+        cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+        with _Advice(), torch.inference_mode(), cast:
+            yield
+
+
+def _kept(tile: Tile) -> tuple[slice, ...]:
+    """Where ``tile.box`` lies in the network's output."""
+    reads = (tile.z, tile.read_y, tile.read_x)
+    return tuple(
+        slice(part.start - read[0], part.stop - read[0])
+        for part, read in zip(tile.box, reads, strict=True)
+    )
+
+
+def _mark_invalid(prediction: np.ndarray, stack: InputStack, tile: Tile) -> None:
+    """Set voxels to NaN whose nearest measured pixel is masked."""
+    masked = stack.masked(tile)
+    if masked is not None:
+        prediction[:, masked] = np.nan
+
+
+class _Advice:
+    """Turn torch's RuntimeErrors into one line that says what to do."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Re-raise as our own error; napari swallows RuntimeErrors of workers."""
+        if not isinstance(error, RuntimeError | MemoryError):
+            return
+        text = str(error).splitlines()[0] if str(error) else kind.__name__
+        if out_of_memory(error):
+            advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
+            raise OutOfMemory(f"the device failed ({text}); {advice}") from None
+        advice = "choose another device or precision fp32"
+        raise PredictionError(f"the device failed ({text}); {advice}") from None
+
+
+class Inference:
+    """`Forward` that survives too little memory: smaller parts, then the CPU.
+
+    Parameters
+    ----------
+    make
+        What makes the `Forward` of a model and a plan.
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    PredictionError
+        The network fits nowhere.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        plan: Plan,
+        make: Callable[[Model, Plan], Forward] = Forward,
+    ) -> None:
+        self._model, self._plan, self._make = model, plan, make
+        config = NetworkConfig.model_validate(plan.card.network)
+        # Other windows would be another prediction: norms see all that a tile sees.
+        self._splits = not config.sees_whole
+        self._most: int | None = None  # pixels along a side of a part
+        self._notes: dict[str, str] = {}
+        self._forward: Forward | None = None
+        with suppress(OutOfMemory):
+            self._forward = make(model, plan)
+        if self._forward is None:  # not inside: the error holds on to what failed
+            self._move_to_cpu()
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the network is now."""
+        return self._now.device
+
+    @property
+    def precision(self) -> str:
+        """What it computes in now."""
+        return self._now.precision
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be done because memory was too small, a sentence each."""
+        return tuple(self._notes.values())
+
+    def predict(
+        self, stack: InputStack, tile: Tile
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Predict what a tile keeps, as `Forward.predict`, in parts where need be.
+
+        Raises
+        ------
+        PredictionError
+            The device failed, or not even the smallest part fits the CPU's memory.
+        """
+        given: set[int] = set()
+        while True:
+            try:
+                for rows, prediction in self._attempt(stack, tile):
+                    if not given.issuperset(rows):
+                        given.update(rows)
+                        yield rows, prediction
+                return
+            except OutOfMemory as error:
+                reason = str(error)
+            # Only now are the tensors of the attempt gone: the error held them.
+            gc.collect()
+            release_device_memory()
+            self._make_do(tile, reason)
+
+    def close(self) -> None:
+        """Let go of the network's copy, and of what torch keeps of a GPU's memory."""
+        self._forward = None
+        release_device_memory()
+
+    @property
+    def _now(self) -> Forward:
+        assert self._forward is not None, "closed"
+        return self._forward
+
+    def _attempt(
+        self, stack: InputStack, tile: Tile
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        parts = [tile]
+        if self._most is not None:
+            parts = split_tile(tile, self._plan.tile_size, self._most)
+        if len(parts) == 1:
+            yield from self._now.predict(stack, tile)
+            return
+        whole: dict[tuple[int, ...], np.ndarray] = {}
+        size = tuple(side.stop - side.start for side in tile.box)
+        for part in parts:
+            inside = tuple(
+                slice(own.start - all_.start, own.stop - all_.start)
+                for own, all_ in zip(part.box, tile.box, strict=True)
+            )
+            for rows, prediction in self._now.predict(stack, part):
+                key = tuple(rows)
+                if key not in whole:
+                    whole[key] = np.empty((len(rows), *size), np.float32)
+                whole[key][(slice(None), *inside)] = prediction
+        for rows_, prediction in whole.items():
+            yield list(rows_), prediction
+
+    def _make_do(self, tile: Tile, reason: str) -> None:
+        """Choose smaller parts, or another device.
+
+        Raises
+        ------
+        PredictionError
+            There is nothing left to try.
+        """
+        on_cpu = self.device.type == "cpu"
+        stride = self._plan.tile_size.stride
+        least = stride if on_cpu else max(stride, SMALLEST_ON_GPU)
+        parts = [tile]
+        if self._most is not None:
+            parts = split_tile(tile, self._plan.tile_size, self._most)
+        side = max(stop - start for one in parts for start, stop in _sides(one))
+        if self._splits and side > least:
+            self._most = max(least, -(-side // 2 // stride) * stride)
+            y, x = (stop - start for start, stop in _sides(tile))
+            name = "CPU" if on_cpu else "GPU"
+            first = self._notes.get(name, "").partition("; ")[0] or (
+                f"the {name}'s memory was too small for tiles of {y}×{x} pixels"
+            )
+            self._notes[name] = f"{first}; parts of {self._most} were used"
+        elif on_cpu:
+            raise PredictionError(
+                f"{reason.partition('; ')[0]}, also with the smallest tiles; close "
+                "other programs, or choose fewer structures or a smaller model"
+            )
+        else:
+            self._move_to_cpu()
+
+    def _move_to_cpu(self) -> None:
+        """Go on where there is more memory; what was done stays."""
+        self._forward = None
+        gc.collect()
+        release_device_memory()
+        self._forward = self._make(self._model, self._cpu_plan())
+        self._most = USEFUL_CORE["cpu"] if self._splits else None
+        self._notes["moved"] = (
+            "the GPU's memory was too small for this network; the CPU was used from "
+            "then on"
+        )
+
+    def _cpu_plan(self) -> Plan:
+        request = self._plan.request
+        # Half precision of the 16-bit kind is a GPU's.
+        precision = "auto" if request.precision == "fp16" else request.precision
+        changes = {"device": "cpu", "precision": precision}
+        return replace(self._plan, request=request.model_copy(update=changes))
+
+
+def _sides(tile: Tile) -> tuple[tuple[int, int], tuple[int, int]]:
+    return tile.keep_y, tile.keep_x
+
+
+@contextmanager
+def cancellable_network(
+    network: "torch.nn.Module", cancel: threading.Event | None
+) -> Iterator[None]:
+    """Let a run with this network end before its next layer once `cancel` is set.
+
+    A run that is given the same event then ends with `Cancelled`; what was done of the
+    tile is lost. Without it, a run ends before its next tile.
+
+    Parameters
+    ----------
+    network
+        A copy of it, for another device, is interrupted as well.
+    cancel
+        None changes nothing.
+    """
+    if cancel is None:
+        yield
+        return
+
+    # a function, which copies of the network share; a lock could not be copied
+    def look(_module: Any, _arguments: Any) -> None:
+        if cancel.is_set():
+            raise Cancelled
+
+    hooks = [one.register_forward_pre_hook(look) for one in network.modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,600 @@
+"""The measured planes, checked, normalised and on the model's pixels.
+
+A stack that fits its share of memory is read once; a larger one is read region by
+region as tiles need it, by a thread that reads ahead while the network computes. Files
+are read in whole chunks: what they hold beyond a tile, as the planes of most TIFFs do,
+is kept as far as memory allows, for the tiles to the right and below.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.normalisation import Normalisation, Survey, normalised
+from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.tiling import Prefetch, Tile
+from napari_sparsessp.resampling import LateralResampling
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.volume import Volume, as_float32
+
+if TYPE_CHECKING:
+    import torch
+
+KEPT_PART = 3
+"""One part of the share is for what chunks hold beyond a tile; the rest is for what
+tiles need and for reading."""
+
+AT_ONCE = 64 * 2**20
+"""Bytes, about, that are read in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputStack:
+    """What the network may look at; planes that were not measured never get here.
+
+    Attributes
+    ----------
+    pixels
+        (n, H', W') normalised, on the model's pixels, padded at the far edges to
+        multiples of the network's stride.
+    weights
+        (D, n) share of each measured plane in each dense plane.
+    distance
+        (D,) signed distance to the nearest measured plane.
+    nearest
+        (D,) which measured plane is nearest.
+    left_out
+        Planes of the input that took no part in the normalisation.
+    prefetch
+        Guesses which tile is next.
+    """
+
+    pixels: "PixelsInMemory | PixelsFromFile"
+    weights: "torch.Tensor"
+    distance: "torch.Tensor"
+    nearest: np.ndarray
+    normalisation: Normalisation
+    left_out: tuple[int, ...]
+    prefetch: Prefetch
+
+    def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Interpolated input of a tile.
+
+        Returns
+        -------
+        dense
+            (D, h, w); planes beyond the volume repeat its ends.
+        distance
+            (D,)
+
+        Raises
+        ------
+        InputError
+            The file is damaged there.
+        """
+        import torch
+
+        inside, used, rows, columns = self._needed(tile)
+        area = torch.from_numpy(self.pixels.area(used, rows, columns))
+        dense = torch.einsum("dn,nhw->dhw", self.weights[inside][:, used], area)
+        following = self.prefetch.after(tile)
+        if following is not None:
+            self.pixels.expect(*self._needed(following)[1:])
+        return dense, self.distance[inside] + (torch.arange(*tile.z) - inside)
+
+    def masked(self, tile: Tile) -> np.ndarray | None:
+        """Tell where a tile's nearest measured pixels are NaN or infinite.
+
+        Returns
+        -------
+        Bool (D, H, W) of ``tile.box``; None where no pixel is.
+        """
+        z, y, x = tile.box
+        nearest = self.nearest[z]
+        planes = np.unique(nearest)
+        masked = self.pixels.masked(planes.tolist(), y, x)
+        return None if masked is None else masked[np.searchsorted(planes, nearest)]
+
+    def close(self) -> None:
+        """Release the planes and end what reads them."""
+        self.pixels.close()
+
+    def _needed(self, tile: Tile) -> tuple["torch.Tensor", list[int], slice, slice]:
+        """Dense planes of a tile, and the measured planes and area these need."""
+        import torch
+
+        inside = torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
+        used = self.weights[inside].any(0).nonzero()[:, 0].tolist()
+        return inside, used, slice(*tile.read_y), slice(*tile.read_x)
+
+
+def read_stack(
+    plan: Plan,
+    time: int | None,
+    progress: Progress = no_progress,
+    known: Normalisation | None = None,
+) -> InputStack:
+    """Open the measured planes of one time point and find their scale.
+
+    A stack that fits the plan's share of memory is read here, once; a larger one is
+    read through once for its scale, then region by region as tiles need it.
+
+    Parameters
+    ----------
+    time
+        Index on the input's time axis.
+    known
+        What an earlier run has found here.
+
+    Raises
+    ------
+    InputError
+        NaN or infinite values (unless masked on request), a constant image, or a
+        damaged file.
+    """
+    import torch
+
+    volume = plan.volume if time is None else plan.volume.time(time)
+    lateral = LateralResampling(
+        (volume.shape[-2], volume.shape[-1]),
+        plan.input_pixel,
+        plan.model_pixel,
+        plan.model_shape[1:],
+    )
+    read = _read_whole if _fits(plan, volume) else _read_by_region
+    if plan.request.normalisation is not None:
+        known = Normalisation(*plan.request.normalisation)
+    try:
+        pixels, scale = read(plan, volume, lateral, progress, known)
+    except InputError as error:
+        if time is None:
+            raise
+        raise InputError(f"time point {time}: {error}") from error
+    return InputStack(
+        pixels,
+        torch.from_numpy(plan.view.weights(plan.card.interpolation)),
+        torch.from_numpy(plan.view.distance()),
+        plan.view.weights("nearest").argmax(1),
+        scale,
+        tuple(plan.view.planes[plane] for plane in scale.left_out),
+        Prefetch(plan.tiles),
+    )
+
+
+def _read_whole(
+    plan: Plan,
+    volume: Volume,
+    lateral: LateralResampling,
+    progress: Progress,
+    known: Normalisation | None,
+) -> "tuple[PixelsInMemory | PixelsFromFile, Normalisation]":
+    planes = volume.planes(plan.view.planes)
+    count, height, width = planes.shape
+    survey = Survey((count, height, width), plan.card.scaling)
+    bad = {}
+    for index, plane in enumerate(planes):
+        where = survey.add(index, 0, plane)
+        if where is not None:
+            bad[index] = where
+    _check_invalid(plan, survey.invalid, height * width)
+    scale = known or survey.result()
+    size = tuple(extent + -extent % plan.tile_size.stride for extent in lateral.size)
+    padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
+    result = np.empty((count, *size), np.float32)
+    invalid = np.zeros((count, *lateral.size), bool) if bad else None
+    for index, plane in enumerate(planes):
+        progress(index, count, "reading")
+        if invalid is not None and index in bad:
+            plane[bad[index]] = scale.mean
+            invalid[index] = lateral(bad[index].astype(np.float32)) > 0
+        result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
+    return PixelsInMemory(result, invalid), scale
+
+
+def _read_by_region(
+    plan: Plan,
+    volume: Volume,
+    lateral: LateralResampling,
+    progress: Progress,
+    known: Normalisation | None,
+) -> "tuple[PixelsInMemory | PixelsFromFile, Normalisation]":
+    planes = plan.view.planes
+    source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
+    height, width = volume.shape[-2:]
+    survey = Survey((len(planes), height, width), plan.card.scaling)
+    whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
+    if known is None or not whole_numbers:
+        for plane, row, values in source.bands():
+            progress(plane, len(planes), "reading")
+            survey.add(plane, row, values)
+    _check_invalid(plan, survey.invalid, height * width)
+    scale = known or survey.result()
+    mask = bool(survey.invalid.any())
+    return PixelsFromFile(source, lateral, scale, mask=mask), scale
+
+
+def _share(plan: Plan) -> int:
+    return plan.memory.input_share
+
+
+def _fits(plan: Plan, volume: Volume) -> bool:
+    """Whether the planes fit the share, as they are read and as they are kept."""
+    height, width = volume.shape[-2:]
+    stride = plan.tile_size.stride
+    rows, columns = (extent + -extent % stride for extent in plan.model_shape[1:])
+    pixels = height * width + rows * columns
+    return 4 * len(plan.view.planes) * pixels <= _share(plan)
+
+
+def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
+    """Refuse NaN and infinite values, unless they are masked."""
+    if not invalid.any():
+        return
+    if (invalid == size).all():
+        raise InputError(
+            "every value of the image is NaN or infinite, so there is nothing to "
+            "predict from; check that the right channel and file were chosen"
+        )
+    if plan.request.mask_invalid:
+        return
+    where = int(np.argmax(invalid > 0))
+    raise InputError(
+        f"the image has {int(invalid.sum())} NaN or infinite values, first in plane "
+        f"{plan.view.planes[where]}; mend the file, or ask to mask them "
+        "(--mask-invalid)"
+    )
+
+
+class PixelsInMemory:
+    """Pixels that were read once.
+
+    Parameters
+    ----------
+    planes
+        (n, H, W) float32, padded at the far edges to multiples of the stride.
+    invalid
+        (n, H, W) bool, not padded; None where nothing is NaN or infinite.
+    """
+
+    def __init__(self, planes: np.ndarray, invalid: np.ndarray | None) -> None:
+        self._planes, self._invalid = planes, invalid
+
+    def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of some measured planes, (k, h, w) float32; read only.
+
+        Parameters
+        ----------
+        planes
+            Of the measured ones, ascending.
+        rows, columns
+            On the model's pixels; may reach as far as these are padded.
+        """
+        return self._planes[list(planes), rows, columns]
+
+    def masked(
+        self, planes: Sequence[int], rows: slice, columns: slice
+    ) -> np.ndarray | None:
+        """Return where the input was NaN or infinite, bool (k, h, w); None: nowhere."""
+        if self._invalid is None:
+            return None
+        return self._invalid[list(planes), rows, columns]
+
+    def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
+        """Do nothing: all is in memory."""
+
+    def close(self) -> None:
+        """Release the planes."""
+        self._planes, self._invalid = np.empty((0, 0, 0), np.float32), None
+
+
+Span = tuple[slice, slice]  # rows and columns
+
+
+@dataclass(frozen=True, eq=False)
+class _Area:
+    """An area of some planes: (k, h, w), and where they were not finite."""
+
+    planes: tuple[int, ...]
+    area: Span
+    pixels: np.ndarray
+    mask: np.ndarray | None = None
+
+    def place(self, planes: Sequence[int], area: Span) -> tuple[Any, ...] | None:
+        """Return where in it a part lies; None where not all of that is in it."""
+        if not set(planes) <= set(self.planes) or not all(
+            whole.start <= part.start and part.stop <= whole.stop
+            for part, whole in zip(area, self.area, strict=True)
+        ):
+            return None
+        y, x = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(area, self.area, strict=True)
+        )
+        return [self.planes.index(plane) for plane in planes], y, x
+
+
+class DecodedPlanes:
+    """The measured planes of a volume.
+
+    Parameters
+    ----------
+    volume
+        ZYX.
+    planes
+        Which of its planes were measured; all others are never used.
+    share
+        Bytes that may be kept.
+    """
+
+    def __init__(self, volume: Volume, planes: Sequence[int], share: int) -> None:
+        self._volume, self._planes = volume, list(planes)
+        self._share = share
+        self._chunks = volume.chunks
+        self._kept: dict[int, _Area] = {}
+
+    def parts(
+        self, planes: Sequence[int], rows: slice, columns: slice
+    ) -> Iterator[np.ndarray]:
+        """Read a part of some measured planes, in pixels of the input.
+
+        Yields
+        ------
+        (h, w) float32 of each plane.
+        """
+        for start, batch in self._batches(planes, rows, columns):
+            found = {}
+            for plane in batch:
+                kept = self._kept.get(plane)
+                place = kept and kept.place([plane], (rows, columns))
+                if kept and place:
+                    found[plane] = kept.pixels[0, *place[1:]]
+            missing = [plane for plane in batch if plane not in found]
+            if missing:
+                found |= self._read(missing, rows, columns)
+            for plane in planes[start : start + len(batch)]:
+                yield np.ascontiguousarray(as_float32(found[plane]))
+
+    def bands(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Read everything once, in whole rows.
+
+        Yields
+        ------
+        plane, row
+            Of the measured planes, and the first row.
+        values
+            (h, W) in the file's own data type.
+        """
+        _, height, width = self._volume.shape
+        heights = self._chunks[1] if self._chunks else (1,) * height
+        row_bytes = width * self._itemsize
+        every = range(len(self._planes))
+        for group in self._together(every):
+            at_once = max(1, AT_ONCE // (row_bytes * min(len(group), 64)))
+            for rows in _bands(heights, at_once):
+                fitting = max(1, 2 * AT_ONCE // (row_bytes * (rows.stop - rows.start)))
+                for start in range(0, len(group), fitting):
+                    some = group[start : start + fitting]
+                    numbers = [self._planes[plane] for plane in some]
+                    read = self._volume.region(numbers, rows, slice(None))
+                    for plane, values in zip(some, read, strict=True):
+                        yield plane, rows.start, values
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        self._kept.clear()
+
+    @property
+    def _itemsize(self) -> int:
+        return int(np.dtype(self._volume.array.dtype).itemsize)
+
+    def _batches(
+        self, planes: Sequence[int], rows: slice, columns: slice
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Planes that are read in one go: those of one chunk in z stay together."""
+        rows, columns = self._widened(rows, columns)
+        size = (rows.stop - rows.start) * (columns.stop - columns.start)
+        fitting = max(1, AT_ONCE // (size * self._itemsize))
+        start = 0
+        batch: list[int] = []
+        for group in self._together(planes):
+            if batch and len(batch) + len(group) > fitting:
+                yield start, batch
+                start, batch = start + len(batch), []
+            batch += group
+        if batch:
+            yield start, batch
+
+    def _together(self, planes: Sequence[int]) -> list[list[int]]:
+        """Group ascending planes by the chunk in z that holds them."""
+        if self._chunks is None:
+            return [[plane] for plane in planes]
+        ends = np.cumsum(self._chunks[0])
+        numbers = [self._planes[plane] for plane in planes]
+        chunk = dict(
+            zip(planes, np.searchsorted(ends, numbers, side="right"), strict=True)
+        )
+        return [list(group) for _, group in groupby(planes, key=chunk.__getitem__)]
+
+    def _read(
+        self, planes: list[int], rows: slice, columns: slice
+    ) -> dict[int, np.ndarray]:
+        """Read planes, and keep what their chunks hold beyond what is wanted."""
+        wide = self._widened(rows, columns)
+        numbers = [self._planes[plane] for plane in planes]
+        read = self._volume.region(numbers, *wide)
+        found = {}
+        for plane, pixels in zip(planes, read, strict=True):
+            held = pixels if pixels.dtype.itemsize <= 2 else as_float32(pixels)
+            # Its own memory, so that it can be let go without the others.
+            held = held.copy() if self._chunks else held
+            kept = _Area((plane,), wide, held[None])
+            place = kept.place([plane], (rows, columns))
+            assert place is not None
+            found[plane] = kept.pixels[0, *place[1:]]
+            if self._chunks:
+                self._keep(plane, kept)
+        return found
+
+    def _keep(self, plane: int, kept: _Area) -> None:
+        self._kept.pop(plane, None)
+        total = sum(one.pixels.nbytes for one in self._kept.values())
+        while self._kept and total + kept.pixels.nbytes > self._share:
+            oldest = next(iter(self._kept))
+            total -= self._kept.pop(oldest).pixels.nbytes
+        if kept.pixels.nbytes <= self._share:
+            self._kept[plane] = kept
+
+    def _widened(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Widen a part to what its chunks hold anyway: right, then down."""
+        if self._chunks is None:
+            return rows, columns
+        _, heights, widths = self._chunks
+        item = self._itemsize if self._itemsize <= 2 else 4
+        pixels = self._share // (len(self._planes) * item)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        room = _end(widths, columns) - columns.start
+        width = max(width, min(room, pixels // height))
+        if width == room:
+            below = _end(heights, rows) - rows.start
+            height = max(height, min(below, pixels // width))
+        return (
+            slice(rows.start, rows.start + height),
+            slice(columns.start, columns.start + width),
+        )
+
+
+class PixelsFromFile:
+    """Pixels that are read, resampled and normalised region by region.
+
+    One thread reads; while the network computes, it reads what is expected next. It
+    ends with `close`, or when nobody refers to this object any more.
+
+    Parameters
+    ----------
+    mask
+        The planes have NaN or infinite values, and these are masked.
+    """
+
+    def __init__(
+        self,
+        source: DecodedPlanes,
+        lateral: LateralResampling,
+        normalisation: Normalisation,
+        *,
+        mask: bool,
+    ) -> None:
+        self._source, self._lateral = source, lateral
+        self._normalisation, self._mask = normalisation, mask
+        self._reader = ThreadPoolExecutor(1, "read-ahead")
+        self._coming: Future[_Area] | None = None
+        self._block: _Area | None = None
+
+    def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of some planes; see `PixelsInMemory.area`."""
+        block, place = self._holding(planes, (rows, columns))
+        return block.pixels[place]
+
+    def masked(
+        self, planes: Sequence[int], rows: slice, columns: slice
+    ) -> np.ndarray | None:
+        """Return where the input was NaN or infinite; None: nowhere."""
+        if not self._mask:
+            return None
+        block, place = self._holding(planes, (rows, columns))
+        assert block.mask is not None
+        return block.mask[place]
+
+    def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
+        """Read the area that will be wanted next, in the background."""
+        if self._coming is None:
+            area = rows, columns
+            self._coming = self._reader.submit(
+                self._load, tuple(planes), area, self._block
+            )
+
+    def close(self) -> None:
+        """Stop reading and release everything."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+        self._coming = self._block = None
+        self._source.close()
+
+    def _holding(
+        self, planes: Sequence[int], area: Span
+    ) -> tuple[_Area, tuple[Any, ...]]:
+        """Find or read a block that holds an area, and where in it that lies."""
+        place = self._block.place(planes, area) if self._block else None
+        if place is None and self._coming is not None:
+            coming, self._coming = self._coming, None
+            # What went wrong with a guess counts only where it was right; it is then
+            # read again below, and raised.
+            if coming.exception() is None:
+                self._block = coming.result()
+                place = self._block.place(planes, area)
+        if place is None:
+            # By the same thread: what it keeps needs no lock.
+            wanted = tuple(planes), area, self._block
+            self._block = self._reader.submit(self._load, *wanted).result()
+            place = self._block.place(planes, area)
+        assert self._block is not None
+        assert place is not None
+        return self._block, place
+
+    def _load(self, planes: tuple[int, ...], area: Span, last: _Area | None) -> _Area:
+        """Read a block; planes that the last one of the same area has are copied."""
+        size = len(planes), *(part.stop - part.start for part in area)
+        pixels = np.empty(size, np.float32)
+        mask = np.zeros(size, bool) if self._mask else None
+        known = last.planes if last is not None and last.area == area else ()
+        inner = [
+            slice(part.start, min(part.stop, whole))
+            for part, whole in zip(area, self._lateral.size, strict=True)
+        ]
+        padding = [(0, a.stop - b.stop) for a, b in zip(area, inner, strict=True)]
+        new = [plane for plane in planes if plane not in known]
+        source = self._lateral.source(*inner)
+        read = self._source.parts(new, *source)
+        for index, plane in enumerate(planes):
+            if plane in known:
+                assert last is not None
+                pixels[index] = last.pixels[known.index(plane)]
+                if mask is not None and last.mask is not None:
+                    mask[index] = last.mask[known.index(plane)]
+                continue
+            values, bad = self._prepared(next(read), *inner)
+            pixels[index] = np.pad(values, padding, mode="edge")
+            if mask is not None and bad is not None:
+                mask[index] = np.pad(bad, padding, mode="edge")
+        return _Area(planes, area, pixels, mask)
+
+    def _prepared(
+        self, raw: np.ndarray, rows: slice, columns: slice
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Resample and normalise one plane's region, as a whole plane would be."""
+        scale, spread = self._normalisation, None
+        bad = ~np.isfinite(raw) if self._mask else np.zeros(0, bool)
+        if bad.any():
+            raw = np.where(bad, np.float32(scale.mean), raw)
+            spread = self._lateral.region(bad.astype(np.float32), rows, columns) > 0
+        return normalised(self._lateral.region(raw, rows, columns), scale), spread
+
+
+def _bands(heights: Sequence[int], at_once: int) -> Iterator[slice]:
+    """Consecutive rows, whole chunks of them, as many as may be read at once."""
+    start = stop = 0
+    for height in heights:
+        if stop > start and stop + height - start > at_once:
+            yield slice(start, stop)
+            start = stop
+        stop += height
+    yield slice(start, stop)
+
+
+def _end(lengths: Sequence[int], part: slice) -> int:
+    """Where the last chunk ends that a part touches."""
+    ends = np.cumsum(lengths)
+    return int(ends[np.searchsorted(ends, part.stop - 1, side="right")])

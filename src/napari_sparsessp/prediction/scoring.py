@@ -1,0 +1,480 @@
+"""Score a prediction against ground truth, on whatever grid that is.
+
+A truth is brought onto the prediction's grid, where both show the same field. Running
+scores count each tile as it comes; the report's are of the finished output. A truth
+that does not fit into memory is scored block by block, from sums alone.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.prediction.sampling import Sampling
+from napari_sparsessp.prediction.tiling import Tile
+from napari_sparsessp.resampling import grid_coverage, resample_zyx
+from napari_sparsessp.structures import deviation_channel
+from napari_sparsessp.volume import Grid, Volume
+
+MIN_COVERAGE = (0.5, 0.9, 0.9)
+"""Share of the prediction, along z, y and x, that a truth must cover.
+
+A dense stack ends with its last plane, the dense grid of its every r-th plane up to
+r − 1 planes later; those planes are not scored.
+"""
+
+SIDE = 512
+"""Pixels along y and x of the blocks in which a truth is read that is too large."""
+
+_MARGIN = 4
+"""Voxels around a block of truth, so that its edge is interpolated as inside."""
+
+
+def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
+    """Tell which planes of the grid have their centre inside the truth.
+
+    Parameters
+    ----------
+    truth
+        With a voxel size.
+
+    Returns
+    -------
+    (D,) bool.
+    """
+    assert truth.voxel_size is not None
+    step, first = truth.voxel_size[0], truth.origin[0]
+    centres = grid.origin[0] + np.arange(grid.shape[0]) * grid.voxel_size[0]
+    low = first - 0.5 * step
+    high = first + (truth.shape[-3] - 0.5) * step
+    slack = 1e-3 * grid.voxel_size[0]
+    return (centres >= low - slack) & (centres <= high + slack)
+
+
+def check_alignment(truth: Volume, grid: Grid, name: str) -> list[str]:
+    """Check that a truth shows the prediction's field.
+
+    Returns
+    -------
+    What will be done to it: resampled, planes left out.
+
+    Raises
+    ------
+    InputError
+        It is of another field of view.
+    """
+    assert truth.voxel_size is not None
+    place = (truth.shape[-3:], truth.voxel_size, truth.origin)
+    coverage = grid_coverage(*place, grid.shape, grid.voxel_size, grid.origin)
+    for axis, share, enough in zip("zyx", coverage, MIN_COVERAGE, strict=True):
+        if share < enough:
+            raise InputError(
+                f"the truth of {name} ({_described(truth)}) covers only {share:.0%} of "
+                f"the prediction along {axis}; give one of the same field of view"
+            )
+    notes = []
+    if not _same_grid(truth, grid):
+        notes.append(
+            f"the truth of {name} ({_described(truth)}) was resampled to the "
+            "prediction's grid"
+        )
+    left_out = int((~covered_planes(truth, grid)).sum())
+    if left_out:
+        notes.append(
+            f"{left_out} of {grid.shape[0]} predicted planes lie beyond the truth of "
+            f"{name} and are not scored"
+        )
+    return notes
+
+
+def onto_grid(truth: Volume, grid: Grid) -> np.ndarray:
+    """Resample a truth; planes that it does not reach are NaN.
+
+    Parameters
+    ----------
+    truth
+        ZYX, with a voxel size; each plane is read once.
+
+    Returns
+    -------
+    (D, H, W) float32.
+    """
+    assert truth.voxel_size is not None
+    stack = resample_zyx(
+        truth.planes(range(truth.shape[0])),
+        truth.voxel_size,
+        truth.origin,
+        grid.voxel_size,
+        grid.origin,
+        grid.shape,
+    )
+    stack[~covered_planes(truth, grid)] = np.nan
+    return stack
+
+
+def _same_grid(truth: Volume, grid: Grid) -> bool:
+    """Whether the truth's voxels lie on the grid's, ends in z left aside."""
+    assert truth.voxel_size is not None
+    return truth.shape[-2:] == grid.shape[-2:] and all(
+        abs(size / step - 1) < 1e-3 and abs(here - there) < 1e-3 * step
+        for size, step, here, there in zip(
+            truth.voxel_size, grid.voxel_size, truth.origin, grid.origin, strict=True
+        )
+    )
+
+
+def _described(volume: Volume) -> str:
+    shape = "×".join(map(str, volume.shape[-3:]))
+    voxel = "×".join(f"{step:.3g}" for step in volume.voxel_size or ())
+    return f"{shape} voxels of {voxel} µm"
+
+
+def check_truth(
+    truth: Mapping[str, Volume],
+    structures: tuple[str, ...],
+    volume: Volume,
+    sampling: Sampling,
+    grid: Grid,
+    *,
+    flat: bool = False,
+) -> tuple[dict[str, Volume], list[str]]:
+    """Give each truth a known place in space, or say why it has none.
+
+    Parameters
+    ----------
+    truth
+        Structure id to volume.
+    structures
+        That are predicted.
+    volume, sampling
+        The input and where its voxels lie.
+    grid
+        Of the prediction.
+    flat
+        The prediction is a projection over z, and so must the truth be.
+
+    Returns
+    -------
+    placed
+        Structure id to a volume whose voxel size and origin are set.
+    notes
+        What was resampled or assumed.
+
+    Raises
+    ------
+    InputError
+        A truth that cannot be aligned, or for a structure that is not predicted.
+    """
+    placed, notes = {}, []
+    for name, one in truth.items():
+        if name not in structures:
+            raise InputError(
+                f"a truth was given for {name}, which is not predicted; add the "
+                "structure or leave its truth out"
+            )
+        if one.axes.replace("T", "") != "ZYX":
+            raise InputError(
+                f"the truth of {name} has several channels; name one of: "
+                f"{', '.join(one.channel_names) or one.axes}"
+            )
+        if "T" in one.axes and one.sizes["T"] != volume.sizes.get("T"):
+            raise InputError(
+                f"the truth of {name} has {one.sizes['T']} time points, the input "
+                f"{volume.sizes.get('T', 1)}; give as many"
+            )
+        if flat and one.sizes["Z"] > 1:
+            raise InputError(
+                f"the truth of {name} has {one.sizes['Z']} planes and the prediction "
+                "is a projection of one; give the truth's maximum projection"
+            )
+        found = _placed(one, name, volume, sampling, grid)
+        if flat:
+            # A projection lies nowhere in z: it stands for the whole stack.
+            found = _at_the_depth_of(found, grid)
+        notes += check_alignment(found, grid, name)
+        placed[name] = found
+    return placed, notes
+
+
+def _placed(
+    one: Volume,
+    name: str,
+    volume: Volume,
+    sampling: Sampling,
+    grid: Grid,
+) -> Volume:
+    """Use the truth's own voxel size, or that of the stack whose shape it has."""
+    if one.voxel_size is not None and sampling.known:
+        return one
+    shape = grid.shape
+    if one.shape[-3:] == shape:
+        return one.with_(voxel_size=grid.voxel_size, origin=grid.origin)
+    planes, height, width = volume.shape[-3:]
+    # Without physical sizes, a truth of the input's y/x pixels shares its field.
+    if one.shape[-2:] == (height, width):
+        depth = one.shape[-3]
+        step = shape[0] * grid.voxel_size[0] / depth
+        if depth == planes and sampling.step is not None:
+            step = sampling.step
+        if depth in (planes, shape[0]):
+            return one.with_(voxel_size=(step, *sampling.pixel), origin=volume.origin)
+    raise InputError(
+        f"the truth of {name} has shape {one.shape[-3:]}, which fits neither the input "
+        f"{volume.shape[-3:]} nor the prediction {shape}, and no voxel size tells how "
+        "to align it; give one on the input's grid or with a voxel size"
+    )
+
+
+def _at_the_depth_of(one: Volume, grid: Grid) -> Volume:
+    """Place a single plane where that of a projection lies."""
+    assert one.voxel_size is not None
+    return one.with_(
+        voxel_size=(grid.voxel_size[0], *one.voxel_size[1:]),
+        origin=(grid.origin[0], *one.origin[1:]),
+    )
+
+
+def align_truth(
+    truth: Mapping[str, Volume], grid: Grid, time: int | None
+) -> dict[str, np.ndarray]:
+    """Read and resample the truths of one time point, z-scored.
+
+    Raises
+    ------
+    InputError
+        A truth is constant.
+    """
+    aligned = {}
+    for name, volume in truth.items():
+        stack = onto_grid(_at_time(volume, time), grid)
+        try:
+            aligned[name] = zscore_truth(stack)
+        except InputError as error:
+            raise InputError(f"truth of {name}: {error}") from error
+    return aligned
+
+
+def _at_time(truth: Volume, time: int | None) -> Volume:
+    return truth.time(time) if time is not None and "T" in truth.axes else truth
+
+
+def truth_fits(truth: Mapping[str, Volume], grid: Grid, room: int | None) -> bool:
+    """Whether all truths of one time point, and one prediction, fit into memory."""
+    return room is None or 4 * (len(truth) + 1) * math.prod(grid.shape) <= room
+
+
+class Scorer:
+    """Score the predictions of one time point after the other.
+
+    Parameters
+    ----------
+    truth
+        Structure id to its ground truth, as `check_truth` places it.
+    grid
+        Of the prediction.
+    channels
+        Names of its channels: structure ids, and ``dna_std`` for deviations.
+    room
+        Bytes that truths and a prediction may take; None for as many as they need.
+        Where it is too little, what needs whole stacks is left out of the scores.
+    """
+
+    def __init__(
+        self,
+        truth: Mapping[str, Volume],
+        grid: Grid,
+        channels: Sequence[str],
+        room: int | None = None,
+    ) -> None:
+        self._truth, self._grid, self._channels = truth, grid, list(channels)
+        self.fits = truth_fits(truth, grid, room)
+        self._time: int | None = None
+        self._aligned: dict[str, np.ndarray] = {}
+        self._sums: dict[str, PixelSums] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What had to be left out."""
+        if self.fits or not self._truth:
+            return []
+        return [
+            "the truth is too large for the memory: R², MSE and Pearson are given, the "
+            "other scores are not; give more with --memory-limit"
+        ]
+
+    @property
+    def counts_tiles(self) -> bool:
+        """Whether tiles are scored as they come."""
+        return bool(self._sums)
+
+    def start(self, time: int | None, sums: dict[str, PixelSums] | None = None) -> None:
+        """Read the truth of a time point.
+
+        Parameters
+        ----------
+        time
+            On the input's time axis.
+        sums
+            Running sums that an earlier run has made; go on being filled. Tiles are
+            not counted where they are left out.
+
+        Raises
+        ------
+        InputError
+            A truth is constant.
+        """
+        self._time = time
+        self._aligned = align_truth(self._truth, self._grid, time) if self.fits else {}
+        self._sums = {} if sums is None else sums
+        if sums is not None:
+            for name in self._aligned:
+                sums.setdefault(name, PixelSums())
+
+    def add(self, tile: Tile, rows: Sequence[int], prediction: np.ndarray) -> None:
+        """Count each voxel of some channels once, in the tile whose core it lies in."""
+        core = tuple(slice(*span) for span in tile.core)
+        inner = tuple(
+            slice(span[0] - part.start, span[1] - part.start)
+            for span, part in zip(tile.core, tile.box, strict=True)
+        )
+        names = [self._channels[row] for row in rows]
+        for name, sums in self._sums.items():
+            if name in names:
+                values = prediction[names.index(name)][inner]
+                sums.update(values, self._aligned[name][core])
+
+    def current(self) -> dict[str, dict[str, float | None]]:
+        """Return structure id to ``{"r2", "pcc"}`` of what is counted so far."""
+        return {
+            name: {"r2": sums.r2, "pcc": sums.pcc} for name, sums in self._sums.items()
+        }
+
+    def final(self, output: Any) -> dict[str, dict[str, Any]]:
+        """Score the finished output of the time point, array-like (C, D, H, W)."""
+        scores = {}
+        for name, volume in self._truth.items():
+            number = self._channels.index(name)
+            if not self.fits:
+                one = _at_time(volume, self._time)
+                scores[name] = _in_blocks(self._grid, one, output, number)
+                continue
+            predicted, truth = np.asarray(output[number]), self._aligned[name]
+            scores[name] = score(predicted, truth)
+            if deviation_channel(name) in self._channels:
+                other = self._channels.index(deviation_channel(name))
+                deviation = np.asarray(output[other])
+                scores[name] |= deviation_scores(predicted, deviation, truth)
+        self._aligned = {}
+        return scores
+
+
+def deviation_scores(
+    predicted: np.ndarray, deviation: np.ndarray, truth: np.ndarray
+) -> dict[str, float | None]:
+    """Hold a deviation against the true error, plane by plane to save memory."""
+    below = count = 0
+    errors = deviations = 0.0
+    for one, expected, true in zip(predicted, deviation, truth, strict=True):
+        error = np.abs(one - true)
+        known = np.isfinite(error) & np.isfinite(expected)
+        count += int(known.sum())
+        below += int((error[known] <= expected[known]).sum())
+        errors += float(np.square(error[known], dtype=np.float64).sum())
+        deviations += float(np.square(expected[known], dtype=np.float64).sum())
+    return {
+        "within_std": below / count if count else None,
+        "error_over_std": (errors / deviations) ** 0.5 if deviations else None,
+    }
+
+
+def _in_blocks(grid: Grid, truth: Volume, output: Any, number: int) -> dict[str, Any]:
+    """Score in one pass over blocks: what follows from sums alone."""
+    depth = grid.shape[0]
+    planes = [PixelSums() for _ in range(depth)]
+    for rows, columns in _blocks(grid.shape[1:]):
+        true = _block_of(truth, grid, rows, columns)
+        predicted = np.asarray(output[number, :, rows, columns])
+        for sums, *pair in zip(planes, predicted, true, strict=True):
+            sums.update(*pair)
+    whole = PixelSums()
+    for sums in planes:
+        whole.merge(sums)
+    if whole.r2 is None:  # what is None for a constant truth
+        raise InputError(
+            "the ground truth is constant, so nothing can be scored against it; "
+            "choose another channel or file"
+        )
+    deviation = math.sqrt(whole.spread_truth / whole.count)
+    scored = [_scaled(sums, whole.mean_truth, deviation) for sums in planes]
+    total = _scaled(whole, whole.mean_truth, deviation)
+    within = [sums.pcc for sums in planes if sums.pcc is not None]
+    return {
+        "r2": total.r2,
+        "mse": total.mse,
+        "mae": None,
+        "pcc": whole.pcc,
+        "pcc_plane": float(np.mean(within)) if within else None,
+        "ssim": None,
+        "psnr": None,
+        "nrmse": None,
+        "r2_per_plane": [sums.r2 for sums in scored],
+    }
+
+
+def _scaled(sums: PixelSums, mean: float, deviation: float) -> PixelSums:
+    """Sums against the truth (t − mean) / deviation, of sums against t.
+
+    Σ(p − u)² = Σp'² − 2 Σp'u' + Σu'² + n (mean p − mean u)², primes for what is left
+    without the mean.
+    """
+    n = sums.count
+    shift = (sums.mean_truth - mean) / deviation
+    spread = sums.spread_truth / deviation**2
+    both = sums.spread_both / deviation
+    error = (
+        sums.spread_prediction
+        - 2 * both
+        + spread
+        + n * (sums.mean_prediction - shift) ** 2
+    )
+    return replace(
+        sums,
+        mean_truth=shift,
+        spread_truth=spread,
+        spread_both=both,
+        squared_error=max(error, 0.0),
+    )
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    yield from product(
+        *([slice(k, min(k + SIDE, n)) for k in range(0, n, SIDE)] for n in shape)
+    )
+
+
+def _block_of(truth: Volume, grid: Grid, rows: slice, columns: slice) -> np.ndarray:
+    """Bring the part of a truth that lies there onto the grid."""
+    assert truth.voxel_size is not None
+    part = truth
+    origin, size, start = list(grid.origin), list(grid.shape), list(truth.origin)
+    cuts = [slice(None)]
+    for axis, wanted in ((1, rows), (2, columns)):
+        step, own = grid.voxel_size[axis], truth.voxel_size[axis]
+        origin[axis] += wanted.start * step
+        size[axis] = wanted.stop - wanted.start
+        # Kernels widen with the step of a coarser grid.
+        margin = _MARGIN * max(step, own)
+        first = (origin[axis] - margin - truth.origin[axis]) / own
+        last = first + ((size[axis] - 1) * step + 2 * margin) / own
+        low = min(max(0, math.floor(first)), truth.shape[axis] - 1)
+        high = max(low + 1, min(truth.shape[axis], math.ceil(last) + 1))
+        cuts.append(slice(low, high))
+        start[axis] += low * own
+    part = truth.with_(array=truth.array[tuple(cuts)], origin=tuple(start))
+    z, y, x = size
+    return onto_grid(part, Grid((z, y, x), grid.voxel_size, (*origin,)))  # type: ignore[arg-type]

@@ -1,0 +1,350 @@
+"""The stacks that a training's config asks for: simulated colonies and real pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.resampling import resampled_size
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.training.checkpoints import saved_step
+from napari_sparsessp.training.config import Pairs, Simulated, Validation
+from napari_sparsessp.training.pairs import Label, PairReader, by_stack, read_labels
+from napari_sparsessp.training.resolve import ResolvedConfig
+from napari_sparsessp.training.split import StackShape, cut_places, kept_stacks
+from napari_sparsessp.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sparsessp.simulation.pool import ColonyJob, PooledColony
+    from napari_sparsessp.training.distributed import Group
+    from napari_sparsessp.training.patches import Pair
+
+HELD_OUT_SEEDS = 2**32
+"""Added to the seed of colonies for validation: no fresh one ever comes so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The stacks of a training.
+
+    Attributes
+    ----------
+    structures
+        Of the network's outputs, which the pairs' labels count.
+    training
+        May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
+    words
+        Sentences for the card.
+    """
+
+    structures: tuple[str, ...]
+    training: Sequence[Pair]
+    validation: Sequence[Pair]
+    words: list[str]
+
+
+def split_pairs(
+    pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
+) -> tuple[list[Pair], list[Pair]]:
+    """Divide stacks, or each stack, into training and validation.
+
+    Raises
+    ------
+    InputError
+        There is only one stack, or too little of it.
+    """
+    named = [pair for pair, split in zip(pairs, splits, strict=True)
+             if split == "validation"]  # fmt: skip
+    rest = [pair for pair, split in zip(pairs, splits, strict=True)
+            if split != "validation"]  # fmt: skip
+    if named or not validation.share or not rest:
+        return rest, named
+    if validation.by != "stack":
+        parts = [_cut(pair, validation) for pair in rest]
+        return [learn for learn, _ in parts], [judge for _, judge in parts]
+    free = [not split for split in splits]
+    kept = kept_stacks([pair.labels for pair in pairs], free, validation)
+    if not kept:
+        raise InputError(
+            "there is only one stack of each structure, so none can be kept back for "
+            "validation; set validation.by to x or y to keep back a part of it, or "
+            "validation.share to 0"
+        )
+    return (
+        [pair for index, pair in enumerate(pairs) if index not in kept],
+        [pairs[index] for index in sorted(kept)],
+    )
+
+
+def _cut(pair: Pair, validation: Validation) -> tuple[Pair, Pair]:
+    """Cut the far end off a stack along an axis."""
+    axis = -2 if validation.by == "y" else -1
+    size = pair.looks.shape[axis]
+    try:
+        end, begin = cut_places(size, validation)
+    except ValueError:
+        gap = f" and validation.gap takes {validation.gap}" if validation.gap else ""
+        raise InputError(
+            f"{pair.name or 'a stack'} has {size} pixels in {validation.by}, of which "
+            f"validation.share {validation.share:g} keeps "
+            f"{round(validation.share * size)}{gap}; change it"
+        ) from None
+
+    def part(span: slice) -> Pair:
+        area = (..., span, slice(None)) if axis == -2 else (..., span)
+        return replace(
+            pair,
+            looks=pair.looks[area],
+            targets=[target[area] for target in pair.targets],
+            masks=[None if mask is None else mask[area] for mask in pair.masks],
+        )
+
+    return part(slice(0, end)), part(slice(begin, None))
+
+
+def find_labels(pairs: Pairs | None) -> list[Label]:
+    """List the real pairs; reads no image yet."""
+    if pairs is None:
+        return []
+    return read_labels(
+        pairs.path,
+        root=pairs.root,
+        structure=pairs.structure,
+        signal=pairs.signal,
+        target=pairs.target,
+    )
+
+
+def look_at_stacks(
+    labels: Sequence[Label], voxel_size: tuple[float, float, float]
+) -> list[StackShape]:
+    """Read the headers of all stacks but those for testing: names and sizes.
+
+    Parameters
+    ----------
+    labels
+        Several of one stack and channel are one stack.
+    voxel_size
+        (z, y, x) in µm of the model's grid.
+
+    Raises
+    ------
+    InputError
+        An image cannot be opened.
+    """
+    shapes = []
+    for group in by_stack(labels):
+        path = group[0].path
+        names = tuple(dict.fromkeys(label.structure for label in group))
+        shape = grid_shape(load_volume(path), voxel_size)
+        shapes.append(StackShape(path.name, names, shape, group[0].split))
+    return shapes
+
+
+def grid_shape(
+    volume: Volume, voxel_size: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    """Return (D, H, W) of a stack with its own planes and the model's pixels (µm)."""
+    sizes = volume.sizes
+    pixel = volume.pixel_size or voxel_size[1:]
+    height, width = (
+        resampled_size(sizes[axis], own, wanted)
+        for axis, own, wanted in zip("YX", pixel, voxel_size[1:], strict=True)
+    )
+    return sizes["Z"], height, width
+
+
+def read_stacks(
+    resolved: ResolvedConfig,
+    labels: Sequence[Label],
+    group: Group,
+    closing: ExitStack,
+    progress: Progress = no_progress,
+    warn: Callable[[str], None] = lambda text: None,
+) -> TrainingData:
+    """Read, or simulate, everything and divide it.
+
+    Parameters
+    ----------
+    group
+        The main process simulates for all.
+    closing
+        Ends what goes on in the background.
+    warn
+        Called with what was assumed or left out.
+
+    Raises
+    ------
+    SparseSSPError
+        An image cannot be read, or the data do not fit the config.
+    """
+    simulated, validation = resolved.config.data.simulated, resolved.config.validation
+    shown = [label.structure for label in labels if label.split != "test"]
+    structures = resolved.structures([*shown, *(CATALOGUE if simulated else ())])
+    unused = sorted(set(shown) - set(structures))
+    if unused:
+        warn(
+            f"labels of {', '.join(unused)} are left out; add them to "
+            "model.structures if they shall be learnt"
+        )
+    words: list[str] = []
+    if (source := resolved.source) is not None:
+        words.append(
+            f"Fine-tuned from {source.id} {source.version}, which had seen: "
+            f"{source.trained_on}"
+        )
+    colonies = None
+    if simulated is not None:
+        colonies = _Colonies(resolved, simulated, structures, group, words, progress)
+    training: list[Pair] = []
+    judging: list[Pair] = []
+    if colonies is not None and not colonies.simulated.fresh:
+        training, judging = split_pairs(*colonies.fixed(), validation)
+    if labels:
+        pairs = _read_pairs(resolved, labels, structures, words, progress, warn)
+        more, kept = split_pairs(*pairs, validation)
+        share = resolved.config.data.pairs and resolved.config.data.pairs.share
+        if share and more:
+            # So often that patches of the pairs are this share of all.
+            often = len(training) * share / (1 - share) / len(more)
+            more = more * max(1, round(often))
+        training, judging = [*training, *more], [*judging, *kept]
+    if colonies is None or not colonies.simulated.fresh:
+        return TrainingData(structures, training, judging, words)
+    fresh, kept = colonies.fresh(training, closing)
+    return TrainingData(structures, fresh, [*kept, *judging], words)
+
+
+def _read_pairs(
+    resolved: ResolvedConfig,
+    labels: Sequence[Label],
+    structures: tuple[str, ...],
+    words: list[str],
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> tuple[list[Pair], list[str]]:
+    """Read real pairs through the cache; return them with their splits."""
+    from napari_sparsessp.training.patches import Pair
+
+    source = resolved.config.data.pairs
+    assert source is not None
+    cache = resolved.config.out / "cache"
+    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn, source.crop)
+    wanted = [label for label in labels if label.structure in structures]
+    cached = reader.read(wanted, progress)
+    pairs = []
+    for stack in cached:
+        names = [name for name in structures if name in stack.targets]
+        masks = [stack.masks.get(name) for name in names] if stack.masks else []
+        targets = [stack.targets[name] for name in names]
+        rows = tuple(structures.index(name) for name in names)
+        pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
+    counts = [
+        (name, sum(name in stack.targets for stack in cached)) for name in structures
+    ]
+    listed = ", ".join(f"{name} {count}" for name, count in counts if count)
+    words.append(
+        f"{len(cached)} stacks of {source.path.name}, with labels of: {listed}; "
+        "those kept back for validation included."
+    )
+    return pairs, [stack.split for stack in cached]
+
+
+@dataclass
+class _Colonies:
+    """The simulated colonies of a training."""
+
+    resolved: ResolvedConfig
+    simulated: Simulated
+    structures: tuple[str, ...]
+    group: Group
+    words: list[str]
+    progress: Progress
+    out: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.out = self.resolved.config.out / "colonies"
+
+    def fixed(self) -> tuple[list[Pair], list[str]]:
+        """Open a pool, simulated before where a number is given, with its splits."""
+        from napari_sparsessp.simulation.pool import open_pool
+
+        simulated = self.simulated
+        folder = simulated.pool or self.out
+        if simulated.colonies is not None:
+            seeds = range(simulated.seed, simulated.seed + simulated.colonies)
+            self._simulate(folder, seeds, "colony")
+        training, validation = open_pool(folder), open_pool(folder / "validation")
+        if not training:
+            raise InputError(
+                f"{folder} holds no simulated colony; check data.simulated.pool"
+            )
+        splits = [*[""] * len(training), *["validation"] * len(validation)]
+        self.words.append(
+            f"{len(splits)} simulated hiPSC colonies (napari_sparsessp.simulation), "
+            "those kept back for validation included."
+        )
+        return [self._pair(colony) for colony in [*training, *validation]], splits
+
+    def fresh(
+        self, fixed: Sequence[Pair], closing: ExitStack
+    ) -> tuple[Sequence[Pair], list[Pair]]:
+        """Fill a stock of colonies that is renewed from now on; and those to judge."""
+        from napari_sparsessp.simulation.pool import FreshColonies, Renewal, open_colony
+        from napari_sparsessp.training.patches import RenewedPairs
+
+        simulated, held = self.simulated, self.out / "validation"
+        first = HELD_OUT_SEEDS + simulated.seed
+        seeds = range(first, first + simulated.held_out)
+        step = saved_step(self.resolved.config.out)
+        if self.group.main:
+            self._simulate(held, seeds, "colony for validation")
+        renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
+        job = self._job(self.out / "fresh")
+        stock = FreshColonies(job, renewal, self._pair, makes=self.group.main)
+        closing.callback(stock.close)
+        for done in stock.fill(step):
+            self.progress(done, renewal.slots, "simulated colony")
+        self.words.append(
+            "Fresh simulated hiPSC colonies (napari_sparsessp.simulation), "
+            f"{renewal.slots} at a time, one of them replaced after every "
+            f"{renewal.every} steps, seeds from {renewal.seed}; "
+            f"{simulated.held_out} others for validation."
+        )
+        judging = [self._pair(open_colony(held, seed)) for seed in seeds]
+        return RenewedPairs(fixed, stock.at, step), judging
+
+    def _simulate(self, folder: Path, seeds: range, what: str) -> None:
+        """Simulate those that are not there."""
+        from napari_sparsessp.simulation.pool import fill_at_once
+
+        for done in fill_at_once(self._job(folder), seeds):
+            self.progress(done, len(seeds), f"simulated {what}")
+
+    def _job(self, folder: Path) -> ColonyJob:
+        from napari_sparsessp.prediction.device import choose_device
+        from napari_sparsessp.simulation.pool import ColonyJob
+
+        device = self.group.device or str(choose_device(self.resolved.config.device))
+        return ColonyJob(
+            str(folder), self.simulated.shape, self.simulated.looks, device
+        )
+
+    def _pair(self, colony: PooledColony) -> Pair:
+        """Make a colony a pair with the labels of the wanted structures."""
+        from napari_sparsessp.training.patches import Pair
+
+        known = list(CATALOGUE)
+        wanted = [name for name in self.structures if name in known]
+        return Pair(
+            colony.brightfield,
+            [colony.fluorescence[known.index(name)] for name in wanted],
+            tuple(self.structures.index(name) for name in wanted),
+            name=f"colony {colony.seed}",
+        )

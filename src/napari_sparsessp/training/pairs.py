@@ -1,0 +1,518 @@
+"""Real training pairs: lists of them, and their images in a cache.
+
+A list is our CSV, the published RepMode CSV, or a folder of images. In the cache,
+stacks are normalised and lie on the model's pixels.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import atomic_write, user_path
+from napari_sparsessp.io.reading import load_volume
+from napari_sparsessp.metrics import zscore_truth
+from napari_sparsessp.prediction.normalisation import normalise
+from napari_sparsessp.resampling import resample_yx
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.training.resolve import make_folder, structure_id
+from napari_sparsessp.volume import Volume
+
+Channel = str | int
+
+_COLUMNS = {
+    "path_czi": "path",
+    "channel_signal": "signal",
+    "channel_target": "target",
+    "signal_channel": "signal",
+    "target_channel": "target",
+    "target_path": "path_target",
+}
+"""Other names of our columns; the first three are RepMode's."""
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "": "",
+}
+
+_IMAGE_ENDINGS = (".tif", ".tiff", ".nd2", ".czi", ".lif", ".zarr", ".btf")
+
+_LARGEST_LIST = 100_000_000  # bytes
+
+STEP_TOLERANCE = 0.1
+"""Share by which a stack's step in z may differ from the grid's without a warning."""
+
+_FORM = 1  # of the cache; another number, and all is read again
+
+
+@dataclass(frozen=True)
+class Label:
+    """One stack with one target.
+
+    Attributes
+    ----------
+    path
+        Image with the transmitted light.
+    signal
+        Its channel.
+    path_target
+        Image with the target; mostly the same one.
+    target
+        Channel of the target.
+    structure
+        What the target shows.
+    mask
+        Image that is above 0 where the target counts.
+    split
+        ``train``, ``validation``, ``test``, or empty where it is left open.
+    """
+
+    path: Path
+    signal: Channel | None
+    path_target: Path
+    target: Channel | None
+    structure: str
+    mask: Path | None = None
+    split: str = ""
+
+
+def read_labels(
+    path: Path,
+    *,
+    root: Path | None = None,
+    structure: str | None = None,
+    signal: Channel | None = None,
+    target: Channel | None = None,
+) -> list[Label]:
+    """Read a list of pairs, or make one from a folder.
+
+    Parameters
+    ----------
+    path
+        A CSV with the columns path, signal and target (channel names or indices), and
+        optionally structure, path_target, mask and split; or RepMode's, with path_czi,
+        channel_signal and channel_target. Or a folder of images.
+    root
+        Where relative paths begin; the CSV's folder by default.
+    structure
+        What targets are where no column says it. Without both, a data set's name in
+        an image's path counts (``…/lamin_b1/…``), or the CSV's own name.
+    signal, target
+        Channels where no column says them; needed for a folder.
+
+    Raises
+    ------
+    InputError
+        The list is missing, no such list, lacks a column or a value, or names images
+        that are not there.
+    """
+    if path.is_dir():
+        if structure is None or signal is None or target is None:
+            raise InputError(
+                f"{path} is a folder, so data.pairs needs structure, signal and "
+                "target: what the target is, and the names or indices of both channels"
+            )
+        name, images = structure_id(structure), images_in(path)
+        if not images:
+            raise InputError(f"folder {path} holds no image; check data.pairs.path")
+        return [Label(image, signal, image, target, name) for image in images]
+    given = {"signal": signal, "target": target, "structure": structure}
+    labels = _of_csv(path, root or path.parent, given)
+    _check_files(labels, path)
+    return labels
+
+
+def by_stack(labels: Iterable[Label]) -> list[list[Label]]:
+    """Group labels of the same image and channel; those for testing are left out."""
+    stacks: dict[tuple[Path, Channel | None], list[Label]] = {}
+    for label in labels:
+        if label.split != "test":
+            stacks.setdefault((label.path, label.signal), []).append(label)
+    return list(stacks.values())
+
+
+def images_in(folder: Path) -> list[Path]:
+    """List the images of a folder, by name."""
+    return [
+        one for one in sorted(folder.iterdir())
+        if one.suffix.lower() in _IMAGE_ENDINGS and not one.name.startswith(".")
+    ]  # fmt: skip
+
+
+def _of_csv(path: Path, root: Path, given: Mapping[str, Channel | None]) -> list[Label]:
+    try:
+        if path.stat().st_size > _LARGEST_LIST:
+            raise InputError(f"{path} is too large for a list of pairs; check the path")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = [_column(name) for name in reader.fieldnames or ()]
+            rows = [
+                {_column(name): (value or "").strip() for name, value in row.items()
+                 if isinstance(name, str) and not isinstance(value, list)}
+                for row in reader
+            ]  # fmt: skip
+    except OSError as error:
+        raise InputError(
+            f"cannot read the list of pairs {path}: {error.strerror}; check "
+            "data.pairs.path"
+        ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no CSV in UTF-8; export it again") from error
+    for name in ("path", "signal", "target"):
+        if name not in columns and (name == "path" or given[name] is None):
+            raise InputError(
+                f"{path.name} has no column {name}; it needs path, signal and target "
+                "(or RepMode's path_czi, channel_signal and channel_target), and may "
+                "have structure, path_target, mask and split"
+            )
+    if not rows:
+        raise InputError(f"{path.name} lists no pair; add a line for each")
+    return [
+        _label(row, f"{path.name}, line {number}", path, root, given)
+        for number, row in enumerate(rows, 2)
+    ]
+
+
+def _column(name: str) -> str:
+    name = name.strip().lower().replace(" ", "_")
+    return _COLUMNS.get(name, name)
+
+
+def _label(
+    row: Mapping[str, str],
+    where: str,
+    path: Path,
+    root: Path,
+    given: Mapping[str, Channel | None],
+) -> Label:
+    def value(name: str) -> str:
+        text = row.get(name, "")
+        if not text and given[name] is None:
+            raise InputError(f"{where}: {name} is empty; fill it in")
+        return text or str(given[name])
+
+    if not row.get("path"):
+        raise InputError(f"{where}: path is empty; fill it in")
+    split = row.get("split", "").lower()
+    if split not in _SPLITS:
+        raise InputError(
+            f"{where}: split {row['split']!r} is none of train, validation and test; "
+            "write one of them or leave it empty"
+        )
+    image = root / user_path(row["path"])
+    other = row.get("path_target")
+    mask = row.get("mask")
+    return Label(
+        image,
+        _channel(value("signal")),
+        root / user_path(other) if other else image,
+        _channel(value("target")),
+        _structure(row, where, path, given["structure"]),
+        root / user_path(mask) if mask else None,
+        _SPLITS[split],
+    )
+
+
+def _channel(text: str) -> Channel:
+    return int(text) if text.isdecimal() else text
+
+
+def _structure(
+    row: Mapping[str, str], where: str, path: Path, given: Channel | None
+) -> str:
+    name = row.get("structure") or given
+    if name:
+        return structure_id(str(name))
+    datasets = {one.dataset: one.id for one in CATALOGUE.values() if one.dataset}
+    # RepMode's DNA list has the other sets' images, with another target channel: the
+    # list's own name goes before the folders of its images.
+    for part in (path.stem, *reversed(Path(row["path"]).parent.parts)):
+        for dataset, known in datasets.items():
+            if part.lower() == dataset or part.lower().endswith(f"_{dataset}"):
+                return known
+    raise InputError(
+        f"{where}: nothing says which structure this is; add a column structure, or "
+        "data.pairs.structure to the config"
+    )
+
+
+def _check_files(labels: list[Label], path: Path) -> None:
+    wanted = dict.fromkeys(
+        file
+        for label in labels
+        for file in (label.path, label.path_target, label.mask)
+        if file is not None
+    )
+
+    def exists(file: Path) -> bool:
+        try:
+            return file.exists()
+        except (OSError, ValueError):  # no name that a file could have
+            return False
+
+    missing = [file for file in wanted if not exists(file)]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the {len(wanted)} images that {path.name} lists are "
+            f"not there, the first is {missing[0]}; check the paths, or say with "
+            "data.pairs.root where they begin"
+        )
+
+
+def write_list(labels: Sequence[Label], path: Path) -> Path:
+    """Write a CSV that `read_labels` reads; paths below it are relative to it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    here = path.absolute().parent
+    make_folder(here)
+
+    def short(file: Path | None) -> str:
+        if file is None:
+            return ""
+        whole = file.absolute()
+        inside = whole.is_relative_to(here)
+        return (whole.relative_to(here) if inside else whole).as_posix()
+
+    with (
+        atomic_write(path, "list") as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(
+            ["path", "signal", "target", "structure", "path_target", "mask", "split"]
+        )
+        for label in labels:
+            elsewhere = label.path_target != label.path
+            writer.writerow(
+                [
+                    short(label.path),
+                    "" if label.signal is None else label.signal,
+                    "" if label.target is None else label.target,
+                    label.structure,
+                    short(label.path_target) if elsewhere else "",
+                    short(label.mask),
+                    label.split,
+                ]
+            )
+    return path
+
+
+@dataclass(frozen=True, eq=False)
+class CachedPair:
+    """One stack with its labels, memory-mapped on the model's pixels.
+
+    float16, but for what is not normalised.
+
+    Attributes
+    ----------
+    signal
+        (D, H, W) normalised.
+    targets
+        Structure to (D, H, W) or (1, H, W), z-scored.
+    masks
+        Of those structures that have one.
+    split
+        ``train``, ``validation`` or empty.
+    """
+
+    name: str
+    signal: np.ndarray
+    targets: Mapping[str, np.ndarray]
+    masks: Mapping[str, np.ndarray]
+    split: str
+
+
+class PairReader:
+    """Reads stacks into a cache, each once.
+
+    Parameters
+    ----------
+    cache
+        Folder of ``.npy`` files; made if it is missing.
+    voxel_size
+        (z, y, x) in µm of the model's grid.
+    scaling
+        Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
+        always z-scored.
+    warn
+        Called once with each thing that was assumed.
+    crop
+        Axis to first pixel and the one behind the last; the rest is not read.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        voxel_size: tuple[float, float, float],
+        scaling: str,
+        warn: Callable[[str], None] = lambda text: None,
+        crop: Mapping[Literal["y", "x"], tuple[int, int]] | None = None,
+    ) -> None:
+        self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
+        self.crop: dict[str, tuple[int, int]] = dict((crop or {}).items())
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    def read(
+        self, labels: Sequence[Label], progress: Progress = no_progress
+    ) -> list[CachedPair]:
+        """Read all labels but those of the test split.
+
+        Parameters
+        ----------
+        labels
+            Several of one stack and channel become one pair.
+
+        Raises
+        ------
+        InputError
+            An image cannot be read or is constant, or a target or mask does not fit
+            its stack.
+        OutputError
+            The cache cannot be written.
+        """
+        stacks, pairs = by_stack(labels), []
+        for group in stacks:
+            pairs.append(self._pair(group))
+            progress(len(pairs), len(stacks), "reading stack")
+        return pairs
+
+    def _pair(self, labels: list[Label]) -> CachedPair:
+        first = labels[0]
+        splits = {label.split for label in labels}
+        if len(splits) > 1:
+            raise InputError(
+                f"{first.path.name} is in several splits; give all its lines the same"
+            )
+        signal = self._array(first.path, first.signal, "signal", first.path)
+        targets: dict[str, np.ndarray] = {}
+        masks: dict[str, np.ndarray] = {}
+        for label in labels:
+            if label.structure in targets:
+                raise InputError(
+                    f"{first.path.name} has {label.structure} twice; remove one line"
+                )
+            target = self._array(label.path_target, label.target, "target", first.path)
+            _check_shape(label.path_target, target, signal, first.path)
+            targets[label.structure] = target
+            if label.mask is not None:
+                mask = self._array(label.mask, None, "mask", first.path)
+                _check_shape(label.mask, mask, signal, first.path)
+                masks[label.structure] = mask
+        return CachedPair(first.path.name, signal, targets, masks, first.split)
+
+    def _array(
+        self, path: Path, channel: Channel | None, kind: str, stack: Path
+    ) -> np.ndarray:
+        """Open what the cache has, or read the image and put it there."""
+        file = self.cache / f"{self._key(path, channel, kind, stack)}.npy"
+        if not file.exists():
+            volume = load_volume(path, channel=channel, need_channel=True)
+            if "T" in volume.axes:
+                raise InputError(
+                    f"{path.name} has several time points; give one stack a file"
+                )
+            pixel = self._pixel(volume, kind, stack)
+            volume = self._cropped(volume)
+            try:
+                array = self._prepared(volume, pixel, kind)
+            except InputError as error:
+                raise InputError(f"{path.name}, {kind}: {error}") from error
+            make_folder(self.cache)
+            with atomic_write(file, "cache") as part, part.open("wb") as handle:
+                np.save(handle, array)
+        return np.load(file, mmap_mode="r")
+
+    def _cropped(self, volume: Volume) -> Volume:
+        for axis, (first, end) in self.crop.items():
+            size = volume.sizes[axis.upper()]
+            if size < end:
+                raise InputError(
+                    f"{Path(volume.source).name} has {size} pixels in {axis}; "
+                    f"data.pairs.crop asks for {first} to {end}"
+                )
+        index = tuple(
+            slice(*self.crop.get(axis.lower(), (None,))) for axis in volume.axes
+        )
+        return volume.with_(array=volume.array[index]) if self.crop else volume
+
+    def _key(self, path: Path, channel: Channel | None, kind: str, stack: Path) -> str:
+        """Name in the cache; another when the image or the wanted form changes."""
+        status = path.stat()
+        parts = (_FORM, path.absolute(), status.st_size, status.st_mtime_ns, channel,
+                 kind, stack.absolute(), self.voxel_size,
+                 self.scaling if kind == "signal" else "",
+                 *sorted(self.crop.items()))  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+    def _pixel(self, volume: Volume, kind: str, stack: Path) -> tuple[float, float]:
+        """(y, x) in µm; targets and masks without any have that of their stack."""
+        if volume.voxel_size is not None and kind == "signal":
+            step = volume.voxel_size[0] / self.voxel_size[0]
+            if abs(step - 1) > STEP_TOLERANCE:
+                self._warn_once(
+                    f"{stack.name}: planes {volume.voxel_size[0]:g} µm apart are taken "
+                    f"for planes of the model's grid, {self.voxel_size[0]:g} µm; set "
+                    "model.voxel_size if they differ on purpose"
+                )
+        if volume.pixel_size is not None:
+            return volume.pixel_size
+        if kind != "signal":
+            signal = load_volume(stack)
+            if signal.pixel_size is not None:
+                return signal.pixel_size
+        self._warn_once(
+            f"{Path(volume.source).name}: the pixel size is unknown; the model's own "
+            f"({self.voxel_size[2]:g} µm) was assumed"
+        )
+        return self.voxel_size[1:]
+
+    def _prepared(
+        self, volume: Volume, pixel: tuple[float, float], kind: str
+    ) -> np.ndarray:
+        planes = volume.planes(range(volume.sizes["Z"]))
+        grid = self.voxel_size[1:]
+        if kind == "mask":
+            return (resample_yx(planes > 0, pixel, grid) >= 0.5).astype(np.uint8)
+        if not np.isfinite(planes).all():
+            raise InputError("it has NaN or infinite values; mend the file")
+        if kind == "target":
+            # Last of all: what a score is measured in.
+            return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
+        scale = normalise(planes, self.scaling)
+        resampled = resample_yx(planes, pixel, grid)
+        if self.scaling == "none":
+            return resampled  # camera counts do not fit into float16
+        return ((resampled - scale.mean) / scale.std).astype(np.float16)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
+
+
+def _check_shape(
+    path: Path, array: np.ndarray, signal: np.ndarray, stack: Path
+) -> None:
+    planes, *area = array.shape
+    if tuple(area) != signal.shape[1:] or planes not in (1, len(signal)):
+        raise InputError(
+            f"{path.name} has shape {array.shape} on the model's grid and its stack "
+            f"{stack.name} {signal.shape}; give the same field, with as many planes "
+            "or one"
+        )

@@ -1,0 +1,370 @@
+"""From options to a whole config, and what a config means for the data.
+
+`QuickOptions` are the few things that a person decides; all else has a default, for one
+or a few stacks of the microscope that the model will be used on, and ten minutes on a
+CPU (docs/training.md has what they give). Needs no torch.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.files import atomic_write
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.training.config import (
+    DEFAULT_VOXEL,
+    Budget,
+    Data,
+    FineTune,
+    ModelSection,
+    Pairs,
+    Recipe,
+    TrainConfig,
+    Validation,
+)
+
+CONFIG_NAME = "config.json"
+
+RATES = {"paper": 1e-4, "fast": 1.5e-3}
+"""Of a new network; the first is the paper's."""
+
+GENTLE_RATE = 3e-4
+"""Of ``fast`` where a model is fine-tuned: what it knows is not to be lost."""
+
+_MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
+"""A training may be resumed with these changed."""
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A config, and all that it leaves open, decided.
+
+    Attributes
+    ----------
+    source
+        Of the model that is fine-tuned.
+    voxel_size
+        (z, y, x) in µm of the model's grid.
+    scaling
+        How the transmitted light is normalised.
+    """
+
+    config: TrainConfig
+    source: ModelCard | None
+    voxel_size: tuple[float, float, float]
+    scaling: str
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak of the learning rate."""
+        recipe = self.config.recipe
+        if recipe.learning_rate is not None:
+            return recipe.learning_rate
+        gentle = recipe.name == "fast" and self.source is not None
+        return GENTLE_RATE if gentle else RATES[recipe.name]
+
+    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
+        """Outputs of the network, in order.
+
+        Parameters
+        ----------
+        found
+            Structures that the data have.
+
+        Raises
+        ------
+        InputError
+            The data have nothing of what is asked for.
+        """
+        named = self.config.model.structures
+        wanted = None if named is None else tuple(map(structure_id, named))
+        if wanted is None:
+            # Outputs that no label holds would drift while the others learn.
+            known = CATALOGUE if self.source is None else self.source.structures
+            ordered = [one for one in known if one in found]
+            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+        if len(set(wanted)) != len(wanted):
+            raise InputError("model.structures lists one twice; list each once")
+        missing = [one for one in wanted if one not in found]
+        # A model that is fine-tuned may keep more than the new data show.
+        if not set(wanted) & set(found) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(found))) or "none"
+            raise InputError(
+                f"the data have no label of {', '.join(missing)}; they have {listed}: "
+                "change model.structures, or the structure column"
+            )
+        return tuple(wanted)
+
+    def network(self, structures: Sequence[str]) -> NetworkConfig:
+        """Describe the network with an output for each structure.
+
+        Raises
+        ------
+        InputError
+            `network.outputs` was given and is another number.
+        """
+        given = self.config.network
+        outputs = len(structures)
+        if isinstance(given, FineTune):
+            assert self.source is not None
+            fields = dict(self.source.network)
+        else:
+            fields = given.model_dump(mode="json")
+            if "outputs" in given.model_fields_set and given.outputs != outputs:
+                raise InputError(
+                    f"network.outputs {given.outputs} does not fit {outputs} "
+                    "structures; leave it out"
+                )
+        return NetworkConfig.model_validate({**fields, "outputs": outputs})
+
+    def ratios(self, network: NetworkConfig) -> tuple[int, ...]:
+        """Sparsity ratios to draw from."""
+        if self.config.ratios is not None:
+            return self.config.ratios
+        if network.ratio > 1:
+            return (network.ratio,)
+        known = () if self.source is None else self.source.ratios
+        whole = tuple(int(one) for one in known if one == int(one))
+        return whole or (1, 2, 4, 8)
+
+    def random_phase(self, network: NetworkConfig) -> bool:
+        """Whether the first measured plane is drawn."""
+        if self.config.random_phase is not None:
+            return self.config.random_phase
+        # A network that takes every r-th plane gets those that were measured.
+        return self.config.recipe.random_phase and network.ratio == 1
+
+
+def structure_id(name: str) -> str:
+    """Return the catalogue's id for its own names and data sets, else an id of its own.
+
+    Stains stay what they are called: a model may bring ``dapi`` beside ``dna``.
+    """
+    slug = "_".join(re.findall(r"[a-z0-9]+", name.lower())) or name.strip()
+    for one in CATALOGUE.values():
+        label = one.label.lower().replace(" ", "_")
+        if slug in (one.id, one.dataset, label):
+            return one.id
+    return slug
+
+
+def resolve_config(config: TrainConfig) -> ResolvedConfig:
+    """Decide what does not depend on the data.
+
+    Raises
+    ------
+    ModelError
+        The model to begin with does not exist.
+    InputError
+        Simulated colonies do not fit the grid.
+    """
+    source = None
+    if isinstance(config.network, FineTune):
+        source = read_card(config.network.source)
+    voxel = config.model.voxel_size
+    if voxel is None:
+        voxel = DEFAULT_VOXEL if source is None else source.voxel_size
+    if config.data.simulated is not None and voxel != DEFAULT_VOXEL:
+        raise InputError(
+            f"model.voxel_size {voxel} does not fit data.simulated: colonies are made "
+            f"on {DEFAULT_VOXEL[0]} µm cubes; leave one of them out"
+        )
+    recipe = config.recipe
+    keeps = source is not None and "scaling" not in recipe.model_fields_set
+    scaling = source.scaling if keeps and source is not None else recipe.scaling
+    return ResolvedConfig(config, source, voxel, scaling)
+
+
+def claim_folder(
+    config: TrainConfig, structures: Sequence[str], owner: bool = True
+) -> None:
+    """Make sure that the output folder holds this training or none.
+
+    Parameters
+    ----------
+    structures
+        Of the network's outputs.
+    owner
+        False in a process that only looks; another one writes.
+
+    Raises
+    ------
+    InputError
+        It holds another one; names what differs.
+    OutputError
+        It cannot be written.
+    """
+    folder: Path = config.out
+    file = folder / CONFIG_NAME
+    now = json.loads(config.model_dump_json(by_alias=True))
+    # The same number of outputs in another order would fit, and be wrong.
+    now["structures"] = list(structures)
+    now["voxel_size"] = now["model"].pop("voxel_size")
+    if (folder / "state.pt").exists() and file.exists():
+        try:
+            before = _as_today(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError:
+            before = {}
+        differing = [
+            name for name in now if name not in _MAY_CHANGE
+            and now[name] != before.get(name)
+        ]  # fmt: skip
+        if differing:
+            raise InputError(
+                f"{folder} holds a training with another {' and '.join(differing)}; "
+                "choose another out, or remove that folder to start again"
+            )
+    if owner:
+        make_folder(folder)
+        with atomic_write(file) as part:
+            part.write_text(json.dumps(now, indent=2), encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {folder}: {error.strerror}; make room or choose "
+            "another folder"
+        ) from error
+
+
+def _as_today(before: Any) -> Any:
+    """A config with the fields that have been added since, as they were meant."""
+    known = {name: before[name] for name in before if name in TrainConfig.model_fields}
+    try:
+        config = TrainConfig.model_validate(known)
+    except ValidationError:
+        return before
+    return {**before, **json.loads(config.model_dump_json(by_alias=True))}
+
+
+MINUTES = 10.0
+"""Enough for one small pair on a CPU: it is learnt by heart long before."""
+
+RATE = 1e-4
+"""Peak of the learning rate: a third of what ``fast`` takes to fine-tune. One small
+pair is learnt by heart less soon (docs/training.md)."""
+
+LEAST_SAVE_MINUTES = 0.5
+SAVES = 20
+"""Validations in a budget: what is learnt by heart is best after a minute or two."""
+
+CONFIG_FILE = "train.yaml"
+"""In a run's folder: what `sparsessp train` runs to get the same."""
+
+PAIRS_FILE = "pairs.csv"
+
+LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
+
+
+@dataclass(frozen=True)
+class QuickOptions:
+    """Options that a person decides about a training.
+
+    Attributes
+    ----------
+    id
+        Of the new model.
+    pairs
+        Where the stacks are.
+    validation
+        What is kept back.
+    name, licence
+        Licence of the data.
+    source
+        Model to begin with.
+    freeze_encoder
+        Only what comes after the encoder learns.
+    ratios
+        The model's own where left out.
+    patch
+        Pixels along a side.
+    """
+
+    id: str
+    pairs: Pairs
+    validation: Validation
+    name: str = ""
+    licence: str = ""
+    source: str = DEFAULT_MODEL
+    freeze_encoder: bool = False
+    minutes: float = MINUTES
+    device: str = "auto"
+    ratios: tuple[int, ...] | None = None
+    patch: int | None = None
+    learning_rate: float | None = None
+    loss: LossName = "mse"
+
+
+def trainings_folder() -> Path:
+    """Folder with a folder for each training; it need not exist."""
+    return user_folder() / "trainings"
+
+
+def run_folder(id_: str) -> Path:
+    """Folder of the training of a model, unless another is chosen."""
+    return trainings_folder() / id_
+
+
+def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
+    """Make a whole config of what a person decided.
+
+    Parameters
+    ----------
+    out
+        Output folder.
+
+    Raises
+    ------
+    InputError
+        A value is impossible; names the field.
+    """
+    rate = RATE if options.learning_rate is None else options.learning_rate
+    recipe: dict[str, object] = {"name": "fast", "learning_rate": rate}
+    if options.patch is not None:
+        recipe["patch"] = (options.patch, options.patch)
+    try:
+        return TrainConfig(
+            out=out,
+            model=ModelSection(
+                id=options.id,
+                name=options.name or None,
+                licence=options.licence or "not stated",
+            ),
+            network=FineTune.model_validate(
+                {"from": options.source, "freeze_encoder": options.freeze_encoder}
+            ),
+            data=Data(pairs=options.pairs),
+            recipe=Recipe.model_validate(recipe),
+            ratios=options.ratios,
+            loss=options.loss,
+            budget=Budget(
+                minutes=options.minutes,
+                save_minutes=max(LEAST_SAVE_MINUTES, options.minutes / SAVES),
+            ),
+            validation=options.validation,
+            device=options.device,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{field} cannot be used: {reason}; change it") from error

@@ -1,0 +1,241 @@
+"""Choose, and describe, the validation split; no pixel is read.
+
+Always by position: whole stacks, or one end of each with a gap before it. Patches that
+overlap, drawn at random into both parts, would only show how well a network remembers.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.training.config import Validation
+
+SHARE = 0.25
+"""Of a stack that is cut; of several, one in four is kept."""
+
+GAP_SHARE = 8
+"""The gap takes no more than such a part of a stack: a small one has to teach, too."""
+
+LEAST_STACKS = 3
+"""From so many on, whole stacks are kept back rather than their ends."""
+
+
+@dataclass(frozen=True)
+class StackShape:
+    """Name, structures and size of a stack before it is read.
+
+    Attributes
+    ----------
+    structures
+        That it shows.
+    shape
+        (D, H, W) on the model's grid.
+    split
+        ``train``, ``validation`` or ``test`` where the data say it, else empty.
+    """
+
+    name: str
+    structures: tuple[str, ...]
+    shape: tuple[int, int, int]
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class StackParts:
+    """The parts of a stack that teach and that judge.
+
+    Attributes
+    ----------
+    axis
+        Along which it is cut; empty where it is whole.
+    learn, judge
+        First and last pixel + 1 along the axis; None where it has no such part. Of a
+        whole stack, (0, 1) stands for all of it.
+    """
+
+    stack: StackShape
+    axis: Literal["", "y", "x"]
+    learn: tuple[int, int] | None
+    judge: tuple[int, int] | None
+
+
+def choose_validation(
+    stacks: Sequence[StackShape], margin: int, stride: int
+) -> Validation:
+    """Choose what is kept back.
+
+    Parameters
+    ----------
+    margin
+        Pixels that the network can see in each direction: the gap, where there is
+        room for it.
+    stride
+        Of the network: no part is shorter.
+
+    Returns
+    -------
+    Whole stacks where there are several of each structure; else the far end of
+    each along its longer side.
+    """
+    labels, free = _labels(stacks)
+    whole = Validation(share=SHARE, by="stack")
+    enough = len(stacks) >= LEAST_STACKS
+    if enough and _every_structure_is_kept(labels, kept_stacks(labels, free, whole)):
+        return whole
+    return cut_validation(stacks, "", margin, stride)
+
+
+def cut_validation(
+    stacks: Sequence[StackShape],
+    by: str,
+    margin: int,
+    stride: int,
+    share: float = SHARE,
+) -> Validation:
+    """Keep back the far end of each stack, behind a gap.
+
+    Parameters
+    ----------
+    by
+        Axis; empty takes the longer one.
+    margin, stride
+        As `choose_validation` has them.
+    share
+        Of each stack.
+    """
+    height = min((one.shape[1] for one in stacks), default=0)
+    width = min((one.shape[2] for one in stacks), default=0)
+    axis: Literal["y", "x"] = "y" if by == "y" or (not by and height > width) else "x"
+    size = height if axis == "y" else width
+    gap = min(margin, size // GAP_SHARE)
+    # In a small stack the judged end is one stride long, and the gap what is left.
+    if size:
+        share = min(max(share, stride / size), 0.9)
+    gap = max(0, min(gap, size - round(share * size) - stride))
+    return Validation(share=share, by=axis, gap=gap)
+
+
+def stack_parts(
+    stacks: Sequence[StackShape], validation: Validation
+) -> list[StackParts]:
+    """Divide each stack as the training will.
+
+    Parameters
+    ----------
+    stacks
+        Those for testing are left out.
+
+    Raises
+    ------
+    InputError
+        Nothing can be kept back, or nothing is left to learn from.
+    """
+    stacks = [one for one in stacks if one.split != "test"]
+    named = any(one.split == "validation" for one in stacks)
+    if named or not validation.share:
+        kept = {n for n, one in enumerate(stacks) if one.split == "validation"}
+    elif validation.by != "stack":
+        return [_cut_parts(one, validation) for one in stacks]
+    else:
+        kept = kept_stacks(*_labels(stacks), validation)
+        if stacks and not kept:
+            raise InputError(
+                "there is only one stack of each structure, so no whole one can be "
+                "kept back; keep back a part of it along x or y"
+            )
+    everything = (0, 1)
+    return [
+        StackParts(one, "", None, everything)
+        if number in kept
+        else StackParts(one, "", everything, None)
+        for number, one in enumerate(stacks)
+    ]
+
+
+def kept_stacks(
+    labels: Sequence[Collection[int]],
+    free: Sequence[bool],
+    validation: Validation,
+) -> set[int]:
+    """Choose a share of the stacks of each structure, at least one of two.
+
+    Parameters
+    ----------
+    labels
+        Outputs of the network that each stack shows.
+    free
+        Whether it may be chosen.
+
+    Returns
+    -------
+    Indices; empty where there is only one stack of each structure.
+    """
+    rng = np.random.default_rng(validation.seed)
+    order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
+    kept: set[int] = set()
+    shown: dict[int, list[int]] = {}
+    for index in order:
+        for label in labels[index]:
+            shown.setdefault(label, []).append(index)
+    for label in sorted(shown):
+        with_it = shown[label]
+        wanted = max(1, round(validation.share * len(with_it)))
+        already = sum(index in kept for index in with_it)
+        for index in with_it:
+            left = [one for one in with_it if one not in kept]
+            if already >= wanted or len(left) < 2:
+                break
+            if index not in kept:
+                kept.add(index)
+                already += 1
+    return kept
+
+
+def cut_places(size: int, validation: Validation) -> tuple[int, int]:
+    """Return where the part to learn from ends, and the part that is kept begins.
+
+    Parameters
+    ----------
+    size
+        Pixels along the axis.
+
+    Raises
+    ------
+    ValueError
+        One of the parts would have no pixel.
+    """
+    begin = size - round(validation.share * size)
+    end = begin - validation.gap
+    if not 0 < end <= begin < size:
+        raise ValueError("no pixel")
+    return end, begin
+
+
+def _cut_parts(stack: StackShape, validation: Validation) -> StackParts:
+    axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
+    size = stack.shape[1 if axis == "y" else 2]
+    try:
+        end, begin = cut_places(size, validation)
+    except ValueError:
+        raise InputError(
+            f"{stack.name} is only {size} pixels long in {axis} on the model's grid: "
+            "too little to learn from one part and judge by another; add a larger stack"
+        ) from None
+    return StackParts(stack, axis, (0, end), (begin, size))
+
+
+def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[int, ...]], list[bool]]:
+    """Number the structures, as outputs are, and say which stacks are free."""
+    names = sorted({name for one in stacks for name in one.structures})
+    labels = [tuple(names.index(name) for name in one.structures) for one in stacks]
+    return labels, [not one.split for one in stacks]
+
+
+def _every_structure_is_kept(
+    labels: Sequence[Sequence[int]], kept: Sequence[int] | set[int]
+) -> bool:
+    seen = {label for index in kept for label in labels[index]}
+    return seen == {label for each in labels for label in each}

@@ -1,0 +1,409 @@
+"""From what the user chose in the Plan dock to a sweep, measured in the background.
+
+`preview_plan` reads layers' metadata, never a pixel, and changes nothing;
+`measure_plan` runs in a worker thread and must not touch the viewer.
+"""
+
+import importlib
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for, sweep_key
+from napari_sparsessp.prediction.plan import one_channel
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.tasks import TimeLeft
+from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.napari_compat import layer_with_key
+from napari_sparsessp.ui.predict.planning import (
+    Choice,
+    Outlook,
+    PlanningEngine,
+    look_ahead,
+)
+from napari_sparsessp.ui.predict.session import pixels_of
+from napari_sparsessp.ui.tasks import TaskProgress
+from napari_sparsessp.ui.widgets.style import duration_text
+from napari_sparsessp.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sparsessp.evaluation.html import Gallery
+    from napari_sparsessp.evaluation.sweep import PlannedRun
+    from napari_sparsessp.evaluation.sweep_report import SweepReport
+    from napari_sparsessp.models.card import ModelCard
+    from napari_sparsessp.models.library import Model
+
+SWEEPS_KEPT = 12
+"""Sweeps that are remembered; the pictures of one take some 10 MB."""
+
+# The engine refuses to thin out a stack whose planes are further apart than this.
+_SPARSE = 1.5
+
+
+@dataclass(frozen=True)
+class PlanChoice:
+    """Everything that the user has chosen in the dock.
+
+    Attributes
+    ----------
+    stack
+        As in the Predict dock: stack, structures, truths, model, device.
+    against_dense
+        Judge by the dense prediction; truths do not count then.
+    all_phases
+        Start at each of the first r planes in turn.
+    time
+        Time point on screen.
+    """
+
+    stack: Choice
+    against_dense: bool = False
+    ratios: tuple[int, ...] = RATIOS
+    all_phases: bool = False
+    time: int = 0
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What another choice must share to be the same, time point aside; hashable."""
+        card = self.stack.card
+        return (
+            repr(replace(self.stack, card=None)),
+            None if card is None else (card.id, card.version),
+            self.against_dense,
+            self.ratios,
+            self.all_phases,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PlanJob:
+    """All that the worker thread may know; volumes are lazy and ZYX."""
+
+    card: "ModelCard"
+    volume: Volume
+    truth: dict[str, Volume]
+    request: PredictionRequest
+    ratios: tuple[int, ...]
+    all_phases: bool
+    against_dense: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PlanPreview:
+    """What would be measured.
+
+    Attributes
+    ----------
+    seen
+        Preview of the prediction from every plane.
+    job
+        None where something is in the way.
+    offered
+        Ratios that this stack can give.
+    sparse
+        Why this stack cannot be thinned out and what to do; "" where it can.
+    waiting
+        What the user still has to do.
+    """
+
+    seen: Outlook = field(default_factory=Outlook)
+    job: PlanJob | None = None
+    offered: tuple[int, ...] = ()
+    sparse: str = ""
+    waiting: str = ""
+
+
+def preview_plan(
+    viewer: Any, engine: PlanningEngine, choice: PlanChoice, wanted: tuple[int, ...]
+) -> PlanPreview:
+    """Return what would be measured; `wanted` are the ratios that the dock offers."""
+    stack = replace(choice.stack, ratio=1.0, simulate=True)
+    untruthful = not choice.against_dense and not stack.truths
+    if choice.against_dense:
+        stack = replace(stack, truths={}, insisted=frozenset())
+    elif not untruthful:
+        kept = tuple(id_ for id_ in stack.structures if id_ in stack.truths)
+        stack = replace(stack, structures=kept)
+    seen = look_ahead(viewer, engine, stack)
+    if seen.reading is None:
+        return PlanPreview(seen, waiting=seen.waiting)
+    depth = seen.reading.volume.sizes["Z"]
+    offered = ratios_for(depth, wanted)
+    if sparse := _why_sparse(stack.card, seen, depth):
+        return PlanPreview(seen, sparse=sparse, offered=offered)
+    if seen.plan is None or seen.request is None or stack.card is None:
+        return PlanPreview(seen, offered=offered, waiting=seen.waiting)
+    if not choice.against_dense and not seen.truth:
+        return PlanPreview(
+            seen,
+            offered=offered,
+            waiting="Choose a truth layer for a structure, or judge by the dense "
+            "prediction.",
+        )
+    ratios = tuple(sorted({1, *choice.ratios} & {1, *offered}))
+    if len(ratios) < 2:
+        return PlanPreview(
+            seen, offered=offered, waiting="Choose at least one ratio above 1."
+        )
+    volume = one_channel(seen.reading.volume, choice.stack.channel)
+    structures = tuple(seen.truth) if seen.truth else stack.structures
+    job = PlanJob(
+        card=stack.card,
+        volume=volume.time(_time(volume, choice.time)),
+        truth={
+            id_: one.time(_time(one, choice.time)) for id_, one in seen.truth.items()
+        },
+        request=seen.request.model_copy(update={"structures": structures}),
+        ratios=ratios,
+        all_phases=choice.all_phases,
+        against_dense=choice.against_dense,
+    )
+    return PlanPreview(seen, job=job, offered=offered)
+
+
+def _time(volume: Volume, wanted: int) -> int:
+    """A truth without a time axis stands for every time point."""
+    return min(wanted, volume.sizes.get("T", 1) - 1)
+
+
+def _why_sparse(card: "ModelCard | None", seen: Outlook, depth: int) -> str:
+    """Say why there is nothing to leave out, and what to do."""
+    assert seen.reading is not None
+    size = seen.reading.volume.voxel_size
+    if depth < 3:
+        count = "one plane" if depth == 1 else f"{depth} planes"
+        return (
+            f"This image has {count}: none can be left out. Open a dense z-stack of "
+            "typical cells."
+        )
+    if card is None or size is None or size[0] <= _SPARSE * card.voxel_size[0]:
+        return ""
+    dense = card.voxel_size[0]
+    planes = round(depth * size[0] / dense)
+    return (
+        f"This stack is sparse already: its planes are {size[0]:.3g} µm apart, the "
+        f"network's {dense:.3g} µm. It cannot tell what leaving out planes would cost, "
+        "for the planes between were never imaged.\n"
+        f"Record one dense stack of typical cells, a plane every {dense:.3g} µm (some "
+        f"{planes} planes here), and open it. Once is enough; all others may then be "
+        "as sparse as it tells. This one can be predicted as it is, in Predict."
+    )
+
+
+# measuring ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class SweepRecord:
+    """A sweep as it is kept: scores, and small pictures where they are drawn."""
+
+    report: "SweepReport"
+    gallery: "Gallery | None" = None
+
+
+class SweepMemory(OrderedDict[str, SweepRecord]):
+    """The last sweeps of a session by `sweep_key`; the least recently used go first."""
+
+    def recall(self, key: str) -> SweepRecord | None:
+        """Return a sweep; None where it was not done."""
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
+
+    def remember(self, key: str, record: SweepRecord) -> None:
+        """Keep a sweep, if it is finished."""
+        if record.report.finished:
+            self[key] = record
+            self.move_to_end(key)
+        while len(self) > SWEEPS_KEPT:
+            self.popitem(last=False)
+
+
+class PlanEngine(InstalledEngine):
+    """The installed package; it also returns the model itself."""
+
+    def model(self, request: "PredictionRequest") -> "Model":
+        """Load the model that a request names; in a worker thread, it loads torch.
+
+        Raises
+        ------
+        ModelError
+            It is gone or damaged.
+        """
+        return self._model(request)
+
+
+class LoadingEngine(Protocol):
+    """What `measure_plan` needs of an engine."""
+
+    def model(self, request: "PredictionRequest") -> "Model":
+        """Load a model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A whole sweep.
+
+    Attributes
+    ----------
+    key
+        By which `SweepMemory` holds it.
+    remembered
+        Nothing was predicted: the same pixels were swept before.
+    """
+
+    record: SweepRecord
+    key: str
+    remembered: bool = False
+
+
+def measure_plan(
+    engine: LoadingEngine, job: PlanJob, memory: SweepMemory, progress: TaskProgress
+) -> Measurement:
+    """Sweep, unless the same was swept before; publishes a record after each ratio.
+
+    Raises
+    ------
+    Cancelled
+        The records published so far hold what is done.
+    InputError, ModelError, PredictionError
+        What a prediction refuses.
+    """
+    from napari_sparsessp.evaluation.sweep import plan_sweep
+
+    progress(0.0, what="Loading the network…")
+    # The first curve needs it, and the interface would stand still for its import.
+    importlib.import_module("pyqtgraph")
+    model = engine.model(job.request)
+    runs = plan_sweep(
+        job.card,
+        job.volume,
+        job.truth,
+        job.request,
+        job.ratios,
+        all_phases=job.all_phases,
+        against_dense=job.against_dense,
+    )
+    progress(0.0, what="Reading the stack…")
+    key = sweep_key(model.sha256, runs, lambda *_: progress.check())
+    known = memory.recall(key)
+    if known is not None:
+        return Measurement(known, key, remembered=True)
+    record = _measured(model, runs, progress)
+    memory.remember(key, record)
+    return Measurement(record, key)
+
+
+def _measured(
+    model: "Model", runs: "list[PlannedRun]", progress: TaskProgress
+) -> SweepRecord:
+    from napari_sparsessp.evaluation.html import SweepResults
+    from napari_sparsessp.evaluation.sweep import run_sweep
+
+    count = len({run.ratio for run in runs})
+    if runs[0].truth:
+        progress(0.0, what="Scoring what needs no network…")
+    results = SweepResults(runs, pictures=True)
+    time_left = TimeLeft()
+
+    def report(done: float, total: float | None = None, what: str = "") -> None:
+        assert total is not None
+        left = time_left(done / total)
+        rest = f" · {duration_text(left)} left" if left else ""
+        which = "every plane" if what == "r = 1" else what
+        progress(done, total, f"{which}: tile {done:.0f} of {total:.0f}{rest}")
+
+    try:
+        for result, prediction in run_sweep(model, runs, report, progress.cancelled):
+            results.take(result)
+            progress.publish(SweepRecord(results.report()))
+            if len(results.results) == count:
+                progress(1.0, what="Drawing the report's pictures…")
+            results.draw(result.scores.ratio, prediction, lambda *_: progress.check())
+    finally:
+        if results.gallery is not None:
+            results.gallery.release()
+        if results.drawn:
+            progress.publish(SweepRecord(results.report(), results.gallery))
+    return SweepRecord(results.report(), results.gallery)
+
+
+# what was measured before ---------------------------------------------------------
+
+
+@cache
+def session_memory() -> SweepMemory:
+    """Return the sweeps of this session, of all viewers: pixels tell them apart."""
+    return SweepMemory()
+
+
+class MeasuredChoice:
+    """A choice and the arrays that it was measured with, which it does not keep alive.
+
+    Parameters
+    ----------
+    arrays
+        The stack, then its truths.
+    """
+
+    def __init__(self, choice: PlanChoice, arrays: Sequence[Any]) -> None:
+        self.choice = choice
+        self._references = [_reference(one) for one in arrays]
+
+    def fits(self, choice: PlanChoice, arrays: Sequence[Any]) -> bool:
+        """Return whether this is the same choice of the same arrays."""
+        return (
+            choice.identity == self.choice.identity
+            and len(self._references) == len(arrays)
+            and all(
+                reference() is one
+                for reference, one in zip(self._references, arrays, strict=True)
+            )
+        )
+
+
+class SweepCache:
+    """Find sweeps by what is chosen, without reading a pixel.
+
+    Images are told apart by being the same arrays. What was painted into an array since
+    is only noticed by measuring again, which reads it.
+    """
+
+    def __init__(self, memory: SweepMemory) -> None:
+        self.memory = memory
+        self._known: dict[tuple[Any, ...], tuple[MeasuredChoice, str]] = {}
+
+    def note(self, measured: MeasuredChoice, key: str) -> None:
+        """Remember by which key the sweep of a choice can be found."""
+        self._known[measured.choice.identity] = measured, key
+
+    def find(self, choice: PlanChoice, arrays: Sequence[Any]) -> SweepRecord | None:
+        """Return the sweep of a choice; None where these images were not swept so."""
+        if choice.identity not in self._known:
+            return None
+        measured, key = self._known[choice.identity]
+        return self.memory.recall(key) if measured.fits(choice, arrays) else None
+
+    def forget(self) -> None:
+        """Drop all: a model's file has changed."""
+        self._known.clear()
+
+
+def arrays_of(viewer: Any, choice: PlanChoice) -> list[Any]:
+    """Return the arrays that a choice depends on: the stack, then its truths."""
+    truths = {} if choice.against_dense else choice.stack.truths
+    keys = [choice.stack.layer, *(truths[id_] for id_ in sorted(truths))]
+    layers = [layer_with_key(viewer, key) for key in keys]
+    return [pixels_of(layer) for layer in layers if layer is not None]
+
+
+def _reference(array: Any) -> Callable[[], Any]:
+    """Return what finds an array while it lives; some cannot be followed."""
+    try:
+        return weakref.ref(array)
+    except TypeError:
+        return object

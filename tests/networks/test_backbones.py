@@ -1,0 +1,306 @@
+"""Every backbone of Table 5 is a pyramid with strides 1, 2, 4, 8 and 16."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.backbones import build_backbone
+from napari_sparsessp.networks.config import BACKBONES
+from napari_sparsessp.networks.network import prefix_weights
+
+STRIDES = (1, 2, 4, 8, 16)
+QUIET = """
+import socket, sys
+
+def refuse(*args, **kwargs):
+    raise OSError("the network was asked")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import torch
+from napari_sparsessp.networks.backbones import build_backbone
+from napari_sparsessp.networks.config import BACKBONES
+for name in BACKBONES:
+    build_backbone(name, 2, tiny=True).eval()(torch.zeros(1, 2, 32, 32))
+"""
+
+
+@pytest.fixture
+def library():
+    """The optional library; without it these tests have nothing to test."""
+    return pytest.importorskip("transformers", reason="the backbones extra")
+
+
+def tiny(name, channels=3, **options):
+    torch.manual_seed(0)
+    return build_backbone(name, channels, tiny=True, **options).eval()
+
+
+def assert_pyramid(features, widths, height, width):
+    shapes = [tuple(f.shape[1:]) for f in features]
+    assert shapes == [
+        (c, height // s, width // s) for c, s in zip(widths, STRIDES, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (128, 128), (48, 80), (160, 32)])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_features_lie_at_strides_1_to_16_for_any_multiple_of_16(library, name, size):
+    backbone = tiny(name, channels=5)
+    with torch.no_grad():
+        features = backbone(torch.randn(2, 5, *size))
+    assert_pyramid(features, backbone.widths, *size)
+    assert all(torch.isfinite(f).all() for f in features)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("resnet18", 11.2),
+        ("swin_b", 87),
+        ("vit_b", 86),
+        ("vit_l", 304),
+        ("dinov2_b", 86),
+    ],
+)
+def test_trunks_have_the_published_size(library, name, millions):
+    """Models.md section 4, for RGB; meta tensors take no memory."""
+    with torch.device("meta"):
+        trunk = build_backbone(name, 3).trunk
+    count = sum(p.numel() for p in trunk.parameters())
+    assert count == pytest.approx(millions * 1e6, rel=0.02)
+
+
+@pytest.mark.parametrize("channels", [1, 4, 32])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_any_number_of_planes_can_be_the_channels(library, name, channels):
+    backbone = tiny(name, channels)
+    with torch.no_grad():
+        assert backbone(torch.zeros(1, channels, 32, 32))[0].shape[-1] == 32
+
+
+@pytest.mark.parametrize("patch", [4, 8, 12, 14, 16, 20, 32])
+@pytest.mark.parametrize("name", ["vit_b", "dinov2_b"])
+def test_patches_of_any_size_give_the_same_strides(library, name, patch):
+    backbone = tiny(name, patch_size=patch)
+    with torch.no_grad():
+        features = backbone(torch.randn(1, 3, 48, 64))
+    assert_pyramid(features, backbone.widths, 48, 64)
+
+
+@pytest.mark.parametrize("patch", [8, 14, 16, 32])
+def test_tokens_stay_where_their_pixels_are(library, patch):
+    """A bright corner changes the feature of that corner most, whatever the patch."""
+    backbone = tiny("vit_b", patch_size=patch)
+    plain = torch.zeros(1, 3, 128, 128)
+    bright = plain.clone()
+    bright[..., 96:112, 32:48] = 3.0
+    with torch.no_grad():
+        change = backbone(bright)[4] - backbone(plain)[4]
+    peak = change.square().sum(1)[0].argmax()
+    row, column = divmod(int(peak), 8)
+    near = 1 if patch == 32 else 0
+    assert abs(row - 6) <= near
+    assert abs(column - 2) <= near
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_parameter_learns(library, name):
+    """No layer of the trunk or the pyramid is dead weight."""
+    backbone = tiny(name).train()
+    loss = sum(f.square().mean() for f in backbone(torch.randn(2, 3, 64, 64)))
+    loss.backward()
+    assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
+
+
+def test_a_resnet_sees_as_far_as_its_reach_says(library):
+    """Full size, so that a tile's margin can be planned from the catalogue."""
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18", 1).eval()
+    reach = BACKBONES["resnet18"].reach
+    size = 32 * 16
+    image = torch.randn(1, 1, size, size, requires_grad=True)
+    centre = size // 2
+    features = backbone(image)
+    torch.stack(
+        [
+            f[..., centre // s, centre // s].sum()
+            for f, s in zip(features, STRIDES, strict=True)
+        ]
+    ).sum().backward()
+    rows = image.grad[0, 0].abs().sum(1).nonzero().flatten()
+    # The feature covers 16 px: one that asks from its other end sees 15 less.
+    furthest = max(centre + 15 - int(rows.min()), int(rows.max()) - centre)
+    assert furthest <= reach
+    assert furthest >= reach - 16
+
+
+def test_a_resnet_gives_a_shifted_tile_the_same_features(library):
+    """16 px further, everything but the margin is the same: no grid at stride 32."""
+    backbone = tiny("resnet18")
+    image = torch.randn(1, 3, 256, 256)
+    with torch.no_grad():
+        whole = backbone(image)[4]
+        tile = backbone(image[..., 16:, 16:])[4]
+    margin = 7  # 97 px, the reach of the tiny one, in steps of 16
+    torch.testing.assert_close(
+        tile[..., margin:-margin, margin:-margin],
+        whole[..., 1 + margin : -margin, 1 + margin : -margin],
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_only_what_depends_on_the_tile_says_so(library, name):
+    assert tiny(name).sees_whole is (name != "resnet18")
+    assert build_backbone(name, 1, tiny=True).stride == 16
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 3, 40, 32), "multiples of 16, not 40 × 32"),
+        ((1, 3, 0, 32), "multiples of 16"),
+        ((1, 2, 32, 32), "takes \\(B, 3, H, W\\)"),
+        ((3, 32, 32), "takes \\(B, 3, H, W\\)"),
+    ],
+)
+def test_a_wrong_input_is_told_which_would_work(library, shape, words):
+    with pytest.raises(InputError, match=words):
+        tiny("resnet18")(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("resnet50", {}, "choose one of resnet18"),
+        ("resnet18", {"patch_size": 16}, "no patch_size to choose"),
+        ("vit_b", {"patch_size": 0}, "choose 1 to 64"),
+        ("vit_b", {"image_size": 0}, "both start at 1"),
+        ("vit_b", {"channels": 0}, "both start at 1"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_in_one_line(name, options, words):
+    with pytest.raises(InputError, match=words) as refused:
+        build_backbone(name, **{"channels": 3, "tiny": True} | options)
+    assert "\n" not in str(refused.value)
+
+
+def test_without_the_extra_the_message_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(InputError) as refused:
+        build_backbone("vit_b", 3)
+    assert str(refused.value) == (
+        "backbone vit_b needs the transformers library; install it with: "
+        'pip install "napari-sparsessp[backbones]"'
+    )
+
+
+def test_building_asks_no_network_and_prints_nothing(library):
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_networks_are_described_without_the_library_or_torch():
+    code = (
+        "import sys, napari_sparsessp.networks.config as c; c.BACKBONES\n"
+        "print({'torch', 'transformers'} & set(sys.modules))\n"
+        "from napari_sparsessp.networks.backbones import build_backbone\n"
+        "print('transformers' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["set()", "False"]
+
+
+pytest.importorskip("transformers", reason="the backbones extra")
+
+
+def tiny_network(backbone, topology="2d", **changes):
+    torch.manual_seed(0)
+    options = {
+        "backbone": backbone,
+        "topology": topology,
+        "outputs": 3,
+        "depth": 8,
+        "encoder_widths": (4, 4, 4, 8, 8),
+        "decoder_widths": (4, 4, 4, 8),
+        "tiny": True,
+    }
+    return build_network(NetworkConfig(**options | changes)).eval()
+
+
+@pytest.mark.parametrize("ratio", [1, 4])
+@pytest.mark.parametrize("topology", ["2d", "2to3d"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_dense_planes_come_out_at_any_sparsity(backbone, topology, ratio):
+    network = tiny_network(backbone, topology, ratio=ratio)
+    with torch.no_grad():
+        y = network(torch.randn(2, 1, 8 // ratio, 32, 48))
+    assert y.shape == (2, 3, 8, 32, 48)
+    assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("conditioning", ["multinet", "multihead", "dodnet", "tgnet"])
+def test_structures_can_be_told_in_every_way(conditioning):
+    network = tiny_network("resnet18", conditioning=conditioning)
+    with torch.no_grad():
+        y = network(torch.randn(1, 1, 8, 32, 32), structures=[2, 0])
+    assert y.shape == (1, 2, 8, 32, 32)
+
+
+def test_what_the_catalogue_says_of_tiles_the_description_says_too():
+    for backbone, spec in BACKBONES.items():
+        config = NetworkConfig(backbone=backbone, conditioning="multihead", tiny=True)
+        assert config.sees_whole or not spec.sees_whole
+        assert config.stride == 16
+
+
+@pytest.mark.parametrize("mode", ["hold", "linear"])
+def test_a_prefix_is_raw_planes_with_summed_kernels_here_too(mode):
+    """Models.md finding 2, for both layers that look at the input."""
+    options = {"interpolation": mode, "conditioning": "multihead"}
+    dense = tiny_network("resnet18", **options)
+    raw = tiny_network("resnet18", ratio=2, **options)
+    mix = prefix_weights(4, 8, mode)
+    weights = {
+        name: torch.einsum("odhw,dn->onhw", value, mix)
+        if value.shape != raw.state_dict()[name].shape
+        else value
+        for name, value in dense.state_dict().items()
+    }
+    raw.load_state_dict(weights)
+    x = torch.randn(1, 1, 4, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(raw(x), dense(x), atol=1e-4, rtol=1e-4)
+
+
+def test_published_weights_reach_the_encoder(tmp_path):
+    network = tiny_network("resnet18")
+    trunk = network.encoder.backbone.trunk.state_dict()
+    other = {
+        key: torch.randn_like(value) if value.is_floating_point() else value
+        for key, value in trunk.items()
+    }
+    save_file(other, tmp_path / "model.safetensors")
+    config = network.config
+    again = build_network(config, load_file(tmp_path / "model.safetensors"))
+    loaded = again.encoder.backbone.trunk.state_dict()
+    assert torch.equal(
+        loaded["encoder.stages.0.layers.0.layer.0.convolution.weight"],
+        other["encoder.stages.0.layers.0.layer.0.convolution.weight"],
+    )
+
+
+def test_a_missing_library_is_told_when_the_network_is_built(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(InputError, match="pip install"):
+        tiny_network("vit_b")

@@ -1,0 +1,209 @@
+"""Lists of pairs: ours, the published one, a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from images import a_stack, write_stack
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.training.pairs import Label, PairReader, read_labels
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared/parity/repmode_dna.csv"
+
+
+def listed(folder, text, name="pairs.csv"):
+    """Write a CSV and empty files for all images that it names."""
+    for line in text.splitlines()[1:]:
+        for word in line.split(","):
+            if word.strip().endswith(".tif"):
+                image = folder / word.strip()
+                image.parent.mkdir(parents=True, exist_ok=True)
+                image.touch()
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_a_list_of_ours(tmp_path):
+    """Names or indices, several labels of a stack, mask and split."""
+    file = listed(
+        tmp_path,
+        "path,signal channel,target channel,structure,mask,split\n"
+        "a.tif,Bright,Hoechst,dna,m.tif,train\n"
+        "a.tif,Bright,2,lamin_b1,,train\n"
+        "b.tif,0,1,MAP2,,val\n",
+    )
+    a, b, mask = tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "m.tif"
+    assert read_labels(file) == [
+        Label(a, "Bright", a, "Hoechst", "dna", mask, "train"),
+        Label(a, "Bright", a, 2, "nuclear_envelope", None, "train"),
+        Label(b, 0, b, 1, "map2", None, "validation"),
+    ]
+
+
+def test_the_published_form(tmp_path):
+    """The list's name goes before the folders: DNA was drawn from the other sets."""
+    text = (
+        "path_czi,channel_signal,channel_target,structureProteinName,colony_position\n"
+        "data/alpha_tubulin/x 1.tif,6,5,Alpha tubulin,\n"
+    )
+    dna = listed(tmp_path, text, "repmode_dna.csv")
+    tubulin = listed(tmp_path, text, "list.csv")
+    image = tmp_path / "data/alpha_tubulin/x 1.tif"
+    assert read_labels(dna) == [Label(image, 6, image, 5, "dna")]
+    assert read_labels(tubulin)[0].structure == "microtubule"
+    assert read_labels(tubulin, structure="zo1")[0].structure == "tight_junction"
+
+
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published list is not here")
+def test_the_published_list_loads_unchanged(tmp_path):
+    """All its lines; without the images, one line says which is the first missing."""
+    with pytest.raises(InputError) as caught:
+        read_labels(PUBLISHED)
+    assert "720 of the 720 images" in str(caught.value)
+    assert "3500000757_100X_20170327_2-Scene-1-P19-D04.czi" in str(caught.value)
+    for line in PUBLISHED.read_text().splitlines()[1:]:
+        image = tmp_path / line.split(",")[0]
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.touch()
+    labels = read_labels(PUBLISHED, root=tmp_path)
+    assert len(labels) == 720
+    assert {one.structure for one in labels} == {"dna"}
+    assert {(one.signal, one.target) for one in labels} >= {(6, 5)}
+
+
+def test_stains_keep_their_name_and_structures_have_one(tmp_path):
+    """A model may bring DAPI of its own; the catalogue's names all mean its id."""
+    rows = ("DAPI", "DNA", "Golgi apparatus", "tom20")
+    text = "path,signal,target,structure\n"
+    text += "".join(f"a.tif,0,{k},{name}\n" for k, name in enumerate(rows, 1))
+    labels = read_labels(listed(tmp_path, text))
+    assert [one.structure for one in labels] == [
+        "dapi", "dna", "golgi_apparatus", "mitochondria",
+    ]  # fmt: skip
+
+
+def test_a_folder_needs_to_know_what_is_in_it(tmp_path):
+    (tmp_path / "a.ome.tif").touch()
+    (tmp_path / "notes.txt").touch()
+    labels = read_labels(tmp_path, structure="dna", signal=0, target="DAPI")
+    image = tmp_path / "a.ome.tif"
+    assert labels == [Label(image, 0, image, "DAPI", "dna")]
+    with pytest.raises(InputError, match="needs structure, signal and target"):
+        read_labels(tmp_path, structure="dna")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,signal\na.tif,0\n", "no column target"),
+        ("file,signal,target\na.tif,0,1\n", "no column path"),
+        ("path,signal,target\n", "lists no pair"),
+        ("path,signal,target\na.tif,0,1\n", "nothing says which structure"),
+        ("path,signal,target,structure\na.tif,,1,dna\n", "line 2: signal is empty"),
+        ("path,signal,target,structure,split\na.tif,0,1,dna,both\n", "none of train"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_told(tmp_path, text, words):
+    with pytest.raises(InputError, match=words):
+        read_labels(listed(tmp_path, text))
+
+
+def test_what_is_no_list_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot read the list"):
+        read_labels(tmp_path / "no.csv")
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(InputError):
+        read_labels(tmp_path / "x.csv")
+
+
+GRID = (0.29, 0.29, 0.29)
+
+
+@pytest.fixture
+def image(tmp_path):
+    """8 planes of 40×40 at half the model's pixel size, two channels."""
+    both = np.stack([a_stack(seed=0), a_stack(seed=1)])
+    return write_stack(
+        tmp_path / "a.ome.tif", both, "CZYX", (0.29, 0.145, 0.145), ["TL", "DNA"]
+    )
+
+
+def reader(tmp_path, **changes):
+    return PairReader(tmp_path / "cache", GRID, changes.pop("scaling", "zscore"))
+
+
+def test_stacks_are_normalised_on_the_model_s_pixels(image, tmp_path):
+    (pair,) = reader(tmp_path).read([Label(image, "TL", image, "DNA", "dna")])
+    target = pair.targets["dna"].astype(np.float32)
+    assert pair.signal.shape == target.shape == (8, 20, 20)
+    assert pair.signal.dtype == np.float16
+    assert float(target.mean()) == pytest.approx(0, abs=1e-3)
+    assert float(target.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):
+    """Beyond what float16 holds."""
+    bright = np.full((8, 20, 20), 60_001, np.uint16)
+    bright[0, 0, 0] = 65_535
+    path = write_stack(tmp_path / "b.ome.tif", bright)
+    labels = [Label(path, None, path, None, "dna")]
+    (pair,) = reader(tmp_path, scaling="none").read(labels)
+    np.testing.assert_array_equal(pair.signal, bright)
+
+
+def test_a_stack_is_read_once(image, tmp_path, monkeypatch):
+    """And again when its file has changed."""
+    labels = [Label(image, 0, image, 1, "dna")]
+    first = reader(tmp_path).read(labels)[0].signal.copy()
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_sparsessp.training.pairs.load_volume", None)
+        again = reader(tmp_path).read(labels)[0].signal
+    np.testing.assert_array_equal(first, again)
+    write_stack(image, np.stack([a_stack(seed=5)] * 2), "CZYX", (0.29, 0.145, 0.145))
+    assert not np.array_equal(reader(tmp_path).read(labels)[0].signal, first)
+
+
+def test_labels_of_one_stack_come_together_and_test_stays_out(image, tmp_path):
+    flat = write_stack(tmp_path / "p.ome.tif", a_stack(1, 40, 3), voxel_size=None)
+    mask = write_stack(
+        tmp_path / "m.ome.tif", (a_stack(8, 40, 4) > 2000).astype(np.uint8),
+        voxel_size=None,
+    )  # fmt: skip
+    (pair,) = reader(tmp_path).read(
+        [
+            Label(image, "TL", image, "DNA", "dna", mask),
+            Label(image, "TL", flat, None, "map2"),
+            Label(flat, None, flat, None, "dna", split="test"),
+        ]
+    )
+    assert pair.targets["map2"].shape == (1, 20, 20)
+    assert pair.masks["dna"].shape == (8, 20, 20)
+    assert set(np.unique(pair.masks["dna"])) <= {0, 1}
+    assert list(pair.masks) == ["dna"]
+
+
+def test_what_does_not_fit_is_told(image, tmp_path):
+    other = write_stack(tmp_path / "o.ome.tif", a_stack(5, 40))
+    with pytest.raises(InputError, match="o.ome.tif has shape"):
+        reader(tmp_path).read([Label(image, 0, other, None, "dna")])
+    with pytest.raises(InputError, match="no channel 7"):
+        reader(tmp_path).read([Label(image, 0, image, 7, "dna")])
+    with pytest.raises(InputError, match="dna twice"):
+        reader(tmp_path).read([Label(image, 0, image, 1, "dna")] * 2)
+    dark = write_stack(tmp_path / "d.ome.tif", np.zeros((8, 40, 40), np.uint16))
+    with pytest.raises(InputError, match="d.ome.tif, signal: .*constant"):
+        reader(tmp_path).read([Label(dark, None, dark, None, "dna")])
+
+
+def test_assumptions_are_told_once(tmp_path):
+    told = []
+    images = [
+        write_stack(tmp_path / f"{k}.ome.tif", a_stack(seed=k), voxel_size=None)
+        for k in range(2)
+    ]
+    one = PairReader(tmp_path / "cache", GRID, "robust", told.append)
+    one.read([Label(images[0], None, images[1], None, "dna")])
+    assert len(told) == 2
+    assert all("pixel size is unknown" in text for text in told)

@@ -1,0 +1,161 @@
+"""The job of the Plan dock: measured once, remembered, stopped at once, found again."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from fake_engine import card
+from napari_sparsessp import PredictionRequest
+from napari_sparsessp.evaluation.html import Gallery
+from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.ui.plan.job import (
+    MeasuredChoice,
+    PlanChoice,
+    PlanEngine,
+    PlanJob,
+    SweepCache,
+    SweepMemory,
+    SweepRecord,
+    measure_plan,
+)
+from napari_sparsessp.ui.predict.planning import Choice
+from napari_sparsessp.ui.tasks import TaskProgress
+from napari_sparsessp.volume import Volume
+from swept import report_of
+from thin import save_thin
+
+CUBE = (0.29, 0.29, 0.29)
+
+
+@pytest.fixture
+def engine(own_models_folder):
+    save_thin(own_models_folder / "thin.safetensors")
+    return PlanEngine()
+
+
+def _volume(seed=0):
+    rng = np.random.default_rng(seed)
+    stack = rng.integers(100, 4000, (8, 40, 40)).astype(np.uint16)
+    return Volume(stack, "ZYX", CUBE, name="stack")
+
+
+def _job(engine, truth=None, ratios=(1, 2, 4)):
+    card = next(one for one in engine.cards() if one.id == "thin")
+    request = PredictionRequest(model="thin", structures=("dna",), device="cpu")
+    return PlanJob(card, _volume(), truth or {}, request, ratios, False, not truth)
+
+
+def _measure(engine, job, memory, progress=None):
+    return measure_plan(engine, job, memory, progress or TaskProgress())
+
+
+def test_each_ratio_is_published_as_soon_as_it_is_scored(engine):
+    progress = TaskProgress()
+    record = _measure(engine, _job(engine), SweepMemory(), progress).record
+    seen = [len(one.report.ratios) for one in progress.take()]
+    assert seen[:3] == [1, 2, 3]
+    assert record.report.finished
+    assert record.gallery.pictures, "what the page shows is drawn on the way"
+    assert record.gallery.light.strides == (0, 0, 0), "no volume is kept"
+
+
+def test_the_same_pixels_are_not_swept_again(engine):
+    memory = SweepMemory()
+    first = _measure(engine, _job(engine), memory)
+    assert not first.remembered
+    again = _measure(engine, _job(engine), memory)
+    assert again.record is first.record
+    assert again.remembered
+    other = _measure(engine, _job(engine, ratios=(1, 2)), memory)
+    assert not other.remembered
+    assert other.record is not first.record
+
+
+def test_a_truth_makes_a_sweep_against_it(engine):
+    job = _job(engine, {"dna": _volume(1)})
+    record = _measure(engine, job, SweepMemory()).record
+    assert record.report.reference == "truth"
+    assert record.report.yardsticks.trivial["dna"]
+
+
+class Stopping(TaskProgress):
+    """Cancels itself once so many ratios are published."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after, self.kept = after, None
+
+    def publish(self, result):
+        self.kept = result
+        if len(result.report.ratios) == self.after:
+            self.cancel()
+
+
+def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):
+    memory, progress = SweepMemory(), Stopping(2)
+    with pytest.raises(Cancelled):
+        _measure(engine, _job(engine), memory, progress)
+    assert [one.ratio for one in progress.kept.report.ratios] == [1, 2]
+    assert not progress.kept.report.finished
+    assert len(memory) == 0
+
+
+def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
+    progress = Stopping(None)
+    original = Gallery._coloured
+
+    def stop(gallery, *arguments):
+        if progress.share == 1.0:
+            progress.cancel()
+        return original(gallery, *arguments)
+
+    monkeypatch.setattr(Gallery, "_coloured", stop)
+    with pytest.raises(Cancelled):
+        _measure(engine, _job(engine), SweepMemory(), progress)
+    assert [one.ratio for one in progress.kept.report.ratios] == [1, 2, 4]
+    assert progress.kept.gallery is None, "half a page is none"
+
+
+def test_a_stop_while_the_stack_is_read_ends_it(engine):
+    progress = TaskProgress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        _measure(engine, _job(engine), SweepMemory(), progress)
+
+
+CHOICE = PlanChoice(Choice("key", card=card()))
+
+
+def _cache():
+    memory = SweepMemory()
+    memory.put("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
+    return SweepCache(memory)
+
+
+def test_the_same_choice_of_the_same_arrays_is_found():
+    cache, array = _cache(), np.zeros(3)
+    cache.note(MeasuredChoice(CHOICE, [array]), "abc")
+    assert cache.find(CHOICE, [array]) is cache.memory.get("abc")
+    assert cache.find(CHOICE, [array.copy()]) is None, "another image"
+    assert cache.find(CHOICE, [array, array]) is None, "another truth"
+    other = PlanChoice(CHOICE.stack, ratios=(1, 2))
+    assert cache.find(other, [array]) is None
+    cache.forget()
+    assert cache.find(CHOICE, [array]) is None
+
+
+def test_the_time_point_on_screen_does_not_hide_what_was_measured():
+    cache, array = _cache(), np.zeros(3)
+    cache.note(MeasuredChoice(PlanChoice(CHOICE.stack, time=2), [array]), "abc")
+    assert cache.find(CHOICE, [array]) is not None
+
+
+def test_an_image_that_is_gone_is_let_go():
+    cache, array = _cache(), np.zeros(3)
+    gone = weakref.ref(array)
+    cache.note(MeasuredChoice(CHOICE, [array]), "abc")
+    del array
+    gc.collect()
+    assert gone() is None
