@@ -121,7 +121,7 @@ COLUMNS = (
         set_checked=_set_shown,
         colour=lambda row: QColor(row.colour),
         sortable=True,
-        sample="Endoplasm",
+        sample="Golgi apparatus",
     ),
     *(
         Column(
@@ -147,8 +147,9 @@ class ScoreTable(RowsView):
 
     def __init__(self) -> None:
         order = RowsOrder(RowsModel(COLUMNS, key=lambda row: row.id))
-        super().__init__(order, "Scores by structure", emphasised=True)
+        super().__init__(order, "Scores by structure")
         self.setProperty("role", "scores")
+        self.unfocused = 0.2  # the plots below are of the current row
         self.shown_changed = self.rows_model.edited
 
     @property

@@ -41,6 +41,7 @@ _COLUMNS = 3
 _WIDE, _HIGH = 46, 22
 _TRUTH, _PREDICTED = "#e0a03c", "#4ba3e3"
 _OTHERS = ("#53b98a", "#d77fb3", _TRUTH, "#9d8be0")
+_FIELDS = (_TRUTH, _PREDICTED) * 3
 
 
 def _tiles(rows: int, colours: Sequence[str], gap: int = 0) -> str:
@@ -58,7 +59,7 @@ _DRAWINGS = {
     SIDE_BY_SIDE: _tiles(1, ("{grey}", _TRUTH, _PREDICTED, "#96a290"), 2),
     SWIPE: _tiles(1, (_TRUTH, _PREDICTED))
     + '<path d="M23 -2V24" stroke="{text}" stroke-width="2"/>',
-    CHECKERBOARD: _tiles(3, ((_TRUTH, _PREDICTED) * 3 + (_PREDICTED, _TRUTH) * 3) * 2),
+    CHECKERBOARD: _tiles(3, (*_FIELDS, *_FIELDS[::-1], *_FIELDS)),
     OVERLAY: _tiles(1, ("{grey}",))
     + f'<ellipse cx="16" cy="11" rx="10" ry="8" fill="{_PREDICTED}" opacity=".82"/>'
     '<ellipse cx="30" cy="11" rx="10" ry="8" fill="#d77fb3" opacity=".82"/>',
