@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_sparsessp import __version__
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sampling_advice import (
     SELF_CONSISTENCY,
@@ -30,6 +29,7 @@ from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.prediction.report import ModelId, mean_scores
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.version import __version__
 
 CSV_SCORES = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
 

@@ -51,6 +51,7 @@ from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
 
 OptionsT = TypeVar("OptionsT")
 
+_LEAST_LETTERS = 8
 _TIP_ROLE = Qt.ItemDataRole.ToolTipRole
 
 
@@ -154,7 +155,7 @@ class Form(QWidget, Generic[OptionsT]):
         self._layout.setVerticalSpacing(4)
         self._layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._layout.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow
+            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         )
         for name, (kind, declared, default) in _declared(options).items():
             if declared is None:
@@ -352,7 +353,7 @@ class _Field:
         if self.row.read is not None or self.kind is str:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
-            options = {"min": 0.0, "max": 1e9, "step": 1.0, **options}
+            options = {"min": 0.0, "max": 1e6, "step": 1.0, **options}
             options.setdefault("widget_type", "FloatSpinBox")
             value = options["min"] if default in (None, MISSING) else float(default)
             return create_widget(value=value, annotation=float, options=options)
@@ -418,6 +419,7 @@ class _Field:
         elif isinstance(native, QComboBox):
             shorten(native)
             native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            native.setMinimumContentsLength(_LEAST_LETTERS)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
             native.setPlaceholderText(self.row.none)
