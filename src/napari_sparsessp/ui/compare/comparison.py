@@ -304,10 +304,6 @@ class Computation(NamedTuple):
     structure: str
     which: Which
 
-    def uses(self, key: str) -> bool:
-        """Return whether a layer is read."""
-        return key in self.which[:2]
-
 
 class Comparison(QObject):
     """The state of one Compare dock: the compared set, its truths and results.
@@ -339,7 +335,6 @@ class Comparison(QObject):
         self._wanted = ""
         self._truths: dict[str, dict[str, str | None]] = {}
         self._results: dict[Which, Agreement | SparseSSPError] = {}
-        self._pairs: dict[Computation, Pair] = {}
         self._watch.changed.connect(self._on_layer_changed)
         self._watch.linked.connect(self.changed)
         self.queue.done.connect(self._on_done)
@@ -358,12 +353,7 @@ class Comparison(QObject):
         if self.compared is not None:
             self._wanted = self.compared.key
         there = {layer_key(layer) for layer in self._viewer.layers}
-        self._results = {
-            which: result
-            for which, result in self._results.items()
-            if {which[0], which[1]} <= there
-        }
-        self.queue.cancel(lambda tag: not {*tag.which[:2]} <= there)
+        self._discard(lambda which: not {*which[:2]} <= there)
         self._watch.follow([*self._predictions().values(), *self.truths().values()])
         return sets
 
@@ -474,7 +464,6 @@ class Comparison(QObject):
         except InputError as error:
             self._on_failed(tag, error)
             return
-        self._pairs[tag] = pair
         self.queue.add(tag, _COMPUTE[what], pair)
 
     def pair(self, structure: str) -> Pair:
@@ -492,8 +481,8 @@ class Comparison(QObject):
         time = time_of(self._viewer, prediction)
         return pair_of(structure, prediction, truth, self.compared.source, time)
 
-    def _on_done(self, tag: Computation, value: Any) -> None:
-        pair = self._pairs.pop(tag)
+    def _on_done(self, tag: Computation, result: tuple[Pair, Any]) -> None:
+        pair, value = result
         if tag.what != SCORES:
             self.computed.emit(tag.what, pair, value)
             return
@@ -513,7 +502,6 @@ class Comparison(QObject):
             add_to(prediction, scores=dict(scores), truth=str(truth.name), truth_id=key)
 
     def _on_failed(self, tag: Computation, error: Exception) -> None:
-        self._pairs.pop(tag, None)
         self._results[tag.which] = readable_error(error, "the comparison")
         self.failed.emit(tag.structure)
 
@@ -521,14 +509,15 @@ class Comparison(QObject):
         """Discard the results of a layer."""
         if layouts_of(self._viewer).arranging:
             return  # a truth of one plane is moved to where it is seen, and back
-        self._results = {
-            which: result
-            for which, result in self._results.items()
-            if key not in which[:2]
-        }
-        self.queue.cancel(lambda tag: tag.uses(key))
+        self._discard(lambda which: key in which[:2])
         self.outdated.emit(key)
         self.changed.emit()
+
+    def _discard(self, unwanted: Callable[[Which], bool]) -> None:
+        """Forget results and cancel computations."""
+        for which in list(filter(unwanted, self._results)):
+            del self._results[which]
+        self.queue.cancel(lambda tag: unwanted(tag.which))
 
     def _running(self, structure: str) -> bool:
         """Return whether a structure is being predicted right now."""
@@ -550,25 +539,26 @@ class Comparison(QObject):
         return {} if self.compared is None else self.compared.predictions
 
 
-def _compute_scores(pair: Pair, progress: TaskProgress) -> "Agreement":
+def _compute_scores(pair: Pair, progress: TaskProgress) -> "tuple[Pair, Agreement]":
     from napari_sparsessp.evaluation.agreement import agreement
 
     progress(0.0, what=f"Scoring {structure_or_custom(pair.structure).label}…")
-    return agreement(pair.truth, pair.prediction, pair.structure, progress)
+    scored = agreement(pair.truth, pair.prediction, pair.structure, progress)
+    return pair, scored
 
 
-def _compute_error(pair: Pair, progress: TaskProgress) -> np.ndarray:
+def _compute_error(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
     from napari_sparsessp.evaluation.agreement import error_of
 
     progress(0.0, what=f"Error of {structure_or_custom(pair.structure).label}…")
-    return error_of(pair.truth, pair.prediction)
+    return pair, error_of(pair.truth, pair.prediction)
 
 
-def _compute_truth(pair: Pair, progress: TaskProgress) -> np.ndarray:
+def _compute_truth(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
     from napari_sparsessp.evaluation.agreement import aligned_truth
 
     progress(0.0, what=f"Truth of {structure_or_custom(pair.structure).label}…")
-    return aligned_truth(pair.truth, pair.prediction)
+    return pair, aligned_truth(pair.truth, pair.prediction)
 
 
 _COMPUTE: dict[str, Callable[..., Any]] = {
