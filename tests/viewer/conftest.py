@@ -160,14 +160,14 @@ def compare(viewer, qtbot):
 
     def opened():
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         wait(dock)
         return dock
 
     def wait(dock):
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
 

@@ -110,6 +110,7 @@ class RowsView(QTableView):
         self.clicked.connect(self._on_clicked)
         model.dataChanged.connect(lambda *_: self.fit_columns())
         model.modelReset.connect(self._fit_height)
+        model.headerDataChanged.connect(lambda *_: self.fit_columns())
         self._fit_height()
 
     def _arrange(self) -> None:
@@ -202,7 +203,10 @@ class RowsView(QTableView):
         header = self.horizontalHeader().fontMetrics()
         title = str(self.rows_model.headerData(number, Qt.Orientation.Horizontal))
         title = column.short if short and column.short else title
-        arrow = "\u2009▾" if column.sortable and self.order is not None else ""
+        sorts = column.sortable and self.order is not None
+        # where there is little room, only the column that is sorted by has an arrow's
+        by = self.order.by if short and self.order is not None else number
+        arrow = "\u2009▾" if sorts and by == number else ""
         font = QFont(self.font())
         font.setBold(self.emphasised or column.kind is Kind.BAR)
         metrics = QFontMetrics(font)

@@ -19,7 +19,7 @@ def test_smaller_cells_are_filled_up_with_hidden_layers():
     assert sorted(sum([first, *rest], [])) == ["h1", "h2", "h3", "tl"]
 
 
-def test_too_few_fillers_are_told():
+def test_too_few_fillers_give_no_order():
     assert arrange([["tl"], ["t1", "t2", "t3"]], ["h1"]) is None
 
 
