@@ -36,11 +36,6 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
 
     The two steps that meet at a cut add up to 1: both are the integral of the same
     Gaussian.
-
-    Parameters
-    ----------
-    keep, core
-        Spans of what is kept and of the core inside it.
     """
     position = np.arange(*keep) + 0.5
     weights = np.ones(len(position))
@@ -53,16 +48,7 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
 
 
 class WindowBlend:
-    """Running mean of the windows of one column.
-
-    Parameters
-    ----------
-    values
-        (C, planes, h, w) float32 zeros: of the whole depth, or of as many planes as
-        may still change, where finished ones are released.
-    first
-        Plane of the volume that ``values[:, 0]`` is.
-    """
+    """Running mean of the windows of one column."""
 
     def __init__(self, values: np.ndarray, first: int = 0) -> None:
         self.values, self.first = values, first
@@ -139,19 +125,13 @@ which of its planes are predicted; None where none is."""
 
 
 class Blend:
-    """Blend the tiles of one time point into the output.
-
-    Attributes
-    ----------
-    left
-        Tiles that are to be predicted, as indices into the plan's.
-    begun
-        A tile of several passes of which some are done, and the channels of these.
-    """
+    """Blend the tiles of one time point into the output."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.grid = plan, plan.layout
+        # Tiles that are to be predicted, as indices into the plan's
         self.left = list(range(len(self.grid)))
+        # A tile of several passes of which some are done, and the channels of these
         self.begun: tuple[int, set[int]] | None = None
         self._columns: dict[int, WindowBlend] = {}
         self._flat = plan.card.z_projection
@@ -266,13 +246,7 @@ class Blend:
 
 
 class MemoryBlend(Blend):
-    """Blend into an array that is right at any moment, tiles in any order.
-
-    Parameters
-    ----------
-    output
-        (C, D, H, W) float32 zeros, shared with whoever shows it.
-    """
+    """Blend into an array that is right at any moment, tiles in any order."""
 
     def __init__(self, plan: Plan, output: np.ndarray) -> None:
         super().__init__(plan)
@@ -384,11 +358,6 @@ class StreamBlend(Blend):
     """Blend column by column into a store; only planes that may change are in memory.
 
     What an earlier run has stored is not predicted again.
-
-    Attributes
-    ----------
-    done_before
-        Tiles of all passes that are in the store already.
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
@@ -411,6 +380,7 @@ class StreamBlend(Blend):
             for window in range(self.grid.first_window(planes), len(self.grid.windows))
             if planes < depth
         ]
+        # Tiles of all passes that are in the store already
         self.done_before = plan.passes * sum(map(self.grid.windows_done, stored))
 
     def repeated(self, index: int) -> bool:

@@ -259,12 +259,7 @@ def _recording(traits: dict[str, float]) -> list[str]:
 def _outside(
     traits: dict[str, float], distance: float, known: dict[str, tuple[Range, ...]]
 ) -> list[tuple[str, float, float]]:
-    """Return traits far outside of their range, farthest first.
-
-    Returns
-    -------
-    Trait, widths of its range by which it is outside, and signed excess.
-    """
+    """Return traits far outside of their range, farthest first."""
     kinds: dict[tuple[str, bool], tuple[str, float, float]] = {}
     for name, value in traits.items():
         span = range_at(known.get(name, ()), distance)
@@ -402,18 +397,7 @@ def image_traits(
 
 
 def recording_traits(pieces: Sequence[np.ndarray]) -> dict[str, float]:
-    """Measure what the file says of the way the image was recorded.
-
-    Parameters
-    ----------
-    pieces
-        (n, h, w), windows of measured planes as they are in the file.
-
-    Returns
-    -------
-    ``saturated``: share of pixels at the darkest or brightest value, the larger
-    one. ``blocks``: steps of brightness at every eighth pixel over those between.
-    """
+    """Measure what the file says of the way the image was recorded."""
     values = np.concatenate([piece.reshape(-1) for piece in pieces])
     ends = [float((values == end).mean()) for end in (values.min(), values.max())]
     # A single darkest pixel is at an end of any image.

@@ -46,17 +46,10 @@ class DihedralTransform:
 
     Sides of the field change places where `quarters` is odd; extents that are
     multiples of a network's stride remain so.
-
-    Attributes
-    ----------
-    mirrored
-        Along x, before it is turned.
-    quarters
-        Turns by 90° from y to x, 0 to 3.
     """
 
-    mirrored: bool
-    quarters: int
+    mirrored: bool  # Along x, before it is turned
+    quarters: int  # Turns by 90° from y to x, 0 to 3
 
     def apply(self, field: "torch.Tensor") -> "torch.Tensor":
         """Turn the last two axes (…, H, W); a view where nothing changes."""
@@ -79,16 +72,11 @@ class RunningMoments:
     """Mean and standard deviation of arrays that come one after the other.
 
     The memory of two arrays, however many come (Welford, Technometrics 4:419, 1962).
-
-    Attributes
-    ----------
-    mean
-        Of what has come.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: torch.Tensor | None = None
+        self.mean: torch.Tensor | None = None  # Of what has come
         self._squares: torch.Tensor | None = None
 
     def add(self, values: "torch.Tensor") -> None:
@@ -112,20 +100,7 @@ class RunningMoments:
 
 
 class Forward:
-    """One model on one device, at one precision, for the structures of a plan.
-
-    Parameters
-    ----------
-    model
-        Stays on the CPU as it is; another device gets a copy.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    PredictionError
-        The network does not fit on it.
-    """
+    """One model on one device, at one precision, for the structures of a plan."""
 
     def __init__(self, model: Model, plan: Plan) -> None:
         self.device = choose_device(plan.request.device)
@@ -151,22 +126,7 @@ class Forward:
     def predict(
         self, stack: InputStack, tile: Tile
     ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Predict what a tile keeps, one pass of the decoder after the other.
-
-        Yields
-        ------
-        rows
-            Which of the plan's channels these are: all, where one pass gives all;
-            otherwise a structure, and its deviation where that is asked for.
-        prediction
-            (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
-            The next tile may write over it.
-
-        Raises
-        ------
-        PredictionError
-            The device failed.
-        """
+        """Predict what a tile keeps, one pass of the decoder after the other."""
         rows = list(range(len(self._outputs)))
         groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
         keep = (slice(None), *_kept(tile))
@@ -289,20 +249,7 @@ class _Advice:
 
 
 class Inference:
-    """`Forward` that survives too little memory: smaller parts, then the CPU.
-
-    Parameters
-    ----------
-    make
-        What makes the `Forward` of a model and a plan.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    PredictionError
-        The network fits nowhere.
-    """
+    """`Forward` that survives too little memory: smaller parts, then the CPU."""
 
     def __init__(
         self,
@@ -340,13 +287,7 @@ class Inference:
     def predict(
         self, stack: InputStack, tile: Tile
     ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Predict what a tile keeps, as `Forward.predict`, in parts where need be.
-
-        Raises
-        ------
-        PredictionError
-            The device failed, or not even the smallest part fits the CPU's memory.
-        """
+        """Predict what a tile keeps, as `Forward.predict`, in parts where need be."""
         given: set[int] = set()
         while True:
             try:
@@ -397,13 +338,7 @@ class Inference:
             yield list(rows_), prediction
 
     def _make_do(self, tile: Tile, reason: str) -> None:
-        """Choose smaller parts, or another device.
-
-        Raises
-        ------
-        PredictionError
-            There is nothing left to try.
-        """
+        """Choose smaller parts, or another device."""
         on_cpu = self.device.type == "cpu"
         stride = self._plan.tile_size.stride
         least = stride if on_cpu else max(stride, SMALLEST_ON_GPU)

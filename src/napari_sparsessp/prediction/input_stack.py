@@ -35,48 +35,21 @@ AT_ONCE = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class InputStack:
-    """Measured planes, as the network takes them; all others never get here.
+    """Measured planes, as the network takes them; all others never get here."""
 
-    Attributes
-    ----------
-    pixels
-        (n, H', W') normalised, on the model's pixels, padded at the far edges to
-        multiples of the network's stride.
-    weights
-        (D, n) share of each measured plane in each dense plane.
-    distance
-        (D,) signed distance to the nearest measured plane.
-    nearest
-        (D,) which measured plane is nearest.
-    left_out
-        Planes of the input that took no part in the normalisation.
-    prefetch
-        Guesses which tile is next.
-    """
-
+    # (n, H', W') normalised, on the model's pixels, padded at the far edges to
+    # multiples of the network's stride
     pixels: "PixelsInMemory | PixelsFromFile"
-    weights: "torch.Tensor"
-    distance: "torch.Tensor"
-    nearest: np.ndarray
+    weights: "torch.Tensor"  # (D, n) share of each measured plane in each dense plane
+    distance: "torch.Tensor"  # (D,) signed distance to the nearest measured plane
+    nearest: np.ndarray  # (D,) which measured plane is nearest
     normalisation: Normalisation
+    # Planes of the input that took no part in the normalisation
     left_out: tuple[int, ...]
-    prefetch: Prefetch
+    prefetch: Prefetch  # Guesses which tile is next
 
     def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Interpolated input of a tile.
-
-        Returns
-        -------
-        dense
-            (D, h, w); planes beyond the volume repeat its ends.
-        distance
-            (D,)
-
-        Raises
-        ------
-        InputError
-            The file is damaged there.
-        """
+        """Interpolated input of a tile."""
         import torch
 
         inside, used, rows, columns = self._needed(tile)
@@ -88,12 +61,7 @@ class InputStack:
         return dense, self.distance[inside] + (torch.arange(*tile.z) - inside)
 
     def masked(self, tile: Tile) -> np.ndarray | None:
-        """Return where a tile's nearest measured pixels are NaN or infinite.
-
-        Returns
-        -------
-        Bool (D, H, W) of ``tile.box``; None where no pixel is.
-        """
+        """Return where a tile's nearest measured pixels are NaN or infinite."""
         z, y, x = tile.box
         nearest = self.nearest[z]
         planes = np.unique(nearest)
@@ -123,19 +91,6 @@ def read_stack(
 
     A stack that fits the plan's share of memory is read here, once; a larger one is
     read through once for its scale, then region by region as tiles need it.
-
-    Parameters
-    ----------
-    time
-        Index on the input's time axis.
-    known
-        What an earlier run has found here.
-
-    Raises
-    ------
-    InputError
-        NaN or infinite values (unless masked on request), a constant image, or a
-        damaged file.
     """
     import torch
 
@@ -251,29 +206,13 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
 
 
 class PixelsInMemory:
-    """Pixels that were read once.
-
-    Parameters
-    ----------
-    planes
-        (n, H, W) float32, padded at the far edges to multiples of the stride.
-    invalid
-        (n, H, W) bool, not padded; None where nothing is NaN or infinite.
-    """
+    """Pixels that were read once."""
 
     def __init__(self, planes: np.ndarray, invalid: np.ndarray | None) -> None:
         self._planes, self._invalid = planes, invalid
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of some measured planes, (k, h, w) float32; read only.
-
-        Parameters
-        ----------
-        planes
-            Of the measured ones, ascending.
-        rows, columns
-            On the model's pixels; may reach as far as these are padded.
-        """
+        """Return a part of some measured planes, (k, h, w) float32; read only."""
         return self._planes[list(planes), rows, columns]
 
     def masked(
@@ -319,17 +258,7 @@ class _Area:
 
 
 class DecodedPlanes:
-    """The measured planes of a volume.
-
-    Parameters
-    ----------
-    volume
-        ZYX.
-    planes
-        Which of its planes were measured; all others are never used.
-    share
-        Bytes that may be kept.
-    """
+    """The measured planes of a volume."""
 
     def __init__(self, volume: Volume, planes: Sequence[int], share: int) -> None:
         self._volume, self._planes = volume, list(planes)
@@ -340,12 +269,7 @@ class DecodedPlanes:
     def parts(
         self, planes: Sequence[int], rows: slice, columns: slice
     ) -> Iterator[np.ndarray]:
-        """Read a part of some measured planes, in pixels of the input.
-
-        Yields
-        ------
-        (h, w) float32 of each plane.
-        """
+        """Read a part of some measured planes, in pixels of the input."""
         for start, batch in self._batches(planes, rows, columns):
             found = {}
             for plane in batch:
@@ -360,15 +284,7 @@ class DecodedPlanes:
                 yield np.ascontiguousarray(as_float32(found[plane]))
 
     def bands(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Read everything once, in whole rows.
-
-        Yields
-        ------
-        plane, row
-            Of the measured planes, and the first row.
-        values
-            (h, W) in the file's own data type.
-        """
+        """Read everything once, in whole rows."""
         _, height, width = self._volume.shape
         heights = self._chunks[1] if self._chunks else (1,) * height
         row_bytes = width * self._itemsize
@@ -473,11 +389,6 @@ class PixelsFromFile:
 
     One thread reads; while the network computes, it reads what is expected next. It
     ends with `close`, or when nobody refers to this object any more.
-
-    Parameters
-    ----------
-    mask
-        The planes have NaN or infinite values, and these are masked.
     """
 
     def __init__(
