@@ -288,20 +288,22 @@ def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:
     return TileGrid(shape, size).tiles
 
 
-def split_tile(tile: Tile, size: TileSize, most: int) -> list[Tile]:
-    """Cut what a tile keeps into parts that see what they need of what it sees."""
+def split_tile(tile: Tile, size: TileSize, most: int | None) -> list[Tile]:
+    """Cut what a tile keeps into parts of at most `most` pixels along a side."""
+    if most is None:
+        return [tile]
 
     def parts(keep: Span, read: Span) -> list[tuple[Span, Span]]:
         """(keep, read) of parts of about equal length."""
-        step = -(-(keep[1] - keep[0]) // -(-(keep[1] - keep[0]) // most))
-        found = []
+        length, stride = keep[1] - keep[0], size.stride
+        step = -(-length // -(-length // most))
+        spans = []
         for start in range(*keep, step):
             stop = min(start + step, keep[1])
-            first = (start - size.halo) // size.stride * size.stride
-            last = -(-(stop + size.halo) // size.stride) * size.stride
-            seen = max(read[0], first), min(read[1], last)
-            found.append(((start, stop), seen))
-        return found
+            first = (start - size.halo) // stride * stride
+            last = -(-(stop + size.halo) // stride) * stride
+            spans.append(((start, stop), (max(read[0], first), min(read[1], last))))
+        return spans
 
     return [
         Tile(tile.z, tile.keep_z, y[1], x[1], y[0], x[0], (tile.core[0], y[0], x[0]))
@@ -319,6 +321,14 @@ def common(first: Span, second: Span) -> Span | None:
 def within(part: Span, whole: Span) -> slice:
     """Return where a span lies in another, as a slice of that."""
     return slice(part[0] - whole[0], part[1] - whole[0])
+
+
+def inside(part: Sequence[slice], whole: Sequence[slice]) -> tuple[slice, ...]:
+    """Return where a box lies in another, as slices of that."""
+    return tuple(
+        slice(one.start - all_.start, one.stop - all_.start)
+        for one, all_ in zip(part, whole, strict=True)
+    )
 
 
 def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
