@@ -58,10 +58,6 @@ def build_backbone(
 
     Parameters
     ----------
-    name
-        A key of `napari_sparsessp.networks.config.BACKBONES`.
-    channels
-        Input channels, for example the planes of a stack.
     patch_size
         Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
         for DINOv2, whose published kernel of 14 is then resampled.
@@ -72,8 +68,6 @@ def build_backbone(
     image_size
         Height and width in pixels for which positions are stored; images of any other
         size work too.
-    tiny
-        The same architecture with few, narrow layers, for tests.
 
     Returns
     -------
@@ -167,20 +161,9 @@ def _group_norm(width: int) -> nn.GroupNorm:
 
 
 class Backbone2d(nn.Module):
-    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16.
+    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16."""
 
-    Attributes
-    ----------
-    trunk
-        The published network; the rest adapts it.
-    widths
-        Channels of the five features.
-    stride
-        Height and width must be multiples of this.
-    sees_whole
-        A tile's features depend on the tile, not only on the pixels nearby.
-    """
-
+    # The published network; the rest adapts it.
     trunk: Any  # a module of the library, whose parts mypy cannot see
     stride = STRIDE
 
@@ -388,11 +371,6 @@ def load_weights(
     Names differ between releases of the transformers library and the files published
     for it: both are brought to one spelling before they are matched. The first layer
     and the positions are fitted to the trunk's.
-
-    Raises
-    ------
-    ModelError
-        They are another network's; names the first tensor that does not fit.
     """
     stored = {plain_name(key): key for key in tensors}
     wanted = {plain_name(key): value for key, value in trunk.state_dict().items()}

@@ -61,11 +61,6 @@ class AdaptiveNorm(nn.Module):
     """TSN: the structure sets scale and shift after an instance norm.
 
     Sun et al., ICCV 2021 (task switching networks).
-
-    Parameters
-    ----------
-    code, width
-        Length d of the style; channels.
     """
 
     def __init__(self, code: int, width: int) -> None:
@@ -88,21 +83,11 @@ LEARNED_CODE = 8
 
 @dataclass(frozen=True)
 class Task:
-    """One structure for each sample.
+    """One structure for each sample."""
 
-    Attributes
-    ----------
-    index
-        (B,) whole numbers below T.
-    code
-        (B, K) how the conditioning method writes them.
-    one
-        The structure where it is the same for all samples.
-    """
-
-    index: torch.Tensor
-    code: torch.Tensor
-    one: int | None = None
+    index: torch.Tensor  # (B,) whole numbers below T
+    code: torch.Tensor  # (B, K) how the conditioning method writes them
+    one: int | None = None  # the structure where it is the same for all samples
 
 
 def by_task(
@@ -117,10 +102,6 @@ def by_task(
         (B,) structure of each sample, or the one of all.
     run
         Gets a structure and the rows of its samples, gives (b, …).
-
-    Returns
-    -------
-    (B, …).
     """
     if isinstance(index, int):
         return run(index, slice(None))
@@ -182,11 +163,6 @@ class ConditionBias(nn.Module):
     Dmitriev and Kaufman, CVPR 2019, as SparseSSP describes it. There a constant map is
     convolved, which adds the same number everywhere; the two differ only where zero
     padding cuts the map off at the border.
-
-    Parameters
-    ----------
-    code, width
-        Length K of the code; channels.
     """
 
     def __init__(self, code: int, width: int) -> None:
@@ -208,12 +184,6 @@ class DynamicHead(nn.Module):
     It sees the structure and the image (Zhang et al., CVPR 2021).
     ω = W [f; e_t] + b with f the pooled bottleneck; ω holds W₁, W₂, W₃ (row by row),
     then b₁, b₂, b₃. Everything before it is shared by all structures.
-
-    Parameters
-    ----------
-    context, tasks, width, outputs
-        Length of f; structures T; channels before the head; channels of one structure
-        (1, or D where the decoder is 2D).
     """
 
     def __init__(self, context: int, tasks: int, width: int, outputs: int) -> None:
@@ -246,10 +216,6 @@ class DynamicHead(nn.Module):
 
         Parameters
         ----------
-        x
-            (B, width, …)
-        context
-            (B, C)
         indices
             Structure of each sample, (B,), once for each wanted output.
 
@@ -304,13 +270,6 @@ class ChannelGate(nn.Module):
     `SkipAttention` are our reading of it.
 
     a = σ(W₂ relu(W₁ [GAP(u); e_t])), in (0, 1) for each channel.
-
-    Parameters
-    ----------
-    width, code
-        Channels C; length of the code.
-    pooled
-        Length of what is pooled, C where left out.
     """
 
     def __init__(self, width: int, code: int, pooled: int | None = None) -> None:
@@ -333,11 +292,6 @@ class SkipAttention(nn.Module):
 
     m = σ(pᵀ relu(P_s s + P_g g + E e_t)) for each voxel, c = σ(V₂ relu(V₁ [GAP(s);
     GAP(g); e_t])) for each channel; s' = s · m · c.
-
-    Parameters
-    ----------
-    skip, decoded, code
-        Channels of the skip s and of the up-sampled feature g; length of the code.
     """
 
     def __init__(self, dimension: int, skip: int, decoded: int, code: int) -> None:
@@ -366,16 +320,6 @@ class ExpertConvolution(nn.Module):
     mixes square kernels of all odd sizes and averages of all but the smallest,
     separately for each output channel; because all are linear, the mixture is one
     convolution, without bias.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    kernel
-        Odd size K of the merged kernel. Experts, in the order of the gate: kernels
-        K, K−2, …, 1, then averages over 3, …, K behind a 1-kernel.
-    tasks
-        Structures T.
     """
 
     def __init__(

@@ -30,26 +30,17 @@ BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
 
 @dataclass(frozen=True)
 class Family:
-    """A backbone family: its combinations and its published widths.
+    """A backbone family: its combinations and its published widths."""
 
-    Attributes
-    ----------
-    source
-        Where the family comes from.
-    topologies, mappings, projections, conditionings
-        What exists.
-    defaults
-        Values of `NetworkConfig` where it is silent.
-    by_topology
-        The same of single topologies; they come before `defaults`.
-    """
-
-    source: str
+    source: str  # where the family comes from
+    # topologies, mappings, projections, conditionings: what exists.
     topologies: tuple[str, ...] = TOPOLOGIES
     mappings: tuple[str, ...] = MAPPINGS
     projections: tuple[str, ...] = PROJECTIONS[:2]
     conditionings: tuple[str, ...] = CONDITIONINGS
+    # Values of `NetworkConfig` where it is silent.
     defaults: dict[str, Any] = field(default_factory=dict)
+    # The same of single topologies; they come before `defaults`.
     by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -200,110 +191,73 @@ class NetworkConfig(BaseModel):
     Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
     the family (`napari_sparsessp.networks.config.FAMILIES`), with the paper's
     widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
-
-    Attributes
-    ----------
-    backbone
-        ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
-        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l`` or ``dinov2_b``.
-    topology
-        Dimension of encoder and decoder.
-    mapping
-        How D/r planes become D: interpolated before the network, by a learned
-        deconvolution after it, or as the channels of a 2D decoder.
-    interpolation
-        Of a prefix mapping.
-    projection
-        Where depth is folded into channels or unfolded: a 1×1×1 convolution before
-        folding, a 1×1 one after it, or, as the released code has it, a task-gated
-        k×k one after it.
-    conditioning
-        ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
-        ``repmode``.
-    inputs
-        Input channels: 1, the stack; 2, also the distance to the nearest measured
-        plane.
-    outputs
-        Structures T.
-    depth
-        Planes D of the dense window.
-    ratio
-        The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping,
-        which serves any sparsity; 2D encoders may take the raw planes as channels.
-    encoder_widths
-        Channels of the encoder's levels from full resolution down, the last one the
-        bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in
-        2-to-3D, after depth is unfolded.
-    encoder_blocks
-        Residual blocks on each level (``dod``, ``slim``).
-    decoder_widths
-        Channels of the decoder's levels from full resolution down; one less than the
-        encoder has levels, of ``slim`` one more, or as many where the decoder is 3D
-        and ends at 1/2.
-    folded_width
-        Channels U after depth is folded.
-    kernel
-        Odd size of the convolutions.
-    groups
-        Of group norm; fewer where they do not divide a width.
-    bias
-        Convolutions before a norm have a bias.
-    standardised
-        Weights are standardised in the forward pass (while training).
-    head_width
-        Channels before a dynamic head or a deconvolution.
-    heads
-        Of ``multihead``: structures have their own last layer, or decoder.
-    task_code
-        How ``condnet`` writes a structure's number.
-    task_where
-        Where ``condnet`` adds it (``tgnet``: decoder or all).
-    postfix
-        Deconvolution on the last feature, or on the prediction.
-    tokens
-        Patch size of a vision transformer; its own where left out.
-    tiny
-        A 2D backbone with little of everything, for tests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
+    # ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l`` or ``dinov2_b``.
     backbone: Literal[
         "slim", "dod", "plain", "fnet",
         "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
     ] = "slim"  # fmt: skip
+    # Dimension of encoder and decoder.
     topology: Literal["3d", "2d", "2to3d", "3to2d"] = "3to2d"
+    # How D/r planes become D: interpolated before the network, by a learned
+    # deconvolution after it, or as the channels of a 2D decoder.
     mapping: Literal["prefix", "postfix", "none"] = "prefix"
+    # Of a prefix mapping.
     interpolation: Literal["hold", "nearest", "linear"] = "linear"
+    # Where depth is folded into channels or unfolded: a 1×1×1 convolution before
+    # folding, a 1×1 one after it, or, as the released code has it, a task-gated k×k one
+    # after it.
     projection: Literal["3d", "2d", "code"] = "3d"
+    # ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
+    # ``repmode``.
     conditioning: Literal[
         "multinet", "multihead", "condnet", "dodnet", "tgnet", "tsn", "repmode"
     ] = "multihead"
+    # Input channels: 1, the stack; 2, also the distance to the nearest measured plane.
     inputs: Few = 2
-    outputs: Count = 12
-    depth: Annotated[int, Field(ge=1, le=1024)] = 32
+    outputs: Count = 12  # structures T
+    depth: Annotated[int, Field(ge=1, le=1024)] = 32  # planes D of the dense window
+    # The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping, which
+    # serves any sparsity; 2D encoders may take the raw planes as channels.
     ratio: Few = 1
+    # Channels of the encoder's levels from full resolution down, the last one the
+    # bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in 2-to-3D,
+    # after depth is unfolded.
     encoder_widths: Widths = (32, 64, 128)
+    # Residual blocks on each level (``dod``, ``slim``).
     encoder_blocks: Annotated[tuple[Few, ...], Field(max_length=9)] = (1, 2, 2)
+    # Channels of the decoder's levels from full resolution down; one less than the
+    # encoder has levels, of ``slim`` one more, or as many where the decoder is 3D and
+    # ends at 1/2.
     decoder_widths: Annotated[tuple[Count, ...], Field(max_length=9)] = (
         96,
         128,
         192,
         256,
     )
-    folded_width: Count = 128
-    kernel: Literal[1, 3, 5, 7] = 3
+    folded_width: Count = 128  # channels U after depth is folded
+    kernel: Literal[1, 3, 5, 7] = 3  # odd size of the convolutions
     norm: Literal["group", "batch", "instance", "none"] = "none"
-    groups: Few = 16
-    bias: bool = False
+    groups: Few = 16  # of group norm; fewer where they do not divide a width
+    bias: bool = False  # convolutions before a norm have a bias
+    # Weights are standardised in the forward pass (while training).
     standardised: bool = False
-    head_width: Count = 8
+    head_width: Count = 8  # channels before a dynamic head or a deconvolution
+    # Of ``multihead``: structures have their own last layer, or decoder.
     heads: Literal["last", "decoder"] = "last"
+    # How ``condnet`` writes a structure's number.
     task_code: Literal["onehot", "hash", "learned"] = "onehot"
+    # Where ``condnet`` adds it (``tgnet``: decoder or all).
     task_where: Literal["decoder", "input", "all"] = "decoder"
+    # Deconvolution on the last feature, or on the prediction.
     postfix: Literal["feature", "output"] = "feature"
+    # Patch size of a vision transformer; its own where left out.
     tokens: Annotated[int, Field(ge=2, le=64)] | None = None
-    tiny: bool = False
+    tiny: bool = False  # A 2D backbone with little of everything, for tests
 
     @model_validator(mode="before")
     @classmethod
@@ -470,27 +424,15 @@ Kind = Literal["resnet", "swin", "vit", "dinov2"]
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """One backbone in numbers.
+    """One backbone in numbers."""
 
-    Attributes
-    ----------
-    kind
-        Family: which class of the transformers library it is.
-    widths
-        Channels at strides 1, 2, 4, 8, 16.
-    patch
-        Pixels along a side of a patch; 1 where the image is not cut in patches.
-    shape
-        Options of the library's configuration class.
-    reach
-        Pixels in y and x that a feature can see in each direction; None where a
-        feature depends on the whole image or on where its windows begin.
-    """
-
-    kind: Kind
-    widths: tuple[int, int, int, int, int]
+    kind: Kind  # family: which class of the transformers library it is
+    widths: tuple[int, int, int, int, int]  # channels at strides 1, 2, 4, 8, 16
+    # Pixels along a side of a patch; 1 where the image is not cut in patches.
     patch: int
-    shape: Mapping[str, Any]
+    shape: Mapping[str, Any]  # options of the library's configuration class
+    # Pixels in y and x that a feature can see in each direction; None where a feature
+    # depends on the whole image or on where its windows begin.
     reach: int | None = None
 
     @property
@@ -569,20 +511,7 @@ _TINY: Mapping[Kind, BackboneSpec] = MappingProxyType(
 
 
 def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
-    """Numbers of a backbone.
-
-    Parameters
-    ----------
-    name
-        A key of `BACKBONES`.
-    tiny
-        The same architecture with few, narrow layers, for tests.
-
-    Raises
-    ------
-    InputError
-        There is no backbone of this name.
-    """
+    """Numbers of a backbone."""
     if name not in BACKBONES:
         raise InputError(
             f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}"

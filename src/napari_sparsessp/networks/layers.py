@@ -45,13 +45,6 @@ class Convolution(nn.Module):
     as in Brock et al. 2021, arXiv 2101.08692). It needs no statistics of the image,
     so that a tile and the whole give the same numbers, and `bake` folds it into plain
     weights.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    gain
-        Start of the learned gain.
     """
 
     def __init__(
@@ -111,15 +104,7 @@ class Convolution(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """Transposed convolution whose kernel is its stride: each voxel becomes a block.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    stride
-        Kernel and stride.
-    """
+    """Transposed convolution whose kernel is its stride: each voxel becomes a block."""
 
     def __init__(
         self,
@@ -192,22 +177,6 @@ class DepthToChannel(nn.Module):
     In 3D space a 1×1×1 convolution to ⌈U/D⌉ channels, then `fold`; where D does not
     divide U, a 1×1 convolution to U follows. In 2D space `fold`, then a 1×1
     convolution to U.
-
-    Parameters
-    ----------
-    width
-        Channels C of the 3D feature.
-    depth
-        Its planes D.
-    folded
-        Channels U of the result.
-    space
-        ``3d`` or ``2d``.
-
-    Raises
-    ------
-    InputError
-        U is smaller than D.
     """
 
     def __init__(
@@ -248,17 +217,6 @@ class ChannelToDepth(nn.Module):
     In 3D space `unfold` to E/D channels, then a 1×1×1 convolution to C; where D does
     not divide E, a 1×1 convolution to the next multiple of D comes first. In 2D space
     a 1×1 convolution to C·D, then `unfold`.
-
-    Parameters
-    ----------
-    width
-        Channels E of the 2D feature.
-    depth
-        Planes D of the result.
-    channels
-        Its channels C.
-    space
-        ``3d`` or ``2d``.
     """
 
     def __init__(

@@ -18,13 +18,7 @@ from napari_sparsessp.networks.network import Network, View
 
 
 class SlimBlock(nn.Module):
-    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm.
-
-    Parameters
-    ----------
-    width
-        Channels in and out.
-    """
+    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm."""
 
     def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
         super().__init__()
@@ -42,15 +36,7 @@ class SlimBlock(nn.Module):
 def make_skip(
     config: NetworkConfig, width: int, depth: int, target: int
 ) -> Convolution | ChannelToDepth | nn.Sequential:
-    """Make the skip from a feature of the encoder to the decoder.
-
-    Parameters
-    ----------
-    width, depth
-        Channels and planes of the encoder's level.
-    target
-        Channels of the decoder's level.
-    """
+    """Make the skip from a feature of the encoder to the decoder."""
     ws, space = config.standardised, config.projection
     if config.encoder_3d == config.decoder_3d:
         dimension = 3 if config.decoder_3d else 2
@@ -94,15 +80,7 @@ class Detail(nn.Module):
 
 
 class PlaneHead(Convolution):
-    """1×1 convolution to the planes of all outputs, or of some.
-
-    Parameters
-    ----------
-    width
-        Channels of the last feature.
-    outputs, depth
-        Structures and their planes.
-    """
+    """1×1 convolution to the planes of all outputs, or of some."""
 
     def __init__(self, width: int, outputs: int, depth: int) -> None:
         super().__init__(2, width, outputs * depth, kernel=1, gain=0.3)
@@ -144,11 +122,6 @@ class VoxelHead(PlaneHead):
 
     An output's sub-voxels start as equals (ICNR, Aitken et al. 2017, arXiv
     1707.02937), so that there is no checkerboard that training would have to remove.
-
-    Parameters
-    ----------
-    width
-        Channels of the last feature, at half resolution.
     """
 
     def __init__(self, width: int, outputs: int) -> None:

@@ -41,13 +41,7 @@ if TYPE_CHECKING:
 
 
 class GatedFold(Unit):
-    """Fold depth, then a k×k unit that knows the structure: the released code's way.
-
-    Parameters
-    ----------
-    width, depth, outputs
-        Channels and planes of the 3D feature; channels of the result.
-    """
+    """Fold depth, then a k×k unit that knows the structure: the released code's way."""
 
     def __init__(
         self, config: NetworkConfig, width: int, depth: int, outputs: int
@@ -80,11 +74,6 @@ def make_transform(
     config: NetworkConfig, widths: Sequence[int]
 ) -> tuple[Transform, tuple[int, ...]]:
     """Transform of a topology.
-
-    Parameters
-    ----------
-    widths
-        Channels of the encoder's features.
 
     Returns
     -------
@@ -121,15 +110,7 @@ def z_strides(depths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class PlainEncoder(nn.Module):
-    """Two units on each level, a strided 2× unit between levels.
-
-    Parameters
-    ----------
-    inputs
-        Channels of the view.
-    depths
-        Planes on each level.
-    """
+    """Two units on each level, a strided 2× unit between levels."""
 
     def __init__(
         self,
@@ -159,15 +140,7 @@ class PlainEncoder(nn.Module):
 
 
 class ResidualEncoder(nn.Module):
-    """A stem, residual blocks, the first of each level strided (``dod``).
-
-    Parameters
-    ----------
-    inputs
-        Channels of the view.
-    depths
-        Planes on each level.
-    """
+    """A stem, residual blocks, the first of each level strided (``dod``)."""
 
     def __init__(
         self,
@@ -212,13 +185,7 @@ class ResidualEncoder(nn.Module):
 
 
 class Encoder2d(nn.Module):
-    """One of the 2D backbones of Table 5, which take no notice of the structure.
-
-    Parameters
-    ----------
-    backbone
-        Gives five features at strides 1 to 16.
-    """
+    """One of the 2D backbones of Table 5, which take no notice of the structure."""
 
     def __init__(self, backbone: "Backbone2d") -> None:
         super().__init__()
@@ -274,13 +241,6 @@ class Decoder(nn.Module):
     Skips are added where the family is residual (with a 1×1 convolution where widths
     differ), and concatenated in front otherwise. With TSN each feature first goes
     through a 1×1 unit of its own, with TGNet each skip through an attention.
-
-    Parameters
-    ----------
-    widths
-        Channels of the features from full resolution down to the bottleneck.
-    depths
-        Planes on each level.
     """
 
     def __init__(
@@ -350,17 +310,7 @@ def _adapter(kind: UnitKind, width: int, wanted: int) -> nn.Module:
 
 
 class Head(nn.Module):
-    """`prepare` is shared by the structures, `predict` gives those that are asked for.
-
-    Parameters
-    ----------
-    kind
-        Of the decoder.
-    width, context
-        Channels of the decoder's last feature, and of the bottleneck.
-    together
-        Structures that one pass gives: T where all share the trunk.
-    """
+    """`prepare` is shared by the structures, `predict` gives those that are asked for."""
 
     def __init__(
         self,
@@ -425,8 +375,6 @@ class Head(nn.Module):
 
         Parameters
         ----------
-        x
-            (B, C, …)
         context
             (B, C₅) pooled bottleneck, for dynamic heads.
         tasks
@@ -472,13 +420,6 @@ class Stretch(nn.Module):
 
     A 1×1 convolution to F channels (times D/r where the decoder is 2D, then unfolded),
     a transposed convolution with kernel and stride (r, 1, 1), norm and activation.
-
-    Parameters
-    ----------
-    kind
-        Of the decoder.
-    width
-        Channels of its last feature.
     """
 
     def __init__(self, config: NetworkConfig, kind: UnitKind, width: int) -> None:

@@ -31,22 +31,13 @@ from napari_sparsessp.networks.units import Unit, kind_of, make_norm
 
 @dataclass(frozen=True)
 class Features:
-    """Encoder output, shared by all structures.
+    """Encoder output, shared by all structures."""
 
-    Attributes
-    ----------
-    view
-        What the network sees.
-    levels
-        Features from full resolution down, on the decoder's side; empty where each
-        structure has an encoder of its own.
-    context
-        (B, C) pooled bottleneck.
-    """
-
-    view: torch.Tensor
+    view: torch.Tensor  # what the network sees
+    # Features from full resolution down, on the decoder's side; empty where each
+    # structure has an encoder of its own.
     levels: tuple[torch.Tensor, ...] = ()
-    context: torch.Tensor | None = None
+    context: torch.Tensor | None = None  # (B, C) pooled bottleneck
 
     def rows(self, rows: torch.Tensor | slice) -> "Features":
         """Only some samples of the batch."""
@@ -57,13 +48,7 @@ class Features:
 
 
 class UNet(Network):
-    """U-Net of any topology, mapping, projection and conditioning.
-
-    Parameters
-    ----------
-    backbone_weights
-        Published tensors of a 2D backbone by name.
-    """
+    """U-Net of any topology, mapping, projection and conditioning."""
 
     def __init__(
         self,
@@ -196,13 +181,7 @@ class UNet(Network):
 
 
 class MultiNet(Network):
-    """One network a structure; they share nothing but the input.
-
-    Parameters
-    ----------
-    backbone_weights
-        Published tensors of a 2D backbone by name.
-    """
+    """One network a structure; they share nothing but the input."""
 
     def __init__(
         self,
@@ -234,19 +213,7 @@ KEPT_BYTES = 2 * 2**30
 
 @torch.no_grad()
 def merge(network: "UNet", task: int) -> "UNet":
-    """Plain network of one structure, equal to `network` in evaluation mode.
-
-    Parameters
-    ----------
-    network
-        With conditioning ``repmode``.
-    task
-        Index of the structure.
-
-    Returns
-    -------
-    With conditioning ``multihead`` and one output.
-    """
+    """Plain network of one structure, equal to `network` in evaluation mode."""
     config = network.config
     folds = config.norm == "batch" and config.backbone != "dod"
     changes: dict[str, Any] = {"conditioning": "multihead", "outputs": 1}
@@ -298,11 +265,6 @@ class MergedNetworks:
     The experts of each convolution are merged and batch norm is folded into the kernel,
     K' = K·γ/√(v + ε), b' = β − γ·m/√(v + ε), when a structure is first asked for and
     not in each call.
-
-    Attributes
-    ----------
-    kept_bytes
-        Merged networks are kept up to this size, and at least one.
     """
 
     def __init__(self, network: "UNet") -> None:

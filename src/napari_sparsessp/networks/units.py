@@ -31,27 +31,20 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 
 @dataclass(frozen=True)
 class UnitKind:
-    """Kind of the units in one part of a network.
-
-    Attributes
-    ----------
-    order
-        Norm and activation before the convolution (``dod``), or after it.
-    conditioning
-        How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
-        ``repmode``, or not at all.
-    tasks, code
-        Structures T, length of their code.
-    """
+    """Kind of the units in one part of a network."""
 
     dimension: int
+    # Norm and activation before the convolution (``dod``), or after it.
     order: Literal["pre", "post"]
     kernel: int
     norm: str
     groups: int
     bias: bool
     standardised: bool
+    # How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
+    # ``repmode``, or not at all.
     conditioning: str | None
+    # tasks, code: structures T, length of their code.
     tasks: int
     code: int
 
@@ -95,19 +88,7 @@ def make_norm(kind: UnitKind, width: int) -> nn.Module:
 
 
 class Unit(nn.Module):
-    """One convolution with its norm and activation.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    kernel
-        The kind's where left out.
-    up
-        Transposed: `stride` enlarges.
-    gain
-        Size of fresh weights.
-    """
+    """One convolution with its norm and activation."""
 
     def __init__(
         self,
@@ -179,13 +160,7 @@ class Unit(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Two units (``plain``, ``fnet``).
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    """
+    """Two units (``plain``, ``fnet``)."""
 
     def __init__(self, kind: UnitKind, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -206,13 +181,7 @@ class PlainBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two pre-activated units and a shortcut (``dod``).
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    """
+    """Two pre-activated units and a shortcut (``dod``)."""
 
     def __init__(
         self,

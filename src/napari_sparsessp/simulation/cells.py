@@ -52,23 +52,15 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class Nuclei:
-    """Nuclei of a colony, each (D, H, W) but the last.
+    """Nuclei of a colony, each (D, H, W) but the last."""
 
-    Attributes
-    ----------
-    distance
-        Signed distance in µm to the nearest nuclear envelope; positive inside.
-    brightness, mitosis, nucleoli
-        See `Cells`.
-    poles
-        (N, 3) in µm.
-    """
-
+    # Signed distance in µm to the nearest nuclear envelope; positive inside.
     distance: torch.Tensor
+    # brightness, mitosis, nucleoli: see `Cells`.
     brightness: torch.Tensor
     mitosis: torch.Tensor
     nucleoli: torch.Tensor
-    poles: torch.Tensor
+    poles: torch.Tensor  # (N, 3) in µm
 
 
 @dataclass(frozen=True)
@@ -212,63 +204,33 @@ def _add_nucleoli(
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Distances (µm) and masks on the grid (D, H, W), and per-nucleus facts.
+    """Distances (µm) and masks on the grid (D, H, W), and per-nucleus facts."""
 
-    Attributes
-    ----------
-    wall
-        Distance to the border with the next cell, ≥ 0.
-    top, bottom
-        Height above the bottom face and below the top face; positive inside.
-    body
-        Soft mask of the cells, 0 to 1.
-    nucleus
-        Signed distance to the nearest nuclear envelope; positive inside.
-    brightness
-        DNA content around each voxel's nucleus, about 1.
-    mitosis
-        1 near a dividing cell's nucleus, else 0.
-    nucleoli
-        Soft mask of the nucleoli, 0 to 1.
-    poles
-        (N, 3) positions (z, y, x) in µm beside each nucleus, for Golgi and centrosome.
-    """
-
-    wall: torch.Tensor
+    wall: torch.Tensor  # distance to the border with the next cell, ≥ 0
+    # top, bottom: height above the bottom face and below the top face; positive inside.
     top: torch.Tensor
     bottom: torch.Tensor
-    body: torch.Tensor
+    body: torch.Tensor  # soft mask of the cells, 0 to 1
+    # Signed distance to the nearest nuclear envelope; positive inside.
     nucleus: torch.Tensor
-    brightness: torch.Tensor
-    mitosis: torch.Tensor
-    nucleoli: torch.Tensor
+    brightness: torch.Tensor  # DNA content around each voxel's nucleus, about 1
+    mitosis: torch.Tensor  # 1 near a dividing cell's nucleus, else 0
+    nucleoli: torch.Tensor  # soft mask of the nucleoli, 0 to 1
+    # (N, 3) positions (z, y, x) in µm beside each nucleus, for Golgi and centrosome.
     poles: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The cells of a colony one by one, lengths in µm.
+    """The cells of a colony one by one, lengths in µm."""
 
-    Attributes
-    ----------
-    centres
-        (N, 2), (y, x) at half the cell's height.
-    lean
-        (N, 2) by which the centre moves for each µm upwards.
-    height
-        (N,)
-    nucleus_z, nucleus_rz
-        (N,) centre and half height of the nucleus.
-    rand
-        (N, 12), uniform between 0 and 1, for what else differs.
-    """
-
-    centres: torch.Tensor
-    lean: torch.Tensor
-    height: torch.Tensor
+    centres: torch.Tensor  # (N, 2), (y, x) at half the cell's height
+    lean: torch.Tensor  # (N, 2) by which the centre moves for each µm upwards
+    height: torch.Tensor  # (N,)
+    # nucleus_z, nucleus_rz: (N,) centre and half height of the nucleus.
     nucleus_z: torch.Tensor
     nucleus_rz: torch.Tensor
-    rand: torch.Tensor
+    rand: torch.Tensor  # (N, 12), uniform between 0 and 1, for what else differs
 
 
 def _centres(
@@ -350,13 +312,7 @@ def _smooth_minimum(a: torch.Tensor, b: torch.Tensor, width: float) -> torch.Ten
 
 
 def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
-    """Grow the cells of one colony.
-
-    Parameters
-    ----------
-    shape
-        (D, H, W) voxels of ``fields.voxel`` µm.
-    """
+    """Grow the cells of one colony."""
     depth, height, width = shape
     axes = Axes.of(shape, fields.voxel, fields.generator.device)
     z, y, x = axes.z, axes.y, axes.x
@@ -404,10 +360,6 @@ def drifting_speckle(
 
     Parameters
     ----------
-    stack
-        (D, H, W)
-    voxel
-        µm.
     rate
         µm² a plane; about 0.5 in a stack of live hiPSC with 0.29 µm between planes.
 
@@ -438,19 +390,11 @@ def jostled(
 
     Parameters
     ----------
-    stack
-        (D, H, W)
-    voxel
-        µm.
     step
         Standard deviation of the movement along an axis from one plane to the next,
         µm; about 0.15 in a stack of live hiPSC.
     length
         Over which neighbours move together, µm.
-
-    Returns
-    -------
-    (D, H, W).
     """
     depth, height, width = stack.shape
     lateral, _ = frequencies((1, height, width), voxel)

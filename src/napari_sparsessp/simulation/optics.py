@@ -58,10 +58,6 @@ def weak_object_transfer(
 
     Parameters
     ----------
-    depth
-        Planes D of the object.
-    voxel
-        µm.
     q
         (Q,) lateral spatial frequencies, cycles/µm.
 
@@ -152,17 +148,10 @@ def transmitted(
         (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
     voxel
         µm.
-    contrast
-        A `Contrast`.
 
     Returns
     -------
     (D, H, W).
-
-    Raises
-    ------
-    ValueError
-        There is no such contrast.
     """
     kind = Contrast(contrast)
     transfer = _Transfer(p, index.shape, voxel, kind, index.device)
@@ -193,16 +182,7 @@ def brightfield(
 
 
 class _Transfer:
-    """The transfer on one grid: 3D spectra of the kernels and the way back.
-
-    Attributes
-    ----------
-    of_phase, of_absorption
-        (L, H, W // 2 + 1) complex spectra of the kernels Im and Re.
-    odd, even
-        Their imaginary and real part. Without a phase ring that is all there is: the
-        kernel Im is odd along z and Re even.
-    """
+    """The transfer on one grid: 3D spectra of the kernels and the way back."""
 
     def __init__(
         self,
@@ -284,8 +264,6 @@ def reshape_spectrum(
 
     Parameters
     ----------
-    stack
-        (D, H, W); the result has zero mean.
     knee
         Frequency of the bend, cycles/µm.
     slope, plateau
@@ -329,19 +307,6 @@ def oblique_brightfield(
     Light at an angle moves what is out of focus sideways: the object is slanted,
     imaged as if on the axis, and slanted back. And where the pupil cuts one side of
     the light more than the other, phase shows in focus as in relief, much as in DIC.
-
-    Parameters
-    ----------
-    p
-        Its `slant` is the tangent of the angle, its `relief` the share of relief.
-    index, absorption
-        (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel
-        µm.
-
-    Returns
-    -------
-    (D, H, W), background 0, in units of its standard deviation.
     """
     index, absorption = (_slanted(p, one, 1) for one in (index, absorption))
     plain = transmitted(p, index, absorption, voxel)

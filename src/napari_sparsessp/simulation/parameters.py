@@ -78,13 +78,7 @@ class ColonyParameters:
 
 
 def draw_parameters(seed: int) -> ColonyParameters:
-    """Draw the parameters that belong to a seed.
-
-    Parameters
-    ----------
-    seed
-        Same seed, same colony.
-    """
+    """Draw the parameters that belong to a seed."""
     rng = random.Random(seed)
     u = rng.uniform
 
@@ -159,13 +153,7 @@ def frequencies(shape: Grid, voxel: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
-    """Matrix (D, D) that blurs along z; beyond the ends, the end planes go on.
-
-    Parameters
-    ----------
-    sigma, voxel
-        µm.
-    """
+    """Matrix (D, D) that blurs along z; beyond the ends, the end planes go on."""
     reach = max(1, math.ceil(4 * sigma / voxel))
     steps = torch.arange(-reach, reach + 1)
     taps = torch.exp(-0.5 * (steps * voxel / max(sigma, 1e-6)) ** 2)
@@ -185,13 +173,7 @@ def along_z(matrix: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
 def blur(
     volume: torch.Tensor, sigma_xy: float, sigma_z: float, voxel: float
 ) -> torch.Tensor:
-    """Gaussian blur with standard deviations in µm; y and x wrap around, z ends hold.
-
-    Parameters
-    ----------
-    volume
-        (D, H, W)
-    """
+    """Gaussian blur with standard deviations in µm; y and x wrap around, z ends hold."""
     depth, height, width = volume.shape
     lateral, _ = frequencies((1, height, width), voxel)
     gain = torch.exp(-2 * math.pi**2 * lateral[0] * sigma_xy**2).to(volume.device)
@@ -200,17 +182,7 @@ def blur(
 
 
 class RandomFields:
-    """A source of smooth, zero-mean, unit-variance Gaussian fields on one grid.
-
-    Parameters
-    ----------
-    shape
-        (D, H, W)
-    voxel
-        Edge of a voxel in µm.
-    generator
-        Where the randomness comes from; its device is the fields' device.
-    """
+    """A source of smooth, zero-mean, unit-variance Gaussian fields on one grid."""
 
     def __init__(self, shape: Grid, voxel: float, generator: torch.Generator) -> None:
         self.shape = shape

@@ -34,18 +34,12 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, eq=False)
 class PooledColony:
-    """One colony on disk, memory-mapped float16.
-
-    Attributes
-    ----------
-    brightfield
-        (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
-    fluorescence
-        (S, D, H, W), each structure z-scored over the whole stack.
-    """
+    """One colony on disk, memory-mapped float16."""
 
     seed: int
+    # (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
     brightfield: np.ndarray
+    # (S, D, H, W), each structure z-scored over the whole stack.
     fluorescence: np.ndarray
 
 
@@ -58,13 +52,7 @@ def zscore_structures(colony: Colony) -> torch.Tensor:
 
 
 def save_colony(folder: Path, seed: int, colony: Colony) -> None:
-    """Write a colony into a pool; it counts as there once its last file has its name.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, for example because the disk is full.
-    """
+    """Write a colony into a pool; it counts as there once its last file has its name."""
     arrays = {
         "brightfield": colony.brightfield,
         "fluorescence": zscore_structures(colony),
@@ -129,19 +117,11 @@ def open_pool(folder: Path) -> list[PooledColony]:
 
 @dataclass(frozen=True)
 class ColonyJob:
-    """Where colonies go, and what they are like.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) voxels.
-    looks
-        Bright-field stacks of each.
-    """
+    """Where colonies go, and what they are like."""
 
     folder: str
-    shape: Grid
-    looks: int
+    shape: Grid  # (D, H, W) voxels
+    looks: int  # bright-field stacks of each
     device: str
 
 
@@ -153,8 +133,6 @@ class ColonyWorkers:
 
     Parameters
     ----------
-    count
-        Processes.
     changed
         Notified whenever a colony is there, or something went wrong.
     """
@@ -247,21 +225,11 @@ class ColonyWorkers:
 
 @dataclass(frozen=True)
 class Renewal:
-    """The seeds of a stock, and when one is replaced.
+    """The seeds of a stock, and when one is replaced."""
 
-    Attributes
-    ----------
-    seed
-        Of the first colony.
-    slots
-        Colonies at a time.
-    every
-        Steps after which one of them is replaced.
-    """
-
-    seed: int
-    slots: int
-    every: int
+    seed: int  # of the first colony
+    slots: int  # colonies at a time
+    every: int  # steps after which one of them is replaced
 
     def seeds(self, step: int) -> range:
         """Seeds of the colonies that the stock holds at a step."""
@@ -302,17 +270,7 @@ class FreshColonies(Generic[Kept]):
         self._kept: dict[int, Kept] = {}
 
     def fill(self, step: int) -> Iterator[int]:
-        """Simulate what the stock of a step lacks, several at once.
-
-        Yields
-        ------
-        How many are there, whenever that changed.
-
-        Raises
-        ------
-        SparseSSPError
-            One cannot be simulated or written.
-        """
+        """Simulate what the stock of a step lacks, several at once."""
         if not self._makes:
             return
         seeds = self._renewal.seeds(step)
@@ -321,11 +279,6 @@ class FreshColonies(Generic[Kept]):
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
         """Return the stock of a step; waits where a colony of it is not ready.
-
-        Parameters
-        ----------
-        ended
-            Ends the waiting.
 
         Raises
         ------
@@ -402,11 +355,6 @@ def fill_at_once(
     job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
 ) -> Iterator[int]:
     """Simulate the colonies that are missing, on as many cores as there are.
-
-    Parameters
-    ----------
-    most
-        Processes at once, at most. A GPU gets one.
 
     Yields
     ------

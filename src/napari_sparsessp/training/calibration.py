@@ -43,21 +43,7 @@ MOST_VOXELS, FEWEST_VOXELS = 50_000, 2_000
 def calibrations(
     model: Model, pairs: Sequence[Pair], device: str, precision: str
 ) -> dict[str, Calibration]:
-    """Fit the expected error of each structure that was kept back.
-
-    Parameters
-    ----------
-    model
-        Without calibrations.
-    pairs
-        What the network did not learn from; `STACKS` of them are enough.
-    device, precision
-        As in `PredictionRequest`.
-
-    Returns
-    -------
-    As `ModelCard.uncertainty`; no entry for what has too few voxels.
-    """
+    """Fit the expected error of each structure that was kept back."""
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for pair in pairs:
         for ratio in sorted({min(model.card.ratios), max(model.card.ratios)}):
@@ -161,8 +147,6 @@ def learned_ranges(
 
     Parameters
     ----------
-    pairs
-        What it learned from.
     voxel
         (z, y, x) of the model's grid in µm.
     source
@@ -195,17 +179,7 @@ def familiar_ranges(
     patches: int = 300,
     seed: int = 0,
 ) -> dict[str, tuple[Range, ...]]:
-    """Return the range of each trait over patches of a training.
-
-    Parameters
-    ----------
-    pairs
-        Taken in turn.
-    recipe
-        Patches are cut by it, but dense: sparsity is looked at afterwards.
-    voxel
-        (z, y, x) of the model's grid in µm.
-    """
+    """Return the range of each trait over patches of a training."""
     found = _values(pairs, recipe, voxel[2], patches, seed)
     return _ranges(found, patches, voxel[0], _plain)
 

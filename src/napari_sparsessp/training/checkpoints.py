@@ -30,20 +30,12 @@ LOG_NAME = "log.jsonl"
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A training that can be resumed.
-
-    Attributes
-    ----------
-    share
-        Of its budget that is used up.
-    best
-        Largest validation R² so far.
-    """
+    """A training that can be resumed."""
 
     folder: Path
     config: TrainConfig
-    share: float
-    best: float | None
+    share: float  # of its budget that is used up
+    best: float | None  # largest validation R² so far
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -78,14 +70,7 @@ def run_of(config: TrainConfig) -> RunInfo | None:
 
 
 def unfinished_runs(folder: Path) -> list[RunInfo]:
-    """List the trainings that can be resumed, the last one first.
-
-    Parameters
-    ----------
-    folder
-        Holds a folder a training, each with its ``train.yaml``, as
-        `napari_sparsessp.training.resolve.trainings_folder` does.
-    """
+    """List the trainings that can be resumed, the last one first."""
     runs = []
     for file in folder.glob(f"*/{CONFIG_FILE}"):
         try:
@@ -100,47 +85,18 @@ def unfinished_runs(folder: Path) -> list[RunInfo]:
 
 @dataclass
 class Position:
-    """Where a training is.
-
-    Attributes
-    ----------
-    step
-        Steps done.
-    spent
-        Seconds.
-    batch
-        Patches of a step; halved where memory ran out.
-    loss
-        Running mean.
-    skipped
-        Steps whose gradient was not finite.
-    best
-        Largest validation R² so far.
-    """
+    """Where a training is."""
 
     step: int = 0
-    spent: float = 0.0
+    spent: float = 0.0  # seconds
     batch: int = 1
-    loss: float = math.nan
-    skipped: int = 0
-    best: float = -math.inf
+    loss: float = math.nan  # running mean
+    skipped: int = 0  # steps whose gradient was not finite
+    best: float = -math.inf  # largest validation R² so far
 
 
 class RunFolder:
-    """The files of one training.
-
-    Parameters
-    ----------
-    folder
-        Made if it is missing.
-    owner
-        False in a process that only reads; another one writes.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
+    """The files of one training."""
 
     def __init__(self, folder: Path, owner: bool = True) -> None:
         self.folder, self._owner = folder, owner

@@ -48,67 +48,40 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class Recipe(BaseModel):
-    """How patches are cut and varied, and how the weights follow.
-
-    Attributes
-    ----------
-    name
-        Where the values begin that are not given.
-    learning_rate
-        Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
-    warm_up
-        Share of the budget.
-    schedule
-        After the warm-up: half a cosine to zero, or as it is.
-    average
-        Decay of the running mean of the weights; 0 keeps none.
-    clip
-        Largest norm of the gradient; 0 does not clip.
-    batch
-        Patches of a step; halved where memory runs out.
-    precision
-        Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
-        hardware has it and its gradients are right.
-    patch
-        (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
-    turns
-        The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
-    random_phase
-        Which planes count as measured is drawn; otherwise every r-th from the first.
-    noise
-        Range of camera noise in standard deviations of the stack, on a log scale.
-    gain
-        Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt
-        The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
-    clutter
-        Largest weight with which another part of the stack is added.
-    thin
-        Share of patches whose stack ends inside the window.
-    scaling
-        How stacks are normalised; that of the model that is fine-tuned.
-    """
+    """How patches are cut and varied, and how the weights follow."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["fast", "paper"] = "fast"
+    name: Literal["fast", "paper"] = "fast"  # where the values begin that are not given
     optimiser: Literal["adamw", "adam"] = "adamw"
+    # Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
     learning_rate: Rate | None = None
     weight_decay: NonNegative = 0.01
-    warm_up: Share = 0.02
+    warm_up: Share = 0.02  # share of the budget
+    # After the warm-up: half a cosine to zero, or as it is.
     schedule: Literal["cosine", "constant"] = "cosine"
-    average: Share = 0.998
-    clip: NonNegative = 1.0
+    average: Share = 0.998  # decay of the running mean of the weights; 0 keeps none
+    clip: NonNegative = 1.0  # largest norm of the gradient; 0 does not clip
+    # Patches of a step; halved where memory runs out.
     batch: Annotated[int, Field(ge=1, le=4096)] = 4
+    # Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
+    # hardware has it and its gradients are right.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    # (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
     patch: tuple[Extent, Extent] = (128, 128)
+    # The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
     turns: Literal["dihedral", "flips", "none"] = "dihedral"
+    # Which planes count as measured is drawn; otherwise every r-th from the first.
     random_phase: bool = True
+    # Range of camera noise in standard deviations of the stack, on a log scale.
     noise: tuple[Noise, Noise] | None = (0.01, 0.5)
-    gain: NonNegative = 0.4
+    gain: NonNegative = 0.4  # contrast is multiplied by 2^u, u uniform in ±gain
+    # The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
     tilt: NonNegative = 0.5
+    # Largest weight with which another part of the stack is added.
     clutter: NonNegative = 0.4
-    thin: Share = 0.1
+    thin: Share = 0.1  # share of patches whose stack ends inside the window
+    # How stacks are normalised; that of the model that is fine-tuned.
     scaling: Literal["robust", "zscore", "none"] = "robust"
 
     @model_validator(mode="before")
@@ -143,96 +116,61 @@ class _Part(BaseModel):
 
 
 class ModelSection(_Part):
-    """Name of the new model, and its card beside the scores.
+    """Name of the new model, and its card beside the scores."""
 
-    Attributes
-    ----------
-    id
-        Lower-case letters, digits, ``.``, ``_`` and ``-``.
-    name
-        For people; the id where left out.
-    structures
-        Ids in the order of the outputs; those of the model that is fine-tuned, or of
-        the data, where left out.
-    voxel_size
-        (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
-    limits
-        Known limits, one sentence each.
-    trained_on
-        Sentences on the data, instead of those that follow from the config.
-    scores
-        JSON that goes onto the card, beside the scores of the validation.
-    weights
-        Type on disk; float16 halves the file.
-    """
-
+    # Lower-case letters, digits, ``.``, ``_`` and ``-``.
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
-    name: Line | None = None
+    name: Line | None = None  # for people; the id where left out
+    # Ids in the order of the outputs; those of the model that is fine-tuned, or of the
+    # data, where left out.
     structures: Annotated[tuple[Line, ...], Field(min_length=1)] | None = None
+    # (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
     voxel_size: tuple[Positive, Positive, Positive] | None = None
     version: Line = "1"
     licence: Line = "not stated"
     citation: str = ""
     modality: Line = "bright-field"
-    limits: tuple[Line, ...] = ()
+    limits: tuple[Line, ...] = ()  # known limits, one sentence each
+    # Sentences on the data, instead of those that follow from the config.
     trained_on: Line | None = None
+    # JSON that goes onto the card, beside the scores of the validation.
     scores: Path | None = None
+    # Type on disk; float16 halves the file.
     weights: Literal["float32", "float16"] = "float32"
 
 
 class FineTune(_Part):
-    """A network that begins as an existing model.
-
-    Attributes
-    ----------
-    source
-        ``from`` in the file: a model's id or path.
-    freeze_encoder
-        Only what comes after the encoder learns.
-    blend
-        Share of the way from the old weights to the new ones that the model keeps:
-        on the straight line between them what was learnt before is lost last
-        (Wortsman et al. 2022, arXiv 2109.01903).
-    """
+    """A network that begins as an existing model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    # ``from`` in the file: a model's id or path.
     source: Annotated[Line, Field(alias="from")]
-    freeze_encoder: bool = False
+    freeze_encoder: bool = False  # only what comes after the encoder learns
+    # Share of the way from the old weights to the new ones that the model keeps: on the
+    # straight line between them what was learnt before is lost last (Wortsman et al.
+    # 2022, arXiv 2109.01903).
     blend: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Simulated(_Part):
-    """Simulated colonies, from a folder or made for this training.
+    """Simulated colonies, from a folder or made for this training."""
 
-    Attributes
-    ----------
-    pool
-        Folder of colonies; a folder ``validation`` in it is kept for validation.
-    colonies
-        So many are simulated into ``colonies`` in the output folder.
-    fresh
-        A stock of colonies is renewed one by one while the training goes on.
-    slots, every
-        Colonies in that stock, and the steps after which one of them is replaced.
-    held_out
-        Colonies beside it for validation, always the same.
-    seed
-        Of the first of them; each has the next.
-    looks
-        Bright-field stacks of each.
-    shape
-        (D, H, W) voxels of each that is simulated here.
-    """
-
+    # Folder of colonies; a folder ``validation`` in it is kept for validation.
     pool: Path | None = None
+    # So many are simulated into ``colonies`` in the output folder.
     colonies: Count | None = None
+    # A stock of colonies is renewed one by one while the training goes on.
     fresh: bool = False
+    # slots, every: colonies in that stock, and the steps after which one of them is
+    # replaced.
     slots: Annotated[int, Field(ge=1, le=10_000)] = 32
     every: Count = 25
+    # Colonies beside it for validation, always the same.
     held_out: Annotated[int, Field(ge=0, le=10_000)] = 8
-    seed: Seed = 0
-    looks: Annotated[int, Field(ge=1, le=64)] = 3
+    seed: Seed = 0  # of the first of them; each has the next
+    looks: Annotated[int, Field(ge=1, le=64)] = 3  # bright-field stacks of each
+    # (D, H, W) voxels of each that is simulated here.
     shape: tuple[Depth, Width, Width] = (56, 160, 160)
 
     @model_validator(mode="after")
@@ -253,34 +191,22 @@ class Simulated(_Part):
 
 
 class Pairs(_Part):
-    """Real pairs of transmitted light and fluorescence.
+    """Real pairs of transmitted light and fluorescence."""
 
-    Attributes
-    ----------
-    path
-        A CSV, or a folder of images with both channels in each.
-    root
-        Where relative paths of the CSV begin; the CSV's own folder by default.
-    structure
-        What the target is, where the CSV does not say; needed for a folder.
-    signal, target
-        Channel names or indices, for a folder.
-    projection
-        A target of one plane is compared with this projection of the prediction.
-    crop
-        Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
-        nothing else of it is read.
-    share
-        Of the stacks that patches are drawn from, beside simulated colonies.
-    """
-
-    path: Path
+    path: Path  # A CSV, or a folder of images with both channels in each
+    # Where relative paths of the CSV begin; the CSV's own folder by default.
     root: Path | None = None
+    # What the target is, where the CSV does not say; needed for a folder.
     structure: Line | None = None
+    # signal, target: channel names or indices, for a folder.
     signal: str | int | None = None
     target: str | int | None = None
+    # A target of one plane is compared with this projection of the prediction.
     projection: Literal["mean", "max"] = "mean"
+    # Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
+    # nothing else of it is read.
     crop: dict[Literal["y", "x"], tuple[Annotated[int, Field(ge=0)], Count]] = {}
+    # Of the stacks that patches are drawn from, beside simulated colonies.
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
@@ -291,16 +217,10 @@ class Pairs(_Part):
 
 
 class Data(_Part):
-    """Where the training gets its stacks.
-
-    Attributes
-    ----------
-    pairs
-        A path alone is enough for a CSV.
-    """
+    """Where the training gets its stacks."""
 
     simulated: Simulated | None = None
-    pairs: Pairs | None = None
+    pairs: Pairs | None = None  # A path alone is enough for a CSV
 
     @model_validator(mode="before")
     @classmethod
@@ -320,21 +240,15 @@ class Data(_Part):
 
 
 class Budget(_Part):
-    """How long to learn, and how often to save and validate.
+    """How long to learn, and how often to save and validate."""
 
-    Attributes
-    ----------
-    steps, minutes
-        One of them. Only with steps is the result the same on a slower machine.
-    save_steps
-        Steps between states on disk; a tenth of the budget by default.
-    save_minutes
-        The same in minutes; 4, at most a tenth of the budget, by default.
-    """
-
+    # steps, minutes: one of them. Only with steps is the result the same on a slower
+    # machine.
     steps: Count | None = None
     minutes: Positive | None = None
+    # Steps between states on disk; a tenth of the budget by default.
     save_steps: Count | None = None
+    # The same in minutes; 4, at most a tenth of the budget, by default.
     save_minutes: Positive | None = None
 
     @model_validator(mode="after")
@@ -345,29 +259,18 @@ class Budget(_Part):
 
 
 class Validation(_Part):
-    """The data that are kept back to choose the best state.
+    """The data that are kept back to choose the best state."""
 
-    Attributes
-    ----------
-    share
-        Of the stacks, or of their rows or columns; 0 keeps nothing back.
-    by
-        Whole stacks, or the far end of every stack along an axis: the way out with
-        one or two stacks.
-    gap
-        Pixels of the model's grid along that axis, between the two parts, that are
-        in neither: a cell that is cut in two would be in both.
-    seed
-        Of the choice of stacks.
-    stacks
-        At most so many are scored.
-    """
-
+    # Of the stacks, or of their rows or columns; 0 keeps nothing back.
     share: Share = 0.1
+    # Whole stacks, or the far end of every stack along an axis: the way out with one or
+    # two stacks.
     by: Literal["stack", "y", "x"] = "stack"
+    # Pixels of the model's grid along that axis, between the two parts, that are in
+    # neither: a cell that is cut in two would be in both.
     gap: Annotated[int, Field(ge=0, le=2048)] = 0
-    seed: Seed = 0
-    stacks: Count = 16
+    seed: Seed = 0  # of the choice of stacks
+    stacks: Count = 16  # at most so many are scored
 
     @model_validator(mode="after")
     def _gap_has_an_axis(self) -> Self:
@@ -377,40 +280,26 @@ class Validation(_Part):
 
 
 class TrainConfig(_Part):
-    """A whole training.
+    """A whole training."""
 
-    Attributes
-    ----------
-    out
-        Output folder: state, log, cache, and at the end the model.
-    network
-        Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
-        structures.
-    recipe
-        ``paper`` or ``fast``, or a recipe's name with changed values.
-    ratios
-        Sparsity ratios, drawn uniformly; those the model or the network is for.
-    random_phase
-        The first measured plane is drawn too; the recipe's by default.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    tensorboard
-        Also write TensorBoard files.
-    """
-
-    out: Path
+    out: Path  # output folder: state, log, cache, and at the end the model
     model: ModelSection
+    # Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
+    # structures.
     network: NetworkConfig | FineTune = NetworkConfig()
     data: Data
+    # ``paper`` or ``fast``, or a recipe's name with changed values.
     recipe: Recipe = Recipe(name="fast")
+    # Sparsity ratios, drawn uniformly; those the model or the network is for.
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)] | None = None
+    # The first measured plane is drawn too; the recipe's by default.
     random_phase: bool | None = None
     loss: Literal["mse", "l1", "l1_msssim", "foreground"] = "mse"
     budget: Budget
     validation: Validation = Validation()
     seed: Seed = 0
-    device: str = "auto"
-    tensorboard: bool = False
+    device: str = "auto"  # ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``
+    tensorboard: bool = False  # also write TensorBoard files
 
     @model_validator(mode="before")
     @classmethod
@@ -421,13 +310,7 @@ class TrainConfig(_Part):
 
 
 def as_network(values: Any) -> Any:
-    """Choose between a new network and a model to begin with, by ``from``.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        A field is impossible.
-    """
+    """Choose between a new network and a model to begin with, by ``from``."""
     if not isinstance(values, dict):
         return values
     kind = FineTune if "from" in values or "source" in values else NetworkConfig

@@ -31,22 +31,14 @@ HELD_OUT_SEEDS = 2**32
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The stacks of a training.
+    """The stacks of a training."""
 
-    Attributes
-    ----------
-    structures
-        Of the network's outputs, which the pairs' labels count.
-    training
-        May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
-    words
-        Sentences for the card.
-    """
-
+    # Of the network's outputs, which the pairs' labels count.
     structures: tuple[str, ...]
+    # May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
     training: Sequence[Pair]
     validation: Sequence[Pair]
-    words: list[str]
+    words: list[str]  # sentences for the card
 
 
 def split_pairs(
@@ -128,8 +120,6 @@ def look_at_stacks(
 
     Parameters
     ----------
-    labels
-        Several of one stack and channel are one stack.
     voxel_size
         (z, y, x) in µm of the model's grid.
 

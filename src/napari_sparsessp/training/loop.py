@@ -43,56 +43,31 @@ HOPELESS = 50
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast to learn.
+    """How long and how fast to learn."""
 
-    Attributes
-    ----------
-    minutes
-        Time budget; the learning rate falls to zero along it.
-    steps
-        Budget in steps instead, which does not depend on the machine's speed.
-    learning_rate
-        Peak, reached after `warm_up` of the budget.
-    weight_decay, warm_up, average
-        The optimiser's decay; share of the budget; decay of the weights' running
-        average, 0 for none.
-    save_every
-        Minutes between states on disk and validations.
-    save_steps
-        The same in steps.
-    precision
-        ``bf16`` or ``fp32``, of the forward pass; weights are always float32.
-    optimiser
-        ``adamw`` or ``adam``.
-    schedule
-        ``cosine`` or ``constant``.
-    clip
-        Largest norm of the gradient; 0 does not clip.
-    loss
-        See `napari_sparsessp.training.losses.make_loss`.
-    projection
-        ``mean`` or ``max``, of a prediction whose label is one plane.
-    judge_first
-        Validate before the first step: what is fine-tuned may be the best already.
-    """
-
-    minutes: float
+    minutes: float  # time budget; the learning rate falls to zero along it
+    # Budget in steps instead, which does not depend on the machine's speed.
     steps: int | None = None
     batch: int = 4
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.5e-3  # peak, reached after `warm_up` of the budget
+    # weight_decay, warm_up, average: the optimiser's decay; share of the budget; decay
+    # of the weights' running average, 0 for none.
     weight_decay: float = 0.01
     warm_up: float = 0.02
     average: float = 0.998
-    save_every: float = 4.0
-    save_steps: int | None = None
+    save_every: float = 4.0  # minutes between states on disk and validations
+    save_steps: int | None = None  # the same in steps
+    # ``bf16`` or ``fp32``, of the forward pass; weights are always float32.
     precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
-    optimiser: str = "adamw"
-    schedule: str = "cosine"
-    clip: float = 1.0
-    loss: str = "mse"
+    optimiser: str = "adamw"  # ``adamw`` or ``adam``
+    schedule: str = "cosine"  # ``cosine`` or ``constant``
+    clip: float = 1.0  # largest norm of the gradient; 0 does not clip
+    loss: str = "mse"  # see `napari_sparsessp.training.losses.make_loss`
+    # ``mean`` or ``max``, of a prediction whose label is one plane.
     projection: str = "mean"
+    # Validate before the first step: what is fine-tuned may be the best already.
     judge_first: bool = False
 
 
@@ -145,27 +120,15 @@ def update_norms(
 
 @dataclass(frozen=True)
 class Status:
-    """Loss and rate after a step.
-
-    Attributes
-    ----------
-    share
-        Of the budget.
-    loss, rate
-        Running mean of the loss; learning rate.
-    entry
-        What was logged, where a state was saved.
-    note
-        Something that the user should know.
-    """
+    """Loss and rate after a step."""
 
     step: int
     share: float
     seconds_left: float
     loss: float
     rate: float
-    entry: dict[str, Any] | None = None
-    note: str = ""
+    entry: dict[str, Any] | None = None  # what was logged, where a state was saved
+    note: str = ""  # something that the user should know
 
 
 def train(

@@ -55,11 +55,6 @@ def project(
 def make_loss(name: str) -> Loss:
     """Return a loss by its name.
 
-    Parameters
-    ----------
-    name
-        ``mse``, ``l1``, ``l1_msssim`` or ``foreground``.
-
     Returns
     -------
     (prediction, target, weight), each (B, S, D, H, W), weight also

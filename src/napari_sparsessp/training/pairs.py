@@ -58,32 +58,15 @@ _FORM = 1  # of the cache; another number, and all is read again
 
 @dataclass(frozen=True)
 class Label:
-    """One stack with one target.
+    """One stack with one target."""
 
-    Attributes
-    ----------
-    path
-        Image with the transmitted light.
-    signal
-        Its channel.
-    path_target
-        Image with the target; mostly the same one.
-    target
-        Channel of the target.
-    structure
-        What the target shows.
-    mask
-        Image that is above 0 where the target counts.
-    split
-        ``train``, ``validation``, ``test``, or empty where it is left open.
-    """
-
-    path: Path
-    signal: Channel | None
+    path: Path  # image with the transmitted light
+    signal: Channel | None  # its channel
     path_target: Path
     target: Channel | None
     structure: str
-    mask: Path | None = None
+    mask: Path | None = None  # image that is above 0 where the target counts
+    # ``train``, ``validation``, ``test``, or empty where it is left open.
     split: str = ""
 
 
@@ -317,24 +300,13 @@ class CachedPair:
     """One stack with its labels, memory-mapped on the model's pixels.
 
     float16, but for what is not normalised.
-
-    Attributes
-    ----------
-    signal
-        (D, H, W) normalised.
-    targets
-        Structure to (D, H, W) or (1, H, W), z-scored.
-    masks
-        Of those structures that have one.
-    split
-        ``train``, ``validation`` or empty.
     """
 
     name: str
-    signal: np.ndarray
-    targets: Mapping[str, np.ndarray]
-    masks: Mapping[str, np.ndarray]
-    split: str
+    signal: np.ndarray  # (D, H, W) normalised
+    targets: Mapping[str, np.ndarray]  # structure to (D, H, W) or (1, H, W), z-scored
+    masks: Mapping[str, np.ndarray]  # of those structures that have one
+    split: str  # ``train``, ``validation`` or empty
 
 
 class PairReader:
@@ -342,17 +314,11 @@ class PairReader:
 
     Parameters
     ----------
-    cache
-        Folder of ``.npy`` files; made if it is missing.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
     scaling
         Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
         always z-scored.
     warn
         Called once with each thing that was assumed.
-    crop
-        Axis to first pixel and the one behind the last; the rest is not read.
     """
 
     def __init__(
@@ -372,11 +338,6 @@ class PairReader:
         self, labels: Sequence[Label], progress: Progress = no_progress
     ) -> list[CachedPair]:
         """Read all labels but those of the test split.
-
-        Parameters
-        ----------
-        labels
-            Several of one stack and channel become one pair.
 
         Raises
         ------

@@ -22,28 +22,17 @@ from napari_sparsessp.sparse import SparseView
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One specimen to learn from, arrays possibly memory-mapped.
+    """One specimen to learn from, arrays possibly memory-mapped."""
 
-    Attributes
-    ----------
-    looks
-        (V, D, H, W) transmitted-light stacks of it, each z-scored.
-    targets
-        (D, H, W), or (1, H, W) for a projection; each z-scored.
-    outputs
-        Which of the network's outputs each target is; all in order where left out.
-    masks
-        (D, H, W) or (1, H, W) for each target, true where it counts; empty where
-        all of them count everywhere.
-    name
-        What a person calls it.
-    """
-
-    looks: np.ndarray
+    looks: np.ndarray  # (V, D, H, W) transmitted-light stacks of it, each z-scored
+    # (D, H, W), or (1, H, W) for a projection; each z-scored.
     targets: Sequence[np.ndarray]
+    # Which of the network's outputs each target is; all in order where left out.
     outputs: tuple[int, ...] | None = None
+    # (D, H, W) or (1, H, W) for each target, true where it counts; empty where all of
+    # them count everywhere.
     masks: Sequence[np.ndarray | None] = ()
-    name: str = ""
+    name: str = ""  # what a person calls it
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -53,77 +42,46 @@ class Pair:
 
 @dataclass(frozen=True)
 class PatchRecipe:
-    """How patches are cut and varied.
+    """How patches are cut and varied."""
 
-    Attributes
-    ----------
-    depth, height, width
-        Size of a patch in voxels.
-    ratios
-        Sparsity ratios, drawn uniformly.
-    noise
-        Range of camera noise (standard deviations of the stack), drawn on a log scale.
-    gain
-        Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt
-        Power spectrum is multiplied by f^u, u uniform in ±2 tilt.
-    clutter
-        Another part of the stack, turned around, is added with a weight uniform
-        between 0 and this: light that no structure of the patch explains.
-    thin
-        Share of patches whose stack ends inside the window.
-    turns
-        ``dihedral``, ``flips`` or ``none``.
-        The symmetries of the square in y and x. Or mirrored in z, y and x; then the
-        patch, not the stack, is what is made sparse, as in the released code.
-    random_phase
-        Draw the first measured plane; otherwise it is plane 0.
-    interpolation
-        ``hold``, ``nearest`` or ``linear``.
-        How planes in between follow from the measured ones.
-    inputs, every
-        Of the network: its input channels, and it takes each such plane of the window.
-    """
-
+    # depth, height, width: size of a patch in voxels.
     depth: int = 32
     height: int = 128
     width: int = 128
-    ratios: tuple[int, ...] = (1, 2, 4, 8)
+    ratios: tuple[int, ...] = (1, 2, 4, 8)  # sparsity ratios, drawn uniformly
+    # Range of camera noise (standard deviations of the stack), drawn on a log scale.
     noise: tuple[float, float] | None = (0.01, 0.5)
-    gain: float = 0.4
-    tilt: float = 0.5
+    gain: float = 0.4  # contrast is multiplied by 2^u, u uniform in ±gain
+    tilt: float = 0.5  # power spectrum is multiplied by f^u, u uniform in ±2 tilt
+    # Another part of the stack, turned around, is added with a weight uniform between 0
+    # and this: light that no structure of the patch explains.
     clutter: float = 0.4
-    thin: float = 0.1
+    thin: float = 0.1  # share of patches whose stack ends inside the window
+    # ``dihedral``, ``flips`` or ``none``. The symmetries of the square in y and x. Or
+    # mirrored in z, y and x; then the patch, not the stack, is what is made sparse, as
+    # in the released code.
     turns: str = "dihedral"
-    random_phase: bool = True
+    random_phase: bool = True  # draw the first measured plane; otherwise it is plane 0
+    # ``hold``, ``nearest`` or ``linear``. How planes in between follow from the
+    # measured ones.
     interpolation: str = "linear"
+    # inputs, every: of the network: its input channels, and it takes each such plane of
+    # the window.
     inputs: int = 2
     every: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Input and target of a network.
+    """Input and target of a network."""
 
-    Attributes
-    ----------
-    source
-        (inputs, planes, H, W)
-    target
-        (L, D, H, W), one for each label; a projection is repeated on all planes.
-    weight
-        (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
-    projected
-        (L,) bool: the target is a projection.
-    labels
-        The network's outputs.
-    """
-
-    source: torch.Tensor
+    source: torch.Tensor  # (inputs, planes, H, W)
+    # (L, D, H, W), one for each label; a projection is repeated on all planes.
     target: torch.Tensor
+    # (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
     weight: torch.Tensor
-    projected: torch.Tensor
-    labels: tuple[int, ...]
+    projected: torch.Tensor  # (L,) bool: the target is a projection
+    labels: tuple[int, ...]  # the network's outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +101,7 @@ def cut_patch(
     rng: np.random.Generator,
     rows: Sequence[int] | None = None,
 ) -> Patch:
-    """Cut one random patch.
-
-    Parameters
-    ----------
-    rng
-        Two of the same state cut the same patch.
-    rows
-        Which of the pair's targets are wanted; all where left out.
-    """
+    """Cut one random patch."""
     window = _window(pair.looks.shape[1], recipe, rng)
     area = _area(pair.looks.shape, recipe, rng)
     stack = pair.looks[int(rng.integers(len(pair.looks)))]
@@ -317,8 +267,6 @@ class RenewedPairs(Sequence[Pair]):
         Gives the others for a step, the same for the same step, with labels and sizes
         that never change. It may wait; it raises `Cancelled` once the event is
         set.
-    step
-        Where the training begins.
     """
 
     def __init__(
@@ -331,13 +279,7 @@ class RenewedPairs(Sequence[Pair]):
         self._now: list[Pair] = self.at(step, Event())
 
     def at(self, step: int, ended: Event) -> list[Pair]:
-        """Return the stacks of a step.
-
-        Raises
-        ------
-        Cancelled
-            `ended` was set while this waited.
-        """
+        """Return the stacks of a step."""
         self._now = [*self._fixed, *self._draw(step, ended)]
         return self._now
 
@@ -363,26 +305,14 @@ PAUSE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Patches of one step.
+    """Patches of one step."""
 
-    Attributes
-    ----------
-    source
-        (B, inputs, planes, H, W)
-    target
-        (B, S, D, H, W), S all outputs, or 1.
-    weight
-        (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
-    projected
-        (B, S) bool.
-    tasks
-        (B,) the structure of each sample where S is 1 of several.
-    """
-
-    source: torch.Tensor
-    target: torch.Tensor
+    source: torch.Tensor  # (B, inputs, planes, H, W)
+    target: torch.Tensor  # (B, S, D, H, W), S all outputs, or 1
+    # (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
     weight: torch.Tensor
-    projected: torch.Tensor
+    projected: torch.Tensor  # (B, S) bool
+    # (B,) the structure of each sample where S is 1 of several.
     tasks: torch.Tensor | None
 
     def to(self, device: str | torch.device) -> "Batch":
@@ -487,20 +417,11 @@ def batches(
 
     Parameters
     ----------
-    pairs, recipe, batch, seed, step, outputs, rank
-        See `cut_batch`. Pairs that change are those of each step.
-    ahead
-        Batches kept ready.
     workers
         Threads; their number changes nothing in the batches.
     waiting
         Called while a batch is not ready; what it raises ends the batches, which are
         endless otherwise.
-
-    Raises
-    ------
-    Exception
-        Whatever went wrong on a thread.
     """
     ended = Event()
 

@@ -46,22 +46,12 @@ _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config, and all that it leaves open, decided.
-
-    Attributes
-    ----------
-    source
-        Of the model that is fine-tuned.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-    scaling
-        How the transmitted light is normalised.
-    """
+    """A config, and all that it leaves open, decided."""
 
     config: TrainConfig
-    source: ModelCard | None
-    voxel_size: tuple[float, float, float]
-    scaling: str
+    source: ModelCard | None  # of the model that is fine-tuned
+    voxel_size: tuple[float, float, float]  # (z, y, x) in µm of the model's grid
+    scaling: str  # how the transmitted light is normalised
 
     @property
     def learning_rate(self) -> float:
@@ -74,11 +64,6 @@ class ResolvedConfig:
 
     def structures(self, found: Sequence[str]) -> tuple[str, ...]:
         """Outputs of the network, in order.
-
-        Parameters
-        ----------
-        found
-            Structures that the data have.
 
         Raises
         ------
@@ -230,13 +215,7 @@ def claim_folder(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
+    """Make a folder and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -277,39 +256,20 @@ LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training.
+    """Options that a person decides about a training."""
 
-    Attributes
-    ----------
-    id
-        Of the new model.
-    pairs
-        Where the stacks are.
-    validation
-        What is kept back.
-    name, licence
-        Licence of the data.
-    source
-        Model to begin with.
-    freeze_encoder
-        Only what comes after the encoder learns.
-    ratios
-        The model's own where left out.
-    patch
-        Pixels along a side.
-    """
-
-    id: str
-    pairs: Pairs
-    validation: Validation
+    id: str  # of the new model
+    pairs: Pairs  # where the stacks are
+    validation: Validation  # what is kept back
+    # name, licence: licence of the data.
     name: str = ""
     licence: str = ""
-    source: str = DEFAULT_MODEL
-    freeze_encoder: bool = False
+    source: str = DEFAULT_MODEL  # model to begin with
+    freeze_encoder: bool = False  # only what comes after the encoder learns
     minutes: float = MINUTES
     device: str = "auto"
-    ratios: tuple[int, ...] | None = None
-    patch: int | None = None
+    ratios: tuple[int, ...] | None = None  # the model's own where left out
+    patch: int | None = None  # pixels along a side
     learning_rate: float | None = None
     loss: LossName = "mse"
 
@@ -326,11 +286,6 @@ def run_folder(id_: str) -> Path:
 
 def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
     """Make a whole config of what a person decided.
-
-    Parameters
-    ----------
-    out
-        Output folder.
 
     Raises
     ------

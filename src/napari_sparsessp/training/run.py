@@ -106,11 +106,6 @@ def run_training(
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the model of a training that was stopped: its best state so far.
 
-    Parameters
-    ----------
-    data
-        That it was trained with.
-
     Raises
     ------
     SparseSSPError
@@ -126,13 +121,7 @@ def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
 def initialise(
     resolved: ResolvedConfig, config: NetworkConfig, structures: tuple[str, ...]
 ) -> nn.Module:
-    """Build the network, the same for the same seed.
-
-    Raises
-    ------
-    ModelError
-        The model to begin with is damaged.
-    """
+    """Build the network, the same for the same seed."""
     torch.manual_seed(resolved.config.seed)
     network = build_network(config)
     given = resolved.config.network
@@ -407,13 +396,7 @@ def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
 
 
 def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingPlan:
-    """Put together what the loop needs.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    """
+    """Put together what the loop needs."""
     config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
     precision = choose_precision(recipe.precision, device)

@@ -25,39 +25,23 @@ LEAST_STACKS = 3
 
 @dataclass(frozen=True)
 class StackShape:
-    """Name, structures and size of a stack before it is read.
-
-    Attributes
-    ----------
-    structures
-        That it shows.
-    shape
-        (D, H, W) on the model's grid.
-    split
-        ``train``, ``validation`` or ``test`` where the data say it, else empty.
-    """
+    """Name, structures and size of a stack before it is read."""
 
     name: str
-    structures: tuple[str, ...]
-    shape: tuple[int, int, int]
+    structures: tuple[str, ...]  # that it shows
+    shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    # ``train``, ``validation`` or ``test`` where the data say it, else empty.
     split: str = ""
 
 
 @dataclass(frozen=True)
 class StackParts:
-    """The parts of a stack that teach and that judge.
-
-    Attributes
-    ----------
-    axis
-        Along which it is cut; empty where it is whole.
-    learn, judge
-        First and last pixel + 1 along the axis; None where it has no such part. Of a
-        whole stack, (0, 1) stands for all of it.
-    """
+    """The parts of a stack that teach and that judge."""
 
     stack: StackShape
-    axis: Literal["", "y", "x"]
+    axis: Literal["", "y", "x"]  # along which it is cut; empty where it is whole
+    # learn, judge: first and last pixel + 1 along the axis; None where it has no such
+    # part. Of a whole stack, (0, 1) stands for all of it.
     learn: tuple[int, int] | None
     judge: tuple[int, int] | None
 
@@ -95,17 +79,7 @@ def cut_validation(
     stride: int,
     share: float = SHARE,
 ) -> Validation:
-    """Keep back the far end of each stack, behind a gap.
-
-    Parameters
-    ----------
-    by
-        Axis; empty takes the longer one.
-    margin, stride
-        As `choose_validation` has them.
-    share
-        Of each stack.
-    """
+    """Keep back the far end of each stack, behind a gap."""
     height = min((one.shape[1] for one in stacks), default=0)
     width = min((one.shape[2] for one in stacks), default=0)
     axis: Literal["y", "x"] = "y" if by == "y" or (not by and height > width) else "x"
@@ -122,11 +96,6 @@ def stack_parts(
     stacks: Sequence[StackShape], validation: Validation
 ) -> list[StackParts]:
     """Divide each stack as the training will.
-
-    Parameters
-    ----------
-    stacks
-        Those for testing are left out.
 
     Raises
     ------
@@ -160,19 +129,7 @@ def kept_stacks(
     free: Sequence[bool],
     validation: Validation,
 ) -> set[int]:
-    """Choose a share of the stacks of each structure, at least one of two.
-
-    Parameters
-    ----------
-    labels
-        Outputs of the network that each stack shows.
-    free
-        Whether it may be chosen.
-
-    Returns
-    -------
-    Indices; empty where there is only one stack of each structure.
-    """
+    """Choose a share of the stacks of each structure, at least one of two."""
     rng = np.random.default_rng(validation.seed)
     order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
     kept: set[int] = set()
@@ -195,18 +152,7 @@ def kept_stacks(
 
 
 def cut_places(size: int, validation: Validation) -> tuple[int, int]:
-    """Return where the part to learn from ends, and the part that is kept begins.
-
-    Parameters
-    ----------
-    size
-        Pixels along the axis.
-
-    Raises
-    ------
-    ValueError
-        One of the parts would have no pixel.
-    """
+    """Return where the part to learn from ends, and the part that is kept begins."""
     begin = size - round(validation.share * size)
     end = begin - validation.gap
     if not 0 < end <= begin < size:

@@ -26,25 +26,14 @@ LIGHT = "transmitted light"
 
 @dataclass(frozen=True, eq=False)
 class TrainingStack:
-    """One specimen in memory, or lazily so.
-
-    Attributes
-    ----------
-    light
-        ZYX.
-    truths
-        Structure id to its fluorescence: ZYX, as many planes as the light, or one.
-    mask
-        Above 0 where the truths count.
-    split
-        ``train`` or ``validation``; empty where it is left open.
-    """
+    """One specimen in memory, or lazily so."""
 
     name: str
-    light: Volume
+    light: Volume  # ZYX
+    # Structure id to its fluorescence: ZYX, as many planes as the light, or one.
     truths: Mapping[str, Volume]
-    mask: Volume | None = None
-    split: str = ""
+    mask: Volume | None = None  # above 0 where the truths count
+    split: str = ""  # ``train`` or ``validation``; empty where it is left open
 
 
 def check_stack(stack: TrainingStack) -> None:

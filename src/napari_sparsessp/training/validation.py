@@ -26,25 +26,18 @@ class Validator:
 
     Every r-th plane is measured, from the first. In z windows follow each other
     without overlap, so scores are a little lower than those of a real prediction.
-
-    Attributes
-    ----------
-    structures
-        Names of the outputs.
-    device, precision, projection
-        As in `napari_sparsessp.training.loop.TrainingPlan`.
-    progress
-        Called between stacks and ratios.
     """
 
     pairs: Sequence[Pair]
-    structures: tuple[str, ...]
+    structures: tuple[str, ...]  # names of the outputs
     ratios: tuple[int, ...]
     interpolation: str = "linear"
+    # device, precision, projection: as in
+    # `napari_sparsessp.training.loop.TrainingPlan`.
     device: str = "cpu"
     precision: str = "fp32"
     projection: str = "mean"
-    progress: Progress = no_progress
+    progress: Progress = no_progress  # called between stacks and ratios
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
         """Return R², each the mean over stacks.
@@ -144,41 +137,20 @@ _SEED = 7
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """One patch: what was measured, what is true, and what is predicted now.
+    """One patch: what was measured, what is true, and what is predicted now."""
 
-    Attributes
-    ----------
-    structures
-        For each row of `truth` and `prediction`.
-    light
-        (D, H, W) float32, as the network sees it at `ratio`.
-    truth, prediction
-        (L, D, H, W) float32, in units of the z-scored truth; NaN in the truth where
-        there is no label.
-    ratio
-        Sparsity ratio of the patch.
-    step
-        Of the training; filled in by whoever knows it.
-    """
-
-    structures: tuple[str, ...]
-    light: np.ndarray
+    structures: tuple[str, ...]  # for each row of `truth` and `prediction`
+    light: np.ndarray  # (D, H, W) float32, as the network sees it at `ratio`
+    # truth, prediction: (L, D, H, W) float32, in units of the z-scored truth; NaN in
+    # the truth where there is no label.
     truth: np.ndarray
     prediction: np.ndarray
-    ratio: int
-    step: int = 0
+    ratio: int  # sparsity ratio of the patch
+    step: int = 0  # of the training; filled in by whoever knows it
 
 
 class PreviewPatch:
-    """A patch of one stack that was kept back; call it with a network.
-
-    Parameters
-    ----------
-    recipe
-        Its size and sampling count; its random changes of optics do not.
-    structures
-        Names of all outputs.
-    """
+    """A patch of one stack that was kept back; call it with a network."""
 
     def __init__(
         self, pair: Pair, recipe: PatchRecipe, structures: Sequence[str], device: str
@@ -204,13 +176,7 @@ class PreviewPatch:
 
     @torch.inference_mode()
     def __call__(self, network: nn.Module) -> Preview:
-        """Predict the patch as the network is now.
-
-        Parameters
-        ----------
-        network
-            In evaluation mode, on the patch's device.
-        """
+        """Predict the patch as the network is now."""
         patch, given = self._patch, list(self._patch.labels)
         called: Any = network
         found = called(patch.source[None].to(self._device), structures=given)
@@ -233,15 +199,7 @@ def preview_patch(
     device: str,
     stride: int,
 ) -> PreviewPatch | None:
-    """Choose the patch: of the stack with the most labels; None without a stack.
-
-    Parameters
-    ----------
-    pairs
-        Those that were kept back.
-    stride
-        Of the network: the patch is so many pixels, or a multiple of them.
-    """
+    """Choose the patch: of the stack with the most labels; None without a stack."""
     fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
     if not fitting:
         return None
