@@ -28,6 +28,13 @@ class EqualisedLinear(nn.Module):
         return F.linear(x, self.weight * self.scale, self.bias)
 
 
+def one_hot(index: torch.Tensor, tasks: int) -> torch.Tensor:
+    """(B,) → (B, T) float32."""
+    # Compared, not F.one_hot, which looks at the values and cannot be traced.
+    every = torch.arange(tasks, device=index.device)
+    return (index[:, None] == every).float()
+
+
 class StyleMapping(nn.Module):
     """From a structure's number to its style vector w.
 
@@ -48,9 +55,7 @@ class StyleMapping(nn.Module):
 
     def forward(self, index: torch.Tensor) -> torch.Tensor:
         """(B,) → (B, d)."""
-        every = torch.arange(self.tasks, device=index.device)
-        code = (index[:, None] == every).float()
-        w = code.repeat_interleave(self.PER_TASK, dim=1)
+        w = one_hot(index, self.tasks).repeat_interleave(self.PER_TASK, dim=1)
         w = w * torch.rsqrt(w.square().mean(1, keepdim=True) + 1e-8)
         for layer in self.layers:
             w = F.leaky_relu(layer(w), 0.2)
@@ -71,10 +76,9 @@ class AdaptiveNorm(nn.Module):
 
     def forward(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         scale, shift = self.affine(code).chunk(2, dim=1)
-        shape = (*scale.shape, *[1] * (x.ndim - 2))
         if x[0, 0].numel() > 1:
             x = F.instance_norm(x)
-        return x * scale.view(shape).to(x.dtype) + shift.view(shape).to(x.dtype)
+        return x * _spread(scale, x) + _spread(shift, x)
 
 
 LEARNED_CODE = 8
@@ -96,12 +100,7 @@ def by_task(
 ) -> torch.Tensor:
     """Run each structure's samples together and put the results back in order.
 
-    Parameters
-    ----------
-    index
-        (B,) structure of each sample, or the one of all.
-    run
-        Gets a structure and the rows of its samples, gives (b, …).
+    `run` gets a structure and the rows of its samples and returns (b, …).
     """
     if isinstance(index, int):
         return run(index, slice(None))
@@ -116,10 +115,9 @@ def code_length(config: NetworkConfig) -> int:
     """Return the length K of a structure's code."""
     if config.conditioning == "tsn":
         return StyleMapping.PER_TASK * config.outputs
-    if config.conditioning == "condnet":
-        lengths = {"hash": 1, "learned": LEARNED_CODE, "onehot": config.outputs}
-        return lengths[config.task_code]
-    return config.outputs
+    lengths = {"hash": 1, "learned": LEARNED_CODE}
+    condnet = config.conditioning == "condnet"
+    return lengths.get(config.task_code if condnet else "", config.outputs)
 
 
 class TaskCoder(nn.Module):
@@ -152,9 +150,7 @@ class TaskCoder(nn.Module):
             return Task(index, self.embedding[index], one)
         if self.hash is not None:
             return Task(index, self.hash[index], one)
-        # Compared, not F.one_hot, which looks at the values and cannot be traced.
-        every = torch.arange(self.tasks, device=index.device)
-        return Task(index, (index[:, None] == every).float(), one)
+        return Task(index, one_hot(index, self.tasks), one)
 
 
 class ConditionBias(nn.Module):
@@ -170,8 +166,7 @@ class ConditionBias(nn.Module):
         self.weight = nn.Parameter(torch.randn(width, code) * 0.1)
 
     def forward(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-        bias = code.to(x.dtype) @ self.weight.to(x.dtype).T
-        return x + bias.view(*bias.shape, *[1] * (x.ndim - 2))
+        return x + _spread(code.to(x.dtype) @ self.weight.to(x.dtype).T, x)
 
 
 BLOCK = 8192
@@ -197,8 +192,7 @@ class DynamicHead(nn.Module):
         self, context: torch.Tensor, index: torch.Tensor
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Weights (B, rows, columns) and biases (B, rows, 1) of the three layers."""
-        every = torch.arange(self.tasks, device=index.device)
-        code = (index[:, None] == every).to(context.dtype)
+        code = one_hot(index, self.tasks).to(context.dtype)
         omega = self.controller(torch.cat([context, code], dim=1))
         sizes = [rows * columns for rows, columns in self.shapes]
         parts = omega.split([*sizes, *[rows for rows, _ in self.shapes]], dim=1)
@@ -314,12 +308,13 @@ class SkipAttention(nn.Module):
 
 
 class ExpertConvolution(nn.Module):
-    """RepMode: a mixture of experts that merge into one kernel for each structure.
+    """RepMode: a mixture of experts that merge into one K×K kernel for each structure.
 
     Zhou et al., CVPR 2023 (MoDE: mixture of diverse experts). The structure's gate
     mixes square kernels of all odd sizes and averages of all but the smallest,
     separately for each output channel; because all are linear, the mixture is one
-    convolution, without bias.
+    convolution, without bias. Experts, in the order of the gate: kernels K, K−2, …, 1,
+    then averages over 3, …, K behind a 1-kernel.
     """
 
     def __init__(

@@ -16,11 +16,6 @@ CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def whole_step(dimension: int, z_stride: int = 2) -> tuple[int, ...]:
-    """Stride between two levels: 2 in y and x, `z_stride` in z where there is a z."""
-    return (2, 2) if dimension == 2 else (z_stride, 2, 2)
-
-
 def asks_onednn(x: torch.Tensor) -> bool:
     """Whether oneDNN convolves a stack in float32, past torch's own choice.
 

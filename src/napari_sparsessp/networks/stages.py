@@ -5,6 +5,7 @@ The change of dimension is that of SparseSSP, section 3.3, on every level.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,11 +26,9 @@ from napari_sparsessp.networks.layers import (
     TransposedConvolution,
     fold,
     unfold,
-    whole_step,
 )
 from napari_sparsessp.networks.units import (
-    PlainBlock,
-    ResidualBlock,
+    Block,
     Unit,
     UnitKind,
     kind_of,
@@ -104,9 +103,10 @@ def make_transform(
     return Transform(levels), targets
 
 
-def z_strides(depths: tuple[int, ...]) -> tuple[int, ...]:
-    """Stride in z from each level to the next."""
-    return tuple(a // b for a, b in zip(depths, depths[1:], strict=False))
+def level_strides(dimension: int, depths: Sequence[int]) -> list[tuple[int, ...]]:
+    """Stride from each level to the next: 2 in y and x, and in z as planes are lost."""
+    in_z = [above // below for above, below in pairwise(depths)]
+    return [(2, 2) if dimension == 2 else (z, 2, 2) for z in in_z]
 
 
 class PlainEncoder(nn.Module):
@@ -123,9 +123,9 @@ class PlainEncoder(nn.Module):
         self.widths = config.encoder_widths
         before = (inputs, *self.widths)
         self.levels = nn.ModuleList(
-            PlainBlock(kind, a, b) for a, b in zip(before, self.widths, strict=False)
+            Block(kind, a, b) for a, b in zip(before, self.widths, strict=False)
         )
-        steps = [whole_step(kind.dimension, z) for z in z_strides(depths)]
+        steps = level_strides(kind.dimension, depths)
         self.downs = nn.ModuleList(
             Unit(kind.task_free, width, width, kernel=step, stride=step)
             for width, step in zip(self.widths, steps, strict=False)
@@ -162,12 +162,12 @@ class ResidualEncoder(nn.Module):
         self.levels = nn.ModuleList()
         before = self.widths[0]
         steps: list[int | tuple[int, ...]] = [1]
-        steps += (whole_step(kind.dimension, z) for z in z_strides(depths))
+        steps += level_strides(kind.dimension, depths)
         for width, blocks, step in zip(
             self.widths, config.encoder_blocks, steps, strict=True
         ):
-            first = ResidualBlock(kind, before, width, step)
-            rest = [ResidualBlock(kind, width, width) for _ in range(blocks - 1)]
+            first = Block(kind, before, width, step)
+            rest = [Block(kind, width, width) for _ in range(blocks - 1)]
             self.levels.append(nn.ModuleList([first, *rest]))
             before = width
         self.fusion = Unit(kind.task_free, before, before, kernel=1, gain=1.0)
@@ -252,7 +252,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.adds = config.backbone == "dod"
-        steps = [whole_step(kind.dimension, z) for z in z_strides(depths)]
+        steps = level_strides(kind.dimension, depths)
         below = (*config.decoder_widths[1:], widths[-1])
         self.ups, self.levels = nn.ModuleList(), nn.ModuleList()
         self.adapters = nn.ModuleList()
@@ -262,13 +262,18 @@ class Decoder(nn.Module):
         ):
             if self.adds:
                 self.ups.append(Enlarge(step))
-                self.levels.append(ResidualBlock(kind, deep, out))
-                self.adapters.append(_adapter(kind, skip, deep))
+                self.levels.append(Block(kind, deep, out))
+                adapter: nn.Module = nn.Identity()
+                if skip != deep:
+                    adapter = Convolution(
+                        kind.dimension, skip, deep, 1, standardised=kind.standardised
+                    )
+                self.adapters.append(adapter)
                 skip, enlarged = deep, deep
             else:
                 up = Unit(kind.task_free, deep, out, stride=step, up=True)
                 self.ups.append(up)
-                self.levels.append(PlainBlock(kind, skip + out, out))
+                self.levels.append(Block(kind, skip + out, out))
                 enlarged = out
             if kind.conditioning == "tgnet":
                 self.attention.append(
@@ -301,16 +306,8 @@ class Decoder(nn.Module):
         return x
 
 
-def _adapter(kind: UnitKind, width: int, wanted: int) -> nn.Module:
-    if width == wanted:
-        return nn.Identity()
-    return Convolution(
-        kind.dimension, width, wanted, kernel=1, standardised=kind.standardised
-    )
-
-
 class Head(nn.Module):
-    """`prepare` is shared by the structures, `predict` gives those that are asked for."""
+    """`prepare` is shared by the structures, `predict` returns some of them."""
 
     def __init__(
         self,

@@ -68,20 +68,19 @@ class UNet(Network):
         kind = kind_of(config, dimension, conditioned=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
-        context_kind = kind.task_free
         self.encoder = make_encoder(
             config, kind, inputs, config.level_depths(config.planes), backbone_weights
         )
         self.transform, widths = make_transform(config, self.encoder.widths)
+        context, pooled_kind = self.encoder.widths[-1], kind.task_free
         dimension = 3 if config.decoder_3d else 2
         kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
         depths = config.level_depths(config.decoded_planes)
         own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
-        context = self.encoder.widths[-1]
         # f = GAP(ReLU(norm(F))) where units end without norm and activation.
         self.context_norm = (
-            make_norm(context_kind, context)
+            make_norm(pooled_kind, context)
             if config.backbone == "dod" and config.conditioning in ("dodnet", "tgnet")
             else None
         )
@@ -103,7 +102,7 @@ class UNet(Network):
 
     def encode(self, x: torch.Tensor) -> Features:
         view = self.view(x)
-        return self._encoded(view, None) if self.shares_encoder else Features(view)
+        return self._encoded(view) if self.shares_encoder else Features(view)
 
     def decode(
         self, features: Features, structures: Sequence[int] | None = None
@@ -128,9 +127,9 @@ class UNet(Network):
 
     def decode_view(self, view: torch.Tensor) -> torch.Tensor:
         """Predict all structures from what the network sees."""
-        return self.decode(self._encoded(view, None))
+        return self.decode(self._encoded(view))
 
-    def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
+    def _encoded(self, view: torch.Tensor, task: Task | None = None) -> Features:
         x = view
         if self.conditioned_at_input:
             assert task is not None
@@ -213,7 +212,7 @@ KEPT_BYTES = 2 * 2**30
 
 @torch.no_grad()
 def merge(network: "UNet", task: int) -> "UNet":
-    """Plain network of one structure, equal to `network` in evaluation mode."""
+    """Merge a ``repmode`` network for one structure: equal in evaluation mode."""
     config = network.config
     folds = config.norm == "batch" and config.backbone != "dod"
     changes: dict[str, Any] = {"conditioning": "multihead", "outputs": 1}
