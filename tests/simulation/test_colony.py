@@ -7,9 +7,9 @@ import torch
 
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
 from napari_sparsessp.simulation.optics import (
-    brightfield,
     photon_noise,
     reshape_spectrum,
+    transmitted,
 )
 from napari_sparsessp.simulation.parameters import blur, draw_parameters
 from napari_sparsessp.simulation.pool import fill_pool, open_pool
@@ -61,7 +61,7 @@ def test_an_empty_field_is_evenly_bright():
     """No object, no contrast."""
     p = draw_parameters(1)
     empty = torch.zeros(8, 32, 32)
-    torch.testing.assert_close(brightfield(p, empty, empty, VOXEL), empty + 1)
+    torch.testing.assert_close(transmitted(p, empty, empty, VOXEL), empty + 1)
 
 
 def _bead(index: float, absorption: float) -> torch.Tensor:
@@ -69,7 +69,7 @@ def _bead(index: float, absorption: float) -> torch.Tensor:
     volume = torch.zeros(33, 64, 64)
     volume[16, 32, 32] = 1.0
     volume = blur(volume, 0.35, 0.35, VOXEL)
-    return brightfield(p, index * volume, absorption * volume, VOXEL)[:, 32, 32]
+    return transmitted(p, index * volume, absorption * volume, VOXEL)[:, 32, 32]
 
 
 def test_a_phase_bead_turns_its_contrast_through_focus():

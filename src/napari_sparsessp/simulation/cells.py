@@ -15,8 +15,8 @@ from napari_sparsessp.simulation.parameters import (
     ColonyParameters,
     Grid,
     RandomFields,
-    frequencies,
     inside,
+    lateral_frequencies,
 )
 
 FAR = -20.0  # µm outside of any nucleus
@@ -85,7 +85,7 @@ def _footprints(
     count = len(heights)
     y = torch.arange(rows, device=owner.device, dtype=torch.float32)
     x = torch.arange(columns, device=owner.device, dtype=torch.float32)
-    found = [(0.0, 0.0, 0.0)] * count
+    placed = [(0.0, 0.0, 0.0)] * count
     for plane in level.unique().tolist():
         flat = owner[plane].flatten().long()
         area = torch.bincount(flat, minlength=count).clamp_min(1)
@@ -95,8 +95,8 @@ def _footprints(
         table = torch.stack([at_y / area * voxel, at_x / area * voxel, radius], dim=1)
         for index in (level == plane).nonzero().flatten().tolist():
             cy, cx, r = table[index].tolist()
-            found[index] = (cy, cx, r)
-    return found
+            placed[index] = (cy, cx, r)
+    return placed
 
 
 def _shape(place: _Place, axes: Axes, window: Window, p: ColonyParameters,
@@ -304,13 +304,6 @@ def _walls(
     return ((second - best) / 2).clamp_max(20.0), owner
 
 
-def _smooth_minimum(a: torch.Tensor, b: torch.Tensor, width: float) -> torch.Tensor:
-    """The smaller of two distances, without an edge where they meet."""
-    return (
-        torch.minimum(a, b) - width * torch.relu(1 - (a - b).abs() / (3 * width)) ** 2
-    )
-
-
 def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
     """Grow the cells of one colony."""
     depth, height, width = shape
@@ -339,7 +332,9 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
     )
     nucleus = nuclei.distance
     for limit in (wall - 0.25, top - 0.3, bottom - 0.25):
-        nucleus = _smooth_minimum(nucleus, limit, 0.35)
+        # The smaller of two distances, without an edge where they meet.
+        near = torch.relu(1 - (nucleus - limit).abs() / (3 * 0.35)) ** 2
+        nucleus = torch.minimum(nucleus, limit) - 0.35 * near
     return Cells(
         wall, top, bottom, body, nucleus, nuclei.brightness, nuclei.mitosis,
         nuclei.nucleoli * inside(nucleus - 0.4), nuclei.poles,
@@ -368,8 +363,7 @@ def drifting_speckle(
     (D, H, W), zero mean.
     """
     power = torch.fft.rfft2(stack - stack.mean()).abs().square().mean(0)
-    lateral, _ = frequencies((1, stack.shape[1], stack.shape[2]), voxel)
-    lateral = lateral[0].to(stack.device)
+    lateral = lateral_frequencies(stack.shape[1:], voxel).to(stack.device)
     bins = (torch.sqrt(lateral) / 0.06).long().flatten()
     counts = torch.bincount(bins).clamp_min(1)
     radial = torch.bincount(bins, power.flatten()) / counts
@@ -397,8 +391,7 @@ def jostled(
         Over which neighbours move together, µm.
     """
     depth, height, width = stack.shape
-    lateral, _ = frequencies((1, height, width), voxel)
-    lateral = lateral[0].to(stack.device)
+    lateral = lateral_frequencies((height, width), voxel).to(stack.device)
     gain = torch.exp(-(math.pi**2) * lateral * length**2)
     memory = torch.full_like(gain, REST)
     # What is replaced in a step has this share of the variance.

@@ -223,7 +223,7 @@ def _counted(
 
 
 def write_list(folder: Path) -> Path:
-    """Write ``colonies.csv``: a line for each structure of each colony in the folder."""
+    """Write ``colonies.csv``: a line for each structure of each colony there."""
     path = folder / LIST_NAME
     images = sorted(folder.glob("colony_*.ome.tif"))
     with (

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -143,13 +144,11 @@ def draw_parameters(seed: int) -> ColonyParameters:
 Grid = tuple[int, int, int]
 
 
-def frequencies(shape: Grid, voxel: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared lateral and axial spatial frequency of a real 3D FFT, (cycles/µm)²."""
-    d, h, w = shape
-    fz = torch.fft.fftfreq(d, voxel)[:, None, None]
-    fy = torch.fft.fftfreq(h, voxel)[None, :, None]
-    fx = torch.fft.rfftfreq(w, voxel)[None, None, :]
-    return fy**2 + fx**2, fz**2
+def lateral_frequencies(size: Sequence[int], voxel: float) -> torch.Tensor:
+    """Squared spatial frequency of a real 2D FFT of (H, W) pixels, (cycles/µm)²."""
+    fy = torch.fft.fftfreq(size[0], voxel)[:, None]
+    fx = torch.fft.rfftfreq(size[1], voxel)[None]
+    return fy**2 + fx**2
 
 
 def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
@@ -173,10 +172,10 @@ def along_z(matrix: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
 def blur(
     volume: torch.Tensor, sigma_xy: float, sigma_z: float, voxel: float
 ) -> torch.Tensor:
-    """Gaussian blur with standard deviations in µm; y and x wrap around, z ends hold."""
+    """Blur with Gaussians, σ in µm; y and x wrap around, the end planes go on."""
     depth, height, width = volume.shape
-    lateral, _ = frequencies((1, height, width), voxel)
-    gain = torch.exp(-2 * math.pi**2 * lateral[0] * sigma_xy**2).to(volume.device)
+    lateral = lateral_frequencies((height, width), voxel)
+    gain = torch.exp(-2 * math.pi**2 * lateral * sigma_xy**2).to(volume.device)
     spectrum = along_z(axial_blur(depth, sigma_z, voxel), torch.fft.rfft2(volume))
     return torch.fft.irfft2(spectrum * gain, s=(height, width))
 
@@ -188,9 +187,9 @@ class RandomFields:
         self.shape = shape
         self.voxel = voxel
         self.generator = generator
-        lateral, axial = frequencies(shape, voxel)
-        self._lateral = lateral[0].to(generator.device)
-        self._axial = axial[:, 0, 0].to(generator.device)
+        axial = torch.fft.fftfreq(shape[0], voxel) ** 2
+        self._lateral = lateral_frequencies(shape[1:], voxel).to(generator.device)
+        self._axial = axial.to(generator.device)
 
     def smooth(self, length: float, axial: float | None = None) -> torch.Tensor:
         """Field whose correlation length is `length` µm (`axial` µm along z)."""
