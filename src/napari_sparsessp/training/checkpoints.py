@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.training.config import TrainConfig, read_config
 from napari_sparsessp.training.resolve import CONFIG_FILE, make_folder
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STATE_NAME = "state.pt"
 BEST_NAME = "best.pt"
 LOG_NAME = "log.jsonl"
+_ROOM = "make room and run the same command again: it resumes from the last state"
 
 
 @dataclass(frozen=True)
@@ -173,11 +174,8 @@ class RunFolder:
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append a line to the log."""
         path = self.folder / LOG_NAME
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise _no_room(path, error.strerror) from error
+        with output_errors(path, _ROOM), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
         """Read the log."""
@@ -200,19 +198,11 @@ class RunFolder:
     def _write(self, name: str, content: dict[str, Any]) -> None:
         import torch
 
-        path = self.folder / name
-        try:
-            with atomic_write(path) as part:
+        with atomic_write(self.folder / name, advice=_ROOM) as part:
+            try:
                 torch.save(content, part)
-        except (OutputError, RuntimeError) as error:  # torch's of a full disk
-            raise _no_room(path, str(error.__cause__ or error)) from error
-
-
-def _no_room(path: Path, reason: str | None) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {reason}; make room and run the same command again: it "
-        "resumes from the last state"
-    )
+            except RuntimeError as error:  # torch's of a full disk
+                raise OSError(str(error)) from error
 
 
 def saved_step(folder: Path) -> int:
@@ -220,9 +210,8 @@ def saved_step(folder: Path) -> int:
     import torch
 
     try:
-        state = torch.load(
-            folder / STATE_NAME, map_location="cpu", weights_only=True, mmap=True
-        )
+        path = folder / STATE_NAME
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return int(state["progress"]["step"])
     except Exception:  # a damaged state is refused where it is loaded
         return 0

@@ -5,19 +5,17 @@ Needs no torch, so that a wrong file is refused at once.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import read_yaml, user_path
 from napari_sparsessp.models.card import Positive
 from napari_sparsessp.networks import NetworkConfig
 
 Extent = Annotated[int, Field(ge=8, le=4096)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Noise = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 # The paper's section 4.1 and its released code; fast is ours, as the shipped model was
@@ -47,15 +45,20 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Differences from the defaults of `Recipe`."""
 
 
-class Recipe(BaseModel):
-    """How patches are cut and varied, and how the weights follow."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+PartT = TypeVar("PartT", bound=_Part)
+
+
+class Recipe(_Part):
+    """How patches are cut and varied, and how the weights follow."""
 
     name: Literal["fast", "paper"] = "fast"  # where the values begin that are not given
     optimiser: Literal["adamw", "adam"] = "adamw"
     # Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
-    learning_rate: Rate | None = None
+    learning_rate: Positive | None = None
     weight_decay: NonNegative = 0.01
     warm_up: Share = 0.02  # share of the budget
     # After the warm-up: half a cosine to zero, or as it is.
@@ -74,7 +77,7 @@ class Recipe(BaseModel):
     # Which planes count as measured is drawn; otherwise every r-th from the first.
     random_phase: bool = True
     # Range of camera noise in standard deviations of the stack, on a log scale.
-    noise: tuple[Noise, Noise] | None = (0.01, 0.5)
+    noise: tuple[Positive, Positive] | None = (0.01, 0.5)
     gain: NonNegative = 0.4  # contrast is multiplied by 2^u, u uniform in ±gain
     # The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
     tilt: NonNegative = 0.5
@@ -100,6 +103,7 @@ class Recipe(BaseModel):
         return self
 
 
+LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[int, Field(ge=1, le=64)]
 Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
@@ -109,10 +113,6 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 DEFAULT_VOXEL = (0.29, 0.29, 0.29)
 """µm; the paper's grid, and that of the shipped models."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelSection(_Part):
@@ -142,7 +142,7 @@ class ModelSection(_Part):
 class FineTune(_Part):
     """A network that begins as an existing model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     # ``from`` in the file: a model's id or path.
     source: Annotated[Line, Field(alias="from")]
@@ -294,7 +294,7 @@ class TrainConfig(_Part):
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)] | None = None
     # The first measured plane is drawn too; the recipe's by default.
     random_phase: bool | None = None
-    loss: Literal["mse", "l1", "l1_msssim", "foreground"] = "mse"
+    loss: LossName = "mse"
     budget: Budget
     validation: Validation = Validation()
     seed: Seed = 0
@@ -354,7 +354,7 @@ def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
     if not isinstance(values, dict):
         raise InputError("the config has no `field: value` lines; see docs/training.md")
     try:
-        # First and alone, so that an error tells of which kind of network it speaks.
+        # First and alone, so that an error is of one kind of network.
         network = as_network(values.get("network", {}))
         config = TrainConfig.model_validate({**values, "network": network})
     except ValidationError as error:
@@ -380,54 +380,32 @@ def _first(error: ValidationError, values: dict[str, Any]) -> str:
     name = ".".join(place) or "config"
     if first["type"] == "missing":
         return f"the config lacks {name}; add it (see docs/training.md)"
-    reason = first["msg"].removeprefix("Value error, ")
-    reason = reason[0].lower() + reason[1:]
-    found: Any = values
+    _, reason = invalid_field(error)
+    value: Any = values
     for part in place:
-        if isinstance(found, Mapping) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
         else:
             break
-    if isinstance(found, Mapping):
-        return f"{name} cannot be used: {reason}"
-    return f"{name} {found!r} cannot be used: {reason}"
+    shown = "" if isinstance(value, Mapping) else f" {value!r}"
+    return f"{name}{shown} cannot be used: {reason[0].lower()}{reason[1:]}"
 
 
-def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
+def _placed(part: PartT, folder: Path) -> PartT:
     """Make paths absolute, so that nothing depends on where a program runs."""
-
-    def absolute(path: Path | None) -> Path | None:
-        return None if path is None else (folder / user_path(path)).absolute()
-
-    data = config.data
-    if data.simulated is not None:
-        simulated = data.simulated.model_copy(
-            update={"pool": absolute(data.simulated.pool)}
-        )
-        data = data.model_copy(update={"simulated": simulated})
-    if data.pairs is not None:
-        pairs = data.pairs.model_copy(
-            update={
-                "path": absolute(data.pairs.path),
-                "root": absolute(data.pairs.root),
-            }
-        )
-        data = data.model_copy(update={"pairs": pairs})
-    if config.model.scores is not None:
-        update = {"scores": absolute(config.model.scores)}
-        model = config.model.model_copy(update=update)
-        config = config.model_copy(update={"model": model})
-    network = config.network
-    if isinstance(network, FineTune):
-        beside = folder / user_path(network.source)
-        if beside.exists():
-            source = str(beside.absolute())
-            network = network.model_copy(update={"source": source})
-    return config.model_copy(
-        update={"out": absolute(config.out), "data": data, "network": network}
-    )
+    update: dict[str, Any] = {}
+    for name, value in part:
+        if isinstance(value, Path):
+            update[name] = (folder / user_path(value)).absolute()
+        elif isinstance(value, FineTune):
+            beside = (folder / user_path(value.source)).absolute()
+            if beside.exists():
+                update[name] = value.model_copy(update={"source": str(beside)})
+        elif isinstance(value, _Part):
+            update[name] = _placed(value, folder)
+    return part.model_copy(update=update)
 
 
 def config_text(config: TrainConfig, folder: Path | None = None) -> str:
@@ -458,21 +436,12 @@ def config_text(config: TrainConfig, folder: Path | None = None) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _relative(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _relative(value: Any, folder: Path) -> Any:
     """Shorten the paths of what lies in a folder."""
-
-    def short(text: Any) -> Any:
-        path = Path(text)
-        inside = path.is_absolute() and path.is_relative_to(folder)
-        return path.relative_to(folder).as_posix() if inside else text
-
-    values["out"] = short(values["out"])
-    data = values["data"]
-    for section, name in (("simulated", "pool"), ("pairs", "path"), ("pairs", "root")):
-        part = data.get(section) or {}
-        if part.get(name):
-            part[name] = short(part[name])
-    network = values.get("network") or {}
-    if "from" in network and (folder / str(network["from"])).exists():
-        network["from"] = short(network["from"])
-    return values
+    if isinstance(value, dict):
+        return {name: _relative(one, folder) for name, one in value.items()}
+    if isinstance(value, str) and Path(value).is_absolute():
+        path = Path(value)
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return value

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.prediction.device import out_of_memory
 from napari_sparsessp.tasks import Cancelled, Progress, no_progress
 from napari_sparsessp.training.checkpoints import Position, RunFolder
 from napari_sparsessp.training.distributed import Group
@@ -292,7 +293,7 @@ class _Run:
         try:
             self._learn(batch.to(self.device))
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if self.group.count > 1:  # the others are waiting for these gradients
                 raise PredictionError(
@@ -434,12 +435,6 @@ class _Run:
         self.listen(
             Status(self.at.step, share, max(left, 0), self.at.loss, rate, entry, note)
         )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(word in text for word in words)
 
 
 def tensorboard_writer(folder: Path) -> Callable[[Status], None] | None:

@@ -6,12 +6,11 @@ structure is drawn as often as any other.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
-from typing import overload
 
 import numpy as np
 import torch
@@ -256,16 +255,16 @@ def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
     return x.flip([axis for bit, axis in ((1, -2), (2, -1)) if turn & bit])
 
 
-class RenewedPairs(Sequence[Pair]):
+class RenewedPairs(list[Pair]):
     """Some stacks that stay, and others that follow from the step.
 
-    As a sequence it is what it was when it was last asked for a step.
+    As a list it is what it was when it was last asked for a step.
 
     Parameters
     ----------
     draw
-        Gives the others for a step, the same for the same step, with labels and sizes
-        that never change. It may wait; it raises `Cancelled` once the event is
+        Returns the others for a step, the same for the same step, with labels and
+        sizes that never change. It may wait; it raises `Cancelled` once the event is
         set.
     """
 
@@ -275,28 +274,15 @@ class RenewedPairs(Sequence[Pair]):
         draw: Callable[[int, Event], Sequence[Pair]],
         step: int = 0,
     ) -> None:
+        super().__init__()
         self._fixed, self._draw = list(fixed), draw
-        self._now: list[Pair] = self.at(step, Event())
+        self.at(step, Event())
 
     def at(self, step: int, ended: Event) -> list[Pair]:
-        """Return the stacks of a step."""
-        self._now = [*self._fixed, *self._draw(step, ended)]
-        return self._now
-
-    def __len__(self) -> int:
-        return len(self._now)
-
-    def __iter__(self) -> Iterator[Pair]:
-        return iter(self._now)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        return self._now[index]
+        """Return the stacks of a step; raises `Cancelled` once `ended` is set."""
+        now = [*self._fixed, *self._draw(step, ended)]
+        self[:] = now
+        return now
 
 
 PAUSE = 0.2

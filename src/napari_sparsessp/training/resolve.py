@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError, invalid_field
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
@@ -25,6 +25,7 @@ from napari_sparsessp.training.config import (
     Budget,
     Data,
     FineTune,
+    LossName,
     ModelSection,
     Pairs,
     Recipe,
@@ -71,12 +72,13 @@ class ResolvedConfig:
             The data have nothing of what is asked for.
         """
         named = self.config.model.structures
-        wanted = None if named is None else tuple(map(structure_id, named))
-        if wanted is None:
+        if named is not None:
+            wanted = [structure_id(name) for name in named]
+        else:
             # Outputs that no label holds would drift while the others learn.
             known = CATALOGUE if self.source is None else self.source.structures
-            ordered = [one for one in known if one in found]
-            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+            wanted = [one for one in known if one in found]
+            wanted += sorted(set(found) - set(wanted))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
         missing = [one for one in wanted if one not in found]
@@ -216,13 +218,8 @@ def claim_folder(
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it."""
-    try:
+    with output_errors(f"into {folder}", "make room or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; make room or choose "
-            "another folder"
-        ) from error
 
 
 def _as_today(before: Any) -> Any:
@@ -251,8 +248,6 @@ CONFIG_FILE = "train.yaml"
 
 PAIRS_FILE = "pairs.csv"
 
-LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
-
 
 @dataclass(frozen=True)
 class QuickOptions:
@@ -261,9 +256,8 @@ class QuickOptions:
     id: str  # of the new model
     pairs: Pairs  # where the stacks are
     validation: Validation  # what is kept back
-    # name, licence: licence of the data.
     name: str = ""
-    licence: str = ""
+    licence: str = ""  # of the data
     source: str = DEFAULT_MODEL  # model to begin with
     freeze_encoder: bool = False  # only what comes after the encoder learns
     minutes: float = MINUTES
@@ -319,7 +313,5 @@ def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
             device=options.device,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        field, reason = invalid_field(error)
         raise InputError(f"{field} cannot be used: {reason}; change it") from error

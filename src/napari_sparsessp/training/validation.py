@@ -1,7 +1,7 @@
 """Validate a network on held-out stacks: R², and a preview of one patch."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,63 +149,41 @@ class Preview:
     step: int = 0  # of the training; filled in by whoever knows it
 
 
-class PreviewPatch:
-    """A patch of one stack that was kept back; call it with a network."""
-
-    def __init__(
-        self, pair: Pair, recipe: PatchRecipe, structures: Sequence[str], device: str
-    ) -> None:
-        height, width = pair.looks.shape[-2:]
-        self._ratio = recipe.ratios[0]
-        plain = replace(
-            recipe,
-            height=min(recipe.height, height),
-            width=min(recipe.width, width),
-            ratios=(self._ratio,),
-            noise=None,
-            gain=0.0,
-            tilt=0.0,
-            clutter=0.0,
-            thin=0.0,
-            turns="none",
-            random_phase=False,
-        )
-        self._patch = cut_patch(pair, plain, np.random.default_rng(_SEED))
-        self._names = tuple(structures[label] for label in self._patch.labels)
-        self._device = device
-
-    @torch.inference_mode()
-    def __call__(self, network: nn.Module) -> Preview:
-        """Predict the patch as the network is now."""
-        patch, given = self._patch, list(self._patch.labels)
-        called: Any = network
-        found = called(patch.source[None].to(self._device), structures=given)
-        found = found[0].float().cpu()
-        counts = (patch.weight > 0).expand_as(patch.target)
-        truth = torch.where(counts, patch.target, torch.nan)
-        return Preview(
-            self._names,
-            patch.source[0].numpy(),
-            truth.numpy(),
-            found.numpy(),
-            self._ratio,
-        )
-
-
 def preview_patch(
     pairs: Sequence[Pair],
     recipe: PatchRecipe,
     structures: Sequence[str],
     device: str,
     stride: int,
-) -> PreviewPatch | None:
-    """Choose the patch: of the stack with the most labels; None without a stack."""
+) -> Callable[[nn.Module], Preview] | None:
+    """Cut one patch of the stack with the most labels; None without a stack.
+
+    Of the recipe its size and sampling count; its random changes of optics do not.
+
+    Returns
+    -------
+    Predicts the patch by a network in evaluation mode, on the device.
+    """
     fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
     if not fitting:
         return None
     pair = max(fitting, key=lambda one: len(one.targets))
     height, width = (size // stride * stride for size in pair.looks.shape[-2:])
-    fitted = replace(
-        recipe, height=min(recipe.height, height), width=min(recipe.width, width)
-    )
-    return PreviewPatch(pair, fitted, structures, device)
+    plain = replace(
+        recipe, height=min(recipe.height, height), width=min(recipe.width, width),
+        ratios=recipe.ratios[:1], noise=None, gain=0.0, tilt=0.0, clutter=0.0, thin=0.0,
+        turns="none", random_phase=False,
+    )  # fmt: skip
+    patch = cut_patch(pair, plain, np.random.default_rng(_SEED))
+    names = tuple(structures[label] for label in patch.labels)
+    counts = (patch.weight > 0).expand_as(patch.target)
+    truth = torch.where(counts, patch.target, torch.nan).numpy()
+
+    @torch.inference_mode()
+    def predicted(network: nn.Module) -> Preview:
+        y = network(patch.source[None].to(device), structures=list(patch.labels))
+        prediction = y[0].float().cpu().numpy()
+        light = patch.source[0].numpy()
+        return Preview(names, light, truth, prediction, plain.ratios[0])
+
+    return predicted
