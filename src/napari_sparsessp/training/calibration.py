@@ -1,7 +1,7 @@
 """Measure for the card of a new model when it can be trusted.
 
 `calibrations` fits how large its errors are on what was kept back, which
-``--uncertainty`` needs to tell an error from a bare spread
+``--uncertainty`` needs to make an error of a bare spread
 (`napari_sparsessp.prediction.calibration`). `learned_ranges` gives statistics of the
 images that it learned from, with which a prediction compares its input
 (`napari_sparsessp.prediction.familiarity`): of windows as the network gets them, with
@@ -44,7 +44,7 @@ def calibrations(
     model: Model, pairs: Sequence[Pair], device: str, precision: str
 ) -> dict[str, Calibration]:
     """Fit the expected error of each structure that was kept back."""
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    measured: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for pair in pairs:
         for ratio in sorted({min(model.card.ratios), max(model.card.ratios)}):
             request = PredictionRequest(
@@ -58,11 +58,11 @@ def calibrations(
             )
             try:
                 for name, spread, error in _errors(model, pair, request):
-                    found[name].append((spread, error))
+                    measured[name].append((spread, error))
             except SparseSSPError:
                 continue  # never a reason to lose a model over
     fitted = {}
-    for name, parts in found.items():
+    for name, parts in measured.items():
         spread, error = (np.concatenate(one) for one in zip(*parts, strict=True))
         if len(error) >= FEWEST_VOXELS:
             fitted[name] = fit_calibration(spread, error)
@@ -88,16 +88,12 @@ def _errors(
         error = np.asarray(channels[number]) - pair.targets[row][place]
         mask = pair.masks[row] if pair.masks else None
         known = np.isfinite(error)
-        if mask is not None:
-            known &= np.broadcast_to(mask[_of(mask, place)] > 0, known.shape)
+        if mask is not None:  # it may be one plane for all
+            its = (slice(None), *place[1:]) if len(mask) == 1 else place
+            known &= np.broadcast_to(mask[its] > 0, known.shape)
         spread = np.asarray(channels[len(rows) + number])
         step = max(1, int(known.sum()) // MOST_VOXELS)
         yield names[number], spread[known][::step], error[known][::step]
-
-
-def _of(mask: np.ndarray, place: tuple[slice, ...]) -> tuple[slice, ...]:
-    """The same field of a mask, which may be one plane for all."""
-    return (slice(None), *place[1:]) if len(mask) == 1 else place
 
 
 def _middle(pair: Pair, planes: int | None) -> tuple[slice, slice, slice]:
@@ -120,8 +116,7 @@ WINDOWS = 100
 """Of each training that `learned_ranges` looks at; some seconds."""
 
 SMALLEST = 64
-"""Pixels of a window; a smaller one cannot tell coarse from middle, as an image that is
-predicted later can."""
+"""Pixels of a window; in a smaller one coarse and middle detail are the same."""
 
 FEWEST_STACKS, MOST_STACKS = 3, 25
 """Stacks: one or two do not show how much stacks differ, and more do not show more."""
@@ -154,7 +149,7 @@ def learned_ranges(
 
     Returns
     -------
-    As `ModelCard.familiarity`; empty where the stacks are too small to tell, and
+    As `ModelCard.familiarity`; empty where the stacks are too few or too small, and
     where it is unknown what the model learned from before.
     """
     if source is not None and not source.familiarity:
@@ -167,21 +162,9 @@ def learned_ranges(
     chosen = pairs[:: -(-len(pairs) // MOST_STACKS)]
     windows = WINDOWS // len(chosen) * len(chosen)
     seen = replace(recipe, height=height, width=width)
-    found = _values(chosen, seen, voxel[2], windows, seed=0)
-    own = _ranges(found, windows, voxel[0], _with_another_stack(len(chosen)))
+    found = trait_values(chosen, seen, voxel[2], windows, seed=0)
+    own = ranges_of(found, windows, voxel[0], _with_another_stack(len(chosen)))
     return own if source is None else joined(own, source.familiarity)
-
-
-def familiar_ranges(
-    pairs: Sequence[Pair],
-    recipe: PatchRecipe,
-    voxel: tuple[float, float, float],
-    patches: int = 300,
-    seed: int = 0,
-) -> dict[str, tuple[Range, ...]]:
-    """Return the range of each trait over patches of a training."""
-    found = _values(pairs, recipe, voxel[2], patches, seed)
-    return _ranges(found, patches, voxel[0], _plain)
 
 
 def joined(
@@ -201,7 +184,7 @@ def joined(
     return found
 
 
-def _values(
+def trait_values(
     pairs: Sequence[Pair], recipe: PatchRecipe, pixel: float, patches: int, seed: int
 ) -> dict[tuple[str, int], list[float]]:
     """Each trait, and the gap of planes where it matters, of pairs taken in turn."""
@@ -232,11 +215,6 @@ def _traits(planes: np.ndarray, gap: int, pixel: float) -> dict[str, float]:
     return image_traits([planes[used]], pairs, pixel)
 
 
-def _plain(name: str, values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, INNER)
-    return float(low), float(high)
-
-
 def _with_another_stack(stacks: int) -> Spread:
     """Widen ranges for one more stack that differs from these as they do."""
     from scipy.stats import t as student
@@ -259,12 +237,13 @@ def _with_another_stack(stacks: int) -> Spread:
     return spread
 
 
-def _ranges(
+def ranges_of(
     found: Mapping[tuple[str, int], Sequence[float]],
     patches: int,
     step: float,
     spread: Spread,
 ) -> dict[str, tuple[Range, ...]]:
+    """Return a range for each trait that every patch showed; `step` in µm."""
     ranges: dict[str, tuple[Range, ...]] = {}
     for (name, gap), values in sorted(found.items()):
         low, high = spread(name, np.asarray(values))

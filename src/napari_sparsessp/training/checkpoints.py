@@ -110,13 +110,7 @@ class RunFolder:
         optimiser: torch.optim.Optimizer,
         device: torch.device,
     ) -> Position | None:
-        """Restore everything from the last state; None where there is none.
-
-        Raises
-        ------
-        InputError
-            The state is damaged or of another network.
-        """
+        """Restore everything from the last state; None where there is none."""
         if not has_state(self.folder):
             self._cut_log(-1)
             return None

@@ -44,30 +44,25 @@ HOPELESS = 50
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast to learn."""
+    """How long and how fast to learn; see also `Recipe` of the config."""
 
     minutes: float  # time budget; the learning rate falls to zero along it
-    # Budget in steps instead, which does not depend on the machine's speed.
-    steps: int | None = None
+    steps: int | None = None  # the budget instead: it depends on no machine's speed
     batch: int = 4
     learning_rate: float = 1.5e-3  # peak, reached after `warm_up` of the budget
-    # weight_decay, warm_up, average: the optimiser's decay; share of the budget; decay
-    # of the weights' running average, 0 for none.
     weight_decay: float = 0.01
     warm_up: float = 0.02
     average: float = 0.998
     save_every: float = 4.0  # minutes between states on disk and validations
     save_steps: int | None = None  # the same in steps
-    # ``bf16`` or ``fp32``, of the forward pass; weights are always float32.
     precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
-    optimiser: str = "adamw"  # ``adamw`` or ``adam``
-    schedule: str = "cosine"  # ``cosine`` or ``constant``
-    clip: float = 1.0  # largest norm of the gradient; 0 does not clip
-    loss: str = "mse"  # see `napari_sparsessp.training.losses.make_loss`
-    # ``mean`` or ``max``, of a prediction whose label is one plane.
-    projection: str = "mean"
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    clip: float = 1.0
+    loss: str = "mse"
+    projection: str = "mean"  # of a prediction whose label is one plane
     # Validate before the first step: what is fine-tuned may be the best already.
     judge_first: bool = False
 
@@ -110,10 +105,9 @@ class _LearningNorms(nn.Module):
 def update_norms(
     network: nn.Module, batches: Iterable[Batch], device: torch.device
 ) -> None:
-    """Measure the batch-norm statistics of averaged weights.
+    """Measure the batch-norm statistics of averaged weights: all batches count alike.
 
-    A running mean follows the last few batches, and those of a network that learns,
-    not those of its averaged weights. Here every batch counts the same.
+    A running mean would follow the last few batches of the network that learns.
     """
     norms = _LearningNorms(network.eval()).eval()
     update_bn(batches, norms, device)  # type: ignore[arg-type]
@@ -177,8 +171,7 @@ def train(
     group = group or Group()
     run = _Run(network, pairs, recipe, plan, folder, group)
     run.validate, run.progress = validate, progress
-    if listen is not None and group.main:
-        run.listen = listen
+    run.listen = listen if group.main else None
     run.go()
 
 
@@ -216,8 +209,8 @@ class _Run:
             self.average.n_averaged += 1  # the initial weights
             self.average.eval()
         self.files = RunFolder(folder, group.main)
-        found = self.files.load(network, self._averaged, self.optimiser, self.device)
-        self.at = found or Position(batch=plan.batch)
+        resumed = self.files.load(network, self._averaged, self.optimiser, self.device)
+        self.at = resumed or Position(batch=plan.batch)
         self.group = group
         if group.largest(self.at.step)[0] != self.at.step:
             raise InputError(
@@ -244,10 +237,13 @@ class _Run:
         if self.plan.judge_first and not self.at.step:
             self._emit(entry=self._save(validated=True))
         self._to_training()
+        workers = 1  # that cut patches: on the CPU the network wants the cores
+        if self.device.type != "cpu":
+            workers = max(1, min(8, (os.cpu_count() or 2) // 2))
         while self._share() < 1:
             stream = batches(
                 self.pairs, self.recipe, self.at.batch, self.plan.seed,
-                self.at.step, self.outputs, workers=self._workers(),
+                self.at.step, self.outputs, workers=workers,
                 rank=self.group.rank,
                 waiting=self._report if self.group.count == 1 else None,
             )  # fmt: skip
@@ -281,12 +277,6 @@ class _Run:
         except Cancelled:
             self.cancelled = True
         return self.cancelled
-
-    def _workers(self) -> int:
-        """Threads that cut patches; on the CPU the network wants the cores."""
-        if self.device.type == "cpu":
-            return 1
-        return max(1, min(8, (os.cpu_count() or 2) // 2))
 
     def _fits(self, batch: Batch) -> bool:
         """Learn from a batch; false where it was too large and has been halved."""

@@ -24,20 +24,8 @@ def project(
 ) -> torch.Tensor:
     """Replace predictions by their projection over z where the label is one.
 
-    Parameters
-    ----------
-    prediction
-        (B, S, D, H, W)
-    weight
-        (B, S, D, H, W) or (B, S, D, 1, 1); planes without weight take no part.
-    projected
-        (B, S) bool.
-    how
-        ``mean`` or ``max``.
-
-    Returns
-    -------
-    (B, S, D, H, W), the projection repeated on all planes.
+    Of a prediction (B, S, D, H, W); planes without `weight`, (B, S, D, H, W) or
+    (B, S, D, 1, 1), take no part. `projected` is (B, S); `how`: ``mean`` or ``max``.
     """
     if not bool(projected.any()):
         return prediction

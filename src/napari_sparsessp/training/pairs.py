@@ -22,7 +22,7 @@ from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.resolve import make_folder, structure_id
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, channel_key
 
 Channel = str | int
 
@@ -198,17 +198,13 @@ def _label(
     mask = row.get("mask")
     return Label(
         image,
-        _channel(value("signal")),
+        channel_key(value("signal")),
         root / user_path(other) if other else image,
-        _channel(value("target")),
+        channel_key(value("target")),
         _structure(row, where, path, given["structure"]),
         root / user_path(mask) if mask else None,
         _SPLITS[split],
     )
-
-
-def _channel(text: str) -> Channel:
-    return int(text) if text.isdecimal() else text
 
 
 def _structure(
@@ -337,16 +333,7 @@ class PairReader:
     def read(
         self, labels: Sequence[Label], progress: Progress = no_progress
     ) -> list[CachedPair]:
-        """Read all labels but those of the test split.
-
-        Raises
-        ------
-        InputError
-            An image cannot be read or is constant, or a target or mask does not fit
-            its stack.
-        OutputError
-            The cache cannot be written.
-        """
+        """Read all labels but those of the test split."""
         stacks, pairs = by_stack(labels), []
         for group in stacks:
             pairs.append(self._pair(group))

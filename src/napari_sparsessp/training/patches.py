@@ -41,28 +41,22 @@ class Pair:
 
 @dataclass(frozen=True)
 class PatchRecipe:
-    """How patches are cut and varied."""
+    """How patches are cut and varied; see also `Recipe` of the config."""
 
-    # depth, height, width: size of a patch in voxels.
     depth: int = 32
     height: int = 128
     width: int = 128
-    ratios: tuple[int, ...] = (1, 2, 4, 8)  # sparsity ratios, drawn uniformly
-    # Range of camera noise (standard deviations of the stack), drawn on a log scale.
+    ratios: tuple[int, ...] = (1, 2, 4, 8)
     noise: tuple[float, float] | None = (0.01, 0.5)
-    gain: float = 0.4  # contrast is multiplied by 2^u, u uniform in ±gain
-    tilt: float = 0.5  # power spectrum is multiplied by f^u, u uniform in ±2 tilt
+    gain: float = 0.4
+    tilt: float = 0.5
     # Another part of the stack, turned around, is added with a weight uniform between 0
     # and this: light that no structure of the patch explains.
     clutter: float = 0.4
-    thin: float = 0.1  # share of patches whose stack ends inside the window
-    # ``dihedral``, ``flips`` or ``none``. The symmetries of the square in y and x. Or
-    # mirrored in z, y and x; then the patch, not the stack, is what is made sparse, as
-    # in the released code.
+    thin: float = 0.1
+    # Of ``flips`` the patch, not the stack, is made sparse, as in the released code.
     turns: str = "dihedral"
-    random_phase: bool = True  # draw the first measured plane; otherwise it is plane 0
-    # ``hold``, ``nearest`` or ``linear``. How planes in between follow from the
-    # measured ones.
+    random_phase: bool = True
     interpolation: str = "linear"
     # inputs, every: of the network: its input channels, and it takes each such plane of
     # the window.

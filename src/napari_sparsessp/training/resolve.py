@@ -64,13 +64,7 @@ class ResolvedConfig:
         return GENTLE_RATE if gentle else RATES[recipe.name]
 
     def structures(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Outputs of the network, in order.
-
-        Raises
-        ------
-        InputError
-            The data have nothing of what is asked for.
-        """
+        """Order the network's outputs; `found`: the structures that the data have."""
         named = self.config.model.structures
         if named is not None:
             wanted = [structure_id(name) for name in named]
@@ -92,13 +86,7 @@ class ResolvedConfig:
         return tuple(wanted)
 
     def network(self, structures: Sequence[str]) -> NetworkConfig:
-        """Describe the network with an output for each structure.
-
-        Raises
-        ------
-        InputError
-            `network.outputs` was given and is another number.
-        """
+        """Describe the network with an output for each structure."""
         given = self.config.network
         outputs = len(structures)
         if isinstance(given, FineTune):
@@ -176,19 +164,8 @@ def claim_folder(
 ) -> None:
     """Make sure that the output folder holds this training or none.
 
-    Parameters
-    ----------
-    structures
-        Of the network's outputs.
-    owner
-        False in a process that only looks; another one writes.
-
-    Raises
-    ------
-    InputError
-        It holds another one; names what differs.
-    OutputError
-        It cannot be written.
+    `structures` are the network's outputs; a process that is no `owner` only looks.
+    Raises InputError where another training is there; names what differs.
     """
     folder: Path = config.out
     file = folder / CONFIG_NAME

@@ -35,6 +35,11 @@ FEW_STACKS = 3
 _ENCODER = ("encoder", "plane_stem", "down")
 """First parts of the names of all that comes before depth is folded."""
 
+_OPTIMISER = {
+    "batch", "weight_decay", "warm_up", "average", "optimiser", "schedule", "clip",
+}  # fmt: skip
+_CHANGES = {"noise", "gain", "tilt", "clutter", "thin", "turns"}
+
 _SCALING_WORDS = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
@@ -82,15 +87,13 @@ def run_training(
         recipe.ratios, recipe.interpolation, plan.device, plan.precision,
         plan.projection, progress,
     )  # fmt: skip
-    patch = None
-    if show is not None:
-        patch = preview_patch(
-            validator.pairs, recipe, data.structures, plan.device, network.stride
-        )
+    preview = preview_patch(
+        validator.pairs, recipe, data.structures, plan.device, network.stride
+    )
 
     def validate(judged: nn.Module) -> dict[str, Any]:
-        if show is not None and patch is not None:
-            show(patch(judged))
+        if show is not None and preview is not None:
+            show(preview(judged))
         return validator(judged)
 
     train(
@@ -150,12 +153,8 @@ def transfer(
 ) -> None:
     """Copy all weights; outputs go by structure, new ones stay as they are.
 
-    Both networks have the same description but for their outputs.
-
-    Raises
-    ------
-    InputError
-        The structures differ and cannot be told apart in the weights.
+    Both networks have the same description but for their outputs. Raises InputError
+    where the structures differ and cannot be separated in the weights.
     """
     config = network.config
     assert isinstance(config, NetworkConfig)
@@ -203,15 +202,7 @@ def transfer(
 
 
 def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the best state of a training, or its last, as a native model.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    ModelError
-        The weights are not finite.
-    """
+    """Write the best state of a training, or its last, as a native model."""
     config, files = resolved.config, RunFolder(resolved.config.out)
     network = resolved.network(data.structures)
     recipe = patch_recipe(resolved, network, data.training)
@@ -234,22 +225,19 @@ def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     path = config.out / f"{card.id}.safetensors"
     plan = training_plan(resolved, network)
     kept_back = _spread_out(data.validation, CALIBRATION_STACKS)
-    card = card.model_copy(
-        update={
-            "familiarity": learned_ranges(
-                data.training, recipe, resolved.voxel_size, resolved.source
-            ),
-            "uncertainty": calibrations(
-                Model(card, trained, "", path), kept_back, plan.device, plan.precision
-            ),
-        }
-    )
+    model = Model(card, trained, "", path)
     tensors = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in trained.state_dict().items()
     }
-    check = make_check(trained, digest_of_tensors(tensors))
-    card = card.model_copy(update={"check": check})
+    measured = {
+        "familiarity": learned_ranges(
+            data.training, recipe, resolved.voxel_size, resolved.source
+        ),
+        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+        "check": make_check(trained, digest_of_tensors(tensors)),
+    }
+    card = card.model_copy(update=measured)
     return save_model(path, trained, card, dtype=dtype)
 
 
@@ -410,37 +398,24 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
     return TrainingPlan(
         minutes=minutes,
         steps=budget.steps,
-        batch=recipe.batch,
         learning_rate=resolved.learning_rate,
-        weight_decay=recipe.weight_decay,
-        warm_up=recipe.warm_up,
-        average=recipe.average,
         save_every=budget.save_minutes or min(4.0, minutes / 10),
         save_steps=save_steps,
         # float16 would need its gradients scaled; bfloat16 does not.
         precision="bf16" if precision == "bf16" else "fp32",
         seed=config.seed,
         device=str(device),
-        optimiser=recipe.optimiser,
-        schedule=recipe.schedule,
-        clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
         judge_first=resolved.source is not None,
+        **recipe.model_dump(include=_OPTIMISER),
     )
 
 
 def patch_recipe(
     resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
-    """Return how patches are cut from these stacks for this network.
-
-    Raises
-    ------
-    InputError
-        A stack is smaller than the network's stride, or deeper than its window where
-        the target is a projection.
-    """
+    """Return how patches are cut from these stacks for this network."""
     recipe, stride = resolved.config.recipe, network.stride
     if not pairs:
         raise InputError(
@@ -466,20 +441,14 @@ def patch_recipe(
                 f"planes and the network sees {network.depth} at once; set "
                 f"network.depth to at least {depth}"
             )
-    height, width = size
     return PatchRecipe(
         network.depth,
-        height,
-        width,
+        size[0],
+        size[1],
         ratios=resolved.ratios(network),
-        noise=recipe.noise,
-        gain=recipe.gain,
-        tilt=recipe.tilt,
-        clutter=recipe.clutter,
-        thin=recipe.thin,
-        turns=recipe.turns,
         random_phase=resolved.random_phase(network),
         interpolation=network.interpolation,
         inputs=network.inputs,
         every=network.ratio,
+        **recipe.model_dump(include=_CHANGES),
     )
