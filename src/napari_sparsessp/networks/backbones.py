@@ -56,30 +56,11 @@ def build_backbone(
 ) -> "Backbone2d":
     """Build a 2D backbone with random weights, or with given ones.
 
-    Parameters
-    ----------
-    patch_size
-        Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
-        for DINOv2, whose published kernel of 14 is then resampled.
-    weights
-        Tensors as published for the transformers library, by their names there. The
-        first layer and the positions are fitted to `channels`, `patch_size` and
-        `image_size`.
-    image_size
-        Height and width in pixels for which positions are stored; images of any other
-        size work too.
-
-    Returns
-    -------
-    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that are
-    multiples of 16; ``.widths`` gives their channels.
-
-    Raises
-    ------
-    InputError
-        The transformers library is missing.
-    ModelError
-        `weights` are another network's.
+    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, of ``.widths``
+    channels, for H and W that are multiples of 16. `weights` are tensors as published
+    for the transformers library; the first layer and the positions, stored for
+    `image_size` pixels, are fitted. `patch_size` is a vision transformer's: 16 where
+    left out, also for DINOv2, whose published kernel of 14 is then resampled.
     """
     spec = backbone_spec(name, tiny=tiny)
     try:

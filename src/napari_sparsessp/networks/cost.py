@@ -47,7 +47,7 @@ class Footprint:
 
 
 def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
-    """Values for each pixel at the peak of one pass."""
+    """Return the values at the peak of a pass that predicts so many structures."""
     results = float(outputs * config.depth)
     given = 2.0 * config.inputs * config.planes
     if config.conditions_units and config.task_where == "input":
@@ -225,7 +225,8 @@ def _unet_weights(config: NetworkConfig) -> float:
     )
     count, before = 0.0, config.inputs * (1 if config.encoder_3d else config.planes)
     if config.backbone in BACKBONES:
-        count += BACKBONE_WEIGHTS[config.backbone]
+        # Of the published backbones, rounded up.
+        count += {"resnet18": 13e6, "vit_l": 310e6}.get(config.backbone, 90e6)
         widths = BACKBONES[config.backbone].widths
     else:
         for width, blocks in zip(widths, config.encoder_blocks, strict=False):
@@ -265,16 +266,6 @@ def _unet_weights(config: NetworkConfig) -> float:
     planes = 1 if config.decoder_3d else config.decoded_planes
     head = config.decoder_widths[0] * size**wide * (planes * config.outputs + 8)
     return count + head + config.head_width**2 * 2 * config.ratio * config.planes
-
-
-BACKBONE_WEIGHTS = {
-    "resnet18": 13e6,
-    "swin_b": 90e6,
-    "vit_b": 90e6,
-    "vit_l": 310e6,
-    "dinov2_b": 90e6,
-}
-"""Weights of the published backbones, rounded up."""
 
 
 def _experts(config: NetworkConfig, dimension: int) -> int:

@@ -1,11 +1,7 @@
 """Measure for the card of a new model when it can be trusted.
 
-`calibrations` fits how large its errors are on what was kept back, which
-``--uncertainty`` needs to make an error of a bare spread
-(`napari_sparsessp.prediction.calibration`). `learned_ranges` gives statistics of the
-images that it learned from, with which a prediction compares its input
-(`napari_sparsessp.prediction.familiarity`): of windows as the network gets them, with
-all the changes of contrast, noise and spectrum that a recipe makes.
+How large its errors are on what was kept back (`calibrations`), and the statistics of
+the images that it learned from (`learned_ranges`).
 """
 
 from collections import defaultdict

@@ -1,8 +1,6 @@
 """The files of a training: its state, its best weights and its log.
 
-Everything is written under another name and renamed: a killed training finds either
-the state before or the one after, never half of one. Needs no torch to list trainings
-that were begun.
+Needs no torch to list trainings that were begun.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,13 +98,8 @@ def find_labels(pairs: Pairs | None) -> list[Label]:
     """List the real pairs; reads no image yet."""
     if pairs is None:
         return []
-    return read_labels(
-        pairs.path,
-        root=pairs.root,
-        structure=pairs.structure,
-        signal=pairs.signal,
-        target=pairs.target,
-    )
+    given = pairs.model_dump(include={"root", "structure", "signal", "target"})
+    return read_labels(pairs.path, **given)
 
 
 def look_at_stacks(
@@ -229,10 +224,8 @@ def _read_pairs(
         targets = [stack.targets[name] for name in names]
         rows = tuple(structures.index(name) for name in names)
         pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
-    counts = [
-        (name, sum(name in stack.targets for stack in cached)) for name in structures
-    ]
-    listed = ", ".join(f"{name} {count}" for name, count in counts if count)
+    counts = {name: sum(name in one.targets for one in cached) for name in structures}
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     words.append(
         f"{len(cached)} stacks of {source.path.name}, with labels of: {listed}; "
         "those kept back for validation included."
@@ -250,10 +243,10 @@ class _Colonies:
     group: Group
     words: list[str]
     progress: Progress
-    out: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.out = self.resolved.config.out / "colonies"
+    @property
+    def out(self) -> Path:
+        return self.resolved.config.out / "colonies"
 
     def fixed(self) -> tuple[list[Pair], list[str]]:
         """Open a pool, simulated before where a number is given, with its splits."""

@@ -1,8 +1,7 @@
 """Training patches and batches: random place, random sparsity, random optics.
 
-The randomness of a patch follows from (seed, step, place in the batch) alone, so that a
-training that was killed resumes with exactly the patches that it would have seen. Each
-structure is drawn as often as any other.
+A patch follows from (seed, step, place in the batch) alone, so that a killed training
+resumes with the patches that it would have seen.
 """
 
 from collections import deque

@@ -1,8 +1,6 @@
-"""From options to a whole config, and what a config means for the data.
+"""From a few options to a whole config, and from a config to all that it leaves open.
 
-`QuickOptions` are the few things that a person decides; all else has a default, for one
-or a few stacks of the microscope that the model will be used on, and ten minutes on a
-CPU (docs/training.md has what they give). Needs no torch.
+Needs no torch.
 """
 
 import json
@@ -228,7 +226,7 @@ PAIRS_FILE = "pairs.csv"
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training."""
+    """Options that a person decides about a training; all else has a default."""
 
     id: str  # of the new model
     pairs: Pairs  # where the stacks are

@@ -1,7 +1,6 @@
-"""Choose, and describe, the validation split; no pixel is read.
+"""Choose, and describe, the validation split by position; no pixel is read.
 
-Always by position: whole stacks, or one end of each with a gap before it. Patches that
-overlap, drawn at random into both parts, would only show how well a network remembers.
+Patches that overlap, drawn into both parts, would show how well a network remembers.
 """
 
 from collections.abc import Collection, Sequence
@@ -66,8 +65,10 @@ def choose_validation(
     """
     labels, free = _labels(stacks)
     whole = Validation(share=SHARE, by="stack")
-    enough = len(stacks) >= LEAST_STACKS
-    if enough and _every_structure_is_kept(labels, kept_stacks(labels, free, whole)):
+    kept = kept_stacks(labels, free, whole)
+    judged = {label for index in kept for label in labels[index]}
+    everything = {label for each in labels for label in each}
+    if len(stacks) >= LEAST_STACKS and judged == everything:
         return whole
     return cut_validation(stacks, "", margin, stride)
 
@@ -107,7 +108,20 @@ def stack_parts(
     if named or not validation.share:
         kept = {n for n, one in enumerate(stacks) if one.split == "validation"}
     elif validation.by != "stack":
-        return [_cut_parts(one, validation) for one in stacks]
+        axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
+        parts = []
+        for one in stacks:
+            size = one.shape[1 if axis == "y" else 2]
+            try:
+                end, begin = cut_places(size, validation)
+            except ValueError:
+                raise InputError(
+                    f"{one.name} is only {size} pixels long in {axis} on the model's "
+                    "grid: too little to learn from one part and judge by another; "
+                    "add a larger stack"
+                ) from None
+            parts.append(StackParts(one, axis, (0, end), (begin, size)))
+        return parts
     else:
         kept = kept_stacks(*_labels(stacks), validation)
         if stacks and not kept:
@@ -160,28 +174,8 @@ def cut_places(size: int, validation: Validation) -> tuple[int, int]:
     return end, begin
 
 
-def _cut_parts(stack: StackShape, validation: Validation) -> StackParts:
-    axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
-    size = stack.shape[1 if axis == "y" else 2]
-    try:
-        end, begin = cut_places(size, validation)
-    except ValueError:
-        raise InputError(
-            f"{stack.name} is only {size} pixels long in {axis} on the model's grid: "
-            "too little to learn from one part and judge by another; add a larger stack"
-        ) from None
-    return StackParts(stack, axis, (0, end), (begin, size))
-
-
 def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[int, ...]], list[bool]]:
     """Number the structures, as outputs are, and say which stacks are free."""
     names = sorted({name for one in stacks for name in one.structures})
     labels = [tuple(names.index(name) for name in one.structures) for one in stacks]
     return labels, [not one.split for one in stacks]
-
-
-def _every_structure_is_kept(
-    labels: Sequence[Sequence[int]], kept: Sequence[int] | set[int]
-) -> bool:
-    seen = {label for index in kept for label in labels[index]}
-    return seen == {label for each in labels for label in each}
