@@ -22,17 +22,15 @@ BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
 
 @dataclass(frozen=True)
 class Family:
-    """A backbone family: its combinations and its published widths."""
+    """A backbone family: what exists of it, and its published widths."""
 
     source: str  # where the family comes from
-    # topologies, mappings, projections, conditionings: what exists.
     topologies: tuple[str, ...] = TOPOLOGIES
     mappings: tuple[str, ...] = MAPPINGS
     projections: tuple[str, ...] = ("3d", "2d")
     conditionings: tuple[str, ...] = CONDITIONINGS
-    # Values of `NetworkConfig` where it is silent.
     defaults: dict[str, Any] = field(default_factory=dict)
-    # The same of single topologies; they come before `defaults`.
+    # Of single topologies; before `defaults`.
     by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -389,8 +387,7 @@ class BackboneSpec:
 
     kind: Kind  # family: which class of the transformers library it is
     widths: tuple[int, int, int, int, int]  # channels at strides 1, 2, 4, 8, 16
-    # Pixels along a side of a patch; 1 where the image is not cut in patches.
-    patch: int
+    patch: int  # pixels along a side; 1 where the image is not cut in patches
     shape: Mapping[str, Any]  # options of the library's configuration class
 
 

@@ -22,12 +22,9 @@ class SlimBlock(nn.Module):
 
     def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
         super().__init__()
-        self.conv1 = Convolution(
-            dimension, width, width, standardised=standardised, gain=1.4
-        )
-        self.conv2 = Convolution(
-            dimension, width, width, standardised=standardised, gain=0.3
-        )
+        shape, ws = (dimension, width, width), standardised
+        self.conv1 = Convolution(*shape, standardised=ws, gain=1.4)
+        self.conv2 = Convolution(*shape, standardised=ws, gain=0.3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
@@ -61,18 +58,12 @@ class Detail(nn.Module):
         super().__init__()
         ws, width = config.standardised, config.decoder_widths[0]
         self.depth = None if config.encoder_3d else config.depth // 2
-        self.convolution = (
-            Convolution(3, config.inputs, width, 2, 2, standardised=ws)
-            if self.depth is None
-            else Convolution(
-                2,
-                config.inputs * config.planes,
-                width * self.depth,
-                2,
-                2,
-                standardised=ws,
-            )
-        )
+        inputs = config.inputs
+        if self.depth is None:
+            self.convolution = Convolution(3, inputs, width, 2, 2, standardised=ws)
+        else:
+            inputs, width = inputs * config.planes, width * self.depth
+            self.convolution = Convolution(2, inputs, width, 2, 2, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.convolution(x)

@@ -76,7 +76,6 @@ class UNet(Network):
         dimension = 3 if config.decoder_3d else 2
         kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
         depths = config.level_depths(config.decoded_planes)
-        own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
         # f = GAP(ReLU(norm(F))) where units end without norm and activation.
         self.context_norm = (
@@ -93,7 +92,7 @@ class UNet(Network):
 
         self.decoder: Decoder | nn.ModuleList
         self.head: Head | nn.ModuleList
-        if own_decoders:
+        if method == "multihead" and config.heads == "decoder":
             self.decoder = nn.ModuleList(decoder() for _ in range(config.outputs))
             self.head = nn.ModuleList(head() for _ in range(config.outputs))
         else:
@@ -155,18 +154,19 @@ class UNet(Network):
             merged = self.merged
             return by_task(index, lambda one, rows: merged(one, features.view, rows))
         if isinstance(self.decoder, nn.ModuleList):
-            return by_task(index, lambda one, rows: self._own(one, features.rows(rows)))
+
+            def own(one: int, rows: torch.Tensor | slice) -> torch.Tensor:
+                decoder, head = self._way(one)
+                some = features.rows(rows)
+                return head.predict(head.prepare(decoder(some.levels)), some.context)
+
+            return by_task(index, own)
         task = self._task(features, index)
         if not features.levels:
             features = self._encoded(features.view, task)
         decoder, head = self._way()
         prepared = head.prepare(decoder(features.levels, task))
         return head.predict(prepared, features.context, [task])
-
-    def _own(self, one: int, features: Features) -> torch.Tensor:
-        """Predict by the decoder and head of one structure."""
-        decoder, head = self._way(one)
-        return head.predict(head.prepare(decoder(features.levels)), features.context)
 
     def _way(self, one: int | None = None) -> tuple[Decoder, Head]:
         """Decoder and head, the only ones or those of one structure."""

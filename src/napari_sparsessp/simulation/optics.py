@@ -56,15 +56,10 @@ def weak_object_transfer(
     Noda, Kawata & Minami 1990, doi 10.1364/AO.29.003810). DIC has the transfer of
     bright-field times a factor of q alone, see `transmitted`.
 
-    Parameters
-    ----------
-    q
-        (Q,) lateral spatial frequencies, cycles/µm.
-
     Returns
     -------
-    (2 D − 1, Q) complex, for image plane minus object plane from −(D−1)
-    to D−1 voxels.
+    (2 D − 1, Q) complex, for image plane minus object plane from −(D−1) to D−1 voxels
+    and lateral frequencies `q`, cycles/µm.
     """
     wave = p.medium / p.wavelength
     pupil = p.objective_na / p.wavelength
@@ -134,16 +129,8 @@ def transmitted(
     DIC has bright-field's transfer times sin(π Δ·q + b) / sin b, with Δ the shear
     (Mehta & Sheppard 2008, doi 10.1364/OE.16.019462).
 
-    Parameters
-    ----------
-    index, absorption
-        (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel
-        µm.
-
-    Returns
-    -------
-    (D, H, W).
+    `index` and `absorption` (D, H, W) are real and imaginary refractive-index contrast;
+    y and x wrap around.
     """
     kind = Contrast(contrast)
     transfer = _Transfer(p, index.shape, voxel, kind, index.device)
@@ -329,16 +316,9 @@ HAZE_LIMIT = 0.6
 def fluorescence(
     p: ColonyParameters, density: torch.Tensor, voxel: float
 ) -> torch.Tensor:
-    """Expected (noise-free) image of label densities by a spinning-disk confocal.
+    """Expected image of label densities (S, D, H, W) by a spinning-disk confocal.
 
-    Parameters
-    ----------
-    density
-        (S, D, H, W); one structure after another is transformed.
-
-    Returns
-    -------
-    (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
+    Without noise: the focus plus a haze of light from elsewhere.
     """
     depth, height, width = density.shape[1:]
     lateral = lateral_frequencies((height, width), voxel).to(density.device)
@@ -371,16 +351,8 @@ def photon_noise(
 ) -> torch.Tensor:
     """Camera counts of an expected image: shot noise plus Gaussian read noise.
 
-    Parameters
-    ----------
-    image
-        Expected image ≥ 0; its 99.9th percentile receives `photons` photons.
-    photons, read
-        Photons at the bright end, and read noise in photons.
-
-    Returns
-    -------
-    Same shape, in the units of `image`.
+    The 99.9th percentile of the image receives `photons`; `read` is in photons, the
+    result in the units of the image.
     """
     scale = photons / _bright_end(image)
     counts = torch.poisson(image * scale, generator=generator)
@@ -410,9 +382,7 @@ def camera_stack(
     Parameters
     ----------
     expected
-        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` photons unbleached.
-    photons
-        > 0.
+        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` unbleached.
     bleached
         Share of the label that is gone at the last plane, 0 to below 1.
     background

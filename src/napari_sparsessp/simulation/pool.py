@@ -83,19 +83,7 @@ def fill_pool(
 ) -> Iterator[int]:
     """Simulate the seeds that are not in the folder yet; yields each when it is there.
 
-    Parameters
-    ----------
-    folder
-        Made if it is missing; about 37 MB a colony.
-    looks
-        Bright-field stacks per colony.
-    shape
-        (D, H, W) voxels; the simulator's own by default.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be written.
+    About 37 MB a colony. Raises OutputError where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size: dict[str, Any] = {} if shape is None else {"shape": shape}
@@ -243,7 +231,7 @@ class FreshColonies(Generic[Kept]):
         yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
-        """Return the stock of a step; waits where a colony of it is not ready.
+        """Return the stock of a step; wait where a colony of it is not ready.
 
         Raises
         ------
@@ -321,11 +309,7 @@ class FreshColonies(Generic[Kept]):
 def fill_at_once(
     job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
 ) -> Iterator[int]:
-    """Simulate the colonies that are missing, on as many cores as there are.
-
-    Yields
-    ------
-    How many of the seeds are there.
+    """Simulate the colonies that are missing, on all cores; yield how many are there.
 
     Raises
     ------

@@ -55,7 +55,7 @@ PartT = TypeVar("PartT", bound=_Part)
 class Recipe(_Part):
     """How patches are cut and varied, and how the weights follow."""
 
-    name: Literal["fast", "paper"] = "fast"  # where the values begin that are not given
+    name: Literal["fast", "paper"] = "fast"  # gives the values that are left out
     optimiser: Literal["adamw", "adam"] = "adamw"
     # Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
     learning_rate: Positive | None = None
@@ -118,7 +118,6 @@ DEFAULT_VOXEL = (0.29, 0.29, 0.29)
 class ModelSection(_Part):
     """Name of the new model, and its card beside the scores."""
 
-    # Lower-case letters, digits, ``.``, ``_`` and ``-``.
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
     name: Line | None = None  # for people; the id where left out
     # Ids in the order of the outputs; those of the model that is fine-tuned, or of the
@@ -193,7 +192,7 @@ class Simulated(_Part):
 class Pairs(_Part):
     """Real pairs of transmitted light and fluorescence."""
 
-    path: Path  # A CSV, or a folder of images with both channels in each
+    path: Path  # a CSV, or a folder of images with both channels in each
     # Where relative paths of the CSV begin; the CSV's own folder by default.
     root: Path | None = None
     # What the target is, where the CSV does not say; needed for a folder.
@@ -220,7 +219,7 @@ class Data(_Part):
     """Where the training gets its stacks."""
 
     simulated: Simulated | None = None
-    pairs: Pairs | None = None  # A path alone is enough for a CSV
+    pairs: Pairs | None = None  # a path alone is enough for a CSV
 
     @model_validator(mode="before")
     @classmethod

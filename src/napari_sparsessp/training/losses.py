@@ -49,8 +49,9 @@ def make_loss(name: str) -> Loss:
     (B, S, D, 1, 1), to a number.
     """
     return {
-        "mse": _mse,
-        "l1": _l1,
+        # Squared error: what R² measures, and what the paper minimises.
+        "mse": lambda y, t, w: _labelled_mean(_weighted((y - t).square(), w), w),
+        "l1": lambda y, t, w: _labelled_mean(_weighted((y - t).abs(), w), w),
         "l1_msssim": _l1_msssim,
         "foreground": _foreground,
     }[name]
@@ -66,20 +67,6 @@ def _weighted(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Mean over voxels, (B, S)."""
     weight = weight.expand_as(values)
     return (values * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1e-6)
-
-
-def _mse(
-    prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Squared error: what R² measures, and what the paper minimises."""
-    return _labelled_mean(_weighted((prediction - target).square(), weight), weight)
-
-
-def _l1(
-    prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Absolute error."""
-    return _labelled_mean(_weighted((prediction - target).abs(), weight), weight)
 
 
 def _l1_msssim(

@@ -276,18 +276,11 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
             ["path", "signal", "target", "structure", "path_target", "mask", "split"]
         )
         for label in labels:
-            elsewhere = label.path_target != label.path
-            writer.writerow(
-                [
-                    short(label.path),
-                    "" if label.signal is None else label.signal,
-                    "" if label.target is None else label.target,
-                    label.structure,
-                    short(label.path_target) if elsewhere else "",
-                    short(label.mask),
-                    label.split,
-                ]
-            )
+            elsewhere = label.path_target if label.path_target != label.path else None
+            writer.writerow([
+                short(label.path), label.signal, label.target, label.structure,
+                short(elsewhere), short(label.mask), label.split,
+            ])  # fmt: skip
     return path
 
 

@@ -296,13 +296,8 @@ class Batch:
 
     def to(self, device: str | torch.device) -> "Batch":
         """Return a copy on a device."""
-        return Batch(
-            self.source.to(device),
-            self.target.to(device),
-            self.weight.to(device),
-            self.projected.to(device),
-            None if self.tasks is None else self.tasks.to(device),
-        )
+        moved = (None if one is None else one.to(device) for one in vars(self).values())
+        return Batch(*moved)  # type: ignore[arg-type]
 
 
 def choose(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[int, int]:
@@ -342,26 +337,19 @@ def cut_batch(
         index, row = choose(pairs, rng)
         rows = [row] if outputs is None else None
         patches.append(cut_patch(pairs[index], recipe, rng, rows))
-    source = torch.stack([patch.source for patch in patches])
+    tasks = None
     if outputs is None:
         tasks = torch.tensor([patch.labels[0] for patch in patches])
-        weights = torch.broadcast_tensors(*(patch.weight for patch in patches))
-        return Batch(
-            source,
-            torch.stack([patch.target for patch in patches]),
-            torch.stack(weights),
-            torch.stack([patch.projected for patch in patches]),
-            tasks,
-        )
-    target, weight, projected = zip(
-        *(_spread(patch, outputs) for patch in patches), strict=True
-    )
+        parts = [(patch.target, patch.weight, patch.projected) for patch in patches]
+    else:
+        parts = [_spread(patch, outputs) for patch in patches]
+    target, weight, projected = zip(*parts, strict=True)
     return Batch(
-        source,
+        torch.stack([patch.source for patch in patches]),
         torch.stack(target),
         torch.stack(torch.broadcast_tensors(*weight)),
         torch.stack(projected),
-        None,
+        tasks,
     )
 
 
