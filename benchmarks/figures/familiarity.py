@@ -264,7 +264,7 @@ def ranges(options: argparse.Namespace) -> None:
 
     def measured(pairs: list[Pair], model: str, recipe: PatchRecipe) -> Any:
         voxel, patches = read_card(model).voxel_size, options.patches
-        values = trait_values(pairs, recipe, voxel[2], patches, 0)
+        values = trait_values(pairs, recipe, voxel[2], patches)
         return ranges_of(values, patches, voxel[0], inner)
 
     def pair(path: Path) -> Pair:

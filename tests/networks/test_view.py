@@ -122,7 +122,7 @@ def test_for_a_2d_encoder_a_prefix_is_raw_planes_with_summed_kernels(
         ({"mapping": "none", "ratio": 2}, (1, 1, 8, 16, 16), "takes 4 planes, not 8"),
     ],
 )
-def test_a_stack_that_does_not_fit_is_told_which_would(changes, shape, words):
+def test_the_error_for_a_wrong_stack_says_which_would_fit(changes, shape, words):
     with pytest.raises(InputError, match=words) as error:
         View(config(**changes))(torch.zeros(shape))
     assert "\n" not in str(error.value)

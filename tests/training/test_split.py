@@ -56,7 +56,7 @@ def test_no_part_of_a_cut_stack_is_shorter_than_the_stride(width):
     assert parts.judge[1] == width
 
 
-def test_what_is_told_of_a_cut_is_what_is_learnt_from():
+def test_a_cut_is_learnt_from_as_it_is_shown():
     shape = (8, 64, 128)
     validation = choose_validation([a_shape(shape=shape)], MARGIN, STRIDE)
     (parts,) = stack_parts([a_shape(shape=shape)], validation)
@@ -67,7 +67,7 @@ def test_what_is_told_of_a_cut_is_what_is_learnt_from():
     assert parts.judge[0] - parts.learn[1] == validation.gap == 16
 
 
-def test_what_is_told_of_whole_stacks_is_what_is_learnt_from():
+def test_whole_stacks_are_learnt_from_as_shown():
     names = [("dna",), ("dna", "own"), ("own",), ("dna",), ("own",)]
     shapes = [a_shape(str(k), names[k]) for k in range(5)]
     validation = Validation(share=0.3, by="stack", seed=3)
@@ -95,7 +95,7 @@ def test_a_split_that_the_data_say_counts():
     ]
 
 
-def test_what_cannot_be_split_is_told_in_words():
+def test_what_cannot_be_split_is_refused():
     with pytest.raises(InputError, match="only one stack"):
         stack_parts([a_shape()], Validation(share=0.2, by="stack"))
     with pytest.raises(InputError, match="only 20 pixels long in x"):

@@ -1,4 +1,4 @@
-"""What a network costs: memory of a pass, parameters, multiply-adds.
+"""Cost of a network: memory of a pass, parameters, multiply-adds.
 
 Memory is estimated without building the network or loading torch.
 The pass is gone through on paper: what is alive at the same time in its encoder, in its

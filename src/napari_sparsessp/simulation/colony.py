@@ -146,7 +146,7 @@ def simulate_colony(
 
 
 def colony_file(folder: Path, seed: int) -> Path:
-    """Where a colony's image lies in a folder."""
+    """Return the path of a colony's image in a folder."""
     return folder / f"colony_{seed:06d}.ome.tif"
 
 

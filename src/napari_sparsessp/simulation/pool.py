@@ -70,7 +70,7 @@ def save_colony(folder: Path, seed: int, colony: Colony) -> None:
 
 
 def pool_file(folder: Path, seed: int, kind: str = "fluorescence") -> Path:
-    """Where an array of a colony lies; ``fluorescence`` is written last."""
+    """Return the file of a colony's array; ``fluorescence`` is written last."""
     return folder / f"{seed}.{kind}.npy"
 
 
@@ -111,7 +111,7 @@ def open_pool(folder: Path) -> list[PooledColony]:
 
 @dataclass(frozen=True)
 class ColonyJob:
-    """Where colonies go, and what they are like."""
+    """Folder and shape of the colonies to simulate."""
 
     folder: str
     shape: Grid  # (D, H, W) voxels
@@ -263,7 +263,7 @@ class FreshColonies(Generic[Kept]):
             self._workers.close()
 
     def _request(self, seed: int) -> None:
-        """Open a colony that is there; have any other one made."""
+        """Open a colony that is there, or have it simulated."""
         if seed in self._kept:
             return
         if self._whole(seed):

@@ -158,8 +158,8 @@ def learned_ranges(
     chosen = pairs[:: -(-len(pairs) // MOST_STACKS)]
     windows = WINDOWS // len(chosen) * len(chosen)
     seen = replace(recipe, height=height, width=width)
-    found = trait_values(chosen, seen, voxel[2], windows, seed=0)
-    own = ranges_of(found, windows, voxel[0], _with_another_stack(len(chosen)))
+    measured = trait_values(chosen, seen, voxel[2], windows)
+    own = ranges_of(measured, windows, voxel[0], _with_another_stack(len(chosen)))
     return own if source is None else joined(own, source.familiarity)
 
 
@@ -167,7 +167,7 @@ def joined(
     *each: Mapping[str, tuple[Range, ...]],
 ) -> dict[str, tuple[Range, ...]]:
     """Return the ranges that hold those of several sources."""
-    found: dict[str, tuple[Range, ...]] = {}
+    merged: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():
         for own in ranges:
             spans = [range_at(one.get(name, ()), own.distance or 0.0) for one in each]
@@ -176,19 +176,19 @@ def joined(
                 continue
             low, high = min(one[0] for one in known), max(one[1] for one in known)
             one = own.model_copy(update={"low": low, "high": high})
-            found[name] = (*found.get(name, ()), one)
-    return found
+            merged[name] = (*merged.get(name, ()), one)
+    return merged
 
 
 def trait_values(
-    pairs: Sequence[Pair], recipe: PatchRecipe, pixel: float, patches: int, seed: int
+    pairs: Sequence[Pair], recipe: PatchRecipe, pixel: float, patches: int
 ) -> dict[tuple[str, int], list[float]]:
     """Each trait, and the gap of planes where it matters, of pairs taken in turn."""
     dense = replace(recipe, ratios=(1,), thin=0.0, every=1, inputs=1)
-    found: dict[tuple[str, int], list[float]] = {}
+    traits: dict[tuple[str, int], list[float]] = {}
     for number in range(patches):
         pair = pairs[number % len(pairs)]
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((0, number))
         # A window that is deeper than the stack repeats the end planes.
         depth = min(recipe.depth, pair.looks.shape[1])
         patch = cut_patch(pair, replace(dense, depth=depth), rng, rows=[0])
@@ -197,8 +197,8 @@ def trait_values(
             for name, value in _traits(planes, gap, pixel).items():
                 compared = name.startswith("alike")
                 if compared or gap == 1:
-                    found.setdefault((name, gap * compared), []).append(value)
-    return found
+                    traits.setdefault((name, gap * compared), []).append(value)
+    return traits
 
 
 def _traits(planes: np.ndarray, gap: int, pixel: float) -> dict[str, float]:
@@ -234,14 +234,14 @@ def _with_another_stack(stacks: int) -> Spread:
 
 
 def ranges_of(
-    found: Mapping[tuple[str, int], Sequence[float]],
+    traits: Mapping[tuple[str, int], Sequence[float]],
     patches: int,
     step: float,
     spread: Spread,
 ) -> dict[str, tuple[Range, ...]]:
     """Return a range for each trait that every patch showed; `step` in µm."""
     ranges: dict[str, tuple[Range, ...]] = {}
-    for (name, gap), values in sorted(found.items()):
+    for (name, gap), values in sorted(traits.items()):
         low, high = spread(name, np.asarray(values))
         # What some patches did not show at all has no range.
         if len(values) < patches or not high > low:

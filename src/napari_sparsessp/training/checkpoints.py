@@ -84,7 +84,7 @@ def unfinished_runs(folder: Path) -> list[RunInfo]:
 
 @dataclass
 class Position:
-    """Where a training is."""
+    """Position of a training in its budget."""
 
     step: int = 0
     spent: float = 0.0  # seconds

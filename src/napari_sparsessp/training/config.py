@@ -53,7 +53,7 @@ PartT = TypeVar("PartT", bound=_Part)
 
 
 class Recipe(_Part):
-    """How patches are cut and varied, and how the weights follow."""
+    """Recipe of a training: cutting and varying patches, and the optimiser."""
 
     name: Literal["fast", "paper"] = "fast"  # gives the values that are left out
     optimiser: Literal["adamw", "adam"] = "adamw"
@@ -216,7 +216,7 @@ class Pairs(_Part):
 
 
 class Data(_Part):
-    """Where the training gets its stacks."""
+    """Stacks of a training: simulated colonies, real pairs, or both."""
 
     simulated: Simulated | None = None
     pairs: Pairs | None = None  # a path alone is enough for a CSV
@@ -239,7 +239,7 @@ class Data(_Part):
 
 
 class Budget(_Part):
-    """How long to learn, and how often to save and validate."""
+    """Length of a training, and how often to save and validate."""
 
     # steps, minutes: one of them. Only with steps is the result the same on a slower
     # machine.

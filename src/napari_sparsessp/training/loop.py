@@ -44,7 +44,7 @@ HOPELESS = 50
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast to learn; see also `Recipe` of the config."""
+    """Budget and optimiser of a training; see also `Recipe` of the config."""
 
     minutes: float  # time budget; the learning rate falls to zero along it
     steps: int | None = None  # the budget instead: it depends on no machine's speed

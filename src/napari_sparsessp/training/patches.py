@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PatchRecipe:
-    """How patches are cut and varied; see also `Recipe` of the config."""
+    """Size and random changes of patches; see also `Recipe` of the config."""
 
     depth: int = 32
     height: int = 128

@@ -61,22 +61,22 @@ class ResolvedConfig:
         gentle = recipe.name == "fast" and self.source is not None
         return GENTLE_RATE if gentle else RATES[recipe.name]
 
-    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Order the network's outputs; `found`: the structures that the data have."""
+    def structures(self, labelled: Sequence[str]) -> tuple[str, ...]:
+        """Order the network's outputs; `labelled` are the structures of the data."""
         named = self.config.model.structures
         if named is not None:
             wanted = [structure_id(name) for name in named]
         else:
             # Outputs that no label holds would drift while the others learn.
             known = CATALOGUE if self.source is None else self.source.structures
-            wanted = [one for one in known if one in found]
-            wanted += sorted(set(found) - set(wanted))
+            wanted = [one for one in known if one in labelled]
+            wanted += sorted(set(labelled) - set(wanted))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
-        missing = [one for one in wanted if one not in found]
+        missing = [one for one in wanted if one not in labelled]
         # A model that is fine-tuned may keep more than the new data show.
-        if not set(wanted) & set(found) or (missing and self.source is None):
-            listed = ", ".join(sorted(set(found))) or "none"
+        if not set(wanted) & set(labelled) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(labelled))) or "none"
             raise InputError(
                 f"the data have no label of {', '.join(missing)}; they have {listed}: "
                 "change model.structures, or the structure column"

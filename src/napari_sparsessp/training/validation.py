@@ -47,9 +47,7 @@ class Validator:
         ``r2``: mean over structures and ratios, None where no truth varies.
         ``scores``: structure to ratio to R².
         """
-        found: dict[str, dict[str, list[float]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        r2: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         done, total = 0, len(self.pairs) * len(self.ratios)
         for pair in self.pairs:
             for ratio in self.ratios:
@@ -57,10 +55,10 @@ class Validator:
                 done += 1
                 for label, sums in self._sums(network, pair, ratio).items():
                     if sums.r2 is not None:
-                        found[self.structures[label]][str(ratio)].append(sums.r2)
+                        r2[self.structures[label]][str(ratio)].append(sums.r2)
         scores = {
             name: {ratio: float(np.mean(values)) for ratio, values in rows.items()}
-            for name, rows in sorted(found.items())
+            for name, rows in sorted(r2.items())
         }
         flat = [value for rows in scores.values() for value in rows.values()]
         return {"r2": float(np.mean(flat)) if flat else None, "scores": scores}
@@ -132,7 +130,7 @@ def _middle(extent: int, stride: int) -> slice:
 
 
 _SEED = 7
-"""The same patch at every validation, so that one sees it change."""
+"""The same patch at every validation, so that its change is seen."""
 
 
 @dataclass(frozen=True, eq=False)
