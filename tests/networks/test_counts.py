@@ -15,11 +15,7 @@ NARROW = (32, 64, 128, 256, 256)
     [
         ({"backbone": "fnet", "topology": "3d", "outputs": 1}, 23_280_769, 120.34),
         ({**REPMODE, "topology": "3d"}, 123_877_633, 546.18),
-        (
-            {**REPMODE, "topology": "3to2d", "projection": "code"},
-            198_883_264,
-            238.10,
-        ),
+        ({**REPMODE, "topology": "3to2d", "projection": "code"}, 198_883_264, 238.10),
     ],
     ids=["FNet", "RepMode", "SparseSSP as released"],
 )

@@ -95,8 +95,7 @@ class Task:
 
 
 def by_task(
-    index: torch.Tensor | int,
-    run: Callable[[int, torch.Tensor | slice], torch.Tensor],
+    index: torch.Tensor | int, run: Callable[[int, torch.Tensor | slice], torch.Tensor]
 ) -> torch.Tensor:
     """Run each structure's samples together and put the results back in order.
 
@@ -139,8 +138,7 @@ class TaskCoder(nn.Module):
             self.embedding = nn.Parameter(torch.randn(config.outputs, LEARNED_CODE))
         self.hash: torch.Tensor | None
         self.register_buffer(
-            "hash",
-            torch.rand(config.outputs, 1) * 2 - 1 if table == "hash" else None,
+            "hash", torch.rand(config.outputs, 1) * 2 - 1 if table == "hash" else None
         )
 
     def forward(self, index: torch.Tensor, one: int | None = None) -> Task:

@@ -189,17 +189,14 @@ class DepthToChannel(nn.Module):
                 f"{depth} planes cannot be folded into {folded} channels; give "
                 "folded_width at least one channel for each plane"
             )
-        share = -(-folded // depth) if space == "3d" else width
-        self.projection = (
-            Convolution(3, width, share, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
-        self.after = (
-            Convolution(2, share * depth, folded, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != folded
-            else None
-        )
+        self.projection: Convolution | None = None
+        self.after: Convolution | None = None
+        share, ws = width, standardised
+        if space == "3d":
+            share = -(-folded // depth)
+            self.projection = Convolution(3, width, share, 1, standardised=ws)
+        if space == "2d" or share * depth != folded:
+            self.after = Convolution(2, share * depth, folded, 1, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = fold(x if self.projection is None else self.projection(x))
@@ -225,17 +222,15 @@ class ChannelToDepth(nn.Module):
     ) -> None:
         super().__init__()
         self.depth = depth
-        share = -(-width // depth) if space == "3d" else channels
-        self.before = (
-            Convolution(2, width, share * depth, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != width
-            else None
-        )
-        self.projection = (
-            Convolution(3, share, channels, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
+        self.before: Convolution | None = None
+        self.projection: Convolution | None = None
+        share, ws = channels, standardised
+        if space == "3d":
+            share = -(-width // depth)
+        if space == "2d" or share * depth != width:
+            self.before = Convolution(2, width, share * depth, 1, standardised=ws)
+        if space == "3d":
+            self.projection = Convolution(3, share, channels, 1, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = unfold(x if self.before is None else self.before(x), self.depth)

@@ -27,13 +27,7 @@ from napari_sparsessp.networks.layers import (
     fold,
     unfold,
 )
-from napari_sparsessp.networks.units import (
-    Block,
-    Unit,
-    UnitKind,
-    kind_of,
-    make_norm,
-)
+from napari_sparsessp.networks.units import Block, Unit, UnitKind, kind_of, make_norm
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.backbones import Backbone2d

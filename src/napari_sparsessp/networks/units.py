@@ -153,11 +153,7 @@ class Block(nn.Module):
     """Two units; pre-activated ones (``dod``) with a shortcut around them."""
 
     def __init__(
-        self,
-        kind: UnitKind,
-        inputs: int,
-        outputs: int,
-        stride: int | Sequence[int] = 1,
+        self, kind: UnitKind, inputs: int, outputs: int, stride: int | Sequence[int] = 1
     ) -> None:
         super().__init__()
         self.residual, gain = kind.order == "pre", 1.4

@@ -157,10 +157,7 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
 
 
 def _vesicles(
-    p: ColonyParameters,
-    cells: Cells,
-    cytoplasm: torch.Tensor,
-    fields: RandomFields,
+    p: ColonyParameters, cells: Cells, cytoplasm: torch.Tensor, fields: RandomFields
 ) -> torch.Tensor:
     """Endosomes, lysosomes and the like: what makes cytoplasm look grainy.
 

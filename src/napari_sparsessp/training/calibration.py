@@ -163,9 +163,7 @@ def learned_ranges(
     return own if source is None else joined(own, source.familiarity)
 
 
-def joined(
-    *each: Mapping[str, tuple[Range, ...]],
-) -> dict[str, tuple[Range, ...]]:
+def joined(*each: Mapping[str, tuple[Range, ...]]) -> dict[str, tuple[Range, ...]]:
     """Return the ranges that hold those of several sources."""
     merged: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():

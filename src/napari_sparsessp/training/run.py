@@ -325,10 +325,7 @@ def _given_scores(config: TrainConfig) -> dict[str, Any]:
 
 
 def _scores(
-    resolved: ResolvedConfig,
-    data: TrainingData,
-    files: RunFolder,
-    best: dict[str, Any],
+    resolved: ResolvedConfig, data: TrainingData, files: RunFolder, best: dict[str, Any]
 ) -> dict[str, Any]:
     """R² of the best state, by structure and ratio."""
     validation = resolved.config.validation

@@ -139,9 +139,7 @@ def stack_parts(
 
 
 def kept_stacks(
-    labels: Sequence[Collection[int]],
-    free: Sequence[bool],
-    validation: Validation,
+    labels: Sequence[Collection[int]], free: Sequence[bool], validation: Validation
 ) -> set[int]:
     """Choose a share of the stacks of each structure, at least one of two."""
     rng = np.random.default_rng(validation.seed)
