@@ -50,19 +50,6 @@ class Axes:
         return slices[0], slices[1], slices[2]
 
 
-@dataclass(frozen=True, eq=False)
-class Nuclei:
-    """Nuclei of a colony, each (D, H, W) but the last."""
-
-    # Signed distance in µm to the nearest nuclear envelope; positive inside.
-    distance: torch.Tensor
-    # brightness, mitosis, nucleoli: see `Cells`.
-    brightness: torch.Tensor
-    mitosis: torch.Tensor
-    nucleoli: torch.Tensor
-    poles: torch.Tensor  # (N, 3) in µm
-
-
 @dataclass(frozen=True)
 class _Place:
     """Centre, half height and half width of one nucleus, µm."""
@@ -120,25 +107,17 @@ def _shape(place: _Place, axes: Axes, window: Window, p: ColonyParameters,
     return (1 - torch.sqrt(q + 1e-6)) * half_b
 
 
-def grow_nuclei(
+def _grow_nuclei(
     p: ColonyParameters,
     axes: Axes,
     owner: torch.Tensor,
-    heights: torch.Tensor,
-    half_heights: torch.Tensor,
-    rand: torch.Tensor,
+    layer: "Layer",
     fields: RandomFields,
-) -> Nuclei:
+) -> tuple[torch.Tensor, ...]:
     """Place an uneven nucleus with nucleoli, or chromosomes, in each cell.
 
-    Parameters
-    ----------
-    owner
-        (D, H, W) index of the cell.
-    heights, half_heights
-        (N,) centre of each nucleus in z and its half height, µm.
-    rand
-        (N, 12), uniform between 0 and 1.
+    `owner` (D, H, W) is the index of the cell. Returns the last five fields of `Cells`,
+    nuclei not yet limited to their cells.
     """
     shape, voxel, device = fields.shape, fields.voxel, fields.generator.device
     distance = torch.full(shape, FAR, device=device)
@@ -149,10 +128,10 @@ def grow_nuclei(
     lumps = 0.25 * fields.smooth(0.8)
     poles = []
     table = zip(
-        _footprints(owner, heights, voxel),
-        heights.tolist(),
-        half_heights.tolist(),
-        rand.tolist(),
+        _footprints(owner, layer.nucleus_z, voxel),
+        layer.nucleus_z.tolist(),
+        layer.nucleus_rz.tolist(),
+        layer.rand.tolist(),
         strict=True,
     )
     for index, ((cy, cx, cell_radius), cz, rz, r) in enumerate(table):
@@ -175,9 +154,8 @@ def grow_nuclei(
                       cx + (radius + 0.6) * math.sin(7 * place.angle)))  # fmt: skip
         if not dividing:
             _add_nucleoli(nucleoli, lumps, place, axes, fields)
-    return Nuclei(
-        distance, brightness, mitosis, nucleoli, torch.tensor(poles, device=device)
-    )
+    at = torch.tensor(poles, device=device)
+    return distance, brightness, mitosis, nucleoli, at
 
 
 def _add_nucleoli(
@@ -327,17 +305,16 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
         )
         body = body * inside(rim, 0.3)
         top = torch.minimum(top, rim.expand(shape))
-    nuclei = grow_nuclei(
-        p, axes, owner, layer.nucleus_z, layer.nucleus_rz, layer.rand, fields
+    nucleus, brightness, mitosis, nucleoli, poles = _grow_nuclei(
+        p, axes, owner, layer, fields
     )
-    nucleus = nuclei.distance
     for limit in (wall - 0.25, top - 0.3, bottom - 0.25):
         # The smaller of two distances, without an edge where they meet.
         near = torch.relu(1 - (nucleus - limit).abs() / (3 * 0.35)) ** 2
         nucleus = torch.minimum(nucleus, limit) - 0.35 * near
     return Cells(
-        wall, top, bottom, body, nucleus, nuclei.brightness, nuclei.mitosis,
-        nuclei.nucleoli * inside(nucleus - 0.4), nuclei.poles,
+        wall, top, bottom, body, nucleus, brightness, mitosis,
+        nucleoli * inside(nucleus - 0.4), poles,
     )  # fmt: skip
 
 
