@@ -168,19 +168,15 @@ def train(
     InputError
         What the folder holds does not belong to this training.
     """
-    group = group or Group()
-    run = _Run(network, pairs, recipe, plan, folder, group)
-    run.validate, run.progress = validate, progress
-    run.listen = listen if group.main else None
-    run.go()
+    listen = listen if group is None or group.main else None
+    _Run(
+        network, pairs, recipe, plan, folder, validate, listen, progress,
+        group or Group(),
+    ).go()  # fmt: skip
 
 
 class _Run:
     """One training: network, its average, the optimiser and where they are."""
-
-    validate: Callable[[nn.Module], dict[str, Any]] | None
-    progress: Progress
-    listen: Callable[[Status], None] | None = None
 
     def __init__(
         self,
@@ -189,8 +185,12 @@ class _Run:
         recipe: PatchRecipe,
         plan: TrainingPlan,
         folder: Path,
+        validate: Callable[[nn.Module], dict[str, Any]] | None,
+        listen: Callable[[Status], None] | None,
+        progress: Progress,
         group: Group,
     ) -> None:
+        self.validate, self.listen, self.progress = validate, listen, progress
         self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
         self.device = torch.device(plan.device)
         kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam

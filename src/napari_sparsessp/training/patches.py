@@ -114,18 +114,12 @@ def cut_patch(
     )
 
 
-def window_start(
-    depth: int, recipe: PatchRecipe, rng: np.random.Generator | None = None
-) -> int:
-    """First plane of a window; one around the middle of a stack that is thinner."""
-    if depth <= recipe.depth:
-        return -((recipe.depth - depth) // 2 // recipe.every * recipe.every)
-    places = (depth - recipe.depth) // recipe.every + 1
-    return (places // 2 if rng is None else int(rng.integers(places))) * recipe.every
-
-
 def _window(depth: int, recipe: PatchRecipe, rng: np.random.Generator) -> _Window:
-    start = window_start(depth, recipe, rng)
+    every = recipe.every
+    if depth <= recipe.depth:  # the stack lies in the middle of the window
+        start = -((recipe.depth - depth) // 2 // every * every)
+    else:
+        start = int(rng.integers((depth - recipe.depth) // every + 1)) * every
     wanted = np.arange(start, start + recipe.depth)
     planes = wanted.clip(0, depth - 1)
     if recipe.turns == "flips":

@@ -72,6 +72,7 @@ class Validator:
         planes = np.stack([pair.looks[0][(i, *area)] for i in view.planes])
         weights, distance = view.weights(self.interpolation), view.distance()
         sums = {label: PixelSums() for label in pair.labels}
+        kind, reduced = torch.device(self.device).type, self.precision == "bf16"
         done = 0
         for start in window_starts(depth, config.depth, 0, config.ratio):
             wanted = np.arange(start, start + config.depth)
@@ -81,7 +82,9 @@ class Validator:
                 torch.from_numpy(dense),
                 torch.from_numpy((distance[index] + wanted - index).astype(np.float32)),
             )[: config.inputs, :: config.ratio]
-            prediction = self._predicted(network, source, pair.labels)
+            with torch.autocast(kind, torch.bfloat16, enabled=reduced):
+                y = network(source[None].to(self.device), structures=list(pair.labels))
+            prediction = y[0].float().cpu().numpy()
             # Planes of the window that the stack has and no window before.
             fresh = (wanted == index) & (wanted >= done)
             for row, label in enumerate(pair.labels):
@@ -89,15 +92,6 @@ class Validator:
                      self.projection)  # fmt: skip
             done = start + config.depth
         return sums
-
-    def _predicted(
-        self, network: nn.Module, source: torch.Tensor, labels: tuple[int, ...]
-    ) -> np.ndarray:
-        kind = torch.device(self.device).type
-        reduced = self.precision == "bf16"
-        with torch.autocast(kind, torch.bfloat16, enabled=reduced):
-            prediction = network(source[None].to(self.device), structures=list(labels))
-        return prediction[0].float().cpu().numpy()
 
 
 def _add(
