@@ -1,8 +1,6 @@
-"""From options to a whole config, and what a config means for the data.
+"""From a few options to a whole config, and from a config to all that it leaves open.
 
-`QuickOptions` are the few things that a person decides; all else has a default, for one
-or a few stacks of the microscope that the model will be used on, and ten minutes on a
-CPU (docs/training.md has what they give). Needs no torch.
+Needs no torch.
 """
 
 import json
@@ -10,12 +8,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError, invalid_field
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
@@ -25,6 +23,7 @@ from napari_sparsessp.training.config import (
     Budget,
     Data,
     FineTune,
+    LossName,
     ModelSection,
     Pairs,
     Recipe,
@@ -46,22 +45,12 @@ _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config, and all that it leaves open, decided.
-
-    Attributes
-    ----------
-    source
-        Of the model that is fine-tuned.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-    scaling
-        How the transmitted light is normalised.
-    """
+    """A config, and all that it leaves open, decided."""
 
     config: TrainConfig
-    source: ModelCard | None
-    voxel_size: tuple[float, float, float]
-    scaling: str
+    source: ModelCard | None  # of the model that is fine-tuned
+    voxel_size: tuple[float, float, float]  # (z, y, x) in µm of the model's grid
+    scaling: str  # how the transmitted light is normalised
 
     @property
     def learning_rate(self) -> float:
@@ -72,32 +61,22 @@ class ResolvedConfig:
         gentle = recipe.name == "fast" and self.source is not None
         return GENTLE_RATE if gentle else RATES[recipe.name]
 
-    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Outputs of the network, in order.
-
-        Parameters
-        ----------
-        found
-            Structures that the data have.
-
-        Raises
-        ------
-        InputError
-            The data have nothing of what is asked for.
-        """
+    def structures(self, labelled: Sequence[str]) -> tuple[str, ...]:
+        """Order the network's outputs; `labelled` are the structures of the data."""
         named = self.config.model.structures
-        wanted = None if named is None else tuple(map(structure_id, named))
-        if wanted is None:
+        if named is not None:
+            wanted = [structure_id(name) for name in named]
+        else:
             # Outputs that no label holds would drift while the others learn.
             known = CATALOGUE if self.source is None else self.source.structures
-            ordered = [one for one in known if one in found]
-            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+            wanted = [one for one in known if one in labelled]
+            wanted += sorted(set(labelled) - set(wanted))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
-        missing = [one for one in wanted if one not in found]
+        missing = [one for one in wanted if one not in labelled]
         # A model that is fine-tuned may keep more than the new data show.
-        if not set(wanted) & set(found) or (missing and self.source is None):
-            listed = ", ".join(sorted(set(found))) or "none"
+        if not set(wanted) & set(labelled) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(labelled))) or "none"
             raise InputError(
                 f"the data have no label of {', '.join(missing)}; they have {listed}: "
                 "change model.structures, or the structure column"
@@ -105,13 +84,7 @@ class ResolvedConfig:
         return tuple(wanted)
 
     def network(self, structures: Sequence[str]) -> NetworkConfig:
-        """Describe the network with an output for each structure.
-
-        Raises
-        ------
-        InputError
-            `network.outputs` was given and is another number.
-        """
+        """Describe the network with an output for each structure."""
         given = self.config.network
         outputs = len(structures)
         if isinstance(given, FineTune):
@@ -189,19 +162,8 @@ def claim_folder(
 ) -> None:
     """Make sure that the output folder holds this training or none.
 
-    Parameters
-    ----------
-    structures
-        Of the network's outputs.
-    owner
-        False in a process that only looks; another one writes.
-
-    Raises
-    ------
-    InputError
-        It holds another one; names what differs.
-    OutputError
-        It cannot be written.
+    `structures` are the network's outputs; a process that is no `owner` only looks.
+    Raises InputError where another training is there; names what differs.
     """
     folder: Path = config.out
     file = folder / CONFIG_NAME
@@ -230,20 +192,9 @@ def claim_folder(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
+    """Make a folder and those above it."""
+    with output_errors(f"into {folder}", "make room or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; make room or choose "
-            "another folder"
-        ) from error
 
 
 def _as_today(before: Any) -> Any:
@@ -272,44 +223,22 @@ CONFIG_FILE = "train.yaml"
 
 PAIRS_FILE = "pairs.csv"
 
-LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
-
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training.
+    """Options that a person decides about a training; all else has a default."""
 
-    Attributes
-    ----------
-    id
-        Of the new model.
-    pairs
-        Where the stacks are.
-    validation
-        What is kept back.
-    name, licence
-        Licence of the data.
-    source
-        Model to begin with.
-    freeze_encoder
-        Only what comes after the encoder learns.
-    ratios
-        The model's own where left out.
-    patch
-        Pixels along a side.
-    """
-
-    id: str
-    pairs: Pairs
-    validation: Validation
+    id: str  # of the new model
+    pairs: Pairs  # where the stacks are
+    validation: Validation  # what is kept back
     name: str = ""
-    licence: str = ""
-    source: str = DEFAULT_MODEL
-    freeze_encoder: bool = False
+    licence: str = ""  # of the data
+    source: str = DEFAULT_MODEL  # model to begin with
+    freeze_encoder: bool = False  # only what comes after the encoder learns
     minutes: float = MINUTES
     device: str = "auto"
-    ratios: tuple[int, ...] | None = None
-    patch: int | None = None
+    ratios: tuple[int, ...] | None = None  # the model's own where left out
+    patch: int | None = None  # pixels along a side
     learning_rate: float | None = None
     loss: LossName = "mse"
 
@@ -326,11 +255,6 @@ def run_folder(id_: str) -> Path:
 
 def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
     """Make a whole config of what a person decided.
-
-    Parameters
-    ----------
-    out
-        Output folder.
 
     Raises
     ------
@@ -364,7 +288,5 @@ def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
             device=options.device,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        field, reason = invalid_field(error)
         raise InputError(f"{field} cannot be used: {reason}; change it") from error
