@@ -274,18 +274,7 @@ class _Download:
 
 
 def check_address(url: str, origin: str = "") -> None:
-    """Raise InputError for an address that is not safe to download from.
-
-    Parameters
-    ----------
-    origin
-        Host that redirected here, for the message.
-
-    Raises
-    ------
-    InputError
-        It is no address, or not encrypted.
-    """
+    """Raise InputError for an address that is not safe to download from."""
     try:
         parts = urlsplit(url)
         scheme, host = parts.scheme, parts.hostname
@@ -369,19 +358,11 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """A file of an archive.
+    """A file of an archive."""
 
-    Attributes
-    ----------
-    name
-        As the archive calls it; never to be used as a path.
-    md5
-        Checksum that the archive lists.
-    """
-
-    name: str
+    name: str  # As the archive calls it; never to be used as a path
     url: str
-    md5: str | None
+    md5: str | None  # Checksum that the archive lists
 
 
 def is_doi(text: str) -> bool:

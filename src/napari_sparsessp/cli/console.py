@@ -46,17 +46,9 @@ Results = TypeVar("Results")
 
 @dataclass
 class Console:
-    """Where a command prints, and how much.
+    """Where a command prints, and how much."""
 
-    Attributes
-    ----------
-    quiet
-        Show no progress and no notes; warnings and errors still come.
-    debug
-        Show where an error came from.
-    """
-
-    quiet: bool = False
+    quiet: bool = False  # warnings and errors are still shown
     debug: bool = False
     _drawn: bool = field(default=False, repr=False)
     # Counted from the start, so that an error at once is the only line.
@@ -107,15 +99,6 @@ class Console:
     def progress(self, step: str, unit: str = "") -> Progress:
         """Show that a step begins.
 
-        Parameters
-        ----------
-        step
-            As the user reads it, for example ``"opening cells.tif"``.
-        unit
-            What is counted, for example ``"tile"``; bytes are counted in ``"MB"``.
-
-        Returns
-        -------
         Shows how far the step is, and the time that is left.
         """
         self._show(step, 0.0, now=sys.stderr.isatty())
@@ -220,14 +203,7 @@ def _print_rows(rows: Rows, gap: int) -> None:
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> Rows:
-    """Make a table of scores, with their mean where several structures have a truth.
-
-    Parameters
-    ----------
-    scores
-        Structure id to the fields of the report; structures without truth are left
-        out.
-    """
+    """Make a table of scores, with their mean where several structures have a truth."""
     scored = {name: fields for name, fields in scores.items() if "r2" in fields}
     if not scored:
         return []
@@ -275,13 +251,7 @@ def clock(seconds: float) -> str:
 
 
 def check_output(path: Path | None, overwrite: bool, what: str = "report ") -> None:
-    """Refuse a file that could not be written at the end of a long run.
-
-    Raises
-    ------
-    OutputError
-        The file exists and may not be replaced, or its folder cannot be written.
-    """
+    """Refuse a file that could not be written at the end of a long run."""
     if path is None:
         return
     if path.exists() and (path.is_dir() or not overwrite):

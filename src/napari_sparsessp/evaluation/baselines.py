@@ -93,21 +93,7 @@ def light_predictors(
 ) -> dict[str, np.ndarray]:
     """Make the trivial predictors out of the transmitted light.
 
-    Parameters
-    ----------
-    transmitted
-        (D, H, W) on the grid of the truth; planes of NaN stay so.
-    pixel
-        (y, x) in µm.
-
-    Returns
-    -------
     ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
-
-    Raises
-    ------
-    InputError
-        The image is constant.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -133,13 +119,6 @@ def light_predictors(
 def plane_mean(truth: Any) -> np.ndarray:
     """Return each plane as the mean of its neighbours along z; never its own.
 
-    Parameters
-    ----------
-    truth
-        (D, H, W), z-scored; planes of NaN do not count.
-
-    Returns
-    -------
     (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
     """
     stack = np.asarray(truth, np.float32)
@@ -159,15 +138,6 @@ def score_baselines(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Score every trivial predictor against every truth.
 
-    Parameters
-    ----------
-    transmitted
-        ZYX, all planes, with a voxel size.
-    truths
-        Structure id to (D, H, W) on the grid.
-
-    Returns
-    -------
     Structure id to baseline to scores, with ``r2_fitted``.
     """
     predictors = light_predictors(onto_grid(transmitted, grid), grid.voxel_size[1:])
@@ -182,22 +152,15 @@ def score_baselines(
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The best scores that a noise-free prediction could reach.
+    """The best scores that a noise-free prediction could reach."""
 
-    Attributes
-    ----------
-    r2, pcc, pcc_plane
-        By the ``zyx`` estimate; a truth with fewer than 3 planes is judged by ``yx``.
-    noise_share
-        Variance of the noise as a share of that of the scored truth.
-    r2_careful
-        R² by the ``z`` estimate; None where there are fewer than 3 planes.
-    """
-
+    # r2, pcc, pcc_plane: By the `zyx` estimate; a truth with fewer than 3 planes is
+    # judged by `yx`
     r2: float
     pcc: float
     pcc_plane: float | None
-    noise_share: float
+    noise_share: float  # Variance of the noise as a share of that of the scored truth
+    # R² by the `z` estimate; None where there are fewer than 3 planes
     r2_careful: float | None
 
     def scores(self) -> dict[str, float | None]:
@@ -208,22 +171,8 @@ class Ceiling:
 def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
     """Estimate the variance of independent noise in every voxel.
 
-    Parameters
-    ----------
-    stack
-        (D, H, W), in any unit.
-    axes
-        Along which second differences are taken, out of ``"zyx"``.
-
-    Returns
-    -------
     (D, H, W) float32, in squared units of the stack: a function of the local mean
     alone.
-
-    Raises
-    ------
-    InputError
-        Fewer than 3 voxels along one of the axes.
     """
     from scipy.ndimage import uniform_filter
 

@@ -62,23 +62,13 @@ _PERFECT = {"r2": 1.0, "pcc": 1.0, "pcc_plane": 1.0, "noise_share": 0.0}
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """A dense stack and the truth of some structures.
-
-    Attributes
-    ----------
-    light
-        Transmitted light, ZYX.
-    truth
-        Structure id to its ground truth, ZYX.
-    noise_free
-        The truth is an expectation, so that the ceiling is 1.
-    """
+    """A dense stack and the truth of some structures."""
 
     name: str
     group: str
-    light: Volume
-    truth: dict[str, Volume]
-    noise_free: bool = False
+    light: Volume  # Transmitted light, ZYX
+    truth: dict[str, Volume]  # Structure id to its ground truth, ZYX
+    noise_free: bool = False  # The truth is an expectation, so that the ceiling is 1
 
     def digest(self) -> str:
         """Return 16 characters that differ where any voxel does."""
@@ -104,17 +94,7 @@ def colony_sources(
     shape: tuple[int, int, int] = SHAPE,
     photons: float = PHOTONS,
 ) -> list[FieldSource]:
-    """Return held-out colonies, none of them simulated yet.
-
-    Parameters
-    ----------
-    first_seed
-        Each has the next.
-    shape
-        (D, H, W) voxels of 0.29 µm.
-    photons
-        Of the bright-field; 0 for no noise. The truth is always free of noise.
-    """
+    """Return held-out colonies, none of them simulated yet."""
     return [
         FieldSource(
             f"colony {seed}", SIMULATED, partial(simulated_field, seed, shape, photons)
@@ -161,13 +141,7 @@ class PairName:
 
 
 def parse_pair(text: str) -> PairName:
-    """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm.
-
-    Raises
-    ------
-    InputError
-        A part is missing.
-    """
+    """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm."""
     parts = text.rsplit(":", 3)
     if len(parts) != 4 or not all(parts):
         raise InputError(
@@ -180,98 +154,52 @@ def parse_pair(text: str) -> PairName:
 
 
 class FieldScores(ReportPart):
-    """All scores on one field.
-
-    Attributes
-    ----------
-    digest
-        Of its voxels.
-    baselines
-        ``yardsticks`` in JSON.
-    models
-        Name of a model to ratio to structure to scores.
-    """
+    """All scores on one field."""
 
     name: str
     group: str
-    digest: str
+    digest: str  # Of its voxels
     baselines: Baselines = JsonField(alias="yardsticks")
+    # Name of a model to ratio to structure to scores
     models: dict[str, dict[int, Scores]]
 
 
 class QualityOptions(ReportPart):
-    """Options of a benchmark.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) of a colony.
-    pairs
-        Real ones, as on the command line.
-    base
-        Model that Δ_Imp is against, at the smallest ratio; each model's own smallest
-        ratio where it is None.
-    """
+    """Options of a benchmark."""
 
     colonies: int
     first_seed: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int]  # (D, H, W) of a colony
     photons: float
     ratios: tuple[int, ...]
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()  # Real ones, as on the command line
+    # Model that Δ_Imp is against, at the smallest ratio; each model's own smallest
+    # ratio where it is None
     base: str | None = None
 
 
 class Row(ReportPart):
-    """Means of one predictor over the fields of a group.
+    """Means of one predictor over the fields of a group."""
 
-    Attributes
-    ----------
-    means
-        ``over_images`` and ``over_structures`` of every score.
-    structures
-        Structure id to the mean of every score.
-    delta_imp
-        Improvement in percent over the base, of the means over images; None where
-        the base is not above 0.
-    """
-
+    # `over_images` and `over_structures` of every score
     means: dict[str, dict[str, float | None]]
-    structures: Scores
+    structures: Scores  # Structure id to the mean of every score
+    # Improvement in percent over the base, of the means over images; None where the
+    # base is not above 0
     delta_imp: dict[str, float | None] = {}
 
 
 class Group(ReportPart):
-    """Summary of the simulated or of the real fields.
-
-    Attributes
-    ----------
-    models
-        Name of a model to ratio to its row.
-    baselines
-        Name of each trivial predictor, and ``ceiling``, to its row; ``yardsticks`` in
-        JSON.
-    """
+    """Summary of the simulated or of the real fields."""
 
     fields: int
-    models: dict[str, dict[int, Row]]
+    models: dict[str, dict[int, Row]]  # Name of a model to ratio to its row
+    # Name of each trivial predictor, and `ceiling`, to its row
     baselines: dict[str, Row] = JsonField(alias="yardsticks")
 
 
 class QualityReport(ReportPart):
-    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    models
-        Name in the tables to id and sha256.
-    groups
-        ``simulated`` and ``real``, those that there are.
-    cards
-        Name of a model to the scores that belong on its card.
-    """
+    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON."""
 
     schema_version: int = JsonField(1, alias="schema")
     kind: str = "quality"
@@ -281,8 +209,9 @@ class QualityReport(ReportPart):
     )
     finished: bool
     options: QualityOptions
-    models: dict[str, ModelId]
-    groups: dict[str, Group]
+    models: dict[str, ModelId]  # Name in the tables to id and sha256
+    groups: dict[str, Group]  # `simulated` and `real`, those that there are
+    # Name of a model to the scores that belong on its card
     cards: dict[str, dict[str, Any]]
     fields: tuple[FieldScores, ...]
 
@@ -449,13 +378,7 @@ def quality_report(
 def usable(
     report: QualityReport, models: Mapping[str, ModelId], options: QualityOptions
 ) -> dict[str, FieldScores]:
-    """Return an earlier report's scores of the same weights, by field.
-
-    Raises
-    ------
-    InputError
-        It is of other colonies.
-    """
+    """Return an earlier report's scores of the same weights, by field."""
     for name in ("first_seed", "shape", "photons"):
         if getattr(report.options, name) != getattr(options, name):
             raise InputError(

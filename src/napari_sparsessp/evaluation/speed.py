@@ -215,20 +215,7 @@ def speed_rows() -> list[SpeedRow]:
 
 
 def choose_rows(texts: Sequence[str], quick: bool = False) -> list[SpeedRow]:
-    """Return the rows that have all words of one of the texts.
-
-    Parameters
-    ----------
-    texts
-        For example ``("dodnet 3to2d", "slim")``; all rows where there is none.
-    quick
-        Only the handful for impatient people, unless rows are named.
-
-    Raises
-    ------
-    InputError
-        A text fits no row; the message lists the words.
-    """
+    """Return the rows that have all words of one of the texts."""
     rows = speed_rows()
     if not texts:
         return [row for row in rows if not quick or row.name in QUICK]
@@ -248,22 +235,13 @@ def choose_rows(texts: Sequence[str], quick: bool = False) -> list[SpeedRow]:
 
 @dataclass(frozen=True)
 class SpeedOptions:
-    """Options of the benchmark of a patch.
+    """Options of the benchmark of a patch."""
 
-    Attributes
-    ----------
-    size
-        Height and width of the patch of 32 dense planes.
-    repeats
-        A time is the best of at least so many passes.
-    quick
-        Written down only.
-    """
-
+    # Height and width of the patch of 32 dense planes
     size: tuple[int, int] = (128, 128)
     threads: int = 1
     precision: str = "fp32"
-    repeats: int = REPEATS
+    repeats: int = REPEATS  # A time is the best of at least so many passes
     quick: bool = False
 
 
@@ -272,15 +250,8 @@ def measure_speed(
 ) -> Generator[dict[str, Any], None, None]:
     """Measure row after row; report progress about once a second.
 
-    Yields
-    ------
     The whole result so far, ready for JSON, after each row; ``finished`` in the
     last one. Stopping the generator stops the process that measures.
-
-    Raises
-    ------
-    InputError
-        The process that counts fails; says how.
     """
     began = time.monotonic()
     entries: list[dict[str, Any]] = []
@@ -358,25 +329,14 @@ def patch_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True)
 class FieldRow:
-    """One way to predict the field of view.
-
-    Attributes
-    ----------
-    kind
-        Ours end to end; a sliding window; the whole volume in one pass.
-    network
-        Of a published way.
-    precision
-        ``auto`` or ``fp32``.
-    passes
-        How often all is done: once for each structure, or once for all.
-    """
+    """One way to predict the field of view."""
 
     name: str
+    # Ours end to end; a sliding window; the whole volume in one pass
     kind: Literal["engine", "windows", "whole"]
-    network: NetworkConfig | None = None
+    network: NetworkConfig | None = None  # Of a published way
     precision: str = "fp32"
-    passes: int = 1
+    passes: int = 1  # How often all is done: once for each structure, or once for all
     window: Shape = WINDOW
     overlap: float = OVERLAP
 
@@ -426,27 +386,14 @@ def field_rows(structures: int = 12) -> tuple[FieldRow, ...]:
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """Options of the benchmark of a field of view.
+    """Options of the benchmark of a field of view."""
 
-    Attributes
-    ----------
-    shape
-        (D, H, W) of the field on the model's grid.
-    device
-        ``cpu``, ``cuda`` or ``mps``.
-    model
-        Ours.
-    windows
-        Measured ones of a sliding window.
-    repeats
-        Predictions of ours of which the fastest counts, after a first one.
-    """
-
-    shape: Shape = FIELD
+    shape: Shape = FIELD  # (D, H, W) of the field on the model's grid
     threads: int = 1
     device: str = "cpu"
     model: str = "default"
-    windows: int = 3
+    windows: int = 3  # Measured ones of a sliding window
+    # Predictions of ours of which the fastest counts, after a first one
     repeats: int = 5
 
 
@@ -460,24 +407,8 @@ def measure_field(
 
     What would take hours is measured in part and multiplied by an exact count.
 
-    Parameters
-    ----------
-    rows
-        Ours first.
-    earlier
-        An unfinished result of the same options on the same machine; what it has is
-        not measured again.
-
-    Yields
-    ------
     The whole result so far, ready for JSON, after each row; ``finished`` in the
     last one.
-
-    Raises
-    ------
-    InputError
-        `earlier` is of other options or another machine; or the peaks of the machine
-        cannot be measured.
     """
     result = _begun(options, earlier)
     known = {row["name"]: row for row in result["rows"] if "skipped" not in row}

@@ -197,8 +197,6 @@ def peaks_text(result: Result) -> str:
 def parts(result: Result) -> list[dict[str, Any]]:
     """Return sums of the convolutions of each part of the network, and of all.
 
-    Returns
-    -------
     ``name``, ``gmac``, ``seconds``, ``mbytes``, ``of_peak`` (share of the measured
     multiply-adds a second) and ``of_copying`` (share of the bytes a second).
     """

@@ -299,8 +299,6 @@ def peaks(job: dict[str, Any]) -> dict[str, float]:
 def layers(job: dict[str, Any]) -> dict[str, Any]:
     """Time each convolution of our network on the tile that the engine gives it.
 
-    Returns
-    -------
     ``tile`` (D, H, W), ``precision``, ``seconds`` of the whole network, and
     ``layers``: for each convolution its name, kernel, channels, GMAC, MB that it
     reads and writes at least, and seconds.

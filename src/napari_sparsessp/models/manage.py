@@ -243,15 +243,7 @@ class Deleted:
 
 
 def delete_model(path: str | Path) -> Deleted:
-    """Move one of the user's models, whole or damaged, into the trash.
-
-    Raises
-    ------
-    ModelError
-        It came with the package, or is not there.
-    OutputError
-        It cannot be moved, for example because another program uses it.
-    """
+    """Move one of the user's models, whole or damaged, into the trash."""
     path = Path(path)
     if path.parent == shipped_folder():
         raise ModelError(
@@ -288,15 +280,7 @@ def deleted_models() -> list[Deleted]:
 
 
 def restore_model(deleted: Deleted) -> Path:
-    """Move a deleted model back.
-
-    Raises
-    ------
-    ModelError
-        It is gone, or another model has its id or file name by now.
-    OutputError
-        It cannot be moved.
-    """
+    """Move a deleted model back."""
     target = user_folder() / deleted.path.name
     if not (deleted.path.exists() or deleted.path.is_symlink()):
         raise ModelError(f"{target.stem} is not in the trash any more")
@@ -332,24 +316,12 @@ _DIGITS = re.compile(r"(?:sha-?256[:=]?)?([0-9a-f]{64})", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Fetched:
-    """A downloaded model file.
+    """A downloaded model file."""
 
-    Attributes
-    ----------
-    path
-        Where it waits; `forget` removes it.
-    origin
-        Address or DOI as the user gave it.
-    sha256
-        Of the file.
-    checked
-        A checksum was given and agrees.
-    """
-
-    path: Path
-    origin: str
-    sha256: str
-    checked: bool
+    path: Path  # Where it waits; `forget` removes it
+    origin: str  # Address or DOI as the user gave it
+    sha256: str  # Of the file
+    checked: bool  # A checksum was given and agrees
 
     @property
     def is_native(self) -> bool:
@@ -430,13 +402,7 @@ def source_of(path: Path) -> dict[str, JsonValue]:
 
 
 def checked_digits(text: str | None) -> str | None:
-    """Read a SHA-256 as people paste it; None for none.
-
-    Raises
-    ------
-    InputError
-        It is not a SHA-256.
-    """
+    """Read a SHA-256 as people paste it; None for none."""
     if text is None or not text.strip():
         return None
     match = _DIGITS.fullmatch("".join(text.split()))
@@ -448,13 +414,7 @@ def checked_digits(text: str | None) -> str | None:
 
 
 def model_file_name(path: str) -> str:
-    """Return a file name that is safe on every system for a path in an address.
-
-    Raises
-    ------
-    InputError
-        No part of it has the ending of a model file.
-    """
+    """Return a file name that is safe on every system for a path in an address."""
     for part in reversed(re.split(r"[/\\]", path)):
         stem, dot, suffix = part.rpartition(".")
         if dot and f".{suffix.lower()}" in SUFFIXES:

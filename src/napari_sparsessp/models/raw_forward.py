@@ -73,13 +73,7 @@ def raw_forward(
 def find_outputs(
     names: Sequence[str] | None, wanted: Sequence[str] | None, outputs: int
 ) -> list[int]:
-    """Return the indices of the wanted outputs.
-
-    Raises
-    ------
-    InputError
-        One is unknown; the message lists those that are there.
-    """
+    """Return the indices of the wanted outputs."""
     if wanted is None:
         return list(range(outputs))
     known = list(names or ())

@@ -52,8 +52,6 @@ class Verdict:
 def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     """Return the test input: uniform noise with mean 0 and standard deviation 1.
 
-    Returns
-    -------
     float32, taken from PCG64's raw numbers, which numpy promises never to change.
     """
     raw = np.random.PCG64(seed).random_raw(math.prod(shape))

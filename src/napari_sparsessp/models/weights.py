@@ -56,31 +56,18 @@ _CHUNK = 16 * 2**20
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a safetensors file.
+    """Header of a safetensors file."""
 
-    Attributes
-    ----------
-    metadata
-        Text by key; the card is under `CARD_KEY`.
-    shapes, types, offsets
-        By tensor name: shape, type in safetensors' words (``F32``, ``I64``, …), and
-        first and last byte in the file.
-    """
-
-    metadata: dict[str, str]
+    metadata: dict[str, str]  # Text by key; the card is under `CARD_KEY`
+    # shapes, types, offsets: By tensor name: shape, type in safetensors' words (`F32`,
+    # `I64`, …), and first and last byte in the file
     shapes: dict[str, tuple[int, ...]]
     types: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
-    """Read the header and check that the file is whole.
-
-    Raises
-    ------
-    ModelError
-        The file is missing, unreadable, truncated, a pickle, or something else.
-    """
+    """Read the header and check that the file is whole."""
     try:
         if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
             raise _damaged(path, "it is a pipe or a device")
@@ -173,24 +160,7 @@ def copy_weights(
     progress: Progress = no_progress,
     advice: str = ELSEWHERE,
 ) -> None:
-    """Copy a weights file, bit by bit or with another card.
-
-    Parameters
-    ----------
-    original, target
-        Safetensors files; they may be the same.
-    card
-        Replaces the card of the copy.
-    advice
-        End of the message where it cannot be written.
-
-    Raises
-    ------
-    OSError
-        The original cannot be read.
-    OutputError
-        The target cannot be written; it is unchanged then.
-    """
+    """Copy a weights file, bit by bit or with another card."""
     with original.open("rb") as file:
         start = b""
         if card is not None:

@@ -45,18 +45,12 @@ LEGACY_PICKLES = 5
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Contents of a checkpoint file.
-
-    Attributes
-    ----------
-    content
-        Tensors, numbers, texts and containers of them, not validated.
-    legacy
-        Written before torch 1.6: no zip file, so nothing could be mapped from disk.
-    """
+    """Contents of a checkpoint file."""
 
     path: Path
+    # Tensors, numbers, texts and containers of them, not validated
     content: dict[Any, Any]
+    # Written before torch 1.6: no zip file, so nothing could be mapped from disk
     legacy: bool
 
 
@@ -292,13 +286,7 @@ def checked_state(raw: Any, path: Path) -> State:
 
 
 def check_finite(tensor: torch.Tensor, name: str, path: Path) -> None:
-    """Refuse NaN and infinity.
-
-    Raises
-    ------
-    ModelError
-        The weight is not finite.
-    """
+    """Refuse NaN and infinity."""
     if not tensor.isfinite().all():
         raise ModelError(
             f"checkpoint {path} has weights that are NaN or infinite ({name}): its "

@@ -116,13 +116,7 @@ def import_checkpoint(
 
 
 def open_network(path: str | Path) -> tuple[CheckpointInfo, torch.nn.Module]:
-    """Build the network of a checkpoint for one run, without a model file.
-
-    Raises
-    ------
-    ModelError
-        The checkpoint is damaged, hostile, not finite, or of an unknown kind.
-    """
+    """Build the network of a checkpoint for one run, without a model file."""
     source = read_source(path)
     found = source.found
     names = tuple(f"output_{index}" for index in range(found.outputs))
@@ -142,13 +136,7 @@ def open_network(path: str | Path) -> tuple[CheckpointInfo, torch.nn.Module]:
 
 @contextmanager
 def torch_errors(path: Path) -> Iterator[None]:
-    """Raise torch's errors over an odd network as a ModelError of one line.
-
-    Raises
-    ------
-    ModelError
-        The network cannot be run.
-    """
+    """Raise torch's errors over an odd network as a ModelError of one line."""
     try:
         yield
     except (MemoryError, RuntimeError, ValueError, IndexError) as error:
