@@ -4,13 +4,13 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.tasks import Progress, TimeLeft
 
@@ -40,8 +40,6 @@ COLUMNS = {
 
 Rows = list[list[str]]
 """A table; the first row is its heading, the first column names the rows."""
-
-Results = TypeVar("Results")
 
 
 @dataclass
@@ -262,31 +260,6 @@ def check_output(path: Path | None, overwrite: bool, what: str = "report ") -> N
         raise OutputError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"folder {path.parent} cannot be written; choose another")
-
-
-def results_to_resume(
-    path: Path | None,
-    overwrite: bool,
-    resume: bool,
-    parse: Callable[[str], Results],
-    otherwise: str,
-) -> Results | None:
-    """Check the JSON file of a benchmark, and read what ``--resume`` continues.
-
-    `parse` raises ValueError for any other text; `otherwise` is the error's reason.
-    """
-    if resume and path is None:
-        raise InputError("--resume needs the file to go on with; add --json FILE")
-    check_output(path, overwrite or resume)
-    if path is None or not resume or not path.exists():
-        return None
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path} {otherwise}; give another file, or --overwrite in place of "
-            "--resume"
-        ) from error
 
 
 def make_folder(folder: Path) -> None:
