@@ -373,18 +373,8 @@ def is_doi(text: str) -> bool:
 def find_by_doi(text: str, suffixes: tuple[str, ...] = ()) -> ArchiveFile:
     """Ask the archive of a DOI for a file; this goes over the network.
 
-    Parameters
-    ----------
-    text
-        ``10.5281/zenodo.1234:file.name``, also with ``doi:`` or ``https://doi.org/``
-        before it. The file's name may be left out where there is only one.
-    suffixes
-        Endings that are looked for, in lower case; any if empty.
-
-    Raises
-    ------
-    InputError
-        There is no such DOI, archive or file, or it cannot be reached.
+    The name behind the DOI, ``10.5281/zenodo.1234:file.name``, may be left out where
+    a single file has one of the `suffixes`.
     """
     match = _DOI.fullmatch(text.strip())
     if match is None:

@@ -119,9 +119,7 @@ def test_models_stand_beside_yardsticks_and_ceiling(quality, tmp_path, pair):
     assert "r2_at_4" in report["cards"]["small"]["2 held-out simulated colonies"]
 
 
-def test_an_interrupted_run_keeps_the_fields_that_are_done(
-    quality, tmp_path, monkeypatch
-):
+def test_an_interrupted_run_keeps_the_fields_done(quality, tmp_path, monkeypatch):
     path = tmp_path / "quality.json"
     whole = measuring.measure_quality
 

@@ -188,11 +188,7 @@ def run_request(
     warned: tuple[str, ...] = ()
     with cancel_on_interrupt() as cancel:
         for event in predict_stream(
-            model,
-            volume,
-            plan=plan,
-            writer=sink,
-            cancel=cancel,
+            model, volume, plan=plan, writer=sink, cancel=cancel
         ):
             if isinstance(event, Planned):
                 planned, plan = event, event.plan

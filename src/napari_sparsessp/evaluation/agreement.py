@@ -198,14 +198,7 @@ def aligned_truth(
 ) -> np.ndarray:
     """Return the z-scored truth, ZYX, on the prediction's grid.
 
-    Returns
-    -------
     (D, H, W) float32; NaN where the truth does not reach.
-
-    Raises
-    ------
-    InputError
-        As `on_the_same_grid`, or the truth is constant.
     """
     (stack,) = on_the_same_grid(truth, prediction, warn)
     return zscore_truth(stack)
@@ -224,27 +217,9 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
 
 def agreement(
-    truth: Volume,
-    prediction: Volume,
-    name: str = "",
-    progress: Progress = no_progress,
+    truth: Volume, prediction: Volume, name: str = "", progress: Progress = no_progress
 ) -> Agreement:
-    """Score one stack, and count how truth and prediction go together.
-
-    Parameters
-    ----------
-    truth, prediction
-        ZYX.
-    name
-        Of the structure, for the notes.
-    progress
-        Called after each plane that is read, with the share that is done.
-
-    Raises
-    ------
-    InputError
-        The two cannot be compared.
-    """
+    """Score one stack, and count how truth and prediction go together."""
     notes: list[str] = []
     progress(0.0)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)

@@ -6,30 +6,10 @@ the mean and the deviation of a z-scored truth, and their sign is set beforehand
 is all they know. They see every plane of the stack, whatever the model is given.
 
 The noise ceiling is the score of a perfect prediction. A truth y = s + n is the
-structure's image s plus noise n of its camera and photons, which no prediction can
-know. The best there is, s itself, scores against y
-
-    R² = 1 − σ²/Var(y),    Pearson = √(1 − σ²/Var(y)),
-
-where σ² is the mean variance of n. It is estimated from one stack: second differences
-[1 −2 1] along z, y and x remove whatever is locally linear, and multiply the variance
-of noise that is independent between voxels by 6 for each axis. Noise grows with
-brightness, so the variance is taken in bins of the local mean (which is uncorrelated
-with second differences); what stands out by more than four deviations there is taken
-for structure.
-
-Two estimates bracket the truth where their assumptions fail:
-
-- ``zyx`` trusts only what changes along all three axes. Noise that is correlated
-  between neighbouring pixels (resampled, deconvolved, denoised or compressed images)
-  hides from it: the ceiling comes out too high, towards 1.
-- ``z`` compares planes only. Such noise is seen, if the planes were exposed one by
-  one, but so is structure finer than the z step: the ceiling comes out too low.
-
-Where both agree, the noise is independent and the ceiling can be trusted. Errors that
-are no noise (bleed-through, background, fixed patterns, another focus) are not in it.
-The variance is estimated on the truth's own voxels and carried to the grid on which
-scores are taken, because resampling averages noise away.
+structure's image s plus noise n, and s itself scores R² = 1 − σ²/Var(y) against y. The
+mean variance σ² of n is estimated from second differences along z, y and x, on the
+truth's own voxels, and carried to the grid of the scores, because resampling averages
+noise away. docs/evaluation.md has the derivation and where its assumptions fail.
 """
 
 from __future__ import annotations
@@ -199,17 +179,7 @@ def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
 def noise_ceiling(truth: Volume, grid: Grid) -> Ceiling:
     """Estimate the best scores that any prediction could reach.
 
-    Parameters
-    ----------
-    truth
-        ZYX, with a voxel size: on its own grid, as it was recorded.
-    grid
-        On which predictions are scored.
-
-    Raises
-    ------
-    InputError
-        The truth is constant, or smaller than 3×3 pixels.
+    `truth` lies on its own grid, as it was recorded; scores are taken on `grid`.
     """
     stack = truth.planes(range(truth.shape[0]))
     scored = onto_grid(truth, grid)

@@ -216,17 +216,7 @@ def measure_quality(
     request: PredictionRequest,
     progress: Progress = no_progress,
 ) -> Iterator[FieldScores]:
-    """Score every model on every field at every ratio, field by field.
-
-    Parameters
-    ----------
-    models
-        By the name that the tables give them.
-    ratios
-        Every r-th plane is kept, from the first.
-    request
-        Device, precision and the like; the rest follows.
-    """
+    """Score every model on every field at every ratio, field by field."""
     for number, source in enumerate(sources):
         progress(number, len(sources), f"{source.name}: opening")
         field = source.open()

@@ -148,15 +148,6 @@ class ImagingCost:
 def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | None:
     """Find the smallest number of planes whose score is enough.
 
-    Parameters
-    ----------
-    curve
-        In any order.
-    rule
-        What is enough; ``KeepShare()`` where it is left out.
-
-    Returns
-    -------
     None where the densest point has no score, or none of which a share could be
     kept.
     """

@@ -389,22 +389,7 @@ def sweep_report(
 def sweep_key(
     sha256: str, runs: Sequence[PlannedRun], progress: Progress = no_progress
 ) -> str:
-    """Return a hash of all that the scores depend on; reads every pixel once.
-
-    Parameters
-    ----------
-    sha256
-        Of the model's weights.
-    runs
-        As `plan_sweep` returns them.
-    progress
-        Called after each part that was read.
-
-    Raises
-    ------
-    InputError
-        An image is damaged.
-    """
+    """Return a hash of all that the scores depend on; reads every pixel once."""
     requests = [
         run.plan.request.model_dump(mode="json", exclude=set(_IRRELEVANT))
         for run in runs

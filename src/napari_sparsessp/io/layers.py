@@ -247,15 +247,8 @@ def write_layers(
 def read_layers(path: Path) -> list[tuple[LayerRecord, list[Any]]] | None:
     """Open the layers of a folder that `write_layers` made; no voxel is read.
 
-    Returns
-    -------
     The levels of each layer as dask arrays, the finest first, each with the record's
     `axes`; None where the folder is none of ours.
-
-    Raises
-    ------
-    InputError
-        It is damaged, of a newer version, or leads out of the folder.
     """
     about = read_attributes(path).get(ATTRIBUTE)
     if not isinstance(about, dict) or "layers" not in about:

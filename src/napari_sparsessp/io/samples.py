@@ -254,20 +254,7 @@ _ASSEMBLERS: dict[str, Callable[[Sequence[Path]], tuple[Volume, ...]]] = {
 
 
 def fetch(sample: PublicSample, progress: Progress = no_progress) -> None:
-    """Download and assemble a sample; one that is here is left as it is.
-
-    Parameters
-    ----------
-    progress
-        Receives the share of all files, between any two pieces of a few kB.
-
-    Raises
-    ------
-    InputError
-        There is no network, or what came is not the expected image.
-    OutputError
-        The samples folder cannot be written.
-    """
+    """Download and assemble a sample; one that is here is left as it is."""
     if sample.is_here:
         return
     count, parts = len(sample.files), []
@@ -433,8 +420,7 @@ def cut_tiles(
     return np.stack(
         [
             picture[
-                row * height : (row + 1) * height,
-                column * width : (column + 1) * width,
+                row * height : (row + 1) * height, column * width : (column + 1) * width
             ]
             for row, column in (divmod(number, columns) for number in range(count))
         ]

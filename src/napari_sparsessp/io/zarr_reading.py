@@ -42,21 +42,7 @@ _CODE = ("pickle", "json2", "msgpack2")
 
 
 def open_zarr(path: Path, scene: str | int | None) -> Source:
-    """Open an image of an OME-Zarr folder.
-
-    Parameters
-    ----------
-    path
-        The folder of an image, NGFF 0.4 on Zarr v2 or 0.5 on v3, or of a series of
-        them as bioformats2raw lays them out.
-    scene
-        Name or index in the series, or among the multiscales; the first by default.
-
-    Raises
-    ------
-    InputError
-        It is a plate or no image, lies about itself, or would not fit into memory.
-    """
+    """Open an image of an OME-Zarr folder."""
     group, attributes, image = _open_group(path)
     if is_series(path):
         names = _series(path)

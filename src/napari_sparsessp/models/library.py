@@ -140,21 +140,7 @@ def list_models() -> list[ModelCard]:
 
 
 def find_model(id_or_path: str | Path = "default", topology: str | None = None) -> Path:
-    """Find the file or folder of a model.
-
-    Parameters
-    ----------
-    id_or_path
-        ``default``, an id, a ``.safetensors`` file or a model's folder.
-    topology
-        With ``default``: take the first model of this topology. Otherwise the
-        model must be of it.
-
-    Raises
-    ------
-    ModelError
-        No such model; the message lists those that are there.
-    """
+    """Find the file or folder of a model by id or path, or the first of a topology."""
     wanted = str(id_or_path)
     if wanted == "default" and topology is not None:
         return _of_topology(topology)

@@ -143,18 +143,7 @@ def rename_model(
 ) -> ModelCard:
     """Change the name of one of the user's models; its id stays.
 
-    Returns
-    -------
     The new card.
-
-    Raises
-    ------
-    InputError
-        The name is empty or longer than 120 characters.
-    ModelError
-        The model came with the package, or is damaged.
-    OutputError
-        It cannot be written.
     """
     path = Path(path)
     name = " ".join(name.split())
@@ -184,23 +173,8 @@ def export_model(
 ) -> Path:
     """Copy a model, bit by bit, to a file or folder of its own.
 
-    Parameters
-    ----------
-    out
-        A ``.safetensors`` file, or a folder that gets ``model.safetensors`` and
-        ``card.json``.
-
-    Returns
-    -------
     The weights file. Its tensors are those of the original, byte by byte, and it
     carries its card even if the original had it in a file beside.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or it is damaged.
-    OutputError
-        The file exists already, or cannot be written.
     """
     path = find_model(id_or_path)
     card, original = card_of(path), weights_file(path)
@@ -341,22 +315,7 @@ class Fetched:
 def fetch_model(
     origin: str, *, sha256: str | None = None, progress: Progress = no_progress
 ) -> Fetched:
-    """Download a model file; the same call resumes a partial download.
-
-    Parameters
-    ----------
-    origin
-        An https address, or a DOI with or without ``:file.name`` behind it.
-    sha256
-        Expected checksum.
-    progress
-        Receives bytes; `Cancelled` keeps the part that has come.
-
-    Raises
-    ------
-    InputError, OutputError
-        As `napari_sparsessp.download.download`.
-    """
+    """Download a model file; the same call resumes a partial download."""
     origin = origin.strip()
     wanted = checked_digits(sha256)
     where: str | ArchiveFile = origin

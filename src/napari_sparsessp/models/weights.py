@@ -92,13 +92,7 @@ def read_header(path: Path) -> Header:
         shapes = {name: tuple(entry["shape"]) for name, entry in raw.items()}
         types = {name: str(entry["dtype"]) for name, entry in raw.items()}
         spans = {name: _checked_span(entry) for name, entry in raw.items()}
-    except (
-        AttributeError,
-        KeyError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise _damaged(path, "its header is not a safetensors header") from error
     data = 8 + length
     end = data + max((stop for _, stop in spans.values()), default=0)
@@ -126,18 +120,7 @@ def write_tensors(
     metadata: Mapping[str, str],
     progress: Progress = no_progress,
 ) -> None:
-    """Write a safetensors file atomically.
-
-    Parameters
-    ----------
-    tensors
-        On the CPU.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write a safetensors file atomically."""
     # Large items first and then by name, as the library does: every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, object] = {"__metadata__": dict(metadata)}

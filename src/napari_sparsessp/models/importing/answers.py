@@ -206,19 +206,7 @@ class Answers(BaseModel):
 
 
 def answers_for(found: CheckpointInfo, **given: Any) -> Answers:
-    """Complete a person's answers with what the file or the published method says.
-
-    Parameters
-    ----------
-    **given
-        Fields of `Answers`; None counts as not given. Structures may be written as
-        any of their names, also as the published data sets.
-
-    Raises
-    ------
-    InputError
-        A question without a published answer is open, or an answer is impossible.
-    """
+    """Complete a person's answers with what the file or the published method says."""
     fields = {name: value for name, value in given.items() if value is not None}
     fields.setdefault("id", suggested_id(found))
     fields.setdefault("name", fields["id"])

@@ -55,19 +55,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint; tensors of a zip file stay on disk until they are used.
-
-    Parameters
-    ----------
-    path
-        A ``.p``, ``.pth`` or ``.pt`` file.
-
-    Raises
-    ------
-    ModelError
-        There is no such file, it is damaged or of another kind, it wants to run code,
-        or the installed torch is too old to open it safely.
-    """
+    """Read a checkpoint; tensors of a zip file stay on disk until they are used."""
     path = user_path(path)
     zipped = _check_file(path)
     (_check_archive if zipped else _check_pickles)(path)
@@ -251,21 +239,7 @@ State = dict[str, "torch.Tensor"]
 
 
 def checked_state(raw: Any, path: Path) -> State:
-    """Check the weights, and strip the prefixes of wrappers from their names.
-
-    Parameters
-    ----------
-    raw
-        The checkpoint's table of weights.
-    path
-        For the messages.
-
-    Raises
-    ------
-    ModelError
-        Not a table of plain tensors on the CPU, or tensors that pretend to be larger
-        than the file.
-    """
+    """Check the weights, and strip the prefixes of wrappers from their names."""
     if type(raw).__name__ not in ("dict", "OrderedDict") or not raw:
         raise refusal(path, "it holds no table of weights")
     if len(raw) > MOST_TENSORS:

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
 
-from napari_sparsessp.errors import (
-    InputError,
-    ModelError,
-    OutputError,
-    invalid_field,
-)
+from napari_sparsessp.errors import InputError, ModelError, OutputError, invalid_field
 from napari_sparsessp.files import output_errors, user_path
 from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.importing.answers import Answers, CheckpointInfo, Source

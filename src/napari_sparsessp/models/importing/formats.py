@@ -42,18 +42,7 @@ _TABLES = ("nn_state", "model", "state_dict")
 
 
 def inspect_checkpoint(path: str | Path) -> CheckpointInfo:
-    """Recognise a published checkpoint, and list what it does not say.
-
-    Parameters
-    ----------
-    path
-        RepMode ``.p``, SparseSSP ``.pth`` or pytorch_fnet ``.p``.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be opened safely, or is none of these.
-    """
+    """Recognise a published checkpoint, and list what it does not say."""
     return read_source(path).found
 
 
