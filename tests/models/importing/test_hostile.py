@@ -1,23 +1,21 @@
 """Whatever a checkpoint holds: one line is said and nothing is run."""
 
-import os
-import pickle
-import shutil
-import sys
-import zipfile
 from argparse import Namespace
-from pathlib import Path
-
-import pytest
-import torch
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
-
-import published
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.importing import inspect_checkpoint
 from napari_sparsessp.models.importing.convert import open_network
-
+from pathlib import Path
+import os
+import pickle
+import published
+import pytest
+import shutil
+import sys
+import torch
+import zipfile
 
 def refuse(path, match):
     """Both ways into a checkpoint say no, in one line."""
@@ -248,10 +246,7 @@ def _first(state):
         (lambda s: s.update({_first(s): 3.0}), "is not a tensor"),
         (lambda s: s.update({7: torch.ones(2)}), "a name that is not valid"),
         (lambda s: s.update({"a\nb": torch.ones(2)}), "a name that is not valid"),
-        (
-            lambda s: s.update({f"module.{_first(s)}": torch.ones(2)}),
-            "twice",
-        ),
+        (lambda s: s.update({f"module.{_first(s)}": torch.ones(2)}), "twice"),
         (
             lambda s: s.update({_first(s): torch.ones(1).expand(4096, 4096, 3, 3, 3)}),
             "larger than",
