@@ -11,8 +11,8 @@ from napari_sparsessp.models.library import Entry
 from napari_sparsessp.models.verification import Verdict
 from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
 from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.card_text import score_lines
 from napari_sparsessp.ui.widgets.charts import QualityTable
-from napari_sparsessp.ui.widgets.model_picker import score_lines
 
 DIGITS = "0123456789abcdef" * 4
 

@@ -27,7 +27,7 @@ from napari_sparsessp.ui.napari_compat import (
     set_background,
     set_gridded,
 )
-from napari_sparsessp.ui.widgets.structure_model import Row
+from napari_sparsessp.ui.widgets.structures import StructureRow
 
 # Side by side is what is asked for: a column must be worth it.
 _CLEARLY = 1.3
@@ -330,7 +330,7 @@ def _of(layers: Mapping[str, Any], ids: Sequence[str]) -> list[Any]:
 def scene_of(
     viewer: Any,
     source: Any | None,
-    rows: Sequence[Row],
+    rows: Sequence[StructureRow],
     predictions: dict[str, Any],
     scales: Mapping[tuple[str, str], Scale] | None = None,
 ) -> Scene:
@@ -341,7 +341,7 @@ def scene_of(
     viewer : napari.Viewer
     source : Layer or None
         The input.
-    rows : sequence of Row
+    rows : sequence of StructureRow
         Structures with their truth layers and eyes.
     predictions : dict
         Structure id to layer.
