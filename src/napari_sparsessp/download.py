@@ -18,10 +18,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import PartialOutput, output_errors, user_path
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     import requests

@@ -318,9 +318,9 @@ class Grid:
 
     Attributes
     ----------
-    shape : tuple of int
+    shape
         (z, y, x) voxels.
-    voxel_size, origin : tuple of float
+    voxel_size, origin
         (z, y, x) in µm; of the centre of voxel 0.
     """
 

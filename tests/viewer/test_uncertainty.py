@@ -5,6 +5,8 @@ import pytest
 
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction, role_of
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def unsure(dock, finish):

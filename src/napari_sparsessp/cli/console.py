@@ -116,8 +116,7 @@ class Console:
 
         Returns
         -------
-        Progress
-            Shows how far the step is, and the time that is left.
+        Shows how far the step is, and the time that is left.
         """
         self._show(step, 0.0, now=sys.stderr.isatty())
         time_left = TimeLeft(time.monotonic)

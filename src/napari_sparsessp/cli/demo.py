@@ -140,18 +140,7 @@ def has_display() -> bool:
 def show_in_napari(
     console: Console, paths: tuple[Path, ...], screenshot: Path | None = None
 ) -> None:
-    """Open the files in napari, in a process of its own: this one must not import it.
-
-    Parameters
-    ----------
-    console
-        Prints why nothing is shown; the prediction stands without it.
-    paths
-        Image, prediction and truth.
-    screenshot
-        Where a picture goes that is drawn on a virtual screen; without it a window
-        opens, and this returns when it is closed.
-    """
+    """Open the files in napari, in its own process: this one must not import it."""
     if find_spec("napari") is None:
         console.note(
             "napari is not installed, so nothing is shown; install napari[pyqt6]"

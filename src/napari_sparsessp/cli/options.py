@@ -9,12 +9,12 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
-from napari_sparsessp import __version__
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import read_yaml
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import find_structure, match_channel
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.volume import Volume

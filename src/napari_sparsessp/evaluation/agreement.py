@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]
@@ -173,8 +173,7 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
 
     Returns
     -------
-    list
-        (D, H, W) on the prediction's grid; NaN where the truth does not reach.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
 
     Raises
     ------
@@ -252,8 +251,7 @@ def aligned_truth(
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
 
     Raises
     ------
@@ -269,8 +267,7 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
     """
     expected = aligned_truth(truth, prediction)
     for plane in range(expected.shape[0]):

@@ -102,8 +102,7 @@ def light_predictors(
 
     Returns
     -------
-    dict
-        ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
+    ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
 
     Raises
     ------
@@ -141,8 +140,7 @@ def plane_mean(truth: Any) -> np.ndarray:
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
+    (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
     """
     stack = np.asarray(truth, np.float32)
     finite = [plane[np.isfinite(plane)] for plane in stack]
@@ -170,8 +168,7 @@ def score_baselines(
 
     Returns
     -------
-    dict
-        Structure id to baseline to scores, with ``r2_fitted``.
+    Structure id to baseline to scores, with ``r2_fitted``.
     """
     predictors = light_predictors(onto_grid(transmitted, grid), grid.voxel_size[1:])
     result = {}
@@ -220,9 +217,8 @@ def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32, in squared units of the stack: a function of the local mean
-        alone.
+    (D, H, W) float32, in squared units of the stack: a function of the local mean
+    alone.
 
     Raises
     ------

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field as JsonField
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sweep import (
@@ -29,6 +28,7 @@ from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:

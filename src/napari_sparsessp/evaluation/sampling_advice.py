@@ -195,9 +195,8 @@ def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | No
 
     Returns
     -------
-    Need or None
-        None where the densest point has no score, or none of which a share could be
-        kept.
+    None where the densest point has no score, or none of which a share could be
+    kept.
     """
     points = sorted(curve, key=lambda point: point.ratio)
     if not points or points[0].value is None:
@@ -256,8 +255,7 @@ def answer(
 
     Returns
     -------
-    str
-        One sentence; a second one where R² has no answer but the pattern has.
+    One sentence; a second one where R² has no answer but the pattern has.
     """
     points = sorted(r2, key=lambda point: point.ratio)
     densest = points[0] if points else None

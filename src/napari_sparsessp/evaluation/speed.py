@@ -17,7 +17,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
 from napari_sparsessp.models.library import read_card
@@ -35,6 +34,7 @@ from napari_sparsessp.prediction.memory import (
 from napari_sparsessp.prediction.tiling import window_starts
 from napari_sparsessp.subprocesses import WorkerFailed, WorkerProcess
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 
 SCHEMA = 1
 
@@ -274,9 +274,8 @@ def measure_speed(
 
     Yields
     ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one. Stopping the generator stops the process that measures.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one. Stopping the generator stops the process that measures.
 
     Raises
     ------
@@ -471,9 +470,8 @@ def measure_field(
 
     Yields
     ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one.
 
     Raises
     ------

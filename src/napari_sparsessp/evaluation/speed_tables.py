@@ -199,9 +199,8 @@ def parts(result: Result) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
-        ``name``, ``gmac``, ``seconds``, ``mbytes``, ``of_peak`` (share of the measured
-        multiply-adds a second) and ``of_copying`` (share of the bytes a second).
+    ``name``, ``gmac``, ``seconds``, ``mbytes``, ``of_peak`` (share of the measured
+    multiply-adds a second) and ``of_copying`` (share of the bytes a second).
     """
     peaks = result["peaks"]
     sums: dict[str, dict[str, Any]] = {}

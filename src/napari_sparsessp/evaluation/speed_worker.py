@@ -261,15 +261,6 @@ def peaks(job: dict[str, Any]) -> dict[str, float]:
     """Measure what the machine can do at most.
 
     Sizes are divided by ``scale``, where a job has it.
-
-    Returns
-    -------
-    dict
-        ``gmac_fp32`` and ``gmac_bf16``, 10⁹ multiply-adds a second: the best of
-        matrix products and of a convolution with many channels, for some libraries
-        multiply matrices slower than they convolve. ``gemm_fp32`` and ``gemm_bf16``:
-        of the matrix products alone. ``copy_gb`` and ``triad_gb``, 10⁹ bytes a second,
-        read and written together.
     """
     import torch
     import torch.nn.functional as F
@@ -310,10 +301,9 @@ def layers(job: dict[str, Any]) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        ``tile`` (D, H, W), ``precision``, ``seconds`` of the whole network, and
-        ``layers``: for each convolution its name, kernel, channels, GMAC, MB that it
-        reads and writes at least, and seconds.
+    ``tile`` (D, H, W), ``precision``, ``seconds`` of the whole network, and
+    ``layers``: for each convolution its name, kernel, channels, GMAC, MB that it
+    reads and writes at least, and seconds.
     """
     import torch
 

@@ -122,8 +122,7 @@ def plan_sweep(
 
     Returns
     -------
-    list
-        By ratio, ascending, then by phase.
+    By ratio, ascending, then by phase.
 
     Raises
     ------
@@ -347,7 +346,6 @@ def measure_baselines(
 
     Returns
     -------
-    baselines
     truth
         Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
         prediction will take its place, and no baseline is measured then.

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_sparsessp import __version__
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sampling_advice import (
     SELF_CONSISTENCY,
@@ -30,6 +29,7 @@ from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.prediction.report import ModelId, mean_scores
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.version import __version__
 
 CSV_SCORES = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
 
@@ -243,9 +243,8 @@ def need_of(report: SweepReport, structure: str | None = None) -> Need | None:
 
     Returns
     -------
-    Need or None
-        None where nothing sparser was measured, or even the densest prediction is no
-        better than a trivial one.
+    None where nothing sparser was measured, or even the densest prediction is no
+    better than a trivial one.
     """
     if len(report.ratios) < 2:
         return None
@@ -307,9 +306,8 @@ def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str
 
     Returns
     -------
-    str
-        With a heading; empty cells where a score is not defined. ``enough`` is yes
-        where the structure keeps what the report's rule asks for.
+    With a heading; empty cells where a score is not defined. ``enough`` is yes
+    where the structure keeps what the report's rule asks for.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")

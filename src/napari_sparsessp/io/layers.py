@@ -25,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
 from napari_sparsessp.io.ome import (
     ATTRIBUTE,
@@ -43,6 +42,7 @@ from napari_sparsessp.io.zarr_reading import (
 )
 from napari_sparsessp.prediction.request import Finite, PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress, part_of
+from napari_sparsessp.version import __version__
 
 # Records ----------------------------------------------------------------------------
 

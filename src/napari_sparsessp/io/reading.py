@@ -337,10 +337,6 @@ def known_axes(axes: str) -> str:
     axes
         tifffile's letters; pages, other and sequence (``I``, ``Q``, ``R``) are taken
         for z, then channel, then time, from the right, where these are not there.
-
-    Returns
-    -------
-    As long as `axes`.
     """
     free = iter([letter for letter in _GUESSES if letter not in axes])
     named = [

@@ -488,15 +488,7 @@ def cut_tiles(
 
 
 def write_stack(path: Path, volume: Volume) -> None:
-    """Write a stack as OME-TIFF with its own kind of numbers, names and sizes.
-
-    Parameters
-    ----------
-    path
-        Replaced where it exists.
-    volume
-        In memory; axes (T)(C)ZYX.
-    """
+    """Write a stack as OME-TIFF with its own kind of numbers, names and sizes."""
     import tifffile
 
     sizes: dict[str, Any] = {}

@@ -308,15 +308,6 @@ def check_packed(content: bytes, largest: int, name: str) -> None:
     Blocks of Blosc and Zstandard say their length. Those of zlib, gzip, bzip2 and
     xz are unpacked for a trial, piece by piece, where they could become large.
 
-    Parameters
-    ----------
-    content
-        Packed or not; what is not is let through.
-    largest
-        Bytes that it may unpack to.
-    name
-        Of the block, for the message.
-
     Raises
     ------
     OSError

@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import ModelError, invalid_field
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks import NetworkConfig

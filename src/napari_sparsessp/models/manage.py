@@ -450,11 +450,6 @@ def checked_digits(text: str | None) -> str | None:
 def model_file_name(path: str) -> str:
     """Return a file name that is safe on every system for a path in an address.
 
-    Parameters
-    ----------
-    path
-        For example ``/records/1/files/best.pth`` or ``…/best.pth/content``.
-
     Raises
     ------
     InputError

@@ -73,16 +73,7 @@ def raw_forward(
 def find_outputs(
     names: Sequence[str] | None, wanted: Sequence[str] | None, outputs: int
 ) -> list[int]:
-    """Give the indices of the wanted outputs.
-
-    Parameters
-    ----------
-    names
-        Structures of the outputs, where they are known.
-    wanted
-        Names or numbers; all where left out.
-    outputs
-        How many the network has.
+    """Return the indices of the wanted outputs.
 
     Raises
     ------
@@ -153,7 +144,7 @@ def _source(
     interpolation: str,
     plain: bool,
 ) -> "torch.Tensor":
-    """What the network takes, (1, inputs, n, H, W)."""
+    """Return the input of the network, (1, inputs, n, H, W)."""
     import torch
 
     _check_area(config, array.shape)

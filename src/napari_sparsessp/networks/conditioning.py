@@ -120,7 +120,7 @@ def by_task(
 
     Returns
     -------
-    (B, …)
+    (B, …).
     """
     if isinstance(index, int):
         return run(index, slice(None))

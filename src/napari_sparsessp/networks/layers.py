@@ -179,7 +179,7 @@ def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., 2, D, H, W)
+    (..., 2, D, H, W).
     """
     scaled = (distance / DISTANCE_SCALE).clamp(-DISTANCE_LIMIT, DISTANCE_LIMIT)
     where = scaled[:, None, None].expand_as(dense)

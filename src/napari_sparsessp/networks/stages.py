@@ -88,8 +88,7 @@ def make_transform(
 
     Returns
     -------
-    widths
-        Channels of the features that the decoder gets.
+    Channels of the features that the decoder gets.
     """
     if config.encoder_3d == config.decoder_3d:
         return Transform([]), tuple(widths)
@@ -437,7 +436,7 @@ class Head(nn.Module):
 
         Returns
         -------
-        (B, S, D, H, W)
+        (B, S, D, H, W).
         """
         if self.dynamic is not None:
             assert tasks is not None

@@ -349,12 +349,12 @@ class MemoryBlend(Blend):
         )
 
     def finish(self) -> None:
-        """Let go of what was needed on the way."""
+        """Release what was needed on the way."""
         self._columns.clear()
 
 
 class Store(Protocol):
-    """Where a `StreamBlend` puts finished voxels; each is written once."""
+    """Take the finished voxels of a `StreamBlend`; each is written once."""
 
     planes: int
     """Planes that are written together."""
@@ -468,26 +468,25 @@ class StreamBlend(Blend):
         if self.begun is None:
             step, stop = self._store.planes, self.grid.final_planes(window)
             stop = stop if stop == depth else stop // step * step
-            if stop > blend.first:
-                first, count = blend.first, stop - blend.first
-                for start in range(0, count, step):
-                    part = slice(start, min(start + step, count))
-                    self._finished(column, first + start, blend.values[:, part])
-                blend.drop(stop)
+            self._release(column, blend, stop)
             if stop == depth:
                 del self._columns[column.index]
         return z, y, x
 
-    def _finished(self, column: Column, first: int, values: np.ndarray) -> None:
-        if self.grid.seams:
-            self._store.keep(column.index, first, values)
-            return
-        everything = slice(0, len(values))
-
-        def read(_: Column, y: slice, x: slice) -> tuple[np.ndarray, np.ndarray]:
-            return values[..., y, x], np.ones(values.shape[1], bool)
-
-        self._put(column, everything, first, self._area(column, read))
+    def _release(self, column: Column, blend: WindowBlend, stop: int) -> None:
+        """Write all planes below `stop`, or keep them until neighbours are there."""
+        step, everything = self._store.planes, slice(0, len(blend.values))
+        both = zip(column.source, column.keep, strict=True)
+        y, x = (within(part, whole) for part, whole in both)
+        for first in range(blend.first, stop, step):
+            last = min(first + step, stop)
+            planes = blend.values[:, first - blend.first : last - blend.first]
+            if self.grid.seams:
+                self._store.keep(column.index, first, planes)
+            else:
+                self._put(column, everything, first, planes[..., y, x])
+        if stop > blend.first:
+            blend.drop(stop)
 
     def _put(self, column: Column, rows: slice, first: int, values: np.ndarray) -> None:
         """Project, resample and write the next planes of a column's output."""

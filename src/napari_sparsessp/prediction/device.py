@@ -123,7 +123,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def loaded_torch() -> Any | None:
-    """Give torch if something has loaded it already, all of it; else None.
+    """Return torch if something has loaded all of it already, else None.
 
     A dock plans on every change while another thread may be loading torch: to import
     it there would freeze the window.
@@ -134,7 +134,7 @@ def loaded_torch() -> Any | None:
 
 
 def planned_device(wanted: str) -> str:
-    """Give the device that a run will most likely take, without loading torch.
+    """Return the device that a run will most likely take, without loading torch.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def planned_device(wanted: str) -> str:
 
 
 def planned_precision(wanted: str, device: str) -> str:
-    """Give the precision that a run will most likely take, without loading torch."""
+    """Return the precision that a run will most likely take, without loading torch."""
     torch = loaded_torch()
     if wanted != "auto" or torch is None:
         # Of two unknown ones, that which takes more memory.
@@ -172,7 +172,7 @@ def wake_device(wanted: str) -> None:
 
 
 def release_device_memory() -> None:
-    """Give back to GPUs what torch keeps of their memory for later."""
+    """Return to GPUs the memory that torch keeps for later."""
     torch = loaded_torch()
     if torch is None:
         return
@@ -183,7 +183,7 @@ def release_device_memory() -> None:
 
 
 _NO_LIMIT = 2**60
-"""What groups of processes have as a limit where they have none (v1), or more."""
+"""The limit of a group of processes that has none (v1), or more."""
 
 
 def free_bytes(device: str = "cpu") -> int | None:
@@ -235,7 +235,7 @@ def _free_here() -> int:
 
 
 def group_left(root: Path = Path("/")) -> list[int]:
-    """What the groups (cgroups) that this process is in leave it, in bytes.
+    """Return the bytes that the groups (cgroups) of this process leave it.
 
     Containers and batch systems bound memory so; the machine's own figure does not
     show it. Pages of files that the group can give back count as free.

@@ -1,4 +1,4 @@
-"""Tell whether an image is of the kind that the model was made for.
+"""Check whether an image is of the kind that the model was made for.
 
 A network always gives an answer, also where it has never seen anything alike, and then
 it invents. So a few traits of the measured planes are held against the range
@@ -57,7 +57,7 @@ _QUIET = 1e-12
 
 @dataclass(frozen=True)
 class _Side:
-    """What a trait above or below its range is called, may mean, and asks for."""
+    """Words for a trait above or below its range: name, meaning and advice."""
 
     what: str
     meaning: str
@@ -142,7 +142,7 @@ _OTHER_LIGHT = {
 
 
 def check(plan: Plan) -> tuple[str, ...]:
-    """Say in what an image is unlike what the model learned from.
+    """Describe in what an image is unlike the data that the model learned from.
 
     Only the first time point is looked at, up to eight of its planes, in windows.
 
@@ -228,7 +228,7 @@ def _finite(piece: np.ndarray) -> np.ndarray:
 
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
-    """Say where the channel's name tells of another kind of image."""
+    """Compare the channel's name with the model's modality."""
     words = " ".join(volume.channel_names).lower().replace("-", "").split()
     for light, known in _OTHER_LIGHT.items():
         if light != card.modality and any(word in known for word in words):
@@ -259,7 +259,7 @@ def _recording(traits: dict[str, float]) -> list[str]:
 def _outside(
     traits: dict[str, float], distance: float, known: dict[str, tuple[Range, ...]]
 ) -> list[tuple[str, float, float]]:
-    """What is far outside of its range, farthest first, one for each kind and side.
+    """Return traits far outside of their range, farthest first.
 
     Returns
     -------
@@ -287,7 +287,7 @@ def _widths(value: float, low: float, high: float) -> float:
 
 
 def fisher(correlation: float) -> float:
-    """Give artanh r, whose chance error is the same for every r (Fisher 1921).
+    """Return artanh r, whose chance error is the same for every r (Fisher 1921).
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ def fisher(correlation: float) -> float:
 
 
 def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] | None:
-    """Give the range of a trait at a distance of planes.
+    """Return the range of a trait at a distance of planes.
 
     Parameters
     ----------

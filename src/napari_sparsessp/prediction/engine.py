@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.library import Model
@@ -42,12 +41,10 @@ from napari_sparsessp.prediction.tiling import (
     next_tile,
 )
 from napari_sparsessp.tasks import Cancelled, cancellable, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 Viewport = Callable[[], Part | None]
-
-_REACH = 2
-"""Voxels of the model's grid that resampling looks at on each side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +178,7 @@ class Writer(Protocol):
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the run was cut that is resumed; None where it is a new one."""
+        """Tiling of the run that is resumed; None for a new one."""
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """Make ready for a run with these weights (SHA-256); refuse a different one."""
@@ -235,7 +232,7 @@ class ArrayWriter:
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the work was cut, which free memory may have decided."""
+        """Tiling of the run, which free memory may have decided."""
         return None if self._plan is None else self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
@@ -557,7 +554,7 @@ class _Run:
         choices = blend.choices()
         if self.part is None or blend.begun:
             return choices
-        box = self.plan.on_model_grid(self.part[1], _REACH)
+        box = self.plan.on_model_grid(self.part[1])
         return needed_for(choices, self.plan.tiles, box)
 
     def _elsewhere(self) -> bool:
@@ -566,7 +563,7 @@ class _Run:
         return self.writer.in_memory and seen is not None and seen[0] in self.waiting
 
     def _visible(self, shown: int | None) -> Box | None:
-        """What is on screen, in voxels of the model's grid."""
+        """Return what is on screen, in voxels of the model's grid."""
         seen = self.viewport()
         if seen is None or seen[0] not in (None, shown):
             return None

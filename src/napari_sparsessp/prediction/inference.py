@@ -106,7 +106,7 @@ class RunningMoments:
         self._squares += offset * (values - self.mean)
 
     def deviation(self) -> "torch.Tensor":
-        """Give the root mean square deviation from the mean."""
+        """Return the root mean square deviation from the mean."""
         assert self._squares is not None
         return (self._squares / self.count).sqrt()
 
@@ -184,7 +184,9 @@ class Forward:
                 else:
                     values = self._augmented(source, outputs, keep)
                 prediction = values.cpu().numpy()
-            _mark_invalid(prediction, stack, tile)
+            masked = stack.masked(tile)
+            if masked is not None:  # the nearest measured pixel is no number
+                prediction[:, masked] = np.nan
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
 
@@ -231,7 +233,7 @@ class Forward:
         return torch.cat([chosen, deviation])
 
     def _source(self, stack: InputStack, tile: Tile) -> "torch.Tensor":
-        """What the network takes: (1, inputs, planes, h, w) on the device."""
+        """Return the input of the network, (1, inputs, planes, h, w), on the device."""
         from napari_sparsessp.networks.layers import network_input
 
         config = self._network.config
@@ -260,19 +262,12 @@ class Forward:
 
 
 def _kept(tile: Tile) -> tuple[slice, ...]:
-    """Where ``tile.box`` lies in the network's output."""
+    """Return the part of the network's output that ``tile.box`` is."""
     reads = (tile.z, tile.read_y, tile.read_x)
     return tuple(
         slice(part.start - read[0], part.stop - read[0])
         for part, read in zip(tile.box, reads, strict=True)
     )
-
-
-def _mark_invalid(prediction: np.ndarray, stack: InputStack, tile: Tile) -> None:
-    """Set voxels to NaN whose nearest measured pixel is masked."""
-    masked = stack.masked(tile)
-    if masked is not None:
-        prediction[:, masked] = np.nan
 
 
 class _Advice:
@@ -329,17 +324,17 @@ class Inference:
 
     @property
     def device(self) -> "torch.device":
-        """Where the network is now."""
+        """The device that the network is on."""
         return self._now.device
 
     @property
     def precision(self) -> str:
-        """What it computes in now."""
+        """The precision that it computes in."""
         return self._now.precision
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What had to be done because memory was too small, a sentence each."""
+        """Fallbacks for too little memory, a sentence each."""
         return tuple(self._notes.values())
 
     def predict(
@@ -368,7 +363,7 @@ class Inference:
             self._make_do(tile, reason)
 
     def close(self) -> None:
-        """Let go of the network's copy, and of what torch keeps of a GPU's memory."""
+        """Release the network's copy, and GPU memory that torch keeps."""
         self._forward = None
         release_device_memory()
 

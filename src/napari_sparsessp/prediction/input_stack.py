@@ -35,7 +35,7 @@ AT_ONCE = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class InputStack:
-    """What the network may look at; planes that were not measured never get here.
+    """Measured planes, as the network takes them; all others never get here.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class InputStack:
         return dense, self.distance[inside] + (torch.arange(*tile.z) - inside)
 
     def masked(self, tile: Tile) -> np.ndarray | None:
-        """Tell where a tile's nearest measured pixels are NaN or infinite.
+        """Return where a tile's nearest measured pixels are NaN or infinite.
 
         Returns
         -------
@@ -385,7 +385,7 @@ class DecodedPlanes:
                         yield plane, rows.start, values
 
     def close(self) -> None:
-        """Let go of what is kept."""
+        """Release what is kept."""
         self._kept.clear()
 
     @property
@@ -595,6 +595,6 @@ def _bands(heights: Sequence[int], at_once: int) -> Iterator[slice]:
 
 
 def _end(lengths: Sequence[int], part: slice) -> int:
-    """Where the last chunk ends that a part touches."""
+    """Return the end of the last chunk that a part touches."""
     ends = np.cumsum(lengths)
     return int(ends[np.searchsorted(ends, part.stop - 1, side="right")])

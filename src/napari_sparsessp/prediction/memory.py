@@ -8,19 +8,14 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
-from napari_sparsessp.prediction.device import (
-    free_bytes,
-    planned_device,
-    planned_precision,
-)
+from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.tiling import Resize, TileSize, largest_spans
 
 MIB = 2**20
 
 PROCESS_BYTES = {"cpu": 600 * MIB, "mps": 800 * MIB, "cuda": 2048 * MIB}
-"""What Python, torch and what they load take before a prediction. That of CUDA is an
-estimate."""
+"""Memory of Python, torch and their libraries before a prediction; a guess for CUDA."""
 
 SHARE_OF_FREE = 0.6
 """Of what is free, where nobody has said how much may be taken: others live here too,
@@ -36,10 +31,10 @@ SCRATCH = 1.2
 SCRATCH_BYTES = 48 * MIB
 
 TURNED_COPIES = 7
-"""How often results are there in float32 while turns are averaged."""
+"""Copies of the results in float32 while transforms are averaged."""
 
 READING_BYTES = 256 * MIB
-"""What reading a stack region by region takes besides the regions."""
+"""Memory for reading a stack region by region, besides the regions."""
 
 
 MOST_INPUT_BYTES = 2 * 2**30
@@ -140,7 +135,7 @@ class Workload:
     structures, channels
         That are predicted, and of the output.
     turned
-        Whether turns are averaged.
+        Whether transforms are averaged.
     input_bytes
         Of the measured planes, as they are read and as they are kept.
     output_bytes
@@ -164,7 +159,7 @@ class Workload:
     resize: Resize | None = None
 
     def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
-        """What it takes with tiles of a size; `fits` says whether that is too much."""
+        """Return the memory that tiles of a size take; see `Limits.fits`."""
         config = self.config
         (read_y, read_x), (keep_y, keep_x) = largest_spans(
             self.shape, size, self.resize
@@ -217,54 +212,6 @@ class Workload:
         )
 
 
-def workload(
-    config: NetworkConfig,
-    shape: tuple[int, int, int],
-    request: PredictionRequest,
-    *,
-    structures: int,
-    input_planes: tuple[int, int, int],
-    output_shape: tuple[int, ...],
-    whole: bool,
-    truths: int,
-    stored: bool,
-    resize: Resize | None = None,
-) -> Workload:
-    """What a request's memory depends on, but the size of its tiles.
-
-    Parameters
-    ----------
-    config, shape, structures, stored, resize
-        As `Workload` has them.
-    input_planes
-        Measured planes, and their (y, x) pixels in the input.
-    output_shape
-        ((T,) C, D, H, W)
-    whole
-        Columns are held on the model's grid beside the output.
-    truths
-        Structures with a ground truth.
-    """
-    channels = output_shape[-4]
-    device = planned_device(request.device)
-    dense = 4 * math.prod(shape)
-    measured, height, width = input_planes
-    output = 4 * math.prod(output_shape) + dense * channels * whole
-    return Workload(
-        config,
-        shape,
-        structures,
-        channels,
-        turned=request.tta or request.uncertainty,
-        precision=planned_precision(request.precision, device),
-        device=device.partition(":")[0],
-        input_bytes=4 * measured * (height * width + shape[1] * shape[2]),
-        output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
-        stored=stored,
-        resize=resize,
-    )
-
-
 @dataclass(frozen=True)
 class Limits:
     """Most bytes that may be taken.
@@ -304,7 +251,7 @@ def activation_bytes(
     outputs
         Structures that the pass gives.
     turned
-        Whether turns are averaged.
+        Whether transforms are averaged.
     """
     copies = TURNED_COPIES if turned else 1
     features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
@@ -350,7 +297,7 @@ def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
 def choose_tile(
     workload: Workload, sizes: Iterable[TileSize], limits: Sequence[Limits]
 ) -> tuple[TileSize, MemoryPlan]:
-    """First of some sizes of tiles that fits the first limits that any fits.
+    """Choose the first size of tiles that fits the first limits that any fits.
 
     Parameters
     ----------
@@ -406,7 +353,7 @@ def tile_sizes(
     request: PredictionRequest,
     device: str = "cpu",
 ) -> Iterator[TileSize]:
-    """Give the sizes that could be used, the largest first.
+    """Return the sizes that could be used, the largest first.
 
     Parameters
     ----------
@@ -455,7 +402,7 @@ def cross_fades(network: NetworkConfig) -> bool:
 def tile_notes(
     card: ModelCard, network: NetworkConfig, request: PredictionRequest, size: TileSize
 ) -> list[str]:
-    """Say where tiles have another size than somebody asked for."""
+    """Describe tiles of another size than the request asks for."""
     if request.tile is None:
         return []
     notes = []

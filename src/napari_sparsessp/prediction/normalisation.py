@@ -1,4 +1,4 @@
-"""How input values are scaled: one mean and one deviation for the stack.
+"""Scale input values: one mean and one standard deviation for the stack.
 
 They are of the measured planes of one time point: a lamp that drifts or a dye that
 bleaches must not change what a network sees of the later ones. Planes that show
@@ -141,7 +141,7 @@ class Survey:
         return Normalisation(mean, std, left_out)
 
     def _planes(self) -> list[np.ndarray]:
-        """What the sample has of each plane; NaN where it is invalid."""
+        """Sampled values of each plane; NaN where invalid."""
         size = self._shape[1] * self._shape[2]
         starts = [-(-plane * size // self._step) for plane in range(self._shape[0] + 1)]
         return [
@@ -173,7 +173,7 @@ def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
 
 
 def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
-    """Tell which planes show nothing: empty, saturated or dark.
+    """Return which planes show nothing: empty, saturated or dark.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
 
 
 def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
-    """Say which planes took no part in the normalisation.
+    """Describe which planes took no part in the normalisation.
 
     Parameters
     ----------

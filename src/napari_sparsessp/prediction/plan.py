@@ -18,7 +18,6 @@ from napari_sparsessp.prediction.memory import (
     find_limits,
     tile_notes,
     tile_sizes,
-    workload,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
@@ -32,7 +31,7 @@ from napari_sparsessp.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will be done.
+    """All of a prediction that is known before a voxel is read.
 
     Attributes
     ----------
@@ -122,20 +121,18 @@ class Plan:
         """Tiles over all time points and passes."""
         return len(self.layout) * len(self.times or (0,)) * self.passes
 
-    def on_model_grid(self, box: Box, margin: int = 0) -> Box:
-        """Return a box of output voxels in voxels of the model's grid."""
-        factors = [
-            model / output
-            for model, output in zip(
-                self.model_shape, self.output_shape[-3:], strict=True
-            )
-        ]
-        z, y, x = (
-            slice(int(part.start * factor), int(math.ceil(part.stop * factor)))
-            for part, factor in zip(box, factors, strict=True)
-        )
-        if self.request.grid == "input":  # pixels between those of the model
-            y, x = (slice(one.start - margin, one.stop + margin) for one in (y, x))
+    def on_model_grid(self, box: Box) -> Box:
+        """Return the voxels of the model's grid that a box of the output is from."""
+        spans = []
+        for part, model, output in zip(
+            box, self.model_shape, self.output_shape[-3:], strict=True
+        ):
+            factor = model / output
+            # Pixels between those of the model are interpolated.
+            reach = math.ceil(factor) + 1 if self.request.grid == "input" else 0
+            start, stop = int(part.start * factor), math.ceil(part.stop * factor)
+            spans.append(slice(start - reach, stop + reach))
+        z, y, x = spans
         return z, y, x
 
 
@@ -188,24 +185,14 @@ def plan_prediction(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
     network = _network(card)
-    resize = None
-    if request.grid == "input":
-        ratio = [
-            o / m for o, m in zip(sampling.pixel, card.voxel_size[1:], strict=True)
-        ]
-        resize = Resize(grid.shape[1:], (ratio[0], ratio[1]))
-    work = workload(
-        network,
-        model_shape,
-        request,
-        structures=len(structures),
-        input_planes=(len(sampling.view.planes), volume.shape[-2], volume.shape[-1]),
-        output_shape=shape,
-        whole=flat or resize is not None or cross_fades(network),
-        truths=len(checked),
-        stored=stored,
-        resize=resize,
+    work = _workload(
+        network, request, sampling, volume, model_shape, shape, card.voxel_size[1:]
     )
+    beside = flat or work.resize is not None or cross_fades(network)
+    held = 4 * math.prod(shape) + 8 * len(checked) * math.prod(shape[-3:])
+    # Columns are held on the model's grid beside an output that is another.
+    held += 4 * shape[-4] * math.prod(model_shape) * beside
+    work = replace(work, output_bytes=held, stored=stored)
     layout, memory = _cut(card, request, work, tile_size)
     return Plan(
         request=request,
@@ -226,6 +213,35 @@ def plan_prediction(
         passes=len(structures) if network.per_structure else 1,
         truth=checked,
         notes=(*warnings, *notes),
+    )
+
+
+def _workload(
+    network: NetworkConfig,
+    request: PredictionRequest,
+    sampling: Sampling,
+    volume: Volume,
+    model_shape: tuple[int, int, int],
+    output_shape: tuple[int, ...],
+    model_pixel: tuple[float, float],
+) -> Workload:
+    """Collect what memory depends on, but the size of what is held of the result."""
+    device = planned_device(request.device)
+    planes, (height, width) = len(sampling.view.planes), volume.shape[-2:]
+    resize = None
+    if request.grid == "input":
+        y, x = sampling.pixel
+        resize = Resize((height, width), (y / model_pixel[0], x / model_pixel[1]))
+    return Workload(
+        network,
+        model_shape,
+        structures=output_shape[-4] // (1 + request.uncertainty),
+        channels=output_shape[-4],
+        turned=request.tta or request.uncertainty,
+        precision=planned_precision(request.precision, device),
+        device=device.partition(":")[0],
+        input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
+        resize=resize,
     )
 
 
@@ -308,7 +324,7 @@ def _one_plane(grid: Grid) -> Grid:
 
 
 def _depth_notes(card: ModelCard, depth: int) -> list[str]:
-    """Say where a stack is not as deep as what a model of projections learned from."""
+    """Warn of a stack of another depth than a model of projections learned from."""
     window = card.patch[0]
     if depth == window:
         return []
@@ -319,7 +335,7 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
 
 
 def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
-    """Say which structures' deviations were never held against true errors.
+    """Warn of uncertainties that were never calibrated against true errors.
 
     Parameters
     ----------

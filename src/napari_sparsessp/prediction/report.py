@@ -18,47 +18,46 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class ModelId(BaseModel):
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelId(_Frozen):
     """Which weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
     sha256: str
 
 
-class Shapes(BaseModel):
+class Shapes(_Frozen):
     """Voxels of the input and of the output, time points left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     input: tuple[int, ...]
     output: tuple[int, ...]
 
 
-class Seconds(BaseModel):
+class Seconds(_Frozen):
     """Wall time: until the input was read, the first tile done, and all."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     load: float
     first_tile: float
     total: float
 
 
-class Scaling(BaseModel):
+class Scaling(_Frozen):
     """Input values became (value − mean) / std, for each time point.
 
     Planes of the input that were `left_out` are empty or saturated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     mean: float
     std: float
     left_out: tuple[int, ...] = ()
 
 
-class PlannedMemory(BaseModel):
-    """What was planned for the process and for a GPU, MiB, and how tiles were cut."""
+class PlannedMemory(_Frozen):
+    """Memory planned for the process and a GPU, MiB, and the size of tiles."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     planned_mb: float
     limit_mb: float
     gpu_mb: float | None = None
@@ -66,7 +65,7 @@ class PlannedMemory(BaseModel):
 
 
 class Report(BaseModel):
-    """What the contract calls the report; `to_json` gives its JSON.
+    """Report of a prediction; `to_json` returns its JSON.
 
     Attributes
     ----------
@@ -118,11 +117,11 @@ class Report(BaseModel):
     warnings: tuple[str, ...]
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Give the report as JSON text."""
+        """Return the report as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
 
     def provenance(self) -> dict[str, Any]:
-        """What goes into the file and the layer: the report without its scores."""
+        """Return what goes into file and layer: the report without its scores."""
         content = self.model_dump(mode="json", by_alias=True)
         del content["structures"]
         return content
@@ -189,7 +188,7 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
 
 
 def planned_memory(plan: MemoryPlan) -> PlannedMemory:
-    """Give a memory plan as the report has it."""
+    """Return a memory plan as the report has it."""
     gpu = round(plan.on_device / 2**20, 1) if plan.device == "cuda" else None
     return PlannedMemory(
         planned_mb=round(plan.planned / 2**20, 1),

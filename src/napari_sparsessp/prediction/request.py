@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PredictionRequest(BaseModel):
-    """What to predict, from what and how.
+    """Choice of input, model, structures and options.
 
     Two equal requests on the same input and machine give equal numbers,
     whoever sends them.

@@ -1,4 +1,4 @@
-"""How the input samples the dense grid: measured planes and pixel size."""
+"""Find measured planes and pixel size of the input on the dense grid."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ PIXEL_TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the input's voxels lie.
+    """Position of the input's voxels.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ _MARGIN = 4
 
 
 def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
-    """Tell which planes of the grid have their centre inside the truth.
+    """Return which planes of the grid have their centre inside the truth.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def check_truth(
     *,
     flat: bool = False,
 ) -> tuple[dict[str, Volume], list[str]]:
-    """Give each truth a known place in space, or say why it has none.
+    """Place each truth in space.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ class Scorer:
 
     @property
     def notes(self) -> list[str]:
-        """What had to be left out."""
+        """Scores that had to be left out."""
         if self.fits or not self._truth:
             return []
         return [

@@ -60,7 +60,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileSize:
-    """How tiles are cut.
+    """Sizes by which tiles are cut.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How large errors are, from how far the predictions of eight turns lie apart."""
+"""Calibrate the spread of test-time augmentation to the size of true errors."""
 
 import numpy as np
 

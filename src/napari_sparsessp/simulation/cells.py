@@ -450,7 +450,7 @@ def jostled(
 
     Returns
     -------
-    (D, H, W)
+    (D, H, W).
     """
     depth, height, width = stack.shape
     lateral, _ = frequencies((1, height, width), voxel)

@@ -157,7 +157,7 @@ def transmitted(
 
     Returns
     -------
-    (D, H, W)
+    (D, H, W).
 
     Raises
     ------

@@ -186,8 +186,7 @@ def refractive_index(
 
     Returns
     -------
-    index, absorption
-        (D, H, W): index minus the medium's; imaginary index.
+    (D, H, W): index minus the medium's; imaginary index.
     """
     body = cells.body
     in_nucleus = inside(cells.nucleus) * (1 - cells.mitosis)

@@ -205,11 +205,6 @@ def familiar_ranges(
         Patches are cut by it, but dense: sparsity is looked at afterwards.
     voxel
         (z, y, x) of the model's grid in µm.
-
-    Returns
-    -------
-    Trait to its ranges, as `ModelCard.familiarity` has it; those of neighbouring
-    planes for each distance.
     """
     found = _values(pairs, recipe, voxel[2], patches, seed)
     return _ranges(found, patches, voxel[0], _plain)
@@ -218,18 +213,7 @@ def familiar_ranges(
 def joined(
     *each: Mapping[str, tuple[Range, ...]],
 ) -> dict[str, tuple[Range, ...]]:
-    """Return the ranges that hold those of several sources.
-
-    Parameters
-    ----------
-    *each
-        As `familiar_ranges` gives them.
-
-    Returns
-    -------
-    Of the traits that all of them have, at those distances of the first that all
-    of them know.
-    """
+    """Return the ranges that hold those of several sources."""
     found: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():
         for own in ranges:

@@ -463,13 +463,6 @@ def read_config(path: str | Path) -> TrainConfig:
 def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
     """Check a config.
 
-    Parameters
-    ----------
-    values
-        As YAML has them.
-    folder
-        Where relative paths begin; the current folder by default.
-
     Raises
     ------
     InputError

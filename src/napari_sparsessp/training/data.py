@@ -54,12 +54,6 @@ def split_pairs(
 ) -> tuple[list[Pair], list[Pair]]:
     """Divide stacks, or each stack, into training and validation.
 
-    Parameters
-    ----------
-    splits
-        ``train``, ``validation``, or empty where it is left open, for each pair. Where
-        any is ``validation``, those left open are for training.
-
     Raises
     ------
     InputError

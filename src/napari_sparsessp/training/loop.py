@@ -138,13 +138,6 @@ def update_norms(
 
     A running mean follows the last few batches, and those of a network that learns,
     not those of its averaged weights. Here every batch counts the same.
-
-    Parameters
-    ----------
-    network
-        Afterwards in evaluation mode.
-    batches
-        Not asked for where no norm learns.
     """
     norms = _LearningNorms(network.eval()).eval()
     update_bn(batches, norms, device)  # type: ignore[arg-type]

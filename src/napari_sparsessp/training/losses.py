@@ -130,17 +130,7 @@ def _foreground(
 
 
 def ms_ssim(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Multi-scale structural similarity of planes (Wang et al. 2003).
-
-    Parameters
-    ----------
-    prediction, target
-        (B, S, D, H, W); the dynamic range is that of each target, at least 1.
-
-    Returns
-    -------
-    (B, S), mean over planes. As many of the five scales as the planes allow.
-    """
+    """Multi-scale structural similarity of planes (Wang et al. 2003)."""
     batch, structures, depth, height, width = target.shape
     span = target.flatten(2).amax(2) - target.flatten(2).amin(2)
     span = span.clamp_min(1.0).repeat_interleave(depth)[:, None, None, None]

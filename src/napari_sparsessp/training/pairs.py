@@ -364,7 +364,7 @@ class PairReader:
         crop: Mapping[Literal["y", "x"], tuple[int, int]] | None = None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
-        self.crop: dict[str, tuple[int, int]] = {**(crop or {})}
+        self.crop: dict[str, tuple[int, int]] = dict((crop or {}).items())
         self._warn = warn
         self._warned: set[str] = set()
 

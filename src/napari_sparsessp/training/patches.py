@@ -397,13 +397,7 @@ class Batch:
 
 
 def choose(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a structure, then one of the stacks that show it.
-
-    Returns
-    -------
-    pair, row
-        Index of the stack, and of the target in it.
-    """
+    """Draw a structure, then one of the stacks that show it."""
     labelled: dict[int, list[tuple[int, int]]] = {}
     for index, pair in enumerate(pairs):
         for row, label in enumerate(pair.labels):

@@ -128,11 +128,6 @@ def initialise(
 ) -> nn.Module:
     """Build the network, the same for the same seed.
 
-    Parameters
-    ----------
-    structures
-        Of its outputs.
-
     Raises
     ------
     ModelError
@@ -220,10 +215,6 @@ def transfer(
 
 def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the best state of a training, or its last, as a native model.
-
-    Returns
-    -------
-    ``ID.safetensors`` in the output folder.
 
     Raises
     ------

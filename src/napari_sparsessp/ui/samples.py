@@ -115,9 +115,6 @@ def sample_layers(key: str) -> list[LayerData]:
 
 def _on_demand(key: str) -> list[LayerData]:
     """Open a public sample, once the user has agreed to what it takes."""
-    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
-    from napari_sparsessp.ui.samples import SampleDialog
-
     if PUBLIC_SAMPLES[key].is_here:
         return sample_layers(key)
     wanted: list[str] = []

@@ -77,7 +77,7 @@ def test_a_truth_makes_a_sweep_against_it(engine):
     job = _job(engine, {"dna": _volume(1)})
     record = _measure(engine, job, SweepMemory()).record
     assert record.report.reference == "truth"
-    assert record.report.yardsticks.trivial["dna"]
+    assert record.report.baselines.trivial["dna"]
 
 
 class Stopping(TaskProgress):
@@ -130,14 +130,14 @@ CHOICE = PlanChoice(Choice("key", card=card()))
 
 def _cache():
     memory = SweepMemory()
-    memory.put("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
+    memory.remember("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
     return SweepCache(memory)
 
 
 def test_the_same_choice_of_the_same_arrays_is_found():
     cache, array = _cache(), np.zeros(3)
     cache.note(MeasuredChoice(CHOICE, [array]), "abc")
-    assert cache.find(CHOICE, [array]) is cache.memory.get("abc")
+    assert cache.find(CHOICE, [array]) is cache.memory.recall("abc")
     assert cache.find(CHOICE, [array.copy()]) is None, "another image"
     assert cache.find(CHOICE, [array, array]) is None, "another truth"
     other = PlanChoice(CHOICE.stack, ratios=(1, 2))

@@ -150,9 +150,21 @@ def test_nothing_is_cut_in_a_narrow_dock_with_large_letters(form):
     form.resize(340, 800)
     form.show()
     assert form.minimumSizeHint().width() <= 340
+    fields = [form.native(name) for name in ("memory", "patch", "loss", "ratios")]
+    assert {field.geometry().right() for field in fields} == {fields[0].width() - 1}
+    assert fields[2].width() > 120, "a choice is more than its arrow"
     for label in form.findChildren(QLabel):
         if label.isVisible():
             assert label.width() >= label.sizeHint().width() or label.wordWrap()
+
+
+def test_fields_beside_each_other_share_the_room(qtbot):
+    form = Form(Options, beside=True)
+    qtbot.addWidget(form)
+    form.resize(900, 60)
+    form.show()
+    fields = [form.native(name) for name in ("memory", "patch", "loss")]
+    assert len({field.mapTo(form, field.rect().topLeft()).y() for field in fields}) == 1
 
 
 class Model(BaseModel):

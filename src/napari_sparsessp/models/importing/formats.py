@@ -431,16 +431,7 @@ def _read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
 
 
 def sparsessp_names(levels: int, *, gated: bool) -> dict[str, str]:
-    """Return the published name of each weight of a SparseSSP network.
-
-    Parameters
-    ----------
-    levels
-        Without the bottleneck.
-    gated
-        Whether features are folded by task-gated convolutions, as in the released
-        3-to-2D network.
-    """
+    """Return the published name of each weight of a SparseSSP network."""
     names = _mode_unet_names(_sparsessp_spelling(levels), levels)
     if gated:
         for level in range(levels + 1):

@@ -50,6 +50,7 @@ from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
 
 OptionsT = TypeVar("OptionsT")
 
+_LEAST_LETTERS = 8
 _TIP_ROLE = Qt.ItemDataRole.ToolTipRole
 
 
@@ -153,7 +154,7 @@ class Form(QWidget, Generic[OptionsT]):
         self._layout.setVerticalSpacing(4)
         self._layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._layout.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow
+            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         )
         for name, (kind, declared, default) in _declared(options).items():
             if declared is None:
@@ -335,7 +336,7 @@ class _Field:
         if self.row.read is not None or self.kind is str:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
-            options = {"min": 0.0, "max": 1e9, "step": 1.0, **options}
+            options = {"min": 0.0, "max": 1e6, "step": 1.0, **options}
             options["widget_type"] = "FloatSpinBox"
             value = options["min"] if default in (None, MISSING) else float(default)
             return create_widget(value=value, annotation=float, options=options)
@@ -400,6 +401,7 @@ class _Field:
                 native.setSpecialValueText(self.row.none or "automatic")
         elif isinstance(native, QComboBox):
             shorten(native)
+            native.setMinimumContentsLength(_LEAST_LETTERS)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
             native.setPlaceholderText(self.row.none)
