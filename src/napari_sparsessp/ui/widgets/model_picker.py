@@ -39,12 +39,9 @@ _LARGE, _SMALL = 9.0, 8.0
 
 
 @cache
-def _diagram(topology: str, ink: str, fill: str) -> QSvgRenderer:
-    """Load encoder, arrow and decoder of a topology in two colours."""
-    svg = files(__package__).joinpath("icons", f"{topology}.svg").read_text("utf-8")
-    return QSvgRenderer(
-        QByteArray(svg.replace(_INK, ink).replace(_FILL, fill).encode())
-    )
+def _diagram(topology: str) -> str:
+    """Load the picture of encoder, arrow and decoder."""
+    return files(__package__).joinpath("icons", f"{topology}.svg").read_text("utf-8")
 
 
 def _draw_diagram(

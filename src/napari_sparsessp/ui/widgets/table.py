@@ -385,7 +385,10 @@ class RowsOrder(QSortFilterProxyModel):
 
     def settle(self) -> None:
         """Sort by the values of now."""
-        self.sort(-1 if self.by is None else self.by, self.order)
+        if self.by is None:
+            self.sort(-1)
+        else:
+            self.sort(self.by, self.order)
 
     def _show_order(self) -> None:
         self.settle()

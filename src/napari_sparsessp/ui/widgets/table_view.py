@@ -390,7 +390,7 @@ def _around(column: Column) -> int:
         return 26
     boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
     chevron = 12 if column.kind is Kind.CHOICE else 0
-    return 12 + 20 * boxed + chevron
+    return 13 + 21 * boxed + chevron
 
 
 def _paint_box(
