@@ -16,7 +16,7 @@ from napari_sparsessp.ui.preferences import (
     model_news,
     preferences,
 )
-from napari_sparsessp.ui.widgets.structure_model import StructureModel
+from napari_sparsessp.ui.widgets.structures import StructureModel
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def test_the_tab_key_goes_down_the_sentence(shown):
         form.table,
         form.topology.buttons["3to2d"],
         form.topology.model_box,
-        form.device,
+        form.device.native("device"),
         form.foot.button,
     ]
     places = [order.index(widget) for widget in wanted]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction, role_of
-from napari_sparsessp.ui.widgets.structure_model import Column
 
 pytestmark = pytest.mark.painted
 
@@ -45,7 +44,7 @@ def test_each_structure_gets_a_hidden_layer_that_lies_on_it(unsure, viewer):
 
 def test_the_table_shows_and_hides_them(unsure, viewer):
     table, model = unsure.form.table, unsure.form.structures
-    assert not table.isColumnHidden(Column.SPREAD)
+    assert "spread" in table.shown_columns()
     layer = layers(viewer, "uncertainty")["dna"]
     model.set_spread("dna", True)
     assert layer.visible
@@ -80,7 +79,7 @@ def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, finish):
     finish(unsure)
     assert not old.visible
     assert old.metadata[KEY]["state"] == "outdated"
-    assert unsure.form.table.isColumnHidden(Column.SPREAD)
+    assert "spread" not in unsure.form.table.shown_columns()
 
 
 def test_a_second_run_keeps_layers_and_what_is_shown(unsure, viewer, finish):

@@ -1,21 +1,23 @@
 """Whatever a checkpoint holds: one line is said and nothing is run."""
 
+import os
+import pickle
+import shutil
+import sys
+import zipfile
 from argparse import Namespace
-from hypothesis import given
-from hypothesis import settings
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import published
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.importing import inspect_checkpoint
 from napari_sparsessp.models.importing.convert import open_network
-from pathlib import Path
-import os
-import pickle
-import published
-import pytest
-import shutil
-import sys
-import torch
-import zipfile
+
 
 def refuse(path, match):
     """Both ways into a checkpoint say no, in one line."""

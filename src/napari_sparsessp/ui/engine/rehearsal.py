@@ -129,7 +129,7 @@ def _costs(cards: "Sequence[ModelCard]", stop: threading.Event) -> dict[str, flo
     """Count multiply-adds for each voxel; of a model that is odd, nothing."""
     from napari_sparsessp.networks import NetworkConfig
     from napari_sparsessp.networks.cost import count_cost
-    from napari_sparsessp.ui.widgets.model_picker import is_pass_each
+    from napari_sparsessp.ui.widgets.card_text import is_pass_each
 
     found = {}
     for card in cards:

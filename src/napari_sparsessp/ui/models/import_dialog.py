@@ -34,14 +34,14 @@ from napari_sparsessp.ui.tasks import (
     error_details,
 )
 from napari_sparsessp.ui.widgets.basic import MessageBox
-from napari_sparsessp.ui.widgets.model_picker import (
+from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
-    TopologyDrawing,
     count_text,
     ratios_text,
     structure_names,
 )
-from napari_sparsessp.ui.widgets.structure_model import StructureFields
+from napari_sparsessp.ui.widgets.model_picker import TopologyDrawing
+from napari_sparsessp.ui.widgets.structure_fields import StructureFields
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.ui.models.table import megabytes
 from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox
+from napari_sparsessp.ui.widgets.card_text import card_rows, count_text
 from napari_sparsessp.ui.widgets.charts import QualityTable
-from napari_sparsessp.ui.widgets.model_picker import card_rows, count_text
 from napari_sparsessp.ui.widgets.style import Dress, breakable
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.models.card import origin_word
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
-from napari_sparsessp.ui.widgets.expectation import size_text
-from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES, structure_names
+from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, structure_names
+from napari_sparsessp.ui.widgets.stack_input import size_text
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 if TYPE_CHECKING:

@@ -39,10 +39,9 @@ from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
 from napari_sparsessp.ui.widgets.basic import Mark
-from napari_sparsessp.ui.widgets.expectation import expectations
-from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES
-from napari_sparsessp.ui.widgets.stack_input import InputWatch
-from napari_sparsessp.ui.widgets.structure_model import FEW
+from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES
+from napari_sparsessp.ui.widgets.stack_input import InputWatch, expectations
+from napari_sparsessp.ui.widgets.structures import FEW
 
 if TYPE_CHECKING:
     import napari

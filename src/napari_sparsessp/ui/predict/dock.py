@@ -58,8 +58,9 @@ from napari_sparsessp.ui.predict.planning import Choice, Outlook, look_ahead
 from napari_sparsessp.ui.predict.session import PredictionRun, Running, Undertaking
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import error_details, readable_error
-from napari_sparsessp.ui.widgets.stack_input import InputWatch, PlaneCursor
-from napari_sparsessp.ui.widgets.structure_model import StructureModel
+from napari_sparsessp.ui.widgets.sampling import PlaneCursor
+from napari_sparsessp.ui.widgets.stack_input import InputWatch
+from napari_sparsessp.ui.widgets.structures import StructureModel
 
 if TYPE_CHECKING:
     import napari

@@ -40,20 +40,18 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     put_above,
 )
-from napari_sparsessp.ui.widgets.device import DeviceBox
-from napari_sparsessp.ui.widgets.expectation import expectations
-from napari_sparsessp.ui.widgets.model_picker import (
+from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
-    TopologyPicker,
     cost_words,
     expected_quality,
     is_pass_each,
     mean_quality,
 )
+from napari_sparsessp.ui.widgets.device import DeviceBox
+from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 from napari_sparsessp.ui.widgets.sampling import SamplingPanel, ordinal
-from napari_sparsessp.ui.widgets.stack_input import InputPanel
-from napari_sparsessp.ui.widgets.structure_model import StructureModel
-from napari_sparsessp.ui.widgets.structures import StructureTable
+from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
+from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
 from napari_sparsessp.ui.widgets.style import Dress, duration_text
 
 if TYPE_CHECKING:

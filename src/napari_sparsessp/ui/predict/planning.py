@@ -17,7 +17,7 @@ from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_l
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
-from napari_sparsessp.ui.widgets.model_picker import is_pass_each
+from napari_sparsessp.ui.widgets.card_text import is_pass_each
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:

@@ -680,11 +680,6 @@ class TrainForm(QWidget):
         row.setSpacing(6)
         row.addWidget(on)
         row.addWidget(self.device, 1)
-        # a long name of a device may be shortened, not widen the dock
-        self.device.setMinimumContentsLength(10)
-        self.device.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.time_step.title_row.addWidget(self.minutes)
         self.time_step.title_row.addStretch(1)
         self.time_step.title_row.addWidget(self.options.more_button)

@@ -37,7 +37,7 @@ from napari_sparsessp.ui.train.choice import (
     part_volume,
 )
 from napari_sparsessp.ui.train.session import TrainJob
-from napari_sparsessp.ui.widgets.structure_model import structure_id
+from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import channel_key
 

@@ -36,7 +36,7 @@ from napari_sparsessp.ui.train.choice import (
     name_as_structure,
 )
 from napari_sparsessp.ui.widgets.basic import ElidingComboBox, Segments
-from napari_sparsessp.ui.widgets.structures import StructureBox
+from napari_sparsessp.ui.widgets.structure_fields import StructureBox
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"

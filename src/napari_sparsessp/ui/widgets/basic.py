@@ -36,43 +36,39 @@ class Mark(Enum):
     BAD = "needs you"
 
 
+# strokes within a circle of radius 1; a stroke of one place is a dot
+_STROKES: dict[Mark, tuple[tuple[tuple[float, float], ...], ...]] = {
+    Mark.WAITING: (),
+    Mark.GOOD: (((-0.45, 0.05), (-0.1, 0.4), (0.5, -0.35)),),
+    Mark.WARN: (((0, -0.5), (0, 0.1)), ((0, 0.52),)),
+    Mark.BAD: (((-0.38, -0.38), (0.38, 0.38)), ((-0.38, 0.38), (0.38, -0.38))),
+}
+
+
 def draw_mark(
     painter: QPainter, centre: QPointF, radius: float, mark: Mark, tones: Tones
 ) -> None:
-    """Draw a mark: its shape tells as much as its colour."""
-    colour = {
-        Mark.WAITING: tones.line,
-        Mark.GOOD: tones.good,
-        Mark.WARN: tones.warn,
-        Mark.BAD: tones.bad,
-    }[mark]
+    """Draw a mark: its shape says as much as its colour."""
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
+    painter.setBrush(
+        {
+            Mark.WAITING: tones.line,
+            Mark.GOOD: tones.good,
+            Mark.WARN: tones.warn,
+            Mark.BAD: tones.bad,
+        }[mark]
+    )
     painter.drawEllipse(centre, radius, radius)
-    ink = QColor("#15181b") if tones.dark else QColor("#ffffff")
-    pen = QPen(ink, radius * 0.28)
+    pen = QPen(QColor("#15181b" if tones.dark else "#ffffff"), radius * 0.28)
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     painter.setPen(pen)
-    x, y, r = centre.x(), centre.y(), radius
-    if mark is Mark.GOOD:
-        painter.drawPolyline(
-            [
-                QPointF(x - 0.45 * r, y + 0.05 * r),
-                QPointF(x - 0.1 * r, y + 0.4 * r),
-                QPointF(x + 0.5 * r, y - 0.35 * r),
-            ]
-        )
-    elif mark is Mark.WARN:
-        painter.drawLine(QPointF(x, y - 0.5 * r), QPointF(x, y + 0.1 * r))
-        painter.drawPoint(QPointF(x, y + 0.52 * r))
-    elif mark is Mark.BAD:
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y - 0.38 * r), QPointF(x + 0.38 * r, y + 0.38 * r)
-        )
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y + 0.38 * r), QPointF(x + 0.38 * r, y - 0.38 * r)
-        )
+    for stroke in _STROKES[mark]:
+        places = [centre + QPointF(x * radius, y * radius) for x, y in stroke]
+        if len(places) == 1:
+            painter.drawPoint(places[0])
+        else:
+            painter.drawPolyline(places)
 
 
 class MarkDot(QWidget):
@@ -80,18 +76,12 @@ class MarkDot(QWidget):
 
     def __init__(self, mark: Mark = Mark.WAITING, size: int = 14) -> None:
         super().__init__()
-        self._mark = mark
         self.setFixedSize(QSize(size, size))
-        self.setAccessibleName(mark.value)
-
-    @property
-    def mark(self) -> Mark:
-        """The mark that is shown."""
-        return self._mark
+        self.set_mark(mark)
 
     def set_mark(self, mark: Mark) -> None:
         """Show another mark."""
-        self._mark = mark
+        self.mark = mark
         self.setAccessibleName(mark.value)
         self.update()
 
@@ -100,7 +90,7 @@ class MarkDot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         half = self.width() / 2
-        draw_mark(painter, QPointF(half, half), half - 1, self._mark, Tones.of(self))
+        draw_mark(painter, QPointF(half, half), half - 1, self.mark, Tones.of(self))
 
 
 class Step(QWidget):
@@ -146,20 +136,20 @@ class Step(QWidget):
         return self._mark
 
     def set_mark(self, mark: Mark) -> None:
-        """Say how settled this step is."""
+        """Set how settled this step is."""
         if mark is not self._mark:
             self._mark = mark
             self.setAccessibleDescription(mark.value)
             self.update()
 
     def set_headline(self, text: str) -> None:
-        """Write this piece of the sentence anew (rich text)."""
+        """Replace this piece of the sentence (rich text)."""
         if text != self.headline.text():
             self.headline.setText(text)
             self._fit_headline()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Know the theme's font from now on."""
+        """Fit to the theme's font, which is known from now on."""
         super().showEvent(event)
         self._fit_headline()
 
@@ -282,7 +272,7 @@ class Segments(QWidget):
         return ""
 
     def set_value(self, key: str) -> None:
-        """Press a button without telling anyone."""
+        """Press a button without emitting `chosen`."""
         self._buttons[key].setChecked(True)
 
     def clear(self) -> None:
@@ -329,29 +319,24 @@ class MessageBox(QFrame):
         self.text.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
         )
-        self.copy_button = QPushButton("Copy details")
-        self.copy_button.setProperty("role", "link")
-        self.copy_button.setToolTip(
-            "Copy the whole error, the request and the versions, to send to someone."
+        self.copy_button = link_button(
+            "Copy details",
+            "Copy the whole error, the request and the versions, to send to someone.",
         )
         self.copy_button.clicked.connect(self._copy)
         self._folded = ""
-        self.more_button = QPushButton("")
-        self.more_button.setProperty("role", "link")
-        self.more_button.setToolTip("Show all of them.")
+        self.more_button = link_button("", "Show all of them.")
         self.more_button.clicked.connect(self._unfold)
-        row = QHBoxLayout()
+        row = in_a_row(self.dot, self.text, stretched=0)
         row.setSpacing(8)
-        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.text, 1)
+        row.setAlignment(self.dot, Qt.AlignmentFlag.AlignTop)
+        row.setStretch(1, 1)
+        foot = in_a_row(self.more_button, self.copy_button, stretched=0)
+        foot.insertStretch(0, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 7, 9, 7)
         column.setSpacing(2)
         column.addLayout(row)
-        foot = QHBoxLayout()
-        foot.addStretch(1)
-        foot.addWidget(self.more_button)
-        foot.addWidget(self.copy_button)
         column.addLayout(foot)
         self.hide()
 
@@ -431,7 +416,7 @@ SHARES = 1000
 
 
 class Foot(QWidget):
-    """What the feet of all docks have; each adds its own buttons and states.
+    """The footer of a dock: message, progress, status; each adds its own buttons.
 
     Parameters
     ----------
@@ -467,7 +452,7 @@ class Foot(QWidget):
                 column.addLayout(row)
 
     def set_status(self, text: str) -> None:
-        """Say in one line what is going on."""
+        """Show the status in one line."""
         self.status.setText(text)
         self.status.setToolTip(text)
 
@@ -478,7 +463,7 @@ class WorkFoot(Foot):
     Parameters
     ----------
     state
-        Where the work stands at first; the dock's own states.
+        The first of the dock's own states.
     """
 
     def __init__(self, work: str, state: Enum) -> None:
@@ -488,7 +473,7 @@ class WorkFoot(Foot):
 
     @property
     def state(self) -> Enum:
-        """Where the work stands."""
+        """The state of the work."""
         return self._state
 
     def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
@@ -575,11 +560,9 @@ class _ElideMiddle(QObject):
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Put widgets beside one another, as wide as each other."""
     holder = QWidget()
-    row = QHBoxLayout(holder)
+    row = in_a_row(*widgets, stretched=len(widgets))
     row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget, 1)
+    holder.setLayout(row)
     return holder
 
 

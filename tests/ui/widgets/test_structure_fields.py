@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.ui.widgets.structure_model import StructureFields, structure_id
+from napari_sparsessp.ui.widgets.structure_fields import StructureFields, structure_id
 
 
 @pytest.fixture

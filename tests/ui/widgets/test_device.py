@@ -98,6 +98,6 @@ def test_it_follows_after_it_had_to_fall_back(news, qtbot, change, said):
 
 def test_what_was_chosen_in_the_dock_stays(news, qtbot, change):
     box = boxed(qtbot, WITH_GPUS)
-    box.setCurrentIndex(box.findData("cpu"))
+    box.update(device="cpu")
     change("cuda")
     assert box.device() == "cpu"

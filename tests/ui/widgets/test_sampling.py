@@ -57,8 +57,8 @@ def test_a_click_chooses_a_ratio(panel, qtbot):
 
 def test_other_takes_any_number(panel):
     panel.segments.button("other").click()
-    assert panel.spin.isVisible()
-    panel.spin.setValue(2.5)
+    assert panel.other.isVisible()
+    panel.other.native("ratio").setValue(2.5)
     assert panel.ratio() == 2.5
 
 
@@ -74,11 +74,11 @@ def test_a_sparse_stack_cannot_be_thinned_out(panel):
     panel.set_simulate(True)
     panel.set_stack(False)
     assert not panel.simulate()
-    assert not panel.simulate_box.isVisible()
+    assert not panel.trial.isVisible()
 
 
 def test_simulation_without_a_ratio_takes_four(panel):
-    panel.simulate_box.click()
+    panel.trial.native("simulate").click()
     assert panel.ratio() == 4
 
 

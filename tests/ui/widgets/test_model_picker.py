@@ -2,7 +2,8 @@
 
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.widgets.model_picker import IMPORT, Quality, TopologyPicker
+from napari_sparsessp.ui.widgets.card_text import Quality
+from napari_sparsessp.ui.widgets.model_picker import IMPORT, TopologyPicker
 
 
 def test_unserved_topologies_are_off_and_say_why(qtbot, card):
