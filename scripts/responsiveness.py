@@ -128,12 +128,12 @@ def measure_train(options: Any) -> dict[str, dict[str, float]]:
     viewer = new_viewer()
     add_dense_pair(viewer)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Train")
-    dock.form.minutes.setValue(options.minutes)
-    wait_until(lambda: dock.outlook.job is not None, "a pair")
+    dock.form.time.update(minutes=options.minutes)
+    wait_until(lambda: dock.preview.job is not None, "a pair")
 
     def run() -> None:
         dock.train()
-        wait_until(lambda: not dock.running.busy, "the training")
+        wait_until(lambda: not dock.session.busy, "the training")
         check(dock)
 
     found = {"train": beat(run)}
