@@ -42,6 +42,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -421,6 +422,7 @@ class _Field:
             make_editable(native, self.row.none or "")
         elif isinstance(native, QComboBox):
             shorten(native)
+            native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
             native.setPlaceholderText(self.row.none)
@@ -522,6 +524,7 @@ def make_editable(box: QComboBox, placeholder: str = "") -> None:
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
     box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setMaxVisibleItems(14)
     if (completer := box.completer()) is not None:
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
