@@ -561,6 +561,7 @@ def shorten(box: QComboBox) -> None:
     box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
+    box.setProperty("elides", True)
     box.installEventFilter(_ElideMiddle(box))
 
 
