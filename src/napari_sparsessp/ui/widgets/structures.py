@@ -6,13 +6,10 @@ from qtpy.QtCore import QModelIndex, QObject, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QFontMetrics, QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
-    QCompleter,
     QHeaderView,
     QTableView,
 )
 
-from napari_sparsessp.structures import CATALOGUE, structure_or_custom
 from napari_sparsessp.ui.widgets.structure_model import (
     HEADERS,
     NARROW_TRUTH,
@@ -28,7 +25,6 @@ from napari_sparsessp.ui.widgets.structure_model import (
     ScoreCell,
     StructureModel,
     TruthCell,
-    structure_id,
     toggle,
 )
 
@@ -297,53 +293,3 @@ class StructureTable(QTableView):
         header = self.horizontalHeader().sizeHint().height()
         self.setFixedHeight(header + rows * ROW_HEIGHT + 8)
         self.fit_columns()
-
-
-_TIP = (
-    "What the fluorescence shows. Choose from the catalogue, or type a name of your "
-    "own, such as the stain."
-)
-
-
-class StructureBox(QComboBox):
-    """An editable list of structures that completes what is typed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setEditable(True)
-        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.setMinimumContentsLength(7)
-        self.setMaxVisibleItems(14)
-        for one in CATALOGUE.values():
-            self.addItem(one.label, one.id)
-        self.setCurrentIndex(-1)
-        self.setEditText("")
-        field = self.lineEdit()
-        assert field is not None
-        field.setPlaceholderText("shows…")
-        field.setMaxLength(60)
-        completer = QCompleter([one.label for one in CATALOGUE.values()], self)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        self.setCompleter(completer)
-        self.setToolTip(_TIP)
-        self.setAccessibleName("Structure")
-
-    def typed(self) -> str:
-        """What stands there."""
-        return self.currentText().strip()
-
-    def show_structure(self, name: str) -> None:
-        """Write a structure as the catalogue does; "" empties the box."""
-        id_ = structure_id(name)
-        self.show_text(structure_or_custom(id_).label if id_ else "")
-
-    def show_text(self, text: str) -> None:
-        """Write a text so that its beginning can be read."""
-        self.setEditText(text)
-        field = self.lineEdit()
-        if field is not None:
-            field.setCursorPosition(0)
