@@ -16,6 +16,7 @@ from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState
+from napari_sparsessp.ui.widgets.basic import Mark
 from thin import save_thin
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
@@ -99,6 +100,30 @@ def test_layers_are_matched_and_the_split_is_shown(ready):
     assert parts.judge[0] - parts.learn[1] == ready.preview.validation.gap > 0
     assert ready.form.foot.state is TrainState.READY
     assert ready.form.name.get("id") == "my-dna"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"ratios": (1, 200)}, "whole numbers from 1 to 64"),
+        ({"patch": 3}, "at least 8"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_told_at_its_step(ready, option, words):
+    ready.form.options.update(**option)
+    ready.refresh()
+    assert ready.form.foot.state is TrainState.BLOCKED
+    assert words in ready.form.foot.message.text.text()
+    assert ready.form.steps["time"].mark is Mark.BAD
+
+
+def test_stopped_before_the_first_step_nothing_is_left(ready, end):
+    ready.train()
+    ready.form.foot.button.click()
+    end(ready)
+    assert ready.form.foot.status.text().startswith("Stopped before the first step")
+    assert ready.form.pages.value() == SET_UP
+    assert not run_folder("my-dna").exists()
 
 
 def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):

@@ -5,7 +5,9 @@ import pytest
 from napari.layers import Image, Labels
 
 from fake_engine import card
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.tasks import no_progress
+from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
 from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
@@ -216,6 +218,60 @@ def test_a_model_that_is_there_is_never_replaced(qtbot):
     assert "never replaced; choose another id" in form.name_problem()
     form.native("id").setText("Not an id")
     assert "lower-case" in form.name_problem()
+
+
+def a_config(tmp_path, **more):
+    values = {
+        "out": tmp_path / "run",
+        "model": {"id": "mine", "name": "Mine", "licence": "CC0"},
+        "network": {"from": "colony-3to2d", "freeze_encoder": True},
+        "data": {"pairs": {"path": tmp_path / "pairs.csv"}},
+        "validation": {"by": "y", "share": 0.3},
+        "budget": {"minutes": 3},
+        "loss": "l1",
+    }
+    return TrainConfig.model_validate({**values, **more})
+
+
+def test_a_config_fills_the_form_and_says_what_has_no_row(qtbot, tmp_path):
+    form = TrainForm(list)
+    qtbot.addWidget(form)
+    form.model.offer([card()])
+    assert form.show_config(a_config(tmp_path)) == []
+    options = form.chosen_options()
+    assert (options["name"], options["id"], options["licence"]) == (
+        "Mine",
+        "mine",
+        "CC0",
+    )
+    assert (options["minutes"], options["loss"]) == (3, "l1")
+    assert options["freeze_encoder"]
+    assert not form.options.isHidden()  # one of them is not as usual
+    choice = form.choice()
+    assert choice.files.path == tmp_path / "pairs.csv"
+    assert (choice.from_files, choice.part, choice.share) == (True, "y", 0.3)
+    recipe = {"name": "fast", "clip": 0.5, "patch": [64, 64]}
+    notes = form.show_config(a_config(tmp_path, budget={"steps": 9}, recipe=recipe))
+    assert "9 steps" in notes[0]
+    assert "its own clip;" in notes[1]
+    assert form.chosen_options()["patch"] == 64
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"data": {"simulated": {"colonies": 3}}}, "sparsessp train FILE"),
+        ({"network": {"from": "elsewhere"}}, "not among the models here"),
+    ],
+)
+def test_a_config_that_the_dock_cannot_run_fills_nothing(qtbot, tmp_path, more, words):
+    form = TrainForm(list)
+    qtbot.addWidget(form)
+    form.model.offer([card()])
+    with pytest.raises(InputError, match=words):
+        form.show_config(a_config(tmp_path, **more))
+    assert not form.choice().from_files
+    assert form.chosen_options()["name"] == ""
 
 
 # files ------------------------------------------------------------------------

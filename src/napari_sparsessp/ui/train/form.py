@@ -39,7 +39,7 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     labelled_row,
     link_button,
-    small_label,
+    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
@@ -150,7 +150,7 @@ class ModelPanel(QWidget):
         self._cards: dict[str, ModelCard] = {}
         self.source = Form(QuickOptions, only=["source"])
         self.encoder = Form(QuickOptions, only=["freeze_encoder"])
-        self.about = small_label()
+        self.about = wrapped_label("small")
         in_a_column(self, self.source, self.about, self.encoder)
         self.source.changed.connect(self._on_model)
         self.encoder.changed.connect(self.changed)
@@ -280,8 +280,7 @@ class UnfinishedBar(QFrame):
         super().__init__()
         self.run: RunInfo | None = None
         self.setProperty("role", "notice")
-        self.text = small_label()
-        self.text.setProperty("role", "")
+        self.text = wrapped_label("")
         self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip(
             "Resume where it stopped, with the settings that it was begun with."

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.training.split import SHARE, StackParts
 from napari_sparsessp.ui.train.choice import AUTO, Part
-from napari_sparsessp.ui.widgets.basic import Segments, in_a_column, small_label
+from napari_sparsessp.ui.widgets.basic import Segments, in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
@@ -196,7 +196,7 @@ class SplitPanel(QWidget):
         )
         self.options = Form(SplitOptions)
         self.drawing = SplitDrawing()
-        self.words = small_label()
+        self.words = wrapped_label("small")
         in_a_column(self, self.by, self.options, self.drawing, self.words)
         self.show_parts(())
         self.set_part("auto", SHARE)

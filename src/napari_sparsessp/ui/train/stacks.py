@@ -38,7 +38,7 @@ from napari_sparsessp.ui.widgets.basic import (
     labelled_row,
     link_button,
     side_by_side,
-    small_label,
+    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.forms import Form, make_editable
 
@@ -76,7 +76,7 @@ class FilesPanel(QWidget):
         )
         self.title = QLabel("")
         self.title.setProperty("role", "strong")
-        self.summary = small_label()
+        self.summary = wrapped_label("small")
         self.channels = Form(FilesChoice)
         buttons = side_by_side(self.list_button, self.folder_button, self.images_button)
         in_a_column(self, buttons, self.title, self.summary, self.channels)
@@ -212,7 +212,7 @@ class StackCard(QWidget):
         self.light_box.setToolTip("The transmitted-light z-stack of this pair.")
         self.remove_button = link_button("Remove", "Learn without this stack.")
         self.remove_button.hide()
-        self.hint = small_label()
+        self.hint = wrapped_label("small")
         self.mask_box = ElidingComboBox()
         self.mask_box.setAccessibleName("Mask")
         self.mask_box.setToolTip(
@@ -332,7 +332,7 @@ class StackCard(QWidget):
         if why_not:
             box.setParent(self)
             box.hide()
-            self._grid.addWidget(small_label(why_not), row, 1)
+            self._grid.addWidget(wrapped_label("small", why_not), row, 1)
         else:
             self._grid.addWidget(box, row, 1)
         tick.toggled.connect(box.setEnabled)

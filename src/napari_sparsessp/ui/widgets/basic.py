@@ -632,15 +632,6 @@ def labelled_row(text: str, *widgets: QWidget) -> QWidget:
     return holder
 
 
-def small_label(text: str = "") -> QLabel:
-    """Return a text in small letters that wraps."""
-    label = QLabel(text)
-    label.setProperty("role", "small")
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
-
-
 def link_button(text: str, tip: str) -> QPushButton:
     """Return a button that looks like a link."""
     button = QPushButton(text)
