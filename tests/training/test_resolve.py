@@ -21,8 +21,11 @@ from napari_sparsessp.training.resolve import (
     QuickOptions,
     claim_folder,
     quick_config,
+    read_rate,
+    read_ratios,
     resolve_config,
     run_folder,
+    write_ratios,
 )
 from napari_sparsessp.training.run import (
     _spread_out,
@@ -269,3 +272,15 @@ def test_a_folder_without_a_state_is_no_training(tmp_path):
     out = begun("damaged", "")
     (out / "train.yaml").write_text("out: [", encoding="utf-8")
     assert unfinished_runs(out.parent) == []
+
+
+def test_ratios_and_rates_are_read_from_a_text():
+    assert read_ratios("8, 1;2 4 ,") == (1, 2, 4, 8)
+    assert read_ratios(write_ratios((1, 4))) == (1, 4)
+    for wrong in (",", "1, 2.5", "0", "65", "two"):
+        with pytest.raises(ValueError, match="whole numbers from 1 to 64"):
+            read_ratios(wrong)
+    assert read_rate("0,001") == read_rate("1e-3") == 0.001
+    for wrong in ("0", "-1", "inf", "nan", "fast"):
+        with pytest.raises(ValueError, match="a number above 0"):
+            read_rate(wrong)

@@ -1,14 +1,18 @@
 """From a few options to a whole config, and from a config to all that it leaves open.
 
-Needs no torch.
+`QuickOptions` are the few things that a person decides; all else has a default, for one
+or a few stacks of the microscope that the model will be used on, and ten minutes on a
+CPU (docs/training.md has what they give). Needs no torch, and no toolkit: the dicts at
+the fields of `QuickOptions` are what a form needs to ask for them.
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ValidationError
 
@@ -224,23 +228,174 @@ CONFIG_FILE = "train.yaml"
 PAIRS_FILE = "pairs.csv"
 
 
+MOST_RATIO = 64
+
+
+def read_ratios(text: str) -> tuple[int, ...]:
+    """Read sparsity ratios from a text; raise ValueError with what would be right."""
+    words = text.replace(",", " ").replace(";", " ").split()
+    if not words or not all(
+        word.isdecimal() and 1 <= int(word) <= MOST_RATIO for word in words
+    ):
+        raise ValueError(
+            f"r has to be whole numbers from 1 to {MOST_RATIO}, such as 1, 2, 4, 8"
+        )
+    return tuple(sorted({int(word) for word in words}))
+
+
+def write_ratios(ratios: Sequence[int]) -> str:
+    """Write sparsity ratios as `read_ratios` reads them."""
+    return ", ".join(map(str, ratios))
+
+
+def read_rate(text: str) -> float:
+    """Read a learning rate from a text; raise ValueError with what would be right."""
+    try:
+        rate = float(text.replace(",", "."))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise ValueError("the learning rate has to be a number above 0, such as 0.0001")
+    return rate
+
+
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training; all else has a default."""
+    """Options that a person decides about a training, and how forms ask for them.
 
-    id: str  # of the new model
-    pairs: Pairs  # where the stacks are
-    validation: Validation  # what is kept back
-    name: str = ""
-    licence: str = ""  # of the data
-    source: str = DEFAULT_MODEL  # model to begin with
-    freeze_encoder: bool = False  # only what comes after the encoder learns
-    minutes: float = MINUTES
+    Attributes
+    ----------
+    pairs
+        Where the stacks are.
+    validation
+        What is kept back.
+    ratios
+        The model's own where left out.
+    """
+
+    id: Annotated[
+        str,
+        {
+            "label": "Id",
+            "name": "Id of the new model",
+            "live": True,
+            "tooltip": "How files and the command line call it. It has to be a new "
+            "one: a model that is there is never replaced.",
+        },
+    ]
+    pairs: Pairs
+    validation: Validation
+    name: Annotated[
+        str,
+        {
+            "label": "Name",
+            "name": "Name of the new model",
+            "live": True,
+            "tooltip": "What you call the new model in the lists.",
+        },
+    ] = ""
+    licence: Annotated[
+        str,
+        {
+            "label": "Data licence",
+            "name": "Licence of the data",
+            "none": "not stated",
+            "suggestions": (
+                *("CC BY 4.0", "CC0", "CC BY-NC 4.0"),
+                "own data, not to be shared",
+            ),
+            "tooltip": "Under what licence your images are: whoever gets the model "
+            "has to know.",
+        },
+    ] = ""
+    source: Annotated[
+        str,
+        {
+            "name": "Model to begin with",
+            "choices": (),
+            "tooltip": "What the new model knows before it learns from your pairs. It "
+            "stays as it is; a new one is made.",
+        },
+    ] = DEFAULT_MODEL
+    freeze_encoder: Annotated[
+        bool,
+        {
+            "label": "Freeze its first half (the encoder)",
+            "tooltip": "Only the second half of the network learns: faster, needs less "
+            "memory, and forgets less of what it knew. It also learns less, so leave "
+            "it off unless you are in a hurry.",
+        },
+    ] = False
+    minutes: Annotated[
+        float,
+        {
+            "name": "Minutes to learn",
+            "unit": " min",
+            "decimals": 1,
+            "min": 0.1,
+            "max": 10_000.0,
+            "tooltip": "How long to learn. Ten minutes on a CPU are enough for one "
+            "small pair; many stacks want an hour and a graphics card. You can stop at "
+            "any moment.",
+        },
+    ] = MINUTES
     device: str = "auto"
-    ratios: tuple[int, ...] | None = None  # the model's own where left out
-    patch: int | None = None  # pixels along a side
-    learning_rate: float | None = None
-    loss: LossName = "mse"
+    ratios: Annotated[
+        tuple[int, ...] | None,
+        {
+            "label": "Every r-th plane",
+            "name": "Sampling to learn, every r-th plane",
+            "none": "those of the model",
+            "read": read_ratios,
+            "write": write_ratios,
+            "tooltip": "Every r-th plane is shown to the network while it learns, so "
+            "that it can predict from so few. 1, 2, 4, 8 makes it good at all of them.",
+        },
+    ] = None
+    patch: Annotated[
+        int | None,
+        {
+            "label": "Patch",
+            "unit": " pixels",
+            "none": "automatic",
+            "max": 1024,
+            "step": 16,
+            "tooltip": "Side of the pieces that are learnt from, 128 by itself. "
+            "Smaller needs less memory; stacks that are smaller are taken whole.",
+        },
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        {
+            "label": "Learning rate",
+            "none": f"automatic ({RATE:.4f})",
+            "read": read_rate,
+            "write": "{:g}".format,
+            "tooltip": "How fast the weights change. Lower it where the loss jumps, or "
+            "is no number.",
+        },
+    ] = None
+    loss: Annotated[
+        LossName,
+        {
+            "label": "Loss",
+            "choices": (
+                ("mse", "squared error (as published)", "What R² measures."),
+                ("l1", "absolute error", "Minds bright outliers less."),
+                (
+                    "l1_msssim",
+                    "absolute error and structure",
+                    "Half of it compares patterns.",
+                ),
+                (
+                    "foreground",
+                    "foreground counts more",
+                    "For structures that fill little of a stack; costs R².",
+                ),
+            ),
+            "tooltip": "What is made small while it learns.",
+        },
+    ] = "mse"
 
 
 def trainings_folder() -> Path:

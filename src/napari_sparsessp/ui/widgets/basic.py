@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -512,6 +513,21 @@ def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
     return row
 
 
+def in_a_column(
+    holder: QWidget, *rows: QWidget | QLayout, spacing: int = 5
+) -> QVBoxLayout:
+    """Fill a widget with rows from top to bottom, without margins."""
+    column = QVBoxLayout(holder)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    for row in rows:
+        if isinstance(row, QWidget):
+            column.addWidget(row)
+        else:
+            column.addLayout(row)
+    return column
+
+
 class ElidingComboBox(QComboBox):
     """A combo box that shortens a long name in its middle."""
 
@@ -525,6 +541,7 @@ def shorten(box: QComboBox) -> None:
     box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
+    box.setProperty("elides", True)
     box.installEventFilter(_ElideMiddle(box))
 
 
@@ -577,6 +594,20 @@ def wrapped_label(role: str, text: str = "") -> QLabel:
     policy.setHeightForWidth(True)
     label.setSizePolicy(policy)
     return label
+
+
+def labelled_row(text: str, *widgets: QWidget) -> QWidget:
+    """Put a label and widgets beside each other; the first takes the room."""
+    label = QLabel(text)
+    label.setProperty("role", "muted")
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    row.addWidget(label)
+    for place, widget in enumerate(widgets):
+        row.addWidget(widget, int(place == 0))
+    return holder
 
 
 def link_button(text: str, tip: str) -> QPushButton:
