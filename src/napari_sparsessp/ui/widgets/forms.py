@@ -41,6 +41,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -253,6 +254,12 @@ class Form(QWidget, Generic[OptionsT]):
         field.native.setEnabled(on)
         field.native.setToolTip(why or field.row.tooltip)
 
+    def rename_row(self, name: str, label: str) -> None:
+        """Write another label beside a row."""
+        field = self._fields[name]
+        if field.label is not None:
+            field.label.setText(label)
+
     def show_problem(self, name: str, text: str) -> None:
         """Show below a row what is wrong with it; "" for nothing."""
         self._fields[name].show_problem(text)
@@ -266,6 +273,16 @@ class Form(QWidget, Generic[OptionsT]):
             self._quiet = False
 
     # layers -------------------------------------------------------------------
+
+    def offer_layers(self) -> None:
+        """Ask which layers the boxes accept, where that hangs on more than layers."""
+        self._quiet = True
+        try:
+            for field in self._fields.values():
+                if field.of_layers:
+                    field.follow_layers()
+        finally:
+            self._quiet = False
 
     def _follow_layers(self) -> None:
         boxes = [field for field in self._fields.values() if field.of_layers]
@@ -336,7 +353,7 @@ class _Field:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
             options = {"min": 0.0, "max": 1e9, "step": 1.0, **options}
-            options["widget_type"] = "FloatSpinBox"
+            options.setdefault("widget_type", "FloatSpinBox")
             value = options["min"] if default in (None, MISSING) else float(default)
             return create_widget(value=value, annotation=float, options=options)
         if self.kind is bool:
@@ -400,6 +417,7 @@ class _Field:
                 native.setSpecialValueText(self.row.none or "automatic")
         elif isinstance(native, QComboBox):
             shorten(native)
+            native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
             native.setPlaceholderText(self.row.none)
@@ -481,7 +499,12 @@ class _Field:
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:
     """Return type, annotation's dict and default of each field, in order."""
-    hints = typing.get_type_hints(options, include_extras=True)
+    import napari.layers
+
+    # layer types may be written as strings: napari.layers is no import for a module
+    hints = typing.get_type_hints(
+        options, localns={"napari": napari}, include_extras=True
+    )
     found: dict[str, tuple[Any, Mapping[str, Any] | None, Any]] = {}
     for name, default in _defaults(options).items():
         kind, declared = hints[name], None

@@ -184,8 +184,6 @@ QScrollArea { border: none; }
 QTableView { background: %(panel)s; border: none; border-radius: 5px;
     gridline-color: transparent; alternate-background-color: %(panel)s; }
 QTableView[role="scores"] { font-size: 9pt; }
-QTableView[role="scores"]::indicator:unchecked { border: 1px solid %(muted)s;
-    border-radius: 2px; }
 QTableView:focus { border: 1px solid %(line)s; }
 QListWidget { background: %(panel)s; border: 1px solid transparent;
     border-radius: 5px; padding: 3px; }

@@ -219,11 +219,14 @@ class RowsModel(QAbstractTableModel):
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, number, number)
 
     def as_text(
-        self, values: Mapping[str, Callable[[Any], object]], separator: str = "\t"
+        self,
+        values: Mapping[str, Callable[[Any], object]],
+        separator: str = "\t",
+        rows: Iterable[Any] | None = None,
     ) -> str:
         """Return a header line and a line for each row, for a spreadsheet."""
         lines = [list(values)]
-        for row in self._rows:
+        for row in self._rows if rows is None else rows:
             cells = [value(row) for value in values.values()]
             lines.append(["" if cell is None else str(cell) for cell in cells])
         return "".join(separator.join(line) + "\n" for line in lines)
