@@ -41,7 +41,7 @@ COLONY = "sparse_colony"
 
 
 def sparse_colony() -> list[LayerData]:
-    """Open the bundled colony: bright-field at every 4th plane, twelve hidden truths."""
+    """Open the bundled colony: every 4th plane, and twelve hidden truths."""
     light_path, truth_path = sample_paths()
     light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
     layers = [

@@ -391,7 +391,10 @@ class RowsOrder(QSortFilterProxyModel):
 
     def settle(self) -> None:
         """Sort by the values of now."""
-        self.sort(-1 if self.by is None else self.by, self.order)
+        if self.by is None:  # in the other order Qt would turn the rows round
+            self.sort(-1, Qt.SortOrder.AscendingOrder)
+        else:
+            self.sort(self.by, self.order)
 
     def _show_order(self) -> None:
         self.settle()
