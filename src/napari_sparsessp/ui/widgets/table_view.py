@@ -393,7 +393,7 @@ def _around(column: Column) -> int:
     """Pixels beside a text: its box, its mark and what keeps columns apart."""
     boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
     chevron = 12 if column.kind is Kind.CHOICE else 0
-    return 12 + 20 * boxed + chevron
+    return 13 + 20 * boxed + chevron  # one more: the width of a text is no whole number
 
 
 def _paint_box(
