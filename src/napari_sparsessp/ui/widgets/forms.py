@@ -533,6 +533,7 @@ class _Field:
         """Show what is wrong below the field."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+        self.holder.updateGeometry()  # a form that was hidden reckons with old heights
 
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:
