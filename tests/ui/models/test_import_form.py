@@ -38,8 +38,8 @@ def test_what_the_file_answers_is_not_asked(form):
     assert asked(form) == []
     assert form.check() == ""
     assert form.answers() == {"id": "best", "name": "best"}
-    assert "DNA, Nucleolus" in form.contents.structures.text()
-    assert "r = 8" in form.contents.facts.text()
+    assert "DNA, Nucleolus" in form.panel.structures.text()
+    assert "r = 8" in form.panel.facts.text()
 
 
 def test_suggestions_are_filled_in_and_their_origin_told(form):
@@ -120,14 +120,14 @@ def test_a_native_model_is_asked_nothing(form, card):
     assert asked(form) == []
     assert form.shown == ()
     assert form.answers() == {}
-    assert "model of this plugin" in form.contents.headline.text()
+    assert "model of this plugin" in form.panel.headline.text()
 
 
 def test_the_drawing_shows_the_topology(form):
     offer(form, found(network={"topology": "3to2d"}))
-    assert form.contents.drawing.topology == "3to2d"
+    assert form.panel.drawing.topology == "3to2d"
     offer(form, found(network={}))
-    assert form.contents.drawing.isHidden()
+    assert form.panel.drawing.isHidden()
 
 
 @pytest.mark.parametrize(

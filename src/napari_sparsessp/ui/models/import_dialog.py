@@ -90,7 +90,7 @@ class ImportDialog(TaskDialog):
         super().__init__("Import a model checkpoint", "the import", "Import", parent)
         self._engine = engine
         self._path: Path | None = None
-        self._found: Any = None
+        self._contents: Any = None
         self.state = ImportState.NO_FILE
         self.file_label = QLabel("")
         self.file_label.setProperty("role", "strong")
@@ -147,12 +147,12 @@ class ImportDialog(TaskDialog):
             status="Reading the file…",
         )
 
-    def _on_inspected(self, found: Any) -> None:
+    def _on_inspected(self, contents: Any) -> None:
         assert self._path is not None
-        self._found = found
-        name = self._engine.name_for(self._path, found)
+        self._contents = contents
+        name = self._engine.name_for(self._path, contents)
         taken = {card.id for card in self._engine.cards()}
-        self.form.offer(found, self._path, name, taken)
+        self.form.offer(contents, self._path, name, taken)
         self._set_state(ImportState.ASKING)
         self._grow()
         if not self.form.focus_on_open():
@@ -170,7 +170,7 @@ class ImportDialog(TaskDialog):
         answers = self.form.answers()
         self._set_state(ImportState.IMPORTING)
         self.run(
-            *(_bring_in, self._engine, self._path, self._found, answers),
+            *(_bring_in, self._engine, self._path, self._contents, answers),
             returned=self._on_imported,
             status="Opening the file…",
         )
@@ -238,9 +238,13 @@ def _inspect(engine: Any, path: Path, _progress: TaskProgress) -> Any:
 
 
 def _bring_in(
-    engine: Any, path: Path, found: Any, given: dict[str, Any], progress: TaskProgress
+    engine: Any,
+    path: Path,
+    contents: Any,
+    given: dict[str, Any],
+    progress: TaskProgress,
 ) -> Any:
-    return engine.bring_in(path, found, given, progress)
+    return engine.bring_in(path, contents, given, progress)
 
 
 class CheckpointDrop(QObject):

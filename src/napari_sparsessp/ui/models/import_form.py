@@ -1,4 +1,4 @@
-"""The questions of an import: what a checkpoint holds, and what it leaves open."""
+"""The form of an import: contents of a checkpoint, and the questions it leaves open."""
 
 import re
 from collections.abc import Collection
@@ -100,7 +100,7 @@ class OutputFields(StructureFields):
 
 @dataclass(frozen=True)
 class ImportAnswers:
-    """What a person answers; fields of `napari_sparsessp.models.importing.Answers`."""
+    """Answers of a person; fields of `napari_sparsessp.models.importing.Answers`."""
 
     name: Annotated[
         str,
@@ -200,7 +200,7 @@ def _licence_hint(format_: str) -> str:
 
 
 class ImportForm(QWidget):
-    """What a file holds, and the questions that it leaves open.
+    """Contents of a file, and the questions that it leaves open.
 
     Signals
     -------
@@ -215,20 +215,20 @@ class ImportForm(QWidget):
         self._taken: frozenset[str] = frozenset()
         self._names = ("", "")
         self.shown: tuple[str, ...] = ()
-        self.contents = CheckpointPanel()
+        self.panel = CheckpointPanel()
         self.rows = Form(ImportAnswers, rows={"id": {"read": self._read_id}})
         self.rows.native("name").setMaxLength(120)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(11)
-        column.addWidget(self.contents)
+        column.addWidget(self.panel)
         column.addWidget(self.rows)
         column.addStretch(1)
         self.rows.changed.connect(self._on_changed)
 
     def offer(
         self,
-        found: "CheckpointInfo | ModelCard",
+        contents: "CheckpointInfo | ModelCard",
         path: Path,
         name: str,
         taken: Collection[str],
@@ -237,7 +237,7 @@ class ImportForm(QWidget):
 
         Parameters
         ----------
-        found
+        contents
             A checkpoint's contents; the card of a model of this plugin asks nothing.
         name
             Suggestion for the name.
@@ -245,11 +245,11 @@ class ImportForm(QWidget):
             Ids of the installed models.
         """
         self._taken = frozenset(taken)
-        self.contents.show_contents(found, path)
-        native = not hasattr(found, "questions")
+        self.panel.show_contents(contents, path)
+        native = not hasattr(contents, "questions")
         questions = {
             _ROW_OF.get(question.name, question.name): question
-            for question in getattr(found, "questions", ())
+            for question in getattr(contents, "questions", ())
         }
         asked = {*questions, *(() if native else ("name", "id", "licence"))}
         rows = tuple(ImportAnswers.__dataclass_fields__)
@@ -258,12 +258,12 @@ class ImportForm(QWidget):
             self.rows.show_row(row, row in asked)
         self.rows.set(ImportAnswers(name=name, id=model_id(name, taken)))
         self._names = (name, model_id(name, taken))
-        self.rows.native("structures").offer(getattr(found, "outputs", 0))
+        self.rows.native("structures").offer(getattr(contents, "outputs", 0))
         for row, question in questions.items():
             self.rows.show_note(row, _reason(question))
             if question.suggestion is not None:
                 self.rows.update(**{row: question.suggestion})
-        self.rows.show_note("licence", _licence_hint(getattr(found, "format", "")))
+        self.rows.show_note("licence", _licence_hint(getattr(contents, "format", "")))
         self.check()
 
     def check(self) -> str:
@@ -334,30 +334,30 @@ class CheckpointPanel(QFrame):
         column.addWidget(self.structures)
         column.addWidget(self.notes)
 
-    def show_contents(self, found: Any, path: Path) -> None:
+    def show_contents(self, contents: Any, path: Path) -> None:
         """Show a `CheckpointInfo`, or the `ModelCard` of a model of this plugin."""
-        network = getattr(found, "network", {})
-        topology = getattr(found, "topology", None) or network.get("topology", "")
+        network = getattr(contents, "network", {})
+        topology = getattr(contents, "topology", None) or network.get("topology", "")
         self.drawing.set_topology(str(topology))
         self.drawing.setVisible(bool(self.drawing.topology))
         facts = [f"{TOPOLOGIES[topology][0]} network"] if topology in TOPOLOGIES else []
-        if hasattr(found, "questions"):
-            self.headline.setText(f"A {found.format} checkpoint")
-            if found.parameters:
-                facts.append(f"{count_text(found.parameters)} parameters")
+        if hasattr(contents, "questions"):
+            self.headline.setText(f"A {contents.format} checkpoint")
+            if contents.parameters:
+                facts.append(f"{count_text(contents.parameters)} parameters")
             facts.append(
-                "1 output" if found.outputs == 1 else f"{found.outputs} outputs"
+                "1 output" if contents.outputs == 1 else f"{contents.outputs} outputs"
             )
-            if found.ratio is not None:
-                facts.append(ratios_text((found.ratio,)))
+            if contents.ratio is not None:
+                facts.append(ratios_text((contents.ratio,)))
         else:
-            self.headline.setText(f"A model of this plugin: {found.name}")
-            facts.append(ratios_text(found.ratios))
+            self.headline.setText(f"A model of this plugin: {contents.name}")
+            facts.append(ratios_text(contents.ratios))
         self.facts.setText(" · ".join(facts))
-        names = structure_names(found.structures or ())
+        names = structure_names(contents.structures or ())
         self.structures.setText(f"Structures: {names}")
         self.structures.setVisible(bool(names))
-        notes = [note.strip().rstrip(".") for note in getattr(found, "notes", ())]
+        notes = [note.strip().rstrip(".") for note in getattr(contents, "notes", ())]
         lines = [f"{note[:1].upper()}{note[1:]}." for note in notes]
         self.notes.setText("\n".join(lines))
         self.notes.setVisible(bool(notes))

@@ -42,38 +42,7 @@ def _structures(card: ModelCard) -> str:
     return structure_names(card.structures) if many < 2 else f"{many} structures"
 
 
-def _of_card(
-    key: str,
-    title: str,
-    tip: str,
-    text: Callable[[ModelCard], str],
-    gives_way: int,
-    *,
-    value: Callable[[ModelCard], Any] | None = None,
-    cell_tip: Callable[[ModelCard], str] | None = None,
-    damaged: str = "",
-) -> Column:
-    """Return a column of what a card says; a damaged model has none."""
-    about = text if cell_tip is None else cell_tip
-
-    def sort_key(entry: Entry) -> Any:
-        if entry.card is None:
-            return None
-        return text(entry.card).casefold() if value is None else value(entry.card)
-
-    return Column(
-        *(key, title),
-        text=lambda entry: damaged if entry.card is None else text(entry.card),
-        tip=tip,
-        value=sort_key,
-        cell_tip=lambda entry: (
-            entry.problem if entry.card is None else about(entry.card)
-        ),
-        **_column(gives_way),
-    )
-
-
-def _column(gives_way: int) -> dict[str, Any]:
+def _common(gives_way: int) -> dict[str, Any]:
     """Return what all columns but the name have in common."""
     return {
         "sortable": True,
@@ -84,65 +53,114 @@ def _column(gives_way: int) -> dict[str, Any]:
     }
 
 
+def _of_card(
+    key: str,
+    title: str,
+    text: Callable[[ModelCard], str],
+    tip: str,
+    gives_way: int,
+    value: Callable[[ModelCard], Any] | None = None,
+    cell_tip: Callable[[ModelCard], str] | None = None,
+) -> Column:
+    """Return a column of what a card says; a damaged model has none."""
+
+    def cell(entry: Entry) -> str:
+        if entry.card is None:
+            return "damaged" if key == "structures" else ""
+        return text(entry.card)
+
+    def sort_key(entry: Entry) -> Any:
+        if entry.card is None:
+            return None
+        return text(entry.card).casefold() if value is None else value(entry.card)
+
+    def explain(entry: Entry) -> str:
+        return entry.problem if entry.card is None else (cell_tip or text)(entry.card)
+
+    common = _common(gives_way)
+    return Column(key, title, cell, tip, value=sort_key, cell_tip=explain, **common)
+
+
+def _origin(entry: Entry) -> str:
+    if entry.card is None:
+        return ""
+    return origin_word(entry.card.source, shipped=entry.shipped)
+
+
+def _mark(entry: Entry) -> Mark | str | None:
+    return Mark.BAD if entry.problem else "★" if entry.is_default else None
+
+
 COLUMNS = (
     Column(
-        *("name", "Model", lambda entry: entry.name),
-        tip="What people call it. The star marks the default.",
+        "name",
+        "Model",
+        lambda entry: entry.name,
+        "What people call it. The star marks the default.",
         cell_tip=_name_tip,
         accessible=_spoken_name,
-        mark=lambda entry: (
-            Mark.BAD if entry.problem else "★" if entry.is_default else None
-        ),
+        mark=_mark,
         sortable=True,
         most_letters=22,
         elide=_MIDDLE,
     ),
     _of_card(
-        *("structures", "Shows", "The structures that it predicts."),
-        *(_structures, 1),
+        "structures",
+        "Shows",
+        _structures,
+        "The structures that it predicts.",
+        gives_way=1,
         value=lambda card: len(card.structures),
         cell_tip=lambda card: structure_names(card.structures),
-        damaged="damaged",
     ),
     _of_card(
-        *("topology", "Network"),
+        "topology",
+        "Network",
+        lambda card: TOPOLOGIES[card.topology][0],
         "Topology: whether encoder and decoder see planes or volumes.",
-        *(lambda card: TOPOLOGIES[card.topology][0], 3),
+        gives_way=3,
         cell_tip=lambda card: TOPOLOGIES[card.topology][1],
     ),
     _of_card(
-        *("ratios", "Ratios"),
+        "ratios",
+        "Ratios",
+        lambda card: ", ".join(f"{ratio:g}" for ratio in card.ratios),
         "Sparsity ratios it was trained for: 4 means that one plane in four was "
         "imaged.",
-        *(lambda card: ", ".join(f"{ratio:g}" for ratio in card.ratios), 5),
+        gives_way=5,
         value=lambda card: max(card.ratios),
     ),
     _of_card(
-        *("voxel", "Voxel"),
+        "voxel",
+        "Voxel",
+        lambda card: size_text(card.voxel_size),
         "Voxel size of its grid; your stack is resampled to it.",
-        *(lambda card: size_text(card.voxel_size), 7),
+        gives_way=7,
         value=lambda card: float(card.voxel_size[0]),
     ),
     Column(
-        *("size", "Size", lambda entry: megabytes(entry.size)),
-        tip="On the disk.",
+        "size",
+        "Size",
+        lambda entry: megabytes(entry.size),
+        "On the disk.",
         value=lambda entry: entry.size,
-        **_column(4),
+        cell_tip=lambda entry: entry.problem or megabytes(entry.size),
+        **_common(gives_way=4),
     ),
     Column(
-        *("origin", "From"),
-        lambda entry: (
-            ""
-            if entry.card is None
-            else origin_word(entry.card.source, shipped=entry.shipped)
-        ),
-        tip="Whether it came with the plugin, was trained, imported or fetched.",
+        "origin",
+        "From",
+        _origin,
+        "Whether it came with the plugin, was trained, imported or fetched.",
         cell_tip=lambda entry: entry.problem or entry.origin,
-        **_column(2),
+        **_common(gives_way=2),
     ),
     _of_card(
-        *("licence", "Licence", "What you may do with its weights."),
-        *(lambda card: card.licence, 6),
+        "licence",
+        "Licence",
+        lambda card: card.licence,
+        "What you may do with its weights.",
+        gives_way=6,
     ),
 )
 
