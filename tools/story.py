@@ -297,8 +297,8 @@ def imports(out: Path, dense: Path, wide: Path) -> None:
         )
         stage = Stage(out, "dark", SIZE)
         predict = stage.dock("Predict")
-        predict.shelf.import_file(checkpoint)
-        dialog = predict.shelf.dialog
+        predict.shelf.importer.open(checkpoint)
+        dialog = predict.shelf.importer.dialog
         stage.look(lambda: dialog.state is not ImportState.READING, "the checkpoint")
         wait(0.6)
         dialog.grab().save(str(out / "5_import_dark.png"))

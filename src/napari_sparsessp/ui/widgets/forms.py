@@ -40,6 +40,7 @@ from qtpy.QtWidgets import (
     QCompleter,
     QDoubleSpinBox,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSizePolicy,
@@ -86,6 +87,9 @@ class Row:
         Whether each letter counts, not only the end of typing.
     above
         Whether the label stands above the field, in strong letters.
+    widget
+        Makes a Qt widget of our own for what magicgui has no widget for, with `value`,
+        `set_value` and the signal `changed`; `value` raises ValueError.
     rest
         What magicgui gets.
     """
@@ -105,6 +109,7 @@ class Row:
     suggestions: Sequence[str] = ()
     live: bool = False
     above: bool = False
+    widget: Callable[[], QWidget] | None = None
     rest: Mapping[str, Any] | None = None
 
     @classmethod
@@ -186,7 +191,7 @@ class Form(QWidget, Generic[OptionsT]):
         if field.label is None:
             self._layout.addRow(field.holder)
         elif field.row.above:
-            self._layout.addRow(field.label)
+            self._layout.addRow(field.head)
             self._layout.addRow(field.holder)
         else:
             self._layout.addRow(field.label, field.holder)
@@ -264,7 +269,7 @@ class Form(QWidget, Generic[OptionsT]):
         field.is_shown = on
         self._layout.setRowVisible(field.holder, on)
         if field.row.above and field.label is not None:
-            self._layout.setRowVisible(field.label, on)
+            self._layout.setRowVisible(field.head, on)
 
     def enable_row(self, name: str, on: bool, why: str = "") -> None:
         """Enable or disable a row; the tool tip says why."""
@@ -277,6 +282,10 @@ class Form(QWidget, Generic[OptionsT]):
         field = self._fields[name]
         if field.label is not None:
             field.label.setText(label)
+
+    def show_note(self, name: str, text: str) -> None:
+        """Write a remark beside the label of a row that stands above its field."""
+        self._fields[name].note.setText(text)
 
     def show_problem(self, name: str, text: str) -> None:
         """Show below a row what is wrong with it; "" for nothing."""
@@ -324,6 +333,22 @@ class Form(QWidget, Generic[OptionsT]):
         self.destroyed.connect(release)
 
 
+class _OwnWidget:
+    """A Qt widget of ours in the place of a magicgui widget."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self.changed = native.changed
+
+    @property
+    def value(self) -> Any:
+        return self.native.value()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.native.set_value(value)
+
+
 class _Field:
     """One row: its magicgui widget, its label, and what is wrong with it."""
 
@@ -342,6 +367,17 @@ class _Field:
         self.magic = self._make(default)
         self.native = self.magic.native
         self.label = self._make_label()
+        self.note = QLabel("")
+        self.note.setProperty("role", "small")
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setWordWrap(True)
+        self.head = QWidget()  # label and note, where they stand above the field
+        if row.above and self.label is not None:
+            beside = QHBoxLayout(self.head)
+            beside.setContentsMargins(0, 5, 0, 0)
+            beside.setSpacing(10)
+            beside.addWidget(self.label)
+            beside.addWidget(self.note, 1)
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
@@ -362,6 +398,8 @@ class _Field:
         """Let magicgui make the widget."""
         from magicgui.widgets import create_widget
 
+        if self.row.widget is not None:
+            return _OwnWidget(self.row.widget())
         options: dict[str, Any] = dict(self.row.rest or {})
         choices = self._choices()
         if choices is not None:
@@ -531,6 +569,7 @@ class _Field:
         """Show what is wrong below the field."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+        self.holder.updateGeometry()  # a form that was hidden reckons with old heights
 
 
 def make_editable(box: QComboBox, placeholder: str = "") -> None:

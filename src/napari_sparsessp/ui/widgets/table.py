@@ -388,8 +388,8 @@ class RowsOrder(QSortFilterProxyModel):
 
     def settle(self) -> None:
         """Sort by the values of now."""
-        if self.by is None:
-            self.sort(-1)
+        if self.by is None:  # in the other order Qt would turn the rows round
+            self.sort(-1, Qt.SortOrder.AscendingOrder)
         else:
             self.sort(self.by, self.order)
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import QEvent, QPoint, Qt
-from qtpy.QtWidgets import QApplication, QPushButton, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 
 from napari_sparsessp.models.card import Quality
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.models.verification import Verdict
-from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
+from napari_sparsessp.ui.models.page import ModelPage
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.card_text import score_lines
 from napari_sparsessp.ui.widgets.charts import QualityTable
@@ -140,26 +140,6 @@ def test_expected_quality_is_said_to_a_screen_reader_and_painted(qtbot):
     table.resize(340, 200)
     table.show()
     assert not table.grab().isNull()
-
-
-def test_buttons_go_on_in_the_next_line_and_hidden_ones_take_no_room(qtbot):
-    holder = QWidget()
-    qtbot.addWidget(holder)
-    flow = FlowLayout(holder, spacing=4)
-    buttons = [QPushButton(f"Button {number}") for number in range(3)]
-    for button in buttons:
-        flow.addWidget(button)
-    size = buttons[0].sizeHint()
-    width, height = size.width(), size.height()
-    assert flow.heightForWidth(3 * width + 8) == height
-    assert flow.heightForWidth(2 * width + 4) == 2 * height + 4
-    buttons[0].hide()
-    assert flow.heightForWidth(2 * width + 4) == height
-    holder.resize(width, 3 * height)
-    holder.show()
-    QApplication.sendEvent(holder, QEvent(QEvent.Type.LayoutRequest))
-    assert buttons[1].pos() == QPoint(0, 0)
-    assert buttons[2].pos().y() == height + 4
 
 
 def test_scores_in_tables_are_written_a_row_a_line():

@@ -8,8 +8,9 @@ from qtpy.QtWidgets import QApplication, QWidget
 from fake_engine import FakeEngine, found
 from napari_sparsessp.models.manage import deleted_models
 from napari_sparsessp.ui.engine.link import ModelPlace
+from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models import shelf as model_shelf
-from napari_sparsessp.ui.models.import_dialog import ImportState, checkpoint_in
+from napari_sparsessp.ui.models.import_dialog import ImportState, dragged_checkpoint
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.widgets.model_picker import IMPORT, TopologyPicker
 
@@ -47,8 +48,8 @@ def taken():
 
 
 def import_file(qtbot, shelf, path="best.pth"):
-    shelf.import_file(path)
-    dialog = shelf.dialog
+    shelf.importer.open(path)
+    dialog = shelf.importer.dialog
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     with qtbot.waitSignal(dialog.imported):
         dialog.start_import()
@@ -62,7 +63,7 @@ def test_an_imported_model_is_chosen_at_once(qtbot, shelf):
     assert told[-1] == "best"
     assert shelf._picker.buttons["3d"].isEnabled()
     assert shelf._picker.card().structures == ("dna", "nucleolus")
-    assert shelf.dialog is None
+    assert shelf.importer.dialog is None
 
 
 def test_a_running_prediction_keeps_its_model(qtbot, shelf):
@@ -74,7 +75,7 @@ def test_a_running_prediction_keeps_its_model(qtbot, shelf):
 
 
 def test_the_last_entry_asks_for_a_file_and_chooses_nothing(qtbot, shelf, monkeypatch):
-    monkeypatch.setattr(model_shelf, "choose_checkpoint", lambda _parent: "x.pth")
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _parent: "x.pth")
     box = shelf._picker.model_box
     row = box.findData(IMPORT)
     assert row == box.count() - 1
@@ -82,14 +83,14 @@ def test_the_last_entry_asks_for_a_file_and_chooses_nothing(qtbot, shelf, monkey
     box.activated.emit(row)
     assert shelf._picker.card().id == "colony-3to2d"
     assert box.currentData() == "colony-3to2d"
-    assert shelf.dialog is not None
-    shelf.dialog.reject()
+    assert shelf.importer.dialog is not None
+    shelf.importer.dialog.reject()
 
 
 def test_choosing_no_file_opens_nothing(shelf, monkeypatch):
-    monkeypatch.setattr(model_shelf, "choose_checkpoint", lambda _parent: "")
-    shelf.ask_import()
-    assert shelf.dialog is None
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _parent: "")
+    shelf.importer.ask()
+    assert shelf.importer.dialog is None
 
 
 def dropped(*paths):
@@ -106,16 +107,16 @@ def test_a_dropped_checkpoint_opens_the_dialog(qtbot, shelf):
     assert enter.isAccepted()
     drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, *how)
     QApplication.sendEvent(shelf.parent(), drop)
-    assert shelf.dialog is not None
-    assert shelf.dialog.file_label.text() == "best.PTH"
-    shelf.dialog.reject()
+    assert shelf.importer.dialog is not None
+    assert shelf.importer.dialog.file_label.text() == "best.PTH"
+    shelf.importer.dialog.reject()
 
 
 def test_other_files_are_not_for_us():
-    assert checkpoint_in(dropped("/a/stack.tif")) is None
-    assert checkpoint_in(dropped("/a/one.p", "/a/two.p")) is None
-    assert checkpoint_in(QMimeData()) is None
-    assert checkpoint_in(dropped("/a/one.safetensors")) == "/a/one.safetensors"
+    assert dragged_checkpoint(dropped("/a/stack.tif")) is None
+    assert dragged_checkpoint(dropped("/a/one.p", "/a/two.p")) is None
+    assert dragged_checkpoint(QMimeData()) is None
+    assert dragged_checkpoint(dropped("/a/one.safetensors")) == "/a/one.safetensors"
 
 
 def show(shelf, id_):
@@ -140,14 +141,14 @@ def test_shipped_models_cannot_be_removed(shelf):
 
 def test_a_model_goes_to_the_trash_only_after_a_second_word(shelf):
     info = show(shelf, "mine")
-    assert info.sure_button.isHidden()
     info.remove_button.click()
     assert taken() == []
-    info.keep_button.click()
-    assert info.sure_button.isHidden()
+    assert info.remove_button.text() == "Delete it"
+    info.close_button.click()
+    assert info.remove_button.text() == "Remove…"
     info.remove_button.click()
     shelf._engine.the_cards.pop()
-    info.sure_button.click()
+    info.remove_button.click()
     assert taken() == ["mine.safetensors"]
     assert shelf.info is None
     assert shelf._picker.card().id == "colony-3to2d"
@@ -161,7 +162,7 @@ def test_a_model_that_cannot_be_moved_is_told(shelf, monkeypatch):
     monkeypatch.setattr("pathlib.Path.rename", busy)
     info = show(shelf, "mine")
     info.remove_button.click()
-    info.sure_button.click()
+    info.remove_button.click()
     assert "in use; close what uses it" in info.message.text.text()
     assert shelf._engine.place(info.card).path.exists()
 
@@ -170,7 +171,7 @@ def test_no_model_is_removed_under_a_running_prediction(shelf):
     info = show(shelf, "mine")
     shelf._picker.setEnabled(False)
     info.remove_button.click()
-    info.sure_button.click()
+    info.remove_button.click()
     assert taken() == []
     assert "running" in info.message.text.text()
 
