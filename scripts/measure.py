@@ -97,19 +97,19 @@ def dock(image: Path, *, hasty: bool = False) -> dict:
                 raise SystemExit("waited in vain")
         return time.perf_counter() - began
 
-    wait_for(lambda: panel.outlook.plan is not None)
+    wait_for(lambda: panel.preview.plan is not None)
     result: dict[str, object] = {}
     if not hasty:
-        panel.keeper.intend()
-        ahead = wait_for(lambda: panel.keeper.busy)
-        ahead += wait_for(lambda: not panel.keeper.busy)
+        panel.preloader.notice_user()
+        ahead = wait_for(lambda: panel.preloader.busy)
+        ahead += wait_for(lambda: not panel.preloader.busy)
         result["loading ahead_s"] = round(ahead, 2)
     first = "first run, torch and model are loaded" if hasty else "first run"
     for run in (first, "second run"):
         seen: list[float] = []
         began = time.perf_counter()
         panel.run()
-        panel.run_in_progress.tile_done.connect(
+        panel.session.tile_done.connect(
             lambda _, seen=seen: seen.append(time.perf_counter())
         )
         wait_for(lambda seen=seen: bool(seen))

@@ -91,7 +91,7 @@ def measure_predict(_options: Any) -> dict[str, dict[str, float]]:
     viewer = new_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     viewer.open_sample("napari-sparsessp", "sparse_colony")
-    wait_until(lambda: dock.outlook.plan is not None, "a plan")
+    wait_until(lambda: dock.preview.plan is not None, "a plan")
 
     def run() -> None:
         dock.run()

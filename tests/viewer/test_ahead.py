@@ -12,7 +12,7 @@ def ready(thin_engine, viewer, monkeypatch):
     monkeypatch.setattr(model_keeper, "free_bytes", lambda: 2**40)
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     return dock
 
 
@@ -20,9 +20,9 @@ def test_it_is_loaded_and_timed_before_run_and_used_by_it(
     ready, thin_engine, qtbot, finish
 ):
     assert not thin_engine.loaded
-    assert ready.running.pace.expected(ready.outlook.plan) is None
-    with qtbot.waitSignal(ready.keeper.rehearsed):
-        ready.keeper.intend()
+    assert ready.session.speed.expected(ready.preview.plan) is None
+    with qtbot.waitSignal(ready.preloader.rehearsed):
+        ready.preloader.intend()
     assert thin_engine.loaded
     model = thin_engine._loaded[1]
     qtbot.waitUntil(lambda: " · " in ready.form.foot.status.text())
@@ -51,10 +51,10 @@ def test_unloading_frees_it_and_the_next_run_loads_it_again(
 def test_run_waits_for_a_model_that_is_just_being_loaded(
     ready, thin_engine, qtbot, finish
 ):
-    ready.keeper.intend()
-    ready.keeper._begin()
+    ready.preloader.intend()
+    ready.preloader._begin()
     ready.run()
     finish(ready)
-    qtbot.waitUntil(lambda: not ready.keeper.busy)
+    qtbot.waitUntil(lambda: not ready.preloader.busy)
     assert ready.layers.layers()
     assert thin_engine.loaded

@@ -10,7 +10,7 @@ from napari_sparsessp.ui.widgets.basic import Mark
 
 
 def said(dock):
-    dock.look_ahead()
+    dock.refresh_now()
     return dock.form.foot.message.text.text()
 
 
@@ -25,7 +25,7 @@ def test_a_sparse_stack_is_ready_at_once(dock):
     assert form.foot.state is RunState.READY
     assert "4th plane" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
-    assert [step.mark for step in form.steps()] == [Mark.GOOD] * 5
+    assert [step.mark for step in form.steps] == [Mark.GOOD] * 5
 
 
 def test_layers_that_come_later_are_offered(dock, viewer, qtbot):
@@ -44,7 +44,7 @@ def test_transmitted_light_goes_before_stains(viewer, engine):
 
 def test_truth_layers_are_matched_by_name(dock, viewer, finish):
     viewer.add_image(light(32), name="Hoechst", scale=(0.29,) * 3, units=("um",) * 3)
-    dock.look_ahead()
+    dock.refresh_now()
     assert (
         dock.form.structures.layer_name(dock.form.structures.truths()["dna"])
         == "Hoechst"
@@ -68,7 +68,7 @@ def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
     viewer.add_image(
         light(4), name="odd", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
     )
-    dock.look_ahead()
+    dock.refresh_now()
     model = dock.form.structures
     key = next(key for key, name in model.layers if name == "odd")
     model.choose_truth(4, key)
@@ -103,9 +103,9 @@ def test_several_channels_and_none_chosen(viewer, engine):
     assert "Choose the channel" in dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
     dock.form.input.channel_box.setCurrentIndex(1)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.state is RunState.READY
-    assert dock.outlook.request.channel == 1
+    assert dock.preview.request.channel == 1
 
 
 def test_ratio_below_one(dock):
@@ -130,13 +130,13 @@ def test_unknown_voxel_size_asks_and_warns(viewer, engine):
     assert dock.form.stack_step.mark is Mark.WARN
     dock.form.input.type_voxel_size((1.16, 0.29, 0.29))
     assert said(dock) == ""
-    assert dock.outlook.request.voxel_size == (1.16, 0.29, 0.29)
+    assert dock.preview.request.voxel_size == (1.16, 0.29, 0.29)
     assert "4th plane" in dock.form.sampling_step.headline.text()
 
 
 def test_no_structure_ticked(dock):
     dock.form.none_button.click()
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.state is RunState.BLOCKED
     assert "Tick at least one" in dock.form.foot.status.text()
 
@@ -146,9 +146,9 @@ def test_a_dense_stack_and_a_ratio_mean_simulation(viewer, engine, finish):
     dock.form.sampling.segments.button("4").click()
     dock.run()
     finish(dock)
-    request = dock.outlook.request
+    request = dock.preview.request
     assert (request.ratio, request.simulate_sparse) == (4, True)
-    assert dock.outlook.plan.view.planes == tuple(range(0, 32, 4))
+    assert dock.preview.plan.view.planes == tuple(range(0, 32, 4))
 
 
 # layouts ----------------------------------------------------------------------

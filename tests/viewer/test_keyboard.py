@@ -15,7 +15,7 @@ def shown(viewer, dock, qtbot):
     window.show()
     window.activateWindow()
     qtbot.waitUntil(window.isVisible)
-    dock.look_ahead()
+    dock.refresh_now()
     return dock
 
 

@@ -74,7 +74,7 @@ def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
 def test_cancel(dock, viewer, finish, engine, qtbot):
     many_tiles(engine)
     dock.run()
-    with qtbot.waitSignal(dock.run_in_progress.tile_done):
+    with qtbot.waitSignal(dock.session.tile_done):
         pass
     dock.form.foot.button.click()
     assert dock.form.foot.button.text() == "Cancelling…"
@@ -92,7 +92,7 @@ def test_error_in_the_worker(dock, viewer, finish, engine):
     message = dock.form.foot.message
     assert message.is_error
     assert "ran out of memory" in message.text.text()
-    dock.look_ahead()  # whatever happens to layers, the error stays to be read
+    dock.refresh_now()  # whatever happens to layers, the error stays to be read
     assert message.is_error
     assert message.copy_button.isVisibleTo(message)
     assert dock.form.foot.state is RunState.RESUMABLE
@@ -147,7 +147,7 @@ def test_closing_the_viewer_stops_the_worker(
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     with qtbot.waitSignal(dock.layers.destroyed, raising=False):
         dock.run()
-        with qtbot.waitSignal(dock.run_in_progress.tile_done):
+        with qtbot.waitSignal(dock.session.tile_done):
             pass
         viewer.close()
     qtbot.waitUntil(lambda: engine.closed == 1)
@@ -157,7 +157,7 @@ def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
     many_tiles(engine)
     dock.run()
     ref = weakref.ref(predictions(viewer)[0].data.base)
-    with qtbot.waitSignal(dock.run_in_progress.tile_done):
+    with qtbot.waitSignal(dock.session.tile_done):
         pass
     dock.cancel()
     finish(dock)

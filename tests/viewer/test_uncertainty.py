@@ -11,7 +11,7 @@ from napari_sparsessp.ui.widgets.structure_model import Column
 def unsure(dock, finish):
     """A finished prediction of two structures with their uncertainties."""
     dock.form.structures.tick(("dna", "mitochondria"))
-    dock.form.options.uncertainty_box.setChecked(True)
+    dock.form.options.rows.native("uncertainty").setChecked(True)
     dock.run()
     finish(dock)
     return dock
@@ -73,7 +73,7 @@ def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
 def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, finish):
     old = layers(viewer, "uncertainty")["dna"]
     unsure.form.structures.set_spread("dna", True)
-    unsure.form.options.uncertainty_box.setChecked(False)
+    unsure.form.options.rows.native("uncertainty").setChecked(False)
     unsure.run()
     finish(unsure)
     assert not old.visible
@@ -95,10 +95,10 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     assert not options.body.isVisibleTo(dock)
     options.more_button.click()
     assert options.body.isVisibleTo(dock)
-    options.tta_box.setChecked(True)
-    dock.look_ahead()
-    assert dock.outlook.request.tta
-    assert not dock.outlook.request.uncertainty
+    options.rows.native("tta").setChecked(True)
+    dock.refresh_now()
+    assert dock.preview.request.tta
+    assert not dock.preview.request.uncertainty
     assert dock.form.foot.status.text().endswith("8× slower")
     options.more_button.click()
     assert options.summary.text() == "mean of 8 turns"
@@ -108,6 +108,6 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
 def test_the_time_of_a_run_foretells_the_next(dock, finish):
     dock.run()
     finish(dock)
-    dock.form.options.tta_box.setChecked(True)
-    dock.look_ahead()  # the fake engine says that it took half a second
+    dock.form.options.rows.native("tta").setChecked(True)
+    dock.refresh_now()  # the fake engine says that it took half a second
     assert dock.form.foot.status.text().endswith(" · 4 s")

@@ -76,7 +76,7 @@ def show(
     _add_predictions(viewer, predicted, source, about)
     dock = open_predict(viewer)
     dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
-    dock.look_ahead()
+    dock.refresh_now()
     if real is not None:
         dock.form.structures.set_scores(_scores(predicted, real))
         for id_, key in dock.form.structures.truths().items():

@@ -32,7 +32,7 @@ from napari_sparsessp.ui.dock import (
     open_predict,
     settling,
 )
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.models import actions as model_chores
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from napari_sparsessp.ui.models.import_dialog import (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.library import Entry
     from napari_sparsessp.models.verification import Verdict
-    from napari_sparsessp.ui.engine.link import ModelPlace
+    from napari_sparsessp.ui.engine import ModelPlace
 
 _WIDTH, _TALLEST = 580, 680
 

@@ -22,7 +22,7 @@ from napari_sparsessp.ui.dock import (
     open_predict,
     settling,
 )
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.models.import_dialog import model_id
 from napari_sparsessp.ui.preferences import model_news

@@ -21,7 +21,7 @@ from napari_sparsessp.tasks import Cancelled, Progress
 from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.resolve import CONFIG_FILE, PAIRS_FILE
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
 
 if TYPE_CHECKING:
