@@ -15,7 +15,6 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari._qt.layer_controls.qt_layer_controls_container import (
     QtLayerControlsContainer,
 )
-from napari._qt.qt_main_window import _QtMainWindow
 from napari._qt.qt_viewer import QtViewer
 from napari._vispy import canvas
 from napari.plugins import _initialize_plugins
@@ -98,15 +97,11 @@ class SharedViewer:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the viewer off napari's lists, as though there were none."""
-        window = self.open().window
-        napari.Viewer._instances.discard(self._viewer)
-        QtViewer._instances.discard(window._qt_viewer)
-        _QtMainWindow._instances.remove(window._qt_window)
+        """Leave the viewer out where `make_napari_viewer` looks for what others left."""
+        shown = self.open().window._qt_viewer
+        QtViewer._instances.discard(shown)
         yield
-        napari.Viewer._instances.add(self._viewer)
-        QtViewer._instances.add(window._qt_viewer)
-        _QtMainWindow._instances.insert(0, window._qt_window)
+        QtViewer._instances.add(shown)
 
 
 def leave_unpainted(monkeypatch: Any) -> None:

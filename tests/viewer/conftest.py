@@ -111,7 +111,7 @@ def viewer(shared_viewer, monkeypatch, request):
 
 @pytest.fixture
 def hidden_viewer(shared_viewer):
-    """No shared viewer, as far as napari knows."""
+    """The shared viewer is none that a test has left open."""
     with shared_viewer.hidden():
         yield
 

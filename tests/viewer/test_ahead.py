@@ -5,6 +5,8 @@ import pytest
 from fake_engine import MICRO, light
 from napari_sparsessp.ui.predict import dock as model_keeper
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def ready(thin_engine, viewer, monkeypatch):

@@ -10,6 +10,8 @@ from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 
 def zoom_in(viewer, y, x, zoom=14.0):
     """Look at a place in µm, and draw: only then layers know what is on screen."""

@@ -10,6 +10,8 @@ from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 LAPSE = {
     "scale": (60, 0.29, 0.29, 0.29),

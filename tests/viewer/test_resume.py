@@ -11,6 +11,8 @@ from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def stopped(dock, engine, finish, qtbot):

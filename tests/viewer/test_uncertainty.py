@@ -6,6 +6,8 @@ import pytest
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction, role_of
 from napari_sparsessp.ui.widgets.structure_model import Column
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def unsure(dock, finish):
