@@ -72,6 +72,7 @@ class FakeEngine:
     computed: list = field(default_factory=list)
     doubts: tuple = ()
     planned: int = 0
+    ran: list = field(default_factory=list)
     loaded: bool = False
 
     def new_writer(self, buffer):
@@ -140,10 +141,11 @@ class FakeEngine:
                     slice(x, min(x + self.tile, width)),
                 )
 
-    def stream(self, job, cancel):
-        plan, kept, part = job.plan, job.writer.done, job.part
+    def stream(self, plan, writer, viewport, part, cancel):
+        kept = writer.done
+        self.ran.append(plan)
         try:
-            yield Planned(plan, job.writer.buffer)
+            yield Planned(plan, writer.buffer)
             yield Started("cpu", "fp32", self.doubts)
             boxes = list(self.boxes(plan.output_shape[-3:]))
             times = range(len(plan.times)) if plan.times else [None]
@@ -161,8 +163,8 @@ class FakeEngine:
                     if done == self.fail_at:
                         raise self.error
                     time.sleep(self.pause)
-                    self.seen.append(job.viewport())
-                    self._fill(job, plan, time_, box)
+                    self.seen.append(viewport())
+                    self._fill(writer.buffer, plan, time_, box)
                     self.computed.append((time_, box))
                     kept.append((time_, box))
                     done += 1
@@ -187,8 +189,7 @@ class FakeEngine:
             )
         )
 
-    def _fill(self, job, plan, time_, box):
-        buffer = job.writer.buffer
+    def _fill(self, buffer, plan, time_, box):
         block = buffer if time_ is None else buffer[time_]
         for number, id_ in enumerate(plan.channels):
             value = 1 + number

@@ -56,8 +56,8 @@ class ThinEngine(InstalledEngine):
         small = request.model_copy(update={"tile": (8, 32, 32)})
         return super().plan(card, volume, small, truth)
 
-    def stream(self, job, cancel):
-        for event in super().stream(job, cancel):
+    def stream(self, *job):
+        for event in super().stream(*job):
             if isinstance(event, TileDone):
                 self.boxes.append((event.time, event.box))
             yield event

@@ -188,7 +188,7 @@ def test_overlay_shows_colours_on_the_light(compared):
 
 def test_side_by_side_is_light_truth_prediction(compared):
     viewer, dock = compared
-    dock.show_layout("side")
+    dock.view.show("side")
     assert cells(viewer) == [
         {"bright-field"},
         {"DNA", "mitochondria", "membrane"},
@@ -198,7 +198,7 @@ def test_side_by_side_is_light_truth_prediction(compared):
 
 def test_side_by_side_follows_the_eyes(compared):
     viewer, dock = compared
-    dock.show_layout("side")
+    dock.view.show("side")
     for id_ in ("mitochondria", "cell_membrane"):
         dock.form.structures.set_visible(id_, False)
     assert cells(viewer) == [{"bright-field"}, {"DNA"}, {"DNA · predicted"}]
@@ -208,13 +208,13 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
     viewer, dock = compared
     truth, predicted = viewer.layers["DNA"], dock.layers.layer("dna")
     before = tuple(truth.contrast_limits)
-    dock.show_layout("side")
+    dock.view.show("side")
     mean, spread = truth.data.mean(), truth.data.std()
     predicted.contrast_limits = (-1, 3)
     assert truth.contrast_limits == pytest.approx(
         (mean - spread, mean + 3 * spread), rel=0.01
     )
-    dock.show_layout("overlay")
+    dock.view.show("overlay")
     assert tuple(truth.contrast_limits) == before
     predicted.contrast_limits = (0, 1)
     assert tuple(truth.contrast_limits) == before
@@ -222,7 +222,7 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
 
 def test_my_view_gives_everything_back(compared):
     viewer, dock = compared
-    dock.restore_view()
+    dock.view.restore()
     before = [
         (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
         for layer in viewer.layers
@@ -230,8 +230,8 @@ def test_my_view_gives_everything_back(compared):
     grid, bar = viewer.canvas.grid, viewer.canvas.overlays.scale_bar
     state = grid.enabled, grid.stride, grid.shape, grid.spacing, bar.visible
     for name in ("overlay", "side", "overlay", "side"):
-        dock.show_layout(name)
-    dock.restore_view()
+        dock.view.show(name)
+    dock.view.restore()
     after = [
         (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
         for layer in viewer.layers
@@ -260,10 +260,10 @@ def test_reopened_dock_finds_earlier_predictions(compared):
 
 def test_a_second_run_leaves_my_view_alone(compared, finish):
     viewer, dock = compared
-    dock.restore_view()
+    dock.view.restore()
     dock.run()
     finish(dock)
-    assert dock.layouts.current is None
+    assert dock.view.layouts.current is None
     assert not dock.form.foot.restore_button.isEnabled()
 
 

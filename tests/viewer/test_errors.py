@@ -273,12 +273,12 @@ def test_a_later_layer_that_napari_cannot_make(
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io.samples import sample
+    from napari_sparsessp.io import samples
 
     def missing():
         raise InputError("the sample is not installed; install the package again")
 
-    monkeypatch.setattr(sample, "sample_paths", missing)
+    monkeypatch.setattr(samples, "sample_paths", missing)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.input.sample_button.click()
     assert len(told) == 1, list(told)

@@ -97,7 +97,7 @@ def turn_the_axes(viewer, _dock):
 
 
 def show_the_grid(viewer, dock):
-    dock.show_layout("side")
+    dock.view.show("side")
 
 
 def hide_and_show_all(viewer, _dock):

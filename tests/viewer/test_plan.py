@@ -10,10 +10,10 @@ from qtpy.QtGui import QShortcut
 from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan import dock as plan_dock
 from napari_sparsessp.ui.plan import job as plan_job
 from napari_sparsessp.ui.plan.form import PlanState
-from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.tasks import TaskProgress
 
 DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}

@@ -58,7 +58,7 @@ def test_the_table_shows_and_hides_them(unsure, viewer):
 def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
     unsure.form.structures.set_spread("dna", True)
     unsure.form.structures.set_visible("mitochondria", False)
-    unsure.show_layout("side")
+    unsure.view.show("side")
     cells = [
         {viewer.layers[i].name for i in indices if viewer.layers[i].visible}
         for _, indices in viewer.canvas.grid.iter_viewboxes(viewer.layers)
@@ -68,7 +68,7 @@ def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
         {"DNA · predicted"},
         {"DNA ± std · predicted"},
     ]
-    unsure.show_layout("overlay")
+    unsure.view.show("overlay")
     assert layers(viewer, "uncertainty")["dna"].visible
 
 

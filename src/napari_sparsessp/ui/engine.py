@@ -16,19 +16,14 @@ from napari_sparsessp.errors import ModelError
 from napari_sparsessp.prediction.engine import (
     ArrayWriter,
     Event,
-    Finished,
-    PartDone,
     Planned,
-    PredictionCancelled,
     Started,
     TileDone,
     predict_stream,
 )
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.tasks import Cancelled, Progress, no_progress
-from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
+from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.ui.layers.viewport import Viewport
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.model_picker import is_pass_each
@@ -51,10 +46,7 @@ _PATCH = (64, 64)
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """Location of a model: its file or folder, whether it is the user's own.
-
-    `parameters` is about how many numbers it has learnt, 0 where the file is silent.
-    """
+    """A model's file or folder, whether it is the user's own, and learnt numbers."""
 
     path: Path
     own: bool
@@ -75,44 +67,6 @@ class Speed:
 
     rate: float | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionJob:
-    """All that the worker thread of a prediction may know.
-
-    Attributes
-    ----------
-    plan
-        Of the request; it is not made again.
-    writer
-        Keeps tiles, so that a cancelled run can resume; its buffer is that of the
-        layers.
-    viewport
-        Returns (time, box) of the screen in output voxels, or None.
-    part
-        (time, box) in output voxels; no more than this is predicted.
-    """
-
-    plan: Plan
-    writer: Any
-    viewport: Callable[[], Viewport | None]
-    contrast: ContrastEstimate
-    part: Viewport | None = None
-
-
-@dataclass(frozen=True)
-class ContrastEstimated:
-    """Better contrast limits (low, high) by channel."""
-
-    limits: dict[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class TruthScaled:
-    """Mean and standard deviation of the truths, by structure."""
-
-    scales: dict[str, Scale]
 
 
 class InstalledEngine:
@@ -159,11 +113,6 @@ class InstalledEngine:
         """Read what a checkpoint is, in a worker thread: it imports torch.
 
         A file that is a model of this package already gives its card.
-
-        Raises
-        ------
-        ModelError
-            The file is damaged, hostile or of another kind.
         """
         if path.suffix.lower() == ".safetensors":
             from napari_sparsessp.models.library import card_of
@@ -188,20 +137,13 @@ class InstalledEngine:
         given: Mapping[str, Any],
         progress: Progress = no_progress,
     ) -> str:
-        """Import a checkpoint among the user's models and return the new id.
+        """Import a checkpoint that `inspect` has read, and return the new id.
 
         Parameters
         ----------
-        found
-            Returned by `inspect`.
         given
             Fields of `napari_sparsessp.models.importing.Answers`; the others follow
             from the checkpoint.
-
-        Raises
-        ------
-        InputError, ModelError, OutputError
-            Nothing was written.
         """
         if path.suffix.lower() == ".safetensors":
             return add_native(path)
@@ -222,31 +164,32 @@ class InstalledEngine:
         request: PredictionRequest,
         truth: Mapping[str, Volume],
     ) -> Plan:
-        """Plan a prediction without reading a pixel.
-
-        Raises
-        ------
-        InputError
-            For everything that can be known before running.
-        """
+        """Plan a prediction without reading a pixel."""
         return plan_prediction(card, volume, request, truth=dict(truth))
 
     def new_writer(self, buffer: np.ndarray) -> ArrayWriter:
         """Return a writer into zeros, which a cancelled run resumes with."""
         return ArrayWriter(buffer)
 
-    def stream(self, job: PredictionJob, cancel: threading.Event) -> Iterator[Event]:
-        """Predict; for a worker thread: it imports torch."""
-        model = self.model(job.plan.request)
+    def stream(
+        self,
+        plan: Plan,
+        writer: Any,
+        viewport: Callable[[], Viewport | None],
+        part: Viewport | None,
+        cancel: threading.Event,
+    ) -> Iterator[Event]:
+        """Predict what is planned; for a worker thread: it imports torch."""
+        model = self.model(plan.request)
         gc.freeze()  # a collection that looks at all of torch would stop the window
         yield from predict_stream(
             model,
-            job.plan.volume,
-            plan=job.plan,
-            writer=job.writer,
-            viewport=job.viewport,
+            plan.volume,
+            plan=plan,
+            writer=writer,
+            viewport=viewport,
+            part=part,
             cancel=cancel,
-            part=job.part,
         )
 
     def devices(self) -> "list[DeviceInfo]":
@@ -290,60 +233,11 @@ class InstalledEngine:
 
 
 def add_native(path: Path) -> str:
-    """Copy a model of this package into the user's folder and return its id.
-
-    Raises
-    ------
-    ModelError
-        The file is no whole model, or a model of this id is there already.
-    OutputError
-        The folder cannot be written.
-    """
+    """Copy a model of this package into the user's folder and return its id."""
     from napari_sparsessp.models.library import card_of
     from napari_sparsessp.models.manage import add_model, source_of
 
     return card_of(add_model(path, source=source_of(path) or None)).id
-
-
-def run_prediction(
-    engine: Any, job: PredictionJob, progress: TaskProgress
-) -> Finished | PartDone:
-    """Predict in a worker thread; publish events and contrast limits.
-
-    Raises
-    ------
-    Cancelled
-        The writer keeps what was done.
-    """
-    contrast, buffer = job.contrast, job.writer.buffer
-    counts = dict.fromkeys(job.plan.channels, 0)
-    scaled = not job.plan.truth
-    with closing(engine.stream(job, progress.cancelled)) as events:
-        for event in events:
-            if isinstance(event, TileDone):
-                both = [*event.structures, *map(deviation_channel, event.structures)]
-                changed = [id_ for id_ in both if id_ in counts]
-                block = buffer if event.time is None else buffer[event.time]
-                contrast.add(block[(slice(None), *event.box)], changed)
-                if not scaled:
-                    truth = job.plan.truth.items()
-                    scales = {id_: truth_scale(volume) for id_, volume in truth}
-                    progress.publish(TruthScaled(scales))
-                    scaled = True
-                for id_ in changed:
-                    counts[id_] += 1
-                # after a channel's 1st, 2nd, 4th, 8th… tile
-                due = [id_ for id_ in changed if counts[id_] & (counts[id_] - 1) == 0]
-                if due:
-                    limits = contrast.limits(complete=False, structures=due)
-                    progress.publish(ContrastEstimated(limits))
-            elif isinstance(event, Finished | PartDone):
-                progress.publish(ContrastEstimated(contrast.limits(complete=True)))
-                return event
-            elif isinstance(event, PredictionCancelled):
-                break
-            progress.publish(event)
-    raise Cancelled
 
 
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:
@@ -352,41 +246,34 @@ def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float 
     The first one makes torch compile its kernels.
     """
     plain = {"tta": False, "uncertainty": False, "truth": {}, "channel": None}
-    request = plan.request.model_copy(
-        update={**plain, "time": None, "normalisation": (0.0, 1.0)}
-    )
-    rate = None
-    for _ in range(2):
-        began, voxels = clock.perf_counter(), 1
-        with closing(
-            predict_stream(model, _noise(plan), request=request, cancel=cancel)  # type: ignore[type-var]
-        ) as events:
-            for event in events:
-                if isinstance(event, Planned):
-                    tile = event.plan.tiles[0]
-                    spans = (tile.z, tile.read_y, tile.read_x)
-                    voxels = math.prod(stop - start for start, stop in spans)
-                elif isinstance(event, Started):
-                    began = clock.perf_counter()
-                elif isinstance(event, TileDone):
-                    rate = (clock.perf_counter() - began) / voxels * 1e6
-                    break
-    return rate
-
-
-def _noise(plan: Plan) -> Volume:
-    """Return a stack like the plan's, no wider than a tile reads, without its memory."""
+    alike = {"time": None, "normalisation": (0.0, 1.0)}
+    request = plan.request.model_copy(update={**plain, **alike})
     volume, size = plan.volume, plan.tile_size
     pixels = zip(plan.model_pixel, plan.input_pixel, strict=True)
-    sides = [
-        min(have, math.ceil((core + 2 * (size.halo + size.fade)) * model / own))
-        for have, core, (model, own) in zip(
+    sides = [  # no wider than a tile reads, and all planes are one
+        min(have, math.ceil((core + 2 * (size.halo + size.fade)) * model_ / own))
+        for have, core, (model_, own) in zip(
             volume.shape[-2:], size.core, pixels, strict=True
         )
     ]
     plane = np.random.default_rng(0).standard_normal(sides).astype(np.float32)
     stack = np.broadcast_to(plane, (volume.shape[-3], *sides))
-    return Volume(stack, "ZYX", volume.voxel_size, pixel_size=volume.pixel_size)
+    noise = Volume(stack, "ZYX", volume.voxel_size, pixel_size=volume.pixel_size)
+    rate = None
+    for _ in range(2):
+        events: Any = predict_stream(model, noise, request=request, cancel=cancel)
+        with closing(events):
+            for event in events:
+                if isinstance(event, Planned):
+                    tile = event.plan.tiles[0]
+                elif isinstance(event, Started):
+                    began = clock.perf_counter()
+                elif isinstance(event, TileDone):
+                    spans = (tile.z, tile.read_y, tile.read_x)
+                    voxels = math.prod(stop - start for start, stop in spans)
+                    rate = (clock.perf_counter() - began) / voxels * 1e6
+                    break
+    return rate
 
 
 def _count_costs(

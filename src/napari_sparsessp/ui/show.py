@@ -82,7 +82,7 @@ def show(
         for id_, key in dock.form.structures.truths().items():
             layer = layer_with_key(viewer, key)
             dock.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
-    dock.show_layout(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
+    dock.view.show(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
     return viewer, dock
 
 

@@ -10,6 +10,7 @@ from fake_engine import card
 from napari_sparsessp import PredictionRequest
 from napari_sparsessp.evaluation.html import Gallery
 from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
     PlanChoice,
@@ -19,7 +20,6 @@ from napari_sparsessp.ui.plan.job import (
     SweepRecord,
     measure_plan,
 )
-from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume

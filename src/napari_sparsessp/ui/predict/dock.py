@@ -4,15 +4,12 @@ Wiring: `form` holds the choices, `planning` makes a plan of them, `session` run
 `layers` shows it, `export` takes it out of the viewer.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QTimer
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.dock import Dock
@@ -28,7 +25,7 @@ from napari_sparsessp.ui.layers.metadata import (
 from napari_sparsessp.ui.layers.opening import FileOpening, RecordedSize
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
-from napari_sparsessp.ui.layouts.arrangement import OVERLAY, Layouts, Scene
+from napari_sparsessp.ui.layouts.arrangement import OVERLAY
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.export import (
@@ -46,7 +43,11 @@ from napari_sparsessp.ui.predict.planning import (
     preview_prediction,
     work_text,
 )
-from napari_sparsessp.ui.predict.session import PredictionSession, ResumableRun
+from napari_sparsessp.ui.predict.session import (
+    PredictionSession,
+    Preloader,
+    ResumableRun,
+)
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.widgets.stack_input import InputWatch, PlaneCursor
@@ -62,132 +63,6 @@ if TYPE_CHECKING:
 # The window is drawn, and hears the user, between two pieces of work.
 _BREATH_MS = 30
 _STARTS = (RunState.READY, RunState.RESUMABLE)
-
-# Torch, a network and one tile take less than half of it.
-_LEAST_FREE = 3 * 2**30
-# The pointer may only pass by.
-_DELAY_MS = 400
-# A microscopist looks at a result for some minutes before the next run.
-_IDLE_MS = 15 * 60 * 1000
-_PRESENCE = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
-
-
-class Preloader(QObject):
-    """Loads the model while the user is at the dock, and unloads it when it is idle.
-
-    Signals
-    -------
-    measured(Plan, Speed)
-        The model of a plan is loaded, and this is how fast it is.
-    loaded_changed(bool)
-        Whether a model is in memory.
-    """
-
-    measured = Signal(object, object)
-    loaded_changed = Signal(bool)
-
-    def __init__(self, engine: Any, dock: QWidget) -> None:
-        super().__init__(dock)
-        self._engine = engine
-        self._plan: Plan | None = None  # of the next run
-        self._loading: Plan | None = None
-        self._task: BackgroundTask | None = None
-        self._present = False
-        self._tried: set[tuple[str, str]] = set()
-        self._delay = self._timer(_DELAY_MS, self._start)
-        self._idle = self._timer(_IDLE_MS, self.unload)
-        dock.installEventFilter(self)
-
-    def _timer(self, interval: int, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.timeout.connect(slot)
-        return timer
-
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being loaded."""
-        return self._task is not None
-
-    def expect(self, plan: "Plan | None") -> None:
-        """Set what Run would do now."""
-        self._plan = plan
-        self._consider()
-
-    def notice_user(self) -> None:
-        """Load soon: the user is at the dock."""
-        self._present = True
-        self._consider()
-
-    def give_way(self) -> None:
-        """End loading ahead at the next chance: a run begins."""
-        self._delay.stop()
-        self._idle.stop()
-        if self._task is not None:
-            self._task.cancel()
-
-    def rest(self) -> None:
-        """Start the idle time after a run."""
-        if self._plan is not None:
-            self._tried.add(_model_and_device(self._plan))
-        self._idle.start()
-        self._emit_loaded()
-
-    def unload(self) -> None:
-        """Free the memory of the model; the next run loads it again."""
-        self.give_way()
-        self._engine.forget()
-        self._tried.clear()
-        self._present = False
-        self._emit_loaded()
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice the user; nothing is kept from the dock."""
-        if event is not None and event.type() in _PRESENCE:
-            self.notice_user()
-        return super().eventFilter(watched, event)
-
-    def _consider(self) -> None:
-        plan = self._plan
-        if not self._present or plan is None or self.busy:
-            self._delay.stop()
-        elif _model_and_device(plan) not in self._tried:
-            self._delay.start()
-
-    def _start(self) -> None:
-        plan = self._plan
-        if plan is None or self.busy:
-            return
-        self._tried.add(_model_and_device(plan))
-        if (free_bytes() or 0) < _LEAST_FREE + plan.memory.activations:
-            return
-        self._loading = plan
-        self._task = task = BackgroundTask(self._engine.preload, plan, parent=self)
-        task.returned.connect(self._on_measured)
-        for ended in (task.failed, task.cancelled):  # the run will say what is wrong
-            ended.connect(self._on_ended)
-        task.start()
-
-    def _on_measured(self, speed: "Speed") -> None:
-        plan = self._loading
-        self._on_ended()
-        self.measured.emit(plan, speed)
-
-    def _on_ended(self, _error: object = None) -> None:
-        if self._task is not None:
-            self._task.deleteLater()
-        self._task = self._loading = None
-        self._idle.start()
-        self._emit_loaded()
-        self._consider()
-
-    def _emit_loaded(self) -> None:
-        self.loaded_changed.emit(self._engine.loaded)
-
-
-def _model_and_device(plan: "Plan") -> tuple[str, str]:
-    return plan.card.id, plan.request.device
 
 
 class PredictDock(Dock):
@@ -333,7 +208,11 @@ class PredictDock(Dock):
             if truth in offered and truth != row.truth:
                 table.choose_truth(number, truth)
             scores = layer.metadata[KEY].get("scores")
-            if row.scores is None and row.truth is not None and isinstance(scores, dict):
+            if (
+                row.scores is None
+                and row.truth is not None
+                and isinstance(scores, dict)
+            ):
                 table.set_scores({row.structure.id: scores})
 
     def _follow_opened(self) -> None:
@@ -421,7 +300,7 @@ class PredictDock(Dock):
         self.preloader.expect(preview.plan)
         opened, self._arrange_opened = self._arrange_opened, False
         if opened and self.layers.layers():
-            self.view.show_in_place(self.layouts.current or OVERLAY)
+            self.view.show_in_place(self.view.layouts.current or OVERLAY)
 
     def _preview(self, state: FormState) -> PredictionPreview:
         return preview_prediction(self._viewer, self._engine, state, self.preview)
@@ -578,7 +457,7 @@ class PredictDock(Dock):
 
     def _show_first(self) -> None:
         if self.layers.layers():
-            self.view.show_in_place(self.layouts.current or OVERLAY)
+            self.view.show_in_place(self.view.layouts.current or OVERLAY)
 
     def cancel(self) -> None:
         """Cancel the running prediction; what is done stays."""
@@ -609,23 +488,6 @@ class PredictDock(Dock):
         if self.run_in_progress is not None and self.session.run is not None:
             return self.session.run.request.layer
         return self.preview.layer
-
-    @property
-    def layouts(self) -> Layouts:
-        """The arrangement of the viewer, and the way back."""
-        return self.view.layouts
-
-    def scene(self) -> Scene:
-        """Return which layers belong together."""
-        return self.view.scene()
-
-    def show_layout(self, name: str) -> None:
-        """Show overlay or side by side."""
-        self.view.show(name)
-
-    def restore_view(self) -> None:
-        """Restore the user's own view."""
-        self.view.restore()
 
 
 def _is_opened(layer: Any, source_key: str | None) -> bool:

@@ -156,9 +156,7 @@ def snapshot_of_preview(
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    truths = {
-        id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth
-    }
+    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -209,13 +207,7 @@ def reproducible_request(
 def _behind(
     layer: LayerSnapshot, channel: str | int | None
 ) -> "tuple[FilePlace, Volume, str | int | None]":
-    """Return a layer's file, the volume in it and the channel that the layer shows.
-
-    Raises
-    ------
-    InputError
-        The file holds something else than the layer.
-    """
+    """Return a layer's file, the volume in it and the channel that the layer shows."""
     from napari_sparsessp.io.reading import load_volume
 
     place, mine = layer.place, layer.volume
@@ -235,8 +227,7 @@ def _behind(
         stored = stored.channel(channel)
     elif "C" not in stored.axes:
         channel = None
-    same = (stored.axes, stored.shape) == (mine.axes, mine.shape)
-    if not same or _kind(stored.array.dtype) != _kind(mine.array.dtype):
+    if _form(stored) != _form(mine):
         raise InputError(
             f"layer {layer.name!r} shows {_size_text(mine)}, and its file holds "
             f"{_size_text(stored)}; save the layer first, or open the file from the "
@@ -283,8 +274,9 @@ def _is_close(one: Any, other: Any) -> bool:
     return bool(np.allclose(one, other, rtol=_CLOSE, atol=0))
 
 
-def _kind(dtype: Any) -> np.dtype:
-    return np.dtype(dtype).newbyteorder("=")
+def _form(volume: "Volume") -> tuple[Any, ...]:
+    dtype = np.dtype(volume.array.dtype).newbyteorder("=")
+    return volume.axes, volume.shape, dtype
 
 
 def _size_text(volume: "Volume") -> str:
@@ -394,10 +386,8 @@ class Export(QObject):
         self._find_files(self._on_command)
 
     def _ask_request(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self._window, "Save request", "request.yaml", "Request (*.yaml *.yml)"
-        )
-        if path:
+        kind = "Request (*.yaml *.yml)"
+        if path := self._ask("Save request", "request.yaml", kind):
             self.save_request(path)
 
     def save_request(self, path: str | Path) -> None:
@@ -407,12 +397,12 @@ class Export(QObject):
             self._find_files(self._on_request)
 
     def _ask_save(self) -> None:
-        title, name = "Save with all that belongs to it", "prediction.ome.zarr"
-        path, _ = QFileDialog.getSaveFileName(
-            self._window, title, name, "OME-Zarr (*.ome.zarr *.zarr)"
-        )
-        if path:
+        title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
+        if path := self._ask(title, "prediction.ome.zarr", kind):
             self.save(path)
+
+    def _ask(self, title: str, name: str, kind: str) -> str:
+        return QFileDialog.getSaveFileName(self._window, title, name, kind)[0]
 
     def save(self, path: str | Path) -> None:
         """Save source, truths and predictions; `exported` or `failed` follows."""
@@ -577,7 +567,9 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     try:
         if chosen is None or not is_prediction(chosen):
             raise InputError("select a predicted layer first")
-        snapshot = snapshot_of(viewer, _of_same_run(viewer, chosen))
+        predictions = filter(is_prediction, viewer.layers)
+        run = [one for one in predictions if _run_of(one) == _run_of(chosen)]
+        snapshot = snapshot_of(viewer, run)
     except Exception as error:
         warn(error)
         return None
@@ -592,17 +584,10 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     return task
 
 
-def _of_same_run(viewer: Any, layer: Any) -> list[Any]:
-    """Return the predictions of the run that made one of them, itself included."""
+def _run_of(layer: Any) -> tuple[Any, ...]:
+    """Return what all predictions of a run have in common."""
     about = layer.metadata[KEY]
-    return [
-        one
-        for one in viewer.layers
-        if is_prediction(one)
-        and one.metadata[KEY].get("source_id") == about.get("source_id")
-        and model_of(one) == model_of(layer)
-        and one.metadata[KEY].get("request") == about.get("request")
-    ]
+    return about.get("source_id"), model_of(layer), about.get("request")
 
 
 def _copy(found: ReproducibleRequest) -> str:

@@ -7,7 +7,7 @@ network · on this device → Run.* Widgets, and a preview shown in them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
@@ -489,9 +489,8 @@ class PredictForm(StepForm):
         self.sampling.show_view(view, step, flat)
         self.options.show_memory("" if plan is None else plan.memory.text)
         self._show_quality(state, plan, ratio, speed)
-        self.sampling_step.set_headline(
-            f"sampled {'at <b>every r-th plane</b>' if ratio is None else ordinal(ratio)}"
-        )
+        planes = "at <b>every r-th plane</b>" if ratio is None else ordinal(ratio)
+        self.sampling_step.set_headline(f"sampled {planes}")
         count = len(state.structures)
         what = "1 structure" if count == 1 else f"{count or 'no'} structures"
         self.structure_step.set_headline(f"predict <b>{what}</b>")

@@ -283,7 +283,9 @@ class PredictionLayers(QObject):
         """
         if not self._busy and source_key is not None:
             made = made_from(self._viewer, source_key)
-            opened = {channel_of(o): o for o in made if "request" not in o.metadata[KEY]}
+            opened = {
+                channel_of(o): o for o in made if "request" not in o.metadata[KEY]
+            }
             self._keys = {}
             for id_, layer in (self._former(source_key, model) or opened).items():
                 if layer.metadata[KEY].get("state") != "outdated":
@@ -411,7 +413,7 @@ class PredictionLayers(QObject):
         return {id_: layer for id_, layer in found.items() if layer is not None}
 
     def layers(self, role: str = PREDICTION) -> dict[str, Any]:
-        """Predictions, or layers of another role, that are still there, by structure."""
+        """Layers of a role that are still there, by structure."""
         return {
             layer.metadata[KEY]["structure"]: layer
             for layer in self.all().values()

@@ -1,22 +1,26 @@
-"""One prediction from Run to its end, in whichever way it ends."""
+"""One prediction from Run to its end, and the model that is loaded before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import PredictionError
-from napari_sparsessp.prediction.engine import Finished, PartDone, Started, TileDone
-from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.engine import (
-    ContrastEstimated,
-    PredictionJob,
-    TruthScaled,
-    run_prediction,
+from napari_sparsessp.prediction.device import free_bytes
+from napari_sparsessp.prediction.engine import (
+    Finished,
+    PartDone,
+    PredictionCancelled,
+    Started,
+    TileDone,
 )
-from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.layers.viewport import ViewportTracker
+from napari_sparsessp.structures import deviation_channel
+from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
+from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
 from napari_sparsessp.ui.predict.layers import PredictionLayers
@@ -28,14 +32,22 @@ from napari_sparsessp.ui.predict.planning import (
     done_text,
     pixels_of,
 )
-from napari_sparsessp.ui.tasks import BackgroundTask, readable_error
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
-    from napari_sparsessp.ui.layers.contrast import Scale
-    from napari_sparsessp.ui.layers.viewport import Viewport
+    from napari_sparsessp.ui.engine import Speed
+
+# Torch, a network and one tile take less than half of it.
+_LEAST_FREE = 3 * 2**30
+# The pointer may only pass by.
+_DELAY_MS = 400
+# A microscopist looks at a result for some minutes before the next run.
+_IDLE_MS = 15 * 60 * 1000
+_PRESENCE = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
 
 # The first that differs is shown: what comes first weighs more.
 _CHANGES = {
@@ -130,6 +142,66 @@ class ResumableRun:
         return layer_with_key(viewer, self.state.layer) is None
 
 
+@dataclass(frozen=True)
+class ContrastEstimated:
+    """Better contrast limits (low, high) by channel."""
+
+    limits: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class TruthScaled:
+    """Mean and standard deviation of the truths, by structure."""
+
+    scales: dict[str, Scale]
+
+
+def run_prediction(
+    engine: Any,
+    plan: "Plan",
+    writer: Any,
+    contrast: ContrastEstimate,
+    viewport: Callable[[], Viewport | None],
+    part: Viewport | None,
+    progress: TaskProgress,
+) -> Finished | PartDone:
+    """Predict in a worker thread; publish the engine's events and contrast limits.
+
+    Raises
+    ------
+    Cancelled
+        The writer keeps what was done.
+    """
+    counts, scaled = dict.fromkeys(plan.channels, 0), not plan.truth
+    stream = engine.stream(plan, writer, viewport, part, progress.cancelled)
+    with closing(stream) as events:
+        for event in events:
+            if isinstance(event, TileDone):
+                both = [*event.structures, *map(deviation_channel, event.structures)]
+                changed = [id_ for id_ in both if id_ in counts]
+                whole = writer.buffer
+                block = whole if event.time is None else whole[event.time]
+                contrast.add(block[(slice(None), *event.box)], changed)
+                if not scaled:
+                    volumes, scaled = plan.truth.items(), True
+                    scales = {id_: truth_scale(volume) for id_, volume in volumes}
+                    progress.publish(TruthScaled(scales))
+                for id_ in changed:
+                    counts[id_] += 1
+                # after a channel's 1st, 2nd, 4th, 8th… tile
+                due = [id_ for id_ in changed if counts[id_] & (counts[id_] - 1) == 0]
+                if due:
+                    limits = contrast.limits(complete=False, structures=due)
+                    progress.publish(ContrastEstimated(limits))
+            elif isinstance(event, Finished | PartDone):
+                progress.publish(ContrastEstimated(contrast.limits(complete=True)))
+                return event
+            elif isinstance(event, PredictionCancelled):
+                break
+            progress.publish(event)
+    raise Cancelled
+
+
 class PredictionSession(QObject):
     """Runs predictions in the background, shows progress, keeps what can be resumed.
 
@@ -176,16 +248,20 @@ class PredictionSession(QObject):
         self._outcome: Finished | PartDone | None = None
         layers.complete.connect(self._conclude)
 
-    def start(self, run: ResumableRun, part: "Viewport | None" = None) -> None:
+    def start(self, run: ResumableRun, part: Viewport | None = None) -> None:
         """Start or resume a run; `part` (time, box) limits it to some output voxels."""
         self.run = run
         run.starts += 1
-        viewport = self._tracker.holder
-        job = PredictionJob(
-            run.request.plan, run.writer, viewport, run.contrast, part
-        )
         self.task = task = BackgroundTask(
-            run_prediction, self._engine, job, parent=self, ask_before_close=True
+            run_prediction,
+            self._engine,
+            run.request.plan,
+            run.writer,
+            run.contrast,
+            self._tracker.holder,
+            part,
+            parent=self,
+            ask_before_close=True,
         )
         task.published.connect(self._on_event)
         task.returned.connect(self._on_returned)
@@ -317,3 +393,121 @@ class PredictionSession(QObject):
             self._layers.finish(state, about, scores)
         finally:
             self.ended.emit()
+
+
+class Preloader(QObject):
+    """Loads the model while the user is at the dock, and unloads it when it is idle.
+
+    Signals
+    -------
+    measured(Plan, Speed)
+        The model of a plan is loaded, and this is how fast it is.
+    loaded_changed(bool)
+        Whether a model is in memory.
+    """
+
+    measured = Signal(object, object)
+    loaded_changed = Signal(bool)
+
+    def __init__(self, engine: Any, dock: QWidget) -> None:
+        super().__init__(dock)
+        self._engine = engine
+        self._plan: Plan | None = None  # of the next run
+        self._loading: Plan | None = None
+        self._task: BackgroundTask | None = None
+        self._present = False
+        self._tried: set[tuple[str, str]] = set()
+        self._delay = self._timer(_DELAY_MS, self._start)
+        self._idle = self._timer(_IDLE_MS, self.unload)
+        dock.installEventFilter(self)
+
+    def _timer(self, interval: int, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(interval)
+        timer.timeout.connect(slot)
+        return timer
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded."""
+        return self._task is not None
+
+    def expect(self, plan: "Plan | None") -> None:
+        """Set what Run would do now."""
+        self._plan = plan
+        self._consider()
+
+    def notice_user(self) -> None:
+        """Load soon: the user is at the dock."""
+        self._present = True
+        self._consider()
+
+    def give_way(self) -> None:
+        """End loading ahead at the next chance: a run begins."""
+        self._delay.stop()
+        self._idle.stop()
+        if self._task is not None:
+            self._task.cancel()
+
+    def rest(self) -> None:
+        """Start the idle time after a run."""
+        if self._plan is not None:
+            self._tried.add(_model_and_device(self._plan))
+        self._idle.start()
+        self._emit_loaded()
+
+    def unload(self) -> None:
+        """Free the memory of the model; the next run loads it again."""
+        self.give_way()
+        self._engine.forget()
+        self._tried.clear()
+        self._present = False
+        self._emit_loaded()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Notice the user; nothing is kept from the dock."""
+        if event is not None and event.type() in _PRESENCE:
+            self.notice_user()
+        return super().eventFilter(watched, event)
+
+    def _consider(self) -> None:
+        plan = self._plan
+        if not self._present or plan is None or self.busy:
+            self._delay.stop()
+        elif _model_and_device(plan) not in self._tried:
+            self._delay.start()
+
+    def _start(self) -> None:
+        plan = self._plan
+        if plan is None or self.busy:
+            return
+        self._tried.add(_model_and_device(plan))
+        if (free_bytes() or 0) < _LEAST_FREE + plan.memory.activations:
+            return
+        self._loading = plan
+        self._task = task = BackgroundTask(self._engine.preload, plan, parent=self)
+        task.returned.connect(self._on_measured)
+        for ended in (task.failed, task.cancelled):  # the run will say what is wrong
+            ended.connect(self._on_ended)
+        task.start()
+
+    def _on_measured(self, speed: "Speed") -> None:
+        plan = self._loading
+        self._on_ended()
+        self.measured.emit(plan, speed)
+
+    def _on_ended(self, _error: object = None) -> None:
+        if self._task is not None:
+            self._task.deleteLater()
+        self._task = self._loading = None
+        self._idle.start()
+        self._emit_loaded()
+        self._consider()
+
+    def _emit_loaded(self) -> None:
+        self.loaded_changed.emit(self._engine.loaded)
+
+
+def _model_and_device(plan: "Plan") -> tuple[str, str]:
+    return plan.card.id, plan.request.device

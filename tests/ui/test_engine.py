@@ -1,4 +1,4 @@
-"""What the dock is told of models that are really there."""
+"""Models that are really there, as the docks see them."""
 
 import shutil
 
