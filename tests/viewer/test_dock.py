@@ -77,6 +77,53 @@ def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
     assert dock.form.structure_step.mark is Mark.BAD
 
 
+# one plan for one run ---------------------------------------------------------
+
+
+def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, finish):
+    plan, planned = dock.preview.plan, engine.planned
+    dock.run()
+    finish(dock)
+    dock.refresh_now()
+    assert engine.ran == [plan]
+    assert engine.planned == planned
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda dock, viewer: dock.form.structures.tick(("dna",)),
+        lambda dock, viewer: dock.form.options.rows.update(memory_gb=3.0),
+        lambda dock, viewer: dock.form.sampling.set_ratio(4.0),
+        lambda dock, viewer: setattr(viewer.layers[0], "data", light(seed=1)),
+        lambda dock, viewer: setattr(viewer.layers[0], "scale", (1.2, 0.3, 0.3)),
+        lambda dock, viewer: setattr(viewer.layers[0], "translate", (1, 0, 0)),
+        lambda dock, viewer: setattr(viewer.layers[1], "data", light(32, seed=1)),
+        lambda dock, viewer: setattr(viewer.layers[1], "name", "not DNA"),
+    ],
+    ids=["ticks", "memory", "ratio", "image", "scale", "place", "truth", "no truth"],
+)
+def test_a_plan_is_made_again_when_what_it_depends_on_changes(
+    dock, viewer, engine, change
+):
+    viewer.add_image(light(32), name="DNA", scale=(0.29,) * 3, units=("um",) * 3)
+    dock.refresh_now()
+    plan = dock.preview.plan
+    change(dock, viewer)
+    dock.refresh_now()
+    assert dock.preview.plan is not plan
+
+
+def test_what_does_not_matter_makes_no_new_plan(dock, viewer, engine):
+    plan = dock.preview.plan
+    viewer.add_image(light(3), name="something else")
+    viewer.layers[0].visible = False
+    viewer.layers.reverse()
+    dock.form.structures.set_visible("dna", False)
+    dock.refresh_now()
+    assert dock.preview.plan is plan
+
+
 # bad input: one clear message, Run off ----------------------------------------
 
 
