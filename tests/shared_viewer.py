@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -124,7 +125,9 @@ def leave_unpainted(monkeypatch: Any) -> None:
     }
     for owner, names in unmade.items():
         for name in names:
-            monkeypatch.setattr(owner, name, lambda *_: None)
+            # with the signature that napari looks at before it passes an event
+            nothing = wraps(getattr(owner, name))(lambda *_: None)
+            monkeypatch.setattr(owner, name, nothing)
 
 
 def _is_ours(callback: Any) -> bool:

@@ -100,12 +100,13 @@ def viewer(shared_viewer, monkeypatch, request):
 
     from shared_viewer import leave_unpainted
 
-    if request.node.get_closest_marker("painted") is None:
-        leave_unpainted(monkeypatch)
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
     checker = "napari._qt.threads.status_checker.StatusChecker.start"
     monkeypatch.setattr(checker, lambda checker: None)
-    yield PublicOnlyProxy(shared_viewer.open())
+    opened = shared_viewer.open()
+    if request.node.get_closest_marker("painted") is None:
+        leave_unpainted(monkeypatch)
+    yield PublicOnlyProxy(opened)
     shared_viewer.clean()
 
 
