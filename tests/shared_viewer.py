@@ -98,7 +98,7 @@ class SharedViewer:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Leave the viewer out where `make_napari_viewer` looks for what others left."""
+        """Leave the viewer out where `make_napari_viewer` looks for leaks."""
         shown = self.open().window._qt_viewer
         QtViewer._instances.discard(shown)
         yield
