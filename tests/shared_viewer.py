@@ -18,6 +18,7 @@ from napari._qt.layer_controls.qt_layer_controls_container import (
 )
 from napari._qt.qt_viewer import QtViewer
 from napari._vispy import canvas
+from napari._vispy.utils.gl import get_gl_extensions, get_max_texture_sizes
 from napari.plugins import _initialize_plugins
 from napari.settings import get_settings
 from napari.utils.events import EmitterGroup, EventedModel
@@ -50,6 +51,9 @@ class SharedViewer:
             _initialize_plugins.cache_clear()
             init_qactions.cache_clear()
             self._viewer = napari.Viewer(show=False, show_welcome_screen=False)
+            # asked once a process: later a canvas that is gone may be the current one
+            get_gl_extensions()
+            get_max_texture_sizes()
             gc.collect()
             gc.freeze()  # so that `clean` need not look through all modules
             self._own_docks = set(self._viewer.window._wrapped_dock_widgets.values())
@@ -103,6 +107,7 @@ class SharedViewer:
         QtViewer._instances.discard(shown)
         yield
         QtViewer._instances.add(shown)
+        shown.canvas._scene_canvas.set_current()
 
 
 def leave_unpainted(monkeypatch: Any) -> None:
