@@ -98,7 +98,7 @@ def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
     assert (predicted.visible, unsure.visible) == (True, False)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.refresh_now()
-    assert dock.layers.uncertainties()["dna"].unique_id == unsure.unique_id
+    assert dock.layers.layers("uncertainty")["dna"].unique_id == unsure.unique_id
     rows = {row.structure.id: row for row in dock.form.structures.rows}
     assert rows["dna"].spread is False
     assert rows["dna"].doubts == ("it is noise",)

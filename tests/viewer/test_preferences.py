@@ -81,4 +81,4 @@ def test_a_changed_precision_is_no_reason_to_mix_old_and_new_tiles(
     page.predicting.precision = "32 bits"
     preference_news().settle()
     dock.refresh_now()
-    assert "the precision is another" in dock.form.foot.status.text()
+    assert "the precision has changed" in dock.form.foot.status.text()

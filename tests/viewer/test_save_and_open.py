@@ -163,7 +163,7 @@ def test_the_model_of_what_is_opened_is_chosen_once(
     assert dock.form.structures.ticked() == tuple(
         row.structure.id for row in predicted.form.structures.rows
     )
-    assert dock.form.options.uncertainty()
+    assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
     dock.shelf.choose("newer")
     other.layers["bright-field"].name = "renamed"

@@ -38,7 +38,7 @@ def test_a_prediction_names_the_truth_of_its_run(compared, viewer):
 
 
 def test_an_uncertainty_has_no_truth(compared):
-    spread = compared.layers.uncertainties()["dna"]
+    spread = compared.layers.layers("uncertainty")["dna"]
     assert truth_of(spread) is None
 
 
