@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.ui.engine import Speed
-    from napari_sparsessp.ui.layers.contrast import Scale
     from napari_sparsessp.ui.layers.viewport import Viewport
 
 # The window is drawn, and hears the user, between two pieces of work.
@@ -94,7 +93,12 @@ class PredictDock(Dock):
             self._engine, self.form, self.layers, self.tracker, self
         )
         self.view = PredictView(
-            napari_viewer, self.form, self.layers, self._source, self.truth_scales, self
+            napari_viewer,
+            self.form,
+            self.layers,
+            self._source,
+            self.session.truth_scales,
+            self,
         )
         self.preloader = Preloader(self._engine, self)
         self._cursor = PlaneCursor(napari_viewer, self.form.sampling.drawing, self)
@@ -375,11 +379,6 @@ class PredictDock(Dock):
     def run_in_progress(self) -> BackgroundTask | None:
         """The prediction that runs."""
         return self.session.task
-
-    @property
-    def truth_scales(self) -> "dict[tuple[str, str], Scale]":
-        """Mean and deviation of truths, by structure and truth layer's key."""
-        return self.session.truth_scales
 
     def run(self) -> None:
         """Start the planned prediction; layers appear at once and fill up."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
-from qtpy.QtCore import QObject, QPoint, Qt, Signal
+from qtpy.QtCore import QObject, QPoint, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.writing import disk_error
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.prediction.command_line import (
     command_of,
     request_text,
@@ -191,14 +191,8 @@ def reproducible_request(
             )
     if truths and not np.allclose(source.volume.origin, volume.origin, atol=1e-6):
         notes.append("the stack was moved in napari: scores may differ a little")
-    updates = {
-        "input": place.path,
-        "scene": place.scene,
-        "channel": channel,
-        "voxel_size": size,
-        "truth": truths,
-    }
-    request = asked.model_copy(update=updates)
+    where = {"input": place.path, "scene": place.scene, "channel": channel}
+    request = asked.model_copy(update={**where, "voxel_size": size, "truth": truths})
     stem = Path(place.path).name.split(".")[0]
     out = f"{stem}-{Path(request.model).stem}.ome.zarr"
     return ReproducibleRequest(request, out, tuple(notes))
@@ -451,16 +445,14 @@ class Export(QObject):
         path = self._request_path
         if not path.suffix:
             path = path.with_suffix(".yaml")
-        try:
-            path.write_text(request_text(found.request), encoding="utf-8")
-        except OSError as error:
-            raise disk_error(path, error) from error
+        with atomic_write(path, "request") as part:
+            part.write_text(request_text(found.request), encoding="utf-8")
         self.exported.emit("; ".join([f"The request is in {path.name}", *found.notes]))
 
     def _show_progress(self, count: int) -> None:
         assert self._task is not None
-        dialog = QProgressDialog(f"Saving {count} layers…", "Cancel", 0, 100)
-        dialog.setParent(self._window, Qt.WindowType.Dialog)
+        text = f"Saving {count} layers…"
+        dialog = QProgressDialog(text, "Cancel", 0, 100, self._window)
         dialog.setWindowTitle("Saving")
         dialog.setMinimumDuration(600)
         dialog.setAutoReset(False)
@@ -507,38 +499,28 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
     """
     from napari.layers import Image
 
-    images = [
-        one
-        for one in viewer.layers
-        if isinstance(one, Image) and role_of(one) != COMPOSED
-    ]
+    own = (layer for layer in viewer.layers if role_of(layer) != COMPOSED)
+    images = [layer for layer in own if isinstance(layer, Image)]
     if source is None:
         return images
-    key = layer_key(source)
-    made = [
-        one
-        for one in images
-        if role_of(one) and one.metadata[KEY].get("source_id") == key
-    ]
+    key, marked = layer_key(source), filter(role_of, images)
+    made = [one for one in marked if one.metadata[KEY].get("source_id") == key]
     wanted = {key, *map(layer_key, made), *map(truth_of, made)}
-    return [one for one in images if layer_key(one) in wanted]
+    return [layer for layer in images if layer_key(layer) in wanted]
 
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
     """Write layers in a worker thread, and return where their voxels are now."""
     from napari_sparsessp.io.layers import read_layers, write_layers
 
-    folder = write_layers(path, records, progress)
-    written = [record for record, _ in read_layers(folder) or ()]
+    folder = str(write_layers(path, records, progress))
+    written = [record for record, _ in read_layers(Path(folder)) or ()]
     several = any(record.image for record in written)
-    return [
-        FilePlace(
-            str(folder),
-            record.image if several else None,
-            None if "C" in record.axes else record.channel,
-        )
-        for record in written
-    ]
+    places = []
+    for record in written:
+        channel = None if "C" in record.axes else record.channel
+        places.append(FilePlace(folder, record.image if several else None, channel))
+    return places
 
 
 # from the layer list and the Compare dock -------------------------------------------

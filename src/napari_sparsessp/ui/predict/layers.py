@@ -62,6 +62,15 @@ _DRAWN_MS = 20
 _PATIENCE_MS = 1000
 
 
+def single_shot(parent: QObject, slot: Callable[[], None], ms: int = 0) -> QTimer:
+    """Return a timer that calls a slot once after each start."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(ms)
+    timer.timeout.connect(slot)
+    return timer
+
+
 class DrawPace(QObject):
     """Measures the cost of a refresh and returns the pause before the next one."""
 
@@ -69,10 +78,7 @@ class DrawPace(QObject):
         super().__init__(parent)
         self._cost_ms = 0.0
         self._began = 0.0
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DRAWN_MS)
-        self._timer.timeout.connect(self._on_drawn)
+        self._timer = single_shot(self, self._on_drawn, _DRAWN_MS)
 
     def pause_ms(self, *, three: bool) -> int:
         """Return milliseconds to wait before the next refresh, of a 3D view if so."""
@@ -94,18 +100,8 @@ class DrawPace(QObject):
 class PendingLayer:
     """A layer that is not there yet, or an old one that still gets its new data.
 
-    Attributes
-    ----------
-    id
-        Channel.
-    view
-        Its voxels, filled while the prediction runs.
-    place
-        Scale, translate and the rest.
-    about
-        Its metadata.
-    old
-        Key of the layer of an earlier run.
+    `id` is its channel, `view` its voxels, `place` its scale, translate and the rest,
+    `about` its metadata, `old` the key of the layer of an earlier run.
     """
 
     id: str
@@ -160,12 +156,8 @@ class PredictionLayers(QObject):
         self._busy = self._filled = False
         self._doubts: tuple[str, ...] = ()
         self._pending: list[PendingLayer] = []
-        self._maker = QTimer(self)
-        self._maker.setSingleShot(True)
-        self._maker.timeout.connect(self._make_next)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.refresh)
+        self._maker = single_shot(self, self._make_next)
+        self._timer = single_shot(self, self.refresh)
         self._pace = DrawPace(self)
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -377,14 +369,8 @@ class PredictionLayers(QObject):
     ) -> None:
         """End a run: draw everything once and complete the metadata.
 
-        Parameters
-        ----------
-        state
-            ``done``, ``partial``, ``cancelled`` or ``failed``.
-        about
-            Provenance, added to the layers' metadata.
-        scores
-            By structure, added to its own layer.
+        The state is ``done``, ``partial``, ``cancelled`` or ``failed``; provenance
+        goes to all layers, the scores of a structure to its own.
         """
         self._timer.stop()
         self._give_up()
@@ -449,12 +435,8 @@ class PredictionLayers(QObject):
 class PredictView(QObject):
     """Arranges the viewer's layers as the user asks in the dock.
 
-    Parameters
-    ----------
-    source
-        Returns the input layer, or None.
-    scales
-        Mean and standard deviation of truths, by structure and truth layer's key.
+    `source` returns the input layer or None; `scales` are mean and standard deviation
+    of truths, by structure and truth layer's key.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import PredictionError
@@ -23,7 +23,7 @@ from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_s
 from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
-from napari_sparsessp.ui.predict.layers import PredictionLayers
+from napari_sparsessp.ui.predict.layers import PredictionLayers, single_shot
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
@@ -55,15 +55,12 @@ _CHANGES = {
     "leading": "the stack's first axis means something else now",
     "channel": "another channel is chosen",
     "voxel_size": "the voxel size has changed",
-    "ratio": "the sampling has changed",
-    "simulate": "the sampling has changed",
+    **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
     "structures": "other structures are ticked",
     "truths": "the truth layers have changed",
     "device": "another device is chosen",
     "precision": "the precision has changed",
-    "tta": "an option has changed",
-    "uncertainty": "an option has changed",
-    "memory_limit": "an option has changed",
+    **dict.fromkeys(("tta", "uncertainty", "memory_limit"), "an option has changed"),
 }
 
 
@@ -417,16 +414,9 @@ class Preloader(QObject):
         self._task: BackgroundTask | None = None
         self._present = False
         self._tried: set[tuple[str, str]] = set()
-        self._delay = self._timer(_DELAY_MS, self._start)
-        self._idle = self._timer(_IDLE_MS, self.unload)
+        self._delay = single_shot(self, self._start, _DELAY_MS)
+        self._idle = single_shot(self, self.unload, _IDLE_MS)
         dock.installEventFilter(self)
-
-    def _timer(self, interval: int, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.timeout.connect(slot)
-        return timer
 
     @property
     def busy(self) -> bool:
@@ -472,11 +462,11 @@ class Preloader(QObject):
         return super().eventFilter(watched, event)
 
     def _consider(self) -> None:
-        plan = self._plan
-        if not self._present or plan is None or self.busy:
-            self._delay.stop()
-        elif _model_and_device(plan) not in self._tried:
+        plan, free = self._plan, self._present and not self.busy
+        if free and plan is not None and _model_and_device(plan) not in self._tried:
             self._delay.start()
+        else:
+            self._delay.stop()
 
     def _start(self) -> None:
         plan = self._plan
