@@ -278,6 +278,26 @@ def test_closing_the_dock_leaves_a_quiet_viewer(
     assert len(again.layers.layers()) == 11
 
 
+def test_a_dock_that_is_closed_in_mid_run_leaves_nothing_behind(
+    viewer, engine, qtbot
+):
+    engine.pause, engine.tile = 0.02, 24
+    viewer.add_image(light(), name="bright-field", **MICRO)
+    outer, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    start(dock, qtbot)
+    kept = [weakref.ref(one) for one in (dock.session.run.buffer, dock.session.task)]
+    viewer.window.remove_dock_widget(outer)
+    del outer, dock
+    qtbot.waitUntil(lambda: engine.closed == 1)
+    viewer.layers.clear()
+
+    def gone():
+        gc.collect()
+        return all(one() is None for one in kept)
+
+    qtbot.waitUntil(gone)
+
+
 @pytest.fixture
 def two_models(dock, engine, finish):
     """A dock where two models have predicted DNA from the same stack."""
