@@ -297,6 +297,7 @@ def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
     assert "4 of" in dock.form.foot.status.text()
     engine.fail_at = None
     dock.resume()
+    assert not dock.form.foot.message.is_error
     finish(dock)
     assert np.all(dock.layers.layer("dna").data == 1)
 

@@ -148,18 +148,3 @@ def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):
     stopped.refresh_now()
     assert stopped.session.run is None
     assert stopped.form.foot.state is not RunState.RESUMABLE
-
-
-def test_after_an_error_one_can_go_on(dock, viewer, engine, finish):
-    engine.tile, engine.fail_at = 32, 5
-    dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
-    assert dock.form.foot.message.is_error
-    assert "5 of 12 tiles are done" in dock.form.foot.status.text()
-    engine.fail_at = None
-    dock.resume()
-    assert not dock.form.foot.message.is_error
-    finish(dock)
-    assert len(engine.computed) == 12
-    assert np.all(predictions(viewer)[0].data == 1)

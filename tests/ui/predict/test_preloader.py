@@ -66,17 +66,12 @@ def come(dock):
     QApplication.sendEvent(dock, QEvent(QEvent.Type.Enter))
 
 
-def test_nothing_is_loaded_before_the_user_comes(preloader, engine, qtbot):
+def test_nothing_is_loaded_before_the_user_comes_nor_without_a_plan(preloader, dock):
     preloader.expect(plan())
-    qtbot.wait(2 * session._DELAY_MS)
-    assert engine.calls == []
-
-
-def test_nothing_is_loaded_without_a_plan(preloader, engine, dock, qtbot):
-    come(dock)
+    assert not preloader._delay.isActive()
     preloader.expect(None)
-    qtbot.wait(2 * session._DELAY_MS)
-    assert engine.calls == []
+    come(dock)
+    assert not preloader._delay.isActive()
 
 
 def test_once_the_pointer_is_in_the_dock_it_is_loaded_and_timed(
@@ -88,8 +83,8 @@ def test_once_the_pointer_is_in_the_dock_it_is_loaded_and_timed(
         come(dock)
     assert engine.calls == [wanted]
     assert told.all_signals_and_args[-1].args[1].rate == 2.0
+    preloader.expect(plan("other"))
     preloader.expect(plan())
-    assert not preloader.busy
     assert not preloader._delay.isActive()  # once is enough
 
 
@@ -149,7 +144,7 @@ def test_a_closed_window_cancels_it(engine, dock, monkeypatch, qtbot):
     preloader.expect(plan())
     preloader.notice_user()
     qtbot.waitUntil(lambda: bool(engine.calls))
-    owner.deleteLater()
-    qtbot.wait(50)
+    with qtbot.waitSignal(owner.destroyed):
+        owner.deleteLater()
     engine.go.set()
     qtbot.waitUntil(lambda: engine.stops == [True])
