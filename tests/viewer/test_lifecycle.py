@@ -257,7 +257,8 @@ def test_a_dock_that_is_closed_in_mid_run_leaves_nothing_behind(viewer, engine, 
     engine.pause, engine.tile = 0.02, 24
     viewer.add_image(light(), name="bright-field", **MICRO)
     outer, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    start(dock, qtbot)
+    dock.form.structures.tick(("dna",))
+    dock.run()
     kept = [weakref.ref(one) for one in (dock.session.run.buffer, dock.session.task)]
     viewer.window.remove_dock_widget(outer)
     del outer, dock

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
+from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
@@ -184,7 +185,9 @@ def preview_prediction(
         pixels = tuple(map(pixels_of, (layer, *layers.values())))
         place = reading.letters, reading.guessed, reading.unit_assumed
         volumes = tuple(map(_description, (reading.volume, *truth.values())))
-        basis = (state, place, tuple(map(id, pixels)), tuple(truth), volumes)
+        device = planned_device(state.device)  # another one once torch is loaded
+        machine = device, planned_precision(state.precision, device)
+        basis = (state, machine, place, *map(id, pixels), tuple(truth), volumes)
         if before is not None and before.plan is not None and before.basis == basis:
             return before
         preview = replace(preview, basis=basis, pixels=pixels)
