@@ -152,9 +152,10 @@ def _stream_as_the_dock(request: Any, volume: Any) -> Any:
 
     model, buffer = load_model(request.model, request.topology), None
     try:
-        from napari_sparsessp.prediction.plan import plan_prediction
-        from napari_sparsessp.ui.engine.link import InstalledEngine
         from napari_sparsessp.ui.engine.stream_worker import Job
+
+        from napari_sparsessp.prediction.plan import plan_prediction
+        from napari_sparsessp.ui.engine import InstalledEngine
         from napari_sparsessp.ui.layers.contrast import ContrastEstimate
     except ImportError:
         print("no InstalledEngine: the buffer is that of predict_stream")

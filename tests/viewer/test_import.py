@@ -5,7 +5,7 @@ import pytest
 
 from fake_engine import light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models.import_dialog import ImportState
@@ -58,7 +58,7 @@ def test_repmode_is_used_after_two_clicks(
     assert (own_models_folder / f"{card.id}.safetensors").is_file()
     ids = [row.structure.id for row in dock.form.structures.rows]
     assert ids == list(card.structures) == ["dna", "nuclear_envelope"]
-    dock.look_ahead()
+    dock.refresh_now()
     assert "2 structures in 2 passes" in dock.form.foot.status.text()
 
     dock.run()
@@ -83,7 +83,7 @@ def test_sparsessp_is_used_after_two_clicks(open_dock, tmp_path, two_clicks, fin
     card = two_clicks(dock, path)
     assert card.ratios == (8,)
     assert sorted(card.structures) == sorted(CATALOGUE)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.message.text.text() == ""
     dock.form.structures.tick(("dna",))
     dock.run()

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from fake_engine import FakeEngine, found
 from napari_sparsessp.models.manage import deleted_models
-from napari_sparsessp.ui.engine.link import ModelPlace
+from napari_sparsessp.ui.engine import ModelPlace
 from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models import shelf as model_shelf
 from napari_sparsessp.ui.models.import_dialog import ImportState, dragged_checkpoint

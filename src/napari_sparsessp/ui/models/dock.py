@@ -22,7 +22,7 @@ from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.library import WEIGHTS_NAME, Entry, card_of, user_folder
 from napari_sparsessp.models.manage import KEPT_DAYS, Deleted, Fetched
 from napari_sparsessp.ui.dock import Dock, open_predict
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from napari_sparsessp.ui.models.import_dialog import ModelImporter

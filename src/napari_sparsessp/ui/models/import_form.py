@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
     TOPOLOGIES,
     TopologyDrawing,
-    count_text,
     ratios_text,
-    structure_names,
 )
-from napari_sparsessp.ui.widgets.structure_model import StructureFields
+from napari_sparsessp.ui.widgets.structure_fields import StructureFields
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard

@@ -28,7 +28,7 @@ from napari_sparsessp.ui.widgets.style import Dress, breakable, take_role
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.verification import Verdict
-    from napari_sparsessp.ui.engine.link import ModelPlace
+    from napari_sparsessp.ui.engine import ModelPlace
 
 _WIDTH, _TALLEST = 580, 680
 _SHIPPED = "It came with the plugin"

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.plan.curves import nth
 from napari_sparsessp.ui.plan.job import PlanChoice
 from napari_sparsessp.ui.plan.result import PlanResult
-from napari_sparsessp.ui.predict.planning import Choice
+from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import (
     SHARES,
@@ -264,7 +264,7 @@ class PlanForm(StepForm):
     def choice(self, time: int = 0) -> PlanChoice:
         """Return what the user has chosen, for the time point on screen."""
         chosen = preferences()
-        stack = Choice(
+        stack = FormState(
             layer=self.input.layer_key(),
             leading=self.input.leading(),
             channel=self.input.channel(),

@@ -156,12 +156,13 @@ class Step(QWidget):
 
     def _fit_headline(self) -> None:
         """Let the headline wrap between words, and never within one."""
+        self.headline.ensurePolished()
         bold = QFont(self.headline.font())
         bold.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(bold)
         words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
         widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
-        self.headline.setMinimumWidth(widest + 2)
+        self.headline.setMinimumWidth(widest + 10)  # napari pads labels
 
     def paintEvent(self, _event: object) -> None:
         """Draw the mark and the line that leads to the next step."""

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from napari_sparsessp.ui.predict import layers as draw_pace
+from napari_sparsessp.ui.predict import layers
 from napari_sparsessp.ui.predict.layers import DrawPace
 from napari_sparsessp.ui.preferences import Preferences
 
@@ -24,7 +24,7 @@ def test_at_first_only_the_preference_for_2d_or_3d_counts(pace, monkeypatch):
     assert pace.pause_ms(three=False) == 100
     assert pace.pause_ms(three=True) == 700
     wish = Preferences(refresh_2d_ms=40, refresh_3d_ms=1500)
-    monkeypatch.setattr(draw_pace, "preferences", lambda: wish)
+    monkeypatch.setattr(layers, "preferences", lambda: wish)
     assert pace.pause_ms(three=False) == 40
     assert pace.pause_ms(three=True) == 1500
 

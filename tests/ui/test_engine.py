@@ -1,4 +1,4 @@
-"""What the dock is told of models that are really there."""
+"""Models that are really there, as the docks see them."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import pytest
 
 from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.library import find_model, read_card
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 
 
 @pytest.fixture

@@ -1,17 +1,23 @@
-"""The foot of the dock: one button that says what it does, and messages with advice."""
+"""The form: a button that says what it does, messages, folded options, the menu."""
 
 import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.ui.predict.form import RunPanel, RunState
+from napari_sparsessp.ui.predict.export import ExportMenu
+from napari_sparsessp.ui.predict.form import (
+    OptionsPanel,
+    PredictFoot,
+    PredictForm,
+    RunState,
+)
 from napari_sparsessp.ui.tasks import error_details
 from napari_sparsessp.ui.widgets.style import duration_text
 
 
 @pytest.fixture
 def panel(qtbot):
-    panel = RunPanel()
+    panel = PredictFoot()
     qtbot.addWidget(panel)
     panel.show()
     return panel
@@ -105,3 +111,68 @@ def test_many_notices_are_folded_and_can_be_opened(panel):
 def test_names_of_files_keep_their_case(panel):
     panel.message.show_error("stack.tif cannot be read; check it")
     assert panel.message.text.text().startswith("stack.tif")
+
+
+# options ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def options(qtbot):
+    options = OptionsPanel()
+    qtbot.addWidget(options)
+    return options
+
+
+def test_usual_options_take_no_room(options):
+    values = options.rows.values()
+    assert (values.tta, values.uncertainty, values.memory_limit) == (False, False, None)
+    assert options.rows.native("memory_gb").text() == "automatic"
+    assert options.isHidden()
+
+
+def test_each_change_is_emitted(options, qtbot):
+    for change in (
+        options.rows.native("tta").toggle,
+        options.rows.native("uncertainty").toggle,
+        lambda: options.rows.native("memory_gb").setValue(2.5),
+    ):
+        with qtbot.waitSignal(options.changed):
+            change()
+    assert options.rows.values().memory_limit == 2_500_000_000
+
+
+def test_unusual_options_stay_in_sight(options):
+    options.more_button.click()
+    options.rows.native("tta").setChecked(True)
+    options.rows.native("memory_gb").setValue(4)
+    options.more_button.click()
+    assert options.body.isHidden()
+    assert not options.summary.isHidden()
+    assert options.summary.text() == "mean of 8 turns · at most 4.0 GB"
+
+
+def test_the_memory_of_a_plan_is_shown_where_there_is_one(options):
+    options.show_memory("tile 384×384, 1.2 of 8.0 GB")
+    assert options.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
+    options.show_memory("")
+    assert options.memory_note.isHidden()
+
+
+def test_unfolded_options_are_scrolled_into_sight(qtbot):
+    form = PredictForm(list)
+    qtbot.addWidget(form)
+    form.resize(412, 420)
+    form.show()
+    qtbot.waitExposed(form)
+    row = form.options.rows.native("memory_gb")
+    assert row.visibleRegion().isEmpty()
+    form.options.more_button.click()
+    qtbot.waitUntil(lambda: not row.visibleRegion().isEmpty())
+
+
+def test_the_export_menu_is_known_by_name_and_teaches(qtbot):
+    menu = ExportMenu()
+    qtbot.addWidget(menu)
+    assert menu.accessibleName()
+    for action in (menu.copy_action, menu.request_action, menu.save_action):
+        assert action.toolTip() != action.text()
