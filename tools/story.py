@@ -251,7 +251,7 @@ def plan(out: Path, dense: Path, wide: Path) -> None:
     dock = stage.dock("Plan sampling")
     open_file(stage, dock, dense)
     middle(stage)
-    stage.look(lambda: dock.outlook.seen.plan is not None, "a plan")
+    stage.look(lambda: dock.preview.seen.plan is not None, "a plan")
     dock.run()
     stage.look(lambda: dock.current is None, "the sweep")
     wait(0.5)

@@ -109,7 +109,7 @@ def measure_predict(_options: Any) -> Rows:
 def measure_plan(_options: Any) -> Rows:
     """How R² falls as planes are left out of a dense stack."""
     viewer, dock = new_dock("Plan sampling", add_dense_pair)
-    wait_until(lambda: dock.outlook.job is not None, "a plan")
+    wait_until(lambda: dock.preview.job is not None, "a plan")
     found = {"plan": beat(dock, dock.run, lambda: dock.current is None)}
     viewer.close()
     return found
@@ -118,9 +118,9 @@ def measure_plan(_options: Any) -> Rows:
 def measure_train(options: Any) -> Rows:
     """Some minutes of learning from one pair, its curves and its preview."""
     viewer, dock = new_dock("Train", add_dense_pair)
-    dock.form.minutes.setValue(options.minutes)
-    wait_until(lambda: dock.outlook.job is not None, "a pair")
-    found = {"train": beat(dock, dock.train, lambda: not dock.running.busy)}
+    dock.form.time.update(minutes=options.minutes)
+    wait_until(lambda: dock.preview.job is not None, "a pair")
+    found = {"train": beat(dock, dock.train, lambda: not dock.session.busy)}
     viewer.close()
     return found
 
@@ -136,15 +136,15 @@ def measure_first_tile(options: Any) -> Rows:
     result: Rows = {}
     if not options.hasty:
         began = time.perf_counter()
-        dock.keeper.intend()  # as if the pointer were in the dock
-        wait_until(lambda: dock.keeper.busy, "the model's start")
-        wait_until(lambda: not dock.keeper.busy, "the model")
+        dock.preloader.notice_user()  # as if the pointer were in the dock
+        wait_until(lambda: dock.preloader.busy, "the model's start")
+        wait_until(lambda: not dock.preloader.busy, "the model")
         result["loading ahead"] = {"s": round(time.perf_counter() - began, 2)}
     for name in ("first run", "second run"):
         seen: list[float] = []
         began = time.perf_counter()
         dock.run()
-        dock.run_in_progress.tile_done.connect(lambda _, seen=seen: seen.append(1))
+        dock.session.tile_done.connect(lambda _, seen=seen: seen.append(1))
         wait_until(lambda seen=seen: bool(seen), "the first tile")
         wait(0)
         first = time.perf_counter() - began
