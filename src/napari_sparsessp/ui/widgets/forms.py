@@ -41,7 +41,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -418,7 +417,6 @@ class _Field:
                 native.setSpecialValueText(self.row.none or "automatic")
         elif isinstance(native, QComboBox):
             shorten(native)
-            native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             native.setMinimumContentsLength(_LEAST_LETTERS)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
