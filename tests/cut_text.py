@@ -64,7 +64,7 @@ def _need(widget: QWidget) -> tuple[str, str, int, int] | None:
         return kind, widget.text(), _advance(widget, widget.text()), widget.width()
     if isinstance(widget, QTabBar):
         return kind, "tabs", widget.sizeHint().width(), widget.width()
-    if isinstance(widget, QComboBox) and "Eliding" not in kind:
+    if isinstance(widget, QComboBox) and not widget.property("elides"):
         text = widget.currentText()
         return kind, text, _advance(widget, text), widget.width() - 18
     return None

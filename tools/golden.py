@@ -153,18 +153,17 @@ def _stream_as_the_dock(request: Any, volume: Any) -> Any:
     model, buffer = load_model(request.model, request.topology), None
     try:
         from napari_sparsessp.prediction.plan import plan_prediction
-        from napari_sparsessp.ui.engine.link import InstalledEngine
-        from napari_sparsessp.ui.engine.stream_worker import Job
-        from napari_sparsessp.ui.layers.contrast import ContrastEstimate
+        from napari_sparsessp.ui.engine import InstalledEngine
     except ImportError:
         print("no InstalledEngine: the buffer is that of predict_stream")
         events = predict_stream(model, volume, request=request)
     else:
+        engine = InstalledEngine()
         plan = plan_prediction(model.card, volume, request, {})
         buffer = np.zeros(plan.output_shape, np.float32)
-        shared = request, volume, {}, plan.channels, buffer, lambda: None
-        contrast = ContrastEstimate(plan.channels)
-        events = InstalledEngine().stream(Job(*shared, threading.Event(), contrast))
+        writer = engine.new_writer(buffer)
+        whole, never = lambda: None, threading.Event()
+        events = engine.stream(plan, writer, whole, None, never)
     for event in events:
         buffer = getattr(event, "buffer", buffer)
     return buffer

@@ -184,7 +184,7 @@ def sample(out: Path, dense: Path, wide: Path) -> None:
     predict = stage.dock("Predict")
     stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
     middle(stage)
-    stage.look(lambda: predict.outlook.plan is not None, "a plan")
+    stage.look(lambda: predict.preview.plan is not None, "a plan")
     run(stage, predict)
     stage.picture("2_overlay_dark")
     compare(stage, "story_3", ("side", "swipe", "gallery"))
@@ -198,7 +198,7 @@ def light(out: Path) -> None:
     predict = stage.dock("Predict")
     stage.viewer.open_sample("napari-sparsessp", "sparse_colony")
     middle(stage)
-    stage.look(lambda: predict.outlook.plan is not None, "a plan")
+    stage.look(lambda: predict.preview.plan is not None, "a plan")
     stage.picture("1_ready_light")
     run(stage, predict)
     compare(stage, "story_4_light", ("side",))
@@ -213,10 +213,10 @@ def film(out: Path, dense: Path, wide: Path) -> None:
     middle(stage)
     predict.form.sampling.set_ratio(4.0)
     predict.form.sampling.set_simulate(True)
-    predict.look_ahead()
-    predict.keeper.intend()  # as if the pointer were in the dock
+    predict.refresh_now()
+    predict.preloader.notice_user()  # as if the pointer were in the dock
     wait(1.0)
-    stage.look(lambda: not predict.keeper.busy, "the model")
+    stage.look(lambda: not predict.preloader.busy, "the model")
     stage.viewer.scene.camera.zoom *= 1.7
     stage.frames = []
     for _ in range(5):
@@ -268,10 +268,9 @@ def train(out: Path, dense: Path, wide: Path) -> None:
     middle(stage)
     wait(1.0)
     stage.picture("story_6_train_ready")
-    dock.form.minutes.setValue(1.0)
-    wait(0.5)
+    dock.form.time.update(minutes=1.0)
     dock.train()
-    stage.look(lambda: not dock.running.busy, "the training")
+    stage.look(lambda: not dock.session.busy, "the training")
     stage.picture("story_7_train_done")
     models = stage.dock("Models")
     stage.look(lambda: not models.is_busy, "the models")
@@ -298,8 +297,8 @@ def imports(out: Path, dense: Path, wide: Path) -> None:
         )
         stage = Stage(out, "dark", SIZE)
         predict = stage.dock("Predict")
-        predict.shelf.import_file(checkpoint)
-        dialog = predict.shelf.dialog
+        predict.shelf.importer.open(checkpoint)
+        dialog = predict.shelf.importer.dialog
         stage.look(lambda: dialog.state is not ImportState.READING, "the checkpoint")
         wait(0.6)
         dialog.grab().save(str(out / "5_import_dark.png"))

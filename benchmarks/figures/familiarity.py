@@ -251,11 +251,21 @@ def ranges(options: argparse.Namespace) -> None:
     from napari_sparsessp.models.library import find_model
     from napari_sparsessp.models.weights import copy_weights
     from napari_sparsessp.prediction.normalisation import normalise
-    from napari_sparsessp.training.calibration import familiar_ranges, joined
+    from napari_sparsessp.training.calibration import (
+        INNER,
+        joined,
+        ranges_of,
+        trait_values,
+    )
+
+    def inner(name: str, values: np.ndarray) -> tuple[float, float]:
+        low, high = np.quantile(values, INNER)
+        return float(low), float(high)
 
     def measured(pairs: list[Pair], model: str, recipe: PatchRecipe) -> Any:
-        voxel = read_card(model).voxel_size
-        return familiar_ranges(pairs, recipe, voxel, options.patches)
+        voxel, patches = read_card(model).voxel_size, options.patches
+        values = trait_values(pairs, recipe, voxel[2], patches)
+        return ranges_of(values, patches, voxel[0], inner)
 
     def pair(path: Path) -> Pair:
         light = np.asarray(real(path).array, np.float32)

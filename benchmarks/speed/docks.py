@@ -95,7 +95,7 @@ def measure_predict(_options: Any) -> Rows:
     """Twelve structures: the session's first run, one with layers, and one in 3D."""
     viewer, dock = new_dock("Predict")
     viewer.open_sample("napari-sparsessp", "sparse_colony")
-    wait_until(lambda: dock.outlook.plan is not None, "a plan")
+    wait_until(lambda: dock.preview.plan is not None, "a plan")
     found = {}
     for name in ("predict, first run", "predict again, 2D", "predict again, 3D"):
         if name.endswith("3D"):
@@ -132,7 +132,7 @@ def measure_first_tile(options: Any) -> Rows:
     volume, units = load_volume(options.image), ("um",) * 3
     viewer, dock = new_dock("Predict")
     viewer.add_image(volume.numpy(), name="TL", scale=volume.voxel_size, units=units)
-    wait_until(lambda: dock.outlook.plan is not None, "a plan")
+    wait_until(lambda: dock.preview.plan is not None, "a plan")
     result: Rows = {}
     if not options.hasty:
         began = time.perf_counter()

@@ -3,8 +3,8 @@
     python -m benchmarks.speed.page              # from docs/speed_*.json
     python -m benchmarks.speed.page --measure    # measure first; the machine idle
 
-Measuring runs ``sparsessp benchmark speed --field`` and ``benchmarks.speed.kernels``,
-one after the other.
+Measuring runs ``sparsessp benchmark speed --field``, ``benchmarks.speed.peak_share``
+and ``benchmarks.speed.kernels``, one after the other.
 """
 
 import argparse
@@ -15,16 +15,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.pages import DOCS, fill, markdown
-from napari_sparsessp.evaluation.speed_tables import (
-    FIELD_EXPLANATION,
-    FIELD_HEADINGS,
+from benchmarks.speed.peak_share import (
     LAYER_HEADINGS,
-    field_cells,
-    field_conditions,
     layer_cells,
     parts,
     peaks_text,
     share_text,
+)
+from napari_sparsessp.evaluation.speed_tables import (
+    FIELD_EXPLANATION,
+    FIELD_HEADINGS,
+    field_cells,
+    field_conditions,
 )
 
 PAGE = DOCS / "speed.md"
@@ -92,10 +94,11 @@ def sections() -> Iterator[tuple[str, str]]:
 
 
 def measure() -> None:
-    """Run both measurements, one after the other."""
+    """Run all measurements, one after the other."""
     for module, *words in (
         ("napari_sparsessp.cli", "benchmark", "speed", "--field", "--overwrite",
          "--json", str(FIELD)),
+        ("benchmarks.speed.peak_share", str(FIELD)),
         ("benchmarks.speed.kernels", "--json", str(TRIALS)),
     ):  # fmt: skip
         subprocess.run([sys.executable, "-m", module, *words], check=True)

@@ -1,4 +1,4 @@
-"""Measure how direct a voxel's way is: ``python benchmarks/speed/voxel_path.py``.
+"""Measure how direct a voxel's way is: ``python -m benchmarks.speed.voxel_path``.
 
 Three figures of one prediction from the command line, file to file:
 

@@ -3,8 +3,15 @@
 import copy
 import json
 
+import pytest
+
 from benchmarks.pages import filled
 from benchmarks.speed import page as speed
+from benchmarks.speed.peak_share import measure_layers, measure_peaks, parts
+from napari_sparsessp.evaluation import speed_worker
+from napari_sparsessp.models.library import read_card
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.networks.cost import count_cost
 
 RESULT = {
     "busy": 0.0,
@@ -101,3 +108,19 @@ def test_figures_of_a_busy_machine_are_marked():
     text = speed.trials(trials)
     assert "PROVISIONAL" in text
     assert "| a thing | 2.0 → 1.0 |  |" in text
+
+
+def test_convolutions_are_all_timed_and_counted(monkeypatch):
+    """As much work as torch itself counts; no share is made up."""
+    monkeypatch.setattr(speed_worker, "SETTLED", 0.0)
+    peaks = measure_peaks("cpu", scale=16)
+    assert all(value > 0 for value in peaks.values())
+    options = {"model": "default", "shape": (16, 16, 20), "device": "cpu"}
+    layers = measure_layers(options)
+    config = NetworkConfig.model_validate(read_card().network)
+    counted = count_cost(config, None, tuple(layers["tile"][1:])).gmac
+    *_, every = parts({"peaks": peaks, "layers": layers})
+    assert every["gmac"] == pytest.approx(counted)
+    rate = every["gmac"] / every["seconds"]
+    name = "gmac_fp32" if layers["precision"] == "fp32" else "gmac_bf16"
+    assert every["of_peak"] == pytest.approx(rate / peaks[name])

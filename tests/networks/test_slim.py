@@ -223,6 +223,8 @@ def test_shipped_networks_are_small(name):
         ("2to3d", {"encoder_blocks": (1,)}, "decoder_widths too"),
         ("2d", {"decoder_widths": (8, 12)}, "one more"),
         ("2to3d", {"depth": 6}, "multiple of 4"),
+        ("3to2d", {"folded_width": 6}, "not a multiple of 4"),
+        ("3d", {"colour": "blue"}, "Extra inputs"),
         ("3d", {"mapping": "postfix"}, "does not exist"),
         ("3d", {"ratio": 2}, "serves all ratios"),
         ("2d", {"conditioning": "dodnet"}, "does not exist"),

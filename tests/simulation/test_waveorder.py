@@ -1,7 +1,7 @@
 """The simulator's bright-field against waveorder's, a published implementation.
 
 The numbers in data/waveorder.npz are from tools/waveorder_reference.py; where
-waveorder is installed they are made anew and compared.
+waveorder is installed they are made again and compared.
 """
 
 import importlib.util

@@ -16,14 +16,16 @@ from napari_sparsessp.training.config import (
     make_config,
     read_config,
 )
-from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
 from napari_sparsessp.training.resolve import (
     QuickOptions,
     claim_folder,
     quick_config,
+    read_rate,
+    read_ratios,
     resolve_config,
     run_folder,
+    write_ratios,
 )
 from napari_sparsessp.training.run import (
     _spread_out,
@@ -137,44 +139,6 @@ def test_patches_fit_into_the_smallest_stack():
     flat = Pair(np.zeros((1, 50, 40, 40)), [np.zeros((1, 40, 40))], (0,), name="deep")
     with pytest.raises(InputError, match="set network.depth to at least 50"):
         patch_recipe(one, network, [flat])
-
-
-def test_each_structure_keeps_something_back_and_something_to_learn_from():
-    pairs = [a_pair(0, name=f"a{k}") for k in range(10)]
-    pairs += [a_pair(1, name="b0"), a_pair(0, 1, name="b1")]
-    training, held = split_pairs(pairs, [""] * 12, Validation(share=0.2))
-    assert len(held) == 3
-    for part in (training, held):
-        assert {label for pair in part for label in pair.labels} == {0, 1}
-    again = split_pairs(pairs, [""] * 12, Validation(share=0.2))
-    assert [p.name for p in again[1]] == [p.name for p in held]
-
-
-def test_what_the_list_says_of_the_split_counts():
-    pairs = [a_pair(0, name=str(k)) for k in range(4)]
-    splits = ["", "validation", "train", ""]
-    training, held = split_pairs(pairs, splits, Validation())
-    assert [p.name for p in held] == ["1"]
-    assert [p.name for p in training] == ["0", "2", "3"]
-    free = ["train", "train", "", ""]
-    _, held = split_pairs(pairs, free, Validation(share=0.25))
-    assert held[0].name in ("2", "3")
-
-
-@pytest.mark.parametrize(("by", "axis"), [("y", 2), ("x", 3)])
-def test_the_end_of_one_stack_can_be_kept_back(by, axis):
-    whole = a_pair(0)
-    validation = Validation(by=by, share=0.25)
-    (training,), (held,) = split_pairs([whole], [""], validation)
-    sizes = [pair.looks.shape[axis] for pair in (training, held)]
-    assert sizes == [whole.looks.shape[axis] * 3 // 4, whole.looks.shape[axis] // 4]
-    assert held.targets[0].shape == held.looks.shape[1:]
-
-
-def test_one_stack_cannot_be_divided_by_stacks():
-    with pytest.raises(InputError, match=r"set validation\.by to x or y"):
-        split_pairs([a_pair(0)], [""], Validation())
-    assert split_pairs([a_pair(0)], [""], Validation(share=0))[1] == []
 
 
 def test_a_folder_holds_one_training(tmp_path):
@@ -308,3 +272,15 @@ def test_a_folder_without_a_state_is_no_training(tmp_path):
     out = begun("damaged", "")
     (out / "train.yaml").write_text("out: [", encoding="utf-8")
     assert unfinished_runs(out.parent) == []
+
+
+def test_ratios_and_rates_are_read_from_a_text():
+    assert read_ratios("8, 1;2 4 ,") == (1, 2, 4, 8)
+    assert read_ratios(write_ratios((1, 4))) == (1, 4)
+    for wrong in (",", "1, 2.5", "0", "65", "two"):
+        with pytest.raises(ValueError, match="whole numbers from 1 to 64"):
+            read_ratios(wrong)
+    assert read_rate("0,001") == read_rate("1e-3") == 0.001
+    for wrong in ("0", "-1", "inf", "nan", "fast"):
+        with pytest.raises(ValueError, match="a number above 0"):
+            read_rate(wrong)

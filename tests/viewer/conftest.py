@@ -8,7 +8,7 @@ import pytest
 from compared import CUBES, add_prediction, counts, predicted, same_noise
 from fake_engine import MICRO, FakeEngine, light
 from napari_sparsessp.prediction.engine import TileDone
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.predict import dock as predict_dock
 from thin import save_thin
 
@@ -56,8 +56,8 @@ class ThinEngine(InstalledEngine):
         small = request.model_copy(update={"tile": (8, 32, 32)})
         return super().plan(card, volume, small, truth)
 
-    def stream(self, job):
-        for event in super().stream(job):
+    def stream(self, *job):
+        for event in super().stream(*job):
             if isinstance(event, TileDone):
                 self.boxes.append((event.time, event.box))
             yield event

@@ -1,6 +1,7 @@
 """The Train dock in a real viewer: from layers to a model that predicts."""
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ import yaml
 
 from heartbeat import Heartbeat
 from napari_sparsessp.models.library import read_card
-from napari_sparsessp.training.checkpoints import has_state
+from napari_sparsessp.training.checkpoints import has_state, saved_step
 from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState
+from napari_sparsessp.ui.widgets.basic import Mark
 from thin import save_thin
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
@@ -58,13 +60,13 @@ def ready(viewer, empty):
 
 def shorten(dock, steps=12, save_steps=4):
     """Give the job a budget in steps, which no busy machine makes longer."""
-    original = dock._seen
+    original = dock._preview
 
-    def seen(problem):
-        found = original(problem)
-        if found.job is not None:
-            object.__setattr__(found.job, "config", short(found.job.config))
-        return found
+    def preview():
+        made = original()
+        if made.job is not None:
+            made.job = replace(made.job, config=short(made.job.config))
+        return made
 
     def short(config):
         recipe = config.recipe.model_copy(update={"patch": (16, 16), "batch": 2})
@@ -75,14 +77,14 @@ def shorten(dock, steps=12, save_steps=4):
         more = {"recipe": recipe, "budget": budget, "ratios": (1,), "device": "cpu"}
         return config.model_copy(update=more)
 
-    dock._seen = seen
-    dock.look_ahead()
+    dock._preview = preview
+    dock.refresh()
 
 
 @pytest.fixture
 def end(qtbot):
     """Wait until a dock's training has ended."""
-    return lambda dock: qtbot.waitUntil(lambda: not dock.running.busy)
+    return lambda dock: qtbot.waitUntil(lambda: not dock.session.busy)
 
 
 def test_an_empty_viewer_asks_for_a_stack(empty):
@@ -91,13 +93,37 @@ def test_an_empty_viewer_asks_for_a_stack(empty):
 
 
 def test_layers_are_matched_and_the_split_is_shown(ready):
-    assert ready.outlook.structures == ("dna",)
-    assert not ready.outlook.problems
+    assert ready.preview.structures == ("dna",)
+    assert not ready.preview.problems
     (parts,) = ready.form.split.drawing.parts
     assert parts.axis == "x"
-    assert parts.judge[0] - parts.learn[1] == ready.outlook.validation.gap > 0
+    assert parts.judge[0] - parts.learn[1] == ready.preview.validation.gap > 0
     assert ready.form.foot.state is TrainState.READY
-    assert ready.form.name.id.text() == "my-dna"
+    assert ready.form.name.get("id") == "my-dna"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"ratios": (1, 200)}, "whole numbers from 1 to 64"),
+        ({"patch": 3}, "at least 8"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_told_at_its_step(ready, option, words):
+    ready.form.options.update(**option)
+    ready.refresh()
+    assert ready.form.foot.state is TrainState.BLOCKED
+    assert words in ready.form.foot.message.text.text()
+    assert ready.form.steps["time"].mark is Mark.BAD
+
+
+def test_stopped_before_the_first_step_nothing_is_left(ready, end):
+    ready.train()
+    ready.form.foot.button.click()
+    end(ready)
+    assert ready.form.foot.status.text().startswith("Stopped before the first step")
+    assert ready.form.pages.value() == SET_UP
+    assert not run_folder("my-dna").exists()
 
 
 def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
@@ -106,7 +132,7 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
         ready.train()
     end(ready)
     assert news.args == ["my-dna"]
-    assert not ready.form.foot.message.is_error
+    assert not ready.form.foot.message.is_error, ready.form.foot.message.text.text()
     watch = ready.form.watch
     assert ready.form.pages.value() == WATCH
     assert len(watch.r2_chart.curves) == 2
@@ -119,14 +145,14 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
     ready.predict()
     assert predict.form.topology.model_id() == "my-dna"
     # The next one gets another id: nothing is replaced.
-    ready.look_ahead()
-    assert ready.form.name.id.text() == "my-dna-2"
+    ready.refresh()
+    assert ready.form.name.get("id") == "my-dna-2"
 
 
 def test_a_paused_training_goes_on_also_in_a_new_dock(ready, viewer, qtbot, end):
     shorten(ready, steps=5000, save_steps=4)
     ready.train()
-    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > 1)
+    qtbot.waitUntil(lambda: len(ready.form.watch.scores) > 1)
     ready.form.foot.pause_button.click()
     end(ready)
     assert has_state(run_folder("my-dna"))
@@ -134,9 +160,9 @@ def test_a_paused_training_goes_on_also_in_a_new_dock(ready, viewer, qtbot, end)
     qtbot.addWidget(again)
     bar = again.form.unfinished
     assert "“My DNA” is not finished" in bar.text.text()
-    step = ready.form.watch._scores[-1][0]
+    step = ready.form.watch.scores[-1][0]
     bar.resume_button.click()
-    qtbot.waitUntil(lambda: again.form.watch._scores[-1:] > [(step, 9.0)])
+    qtbot.waitUntil(lambda: again.form.watch.scores[-1:] > [(step, 9.0)])
     again.form.foot.button.click()
     end(again)
     assert read_card("my-dna").scores["validation"]["r2"] == again.form.watch.best
@@ -146,15 +172,15 @@ def test_a_paused_training_goes_on_also_in_a_new_dock(ready, viewer, qtbot, end)
 def test_the_interface_never_works_long_while_it_learns(ready, qtbot, end):
     shorten(ready, steps=5000, save_steps=4)
     ready.train()
-    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > 1)  # charts are there
+    qtbot.waitUntil(lambda: len(ready.form.watch.scores) > 1)  # charts are there
     gc.collect()
     heart = Heartbeat()
     heart.start()
-    count = len(ready.form.watch._scores)
-    qtbot.waitUntil(lambda: len(ready.form.watch._scores) > count + 3)
+    count = len(ready.form.watch.scores)
+    qtbot.waitUntil(lambda: len(ready.form.watch.scores) > count + 3)
     heart.stop()
     print(f"\n{heart.longest:.3f} s of work, {heart.wall:.3f} s by the clock")
-    ready.running.pause()
+    ready.session.pause()
     end(ready)
     assert heart.longest < AT_A_STRETCH
 
@@ -162,16 +188,12 @@ def test_the_interface_never_works_long_while_it_learns(ready, qtbot, end):
 def test_a_viewer_that_closes_leaves_a_state_to_go_on_with(viewer, ready, qtbot):
     shorten(ready, steps=5000, save_steps=1000)
     ready.train()
-    run = ready.running._run
-    qtbot.waitUntil(lambda: run._feed.status is not None)
-    feed = run._feed
-    step = feed.status.step
+    cancelled = ready.session.task.progress.cancelled
+    qtbot.waitUntil(lambda: "step" in ready.form.foot.status.text())
+    viewer.window.remove_dock_widget(ready)
     ready.deleteLater()
-    qtbot.waitUntil(lambda: feed.stopping)
-    qtbot.waitUntil(
-        lambda: any(one["step"] > 0 for one in feed.entries) or feed.status.step < step
-    )
-    qtbot.waitUntil(lambda: has_state(run_folder("my-dna")))
+    qtbot.waitUntil(cancelled.is_set)
+    qtbot.waitUntil(lambda: saved_step(run_folder("my-dna")) > 0)
 
 
 def test_a_flat_truth_is_told_and_nothing_is_left(ready, viewer, qtbot, end):
@@ -203,7 +225,7 @@ def test_a_stack_that_is_too_small_is_told_before_anything_begins(
 ):
     viewer.add_image(rough(shape=size), name="bright-field", **MICRO)
     viewer.add_image(rough(shape=size), name="DNA", **MICRO)
-    empty.look_ahead()
+    empty.refresh()
     assert empty.form.foot.state is TrainState.BLOCKED
     assert words in empty.form.foot.message.text.text()
 
@@ -225,8 +247,8 @@ def test_settings_as_yaml_give_the_same_model_and_come_back(
     assert here.scores == there.scores
     ready.load(file)
     assert ready.form.pairs.from_files()
-    qtbot.waitUntil(lambda: ready.outlook.structures == ("dna",))
-    assert ready.form.name.id.text() == "my-dna"
+    qtbot.waitUntil(lambda: ready.preview.structures == ("dna",))
+    assert ready.form.name.get("id") == "my-dna"
 
 
 @pytest.fixture
@@ -247,6 +269,6 @@ def sparsessp_run():
 def test_a_sparse_light_is_told_to_be_too_few_planes(empty, viewer):
     """The bundled sample is one: the first that many will try."""
     viewer.open_sample("napari-sparsessp", "sparse_colony")
-    empty.look_ahead()
+    empty.refresh()
     assert empty.form.foot.state is TrainState.BLOCKED
     assert "light at every plane" in empty.form.foot.message.text.text()

@@ -26,7 +26,7 @@ def sample():
 def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     dock.form.structures.tick(("dna", "cell_membrane"))
     dock.run()
     finish(dock)

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from napari_sparsessp.cli.console import (
-    Console,
-    make_folder,
-    score_rows,
-    write_report,
-)
+from napari_sparsessp.cli.console import Console, make_folder, score_rows, write_report
 from napari_sparsessp.cli.options import console_of
 from napari_sparsessp.cli.predict import Outcome, run_request
 from napari_sparsessp.errors import OutputError, SparseSSPError
@@ -89,8 +84,7 @@ def _predict_sample(
     volume = load_volume(sparse)
     truth = _channels(load_volume(truth_path), card.structures)
     request = PredictionRequest(
-        input=str(sparse),
-        truth={name: f"{truth_path}:{name}" for name in truth},
+        input=str(sparse), truth={name: f"{truth_path}:{name}" for name in truth}
     )
     outcome = run_request(console, request, card, volume, truth)
     assert outcome.volume is not None, "no sink has taken it"

@@ -36,33 +36,18 @@ _CLASSIC_LIMIT = 2**32 - 2**25
 
 @dataclass(frozen=True)
 class OmeMetadata:
-    """The same for every format.
+    """The same for every format."""
 
-    Attributes
-    ----------
-    axes
-        ``"CZYX"`` or ``"TCZYX"``.
-    channel_names
-        One for each channel.
-    voxel_size
-        (z, y, x) in µm; without it no unit is written.
-    origin
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm.
-    colours
-        ``"#rrggbb"`` for each channel, or none.
-    provenance
-        What `read_provenance` gives back; must be JSON.
-    name
-        The image's name; that of the file where it is empty.
-    """
-
-    axes: str
-    channel_names: Sequence[str]
+    axes: str  # ``"CZYX"`` or ``"TCZYX"``
+    channel_names: Sequence[str]  # One for each channel
+    # (z, y, x) in µm; without it no unit is written
     voxel_size: tuple[float, float, float] | None
+    # (z, y, x) of the centre of voxel (0, 0, 0) in µm
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    colours: Sequence[str] = ()
+    colours: Sequence[str] = ()  # ``"#rrggbb"`` for each channel, or none
+    # What `read_provenance` gives back; must be JSON
     provenance: Mapping[str, Any] | None = None
-    name: str = ""
+    name: str = ""  # The image's name; that of the file where it is empty
 
     @classmethod
     def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:

@@ -378,13 +378,7 @@ class _TimePoint:
 
 
 def chunk_for(plan: Plan, *, whole_planes: bool = False) -> tuple[int, int, int]:
-    """Choose (z, y, x) of a chunk that ends where what is written ends.
-
-    Parameters
-    ----------
-    whole_planes
-        The image will be read in whole planes, a chunk in z at a time.
-    """
+    """Choose (z, y, x) of a chunk that ends where what is written ends."""
     columns, shape = plan.layout.columns, plan.output_shape
     sides = []
     for axis in (0, 1):

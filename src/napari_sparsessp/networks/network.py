@@ -71,13 +71,7 @@ class Network(nn.Module, ABC):
         """
 
     def wanted(self, structures: Sequence[int] | None) -> list[int]:
-        """Check which structures are asked for; all where left out.
-
-        Raises
-        ------
-        InputError
-            There is no such structure, or none is named.
-        """
+        """Check which structures are asked for; all where left out."""
         count = self.config.outputs
         chosen = list(range(count)) if structures is None else list(structures)
         if not chosen or any(not 0 <= one < count for one in chosen):

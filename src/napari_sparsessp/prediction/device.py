@@ -14,22 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """One device that a person could choose.
+    """One device that a person could choose."""
 
-    Attributes
-    ----------
-    id
-        ``cpu``, ``cuda:N`` or ``mps``.
-    label
-        With the name of the card.
-    reason
-        Why not, where it is not available.
-    """
-
-    id: str
-    label: str
+    id: str  # ``cpu``, ``cuda:N`` or ``mps``
+    label: str  # With the name of the card
     available: bool = True
-    reason: str = ""
+    reason: str = ""  # Why not, where it is not available
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -134,17 +124,7 @@ def loaded_torch() -> Any | None:
 
 
 def planned_device(wanted: str) -> str:
-    """Return the device that a run will most likely take, without loading torch.
-
-    Parameters
-    ----------
-    wanted
-        Of a request.
-
-    Returns
-    -------
-    ``cpu``, ``cuda:N`` or ``mps``; ``cpu`` where it is not known yet.
-    """
+    """Return the device that a run will most likely take, without loading torch."""
     if loaded_torch() is not None:
         try:
             return str(choose_device(wanted))
@@ -239,11 +219,6 @@ def group_left(root: Path = Path("/")) -> list[int]:
 
     Containers and batch systems bound memory so; the machine's own figure does not
     show it. Pages of files that the group can give back count as free.
-
-    Parameters
-    ----------
-    root
-        Where ``proc`` and ``sys`` are.
     """
     if not sys.platform.startswith("linux"):
         return []

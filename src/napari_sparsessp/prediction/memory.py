@@ -63,42 +63,19 @@ below the smallest the halo is nearly all of a tile."""
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a prediction takes, and may take.
+    """Bytes that a prediction takes, and may take."""
 
-    Attributes
-    ----------
-    limit
-        Most that the process may have.
-    process
-        Python, torch and what they load.
-    network
-        Weights; on the CPU counted with the rest, otherwise of the device.
-    merged
-        What merged networks may take there (`networks.merging`).
-    activations
-        Features and results of one tile at their peak, there too.
-    input
-        What is expected of the input.
-    input_share
-        What reading and keeping the input may take at most.
-    output
-        The whole result in memory, or what a column of it needs.
-    tile
-        (y, x) core of a tile, at most.
-    device_limit
-        Most that may be taken of a GPU's memory; None where nobody knows.
-    """
-
-    limit: int
-    process: int
-    network: int
-    merged: int
-    activations: int
-    input: int
-    input_share: int
-    output: int
-    tile: tuple[int, int]
+    limit: int  # Most that the process may have
+    process: int  # Python, torch and what they load
+    network: int  # Weights; on the CPU counted with the rest, otherwise of the device
+    merged: int  # What merged networks may take there (`networks.merging`)
+    activations: int  # Features and results of one tile at their peak, there too
+    input: int  # What is expected of the input
+    input_share: int  # What reading and keeping the input may take at most
+    output: int  # The whole result in memory, or what a column of it needs
+    tile: tuple[int, int]  # (y, x) core of a tile, at most
     device: str = "cpu"
+    # Most that may be taken of a GPU's memory; None where nobody knows
     device_limit: int | None = None
 
     @property
@@ -126,37 +103,20 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Workload:
-    """All of a prediction that its memory depends on, but the size of its tiles.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) on the model's grid.
-    structures, channels
-        That are predicted, and of the output.
-    turned
-        Whether transforms are averaged.
-    input_bytes
-        Of the measured planes, as they are read and as they are kept.
-    output_bytes
-        Of all that is held in memory for the result.
-    stored
-        The result goes to a store, column by column.
-    resize
-        The output's pixels where they are not the model's.
-    """
+    """All of a prediction that its memory depends on, but the size of its tiles."""
 
     config: NetworkConfig
-    shape: tuple[int, int, int]
-    structures: int
+    shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    structures: int  # That are predicted, and of the output
     channels: int
-    turned: bool = False
+    turned: bool = False  # Whether transforms are averaged
     precision: str = "fp32"
     device: str = "cpu"
+    # Of the measured planes, as they are read and as they are kept
     input_bytes: int = 0
-    output_bytes: int = 0
-    stored: bool = False
-    resize: Resize | None = None
+    output_bytes: int = 0  # Of all that is held in memory for the result
+    stored: bool = False  # The result goes to a store, column by column
+    resize: Resize | None = None  # The output's pixels where they are not the model's
 
     def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
         """Return the memory that tiles of a size take; see `Limits.fits`."""
@@ -214,19 +174,12 @@ class Workload:
 
 @dataclass(frozen=True)
 class Limits:
-    """Most bytes that may be taken.
-
-    Attributes
-    ----------
-    device
-        Of the memory of a GPU; None where there is none, or nobody knows.
-    asked
-        Whether somebody asked for this limit.
-    """
+    """Most bytes that may be taken."""
 
     process: int
+    # Of the memory of a GPU; None where there is none, or nobody knows
     device: int | None = None
-    asked: bool = False
+    asked: bool = False  # Whether somebody asked for this limit
 
     def fits(self, plan: MemoryPlan) -> bool:
         """Whether a plan stays below them."""
@@ -267,19 +220,7 @@ def merged_bytes(config: NetworkConfig) -> int:
 
 
 def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
-    """Limits from what is free and what somebody asked for.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda:N`` or ``mps``.
-    asked
-        ``--memory-limit`` in bytes.
-
-    Returns
-    -------
-    What a prediction should stay below, then what it must.
-    """
+    """Limits from what is free and what somebody asked for."""
     kind = device.partition(":")[0]
     # What is free is free beside the process, which is there already.
     base = PROCESS_BYTES.get(kind, PROCESS_BYTES["cpu"])
@@ -297,20 +238,7 @@ def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
 def choose_tile(
     workload: Workload, sizes: Iterable[TileSize], limits: Sequence[Limits]
 ) -> tuple[TileSize, MemoryPlan]:
-    """Choose the first size of tiles that fits the first limits that any fits.
-
-    Parameters
-    ----------
-    sizes
-        The largest first.
-    limits
-        The lowest first.
-
-    Raises
-    ------
-    InputError
-        Not even the smallest fits; says how much would be enough.
-    """
+    """Choose the first size of tiles that fits the first limits that any fits."""
     tried = tuple(sizes)
     # Of tiles smaller than their halo nearly all is computed to be thrown away: rather
     # up to the last limit.
@@ -353,20 +281,7 @@ def tile_sizes(
     request: PredictionRequest,
     device: str = "cpu",
 ) -> Iterator[TileSize]:
-    """Return the sizes that could be used, the largest first.
-
-    Parameters
-    ----------
-    network
-        That of the card.
-    request
-        Its tile is an upper bound, also above what is useful otherwise.
-
-    Raises
-    ------
-    InputError
-        The request's tile has no size.
-    """
+    """Return the sizes that could be used, the largest first."""
     if request.tile is not None and min(request.tile) < 1:
         raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
     near = not cross_fades(network)

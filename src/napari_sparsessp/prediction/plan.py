@@ -31,59 +31,31 @@ from napari_sparsessp.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All of a prediction that is known before a voxel is read.
-
-    Attributes
-    ----------
-    volume
-        ZYX or TZYX, one channel.
-    structures
-        In the order of the output's first channels.
-    input_pixel, model_pixel
-        (y, x) in µm, known or assumed, of the input and of the model's grid.
-    model_shape
-        (D, H, W) on the model's grid.
-    output_shape
-        ((T,) C, D, H, W) of the buffer, C = ``len(channels)``.
-    output_axes
-        ``CZYX`` or ``TCZYX``.
-    grid
-        Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is
-        one plane as thick as the stack, in its middle.
-    layout
-        How each time point is cut into tiles.
-    memory
-        What it will take.
-    work
-        What that follows from.
-    times
-        Time points of the input; None without a T axis.
-    passes
-        How often the network, or its decoder, runs for a tile.
-    truth
-        Structure id to its ground truth.
-    notes
-        What was assumed, and what is unusual.
-    """
+    """All of a prediction that is known before a voxel is read."""
 
     request: PredictionRequest
     card: ModelCard
-    volume: Volume
-    structures: tuple[str, ...]
+    volume: Volume  # ZYX or TZYX, one channel
+    structures: tuple[str, ...]  # In the order of the output's first channels
     view: SparseView
+    # (y, x) in µm, known or assumed, of the input and of the model's grid
     input_pixel: tuple[float, float]
     model_pixel: tuple[float, float]
-    model_shape: tuple[int, int, int]
+    model_shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    # ((T,) C, D, H, W) of the buffer, C = ``len(channels)``
     output_shape: tuple[int, ...]
-    output_axes: str
+    output_axes: str  # ``CZYX`` or ``TCZYX``
+    # Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is one
+    # plane as thick as the stack, in its middle
     grid: Grid
-    layout: TileGrid
-    memory: MemoryPlan
-    work: Workload
-    times: tuple[int, ...] | None
-    passes: int = 1
+    layout: TileGrid  # How each time point is cut into tiles
+    memory: MemoryPlan  # What it will take
+    work: Workload  # What that follows from
+    times: tuple[int, ...] | None  # Time points of the input; None without a T axis
+    passes: int = 1  # How often the network, or its decoder, runs for a tile
+    # Structure id to its ground truth
     truth: dict[str, Volume] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # What was assumed, and what is unusual
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -248,18 +220,7 @@ def _workload(
 def fit_to_machine(
     plan: Plan, *, stored: bool = False, tile_size: TileSize | None = None
 ) -> Plan:
-    """Cut a plan's tiles for the device that is there, and the memory that is free now.
-
-    Parameters
-    ----------
-    stored, tile_size
-        As `plan_prediction` takes them.
-
-    Raises
-    ------
-    InputError
-        There is too little memory.
-    """
+    """Cut a plan's tiles for this device and the memory that is free now."""
     device = planned_device(plan.request.device)
     work = replace(
         plan.work,
@@ -335,13 +296,7 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
 
 
 def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
-    """Warn of uncertainties that were never calibrated against true errors.
-
-    Parameters
-    ----------
-    structures
-        Whose deviations are asked for.
-    """
+    """Warn of uncertainties that were never calibrated against true errors."""
     bare = [name for name in structures if name not in card.uncertainty]
     if not bare:
         return []

@@ -65,55 +65,34 @@ class PlannedMemory(_Frozen):
 
 
 class Report(BaseModel):
-    """Report of a prediction; `to_json` returns its JSON.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    package
-        Version of this package.
-    created
-        When the run ended, ISO 8601, UTC.
-    measured_planes
-        On the dense grid.
-    voxel_size, origin
-        (z, y, x) of the output, µm.
-    peak_memory_mb
-        Of the process, MiB.
-    memory
-        What was planned beside it.
-    structures
-        Structure id to its scores; empty where there is no truth. Over several time
-        points: their mean, with ``n`` time points.
-    unfamiliar
-        In what the input is unlike anything that the model learned from.
-    warnings
-        Everything to know before the numbers are used, those included.
-    """
+    """Report of a prediction; `to_json` returns its JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: int = Field(1, alias="schema")
-    package: str
-    created: str = Field(default_factory=_now)
+    schema_version: int = Field(1, alias="schema")  # ``schema`` in JSON
+    package: str  # Version of this package
+    created: str = Field(default_factory=_now)  # When the run ended, ISO 8601, UTC
     model: ModelId
     input: str
     request: PredictionRequest
     ratio: float
-    measured_planes: tuple[int, ...]
+    measured_planes: tuple[int, ...]  # On the dense grid
     shape: Shapes
-    voxel_size: tuple[float, float, float]
+    voxel_size: tuple[float, float, float]  # (z, y, x) of the output, µm
     origin: tuple[float, float, float]
     device: str
     precision: str
     seconds: Seconds
-    peak_memory_mb: float
-    memory: PlannedMemory | None = None
+    peak_memory_mb: float  # Of the process, MiB
+    memory: PlannedMemory | None = None  # What was planned beside it
     tiles: int
     normalisation: tuple[Scaling, ...]
+    # Structure id to its scores; empty where there is no truth. Over several time
+    # points: their mean, with ``n`` time points
     structures: dict[str, dict[str, Any]]
+    # In what the input is unlike anything that the model learned from
     unfamiliar: tuple[str, ...] = ()
+    # Everything to know before the numbers are used, those included
     warnings: tuple[str, ...]
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -137,17 +116,7 @@ def make_report(
     notes: Sequence[str],
     **fields: Any,
 ) -> Report:
-    """Write the report of a plan that is done.
-
-    Parameters
-    ----------
-    model
-        Id and SHA-256.
-    scores
-        Of each time point.
-    fields
-        Fields of the report that are taken as they are.
-    """
+    """Write the report of a plan that is done."""
     return Report(
         model=ModelId(id=model[0], sha256=model[1]),
         input=plan.request.input or plan.volume.source or plan.volume.name,
@@ -212,15 +181,10 @@ def peak_memory_mb() -> float:
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult(Mapping[str, Volume]):
-    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
+    """Predicted volumes by structure id, deviations by ``dna_std``, and the report."""
 
-    Attributes
-    ----------
-    volume
-        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
-        for, ``{id}_std`` for each.
-    """
-
+    # CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked for,
+    # ``{id}_std`` for each
     volume: Volume
     report: Report
 

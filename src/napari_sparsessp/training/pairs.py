@@ -22,7 +22,7 @@ from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.resolve import make_folder, structure_id
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, channel_key
 
 Channel = str | int
 
@@ -58,32 +58,15 @@ _FORM = 1  # of the cache; another number, and all is read again
 
 @dataclass(frozen=True)
 class Label:
-    """One stack with one target.
+    """One stack with one target."""
 
-    Attributes
-    ----------
-    path
-        Image with the transmitted light.
-    signal
-        Its channel.
-    path_target
-        Image with the target; mostly the same one.
-    target
-        Channel of the target.
-    structure
-        What the target shows.
-    mask
-        Image that is above 0 where the target counts.
-    split
-        ``train``, ``validation``, ``test``, or empty where it is left open.
-    """
-
-    path: Path
-    signal: Channel | None
+    path: Path  # image with the transmitted light
+    signal: Channel | None  # its channel
     path_target: Path
     target: Channel | None
     structure: str
-    mask: Path | None = None
+    mask: Path | None = None  # image that is above 0 where the target counts
+    # ``train``, ``validation``, ``test``, or empty where it is left open.
     split: str = ""
 
 
@@ -215,17 +198,13 @@ def _label(
     mask = row.get("mask")
     return Label(
         image,
-        _channel(value("signal")),
+        channel_key(value("signal")),
         root / user_path(other) if other else image,
-        _channel(value("target")),
+        channel_key(value("target")),
         _structure(row, where, path, given["structure"]),
         root / user_path(mask) if mask else None,
         _SPLITS[split],
     )
-
-
-def _channel(text: str) -> Channel:
-    return int(text) if text.isdecimal() else text
 
 
 def _structure(
@@ -297,18 +276,11 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
             ["path", "signal", "target", "structure", "path_target", "mask", "split"]
         )
         for label in labels:
-            elsewhere = label.path_target != label.path
-            writer.writerow(
-                [
-                    short(label.path),
-                    "" if label.signal is None else label.signal,
-                    "" if label.target is None else label.target,
-                    label.structure,
-                    short(label.path_target) if elsewhere else "",
-                    short(label.mask),
-                    label.split,
-                ]
-            )
+            elsewhere = label.path_target if label.path_target != label.path else None
+            writer.writerow([
+                short(label.path), label.signal, label.target, label.structure,
+                short(elsewhere), short(label.mask), label.split,
+            ])  # fmt: skip
     return path
 
 
@@ -317,24 +289,13 @@ class CachedPair:
     """One stack with its labels, memory-mapped on the model's pixels.
 
     float16, but for what is not normalised.
-
-    Attributes
-    ----------
-    signal
-        (D, H, W) normalised.
-    targets
-        Structure to (D, H, W) or (1, H, W), z-scored.
-    masks
-        Of those structures that have one.
-    split
-        ``train``, ``validation`` or empty.
     """
 
     name: str
-    signal: np.ndarray
-    targets: Mapping[str, np.ndarray]
-    masks: Mapping[str, np.ndarray]
-    split: str
+    signal: np.ndarray  # (D, H, W) normalised
+    targets: Mapping[str, np.ndarray]  # structure to (D, H, W) or (1, H, W), z-scored
+    masks: Mapping[str, np.ndarray]  # of those structures that have one
+    split: str  # ``train``, ``validation`` or empty
 
 
 class PairReader:
@@ -342,17 +303,11 @@ class PairReader:
 
     Parameters
     ----------
-    cache
-        Folder of ``.npy`` files; made if it is missing.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
     scaling
         Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
         always z-scored.
     warn
         Called once with each thing that was assumed.
-    crop
-        Axis to first pixel and the one behind the last; the rest is not read.
     """
 
     def __init__(
@@ -371,21 +326,7 @@ class PairReader:
     def read(
         self, labels: Sequence[Label], progress: Progress = no_progress
     ) -> list[CachedPair]:
-        """Read all labels but those of the test split.
-
-        Parameters
-        ----------
-        labels
-            Several of one stack and channel become one pair.
-
-        Raises
-        ------
-        InputError
-            An image cannot be read or is constant, or a target or mask does not fit
-            its stack.
-        OutputError
-            The cache cannot be written.
-        """
+        """Read all labels but those of the test split."""
         stacks, pairs = by_stack(labels), []
         for group in stacks:
             pairs.append(self._pair(group))

@@ -1,21 +1,23 @@
-"""From options to a whole config, and what a config means for the data.
+"""From a few options to a whole config, and from a config to all that it leaves open.
 
 `QuickOptions` are the few things that a person decides; all else has a default, for one
 or a few stacks of the microscope that the model will be used on, and ten minutes on a
-CPU (docs/training.md has what they give). Needs no torch.
+CPU (docs/training.md has what they give). Needs no torch, and no toolkit: the dicts at
+the fields of `QuickOptions` are what a form needs to ask for them.
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError, invalid_field
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
@@ -25,6 +27,7 @@ from napari_sparsessp.training.config import (
     Budget,
     Data,
     FineTune,
+    LossName,
     ModelSection,
     Pairs,
     Recipe,
@@ -46,22 +49,12 @@ _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config, and all that it leaves open, decided.
-
-    Attributes
-    ----------
-    source
-        Of the model that is fine-tuned.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-    scaling
-        How the transmitted light is normalised.
-    """
+    """A config, and all that it leaves open, decided."""
 
     config: TrainConfig
-    source: ModelCard | None
-    voxel_size: tuple[float, float, float]
-    scaling: str
+    source: ModelCard | None  # of the model that is fine-tuned
+    voxel_size: tuple[float, float, float]  # (z, y, x) in µm of the model's grid
+    scaling: str  # how the transmitted light is normalised
 
     @property
     def learning_rate(self) -> float:
@@ -72,32 +65,22 @@ class ResolvedConfig:
         gentle = recipe.name == "fast" and self.source is not None
         return GENTLE_RATE if gentle else RATES[recipe.name]
 
-    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Outputs of the network, in order.
-
-        Parameters
-        ----------
-        found
-            Structures that the data have.
-
-        Raises
-        ------
-        InputError
-            The data have nothing of what is asked for.
-        """
+    def structures(self, labelled: Sequence[str]) -> tuple[str, ...]:
+        """Order the network's outputs; `labelled` are the structures of the data."""
         named = self.config.model.structures
-        wanted = None if named is None else tuple(map(structure_id, named))
-        if wanted is None:
+        if named is not None:
+            wanted = [structure_id(name) for name in named]
+        else:
             # Outputs that no label holds would drift while the others learn.
             known = CATALOGUE if self.source is None else self.source.structures
-            ordered = [one for one in known if one in found]
-            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+            wanted = [one for one in known if one in labelled]
+            wanted += sorted(set(labelled) - set(wanted))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
-        missing = [one for one in wanted if one not in found]
+        missing = [one for one in wanted if one not in labelled]
         # A model that is fine-tuned may keep more than the new data show.
-        if not set(wanted) & set(found) or (missing and self.source is None):
-            listed = ", ".join(sorted(set(found))) or "none"
+        if not set(wanted) & set(labelled) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(labelled))) or "none"
             raise InputError(
                 f"the data have no label of {', '.join(missing)}; they have {listed}: "
                 "change model.structures, or the structure column"
@@ -105,13 +88,7 @@ class ResolvedConfig:
         return tuple(wanted)
 
     def network(self, structures: Sequence[str]) -> NetworkConfig:
-        """Describe the network with an output for each structure.
-
-        Raises
-        ------
-        InputError
-            `network.outputs` was given and is another number.
-        """
+        """Describe the network with an output for each structure."""
         given = self.config.network
         outputs = len(structures)
         if isinstance(given, FineTune):
@@ -189,19 +166,8 @@ def claim_folder(
 ) -> None:
     """Make sure that the output folder holds this training or none.
 
-    Parameters
-    ----------
-    structures
-        Of the network's outputs.
-    owner
-        False in a process that only looks; another one writes.
-
-    Raises
-    ------
-    InputError
-        It holds another one; names what differs.
-    OutputError
-        It cannot be written.
+    `structures` are the network's outputs; a process that is no `owner` only looks.
+    Raises InputError where another training is there; names what differs.
     """
     folder: Path = config.out
     file = folder / CONFIG_NAME
@@ -230,20 +196,9 @@ def claim_folder(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
+    """Make a folder and those above it."""
+    with output_errors(f"into {folder}", "make room or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; make room or choose "
-            "another folder"
-        ) from error
 
 
 def _as_today(before: Any) -> Any:
@@ -272,46 +227,175 @@ CONFIG_FILE = "train.yaml"
 
 PAIRS_FILE = "pairs.csv"
 
-LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
+
+MOST_RATIO = 64
+
+
+def read_ratios(text: str) -> tuple[int, ...]:
+    """Read sparsity ratios from a text; raise ValueError with what would be right."""
+    words = text.replace(",", " ").replace(";", " ").split()
+    if not words or not all(
+        word.isdecimal() and 1 <= int(word) <= MOST_RATIO for word in words
+    ):
+        raise ValueError(
+            f"r has to be whole numbers from 1 to {MOST_RATIO}, such as 1, 2, 4, 8"
+        )
+    return tuple(sorted({int(word) for word in words}))
+
+
+def write_ratios(ratios: Sequence[int]) -> str:
+    """Write sparsity ratios as `read_ratios` reads them."""
+    return ", ".join(map(str, ratios))
+
+
+def read_rate(text: str) -> float:
+    """Read a learning rate from a text; raise ValueError with what would be right."""
+    try:
+        rate = float(text.replace(",", "."))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise ValueError("the learning rate has to be a number above 0, such as 0.0001")
+    return rate
 
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training.
+    """Options that a person decides about a training, and how forms ask for them.
 
     Attributes
     ----------
-    id
-        Of the new model.
     pairs
         Where the stacks are.
     validation
         What is kept back.
-    name, licence
-        Licence of the data.
-    source
-        Model to begin with.
-    freeze_encoder
-        Only what comes after the encoder learns.
     ratios
         The model's own where left out.
-    patch
-        Pixels along a side.
     """
 
-    id: str
+    id: Annotated[
+        str,
+        {
+            "label": "Id",
+            "name": "Id of the new model",
+            "live": True,
+            "tooltip": "How files and the command line call it. It has to be a new "
+            "one: a model that is there is never replaced.",
+        },
+    ]
     pairs: Pairs
     validation: Validation
-    name: str = ""
-    licence: str = ""
-    source: str = DEFAULT_MODEL
-    freeze_encoder: bool = False
-    minutes: float = MINUTES
+    name: Annotated[
+        str,
+        {
+            "label": "Name",
+            "name": "Name of the new model",
+            "live": True,
+            "tooltip": "What you call the new model in the lists.",
+        },
+    ] = ""
+    licence: Annotated[
+        str,
+        {
+            "label": "Data licence",
+            "name": "Licence of the data",
+            "none": "not stated",
+            "suggestions": (
+                *("CC BY 4.0", "CC0", "CC BY-NC 4.0"),
+                "own data, not to be shared",
+            ),
+            "tooltip": "Under what licence your images are: whoever gets the model "
+            "has to know.",
+        },
+    ] = ""
+    source: Annotated[
+        str,
+        {
+            "name": "Model to begin with",
+            "choices": (),
+            "tooltip": "What the new model knows before it learns from your pairs. It "
+            "stays as it is; a new one is made.",
+        },
+    ] = DEFAULT_MODEL
+    freeze_encoder: Annotated[
+        bool,
+        {
+            "label": "Freeze its first half (the encoder)",
+            "tooltip": "Only the second half of the network learns: faster, needs less "
+            "memory, and forgets less of what it knew. It also learns less, so leave "
+            "it off unless you are in a hurry.",
+        },
+    ] = False
+    minutes: Annotated[
+        float,
+        {
+            "name": "Minutes to learn",
+            "unit": " min",
+            "decimals": 1,
+            "min": 0.1,
+            "max": 10_000.0,
+            "tooltip": "How long to learn. Ten minutes on a CPU are enough for one "
+            "small pair; many stacks want an hour and a graphics card. You can stop at "
+            "any moment.",
+        },
+    ] = MINUTES
     device: str = "auto"
-    ratios: tuple[int, ...] | None = None
-    patch: int | None = None
-    learning_rate: float | None = None
-    loss: LossName = "mse"
+    ratios: Annotated[
+        tuple[int, ...] | None,
+        {
+            "label": "Every r-th plane",
+            "name": "Sampling to learn, every r-th plane",
+            "none": "those of the model",
+            "read": read_ratios,
+            "write": write_ratios,
+            "tooltip": "Every r-th plane is shown to the network while it learns, so "
+            "that it can predict from so few. 1, 2, 4, 8 makes it good at all of them.",
+        },
+    ] = None
+    patch: Annotated[
+        int | None,
+        {
+            "label": "Patch",
+            "unit": " pixels",
+            "none": "automatic",
+            "max": 1024,
+            "step": 16,
+            "tooltip": "Side of the pieces that are learnt from, 128 by itself. "
+            "Smaller needs less memory; stacks that are smaller are taken whole.",
+        },
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        {
+            "label": "Learning rate",
+            "none": f"automatic ({RATE:.4f})",
+            "read": read_rate,
+            "write": "{:g}".format,
+            "tooltip": "How fast the weights change. Lower it where the loss jumps, or "
+            "is no number.",
+        },
+    ] = None
+    loss: Annotated[
+        LossName,
+        {
+            "label": "Loss",
+            "choices": (
+                ("mse", "squared error (as published)", "What R² measures."),
+                ("l1", "absolute error", "Minds bright outliers less."),
+                (
+                    "l1_msssim",
+                    "absolute error and structure",
+                    "Half of it compares patterns.",
+                ),
+                (
+                    "foreground",
+                    "foreground counts more",
+                    "For structures that fill little of a stack; costs R².",
+                ),
+            ),
+            "tooltip": "What is made small while it learns.",
+        },
+    ] = "mse"
 
 
 def trainings_folder() -> Path:
@@ -326,11 +410,6 @@ def run_folder(id_: str) -> Path:
 
 def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
     """Make a whole config of what a person decided.
-
-    Parameters
-    ----------
-    out
-        Output folder.
 
     Raises
     ------
@@ -364,7 +443,5 @@ def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
             device=options.device,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        field, reason = invalid_field(error)
         raise InputError(f"{field} cannot be used: {reason}; change it") from error

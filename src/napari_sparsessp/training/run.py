@@ -35,6 +35,11 @@ FEW_STACKS = 3
 _ENCODER = ("encoder", "plane_stem", "down")
 """First parts of the names of all that comes before depth is folded."""
 
+_OPTIMISER = {
+    "batch", "weight_decay", "warm_up", "average", "optimiser", "schedule", "clip",
+}  # fmt: skip
+_CHANGES = {"noise", "gain", "tilt", "clutter", "thin", "turns"}
+
 _SCALING_WORDS = {
     "robust": "z-score of the measured planes, extremes left out",
     "zscore": "z-score of the measured planes",
@@ -82,15 +87,13 @@ def run_training(
         recipe.ratios, recipe.interpolation, plan.device, plan.precision,
         plan.projection, progress,
     )  # fmt: skip
-    patch = None
-    if show is not None:
-        patch = preview_patch(
-            validator.pairs, recipe, data.structures, plan.device, network.stride
-        )
+    preview = preview_patch(
+        validator.pairs, recipe, data.structures, plan.device, network.stride
+    )
 
     def validate(judged: nn.Module) -> dict[str, Any]:
-        if show is not None and patch is not None:
-            show(patch(judged))
+        if show is not None and preview is not None:
+            show(preview(judged))
         return validator(judged)
 
     train(
@@ -105,11 +108,6 @@ def run_training(
 
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the model of a training that was stopped: its best state so far.
-
-    Parameters
-    ----------
-    data
-        That it was trained with.
 
     Raises
     ------
@@ -126,13 +124,7 @@ def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
 def initialise(
     resolved: ResolvedConfig, config: NetworkConfig, structures: tuple[str, ...]
 ) -> nn.Module:
-    """Build the network, the same for the same seed.
-
-    Raises
-    ------
-    ModelError
-        The model to begin with is damaged.
-    """
+    """Build the network, the same for the same seed."""
     torch.manual_seed(resolved.config.seed)
     network = build_network(config)
     given = resolved.config.network
@@ -161,12 +153,8 @@ def transfer(
 ) -> None:
     """Copy all weights; outputs go by structure, new ones stay as they are.
 
-    Both networks have the same description but for their outputs.
-
-    Raises
-    ------
-    InputError
-        The structures differ and cannot be told apart in the weights.
+    Both networks have the same description but for their outputs. Raises InputError
+    where the structures differ and cannot be separated in the weights.
     """
     config = network.config
     assert isinstance(config, NetworkConfig)
@@ -214,15 +202,7 @@ def transfer(
 
 
 def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the best state of a training, or its last, as a native model.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    ModelError
-        The weights are not finite.
-    """
+    """Write the best state of a training, or its last, as a native model."""
     config, files = resolved.config, RunFolder(resolved.config.out)
     network = resolved.network(data.structures)
     recipe = patch_recipe(resolved, network, data.training)
@@ -245,22 +225,19 @@ def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     path = config.out / f"{card.id}.safetensors"
     plan = training_plan(resolved, network)
     kept_back = _spread_out(data.validation, CALIBRATION_STACKS)
-    card = card.model_copy(
-        update={
-            "familiarity": learned_ranges(
-                data.training, recipe, resolved.voxel_size, resolved.source
-            ),
-            "uncertainty": calibrations(
-                Model(card, trained, "", path), kept_back, plan.device, plan.precision
-            ),
-        }
-    )
+    model = Model(card, trained, "", path)
     tensors = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in trained.state_dict().items()
     }
-    check = make_check(trained, digest_of_tensors(tensors))
-    card = card.model_copy(update={"check": check})
+    measured = {
+        "familiarity": learned_ranges(
+            data.training, recipe, resolved.voxel_size, resolved.source
+        ),
+        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+        "check": make_check(trained, digest_of_tensors(tensors)),
+    }
+    card = card.model_copy(update=measured)
     return save_model(path, trained, card, dtype=dtype)
 
 
@@ -348,10 +325,7 @@ def _given_scores(config: TrainConfig) -> dict[str, Any]:
 
 
 def _scores(
-    resolved: ResolvedConfig,
-    data: TrainingData,
-    files: RunFolder,
-    best: dict[str, Any],
+    resolved: ResolvedConfig, data: TrainingData, files: RunFolder, best: dict[str, Any]
 ) -> dict[str, Any]:
     """R² of the best state, by structure and ratio."""
     validation = resolved.config.validation
@@ -407,13 +381,7 @@ def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
 
 
 def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingPlan:
-    """Put together what the loop needs.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    """
+    """Put together what the loop needs."""
     config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
     precision = choose_precision(recipe.precision, device)
@@ -427,37 +395,24 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
     return TrainingPlan(
         minutes=minutes,
         steps=budget.steps,
-        batch=recipe.batch,
         learning_rate=resolved.learning_rate,
-        weight_decay=recipe.weight_decay,
-        warm_up=recipe.warm_up,
-        average=recipe.average,
         save_every=budget.save_minutes or min(4.0, minutes / 10),
         save_steps=save_steps,
         # float16 would need its gradients scaled; bfloat16 does not.
         precision="bf16" if precision == "bf16" else "fp32",
         seed=config.seed,
         device=str(device),
-        optimiser=recipe.optimiser,
-        schedule=recipe.schedule,
-        clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
         judge_first=resolved.source is not None,
+        **recipe.model_dump(include=_OPTIMISER),
     )
 
 
 def patch_recipe(
     resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
-    """Return how patches are cut from these stacks for this network.
-
-    Raises
-    ------
-    InputError
-        A stack is smaller than the network's stride, or deeper than its window where
-        the target is a projection.
-    """
+    """Return how patches are cut from these stacks for this network."""
     recipe, stride = resolved.config.recipe, network.stride
     if not pairs:
         raise InputError(
@@ -483,20 +438,14 @@ def patch_recipe(
                 f"planes and the network sees {network.depth} at once; set "
                 f"network.depth to at least {depth}"
             )
-    height, width = size
     return PatchRecipe(
         network.depth,
-        height,
-        width,
+        size[0],
+        size[1],
         ratios=resolved.ratios(network),
-        noise=recipe.noise,
-        gain=recipe.gain,
-        tilt=recipe.tilt,
-        clutter=recipe.clutter,
-        thin=recipe.thin,
-        turns=recipe.turns,
         random_phase=resolved.random_phase(network),
         interpolation=network.interpolation,
         inputs=network.inputs,
         every=network.ratio,
+        **recipe.model_dump(include=_CHANGES),
     )

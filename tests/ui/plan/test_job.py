@@ -10,17 +10,17 @@ from fake_engine import card
 from napari_sparsessp import PredictionRequest
 from napari_sparsessp.evaluation.html import Gallery
 from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
     PlanChoice,
-    PlanEngine,
     PlanJob,
     SweepCache,
     SweepMemory,
     SweepRecord,
     measure_plan,
 )
-from napari_sparsessp.ui.predict.planning import Choice
+from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume
 from swept import report_of
@@ -32,7 +32,7 @@ CUBE = (0.29, 0.29, 0.29)
 @pytest.fixture
 def engine(own_models_folder):
     save_thin(own_models_folder / "thin.safetensors")
-    return PlanEngine()
+    return InstalledEngine()
 
 
 def _volume(seed=0):
@@ -125,7 +125,7 @@ def test_a_stop_while_the_stack_is_read_ends_it(engine):
         _measure(engine, _job(engine), SweepMemory(), progress)
 
 
-CHOICE = PlanChoice(Choice("key", card=card()))
+CHOICE = PlanChoice(FormState("key", card=card()))
 
 
 def _cache():

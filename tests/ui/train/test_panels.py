@@ -5,26 +5,24 @@ import pytest
 from napari.layers import Image, Labels
 
 from fake_engine import card
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.tasks import no_progress
+from napari_sparsessp.training.config import TrainConfig
 from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
 from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
-    FilesPick,
-    fits,
+    FilesChoice,
+    FilesScan,
     guess_channels,
-    layer_parts,
-    look_at_files,
-    mask_parts,
+    masks_in,
+    misfit,
+    scan_files,
+    stacks_in,
 )
-from napari_sparsessp.ui.train.form import TrainModelPanel, TrainNamePanel, TrainOptions
-from napari_sparsessp.ui.train.stacks import (
-    SplitDrawing,
-    TrainFilesPanel,
-    TrainPairsPanel,
-    TrainSplitPanel,
-    split_words,
-)
-from napari_sparsessp.ui.train.watch import TrainPreview, TrainWatch
+from napari_sparsessp.ui.train.form import ModelPanel, NameForm, TrainForm
+from napari_sparsessp.ui.train.split import SplitDrawing, SplitPanel, split_words
+from napari_sparsessp.ui.train.stacks import FilesPanel, PairsPanel
+from napari_sparsessp.ui.train.watch import PatchPreview, TrainWatch
 
 MICRO = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 
@@ -53,9 +51,9 @@ def desk():
 
 @pytest.fixture
 def panel(qtbot, desk):
-    one = TrainPairsPanel()
+    one = PairsPanel()
     qtbot.addWidget(one)
-    one.set_parts(layer_parts(desk), mask_parts(desk))
+    one.set_stacks(stacks_in(desk), masks_in(desk))
     return one
 
 
@@ -65,33 +63,33 @@ def row(card_, parts, name):
 
 
 def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
-    (one,), parts = panel.cards, layer_parts(desk)
+    (one,), parts = panel.cards, stacks_in(desk)
     assert one.light_box.currentText() == "bright-field"
     tick, box = row(one, parts, "DNA · truth")
     assert tick.isChecked()
-    assert box.typed() == "DNA"
+    assert box.currentText() == "DNA"
     tick, box = row(one, parts, "my stain")
     assert not tick.isChecked()
-    ((_, structure),) = one.pick().truths
+    ((_, structure),) = one.choice().truths
     assert structure == "DNA"
 
 
 def test_layers_of_another_size_cannot_be_ticked_and_say_why(panel, desk):
-    parts = layer_parts(desk)
+    parts = stacks_in(desk)
     tick, _ = row(panel.cards[0], parts, "another field")
     assert not tick.isEnabled()
     assert "another size: 16 × 16" in tick.toolTip()
     volumes = {one.name: one.volume for one in parts}
-    assert fits(volumes["bright-field"], volumes["my stain"]) == ""
+    assert misfit(volumes["bright-field"], volumes["my stain"]) == ""
 
 
 def test_a_labels_layer_is_offered_as_mask_and_nothing_else(panel):
     box = panel.cards[0].mask_box
     texts = [box.itemText(k) for k in range(box.count())]
     assert texts[:2] == ["everywhere", "focus is above 0"]
-    assert panel.cards[0].pick().mask is None
+    assert panel.cards[0].choice().mask is None
     box.setCurrentIndex(1)
-    assert panel.cards[0].pick().mask is not None
+    assert panel.cards[0].choice().mask is not None
 
 
 def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
@@ -103,23 +101,23 @@ def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
 
 
 def test_what_was_said_of_a_layer_outlives_new_layers(panel, desk):
-    parts = layer_parts(desk)
+    parts = stacks_in(desk)
     tick, box = row(panel.cards[0], parts, "my stain")
     tick.setChecked(True)
     box.setEditText("actin")
     desk.layers.append(an_image("one more"))
-    panel.set_parts(layer_parts(desk), mask_parts(desk))
-    tick, box = row(panel.cards[0], layer_parts(desk), "my stain")
+    panel.set_stacks(stacks_in(desk), masks_in(desk))
+    tick, box = row(panel.cards[0], stacks_in(desk), "my stain")
     assert tick.isChecked()
-    assert box.typed() == "actin"
+    assert box.currentText() == "actin"
 
 
 def test_channels_of_one_layer_are_stacks_of_their_own():
     desk = Desk(an_image("all", (2, 8, 32, 48), axis_labels=("c", "z", "y", "x")))
-    parts = layer_parts(desk)
+    parts = stacks_in(desk)
     assert [one.key.channel for one in parts] == [0, 1]
     assert parts[0].volume.axes == "ZYX"
-    assert not layer_parts(Desk(an_image("t", (9, 8, 32, 48))))  # a time-lapse
+    assert not stacks_in(Desk(an_image("t", (9, 8, 32, 48))))  # a time-lapse
 
 
 # the split --------------------------------------------------------------------
@@ -151,71 +149,129 @@ def test_the_split_says_its_pixels():
 
 
 def test_a_share_is_asked_for_only_where_it_counts(qtbot):
-    panel = TrainSplitPanel()
+    panel = SplitPanel()
     qtbot.addWidget(panel)
-    assert panel.share.parent().isHidden()
+    assert panel.options.isHidden()
     with qtbot.waitSignal(panel.changed):
         panel.by.button("x").click()
-    assert not panel.share.parent().isHidden()
-    panel.share.setValue(40)
-    assert (panel.part(), panel.fraction()) == ("x", 0.4)
+    assert not panel.options.isHidden()
+    with qtbot.waitSignal(panel.changed):
+        panel.options.native("percent").setValue(40)
+    assert (panel.part(), panel.share()) == ("x", 0.4)
 
 
 # model, options, name -----------------------------------------------------------
 
 
 def test_the_chosen_model_outlives_new_ones(qtbot):
-    panel = TrainModelPanel()
+    panel = ModelPanel()
     qtbot.addWidget(panel)
-    panel.offer([card(), card(id="other", name="Other")])
-    assert panel.model_id() == "colony-3to2d"
-    panel.choose("other")
+    box = panel.source.native("source")
+    panel.offer([card(), card(id="other", name="Other"), card(id="twin", name="Other")])
+    assert panel.card().id == "colony-3to2d"
+    assert [box.itemText(k) for k in (1, 2)] == ["Other (other)", "Other (twin)"]
+    panel.choose("other", freeze_encoder=False)
     panel.offer([card(id="new"), card(id="other", name="Other")])
-    assert panel.model_id() == "other"
+    assert panel.card().id == "other"
     panel.offer([card(id="new")])
-    assert panel.model_id() == "new"
+    assert panel.card().id == "new"
 
 
-def test_options_are_as_usual_until_somebody_types(qtbot):
-    options = TrainOptions()
-    qtbot.addWidget(options)
-    assert options.chosen_ratios() is None
-    assert options.chosen_patch() is None
-    assert options.chosen_rate() is None
-    assert not options.problem()
-    options.ratios.setText("4, 1")
-    options.patch.setValue(64)
-    options.rate.setText("1e-4")
-    assert options.chosen_ratios() == (1, 4)
-    assert options.chosen_patch() == 64
-    assert options.chosen_rate() == pytest.approx(1e-4)
-    options.ratios.setText("1, 2.5")
-    assert "whole numbers" in options.problem()
-    options.ratios.setText("1, 200")
-    assert "whole numbers" in options.problem()
+def test_options_are_automatic_until_they_are_typed(qtbot):
+    form = TrainForm(list)
+    qtbot.addWidget(form)
+    usual = {"ratios": None, "patch": None, "learning_rate": None, "loss": "mse"}
+    assert form.chosen_options().items() >= usual.items()
+    type_in(form.options, "ratios", "4, 1")
+    type_in(form.options, "learning_rate", "1e-4")
+    form.options.native("patch").setValue(64)
+    typed = {"ratios": (1, 4), "patch": 64, "learning_rate": 1e-4}
+    assert form.chosen_options().items() >= typed.items()
+    for wrong in ("1, 2.5", "1, 200"):
+        type_in(form.options, "ratios", wrong)
+        assert "whole numbers" in form.options.problem()
+
+
+def type_in(form, name, text):
+    field = form.native(name)
+    field.setText(text)
+    field.editingFinished.emit()
 
 
 def test_a_name_suggests_itself_until_it_is_typed(qtbot):
-    panel = TrainNamePanel()
-    qtbot.addWidget(panel)
-    panel.suggest(["dna", "own"], {"my-dna-own"})
-    assert panel.name.text() == "My DNA, Own"
-    assert panel.id.text() == "my-dna-own-2"
-    panel.name.setText("Ours")
-    panel.name.textEdited.emit("Ours")
-    panel.suggest(["nucleolus"], ())
-    assert (panel.name.text(), panel.id.text()) == ("Ours", "ours")
-    assert not panel.problem()
+    form = NameForm()
+    qtbot.addWidget(form)
+    form.suggest(["dna", "own"], {"my-dna-own"})
+    assert (form.get("name"), form.get("id")) == ("My DNA, Own", "my-dna-own-2")
+    with qtbot.waitSignal(form.changed):
+        form.native("name").setText("Ours")
+    form.suggest(["nucleolus"], ())
+    assert (form.get("name"), form.get("id")) == ("Ours", "ours")
+    assert not form.name_problem()
 
 
 def test_a_model_that_is_there_is_never_replaced(qtbot):
-    panel = TrainNamePanel()
-    qtbot.addWidget(panel)
-    panel.show_values("Mine", "taken", "not stated")
-    panel.suggest(["dna"], {"taken"})
-    assert "never replaced; choose another id" in panel.problem()
-    panel.id.setText("Not an id")
-    assert "lower-case" in panel.problem()
+    form = NameForm()
+    qtbot.addWidget(form)
+    form.show_typed("Mine", "taken", "not stated")
+    form.suggest(["dna"], {"taken"})
+    assert "never replaced; choose another id" in form.name_problem()
+    form.native("id").setText("Not an id")
+    assert "lower-case" in form.name_problem()
+
+
+def a_config(tmp_path, **more):
+    values = {
+        "out": tmp_path / "run",
+        "model": {"id": "mine", "name": "Mine", "licence": "CC0"},
+        "network": {"from": "colony-3to2d", "freeze_encoder": True},
+        "data": {"pairs": {"path": tmp_path / "pairs.csv"}},
+        "validation": {"by": "y", "share": 0.3},
+        "budget": {"minutes": 3},
+        "loss": "l1",
+    }
+    return TrainConfig.model_validate({**values, **more})
+
+
+def test_a_config_fills_the_form_and_says_what_has_no_row(qtbot, tmp_path):
+    form = TrainForm(list)
+    qtbot.addWidget(form)
+    form.model.offer([card()])
+    assert form.show_config(a_config(tmp_path)) == []
+    options = form.chosen_options()
+    assert (options["name"], options["id"], options["licence"]) == (
+        "Mine",
+        "mine",
+        "CC0",
+    )
+    assert (options["minutes"], options["loss"]) == (3, "l1")
+    assert options["freeze_encoder"]
+    assert not form.options.isHidden()  # one of them is not as usual
+    choice = form.choice()
+    assert choice.files.path == tmp_path / "pairs.csv"
+    assert (choice.from_files, choice.part, choice.share) == (True, "y", 0.3)
+    recipe = {"name": "fast", "clip": 0.5, "patch": [64, 64]}
+    notes = form.show_config(a_config(tmp_path, budget={"steps": 9}, recipe=recipe))
+    assert "9 steps" in notes[0]
+    assert "its own clip;" in notes[1]
+    assert form.chosen_options()["patch"] == 64
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"data": {"simulated": {"colonies": 3}}}, "sparsessp train FILE"),
+        ({"network": {"from": "elsewhere"}}, "not among the models here"),
+    ],
+)
+def test_a_config_that_the_dock_cannot_run_fills_nothing(qtbot, tmp_path, more, words):
+    form = TrainForm(list)
+    qtbot.addWidget(form)
+    form.model.offer([card()])
+    with pytest.raises(InputError, match=words):
+        form.show_config(a_config(tmp_path, **more))
+    assert not form.choice().from_files
+    assert form.chosen_options()["name"] == ""
 
 
 # files ------------------------------------------------------------------------
@@ -235,21 +291,30 @@ def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
         write_stack(tmp_path / f"{k}.ome.tif", both, "CZYX", channels=["BF", "Hoechst"])
         for k in range(2)
     ]
-    panel = TrainFilesPanel()
+    panel = FilesPanel()
     qtbot.addWidget(panel)
-    panel.choose(None, paths)
-    found = look_at_files(panel.pick(), (0.29,) * 3, no_progress)
-    assert not found.labels
-    panel.show_found(found)
-    pick = panel.pick()
-    assert (pick.signal, pick.target, pick.structure) == ("BF", "Hoechst", "DNA")
-    found = look_at_files(pick, (0.29,) * 3, no_progress)
-    panel.show_found(found)
-    assert [one.path for one in found.labels] == paths
-    assert "2 stacks, 2 labels of 1 structure" in panel.found.text()
-    folder = FilesPick(tmp_path, (), "BF", "Hoechst", "DNA")
-    again = look_at_files(folder, (0.29,) * 3, no_progress)
-    assert again.labels == found.labels
+    panel.choose(FilesChoice(images=tuple(paths)))
+    scan = scan_files(panel.files(), (0.29,) * 3, no_progress)
+    assert not scan.labels
+    panel.show_scan(scan)
+    files = panel.files()
+    assert (files.signal, files.target, files.structure) == ("BF", "Hoechst", "DNA")
+    scan = scan_files(files, (0.29,) * 3, no_progress)
+    panel.show_scan(scan)
+    assert [one.path for one in scan.labels] == paths
+    assert "2 stacks, 2 labels of 1 structure" in panel.summary.text()
+    folder = FilesChoice(tmp_path, (), "BF", "Hoechst", "DNA")
+    again = scan_files(folder, (0.29,) * 3, no_progress)
+    assert again.labels == scan.labels
+
+
+def test_channels_of_a_config_are_chosen_by_name_or_number(qtbot, tmp_path):
+    panel = FilesPanel()
+    qtbot.addWidget(panel)
+    panel.choose(FilesChoice(tmp_path, signal="1", target="b", structure="Own"))
+    panel.show_scan(FilesScan(panel.files(), ("a", "light", "b"), [], []))
+    files = panel.files()
+    assert (files.signal, files.target, files.structure) == ("light", "b", "Own")
 
 
 # watching -----------------------------------------------------------------------
@@ -265,7 +330,7 @@ def a_preview(step, prediction=0.0, structures=("dna", "own")):
 
 
 def test_the_preview_begins_where_there_is_most_to_see_and_stays_there(qtbot):
-    preview = TrainPreview()
+    preview = PatchPreview()
     qtbot.addWidget(preview)
     preview.show_preview(a_preview(0))
     assert preview.plane.value() == 2
@@ -289,14 +354,15 @@ def test_curves_show_each_structure_and_where_it_began(qtbot):
     watch.clear("mine", 10)
     for minutes, r2 in ((0, 0.1), (1, 0.4), (2, 0.3)):
         watch.add_entry(entry(minutes, r2))
+    assert watch.headline.text() == "mine: R² 0.10 → 0.40"
     dna, before = watch.r2_chart.curves
     assert list(dna.y) == pytest.approx([0.1, 0.4, 0.3])
     assert before.name == "before"
     assert set(before.y) == {0.1}
     assert (watch.before, watch.best) == (0.1, 0.4)
-    assert not watch.learns_by_heart()
+    assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
-    assert watch.learns_by_heart()
+    assert watch.overfits()
 
 
 def test_a_validation_without_a_score_leaves_no_point(qtbot):

@@ -170,6 +170,36 @@ def test_fields_beside_each_other_share_the_room(qtbot):
     assert len({field.mapTo(form, field.rect().topLeft()).y() for field in fields}) == 1
 
 
+def test_a_form_of_some_rows_reads_them_alone(qtbot):
+    form = Form(Options, only=["ratios", "patch"])
+    qtbot.addWidget(form)
+    assert form.chosen() == {"ratios": None, "patch": 16}
+    form.native("ratios").setText("one")
+    assert form.chosen() == {"patch": 16}
+    assert "whole numbers" in form.problem()
+
+
+@dataclass(frozen=True)
+class Licence:
+    licence: Annotated[str, {"label": "Licence", "suggestions": ("CC0", "MIT")}] = ""
+
+
+def test_any_text_may_be_typed_where_some_are_suggested(qtbot):
+    form = Form(Licence)
+    qtbot.addWidget(form)
+    assert form.values() == Licence("")
+    box = form.native("licence")
+    with qtbot.waitSignal(form.changed):
+        box.lineEdit().setText("our own")
+    assert form.values() == Licence("our own")
+    with qtbot.waitSignal(form.changed):
+        box.setCurrentIndex(1)
+    assert form.values() == Licence("MIT")
+    with qtbot.assertNotEmitted(form.changed):
+        form.set(Licence("ours"))
+    assert form.values() == Licence("ours")
+
+
 class Model(BaseModel):
     input: str
     tta: Annotated[bool, {"label": "Steadier"}] = True

@@ -27,9 +27,10 @@ from napari_sparsessp.ui.napari_compat import (
     set_background,
     set_gridded,
 )
+from napari_sparsessp.ui.widgets.structures import StructureRow
 
 if TYPE_CHECKING:
-    from napari_sparsessp.ui.widgets.structure_model import Row
+    pass
 
 OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
 CHECKERBOARD, GALLERY = "checkerboard", "gallery"
@@ -321,7 +322,7 @@ class Scene:
 def scene_of(
     viewer: Any,
     source: Any | None,
-    rows: "Sequence[Row]",
+    rows: "Sequence[StructureRow]",
     predictions: dict[str, Any],
     scales: Mapping[tuple[str, str], Scale],
 ) -> Scene:

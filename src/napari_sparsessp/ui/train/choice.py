@@ -1,86 +1,100 @@
-"""What the user chose in the Train dock; plain values without widgets."""
+"""The pairs to learn from, stacks of the viewer or files: plain values, no widgets."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
 from napari_sparsessp.tasks import Progress
-from napari_sparsessp.training.resolve import MINUTES, LossName
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
-from napari_sparsessp.ui.widgets.structure_model import structure_id
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.ui.widgets.structure_fields import structure_id
+from napari_sparsessp.volume import Volume, channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.pairs import Label
     from napari_sparsessp.training.split import StackShape
 
+_LIGHT_WORDS = ("bright", "light", "phase", "dic", "trans", "mono", "bf", "tl")
+
+AUTO = "auto"
+Part = Literal["auto", "stack", "y", "x"]
+
+
+# stacks of the viewer ---------------------------------------------------------
+
 
 @dataclass(frozen=True)
-class PartKey:
-    """Names a layer, or a channel of it, for good.
-
-    Attributes
-    ----------
-    layer : str
-        As `napari_sparsessp.ui.napari_compat.layer_key` gives it.
-    channel : int or None
-    """
+class StackKey:
+    """Identify a layer by its `layer_key`, or a channel of it."""
 
     layer: str
     channel: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class LayerPart:
-    """A z-stack in the viewer.
+class ViewerStack:
+    """A z-stack in the viewer: a layer, or a channel of it.
 
     Attributes
     ----------
-    key : PartKey
-    name : str
-        What a person calls it.
-    volume : Volume
+    volume
         ZYX, lazy.
-    structure : str
-        Id of the structure that its name tells; "" where it tells none.
+    structure
+        Id of the structure that its name says, or "".
     """
 
-    key: PartKey
+    key: StackKey
     name: str
     volume: Volume
     structure: str
 
 
-def layer_parts(viewer: Any) -> list[LayerPart]:
-    """List all stacks of a viewer, the likeliest transmitted light first.
+def stacks_in(viewer: Any) -> list[ViewerStack]:
+    """List the stacks of a viewer, the likeliest transmitted light first.
 
     Layers that are no z-stacks (RGB, time-lapses, our own predictions) are left out.
     """
-    order = [key for key, _ in input_choices(viewer)]
-    layers = {layer_key(one): one for one in image_layers(viewer)}
-    return [part for key in order if key in layers for part in _parts(layers[key], key)]
+    layers = {layer_key(layer): layer for layer in image_layers(viewer)}
+    keys = [key for key, _ in input_choices(viewer) if key in layers]
+    return [stack for key in keys for stack in _stacks_of(layers[key], key)]
 
 
-def mask_parts(viewer: Any) -> list[LayerPart]:
-    """List the labels layers of a viewer, which may say what counts."""
+def masks_in(viewer: Any) -> list[ViewerStack]:
+    """List the labels layers of a viewer: they can only be masks."""
     from napari.layers import Labels
 
-    return [
-        part
-        for layer in viewer.layers
-        if isinstance(layer, Labels)
-        for part in _parts(layer, layer_key(layer))
-    ]
+    masks = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    return [stack for layer in masks for stack in _stacks_of(layer, layer_key(layer))]
 
 
-def part_volume(viewer: Any, key: PartKey) -> Volume:
-    """Give the stack of a part as it is now.
+def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
+    try:
+        volume = read_layer(layer).volume
+    except InputError:
+        return []
+    if "T" in volume.axes:
+        return []
+    name = str(layer.name)
+    if "C" not in volume.axes:
+        return [ViewerStack(StackKey(key), name, volume, structure_named(name))]
+    stacks = []
+    for index in range(volume.sizes["C"]):
+        one = volume.channel(index)
+        channel = one.channel_names[0] if one.channel_names else f"channel {index}"
+        structure = structure_named(channel)
+        stacks.append(
+            ViewerStack(StackKey(key, index), f"{name} · {channel}", one, structure)
+        )
+    return stacks
+
+
+def read_stack(viewer: Any, key: StackKey) -> Volume:
+    """Return a stack as it is now.
 
     Raises
     ------
@@ -103,91 +117,85 @@ def part_volume(viewer: Any, key: PartKey) -> Volume:
 
 
 def structure_named(name: str) -> str:
-    """Give the structure that a layer's or channel's name tells; "" for none."""
+    """Return the structure that the name of a layer or channel says, or ""."""
     text = name.removesuffix(TRUTH_SUFFIX)
-    for one in CATALOGUE.values():
-        if match_channel(one, [text]) is not None:
-            return one.id
-    return ""
+    matches = (s.id for s in CATALOGUE.values() if match_channel(s, [text]) is not None)
+    return next(matches, "")
 
 
 def name_as_structure(name: str) -> str:
-    """Make a structure's name of a layer's: the last words, without file endings."""
+    """Return the last words of a layer's name, without file endings."""
     last = re.split(r"[·|:]", name)[-1].strip()
     return re.sub(r"\.(ome\.)?(tiff?|zarr|nd2)$", "", last)[:60]
 
 
-def fits(light: Volume, other: Volume) -> str:
-    """Say why a part cannot be the truth of a light; "" where it can."""
+def misfit(light: Volume, other: Volume) -> str:
+    """Return why a stack cannot be the truth of a light, or ""."""
     depth, *area = light.shape
-    planes, *its = other.shape
-    if its != area:
-        return f"another size: {its[1]} × {its[0]} pixels"
+    planes, *field = other.shape
+    if field != area:
+        return f"another size: {field[1]} × {field[0]} pixels"
     if planes not in (1, depth):
         return f"{planes} planes, the light has {depth}"
     return ""
 
 
-def _parts(layer: Any, key: str) -> list[LayerPart]:
-    try:
-        volume = read_layer(layer).volume
-    except InputError:
-        return []
-    if "T" in volume.axes:
-        return []
-    name = str(layer.name)
-    if "C" not in volume.axes:
-        return [LayerPart(PartKey(key), name, volume, structure_named(name))]
-    parts = []
-    for number in range(volume.sizes["C"]):
-        one = volume.channel(number)
-        called = one.channel_names[0] if one.channel_names else f"channel {number}"
-        told = structure_named(called)
-        parts.append(LayerPart(PartKey(key, number), f"{name} · {called}", one, told))
-    return parts
-
-
-AUTO = "auto"
-Part = Literal["auto", "stack", "y", "x"]
+# what is chosen ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class StackPick:
-    """One stack of the viewer.
+class PairChoice:
+    """Layers of one field of view.
 
     Attributes
     ----------
-    light : PartKey or None
-    truths : tuple of (PartKey, str)
+    truths
         Stacks to learn from, each with the structure as it was typed.
-    mask : PartKey or None
     """
 
-    light: PartKey | None
-    truths: tuple[tuple[PartKey, str], ...] = ()
-    mask: PartKey | None = None
+    light: StackKey | None
+    truths: tuple[tuple[StackKey, str], ...] = ()
+    mask: StackKey | None = None
 
 
 @dataclass(frozen=True)
-class FilesPick:
-    """Stacks in files.
+class FilesChoice:
+    """Files to learn from: a CSV or a folder, or images.
 
-    Attributes
-    ----------
-    path : Path or None
-        A CSV, or a folder.
-    images : tuple of Path
-        Picked one by one, in place of a path.
-    signal, target : str
-        Channels, where no list says them.
-    structure : str
+    Channels and structure are asked for where no CSV says them.
     """
 
     path: Path | None = None
     images: tuple[Path, ...] = ()
-    signal: str = ""
-    target: str = ""
-    structure: str = ""
+    signal: Annotated[
+        str | None,
+        {
+            "label": "Light is",
+            "name": "Channel of the transmitted light",
+            "choices": (),
+            "none": "choose…",
+        },
+    ] = None
+    target: Annotated[
+        str | None,
+        {
+            "label": "Fluorescence is",
+            "name": "Channel of the fluorescence",
+            "choices": (),
+            "none": "choose…",
+        },
+    ] = None
+    structure: Annotated[
+        str,
+        {
+            "label": "It shows",
+            "name": "Structure",
+            "none": "shows…",
+            "suggestions": [structure.label for structure in CATALOGUE.values()],
+            "tooltip": "What the fluorescence shows. Choose from the catalogue, or "
+            "type a name of your own, such as the stain.",
+        },
+    ] = ""
 
     @property
     def is_list(self) -> bool:
@@ -202,83 +210,51 @@ class FilesPick:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """All that the form says.
+    """What is chosen to learn from and to judge by.
 
     Attributes
     ----------
-    from_files : bool
-    stacks : tuple of StackPick
-    files : FilesPick
-    part : {"auto", "stack", "y", "x"}
-        What is kept back.
-    share : float
-        Of it.
-    model : str
-        Id of the model to begin with; "" where there is none.
-    freeze : bool
-    minutes : float
-    device : str
-    name, id, licence : str
-    ratios : tuple of int or None
-    patch : int or None
-    learning_rate : float or None
-    loss : str
+    part, share
+        What is kept back; `share` does not count for ``auto``.
     """
 
     from_files: bool
-    stacks: tuple[StackPick, ...]
-    files: FilesPick
+    pairs: tuple[PairChoice, ...]
+    files: FilesChoice
     part: Part
     share: float
-    model: str
-    freeze: bool = False
-    minutes: float = MINUTES
-    device: str = AUTO
-    name: str = ""
-    id: str = ""
-    licence: str = ""
-    ratios: tuple[int, ...] | None = None
-    patch: int | None = None
-    learning_rate: float | None = None
-    loss: LossName = "mse"
 
 
-_LIGHT_WORDS = ("bright", "light", "phase", "dic", "trans", "mono", "bf", "tl")
+# files ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class FilesFound:
-    """What lies in the chosen files.
+class FilesScan:
+    """Contents of the chosen files.
 
     Attributes
     ----------
-    pick : FilesPick
-        What was looked at.
-    channels : tuple of str
-        Of the first image, where no list says which to take.
-    labels : list of Label
+    channels
+        Of the first image, where no CSV says which to take.
+    labels, shapes
         Empty while channels or structure are not chosen.
-    shapes : list of StackShape
     """
 
-    pick: FilesPick
+    files: FilesChoice
     channels: tuple[str, ...]
     labels: "list[Label]"
     shapes: "list[StackShape]"
 
 
-def look_at_files(
-    pick: FilesPick, voxel_size: tuple[float, float, float], progress: Progress
-) -> FilesFound:
-    """Read lists and headers; for a worker thread.
+def scan_files(
+    files: FilesChoice, voxel_size: tuple[float, float, float], progress: Progress
+) -> FilesScan:
+    """Read lists and headers; for a background task.
 
     Parameters
     ----------
-    pick : FilesPick
-    voxel_size : tuple of float
+    voxel_size
         (z, y, x) in µm of the model's grid.
-    progress : callable
-        Told what is done; what it raises ends the looking.
 
     Raises
     ------
@@ -289,75 +265,36 @@ def look_at_files(
 
     progress(0.0, what="looking into the files")
     channels: tuple[str, ...] = ()
-    if not pick.is_list:
-        channels = _channels(pick)
-        if not (pick.signal and pick.target and pick.structure):
-            return FilesFound(pick, channels, [], [])
-    labels = labels_of(pick)
-    return FilesFound(pick, channels, labels, look_at_stacks(labels, voxel_size))
+    if not files.is_list:
+        channels = _channels(files)
+        if not (files.signal and files.target and files.structure):
+            return FilesScan(files, channels, [], [])
+    labels = _labels_of(files)
+    return FilesScan(files, channels, labels, look_at_stacks(labels, voxel_size))
 
 
-def labels_of(pick: FilesPick) -> "list[Label]":
-    """List the pairs of what was chosen.
-
-    Raises
-    ------
-    InputError
-        A list or folder cannot be used.
-    """
+def _labels_of(files: FilesChoice) -> "list[Label]":
     from napari_sparsessp.training.pairs import Label, read_labels
 
-    structure = structure_id(pick.structure)
-    if pick.images:
-        signal, target = _channel(pick.signal), _channel(pick.target)
-        return [Label(one, signal, one, target, structure) for one in pick.images]
-    assert pick.path is not None
-    if pick.is_list:
-        return read_labels(pick.path)
-    return read_labels(
-        pick.path,
-        structure=structure,
-        signal=_channel(pick.signal),
-        target=_channel(pick.target),
-    )
+    if files.path is not None and files.is_list:
+        return read_labels(files.path)
+    structure = structure_id(files.structure)
+    signal, target = channel_key(files.signal or ""), channel_key(files.target or "")
+    if files.path is None:
+        return [Label(path, signal, path, target, structure) for path in files.images]
+    return read_labels(files.path, structure=structure, signal=signal, target=target)
 
 
-def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
-    """Guess transmitted light, fluorescence and structure from channel names.
-
-    Returns
-    -------
-    light, target : int
-        -1 where nothing tells.
-    structure : str
-        Label of the structure, or "".
-    """
-    light = next(
-        (
-            number
-            for number, name in enumerate(channels)
-            if any(word in name.lower() for word in _LIGHT_WORDS)
-        ),
-        -1,
-    )
-    for one in CATALOGUE.values():
-        found = match_channel(one, channels)
-        if found is not None and found != light:
-            return light, found, one.label
-    others = [number for number in range(len(channels)) if number != light]
-    return light, others[0] if light >= 0 and len(others) == 1 else -1, ""
-
-
-def _channels(pick: FilesPick) -> tuple[str, ...]:
-    """Names of the channels of the first image; numbers where it has no names."""
+def _channels(files: FilesChoice) -> tuple[str, ...]:
+    """Return the channels of the first image; numbers where it has no names."""
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.training.pairs import images_in
 
-    images = pick.images
-    if not images and pick.path is not None:
-        images = tuple(images_in(pick.path))
+    images = files.images
+    if not images and files.path is not None:
+        images = tuple(images_in(files.path))
     if not images:
-        raise InputError(f"folder {pick.path} holds no image; choose another one")
+        raise InputError(f"folder {files.path} holds no image; choose another one")
     volume = load_volume(images[0])
     count = volume.sizes.get("C", 1)
     if count < 2:
@@ -365,8 +302,27 @@ def _channels(pick: FilesPick) -> tuple[str, ...]:
             f"{images[0].name} has one channel; training needs the light and the "
             "fluorescence: choose files with both, or a CSV that says where each is"
         )
-    return volume.channel_names or tuple(str(number) for number in range(count))
+    return volume.channel_names or tuple(map(str, range(count)))
 
 
-def _channel(text: str) -> str | int:
-    return int(text) if text.isdecimal() else text
+def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
+    """Guess transmitted light, fluorescence and structure from channel names.
+
+    Returns
+    -------
+    Indices of both, -1 where nothing tells, and the structure's label or "".
+    """
+    light = next(
+        (
+            index
+            for index, name in enumerate(channels)
+            if any(word in name.lower() for word in _LIGHT_WORDS)
+        ),
+        -1,
+    )
+    for structure in CATALOGUE.values():
+        target = match_channel(structure, channels)
+        if target is not None and target != light:
+            return light, target, structure.label
+    others = [index for index in range(len(channels)) if index != light]
+    return light, others[0] if light >= 0 and len(others) == 1 else -1, ""

@@ -1,60 +1,64 @@
 """The Train dock's form: five steps that read like a sentence, a page to watch, a foot.
 
 *Teach it with these pairs · keep back a part to judge by · begin with this model · for
-ten minutes on this device · and call it this → Train.* Only widgets; `train_dock` gives
-them their meaning.
+ten minutes on this device · and call it this → Train.* Only widgets.
 """
 
 import re
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from qtpy.QtCore import QRegularExpression, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QRegularExpressionValidator
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
-    QLabel,
-    QLineEdit,
     QPushButton,
-    QSpinBox,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.training.resolve import MINUTES, LossName
-from napari_sparsessp.ui.models.import_dialog import model_id, numbers
-from napari_sparsessp.ui.train.choice import TrainChoice
-from napari_sparsessp.ui.train.stacks import TrainPairsPanel, TrainSplitPanel
+from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
+from napari_sparsessp.training.resolve import RATE, QuickOptions
+from napari_sparsessp.ui.dock import StepForm
+from napari_sparsessp.ui.models.import_dialog import model_id
+from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice
+from napari_sparsessp.ui.train.split import SplitPanel
+from napari_sparsessp.ui.train.stacks import FILES, PairsPanel
 from napari_sparsessp.ui.train.watch import TrainWatch
 from napari_sparsessp.ui.widgets.basic import (
     SHARES,
-    ElidingComboBox,
     Mark,
     Segments,
     Step,
-    StepColumn,
     WorkFoot,
+    in_a_column,
     in_a_row,
+    labelled_row,
+    link_button,
+    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.device import DeviceBox
-from napari_sparsessp.ui.widgets.style import Dress, take_role
+from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.style import take_role
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.prediction.device import DeviceInfo
     from napari_sparsessp.training.checkpoints import RunInfo
 
+SET_UP, WATCH = "set up", "watch"
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_MOST_NAMED = 3
+_LEARNING = ("ratios", "patch", "learning_rate", "loss")
+
 
 class TrainState(Enum):
-    """Where a training stands."""
+    """State of a training."""
 
     BLOCKED = "blocked"
     READY = "ready"
@@ -77,12 +81,7 @@ _LOOKS = {
 
 
 class TrainFoot(WorkFoot):
-    """The button, what it did, and what comes after.
-
-    Signals
-    -------
-    train_asked, stop_asked, pause_asked, predict_asked
-    """
+    """The buttons to train, stop, pause and predict, with progress and messages."""
 
     train_asked = Signal()
     stop_asked = Signal()
@@ -93,7 +92,7 @@ class TrainFoot(WorkFoot):
         super().__init__("the training", TrainState.BLOCKED)
         self.pause_button = QPushButton("Pause")
         self.pause_button.setToolTip(
-            "Stop after this step and save; go on later, also after a restart."
+            "Stop after this step and save; resume later, also after a restart."
         )
         self.predict_button = QPushButton("Predict with it")
         self.predict_button.setProperty("role", "run")
@@ -104,24 +103,16 @@ class TrainFoot(WorkFoot):
         self.stack(buttons, self.bar, self.status)
         self.button.clicked.connect(self._on_clicked)
         self.pause_button.clicked.connect(self._on_pause)
-        self.predict_button.clicked.connect(lambda _on: self.predict_asked.emit())
+        self.predict_button.clicked.connect(self.predict_asked)
         self.predict_button.hide()
         self.set_state(TrainState.BLOCKED)
 
     def set_state(self, state: TrainState, why: str = "") -> None:
-        """Change the button to what it does now.
-
-        Parameters
-        ----------
-        state : TrainState
-        why : str
-            What keeps the button off, for its tool tip.
-        """
+        """Change the button to what it does now; `why` is what keeps it off."""
         text, role, tip = _LOOKS[state]
         on = state in (TrainState.READY, TrainState.RUNNING)
         self.take_state(state, (text, role, why or tip), on)
-        busy = state in (TrainState.RUNNING, TrainState.STOPPING)
-        self.pause_button.setVisible(busy)
+        self.pause_button.setVisible(state in (TrainState.RUNNING, TrainState.STOPPING))
         self.pause_button.setEnabled(state is TrainState.RUNNING)
 
     def offer_predict(self, on: bool) -> None:
@@ -132,7 +123,7 @@ class TrainFoot(WorkFoot):
         self.button.setText("Train another" if on else text)
 
     def show_share(self, share: float | None) -> None:
-        """Move the bar; None: work goes on, nobody knows how much."""
+        """Move the bar; None where it cannot be known how much is done."""
         self.bar.setRange(0, 0 if share is None else SHARES)
         if share is not None:
             self.bar.setValue(round(SHARES * min(max(share, 0.0), 1.0)))
@@ -149,192 +140,122 @@ class TrainFoot(WorkFoot):
         self.pause_asked.emit()
 
 
-_FREEZE_TIP = (
-    "Only the second half of the network learns: faster, needs less memory, and "
-    "forgets less of what it knew. It also learns less, so leave it off unless you are "
-    "in a hurry."
-)
-
-
-class TrainModelPanel(QWidget):
-    """A list of models, what the chosen one is, and a tick to leave its encoder.
-
-    Signals
-    -------
-    changed
-    """
+class ModelPanel(QWidget):
+    """A list of models, what the chosen one is, and a tick to freeze its encoder."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._cards: dict[str, ModelCard] = {}
-        self.model_box = ElidingComboBox()
-        self.model_box.setAccessibleName("Model to begin with")
-        self.model_box.setToolTip(
-            "What the new model knows before it learns from your pairs. It stays as it "
-            "is; a new one is made."
-        )
-        self.about = QLabel("")
-        self.about.setProperty("role", "small")
-        self.about.setWordWrap(True)
-        self.about.setTextFormat(Qt.TextFormat.PlainText)
-        self.freeze_box = QCheckBox("Freeze its first half (the encoder)")
-        self.freeze_box.setToolTip(_FREEZE_TIP)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        for widget in (self.model_box, self.about, self.freeze_box):
-            column.addWidget(widget)
-        self.model_box.activated.connect(self._on_model)
-        self.freeze_box.toggled.connect(lambda _on: self.changed.emit())
+        self.source = Form(QuickOptions, only=["source"])
+        self.encoder = Form(QuickOptions, only=["freeze_encoder"])
+        self.about = wrapped_label("small")
+        in_a_column(self, self.source, self.about, self.encoder)
+        self.source.changed.connect(self._on_model)
+        self.encoder.changed.connect(self.changed)
 
     def offer(self, cards: "Sequence[ModelCard]") -> None:
-        """Offer these models; the chosen one stays if it can, else the first."""
-        before = self.model_id()
-        self._cards = {one.id: one for one in cards}
-        self.model_box.clear()
-        for one in cards:
-            self.model_box.addItem(one.name, one.id)
-        ids = list(self._cards)
-        self.model_box.setCurrentIndex(ids.index(before) if before in ids else 0)
-        self._tell()
-
-    def model_id(self) -> str:
-        """Id of the chosen model; "" where there is none."""
-        return str(self.model_box.currentData() or "")
+        """Offer models; the chosen one stays if it can, else the first is taken."""
+        self._cards = {card.id: card for card in cards}
+        names = [card.name for card in cards]
+        self.source.offer(
+            "source",
+            [
+                (
+                    one.id,
+                    one.name if names.count(one.name) < 2 else f"{one.name} ({one.id})",
+                )
+                for one in cards
+            ],
+        )
+        self._show_about()
 
     def card(self) -> "ModelCard | None":
-        """Card of the chosen model."""
-        return self._cards.get(self.model_id())
+        """Return the card of the chosen model."""
+        return self._cards.get(self.source.get("source"))
 
-    def choose(self, id_: str) -> None:
-        """Choose a model without telling anyone, if it is there."""
-        place = self.model_box.findData(id_)
-        if place >= 0:
-            self.model_box.setCurrentIndex(place)
-            self._tell()
+    def choose(self, source: str, freeze_encoder: bool) -> None:
+        """Show another choice without emitting `changed`.
 
-    def _on_model(self, _index: int) -> None:
-        self._tell()
+        Raises
+        ------
+        InputError
+            The model is not here.
+        """
+        if source not in self._cards:
+            raise InputError(
+                f"the file begins with {source}, which is not among the models here; "
+                "import it first"
+            )
+        self.source.update(source=source)
+        self.encoder.update(freeze_encoder=freeze_encoder)
+        self._show_about()
+
+    def _on_model(self) -> None:
+        self._show_about()
         self.changed.emit()
 
-    def _tell(self) -> None:
+    def _show_about(self) -> None:
         card = self.card()
         if card is None:
             self.about.setText("")
             return
         count = len(card.structures)
-        ratios = ", ".join(f"{one:g}" for one in card.ratios)
         several = f"{count} structures" if count > 1 else "one structure"
+        ratios = ", ".join(f"{ratio:g}" for ratio in card.ratios)
         self.about.setText(
             f"Knows {several}; every plane or fewer, r = {ratios}. "
             f"Licence: {card.licence}."
         )
 
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-_LICENCES = ("CC BY 4.0", "CC0", "CC BY-NC 4.0", "own data, not to be shared")
-_MOST_NAMED = 3
-
-
-class TrainNamePanel(QWidget):
-    """Name, id and licence; name and id suggest themselves until they are typed.
-
-    Signals
-    -------
-    changed
-    """
-
-    changed = Signal()
+class NameForm(Form[QuickOptions]):
+    """Name, id and licence; name and id suggest themselves until they are typed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(QuickOptions, only=["name", "id", "licence"])
         self._taken: frozenset[str] = frozenset()
-        self._own_name = self._own_id = False
-        self.name = QLineEdit()
-        self.name.setAccessibleName("Name of the new model")
-        self.name.setMaxLength(120)
-        self.name.setToolTip("What you call the new model in the lists.")
-        self.id = QLineEdit()
-        self.id.setAccessibleName("Id of the new model")
-        self.id.setMaxLength(80)
-        self.id.setToolTip(
-            "How files and the command line call it. It has to be a new one: a model "
-            "that is there is never replaced."
-        )
-        self.licence = QComboBox()
-        self.licence.setEditable(True)
-        self.licence.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.licence.setMinimumContentsLength(8)
-        self.licence.setAccessibleName("Licence of the data")
-        self.licence.addItems(list(_LICENCES))
-        self.licence.setCurrentIndex(-1)
-        # the longest of them must not make the whole form wider than a narrow dock
-        self.licence.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.licence.setMinimumContentsLength(8)
-        self.licence.setToolTip(
-            "Under what licence your images are: whoever gets the model has to know."
-        )
-        field = self.licence.lineEdit()
-        assert field is not None
-        field.setPlaceholderText("not stated")
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(1, 1)
-        rows = (("Name", self.name), ("Id", self.id), ("Data licence", self.licence))
-        for number, (text, widget) in enumerate(rows):
-            label = QLabel(text)
-            label.setProperty("role", "muted")
-            grid.addWidget(label, number, 0)
-            grid.addWidget(widget, number, 1)
-        self.name.textEdited.connect(self._on_name)
-        self.id.textEdited.connect(self._on_id)
-        self.licence.editTextChanged.connect(lambda _text: self.changed.emit())
+        self._suggested = {"name": "", "id": ""}
+        self.native("name").setMaxLength(120)
+        self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
         """Suggest a name for what will be learnt, and an id that is free.
 
         Parameters
         ----------
-        structures : sequence of str
-        taken : collection of str
+        taken
             Ids of models and trainings that are there.
         """
         self._taken = frozenset(taken)
-        if not self._own_name:
-            labels = [structure_or_custom(one).label for one in structures]
-            few = ", ".join(labels[:_MOST_NAMED])
-            more = len(labels) - _MOST_NAMED
-            what = f"{few} and {more} more" if more > 0 else few
-            self.name.setText(f"My {what}" if what else "")
-            self.name.setCursorPosition(0)  # a long name is read from its beginning
-        if not self._own_id:
-            self._suggest_id()
+        labels = [structure_or_custom(id_).label for id_ in structures]
+        more = f" and {len(labels) - _MOST_NAMED} more" * (len(labels) > _MOST_NAMED)
+        what = f"{', '.join(labels[:_MOST_NAMED])}{more}"
+        self._suggest("name", f"My {what}" if what else "")
+        name = self.get("name")
+        self._suggest("id", model_id(name, self._taken) if name else "")
 
-    def take_new(self) -> None:
-        """Suggest another id: that of the last model is taken now."""
-        self._own_id = False
+    def _suggest(self, field: str, text: str) -> None:
+        if self.get(field) in ("", self._suggested[field]):
+            self._suggested[field] = text
+            if self.get(field) != text:
+                self.update(**{field: text})
 
-    def show_values(self, name: str, id_: str, licence: str) -> None:
-        """Fill the fields without telling anyone; they count as typed."""
-        self._own_name = self._own_id = True
-        self.name.setText(name)
-        self.id.setText(id_)
-        self.licence.blockSignals(True)
-        self.licence.setEditText("" if licence == "not stated" else licence)
-        self.licence.blockSignals(False)
+    def suggest_another_id(self) -> None:
+        """Suggest another id from now on: that of the last model is taken."""
+        self._suggested["id"] = self.get("id")
 
-    def problem(self) -> str:
-        """Say what is wrong; "" where nothing is."""
-        id_ = self.id.text().strip()
-        if not self.name.text().strip():
+    def show_typed(self, name: str, id_: str, licence: str) -> None:
+        """Show other values as though they were typed."""
+        self._suggested = {"name": "", "id": ""}
+        licence = "" if licence == "not stated" else licence
+        self.update(name=name, id=id_, licence=licence)
+
+    def name_problem(self) -> str:
+        """Return what is wrong with name or id, or ""."""
+        id_ = self.get("id")
+        if not self.get("name"):
             return "give the new model a name"
         if not _ID.fullmatch(id_):
             return (
@@ -348,179 +269,9 @@ class TrainNamePanel(QWidget):
             )
         return ""
 
-    def _suggest_id(self) -> None:
-        name = self.name.text().strip()
-        self.id.setText(model_id(name, self._taken) if name else "")
-        self.id.setCursorPosition(0)
-
-    def _on_name(self, text: str) -> None:
-        self._own_name = bool(text.strip())
-        if not self._own_id:
-            self._suggest_id()
-        self.changed.emit()
-
-    def _on_id(self, text: str) -> None:
-        self._own_id = bool(text.strip())
-        self.changed.emit()
-
-
-_LOSSES: tuple[tuple[LossName, str, str], ...] = (
-    ("mse", "squared error (as published)", "What R² measures."),
-    ("l1", "absolute error", "Minds bright outliers less."),
-    ("l1_msssim", "absolute error and structure", "Half of it compares patterns."),
-    (
-        "foreground",
-        "foreground counts more",
-        "For structures that fill little of a stack; costs R².",
-    ),
-)
-_MOST_RATIO = 64
-
-
-class TrainOptions(QWidget):
-    """Ratios, patch, learning rate and loss; all have a default.
-
-    Attributes
-    ----------
-    more_button : QPushButton
-        Folds this panel; stands elsewhere.
-
-    Signals
-    -------
-    changed
-    """
-
-    changed = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.more_button = QPushButton("More…")
-        self.more_button.setProperty("role", "link")
-        self.more_button.setCheckable(True)
-        self.more_button.setToolTip("Sampling, patch, learning rate and loss.")
-        self.ratios = QLineEdit()
-        self.ratios.setPlaceholderText("those of the model")
-        self.ratios.setAccessibleName("Sampling to learn, every r-th plane")
-        self.ratios.setToolTip(
-            "Every r-th plane is shown to the network while it learns, so that it can "
-            "predict from so few. 1, 2, 4, 8 makes it good at all of them."
-        )
-        self.patch = QSpinBox()
-        self.patch.setRange(0, 1024)
-        self.patch.setSingleStep(16)
-        self.patch.setSpecialValueText("automatic")
-        self.patch.setSuffix(" pixels")
-        self.patch.setMinimumWidth(90)
-        self.patch.setAccessibleName("Patch")
-        self.patch.setToolTip(
-            "Side of the pieces that are learnt from, 128 by itself. Smaller needs "
-            "less memory; "
-            "stacks that are smaller are taken whole."
-        )
-        self.rate = QLineEdit()
-        self.rate.setPlaceholderText("automatic (0.0001)")
-        self.rate.setAccessibleName("Learning rate")
-        self.rate.setToolTip(
-            "How fast the weights change. Lower it where the loss jumps, or is no "
-            "number."
-        )
-        number = QRegularExpression(r"[0-9]*([.,][0-9]*)?([eE]-?[0-9]*)?")
-        self.rate.setValidator(QRegularExpressionValidator(number, self.rate))
-        self.loss = ElidingComboBox()
-        self.loss.setAccessibleName("Loss")
-        for place, (key, text, tip) in enumerate(_LOSSES):
-            self.loss.addItem(text, key)
-            self.loss.setItemData(place, tip, 3)  # the role of tool tips
-        self.loss.setToolTip("What is made small while it learns.")
-        self._arrange()
-        self.more_button.toggled.connect(self._on_more)
-        for field in (self.ratios, self.rate):
-            field.editingFinished.connect(self.changed.emit)
-        self.patch.editingFinished.connect(self.changed.emit)
-        self.loss.activated.connect(lambda _i: self.changed.emit())
-        self._on_more(False)
-
-    def _arrange(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(1, 1)
-        rows = (
-            ("Every r-th plane", self.ratios),
-            ("Patch", self.patch),
-            ("Learning rate", self.rate),
-            ("Loss", self.loss),
-        )
-        for number, (text, widget) in enumerate(rows):
-            label = QLabel(text)
-            label.setProperty("role", "muted")
-            grid.addWidget(label, number, 0)
-            grid.addWidget(widget, number, 1)
-
-    def chosen_ratios(self) -> tuple[int, ...] | None:
-        """Ratios to learn; None: those of the model."""
-        values = numbers(self.ratios.text()) if self.ratios.text().strip() else None
-        if not values:
-            return None
-        return tuple(sorted({round(one) for one in values}))
-
-    def chosen_patch(self) -> int | None:
-        """Pixels along a side of a patch; None: automatic."""
-        return self.patch.value() or None
-
-    def chosen_rate(self) -> float | None:
-        """Peak of the learning rate; None: automatic."""
-        values = numbers(self.rate.text()) if self.rate.text().strip() else None
-        return values[0] if values and values[0] > 0 else None
-
-    def chosen_loss(self) -> LossName:
-        """Id of the loss."""
-        return cast(LossName, self.loss.currentData())
-
-    def problem(self) -> str:
-        """Say what cannot be used; "" where nothing is wrong."""
-        text = self.ratios.text().strip()
-        values = numbers(text) if text else (1.0,)
-        if not values or any(
-            one != int(one) or not 1 <= one <= _MOST_RATIO for one in values
-        ):
-            return (
-                f"r has to be whole numbers from 1 to {_MOST_RATIO}, such as 1, 2, 4, 8"
-            )
-        if 0 < self.patch.value() < 8:
-            return "a patch needs at least 8 pixels"
-        if self.rate.text().strip() and self.chosen_rate() is None:
-            return "the learning rate has to be a number above 0, such as 0.0001"
-        return ""
-
-    def show_values(
-        self,
-        ratios: tuple[int, ...] | None,
-        patch: int | None,
-        rate: float | None,
-        loss: str,
-    ) -> None:
-        """Fill the fields without telling anyone."""
-        self.ratios.setText(", ".join(map(str, ratios or ())))
-        self.patch.setValue(patch or 0)
-        self.rate.setText("" if rate is None else f"{rate:g}")
-        self.loss.setCurrentIndex(max(self.loss.findData(loss), 0))
-        if ratios or patch or rate or loss != "mse":
-            self.more_button.setChecked(True)
-
-    def _on_more(self, on: bool) -> None:
-        self.setVisible(on)
-        self.more_button.setText("Less" if on else "More…")
-
 
 class UnfinishedBar(QFrame):
-    """Tells of the last training that can go on; hidden where there is none.
-
-    Signals
-    -------
-    resume_asked, discard_asked
-    """
+    """The last training that can be resumed; hidden where there is none."""
 
     resume_asked = Signal()
     discard_asked = Signal()
@@ -529,32 +280,26 @@ class UnfinishedBar(QFrame):
         super().__init__()
         self.run: RunInfo | None = None
         self.setProperty("role", "notice")
-        self.text = QLabel("")
-        self.text.setWordWrap(True)
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.resume_button = QPushButton("Go on")
+        self.text = wrapped_label("")
+        self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip(
-            "Go on where it stopped, with the settings that it was begun with."
+            "Resume where it stopped, with the settings that it was begun with."
         )
-        self.discard_button = QPushButton("Discard")
-        self.discard_button.setProperty("role", "link")
-        self.discard_button.setToolTip("Move its folder to the system's trash.")
+        self.discard_button = link_button(
+            "Discard", "Move its folder to the system's trash."
+        )
         row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
         row.addStretch(1)
         row.addWidget(self.discard_button)
         row.addWidget(self.resume_button)
-        column = QVBoxLayout(self)
+        column = in_a_column(self, self.text, row, spacing=3)
         column.setContentsMargins(9, 7, 9, 7)
-        column.setSpacing(3)
-        column.addWidget(self.text)
-        column.addLayout(row)
-        self.resume_button.clicked.connect(lambda _on: self.resume_asked.emit())
-        self.discard_button.clicked.connect(lambda _on: self.discard_asked.emit())
+        self.resume_button.clicked.connect(self.resume_asked)
+        self.discard_button.clicked.connect(self.discard_asked)
         self.hide()
 
     def show_run(self, run: "RunInfo | None") -> None:
-        """Tell of a training, or hide."""
+        """Show a training, or hide."""
         self.run = run
         self.setVisible(run is not None)
         if run is None:
@@ -569,34 +314,24 @@ class UnfinishedBar(QFrame):
         self.text.setToolTip(str(run.folder))
 
 
-SET_UP, WATCH = "set up", "watch"
-_WIDTH = 412
-_MOST_MINUTES = 10_000.0
-
-
-class TrainForm(QWidget):
+class TrainForm(StepForm):
     """All widgets of the dock, arranged.
 
     Parameters
     ----------
-    find_devices : callable
-        Gives the devices of this machine, slowly.
+    find_devices
+        Returns the devices of this machine, slowly.
 
     Signals
     -------
     changed
         Something was chosen or typed.
-    save_asked, load_asked
-        The user wants the settings as YAML, or from it.
     """
 
     changed = Signal()
-    save_asked = Signal()
-    load_asked = Signal()
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()
-        Dress(self)
         self.unfinished = UnfinishedBar()
         self.pages = Segments(
             [
@@ -605,156 +340,164 @@ class TrainForm(QWidget):
             ],
             "Page",
         )
-        self.pairs = TrainPairsPanel()
-        self.split = TrainSplitPanel()
-        self.model = TrainModelPanel()
-        self.minutes = QDoubleSpinBox()
+        self.pairs = PairsPanel()
+        self.split = SplitPanel()
+        self.model = ModelPanel()
+        self.time = Form(QuickOptions, only=["minutes"])
         self.device = DeviceBox(find_devices)
-        self.options = TrainOptions()
-        self.name = TrainNamePanel()
-        self.save_button = _link("Save as YAML…", "For `sparsessp train`, elsewhere.")
-        self.load_button = _link("Load YAML…", "Take all settings from such a file.")
+        self.options = Form(QuickOptions, only=_LEARNING)
+        self.more_button = link_button(
+            "More…", "Sampling, patch, learning rate and loss."
+        )
+        self.name = NameForm()
+        self.save_button = link_button(
+            "Save as YAML…", "For `sparsessp train`, elsewhere."
+        )
+        self.load_button = link_button(
+            "Load YAML…", "Take all settings from such a file."
+        )
         self.watch = TrainWatch()
-        self.foot = TrainFoot()
-        self.pairs_step = Step("Teach it with <b>these pairs</b>")
-        self.split_step = Step("keep back <b>a part to judge by</b>")
-        self.model_step = Step("begin with <b>this model</b>")
-        self.time_step = Step("for")
-        self.name_step = Step("and <b>call it</b>", last=True)
-        self.stack = QStackedWidget()
-        self._make_minutes()
         self._arrange()
         self._connect()
-
-    def _make_minutes(self) -> None:
-        self.minutes.setRange(0.1, _MOST_MINUTES)
-        self.minutes.setDecimals(1)
-        self.minutes.setValue(MINUTES)
-        self.minutes.setSuffix(" min")
-        self.minutes.setKeyboardTracking(False)
-        self.minutes.setMinimumWidth(112)
-        self.minutes.setAccessibleName("Minutes to learn")
-        self.minutes.setToolTip(
-            "How long to learn. Ten minutes on a CPU are enough for one small pair; "
-            "many stacks want an hour and a graphics card. You can stop at any moment."
-        )
+        self.show_page(SET_UP)
 
     def _arrange(self) -> None:
-        bodies = (
-            (self.pairs_step, self.pairs),
-            (self.split_step, self.split),
-            (self.model_step, self.model),
-            (self.time_step, self.options),
-            (self.name_step, self.name),
-        )
-        for step, body in bodies:
-            step.body.addWidget(body)
-        self._arrange_time()
-        files = QHBoxLayout()
-        files.addStretch(1)
-        files.addWidget(self.load_button)
-        files.addWidget(self.save_button)
-        self.scroll = StepColumn(step for step, _ in bodies)
-        self.scroll.column.addLayout(files)
-        self.scroll.end()
-        self.stack.addWidget(self.scroll)
-        self.stack.addWidget(self.watch)
-        head = QVBoxLayout()
-        head.setContentsMargins(12, 8, 12, 2)
-        head.setSpacing(7)
-        head.addWidget(self.pages)
-        head.addWidget(self.unfinished)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addLayout(head)
-        outer.addWidget(self.stack, 1)
-        outer.addWidget(self.foot)
-        self.setMinimumWidth(340)
-
-    def _arrange_time(self) -> None:
-        on = QLabel("on")
-        on.setProperty("role", "muted")
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(on)
-        row.addWidget(self.device, 1)
+        self.steps = {
+            "pairs": Step("Teach it with <b>these pairs</b>"),
+            "part": Step("keep back <b>a part to judge by</b>"),
+            "model": Step("begin with <b>this model</b>"),
+            "time": Step("for"),
+            "name": Step("and <b>call it</b>", last=True),
+        }
         # a long name of a device may be shortened, not widen the dock
         self.device.setMinimumContentsLength(10)
         self.device.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.time_step.title_row.addWidget(self.minutes)
-        self.time_step.title_row.addStretch(1)
-        self.time_step.title_row.addWidget(self.options.more_button)
-        self.time_step.body.insertLayout(0, row)
+        self.time.native("minutes").setMinimumWidth(112)
+        self.more_button.setCheckable(True)
+        self.options.hide()
+        head = self.steps["time"].title_row
+        head.addWidget(self.time)
+        head.addStretch(1)
+        head.addWidget(self.more_button)
+        files = QHBoxLayout()
+        files.addStretch(1)
+        files.addWidget(self.load_button)
+        files.addWidget(self.save_button)
+        bodies: list[list[QWidget]] = [
+            [self.pairs],
+            [self.split],
+            [self.model],
+            [labelled_row("on", self.device), self.options],
+            [self.name],
+        ]
+        self.arrange(zip(self.steps.values(), bodies, strict=True), TrainFoot(), 0)
+        self.scroll.column.insertLayout(len(self.steps), files)
+        pages = QWidget()
+        in_a_column(pages, self.pages, self.unfinished, spacing=7)
+        pages.layout().setContentsMargins(12, 8, 12, 2)  # type: ignore[union-attr]
+        outer = cast(QVBoxLayout, self.layout())
+        outer.insertWidget(0, pages)
+        outer.insertWidget(2, self.watch, 1)
 
     def _connect(self) -> None:
-        self.pages.chosen.connect(lambda key: self.show_page(key))
+        self.pages.chosen.connect(self.show_page)
         for panel in (
-            self.pairs, self.split, self.model, self.options, self.name, self.device
-        ):  # fmt: skip
+            *(self.pairs, self.split, self.model, self.time),
+            *(self.options, self.name, self.device),
+        ):
             panel.changed.connect(self.changed)
-        self.minutes.valueChanged.connect(lambda _value: self.changed.emit())
-        self.save_button.clicked.connect(lambda _on: self.save_asked.emit())
-        self.load_button.clicked.connect(lambda _on: self.load_asked.emit())
-        self.options.more_button.toggled.connect(self._on_more)
-
-    def sizeHint(self) -> QSize:
-        """Ask for a width at which nothing is cut."""
-        return QSize(_WIDTH, 760)
-
-    def steps(self) -> dict[str, Step]:
-        """Give the steps by the names that problems have."""
-        return {
-            "pairs": self.pairs_step,
-            "part": self.split_step,
-            "model": self.model_step,
-            "time": self.time_step,
-            "name": self.name_step,
-        }
+        self.more_button.toggled.connect(self._on_more)
 
     def choice(self) -> TrainChoice:
-        """Tell what the user has chosen."""
+        """Return what is chosen to learn from and to judge by."""
         return TrainChoice(
             from_files=self.pairs.from_files(),
-            stacks=self.pairs.picks(),
-            files=self.pairs.files.pick(),
+            pairs=self.pairs.choices(),
+            files=self.pairs.files.files(),
             part=self.split.part(),
-            share=self.split.fraction(),
-            model=self.model.model_id(),
-            freeze=self.model.freeze_box.isChecked(),
-            minutes=float(self.minutes.value()),
-            device=self.device.device() or "auto",
-            name=self.name.name.text().strip(),
-            id=self.name.id.text().strip(),
-            licence=self.name.licence.currentText().strip(),
-            ratios=self.options.chosen_ratios(),
-            patch=self.options.chosen_patch(),
-            learning_rate=self.options.chosen_rate(),
-            loss=self.options.chosen_loss(),
+            share=self.split.share(),
         )
 
+    def chosen_options(self) -> dict[str, Any]:
+        """Return the fields of `QuickOptions` that have a row and can be read."""
+        options: dict[str, Any] = {"device": self.device.device() or "auto"}
+        for form in (
+            *(self.model.source, self.model.encoder),
+            *(self.time, self.options, self.name),
+        ):
+            options |= form.chosen()
+        return options
+
     def show_page(self, key: str) -> None:
-        """Turn to a page."""
+        """Show the steps or the curves."""
         self.pages.set_value(key)
-        self.stack.setCurrentIndex(1 if key == WATCH else 0)
+        self.scroll.setVisible(key == SET_UP)
+        self.watch.setVisible(key == WATCH)
 
     def set_marks(self, marks: dict[str, Mark]) -> None:
         """Say how settled each step is."""
-        for name, step in self.steps().items():
+        for name, step in self.steps.items():
             step.set_mark(marks.get(name, Mark.WAITING))
 
     def set_locked(self, locked: bool) -> None:
         """Lock what is chosen while a training runs."""
-        for panel in (self.pairs, self.split, self.model, self.options, self.name):
-            panel.setEnabled(not locked)
-        for widget in (self.minutes, self.device, self.load_button, self.unfinished):
+        for widget in (
+            *(self.pairs, self.split, self.model, self.time, self.device),
+            *(self.options, self.name, self.load_button, self.unfinished),
+        ):
             widget.setEnabled(not locked)
 
+    def show_config(self, config: TrainConfig) -> list[str]:
+        """Fill the form with a config; return sentences on what has no row here.
+
+        Raises
+        ------
+        InputError
+            It is of a training that the dock cannot run; nothing was filled in.
+        """
+        network, pairs = config.network, config.data.pairs
+        if not isinstance(network, FineTune) or pairs is None or config.data.simulated:
+            raise InputError(
+                "this file trains a new network or uses simulated colonies, which the "
+                "dock has no fields for; run it with: sparsessp train FILE"
+            )
+        self.model.choose(network.source, network.freeze_encoder)
+        self.pairs.show_source(FILES)
+        signal, target = (
+            None if channel is None else str(channel)
+            for channel in (pairs.signal, pairs.target)
+        )
+        structure = pairs.structure or ""
+        if structure:
+            structure = structure_or_custom(structure).label
+        self.pairs.files.choose(
+            FilesChoice(pairs.path, signal=signal, target=target, structure=structure)
+        )
+        self.split.set_part(config.validation.by, config.validation.share)
+        if config.budget.minutes is not None:
+            self.time.update(minutes=config.budget.minutes)
+        recipe = config.recipe
+        shown = {
+            "ratios": config.ratios,
+            "patch": recipe.patch[0] if recipe.patch != Recipe().patch else None,
+            "learning_rate": None
+            if recipe.learning_rate == RATE
+            else recipe.learning_rate,
+            "loss": config.loss,
+        }
+        self.options.update(**shown)
+        if shown != dict.fromkeys(_LEARNING) | {"loss": "mse"}:
+            self.more_button.setChecked(True)
+        model = config.model
+        self.name.show_typed(model.name or model.id, model.id, model.licence)
+        return _not_shown(config)
+
     def _on_more(self, on: bool) -> None:
-        """Scroll to what was unfolded, once it has its place."""
+        """Unfold the options, and scroll to them once they have their place."""
+        self.options.setVisible(on)
+        self.more_button.setText("Less" if on else "More…")
         if on:
             QTimer.singleShot(0, self._to_options)
 
@@ -765,8 +508,23 @@ class TrainForm(QWidget):
             bar.setValue(0)
 
 
-def _link(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setProperty("role", "link")
-    button.setToolTip(tip)
-    return button
+def _not_shown(config: TrainConfig) -> list[str]:
+    """Say what of a config the form has no rows for."""
+    notes = []
+    if config.budget.steps is not None:
+        notes.append(
+            f"The file's budget is {config.budget.steps} steps; the dock counts "
+            "minutes: look at them."
+        )
+    usual, given = Recipe(name="fast").model_dump(), config.recipe.model_dump()
+    other = [
+        name
+        for name in usual
+        if given[name] != usual[name] and name not in ("patch", "learning_rate")
+    ]
+    if other:
+        notes.append(
+            f"The file's recipe has its own {', '.join(other)}; here they are as "
+            "usual. sparsessp train keeps them."
+        )
+    return notes

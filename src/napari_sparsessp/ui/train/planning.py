@@ -1,11 +1,12 @@
-"""What would come of the Train dock's choices: stacks, split, problems, a config.
+"""What the Train dock's choices would do: stacks, split, problems, and a job.
 
 No pixel is read here; everything is known from sizes and names.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
@@ -29,53 +30,83 @@ from napari_sparsessp.training.split import (
 from napari_sparsessp.training.stacks import TrainingStack, check_stack
 from napari_sparsessp.ui.train.choice import (
     AUTO,
-    FilesFound,
-    StackPick,
+    FilesScan,
+    PairChoice,
     TrainChoice,
-    fits,
-    layer_parts,
-    part_volume,
+    misfit,
+    read_stack,
+    stacks_in,
 )
-from napari_sparsessp.ui.train.session import TrainJob
-from napari_sparsessp.ui.widgets.structure_model import structure_id
-from napari_sparsessp.ui.widgets.style import duration_text
+from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
-    from napari_sparsessp.training.loop import Status
     from napari_sparsessp.training.pairs import Label
-    from napari_sparsessp.ui.train.session import TrainResult
 
 _STEP_TOLERANCE = 0.1
 _LEAST_TO_LEARN = 4
 """Strides of the network: a shorter part to learn from is a doubtful one."""
+_LEAST_PATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """A training that can start; all that its thread may know.
+
+    Attributes
+    ----------
+    stacks
+        Of layers, to be written into the run's folder; empty where files are read.
+    labels
+        Of images that were picked; to be listed in the run's folder.
+    step
+        µm between planes of the model's grid.
+    resumes
+        The folder holds all this already, and a state.
+    """
+
+    config: TrainConfig
+    stacks: "Sequence[TrainingStack]" = ()
+    labels: "Sequence[Label]" = ()
+    step: float = 0.29
+    resumes: bool = False
+
+    def beside(self, file: Path) -> "TrainJob":
+        """Return the same job with its run folder beside a YAML file."""
+        config = self.config
+        out = file.absolute().parent / config.model.id
+        pairs = config.data.pairs
+        assert pairs is not None
+        if self.stacks or self.labels:
+            pairs = pairs.model_copy(update={"path": out / PAIRS_FILE})
+        data = config.data.model_copy(update={"pairs": pairs})
+        return replace(
+            self, config=config.model_copy(update={"out": out, "data": data})
+        )
 
 
 @dataclass
-class TrainOutlook:
+class TrainPreview:
     """What is known before a training starts.
 
     Attributes
     ----------
-    stacks : list of TrainingStack
+    stacks
         Of layers, frozen as they are now.
-    shapes : list of StackShape
-    parts : list of StackParts
-        What of each is learnt from, and what judges.
-    validation : Validation or None
-    split_note : str
-        What should be known of the split.
-    structures : tuple of str
-    problems : dict of str to str
-        By step (``pairs``, ``part``, ``model``, ``name``): what keeps it from
-        starting.
-    waiting : str
+    parts
+        Of each stack: what is learnt from, and what judges.
+    split_note
+        A warning about the split.
+    problems
+        What keeps it from starting, by step: ``pairs``, ``part``, ``model``, ``time``
+        or ``name``.
+    waiting
         What is still to be chosen, where nothing is wrong.
-    notes : list of str
-        What works, but should be known.
-    job : TrainJob or None
-        Ready to start.
+    notes
+        Warnings that do not keep it from starting.
+    job
+        Ready to start, or None.
     """
 
     stacks: list[TrainingStack] = field(default_factory=list)
@@ -83,104 +114,96 @@ class TrainOutlook:
     parts: list[StackParts] = field(default_factory=list)
     validation: Validation | None = None
     split_note: str = ""
-    structures: tuple[str, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
     waiting: str = ""
     notes: list[str] = field(default_factory=list)
     job: TrainJob | None = None
 
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures of all stacks."""
+        names = (name for shape in self.shapes for name in shape.structures)
+        return tuple(dict.fromkeys(names))
 
-def look_ahead(
+    @property
+    def summary(self) -> str:
+        """What Train would do, in one line."""
+        labels = [structure_or_custom(id_).label for id_ in self.structures]
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        stacks = sum(one.learn is not None for one in self.parts)
+        what = f"{', '.join(labels[:3])}{more}"
+        return f"Ready: {what} from {stacks} stack{'s' * (stacks != 1)}."
+
+
+def preview_training(
     viewer: Any,
     choice: TrainChoice,
     card: "ModelCard | None",
-    found: FilesFound | None,
-    name_problem: str = "",
-) -> TrainOutlook:
-    """Say what would come of a choice.
+    scan: FilesScan | None,
+) -> TrainPreview:
+    """Return what would come of a choice; `add_job` makes a job of it.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    choice : TrainChoice
-    card : ModelCard or None
+    card
         Of the model to begin with.
-    found : FilesFound or None
-        What lies in the chosen files, once that is known.
-    name_problem : str
-        What is wrong with the new model's name or id.
+    scan
+        Contents of the chosen files, once that is known.
     """
-    seen = TrainOutlook()
+    preview = TrainPreview()
     if card is None:
-        seen.problems["model"] = "the model to begin with is gone; choose another one"
-        return seen
-    network = NetworkConfig.model_validate(card.network)
+        preview.problems["model"] = (
+            "the model to begin with is gone; choose another one"
+        )
+        return preview
     if choice.from_files:
-        _of_files(seen, choice, found)
+        _preview_files(preview, choice, scan)
     else:
-        _of_layers(seen, viewer, choice, card)
-    if seen.shapes and "pairs" not in seen.problems:
-        _divide(seen, choice, network)
-        _notes(seen, card, network)
-    if name_problem:
-        seen.problems["name"] = name_problem
-    if not seen.problems and not seen.waiting:
-        _make_job(seen, choice, card, found)
-    return seen
+        _preview_layers(preview, viewer, choice, card)
+    if preview.shapes and "pairs" not in preview.problems:
+        network = NetworkConfig.model_validate(card.network)
+        _split(preview, choice, network)
+        _add_notes(preview, card, network)
+    return preview
 
 
-def _of_layers(
-    seen: TrainOutlook, viewer: Any, choice: TrainChoice, card: "ModelCard"
+def _preview_layers(
+    preview: TrainPreview, viewer: Any, choice: TrainChoice, card: "ModelCard"
 ) -> None:
-    picked = [one for one in choice.stacks if one.light is not None]
-    if not picked:
-        seen.waiting = "Open a stack of transmitted light with its fluorescence."
+    pairs = [pair for pair in choice.pairs if pair.light is not None]
+    if not pairs:
+        preview.waiting = "Open a stack of transmitted light with its fluorescence."
         return
     try:
-        for number, pick in enumerate(picked, 1):
-            stack = _stack(viewer, pick, number)
+        for number, pair in enumerate(pairs, 1):
+            stack = _stack_of(viewer, pair, number)
             if not stack.truths:
-                seen.waiting = "Tick what shows the fluorescence, and say what it is."
-                _say_why_none(seen, viewer, stack)
+                preview.waiting = (
+                    "Tick what shows the fluorescence, and say what it is."
+                )
+                _explain_no_truth(preview, viewer, stack)
                 return
             check_stack(stack)
-            seen.stacks.append(stack)
+            preview.stacks.append(stack)
     except InputError as error:
-        seen.problems["pairs"] = str(error)
+        preview.problems["pairs"] = str(error)
         return
-    seen.shapes = [
+    preview.shapes = [
         StackShape(
-            one.name,
-            tuple(one.truths),
-            grid_shape(one.light, card.voxel_size),
-            one.split,
+            stack.name,
+            tuple(stack.truths),
+            grid_shape(stack.light, card.voxel_size),
+            stack.split,
         )
-        for one in seen.stacks
+        for stack in preview.stacks
     ]
-    seen.structures = _structures(seen.shapes)
 
 
-def _say_why_none(seen: TrainOutlook, viewer: Any, stack: TrainingStack) -> None:
-    """Tell where nothing that is open can be the truth of a sparse light."""
-    others = [one.volume for one in layer_parts(viewer)]
-    depth, *area = stack.light.shape
-    deeper = [one.shape[0] for one in others if list(one.shape[1:]) == area]
-    alike = [one for one in others if not fits(stack.light, one)]
-    if len(alike) < 2 and any(planes > depth for planes in deeper):
-        seen.waiting = "Open a dense stack of transmitted light."
-        seen.notes.append(
-            f"{stack.name} has {depth} planes and its fluorescence {max(deeper)}: "
-            "teaching needs light at every plane that has a truth. Sparse stacks are "
-            "made from it while it learns, so the new model will predict from few "
-            "planes."
-        )
-
-
-def _stack(viewer: Any, pick: StackPick, number: int) -> TrainingStack:
-    assert pick.light is not None
-    light = part_volume(viewer, pick.light)
+def _stack_of(viewer: Any, pair: PairChoice, number: int) -> TrainingStack:
+    assert pair.light is not None
+    light = read_stack(viewer, pair.light)
     truths = {}
-    for key, typed in pick.truths:
+    for key, typed in pair.truths:
         id_ = structure_id(typed)
         if not id_:
             raise InputError(
@@ -193,245 +216,176 @@ def _stack(viewer: Any, pick: StackPick, number: int) -> TrainingStack:
                 f"{label} is ticked twice in stack {number}; untick one, or name it "
                 "differently"
             )
-        if key == pick.light:
+        if key == pair.light:
             raise InputError(
                 f"stack {number} has the same layer as light and as truth; choose "
                 "another one"
             )
-        truths[id_] = part_volume(viewer, key)
-    mask = None if pick.mask is None else part_volume(viewer, pick.mask)
+        truths[id_] = read_stack(viewer, key)
+    mask = None if pair.mask is None else read_stack(viewer, pair.mask)
     return TrainingStack(light.name or f"stack {number}", light, truths, mask)
 
 
-def _of_files(
-    seen: TrainOutlook, choice: TrainChoice, found: FilesFound | None
+def _explain_no_truth(preview: TrainPreview, viewer: Any, stack: TrainingStack) -> None:
+    """Explain where nothing that is open can be the truth of a sparse light."""
+    volumes = [one.volume for one in stacks_in(viewer)]
+    depth, *area = stack.light.shape
+    planes = [volume.shape[0] for volume in volumes if [*volume.shape[1:]] == area]
+    alike = [volume for volume in volumes if not misfit(stack.light, volume)]
+    if len(alike) < 2 and any(count > depth for count in planes):
+        preview.waiting = "Open a dense stack of transmitted light."
+        preview.notes.append(
+            f"{stack.name} has {depth} planes and its fluorescence {max(planes)}: "
+            "teaching needs light at every plane that has a truth. Sparse stacks are "
+            "made from it while it learns, so the new model will predict from few "
+            "planes."
+        )
+
+
+def _preview_files(
+    preview: TrainPreview, choice: TrainChoice, scan: FilesScan | None
 ) -> None:
     files = choice.files
     if files.empty:
-        seen.waiting = "Choose a list of pairs, a folder or images."
-    elif found is None or found.pick != files:
-        seen.waiting = "Looking into the files…"
-    elif not found.labels:
-        seen.waiting = "Say which channel is the light, and what the other one shows."
+        preview.waiting = "Choose a list of pairs, a folder or images."
+    elif scan is None or scan.files != files:
+        preview.waiting = "Looking into the files…"
+    elif not scan.labels:
+        preview.waiting = (
+            "Say which channel is the light, and what the other one shows."
+        )
     elif files.signal and files.signal == files.target and not files.is_list:
-        seen.problems["pairs"] = (
+        preview.problems["pairs"] = (
             "light and fluorescence are the same channel; choose another one"
         )
     else:
-        seen.shapes = found.shapes
-        seen.structures = _structures(found.shapes)
+        preview.shapes = scan.shapes
 
 
-def _structures(shapes: Sequence[StackShape]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for one in shapes for name in one.structures))
-
-
-def _divide(seen: TrainOutlook, choice: TrainChoice, network: NetworkConfig) -> None:
-    """Find what is kept back, as the training will."""
-    margin, stride = network.reach, network.stride
+def _split(preview: TrainPreview, choice: TrainChoice, network: NetworkConfig) -> None:
+    """Divide the stacks as the training will."""
+    shapes, margin, stride = preview.shapes, network.reach, network.stride
     if choice.part == AUTO:
-        validation = choose_validation(seen.shapes, margin, stride)
+        validation = choose_validation(shapes, margin, stride)
     elif choice.part == "stack":
         validation = Validation(share=choice.share, by="stack")
     else:
-        validation = cut_validation(
-            seen.shapes, choice.part, margin, stride, choice.share
-        )
+        validation = cut_validation(shapes, choice.part, margin, stride, choice.share)
     try:
-        seen.parts = stack_parts(seen.shapes, validation)
-        _check_sizes(seen, network)
+        preview.parts = stack_parts(shapes, validation)
+        for parts in preview.parts:
+            _check_size(parts, stride)
     except InputError as error:
-        seen.problems["part"] = str(error)
+        preview.problems["part"] = str(error)
         return
-    if not any(one.learn for one in seen.parts):
-        seen.problems["part"] = (
+    if not any(parts.learn for parts in preview.parts):
+        preview.problems["part"] = (
             "every stack is kept back and none is left to learn from; add one"
         )
-    seen.validation = validation
+    preview.validation = validation
 
 
-def _check_sizes(seen: TrainOutlook, network: NetworkConfig) -> None:
-    stride = network.stride
-    for one in seen.parts:
-        _, height, width = one.stack.shape
-        along = {"y": height, "x": width}
-        if min(height, width) < stride:
+def _check_size(parts: StackParts, stride: int) -> None:
+    name, (_, height, width) = parts.stack.name, parts.stack.shape
+    if min(height, width) < stride:
+        raise InputError(
+            f"{name} has {height}×{width} pixels on the model's grid and the network "
+            f"needs {stride} on each side; crop less, or check the voxel size"
+        )
+    for part in (parts.learn, parts.judge):
+        if parts.axis and part is not None and part[1] - part[0] < stride:
+            size = height if parts.axis == "y" else width
             raise InputError(
-                f"{one.stack.name} has {height}×{width} pixels on the model's grid and "
-                f"the network needs {stride} on each side; crop less, or check the "
-                "voxel size"
+                f"{name} has {size} pixels in {parts.axis} on the model's grid, too "
+                "few to learn from one part and judge by another; choose the other "
+                "axis or a larger stack"
             )
-        for part in (one.learn, one.judge):
-            if one.axis and part is not None and part[1] - part[0] < stride:
-                raise InputError(
-                    f"{one.stack.name} has {along[one.axis]} pixels in {one.axis} on "
-                    "the model's grid, too few to learn from one part and judge by "
-                    "another; choose the other axis or a larger stack"
-                )
 
 
-def _notes(seen: TrainOutlook, card: "ModelCard", network: NetworkConfig) -> None:
-    gap = 0 if seen.validation is None else seen.validation.gap
-    for one in seen.parts:
-        left = one.learn[1] if one.axis and one.learn else math.inf
+def _add_notes(
+    preview: TrainPreview, card: "ModelCard", network: NetworkConfig
+) -> None:
+    gap = 0 if preview.validation is None else preview.validation.gap
+    for parts in preview.parts:
+        left = parts.learn[1] if parts.axis and parts.learn else math.inf
         if left < _LEAST_TO_LEARN * network.stride:
-            seen.notes.append(
-                f"Only {left} pixels of {one.stack.name} are left to learn from: "
+            preview.notes.append(
+                f"Only {left} pixels of {parts.stack.name} are left to learn from: "
                 "expect little, a larger stack teaches more."
             )
             break
-    if any(one.axis for one in seen.parts) and gap < network.reach:
-        seen.split_note = (
+    if any(parts.axis for parts in preview.parts) and gap < network.reach:
+        preview.split_note = (
             f"The network looks up to {network.reach} pixels around, so with this gap "
             "the score may be a little too good."
         )
-    for stack in seen.stacks:
-        light = stack.light
-        if light.pixel_size is None:
-            seen.notes.append(
+    for stack in preview.stacks:
+        voxel_size = stack.light.voxel_size
+        if stack.light.pixel_size is None:
+            preview.notes.append(
                 f"The pixel size of {stack.name} is unknown; the model's own "
                 f"({card.voxel_size[2]:g} µm) is assumed."
             )
-        elif light.voxel_size is not None:
-            step = light.voxel_size[0] / card.voxel_size[0]
-            if abs(step - 1) > _STEP_TOLERANCE:
-                seen.notes.append(
-                    f"The planes of {stack.name} are {light.voxel_size[0]:g} µm apart, "
-                    f"those of the model {card.voxel_size[0]:g} µm: they are taken as "
-                    "they are, so use the new model on stacks like this one."
-                )
-    new = [one for one in seen.structures if one not in card.structures]
+        elif (
+            voxel_size is not None
+            and abs(voxel_size[0] / card.voxel_size[0] - 1) > _STEP_TOLERANCE
+        ):
+            preview.notes.append(
+                f"The planes of {stack.name} are {voxel_size[0]:g} µm apart, those of "
+                f"the model {card.voxel_size[0]:g} µm: they are taken as they are, so "
+                "use the new model on stacks like this one."
+            )
+    new = [
+        structure_or_custom(id_).label
+        for id_ in preview.structures
+        if id_ not in card.structures
+    ]
     if new:
-        names = ", ".join(structure_or_custom(one).label for one in new)
-        seen.notes.append(
-            f"{names}: new to {card.name}, its last layer starts from nothing."
+        preview.notes.append(
+            f"{', '.join(new)}: new to {card.name}, its last layer starts from nothing."
         )
 
 
-def _make_job(
-    seen: TrainOutlook,
+def add_job(
+    preview: TrainPreview,
     choice: TrainChoice,
+    options: Mapping[str, Any],
     card: "ModelCard",
-    found: FilesFound | None,
+    scan: FilesScan | None,
 ) -> None:
-    out = run_folder(choice.id)
+    """Make the job of a preview without problems, or add the problem.
+
+    Parameters
+    ----------
+    options
+        Fields of `QuickOptions`, without those that follow from the choice.
+    """
+    if (options["patch"] or _LEAST_PATCH) < _LEAST_PATCH:
+        preview.problems["time"] = f"a patch needs at least {_LEAST_PATCH} pixels"
+        return
+    out = run_folder(options["id"])
     pairs = Pairs(path=out / PAIRS_FILE)
     labels: tuple[Label, ...] = ()
-    if choice.from_files:
-        files = choice.files
-        assert found is not None
-        if files.images:
-            labels = tuple(found.labels)
-        elif files.path is not None:
-            own = not files.is_list
-            pairs = Pairs(
-                path=files.path.absolute(),
-                structure=structure_id(files.structure) if own else None,
-                signal=channel_key(files.signal) if own else None,
-                target=channel_key(files.target) if own else None,
+    files = choice.files
+    if choice.from_files and files.path is None:
+        assert scan is not None
+        labels = tuple(scan.labels)
+    elif choice.from_files and files.path is not None:
+        pairs = Pairs(path=files.path.absolute())
+        if not files.is_list:
+            pairs = pairs.model_copy(
+                update={
+                    "structure": structure_id(files.structure),
+                    "signal": channel_key(files.signal or ""),
+                    "target": channel_key(files.target or ""),
+                }
             )
-    assert seen.validation is not None
-    wish = QuickOptions(
-        id=choice.id,
-        pairs=pairs,
-        validation=seen.validation,
-        name=choice.name,
-        licence=choice.licence,
-        source=choice.model,
-        freeze_encoder=choice.freeze,
-        minutes=choice.minutes,
-        device=choice.device,
-        ratios=choice.ratios,
-        patch=choice.patch,
-        learning_rate=choice.learning_rate,
-        loss=choice.loss,
-    )
+    assert preview.validation is not None
+    wanted = QuickOptions(pairs=pairs, validation=preview.validation, **options)
     try:
-        config: TrainConfig = quick_config(wish, out)
+        config = quick_config(wanted, out)
     except InputError as error:
-        seen.problems["name"] = str(error)
+        preview.problems["name"] = str(error)
         return
-    stacks = () if choice.from_files else tuple(seen.stacks)
-    seen.job = TrainJob(config, stacks, labels, card.voxel_size[0])
-
-
-BY_HEART = (
-    "The score has not risen for a while though the loss falls: the network now learns "
-    "your stack by heart. You can stop; the best state so far is kept."
-)
-# Fields of a config, as errors of the training name them, and where they are here.
-_FIELDS = {
-    "recipe.learning_rate": "the learning rate under More",
-    "recipe.patch": "the patch under More",
-    "set recipe.precision to fp32": "choose the CPU",
-    "recipe.batch": "the patch under More",
-    "validation.share": "the share that is kept back",
-    "choose another out": "choose another id",
-}
-
-
-def dock_words(text: str) -> str:
-    """Say of an error what to change in this dock, not in a file."""
-    for name, here in _FIELDS.items():
-        text = text.replace(name, here)
-    return text
-
-
-def plan_words(seen: "TrainOutlook") -> str:
-    """Say what Train would do."""
-    labels = [structure_or_custom(one).label for one in seen.structures]
-    what = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" * (len(labels) > 3))
-    stacks = sum(one.learn is not None for one in seen.parts)
-    return f"Ready: {what} from {stacks} stack{'s' * (stacks != 1)}."
-
-
-def step_words(status: "Status", minutes: float, best: float | None) -> str:
-    """Say how far a training is."""
-    done = status.share * minutes
-    score = "" if best is None else f" · best R² {number(best)}"
-    left = ""
-    if math.isfinite(status.seconds_left):  # nobody knows before the first step
-        left = f" · {duration_text(status.seconds_left)} left"
-    return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
-
-
-def end_words(result: "TrainResult") -> str:
-    """Say in one line what came out."""
-    if result.best is None:
-        return "Done. Nothing was kept back, so nobody knows how good it is."
-    if result.before is None:
-        return f"Done: R² {number(result.best)} on the part kept back."
-    gain = f"{number(result.before)} → {number(result.best)}"
-    return f"Done: R² {gain} on the part kept back."
-
-
-def headline_words(name: str, before: float | None, best: float | None) -> str:
-    """Name the model, and what it has come to."""
-    if before is None or best is None:
-        return name
-    if best <= before:
-        return f"{name}: R² {number(before)} before it learns"
-    return f"{name}: R² {number(before)} → {number(best)}"
-
-
-def number(value: float) -> str:
-    """Write a score as one prints it, with a real minus."""
-    return f"{value:.2f}".replace("-", "−")
-
-
-def end_notices(result: "TrainResult") -> list[str]:
-    """Warn of what is no success."""
-    if result.best is None:
-        return []
-    if result.step == 0:
-        return [
-            "Nothing was better than the model to begin with, so the new one is the "
-            "same: learn for longer, from more cells, or check that light and truth "
-            "show the same field."
-        ]
-    if result.best < 0.05:
-        return [
-            "Hardly better than guessing the mean brightness: do not trust it yet. "
-            "More stacks help most; check that light and truth show the same field."
-        ]
-    return []
+    stacks = () if choice.from_files else tuple(preview.stacks)
+    preview.job = TrainJob(config, stacks, labels, card.voxel_size[0])

@@ -1,62 +1,53 @@
-"""What the training's thread does: copy, read, learn, write the model, install it.
+"""Run a training in the background: copy, read, learn, write and install a model."""
 
-It must not touch the viewer, a layer or a widget: it tells `Feed`, and the dock looks.
-"""
-
+import math
 import shutil
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.errors import InputError, PredictionError, SparseSSPError
+from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.tasks import Cancelled, Progress
+from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.checkpoints import has_state, read_log
-from napari_sparsessp.training.config import TrainConfig
-from napari_sparsessp.training.resolve import CONFIG_FILE, PAIRS_FILE
-from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
+from napari_sparsessp.training.resolve import (
+    CONFIG_FILE,
+    PAIRS_FILE,
+    make_folder,
+    trainings_folder,
+)
+from napari_sparsessp.ui.models.import_dialog import model_id
+from napari_sparsessp.ui.preferences import model_news
+from napari_sparsessp.ui.tasks import (
+    BackgroundTask,
+    TaskProgress,
+    error_details,
+    readable_error,
+)
+from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
+from napari_sparsessp.ui.train.planning import TrainJob
+from napari_sparsessp.ui.train.watch import score_text
+from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
+    from napari_sparsessp.training.checkpoints import RunInfo
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.pairs import Label
-    from napari_sparsessp.training.stacks import TrainingStack
     from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
-# Of log entries and previews that nobody has fetched: a hidden window fetches none.
-_MOST_WAITING = 10_000
 
-
-@dataclass(frozen=True, eq=False)
-class TrainJob:
-    """All that the thread may know.
-
-    Attributes
-    ----------
-    config : TrainConfig
-    stacks : sequence of TrainingStack
-        Of layers, to be written into the run's folder; empty where files are read.
-    labels : sequence of Label
-        Of images that were picked; to be listed in the run's folder.
-    step : float
-        µm between planes of the model's grid.
-    goes_on : bool
-        The folder holds all this already, and a state.
-    """
-
-    config: TrainConfig
-    stacks: "Sequence[TrainingStack]" = ()
-    labels: "Sequence[Label]" = ()
-    step: float = 0.29
-    goes_on: bool = False
+_STEPS_AS_MINUTES = 10.0
+"""Length of the time axis where a budget is in steps and minutes are not known."""
+_PUBLISH_SECONDS = 0.15
+"""Often enough for a bar that moves, seldom enough to cost nothing."""
+_HARDLY_BETTER = 0.05
 
 
 @dataclass(frozen=True)
@@ -65,58 +56,40 @@ class TrainResult:
 
     Attributes
     ----------
-    id : str
+    id
         Of the new model among the user's; "" where training was paused.
-    file : Path or None
-        The model in the run's folder.
-    before, best : float or None
+    before, best
         R² on what was kept back, before the first step and at the best.
-    step : int
+    step
         Of the best.
     """
 
     id: str
-    file: Path | None
     before: float | None = None
     best: float | None = None
     step: int = 0
 
 
-class Feed:
-    """What the thread tells and is asked; no Qt object, so it outlives any window."""
-
-    def __init__(self) -> None:
-        self.status: Status | None = None
-        self.entries: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
-        self.previews: deque[Preview] = deque(maxlen=1)
-        self.notes: deque[str] = deque(maxlen=100)
-        self.keep_best = False
-        self.learning = False
-        self._stopping = threading.Event()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._stopping.is_set()
-
-    def stop(self, *_: object) -> None:
-        """Ask to stop after this step; what was learnt is saved."""
-        self._stopping.set()
+# in the thread: no viewer, no layer, no widget --------------------------------
 
 
-def teach(
-    job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
+def train_model(
+    job: TrainJob,
+    install: Callable[[Path], str],
+    keep_best: threading.Event,
+    progress: TaskProgress,
 ) -> TrainResult:
-    """Train a model; for a worker thread.
+    """Train a model; for a background task.
+
+    It publishes ``("status", Status)``, ``("entry", dict)`` of the log,
+    ``("preview", Preview)`` and ``("note", str)``.
 
     Parameters
     ----------
-    job : TrainJob
-    install : callable
-        Puts a model file among the user's and gives its id.
-    feed : Feed
-    progress : callable
-        Told what is done and its share; raises `Cancelled` where the window is gone.
+    install
+        Puts a model file among the user's and returns its id.
+    keep_best
+        Whether a training that is cancelled leaves a model of its best state, too.
 
     Raises
     ------
@@ -125,70 +98,102 @@ def teach(
     SparseSSPError
         Anything that the user can mend.
     """
-    out, begun = job.config.out, job.config.out.exists()
+    out = job.config.out
+    existed = out.exists()
     try:
-        if not job.goes_on:
+        if not job.resumes:
             prepare(job, out / CONFIG_FILE, progress)
-        return _taught(job, install, feed, progress)
+        path = _trained(job, keep_best, progress)
     except Exception:
-        if not begun and not has_state(out):  # nothing to go on with: leave nothing
+        if not existed and not has_state(out):  # nothing to resume: leave nothing
             shutil.rmtree(out, ignore_errors=True)
         raise
+    scored = [entry for entry in read_log(out) if entry.get("r2") is not None]
+    best = max(scored, key=lambda entry: entry["r2"], default={})
+    before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
+    id_ = "" if path is None else install(path)
+    return TrainResult(id_, before, best.get("r2"), best.get("step", 0))
 
 
-def _taught(
-    job: TrainJob, install: Callable[[Path], str], feed: Feed, progress: TaskProgress
-) -> TrainResult:
+def _trained(
+    job: TrainJob, keep_best: threading.Event, progress: TaskProgress
+) -> Path | None:
+    """Train; return the model's file, or None where training was paused."""
     from napari_sparsessp.training.data import find_labels, read_stacks
     from napari_sparsessp.training.distributed import Group
     from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
 
+    def count(done: float, total: float | None = None, what: str = "") -> None:
+        counted = "" if total is None else f" {done:g} of {total:g}"
+        progress(done, total, what + counted)
+
+    def check(done: float, total: float | None = None, what: str = "") -> None:
+        progress.check()
+
+    def note(text: str) -> None:
+        progress.publish(("note", text))
+
     resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        report = _progress(feed, progress)
-        stacks = read_stacks(
-            resolved, labels, Group(), closing, report, feed.notes.append
-        )
-        if job.goes_on:
-            feed.entries.extend(read_log(job.config.out))
-        progress(0.0, what="loading the model to begin with")
-        feed.learning = True
-        listen, show = _listener(feed), _shower(feed)
-        path = None
+        data = read_stacks(resolved, labels, Group(), closing, count, note)
+        if job.resumes:
+            for entry in read_log(job.config.out):
+                progress.publish(("entry", entry))
+        progress(0.0, what="judging the model to begin with")
+        listener = _Listener(progress)
         try:
-            path = run_training(resolved, stacks, listen, report, show=show)
+            return run_training(resolved, data, listener, check, show=listener.show)
         except Cancelled:
-            if feed.keep_best:
-                path = write_best(resolved, stacks)
+            return write_best(resolved, data) if keep_best.is_set() else None
         except (RuntimeError, MemoryError) as error:
-            raise _mendable(error) from error
-    entries = read_log(job.config.out)
-    scored = [one for one in entries if one.get("r2") is not None]
-    best = max(scored, key=lambda one: one["r2"], default={})
-    before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
-    known = {"before": before, "best": best.get("r2"), "step": best.get("step", 0)}
-    if path is None:
-        return TrainResult("", None, **known)
-    return TrainResult(install(path), path, **known)
+            raise _with_advice(error) from error
+
+
+class _Listener:
+    """Publish the status some times a second, and each entry, note and preview."""
+
+    def __init__(self, progress: TaskProgress) -> None:
+        self._progress = progress
+        self._published = -math.inf
+        self._step = 0
+
+    def __call__(self, status: "Status") -> None:
+        self._step = status.step
+        if status.entry is not None:
+            self._progress.publish(("entry", status.entry))
+        now = time.monotonic()
+        if status.entry is not None or now - self._published >= _PUBLISH_SECONDS:
+            self._published = now
+            self._progress.publish(("status", status))
+        if status.note:
+            self._progress.publish(("note", status.note))
+
+    def show(self, preview: "Preview") -> None:
+        self._progress.publish(("preview", replace(preview, step=self._step)))
+
+
+def _with_advice(error: Exception) -> PredictionError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        return PredictionError(
+            "the device ran out of memory; choose a smaller patch under More, or the "
+            f"CPU ({text[:120]})"
+        )
+    return PredictionError(
+        f"the training failed: {text[:300]}; what was learnt is saved: try the CPU, or "
+        "copy the details"
+    )
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
-    """Write down all that a training needs: its stacks, their list and its config.
+    """Write all that a training needs: its stacks, their list and its config.
 
     Parameters
     ----------
-    job : TrainJob
-    file : Path
-        The YAML file to be, in the run's folder or beside it.
-    progress : callable
-        Told what is done and its share.
-
-    Returns
-    -------
-    Path
-        The YAML file; ``sparsessp train`` runs it.
+    file
+        The YAML file that ``sparsessp train`` runs, in the run's folder or beside it.
 
     Raises
     ------
@@ -199,7 +204,6 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     """
     from napari_sparsessp.training.config import config_text
     from napari_sparsessp.training.pairs import write_list
-    from napari_sparsessp.training.resolve import make_folder
     from napari_sparsessp.training.stacks import write_stacks
 
     out = job.config.out
@@ -219,163 +223,254 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     return file
 
 
-def _progress(feed: Feed, progress: TaskProgress) -> Progress:
-    """Pass progress on; cancel where the user stops, or the window is gone."""
-
-    def report(done: float, total: float | None = None, what: str = "") -> None:
-        if feed.stopping:
-            raise Cancelled
-        counted = "" if total is None or feed.learning else f" {done:g} of {total:g}"
-        progress(0.0, what="learning" if feed.learning else what + counted)
-
-    return report
+def _install(engine: Any, path: Path) -> str:
+    """Put a model file among the user's models and return its id."""
+    return str(engine.bring_in(path, engine.inspect(path), {}))
 
 
-def _listener(feed: Feed) -> "Callable[[Status], None]":
-    def listen(status: "Status") -> None:
-        feed.status = status
-        if status.entry is not None:
-            feed.entries.append(status.entry)
-        if status.note:
-            feed.notes.append(status.note)
-
-    return listen
+# in the interface -------------------------------------------------------------
 
 
-def _shower(feed: Feed) -> "Callable[[Preview], None]":
-    def show(preview: "Preview") -> None:
-        step = 0 if feed.status is None else feed.status.step
-        feed.previews.append(replace(preview, step=step))
+class TrainSession(QObject):
+    """Run one job at a time, and show on the form how it goes.
 
-    return show
+    Parameters
+    ----------
+    engine
+        Anything with the methods of `InstalledEngine`.
 
-
-def _mendable(error: Exception) -> SparseSSPError:
-    """Say what a foreign error of the network means."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        return PredictionError(
-            "the device ran out of memory; choose a smaller patch under More, or the "
-            f"CPU ({text[:120]})"
-        )
-    return PredictionError(
-        f"the training failed: {text[:300]}; what was learnt is saved: try the CPU, or "
-        "copy the details"
-    )
-
-
-# Often enough for a bar that moves, seldom enough to cost nothing.
-_LOOK_MS = 150
-
-
-class TrainRun(QObject):
-    """Runs a job in a thread; exactly one of `finished` and `failed` ends it.
+    Attributes
+    ----------
+    task
+        While a training runs.
+    newest
+        Id of the model that was trained last, or "".
+    shows_end
+        The footer says how the last training ended.
 
     Signals
     -------
-    preparing : str
-        What is done before the first step.
-    stepped : Status
-        The newest, some times a second.
-    validated : dict
-        An entry of the log.
-    previewed : Preview
-    noted : str
-        Something that the user should know.
-    finished : Taught
-    failed : Exception
-    cancelled
-        It was stopped before the first step.
+    ended
+        In whichever way; the form is free again.
     """
 
-    preparing = Signal(str)
-    stepped = Signal(object)
-    validated = Signal(dict)
-    previewed = Signal(object)
-    noted = Signal(str)
-    finished = Signal(object)
-    failed = Signal(object)
-    cancelled = Signal()
+    ended = Signal()
 
-    def __init__(
-        self, job: TrainJob, engine: Any | None = None, parent: QObject | None = None
-    ) -> None:
+    def __init__(self, engine: Any, form: TrainForm, parent: QObject) -> None:
         super().__init__(parent)
-        self.job = job
-        self._engine = InstalledEngine() if engine is None else engine
-        self._feed = Feed()
-        self._told: Any | None = None
-        self._task = BackgroundTask(teach, job, self._install, self._feed, parent=self)
-        self._task.progressed.connect(self._on_progress)
-        self._task.returned.connect(self._on_returned)
-        self._task.failed.connect(self._on_failed)
-        self._task.cancelled.connect(self._on_cancelled)
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_MS)
-        self._timer.timeout.connect(self.look)
-        # a window may go without being closed; these slots belong to nobody
-        self.destroyed.connect(self._feed.stop)
-        app = QApplication.instance()
-        if app is not None:
-            app.aboutToQuit.connect(self._feed.stop)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._timer.start()
-        self._task.start()
-
-    def stop(self, keep_best: bool) -> None:
-        """Stop after this step, and save.
-
-        Parameters
-        ----------
-        keep_best : bool
-            Write the best state as a model, too; otherwise it can only go on later.
-        """
-        self._feed.keep_best = keep_best
-        self._feed.stop()
-        if not self._feed.learning:
-            self._task.cancel()
+        self._engine = engine
+        self._form = form
+        self.task: BackgroundTask | None = None
+        self._keep_best = threading.Event()
+        self._name = ""
+        self._minutes = 0.0
+        self._notes: list[str] = []
+        self._learning = False
+        self.newest = ""
+        self.shows_end = False
 
     @property
-    def learning(self) -> bool:
-        """Whether the first step has been or is being made."""
-        return self._feed.learning
+    def busy(self) -> bool:
+        """Whether a training runs."""
+        return self.task is not None
 
-    def look(self) -> None:
-        """Tell everything that is new."""
-        feed = self._feed
-        while feed.notes:
-            self.noted.emit(feed.notes.popleft())
-        while feed.entries:
-            self.validated.emit(feed.entries.popleft())
-        if feed.previews:
-            self.previewed.emit(feed.previews.pop())
-        if feed.status is not None and feed.status is not self._told:
-            self._told = feed.status
-            self.stepped.emit(feed.status)
+    def taken_ids(self) -> set[str]:
+        """Return the ids of all models and trainings that are there."""
+        folder = trainings_folder()
+        runs = {run.name for run in folder.iterdir()} if folder.is_dir() else set()
+        return runs | {card.id for card in self._engine.cards()}
 
-    def _install(self, path: Any) -> str:
-        """Put the new model among the user's; runs in the thread."""
-        return str(self._engine.bring_in(path, self._engine.inspect(path), {}))
+    def start(self, job: TrainJob) -> None:
+        """Start a job in the background."""
+        model = job.config.model
+        self._name = model.name or model.id
+        self._minutes = job.config.budget.minutes or _STEPS_AS_MINUTES
+        self._keep_best = threading.Event()
+        self._notes = []
+        self._learning = self.shows_end = False
+        install = partial(_install, self._engine)
+        self.task = task = BackgroundTask(
+            train_model, job, install, self._keep_best, parent=self
+        )
+        task.progressed.connect(self._on_progress)
+        task.published.connect(self._on_published)
+        task.returned.connect(self._on_returned)
+        task.failed.connect(self._on_failed)
+        task.cancelled.connect(self._on_cancelled)
+        form, foot = self._form, self._form.foot
+        form.set_locked(True)
+        form.watch.clear(self._name, self._minutes)
+        form.show_page(WATCH)
+        foot.message.clear()
+        foot.offer_predict(False)
+        foot.set_state(TrainState.RUNNING)
+        foot.show_share(None)
+        foot.set_status("Preparing…")
+        task.start()
+
+    def resume(self, info: "RunInfo") -> None:
+        """Resume a training; under another id where its own is taken by now."""
+        config = info.config
+        if config.model.id in {card.id for card in self._engine.cards()}:
+            free = model_id(config.model.id, self.taken_ids())
+            model = config.model.model_copy(update={"id": free})
+            config = config.model_copy(update={"model": model})
+        self.start(TrainJob(config, resumes=True))
+
+    def stop_and_keep(self) -> None:
+        """Stop after this step, and make a model of the best state."""
+        self._keep_best.set()
+        self._stop("Stopping, and writing the best model…")
+
+    def pause(self) -> None:
+        """Stop after this step, and save the state to resume from."""
+        self._stop("Pausing after this step…")
+
+    def _stop(self, status: str) -> None:
+        if self.task is not None:
+            self._form.foot.set_status(status)
+            self.task.cancel()
+
+    def forget_end(self) -> None:
+        """Let the footer say what is prepared, not how the last training ended."""
+        if self.shows_end and not self.busy:
+            self.shows_end = False
+            self._form.foot.offer_predict(False)
+            self._form.foot.show_share(0.0)
+
+    # while it runs ------------------------------------------------------------
 
     def _on_progress(self, _share: float, what: str, _left: float | None) -> None:
-        if what and not self._feed.learning:
-            self.preparing.emit(what)
-        elif self._told is None and self._feed.learning:
-            self.preparing.emit("judging the model to begin with")
+        foot = self._form.foot
+        if what and not self._learning and foot.state is TrainState.RUNNING:
+            foot.set_status(f"{what[:1].upper()}{what[1:]}…")
 
-    def _on_returned(self, taught: Any) -> None:
-        self._timer.stop()
-        self.look()
-        self.finished.emit(taught)
+    def _on_published(self, event: tuple[str, Any]) -> None:
+        kind, value = event
+        if kind == "status":
+            self._show_status(value)
+        elif kind == "entry":
+            self._form.watch.add_entry(value)
+        elif kind == "preview":
+            self._form.watch.show_preview(value)
+        else:
+            self._notes.append(value)
+            self._form.foot.message.show_notices(self._notes)
+
+    def _show_status(self, status: "Status") -> None:
+        watch, foot = self._form.watch, self._form.foot
+        self._learning = True
+        watch.add_status(status)
+        if status.share >= 1:  # the card's measurements take some seconds more
+            foot.show_share(None)
+            foot.set_state(TrainState.WRITING)
+            foot.set_status("Writing the model and its card…")
+            return
+        foot.show_share(status.share)
+        if foot.state is TrainState.RUNNING:
+            foot.set_status(_status_words(status, self._minutes, watch.best))
+
+    # its end ------------------------------------------------------------------
+
+    def _on_returned(self, result: TrainResult) -> None:
+        self._free()
+        foot = self._form.foot
+        if not result.id:
+            foot.set_status("Paused and saved: resume above whenever you like.")
+            self.ended.emit()
+            return
+        self.newest = result.id
+        foot.show_share(1.0)
+        foot.set_status(_end_words(result))
+        foot.message.show_notices([*self._notes, *_warnings(result)])
+        self._form.watch.hint.setText(
+            f"{self._name} is among the models now, with a card that says what it was "
+            "taught and how well it did."
+        )
+        model_news().changed.emit(result.id)
+        foot.offer_predict(True)
+        self.ended.emit()
 
     def _on_failed(self, error: Exception) -> None:
-        self._timer.stop()
-        self.look()
-        self.failed.emit(error)
+        self._end_early("The training stopped: see above.")
+        readable = readable_error(error, "the training")
+        self._form.foot.message.show_error(_as_here(readable), error_details(readable))
+        self.ended.emit()
 
     def _on_cancelled(self) -> None:
-        self._timer.stop()
-        self.look()
-        self.cancelled.emit()
+        self._end_early("Stopped before the first step; nothing was kept.")
+        self.ended.emit()
+
+    def _end_early(self, status: str) -> None:
+        self._free()
+        self._form.foot.show_share(0.0)
+        self._form.foot.set_status(status)
+        if self._form.watch.best is None:  # there is nothing to watch
+            self._form.watch.clear()
+            self._form.show_page(SET_UP)
+
+    def _free(self) -> None:
+        """Free the form first: whatever follows, the dock can be used."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.deleteLater()
+        self.shows_end = True
+        self._form.set_locked(False)
+        self._form.foot.set_state(TrainState.READY)
+
+
+# words ------------------------------------------------------------------------
+
+# Fields of a config, as errors of the training name them, and where they are here.
+_PLACES = {
+    "recipe.learning_rate": "the learning rate under More",
+    "recipe.patch": "the patch under More",
+    "set recipe.precision to fp32": "choose the CPU",
+    "recipe.batch": "the patch under More",
+    "validation.share": "the share that is kept back",
+    "choose another out": "choose another id",
+}
+
+
+def _as_here(error: Exception) -> str:
+    """Say of an error what to change in this dock, not in a file."""
+    text = str(error)
+    for name, place in _PLACES.items():
+        text = text.replace(name, place)
+    return text
+
+
+def _status_words(status: "Status", minutes: float, best: float | None) -> str:
+    """Say how far a training is."""
+    score = "" if best is None else f" · best R² {score_text(best)}"
+    left = ""
+    if math.isfinite(status.seconds_left):  # not before the first step
+        left = f" · {duration_text(status.seconds_left)} left"
+    done = status.share * minutes
+    return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
+
+
+def _end_words(result: TrainResult) -> str:
+    """Say in one line what came out."""
+    if result.best is None:
+        return "Done. Nothing was kept back, so nobody knows how good it is."
+    before = "" if result.before is None else f"{score_text(result.before)} → "
+    return f"Done: R² {before}{score_text(result.best)} on the part kept back."
+
+
+def _warnings(result: TrainResult) -> list[str]:
+    """Warn of what is no success."""
+    if result.best is None:
+        return []
+    if result.step == 0:
+        return [
+            "Nothing was better than the model to begin with, so the new one is the "
+            "same: learn for longer, from more cells, or check that light and truth "
+            "show the same field."
+        ]
+    if result.best < _HARDLY_BETTER:
+        return [
+            "Hardly better than guessing the mean brightness: do not trust it yet. "
+            "More stacks help most; check that light and truth show the same field."
+        ]
+    return []

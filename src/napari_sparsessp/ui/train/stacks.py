@@ -1,11 +1,12 @@
-"""Choose what to learn from: stacks of the viewer, or files."""
+"""Choose what to learn from: stacks that are open as layers, or files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-from qtpy.QtCore import QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPen
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -15,55 +16,55 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.training.split import SHARE, StackParts
+from napari_sparsessp.structures import CATALOGUE, structure_or_custom
 from napari_sparsessp.ui.train.choice import (
-    AUTO,
-    FilesFound,
-    FilesPick,
-    LayerPart,
-    Part,
-    PartKey,
-    StackPick,
-    fits,
+    FilesChoice,
+    FilesScan,
+    PairChoice,
+    StackKey,
+    ViewerStack,
     guess_channels,
+    misfit,
     name_as_structure,
 )
-from napari_sparsessp.ui.widgets.basic import ElidingComboBox, Segments
-from napari_sparsessp.ui.widgets.structures import StructureBox
-from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.basic import (
+    ElidingComboBox,
+    Segments,
+    in_a_column,
+    labelled_row,
+    link_button,
+    side_by_side,
+    wrapped_label,
+)
+from napari_sparsessp.ui.widgets.forms import Form, make_editable
+
+LAYERS, FILES = "layers", "files"
 
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
-_LIST_TIP = (
-    "A CSV with a line for each label: path, signal, target, structure, and if you "
-    "like path_target, mask and split. RepMode's lists load as they are."
-)
 
 
-class TrainFilesPanel(QWidget):
-    """Three ways to name files, and the channels where no list says them.
+# files ------------------------------------------------------------------------
 
-    Signals
-    -------
-    changed
+
+class FilesPanel(QWidget):
+    """Three ways to choose files, and their channels where no list says them.
+
+    `changed` is emitted when the user chooses other files, channels or structure.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._path: Path | None = None
-        self._images: tuple[Path, ...] = ()
-        self._channels: tuple[str, ...] = ()
-        self._wanted: FilesPick | None = None
         self.list_button = QPushButton("List (CSV)…")
-        self.list_button.setToolTip(_LIST_TIP)
+        self.list_button.setToolTip(
+            "A CSV with a line for each label: path, signal, target, structure, and if "
+            "you like path_target, mask and split. RepMode's lists load as they are."
+        )
         self.folder_button = QPushButton("Folder…")
         self.folder_button.setToolTip(
             "A folder of images that all have light and fluorescence in the same "
@@ -73,53 +74,19 @@ class TrainFilesPanel(QWidget):
         self.images_button.setToolTip(
             "Some images that all have light and fluorescence in the same channels."
         )
-        self.what = QLabel("")
-        self.what.setProperty("role", "strong")
-        self.found = QLabel("")
-        self.found.setProperty("role", "small")
-        self.found.setWordWrap(True)
-        self.signal = _channel_box("Channel of the transmitted light")
-        self.target = _channel_box("Channel of the fluorescence")
-        self.structure = StructureBox()
-        self._channel_rows = QWidget()
-        self._arrange()
-        self.list_button.clicked.connect(lambda _on: self.ask_list())
-        self.folder_button.clicked.connect(lambda _on: self.ask_folder())
-        self.images_button.clicked.connect(lambda _on: self.ask_images())
-        self.signal.activated.connect(lambda _i: self.changed.emit())
-        self.target.activated.connect(lambda _i: self.changed.emit())
-        self.structure.editTextChanged.connect(lambda _text: self.changed.emit())
-
-    def _arrange(self) -> None:
-        buttons = QHBoxLayout()
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.setSpacing(6)
-        for button in (self.list_button, self.folder_button, self.images_button):
-            buttons.addWidget(button, 1)
-        grid = QGridLayout(self._channel_rows)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(1, 1)
-        rows = (
-            ("Light is", self.signal),
-            ("Fluorescence is", self.target),
-            ("It shows", self.structure),
-        )
-        for number, (text, widget) in enumerate(rows):
-            label = QLabel(text)
-            label.setProperty("role", "muted")
-            grid.addWidget(label, number, 0)
-            grid.addWidget(widget, number, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        column.addLayout(buttons)
-        for widget in (self.what, self.found, self._channel_rows):
-            column.addWidget(widget)
-            widget.hide()
-
-    # choosing -----------------------------------------------------------------
+        self.title = QLabel("")
+        self.title.setProperty("role", "strong")
+        self.summary = wrapped_label("small")
+        self.channels = Form(FilesChoice)
+        buttons = side_by_side(self.list_button, self.folder_button, self.images_button)
+        in_a_column(self, buttons, self.title, self.summary, self.channels)
+        self._wanted = FilesChoice()
+        self._offered: tuple[str, ...] = ()
+        self._show(FilesChoice())
+        self.list_button.clicked.connect(self.ask_list)
+        self.folder_button.clicked.connect(self.ask_folder)
+        self.images_button.clicked.connect(self.ask_images)
+        self.channels.changed.connect(self.changed)
 
     def ask_list(self) -> None:
         """Let the user choose a CSV."""
@@ -127,134 +94,125 @@ class TrainFilesPanel(QWidget):
             self, "Choose a list of pairs", "", "Lists (*.csv);;All files (*)"
         )
         if path:
-            self.choose(Path(path))
+            self.choose(FilesChoice(Path(path)))
 
     def ask_folder(self) -> None:
         """Let the user choose a folder of images."""
         path = QFileDialog.getExistingDirectory(self, "Choose a folder of images")
         if path:
-            self.choose(Path(path))
+            self.choose(FilesChoice(Path(path)))
 
     def ask_images(self) -> None:
         """Let the user choose images."""
         paths, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", _IMAGES)
         if paths:
-            self.choose(None, [Path(one) for one in paths])
+            self.choose(FilesChoice(images=tuple(map(Path, paths))))
 
-    def choose(self, path: Path | None, images: Sequence[Path] = ()) -> None:
-        """Take a CSV, a folder or images."""
-        self._path, self._images, self._channels = path, tuple(images), ()
-        self._channel_rows.hide()
-        self.found.hide()
-        if path is not None:
-            self.what.setText(path.name or str(path))
-            self.what.setToolTip(str(path))
-        else:
-            first = self._images[0].name if self._images else ""
-            more = len(self._images) - 1
-            self.what.setText(f"{first} and {more} more" if more > 0 else first)
-            self.what.setToolTip("\n".join(map(str, self._images)))
-        self.what.setVisible(bool(self.what.text()))
+    def choose(self, files: FilesChoice) -> None:
+        """Take files; their channels are offered after a scan."""
+        self._wanted, self._offered = files, ()
+        self._show(files)
         self.changed.emit()
 
-    # what the dock says and asks ----------------------------------------------
+    def _show(self, files: FilesChoice) -> None:
+        self.channels.set(replace(files, signal=None, target=None))
+        images = files.images
+        if files.path is not None:
+            self.title.setText(files.path.name or str(files.path))
+            self.title.setToolTip(str(files.path))
+        elif images:
+            more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+            self.title.setText(f"{images[0].name}{more}")
+            self.title.setToolTip("\n".join(map(str, images)))
+        self.title.setVisible(not files.empty)
+        self.summary.hide()
+        self.channels.hide()
 
-    def show_found(self, found: FilesFound) -> None:
-        """Offer the channels of what was looked at, and say what is there."""
-        if found.channels and found.channels != self._channels:
-            self._offer_channels(found.channels)
-        self._channel_rows.setVisible(bool(found.channels))
-        stacks = len(found.shapes)
-        structures = {name for one in found.shapes for name in one.structures}
-        self.found.setText(
-            f"{stacks} stack{'s' * (stacks != 1)}, {len(found.labels)} label"
-            f"{'s' * (len(found.labels) != 1)} of {len(structures)} structure"
-            f"{'s' * (len(structures) != 1)}"
+    def show_scan(self, scan: FilesScan) -> None:
+        """Offer the channels of the files, and say what there is."""
+        if scan.channels and scan.channels != self._offered:
+            self._offer_channels(scan.channels)
+        self.channels.setVisible(bool(scan.channels))
+        structures = {name for shape in scan.shapes for name in shape.structures}
+        self.summary.setText(
+            f"{_counted(len(scan.shapes), 'stack')}, "
+            f"{_counted(len(scan.labels), 'label')} of "
+            f"{_counted(len(structures), 'structure')}"
         )
-        self.found.setVisible(bool(found.shapes))
+        self.summary.setVisible(bool(scan.shapes))
 
-    def pick(self) -> FilesPick:
-        """Tell what is chosen."""
-        if not self._channels:
-            return FilesPick(self._path, self._images)
-        return FilesPick(
-            self._path,
-            self._images,
-            self.signal.currentText(),
-            self.target.currentText(),
-            self.structure.typed(),
-        )
-
-    def show_pick(self, pick: FilesPick) -> None:
-        """Choose what a config names; channels follow when the files were looked at."""
-        self._wanted = pick
-        self.structure.blockSignals(True)
-        self.structure.show_structure(pick.structure)
-        self.structure.blockSignals(False)
-        self.choose(pick.path, pick.images)
-
-    def _offer_channels(self, channels: Sequence[str]) -> None:
-        self._channels = tuple(channels)
+    def _offer_channels(self, channels: tuple[str, ...]) -> None:
+        """Offer channels; those that a config names are chosen, else a guess."""
+        self._offered, wanted = channels, self._wanted
         light, target, structure = guess_channels(channels)
-        for box, place in ((self.signal, light), (self.target, target)):
-            box.clear()
-            box.addItems(list(channels))
-            box.setCurrentIndex(place)
-        if self._wanted is not None:
-            wanted, self._wanted = self._wanted, None
-            for box, name in (
-                (self.signal, wanted.signal), (self.target, wanted.target)
-            ):  # fmt: skip
-                number = int(name) if name.isdecimal() else box.findText(name)
-                if 0 <= number < box.count():
-                    box.setCurrentIndex(number)
-        self.structure.blockSignals(True)
-        if not self.structure.typed():
-            self.structure.show_structure(structure)
-        self.structure.blockSignals(False)
+        chosen = {
+            "signal": _index_of(wanted.signal, channels, light),
+            "target": _index_of(wanted.target, channels, target),
+        }
+        for name, index in chosen.items():
+            self.channels.offer(name, [(channel, channel) for channel in channels])
+            self.channels.update(**{name: channels[index] if index >= 0 else None})
+        if not self.channels.get("structure"):
+            self.channels.update(structure=structure)
+        self._wanted = FilesChoice()
         self.changed.emit()
 
+    def files(self) -> FilesChoice:
+        """Return what is chosen."""
+        return self.channels.values()
 
-def _channel_box(name: str) -> QComboBox:
-    box = ElidingComboBox()
-    box.setAccessibleName(name)
-    box.setPlaceholderText("choose…")
-    return box
 
+def _index_of(wanted: str | None, channels: Sequence[str], guess: int) -> int:
+    """Return the index of a channel that is given by its name or number."""
+    if wanted in channels:
+        return channels.index(wanted)
+    number = int(wanted) if wanted and wanted.isdecimal() else -1
+    return number if 0 <= number < len(channels) else guess
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+# layers -----------------------------------------------------------------------
 
 _NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""
 
 
-class StackCard(QWidget):
-    """Choose the light; layers of the same size are offered as its truths.
+def structure_box() -> QComboBox:
+    """Return an editable list of structures that completes what is typed."""
+    box = QComboBox()
+    box.addItems([structure.label for structure in CATALOGUE.values()])
+    make_editable(box, "shows…")
+    box.setMinimumContentsLength(7)
+    box.setToolTip(
+        "What the fluorescence shows. Choose from the catalogue, or type a name of "
+        "your own, such as the stain."
+    )
+    box.setAccessibleName("Structure")
+    return box
 
-    Signals
-    -------
-    changed
-    removal_asked
-    """
+
+class StackCard(QWidget):
+    """Choose the light; layers of the same size are offered as its truths."""
 
     changed = Signal()
     removal_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: dict[PartKey, LayerPart] = {}
-        self._masks: tuple[LayerPart, ...] = ()
-        self._said: dict[PartKey, tuple[bool, str]] = {}
-        self._rows: dict[PartKey, tuple[QCheckBox, StructureBox]] = {}
+        self._stacks: dict[StackKey, ViewerStack] = {}
+        self._masks: tuple[ViewerStack, ...] = ()
+        self._remembered: dict[StackKey, tuple[bool, str]] = {}
+        self.rows: dict[StackKey, tuple[QCheckBox, QComboBox]] = {}
         self.light_box = ElidingComboBox()
         self.light_box.setAccessibleName("Transmitted light")
         self.light_box.setPlaceholderText("no stack yet")
         self.light_box.setToolTip("The transmitted-light z-stack of this pair.")
-        self.remove_button = QPushButton("Remove")
-        self.remove_button.setProperty("role", "link")
-        self.remove_button.setToolTip("Learn without this stack.")
+        self.remove_button = link_button("Remove", "Learn without this stack.")
         self.remove_button.hide()
-        self.none_label = QLabel("")
-        self.none_label.setProperty("role", "small")
-        self.none_label.setWordWrap(True)
+        self.hint = wrapped_label("small")
         self.mask_box = ElidingComboBox()
         self.mask_box.setAccessibleName("Mask")
         self.mask_box.setToolTip(
@@ -262,93 +220,60 @@ class StackCard(QWidget):
             "elsewhere nothing is learnt."
         )
         self._grid = QGridLayout()
-        self._mask_row = QWidget()
-        self._arrange()
-        self.light_box.activated.connect(self._on_light)
-        self.mask_box.activated.connect(lambda _i: self.changed.emit())
-        self.remove_button.clicked.connect(lambda _on: self.removal_asked.emit())
-
-    def _arrange(self) -> None:
-        head = QHBoxLayout()
-        head.setContentsMargins(0, 0, 0, 0)
-        head.setSpacing(6)
-        head.addWidget(_muted("Light"))
-        head.addWidget(self.light_box, 1)
-        head.addWidget(self.remove_button)
-        self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
-        mask = QHBoxLayout(self._mask_row)
-        mask.setContentsMargins(0, 0, 0, 0)
-        mask.setSpacing(6)
-        mask.addWidget(_muted("Counts where"))
-        mask.addWidget(self.mask_box, 1)
-        column = QVBoxLayout(self)
+        self._mask_row = labelled_row("Counts where", self.mask_box)
+        light_row = labelled_row("Light", self.light_box, self.remove_button)
+        column = in_a_column(self, light_row, self.hint, self._grid, self._mask_row)
         column.setContentsMargins(0, 0, 0, 4)
-        column.setSpacing(5)
-        column.addLayout(head)
-        column.addWidget(self.none_label)
-        column.addLayout(self._grid)
-        column.addWidget(self._mask_row)
+        self.light_box.activated.connect(self._on_light)
+        self.mask_box.activated.connect(self._on_changed)
+        self.remove_button.clicked.connect(self.removal_asked)
 
-    # what the dock says -------------------------------------------------------
-
-    def set_parts(
+    def set_stacks(
         self,
-        parts: Sequence[LayerPart],
-        light: PartKey | None,
-        masks: Sequence[LayerPart] = (),
+        stacks: Sequence[ViewerStack],
+        light: StackKey | None,
+        masks: Sequence[ViewerStack] = (),
     ) -> None:
-        """Offer these stacks.
+        """Offer stacks, the likeliest light first.
 
         Parameters
         ----------
-        parts : sequence of LayerPart
-            The likeliest light first.
-        light : PartKey or None
-            To choose where the one that was chosen is gone.
-        masks : sequence of LayerPart
-            Labels layers, which are nothing but masks.
+        light
+            Is chosen where the stack that was chosen is gone.
+        masks
+            Labels layers, which can only be masks.
         """
-        self._masks = tuple(masks)
         before = self.light()
-        self._parts = {one.key: one for one in parts}
-        wanted = before if before in self._parts else light
+        self._masks = tuple(masks)
+        self._stacks = {stack.key: stack for stack in stacks}
+        wanted = before if before in self._stacks else light
         self.light_box.clear()
-        for one in parts:
-            self.light_box.addItem(one.name, one.key)
-        keys = list(self._parts)
+        for stack in stacks:
+            self.light_box.addItem(stack.name, stack.key)
+        keys = list(self._stacks)
         self.light_box.setCurrentIndex(keys.index(wanted) if wanted in keys else -1)
         self._offer_truths()
 
-    def set_removable(self, on: bool) -> None:
-        """Offer to remove this card, or not."""
-        self.remove_button.setVisible(on)
-
-    # what the dock asks -------------------------------------------------------
-
-    def light(self) -> PartKey | None:
-        """Key of the chosen light."""
+    def light(self) -> StackKey | None:
+        """Return the key of the chosen light."""
         return self.light_box.currentData()
 
-    def pick(self) -> StackPick:
-        """Tell what is chosen."""
+    def choice(self) -> PairChoice:
+        """Return what is chosen."""
         truths = tuple(
-            (key, box.typed())
-            for key, (tick, box) in self._rows.items()
+            (key, box.currentText().strip())
+            for key, (tick, box) in self.rows.items()
             if tick.isChecked() and tick.isEnabled()
         )
         mask = self.mask_box.currentData() if self.mask_box.currentIndex() > 0 else None
-        return StackPick(self.light(), truths, mask)
+        return PairChoice(self.light(), truths, mask)
 
-    @property
-    def rows(self) -> Mapping[PartKey, tuple[QCheckBox, StructureBox]]:
-        """Tick and structure of each layer that is offered as a truth."""
-        return self._rows
-
-    # inside -------------------------------------------------------------------
+    def _on_changed(self, *_: object) -> None:
+        self.changed.emit()
 
     def _on_light(self, _index: int) -> None:
         self._offer_truths()
@@ -356,100 +281,83 @@ class StackCard(QWidget):
 
     def _offer_truths(self) -> None:
         self._remember()
-        while self._grid.count():
-            item = self._grid.takeAt(0)
-            widget = None if item is None else item.widget()
-            if widget is not None:
+        while (item := self._grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
-        self._rows = {}
+        self.rows = {}
         key = self.light()
-        light = None if key is None else self._parts.get(key)
-        others = [one for one in self._parts.values() if light and one is not light]
-        fitting = [] if light is None else [
-            one for one in others if not fits(light.volume, one.volume)
-        ]  # fmt: skip
-        for one in others:
-            assert light is not None
-            self._add_row(one, fits(light.volume, one.volume), len(fitting) == 1)
-        self.none_label.setText(_missing(light, others))
-        self.none_label.setVisible(bool(self.none_label.text()))
-        masks = [
-            one for one in self._masks if light and not fits(light.volume, one.volume)
-        ]
+        light = None if key is None else self._stacks.get(key)
+        if light is None:
+            self._show_hint("Open a z-stack of transmitted light and its fluorescence.")
+            self._offer_masks(())
+            return
+        others = [stack for stack in self._stacks.values() if stack is not light]
+        reasons = {stack.key: misfit(light.volume, stack.volume) for stack in others}
+        fitting = [stack for stack in others if not reasons[stack.key]]
+        for stack in others:
+            self._add_row(stack, reasons[stack.key], len(fitting) == 1)
+        self._show_hint(
+            ""
+            if others
+            else "No other stack is open: open the fluorescence of the same field, "
+            "too, each channel as a layer."
+        )
+        masks = [one for one in self._masks if not misfit(light.volume, one.volume)]
         self._offer_masks([*masks, *fitting])
 
-    def _add_row(self, part: LayerPart, why_not: str, only: bool) -> None:
-        known = structure_or_custom(part.structure).label if part.structure else ""
-        guess = known or (name_as_structure(part.name) if only else "")
-        ticked, typed = self._said.get(part.key, (bool(known) or only, guess))
-        tick = QCheckBox(self._shortened(part.name))
-        tick.setToolTip(why_not or f"{part.name}\nLearn to predict this layer.")
-        tick.setAccessibleName(f"Learn to predict {part.name}")
-        box = StructureBox()
-        box.show_text(typed)
+    def _show_hint(self, text: str) -> None:
+        self.hint.setText(text)
+        self.hint.setVisible(bool(text))
+
+    def _add_row(self, stack: ViewerStack, why_not: str, only: bool) -> None:
+        label = structure_or_custom(stack.structure).label if stack.structure else ""
+        guess = label or (name_as_structure(stack.name) if only else "")
+        usual = (bool(label) or only, guess)
+        ticked, typed = self._remembered.get(stack.key, usual)
+        half = _NAME // 2
+        name = stack.name
+        short = name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
+        tick = QCheckBox(short)
+        tick.setToolTip(why_not or f"{name}\nLearn to predict this layer.")
+        tick.setAccessibleName(f"Learn to predict {name}")
         tick.setChecked(ticked and not why_not)
         tick.setEnabled(not why_not)
+        box = structure_box()
+        box.setEditText(typed)
+        cast(QComboBox, box).lineEdit().setCursorPosition(0)
         box.setEnabled(tick.isChecked())
         row = self._grid.rowCount()
         self._grid.addWidget(tick, row, 0)
         if why_not:
-            note = QLabel(why_not)
-            note.setProperty("role", "small")
-            note.setWordWrap(True)
-            self._grid.addWidget(note, row, 1)
-            box.hide()
             box.setParent(self)
+            box.hide()
+            self._grid.addWidget(wrapped_label("small", why_not), row, 1)
         else:
             self._grid.addWidget(box, row, 1)
         tick.toggled.connect(box.setEnabled)
-        tick.toggled.connect(lambda _on: self.changed.emit())
-        box.editTextChanged.connect(lambda _text: self.changed.emit())
-        self._rows[part.key] = tick, box
+        tick.toggled.connect(self._on_changed)
+        box.editTextChanged.connect(self._on_changed)
+        self.rows[stack.key] = tick, box
 
-    def _offer_masks(self, parts: Sequence[LayerPart]) -> None:
+    def _offer_masks(self, stacks: Sequence[ViewerStack]) -> None:
         before = self.mask_box.currentData() if self.mask_box.count() else None
         self.mask_box.clear()
         self.mask_box.addItem("everywhere", None)
-        for one in parts:
-            self.mask_box.addItem(f"{one.name} is above 0", one.key)
-        keys = [None, *(one.key for one in parts)]
+        for stack in stacks:
+            self.mask_box.addItem(f"{stack.name} is above 0", stack.key)
+        keys = [None, *(stack.key for stack in stacks)]
         self.mask_box.setCurrentIndex(keys.index(before) if before in keys else 0)
-        self._mask_row.setVisible(bool(parts))
+        self._mask_row.setVisible(bool(stacks))
 
     def _remember(self) -> None:
-        """Keep what the user said of layers, whatever light is chosen next."""
-        for key, (tick, box) in self._rows.items():
+        """Keep ticks and structures, whatever light is chosen next."""
+        for key, (tick, box) in self.rows.items():
             if tick.isEnabled():
-                self._said[key] = tick.isChecked(), box.typed()
-
-    def _shortened(self, name: str) -> str:
-        half = _NAME // 2
-        return name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
+                self._remembered[key] = tick.isChecked(), box.currentText().strip()
 
 
-def _missing(light: LayerPart | None, others: Sequence[LayerPart]) -> str:
-    if light is None:
-        return "Open a z-stack of transmitted light and its fluorescence."
-    if not others:
-        return (
-            "No other stack is open: open the fluorescence of the same field, too, "
-            "each channel as a layer."
-        )
-    return ""
-
-
-def _muted(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setProperty("role", "muted")
-    label.setAlignment(Qt.AlignmentFlag.AlignVCenter)
-    return label
-
-
-LAYERS, FILES = "layers", "files"
-
-
-class TrainPairsPanel(QWidget):
+class PairsPanel(QWidget):
     """Cards of stacks that are open, or the panel of files.
 
     Signals
@@ -465,8 +373,8 @@ class TrainPairsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: tuple[LayerPart, ...] = ()
-        self._masks: tuple[LayerPart, ...] = ()
+        self._stacks: tuple[ViewerStack, ...] = ()
+        self._masks: tuple[ViewerStack, ...] = ()
         self.cards: list[StackCard] = []
         self.source = Segments(
             [
@@ -479,380 +387,97 @@ class TrainPairsPanel(QWidget):
         self.open_button.setToolTip(
             "Open a stack with its voxel size; each channel becomes a layer."
         )
-        self.add_button = QPushButton("Add another stack")
-        self.add_button.setProperty("role", "link")
-        self.add_button.setToolTip("Learn from a second field of view as well.")
-        self.sample_button = QPushButton("No pair at hand? Try a public one")
-        self.sample_button.setProperty("role", "link")
-        self.sample_button.setToolTip(
-            "Bright-field and DNA of an hiPSC colony (Allen Institute); asks before "
-            "it is fetched."
+        self.add_button = link_button(
+            "Add another stack", "Learn from a second field of view as well."
         )
-        self.files = TrainFilesPanel()
+        self.sample_button = link_button(
+            "No pair at hand? Try a public one",
+            "Bright-field and DNA of an hiPSC colony (Allen Institute); asks before "
+            "it is fetched.",
+        )
+        self.files = FilesPanel()
         self._layers = QWidget()
-        self._cards_column = QVBoxLayout()
-        self._arrange()
-        self.source.chosen.connect(self._on_source)
-        self.open_button.clicked.connect(lambda _on: self.file_asked.emit())
-        self.sample_button.clicked.connect(lambda _on: self.sample_asked.emit())
-        self.add_button.clicked.connect(lambda _on: self.add_card())
-        self.files.changed.connect(self.changed)
-        self._add(StackCard())
-        self._on_source(LAYERS, tell=False)
-
-    def _arrange(self) -> None:
-        self._cards_column.setContentsMargins(0, 0, 0, 0)
-        self._cards_column.setSpacing(6)
+        self._column = QVBoxLayout()
+        self._column.setSpacing(6)
         foot = QHBoxLayout()
-        foot.setContentsMargins(0, 0, 0, 0)
         foot.addWidget(self.open_button)
         foot.addStretch(1)
         foot.addWidget(self.add_button)
-        inside = QVBoxLayout(self._layers)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.setSpacing(5)
-        inside.addLayout(self._cards_column)
-        inside.addLayout(foot)
-        inside.addWidget(self.sample_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(7)
-        column.addWidget(self.source)
-        column.addWidget(self._layers)
-        column.addWidget(self.files)
+        in_a_column(self._layers, self._column, foot, self.sample_button)
+        in_a_column(self, self.source, self._layers, self.files, spacing=7)
+        self.source.chosen.connect(self._on_source)
+        self.open_button.clicked.connect(self.file_asked)
+        self.sample_button.clicked.connect(self.sample_asked)
+        self.add_button.clicked.connect(self.add_card)
+        self.files.changed.connect(self.changed)
+        self._add()
+        self.show_source(LAYERS)
 
-    # what the dock says -------------------------------------------------------
-
-    def set_parts(
-        self, parts: Sequence[LayerPart], masks: Sequence[LayerPart] = ()
+    def set_stacks(
+        self, stacks: Sequence[ViewerStack], masks: Sequence[ViewerStack] = ()
     ) -> None:
-        """Offer these stacks, and these masks, of the viewer."""
-        self._parts, self._masks = tuple(parts), tuple(masks)
-        taken: set[PartKey] = set()
+        """Offer the stacks and the masks of the viewer."""
+        self._stacks, self._masks = tuple(stacks), tuple(masks)
+        taken: set[StackKey | None] = set()
         for card in self.cards:
-            free = self._next_light(taken)
-            card.set_parts(self._parts, free, self._masks)
-            light = card.light()
-            if light is not None:
-                taken.add(light)
-        self._settle()
+            card.set_stacks(self._stacks, self._free_light(taken), self._masks)
+            taken.add(card.light())
+        self._show_buttons()
 
-    def show_files(self) -> None:
-        """Turn to the files."""
-        self.source.set_value(FILES)
-        self._on_source(FILES, tell=False)
+    def show_source(self, key: str) -> None:
+        """Show the layers or the files."""
+        self.source.set_value(key)
+        self._layers.setVisible(key == LAYERS)
+        self.files.setVisible(key == FILES)
 
-    def add_card(self) -> StackCard:
+    def add_card(self, *_: object) -> StackCard:
         """Add a card for another stack."""
-        card = StackCard()
-        taken = {one.light() for one in self.cards}
-        self._add(card)
-        card.set_parts(self._parts, self._next_light(taken), self._masks)
-        self._settle()
+        light = self._free_light({card.light() for card in self.cards})
+        card = self._add()
+        card.set_stacks(self._stacks, light, self._masks)
+        self._show_buttons()
         self.changed.emit()
         return card
-
-    # what the dock asks -------------------------------------------------------
 
     def from_files(self) -> bool:
         """Whether the pairs are in files."""
         return self.source.value() == FILES
 
-    def picks(self) -> tuple[StackPick, ...]:
-        """Tell what is chosen of the layers."""
-        return tuple(card.pick() for card in self.cards)
+    def choices(self) -> tuple[PairChoice, ...]:
+        """Return what is chosen of the layers."""
+        return tuple(card.choice() for card in self.cards)
 
-    # inside -------------------------------------------------------------------
-
-    def _add(self, card: StackCard) -> None:
+    def _add(self) -> StackCard:
+        card = StackCard()
         if self.cards:
             line = QFrame()
             line.setProperty("role", "line")
-            card.layout().insertWidget(0, line)
+            cast(QVBoxLayout, card.layout()).insertWidget(0, line)
         self.cards.append(card)
-        self._cards_column.addWidget(card)
+        self._column.addWidget(card)
         card.changed.connect(self.changed)
-        card.removal_asked.connect(lambda: self._remove(card))
+        card.removal_asked.connect(partial(self._remove, card))
+        return card
 
-    def _remove(self, card: StackCard) -> None:
+    def _remove(self, card: StackCard, *_: object) -> None:
         self.cards.remove(card)
         card.hide()
         card.deleteLater()
-        self._settle()
+        self._show_buttons()
         self.changed.emit()
 
-    def _settle(self) -> None:
+    def _show_buttons(self) -> None:
         for card in self.cards:
-            card.set_removable(len(self.cards) > 1)
-        self.add_button.setVisible(len(self._parts) > 2)
-        self.sample_button.setVisible(not self._parts)
+            card.remove_button.setVisible(len(self.cards) > 1)
+        self.add_button.setVisible(len(self._stacks) > 2)
+        self.sample_button.setVisible(not self._stacks)
 
-    def _next_light(self, taken: set[PartKey | None] | set[PartKey]) -> PartKey | None:
-        """Give the likeliest light that no other card has."""
-        free = [one for one in self._parts if one.key not in taken]
-        plain = [one for one in free if not one.structure]
-        return next((one.key for one in [*plain, *free]), None)
+    def _free_light(self, taken: set[StackKey | None]) -> StackKey | None:
+        """Return the likeliest light that no other card has."""
+        free = [stack for stack in self._stacks if stack.key not in taken]
+        plain = [stack for stack in free if not stack.structure]
+        return next((stack.key for stack in [*plain, *free]), None)
 
-    def _on_source(self, key: str, *, tell: bool = True) -> None:
-        self._layers.setVisible(key == LAYERS)
-        self.files.setVisible(key == FILES)
-        if tell:
-            self.changed.emit()
-
-
-_HEIGHT = 74
-_CUT_MOST = 3
-"""So many stacks that are cut are drawn; the others are cut alike."""
-_GAP = 6.0
-_LEARN, _JUDGE = "learn", "judge"
-
-
-class SplitDrawing(QWidget):
-    """Stacks seen from above; filled: learn, hatched: judge, empty: the gap.
-
-    Shape and words tell the parts apart, colour only helps.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[StackParts, ...] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(_HEIGHT)
-
-    @property
-    def parts(self) -> tuple[StackParts, ...]:
-        """What is drawn."""
-        return self._parts
-
-    def show_parts(self, parts: Sequence[StackParts]) -> None:
-        """Draw the split of these stacks; none hides the picture."""
-        self._parts = tuple(parts)
-        self.setVisible(bool(parts))
-        words = split_words(self._parts)
-        self.setAccessibleName(words)
-        self.setToolTip(
-            f"{words}\nNever by patch: parts that overlap would be in both, and the "
-            "score would only show how well the network remembers."
-        )
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        """Ask for room for a field of view."""
-        return QSize(300, _HEIGHT)
-
-    def paintEvent(self, _event: object) -> None:
-        """Draw the stacks side by side."""
-        if not self._parts:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        cut = [one for one in self._parts if one.axis]
-        if cut:
-            self._draw_cut(painter, cut[:_CUT_MOST])
-        else:
-            self._draw_whole(painter)
-
-    def _draw_cut(self, painter: QPainter, parts: Sequence[StackParts]) -> None:
-        room = (self.width() - _GAP * (len(parts) - 1)) / len(parts)
-        for number, one in enumerate(parts):
-            _, height, width = one.stack.shape
-            scale = min(room / width, (self.height() - 2) / height)
-            # a narrow stack is widened, so that its words have room
-            wide = min(room, max(scale * width, 0.7 * room))
-            tall = min(self.height() - 2.0, max(scale * height, 34.0))
-            left = number * (room + _GAP)
-            area = QRectF(left + 1, (self.height() - tall) / 2, wide - 2, tall)
-            _draw_stack(painter, area, one, Tones.of(self))
-
-    def _draw_whole(self, painter: QPainter) -> None:
-        """Draw small squares in rows, those that judge at the end."""
-        tones = Tones.of(self)
-        ordered = sorted(self._parts, key=lambda one: one.judge is not None)
-        count = len(ordered)
-        rows = 1 if count <= 10 else 2 if count <= 30 else 3
-        columns = -(-count // rows)
-        side = min((self.width() - 4) / columns, (self.height() - 20) / rows)
-        side = max(min(side, 40.0), 4.0)
-        for number, one in enumerate(ordered):
-            row, column = divmod(number, columns)
-            area = QRectF(1 + column * side, 1 + row * side, side - 3, side - 3)
-            _fill(painter, area, _JUDGE if one.judge else _LEARN, tones)
-        kept = sum(one.judge is not None for one in ordered)
-        painter.setPen(tones.muted)
-        words = f"{count - kept} to learn from · {kept} hatched: to judge by"
-        foot = QRectF(0, 2 + rows * side, self.width(), 18)
-        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(foot, int(left), words)
-
-
-def split_words(parts: Sequence[StackParts]) -> str:
-    """Say in words what is drawn."""
-    cut = next((one for one in parts if one.axis), None)
-    if cut is None:
-        kept = sum(one.judge is not None for one in parts)
-        return f"{len(parts) - kept} stacks to learn from, {kept} to judge by."
-    assert cut.learn is not None
-    assert cut.judge is not None
-    many = f"of each of {len(parts)} stacks, " if len(parts) > 1 else ""
-    gap = cut.judge[0] - cut.learn[1]
-    between = f" a gap of {gap} in neither," if gap else ""
-    return (
-        f"{many}pixels {cut.learn[0]} to {cut.learn[1]} in {cut.axis} to learn from,"
-        f"{between} {cut.judge[0]} to {cut.judge[1]} to judge by."
-    )
-
-
-def _draw_stack(
-    painter: QPainter, area: QRectF, parts: StackParts, tones: Tones
-) -> None:
-    along_x = parts.axis == "x"
-    size = parts.stack.shape[2 if along_x else 1]
-    for kind, part in ((_LEARN, parts.learn), (_JUDGE, parts.judge)):
-        if part is None:
-            continue
-        begin, end = part[0] / size, part[1] / size
-        piece = QRectF(area)
-        if along_x:
-            piece.setLeft(area.left() + begin * area.width())
-            piece.setRight(area.left() + end * area.width())
-        else:
-            piece.setTop(area.top() + begin * area.height())
-            piece.setBottom(area.top() + end * area.height())
-        _fill(painter, piece, kind, tones)
-        _write(painter, piece, kind, tones)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(QPen(tones.line, 1.0))
-    painter.drawRect(area)
-
-
-def _fill(painter: QPainter, area: QRectF, kind: str, tones: Tones) -> None:
-    colour = QColor(tones.accent if kind == _LEARN else tones.warn)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(mix(tones.back, colour, 0.42 if kind == _LEARN else 0.16))
-    painter.drawRect(area)
-    if kind == _JUDGE:
-        painter.save()
-        painter.setClipRect(area)
-        painter.setPen(QPen(mix(tones.back, colour, 0.75), 1.1))
-        x = area.left() - area.height()
-        while x < area.right():
-            painter.drawLine(
-                round(x), round(area.bottom()), round(x + area.height()),
-                round(area.top()),
-            )  # fmt: skip
-            x += 7.0
-        painter.restore()
-
-
-def _write(painter: QPainter, area: QRectF, text: str, tones: Tones) -> None:
-    metrics = painter.fontMetrics()
-    wide = metrics.horizontalAdvance(text) + 8
-    tall = metrics.height() + 2
-    if area.width() < wide or area.height() < tall:
-        return
-    box = QRectF(0, 0, wide, tall)
-    box.moveCenter(area.center())
-    back = QColor(tones.back)
-    back.setAlpha(215)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(back)
-    painter.drawRoundedRect(box, 3, 3)
-    painter.setPen(tones.text)
-    painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
-
-
-_TIP = (
-    "How much is kept back. What is kept back is never learnt from: it shows at every "
-    "moment how well the network does on cells that it has not seen."
-)
-
-
-class TrainSplitPanel(QWidget):
-    """Which part judges: by itself, whole stacks, or an end in x or y.
-
-    Signals
-    -------
-    changed
-    """
-
-    changed = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.by = Segments(
-            [
-                (AUTO, "By itself", "Whole stacks of three or more, else one end."),
-                ("stack", "Stacks", "Keep back whole stacks: the strictest test."),
-                ("x", "End in x", "Keep back the right end of each stack."),
-                ("y", "End in y", "Keep back the lower end of each stack."),
-            ],
-            "Kept back",
-        )
-        self.share = QSpinBox()
-        self.share.setRange(5, 50)
-        self.share.setValue(round(100 * SHARE))
-        self.share.setSuffix(" %")
-        self.share.setMinimumWidth(100)
-        self.share.setToolTip(_TIP)
-        self.share.setAccessibleName("Share that is kept back")
-        self.share.setKeyboardTracking(False)
-        self.drawing = SplitDrawing()
-        self.words = QLabel("")
-        self.words.setProperty("role", "small")
-        self.words.setWordWrap(True)
-        self.words.setTextFormat(Qt.TextFormat.PlainText)
-        self._share_row = QWidget()
-        row = QHBoxLayout(self._share_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        label = QLabel("Keep back")
-        label.setProperty("role", "muted")
-        row.addWidget(label)
-        row.addWidget(self.share)
-        row.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        column.addWidget(self.by)
-        column.addWidget(self._share_row)
-        column.addWidget(self.drawing)
-        column.addWidget(self.words)
-        self.show_parts(())
-        self.by.chosen.connect(self._on_by)
-        self.share.valueChanged.connect(lambda _value: self.changed.emit())
-        self._share_row.hide()
-
-    def part(self) -> Part:
-        """Tell which part is kept back."""
-        return cast(Part, self.by.value())
-
-    def fraction(self) -> float:
-        """Share that is kept back."""
-        return self.share.value() / 100
-
-    def set_part(self, part: Part, share: float) -> None:
-        """Choose without telling anyone."""
-        self.by.set_value(part)
-        self.share.blockSignals(True)
-        self.share.setValue(round(100 * share))
-        self.share.blockSignals(False)
-        self._share_row.setVisible(part != AUTO)
-
-    def show_parts(self, parts: Sequence[StackParts], note: str = "") -> None:
-        """Draw the split; none hides it.
-
-        Parameters
-        ----------
-        parts : sequence of StackParts
-        note : str
-            What should be known of it, in a sentence.
-        """
-        self.drawing.show_parts(parts)
-        # of whole stacks the picture itself has the words
-        words = split_words(parts) if any(one.axis for one in parts) else ""
-        self.words.setText(f"{words[:1].upper()}{words[1:]} {note}".strip())
-        self.words.setVisible(bool(self.words.text()))
-
-    def _on_by(self, key: str) -> None:
-        self._share_row.setVisible(key != AUTO)
+    def _on_source(self, key: str) -> None:
+        self.show_source(key)
         self.changed.emit()

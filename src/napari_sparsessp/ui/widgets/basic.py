@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -36,43 +37,39 @@ class Mark(Enum):
     BAD = "needs you"
 
 
+# strokes within a circle of radius 1; a stroke of one place is a dot
+_STROKES: dict[Mark, tuple[tuple[tuple[float, float], ...], ...]] = {
+    Mark.WAITING: (),
+    Mark.GOOD: (((-0.45, 0.05), (-0.1, 0.4), (0.5, -0.35)),),
+    Mark.WARN: (((0, -0.5), (0, 0.1)), ((0, 0.52),)),
+    Mark.BAD: (((-0.38, -0.38), (0.38, 0.38)), ((-0.38, 0.38), (0.38, -0.38))),
+}
+
+
 def draw_mark(
     painter: QPainter, centre: QPointF, radius: float, mark: Mark, tones: Tones
 ) -> None:
-    """Draw a mark: its shape tells as much as its colour."""
-    colour = {
-        Mark.WAITING: tones.line,
-        Mark.GOOD: tones.good,
-        Mark.WARN: tones.warn,
-        Mark.BAD: tones.bad,
-    }[mark]
+    """Draw a mark: its shape says as much as its colour."""
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
+    painter.setBrush(
+        {
+            Mark.WAITING: tones.line,
+            Mark.GOOD: tones.good,
+            Mark.WARN: tones.warn,
+            Mark.BAD: tones.bad,
+        }[mark]
+    )
     painter.drawEllipse(centre, radius, radius)
-    ink = QColor("#15181b") if tones.dark else QColor("#ffffff")
-    pen = QPen(ink, radius * 0.28)
+    pen = QPen(QColor("#15181b" if tones.dark else "#ffffff"), radius * 0.28)
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     painter.setPen(pen)
-    x, y, r = centre.x(), centre.y(), radius
-    if mark is Mark.GOOD:
-        painter.drawPolyline(
-            [
-                QPointF(x - 0.45 * r, y + 0.05 * r),
-                QPointF(x - 0.1 * r, y + 0.4 * r),
-                QPointF(x + 0.5 * r, y - 0.35 * r),
-            ]
-        )
-    elif mark is Mark.WARN:
-        painter.drawLine(QPointF(x, y - 0.5 * r), QPointF(x, y + 0.1 * r))
-        painter.drawPoint(QPointF(x, y + 0.52 * r))
-    elif mark is Mark.BAD:
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y - 0.38 * r), QPointF(x + 0.38 * r, y + 0.38 * r)
-        )
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y + 0.38 * r), QPointF(x + 0.38 * r, y - 0.38 * r)
-        )
+    for stroke in _STROKES[mark]:
+        places = [centre + QPointF(x * radius, y * radius) for x, y in stroke]
+        if len(places) == 1:
+            painter.drawPoint(places[0])
+        else:
+            painter.drawPolyline(places)
 
 
 class MarkDot(QWidget):
@@ -80,18 +77,12 @@ class MarkDot(QWidget):
 
     def __init__(self, mark: Mark = Mark.WAITING, size: int = 14) -> None:
         super().__init__()
-        self._mark = mark
         self.setFixedSize(QSize(size, size))
-        self.setAccessibleName(mark.value)
-
-    @property
-    def mark(self) -> Mark:
-        """The mark that is shown."""
-        return self._mark
+        self.set_mark(mark)
 
     def set_mark(self, mark: Mark) -> None:
         """Show another mark."""
-        self._mark = mark
+        self.mark = mark
         self.setAccessibleName(mark.value)
         self.update()
 
@@ -100,7 +91,7 @@ class MarkDot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         half = self.width() / 2
-        draw_mark(painter, QPointF(half, half), half - 1, self._mark, Tones.of(self))
+        draw_mark(painter, QPointF(half, half), half - 1, self.mark, Tones.of(self))
 
 
 class Step(QWidget):
@@ -146,31 +137,32 @@ class Step(QWidget):
         return self._mark
 
     def set_mark(self, mark: Mark) -> None:
-        """Say how settled this step is."""
+        """Set how settled this step is."""
         if mark is not self._mark:
             self._mark = mark
             self.setAccessibleDescription(mark.value)
             self.update()
 
     def set_headline(self, text: str) -> None:
-        """Write this piece of the sentence anew (rich text)."""
+        """Replace this piece of the sentence (rich text)."""
         if text != self.headline.text():
             self.headline.setText(text)
             self._fit_headline()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Know the theme's font from now on."""
+        """Fit to the theme's font, which is known from now on."""
         super().showEvent(event)
         self._fit_headline()
 
     def _fit_headline(self) -> None:
         """Let the headline wrap between words, and never within one."""
+        self.headline.ensurePolished()
         bold = QFont(self.headline.font())
         bold.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(bold)
         words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
         widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
-        self.headline.setMinimumWidth(widest + 2)
+        self.headline.setMinimumWidth(widest + 10)  # napari pads labels
 
     def paintEvent(self, _event: object) -> None:
         """Draw the mark and the line that leads to the next step."""
@@ -282,7 +274,7 @@ class Segments(QWidget):
         return ""
 
     def set_value(self, key: str) -> None:
-        """Press a button without telling anyone."""
+        """Press a button without emitting `chosen`."""
         self._buttons[key].setChecked(True)
 
     def clear(self) -> None:
@@ -329,29 +321,24 @@ class MessageBox(QFrame):
         self.text.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
         )
-        self.copy_button = QPushButton("Copy details")
-        self.copy_button.setProperty("role", "link")
-        self.copy_button.setToolTip(
-            "Copy the whole error, the request and the versions, to send to someone."
+        self.copy_button = link_button(
+            "Copy details",
+            "Copy the whole error, the request and the versions, to send to someone.",
         )
         self.copy_button.clicked.connect(self._copy)
         self._folded = ""
-        self.more_button = QPushButton("")
-        self.more_button.setProperty("role", "link")
-        self.more_button.setToolTip("Show all of them.")
+        self.more_button = link_button("", "Show all of them.")
         self.more_button.clicked.connect(self._unfold)
-        row = QHBoxLayout()
+        row = in_a_row(self.dot, self.text, stretched=0)
         row.setSpacing(8)
-        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.text, 1)
+        row.setAlignment(self.dot, Qt.AlignmentFlag.AlignTop)
+        row.setStretch(1, 1)
+        foot = in_a_row(self.more_button, self.copy_button, stretched=0)
+        foot.insertStretch(0, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 7, 9, 7)
         column.setSpacing(2)
         column.addLayout(row)
-        foot = QHBoxLayout()
-        foot.addStretch(1)
-        foot.addWidget(self.more_button)
-        foot.addWidget(self.copy_button)
         column.addLayout(foot)
         self.hide()
 
@@ -431,7 +418,7 @@ SHARES = 1000
 
 
 class Foot(QWidget):
-    """What the feet of all docks have; each adds its own buttons and states.
+    """The footer of a dock: message, progress, status; each adds its own buttons.
 
     Parameters
     ----------
@@ -467,7 +454,7 @@ class Foot(QWidget):
                 column.addLayout(row)
 
     def set_status(self, text: str) -> None:
-        """Say in one line what is going on."""
+        """Show the status in one line."""
         self.status.setText(text)
         self.status.setToolTip(text)
 
@@ -478,7 +465,7 @@ class WorkFoot(Foot):
     Parameters
     ----------
     state
-        Where the work stands at first; the dock's own states.
+        The first of the dock's own states.
     """
 
     def __init__(self, work: str, state: Enum) -> None:
@@ -488,7 +475,7 @@ class WorkFoot(Foot):
 
     @property
     def state(self) -> Enum:
-        """Where the work stands."""
+        """The state of the work."""
         return self._state
 
     def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
@@ -527,6 +514,21 @@ def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
     return row
 
 
+def in_a_column(
+    holder: QWidget, *rows: QWidget | QLayout, spacing: int = 5
+) -> QVBoxLayout:
+    """Fill a widget with rows from top to bottom, without margins."""
+    column = QVBoxLayout(holder)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    for row in rows:
+        if isinstance(row, QWidget):
+            column.addWidget(row)
+        else:
+            column.addLayout(row)
+    return column
+
+
 class ElidingComboBox(QComboBox):
     """A combo box that shortens a long name in its middle."""
 
@@ -540,6 +542,7 @@ def shorten(box: QComboBox) -> None:
     box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
+    box.setProperty("elides", True)
     box.installEventFilter(_ElideMiddle(box))
 
 
@@ -575,11 +578,9 @@ class _ElideMiddle(QObject):
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Put widgets beside one another, as wide as each other."""
     holder = QWidget()
-    row = QHBoxLayout(holder)
+    row = in_a_row(*widgets, stretched=len(widgets))
     row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget, 1)
+    holder.setLayout(row)
     return holder
 
 
@@ -594,6 +595,20 @@ def wrapped_label(role: str, text: str = "") -> QLabel:
     policy.setHeightForWidth(True)
     label.setSizePolicy(policy)
     return label
+
+
+def labelled_row(text: str, *widgets: QWidget) -> QWidget:
+    """Put a label and widgets beside each other; the first takes the room."""
+    label = QLabel(text)
+    label.setProperty("role", "muted")
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(6)
+    row.addWidget(label)
+    for place, widget in enumerate(widgets):
+        row.addWidget(widget, int(place == 0))
+    return holder
 
 
 def link_button(text: str, tip: str) -> QPushButton:

@@ -37,8 +37,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
+    QCompleter,
     QDoubleSpinBox,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QVBoxLayout,
@@ -78,10 +80,15 @@ class Row:
     read, write
         From the text of a field to its value and back; `read` raises ValueError with
         what is wrong.
+    suggestions
+        Texts to choose from where any may be typed.
     live
         Whether each letter counts, not only the end of typing.
     above
         Whether the label stands above the field, in strong letters.
+    widget
+        Makes a Qt widget of our own for what magicgui has no widget for, with `value`,
+        `set_value` and the signal `changed`; `value` raises ValueError.
     rest
         What magicgui gets.
     """
@@ -98,8 +105,10 @@ class Row:
     layers: Callable[[Any], bool] | None = None
     read: Callable[[str], Any] | None = None
     write: Callable[[Any], str] | None = None
+    suggestions: Sequence[str] = ()
     live: bool = False
     above: bool = False
+    widget: Callable[[], QWidget] | None = None
     rest: Mapping[str, Any] | None = None
 
     @classmethod
@@ -123,6 +132,9 @@ class Form(QWidget, Generic[OptionsT]):
         Of the layer boxes.
     rows
         Changes of declared rows, by field: for labels that depend on the dock.
+    only
+        Fields that have a row here, in this order, where several forms share the
+        options; all where left out.
     beside
         Put all fields into one row, without labels, as wide as each other.
 
@@ -140,6 +152,7 @@ class Form(QWidget, Generic[OptionsT]):
         viewer: Any | None = None,
         rows: Mapping[str, Mapping[str, Any]] | None = None,
         *,
+        only: Sequence[str] = (),
         beside: bool = False,
     ) -> None:
         super().__init__()
@@ -156,8 +169,10 @@ class Form(QWidget, Generic[OptionsT]):
         self._layout.setFieldGrowthPolicy(
             QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         )
-        for name, (kind, declared, default) in _declared(options).items():
-            if declared is None:
+        known = _declared(options)
+        for name in (*only, *(name for name in known if name not in only)):
+            kind, declared, default = known[name]
+            if declared is None or (only and name not in only):
                 self._others[name] = default
             else:
                 row = Row.of({**declared, **(rows or {}).get(name, {})})
@@ -175,7 +190,7 @@ class Form(QWidget, Generic[OptionsT]):
         if field.label is None:
             self._layout.addRow(field.holder)
         elif field.row.above:
-            self._layout.addRow(field.label)
+            self._layout.addRow(field.head)
             self._layout.addRow(field.holder)
         else:
             self._layout.addRow(field.label, field.holder)
@@ -196,8 +211,15 @@ class Form(QWidget, Generic[OptionsT]):
         """
         if problem := self.problem():
             raise InputError(problem)
-        read = {name: field.value() for name, field in self._fields.items()}
-        return self._options(**self._others, **read)
+        return self._options(**self._others, **self.chosen())
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the values of the rows alone, without those that cannot be read."""
+        return {
+            name: field.value()
+            for name, field in self._fields.items()
+            if not field.check()
+        }
 
     def problem(self) -> str:
         """Show below the rows what cannot be read; return the first, or ""."""
@@ -246,7 +268,7 @@ class Form(QWidget, Generic[OptionsT]):
         field.is_shown = on
         self._layout.setRowVisible(field.holder, on)
         if field.row.above and field.label is not None:
-            self._layout.setRowVisible(field.label, on)
+            self._layout.setRowVisible(field.head, on)
 
     def enable_row(self, name: str, on: bool, why: str = "") -> None:
         """Enable or disable a row; the tool tip says why."""
@@ -259,6 +281,10 @@ class Form(QWidget, Generic[OptionsT]):
         field = self._fields[name]
         if field.label is not None:
             field.label.setText(label)
+
+    def show_note(self, name: str, text: str) -> None:
+        """Write a remark beside the label of a row that stands above its field."""
+        self._fields[name].note.setText(text)
 
     def show_problem(self, name: str, text: str) -> None:
         """Show below a row what is wrong with it; "" for nothing."""
@@ -306,6 +332,22 @@ class Form(QWidget, Generic[OptionsT]):
         self.destroyed.connect(release)
 
 
+class _OwnWidget:
+    """A Qt widget of ours in the place of a magicgui widget."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self.changed = native.changed
+
+    @property
+    def value(self) -> Any:
+        return self.native.value()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.native.set_value(value)
+
+
 class _Field:
     """One row: its magicgui widget, its label, and what is wrong with it."""
 
@@ -324,6 +366,17 @@ class _Field:
         self.magic = self._make(default)
         self.native = self.magic.native
         self.label = self._make_label()
+        self.note = QLabel("")
+        self.note.setProperty("role", "small")
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setWordWrap(True)
+        self.head = QWidget()  # label and note, where they stand above the field
+        if row.above and self.label is not None:
+            beside = QHBoxLayout(self.head)
+            beside.setContentsMargins(0, 5, 0, 0)
+            beside.setSpacing(10)
+            beside.addWidget(self.label)
+            beside.addWidget(self.note, 1)
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
@@ -344,6 +397,8 @@ class _Field:
         """Let magicgui make the widget."""
         from magicgui.widgets import create_widget
 
+        if self.row.widget is not None:
+            return _OwnWidget(self.row.widget())
         options: dict[str, Any] = dict(self.row.rest or {})
         choices = self._choices()
         if choices is not None:
@@ -371,6 +426,8 @@ class _Field:
                 *((str(layer.name), layer) for layer in self._layers()),
             ]
         declared = self.row.choices
+        if self.row.suggestions:
+            declared = [(text, text) for text in self.row.suggestions]
         if declared is None and typing.get_origin(self.kind) is typing.Literal:
             declared = [(one, str(one)) for one in typing.get_args(self.kind)]
         if declared is None:
@@ -415,6 +472,8 @@ class _Field:
                 native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
             if self.optional:
                 native.setSpecialValueText(self.row.none or "automatic")
+        elif isinstance(native, QComboBox) and self.row.suggestions:
+            make_editable(native, self.row.none or "")
         elif isinstance(native, QComboBox):
             shorten(native)
             native.setMinimumContentsLength(_LEAST_LETTERS)
@@ -430,7 +489,9 @@ class _Field:
     def on_edit(self, slot: Callable[..., None]) -> None:
         """Call a slot when the user has changed the value."""
         line = isinstance(self.native, QLineEdit)
-        if line and not self.row.live:
+        if self.row.suggestions:
+            self.native.editTextChanged.connect(slot)
+        elif line and not self.row.live:
             self.native.editingFinished.connect(slot)
         else:
             self.magic.changed.connect(slot)
@@ -440,6 +501,8 @@ class _Field:
     def value(self) -> Any:
         """Return the value; raises ValueError where a text cannot be read."""
         value = self.magic.value
+        if self.row.suggestions:
+            value = self.native.currentText()
         if self.row.read is not None:
             text = str(value).strip()
             return None if self.optional and not text else self.row.read(text)
@@ -454,7 +517,10 @@ class _Field:
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        if self.row.read is not None:
+        if self.row.suggestions:
+            self.native.setEditText(value or "")
+            self.native.lineEdit().setCursorPosition(0)
+        elif self.row.read is not None:
             write = self.row.write or str
             self.magic.value = "" if value is None else write(value)
         elif value is None and self.kind in (int, float) and self.row.choices is None:
@@ -463,11 +529,17 @@ class _Field:
             self.magic.value = ""
         elif not isinstance(self.native, QComboBox) or value in self.magic.choices:
             self.magic.value = value
+        if isinstance(self.native, QLineEdit):
+            self.native.setCursorPosition(0)  # a long text is read from its beginning
 
     def offer(self, choices: Sequence[tuple[Any, ...]]) -> None:
         """Offer other choices."""
+        before = self.magic.value
         self.row = replace(self.row, choices=list(choices))
+        self.magic.choices = []  # magicgui adds new ones behind those that stay
         self.magic.choices = self._choices()
+        if before in self.magic.choices:
+            self.magic.value = before
         self._show_tips()
 
     def follow_layers(self) -> None:
@@ -495,6 +567,29 @@ class _Field:
         """Show what is wrong below the field."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+        self.holder.updateGeometry()  # a form that was hidden reckons with old heights
+
+
+def make_editable(box: QComboBox, placeholder: str = "") -> None:
+    """Let any text be typed into a combo box, which completes it from its choices."""
+    box.setEditable(True)
+    box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    # the longest choice must not make the form wider than a narrow dock
+    box.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    box.setMaxVisibleItems(14)
+    if (completer := box.completer()) is not None:
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+    box.setCurrentIndex(-1)
+    box.setEditText("")
+    if (field := box.lineEdit()) is not None:
+        field.setPlaceholderText(placeholder)
+        field.setMaxLength(120)
 
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:
