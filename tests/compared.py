@@ -56,6 +56,12 @@ def press(dock, view):
     dock.form.picker.buttons[view].click()
 
 
+def tick(dock, *structures):
+    """Tick these and no others."""
+    for row in dock.form.table.rows:
+        row.shown = row.id in structures
+
+
 def choose(dock, structure):
     """Choose a structure in the table, as a click does."""
     table = dock.form.table

@@ -14,6 +14,7 @@ from compared import (
     predicted,
     press,
     roles,
+    tick,
 )
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
@@ -79,7 +80,7 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
 def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     truths, _ = stacks
     dock = compare()
-    dock.form.table.set_shown(("dna",))
+    tick(dock, "dna")
     choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)

@@ -11,6 +11,7 @@ from compared import (
     predicted,
     press,
     roles,
+    tick,
 )
 from fake_engine import light
 from napari_sparsessp.metrics import score, zscore_truth
@@ -61,7 +62,7 @@ def test_side_by_side_is_light_truth_prediction_and_the_error_of_the_chosen_one(
 ):
     truths, found = stacks
     dock = compare()
-    dock.form.table.set_shown(("dna",))
+    tick(dock, "dna")
     choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)
@@ -80,7 +81,7 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
 
     before = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
     dock = compare()
-    dock.form.table.set_shown(("dna",))
+    tick(dock, "dna")
     press(dock, "swipe")
     compare.wait(dock)
     composed = dock.view.layers.composed()["dna"]
@@ -137,7 +138,7 @@ def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
         layer.data**2, name="DNA ± std", visible=False, metadata={KEY: about}, **CUBES
     )
     dock = compare()
-    dock.form.table.set_shown(("dna",))
+    tick(dock, "dna")
     choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # A run makes twelve layers, which are looked at once.
 _SETTLE_MS = 80
 
-# So few structures are all ticked at first, where none is visible.
+# Fewer structures than this are all ticked at first, where none is visible.
 _FEW = 4
 
 _UNFINISHED = (

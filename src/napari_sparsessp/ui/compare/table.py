@@ -175,12 +175,6 @@ class ScoreTable(RowsView):
         """Return the ids of the ticked structures."""
         return tuple(row.id for row in self.rows if row.shown)
 
-    def set_shown(self, ids: Sequence[str]) -> None:
-        """Tick these and no others; emits nothing."""
-        for row in self.rows:
-            row.shown = row.id in ids
-        self.rows_model.refresh()
-
     def copy(self) -> None:
         """Copy the table as it is sorted, with all digits, for a spreadsheet."""
         model = self.model()

@@ -516,7 +516,7 @@ class Layouts(QObject):
             layer_key(layer) for layer in layers if layer.visible
         }
         if not (grid.enabled and same_grid and same_layers):
-            grid.enabled = False  # napari makes all cells anew at each change
+            grid.enabled = False  # napari makes all cells again at each change
         for layer in layers:
             on = layer_key(layer) in shown
             _show(layer, on)

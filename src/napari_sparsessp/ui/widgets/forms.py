@@ -477,7 +477,6 @@ class _Field:
             make_editable(native, self.row.none or "")
         elif isinstance(native, QComboBox):
             shorten(native)
-            native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             native.setMinimumContentsLength(_LEAST_LETTERS)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
