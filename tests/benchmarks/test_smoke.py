@@ -65,7 +65,7 @@ def test_every_program_named_in_the_documents_is_there():
 
 
 def test_spoiled_stacks_are_all_told_from_their_original():
-    from benchmarks.figures.familiarity import SPOILT
+    from benchmarks.figures.domain_shift import SPOILT
 
     stack = np.random.default_rng(0).normal(100, 5, (4, 32, 32)).astype(np.float32)
     for kind, spoil in SPOILT.items():
