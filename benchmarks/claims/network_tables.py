@@ -1,10 +1,11 @@
-"""Write the tables of docs/generated/networks.md: which networks exist, their cost and speed.
+"""Write docs/generated/networks.md: which networks exist, their cost and speed.
 
     python -m benchmarks.claims.network_tables           # or with --check, to compare
 
-Costs are counted here, without memory for weights. Speed comes from docs/generated/speed.json,
-which ``sparsessp benchmark speed --json docs/generated/speed.json --overwrite`` writes. Published
-numbers are those of SparseSSP's Table 6 and of the networks' own publications.
+Costs are counted here, without memory for weights. Speed comes from speed.json beside
+the page, which ``sparsessp benchmark speed --json docs/generated/speed.json
+--overwrite`` writes. Published numbers are those of SparseSSP's Table 6 and of the
+networks' own publications.
 """
 
 import argparse

@@ -1,7 +1,9 @@
 """Put the paper's claims to the test with small networks on simulated colonies.
 
-    python -m benchmarks.claims.study --seeds 3     # trains; writes docs/generated/claims.json
-    python -m benchmarks.claims.study --page        # writes docs/generated/claims.md from it
+    python -m benchmarks.claims.study --seeds 3   # trains
+    python -m benchmarks.claims.study --page      # writes the page
+
+The first writes docs/generated/claims.json, the second claims.md beside it.
 
 Everything that is finished is kept under ``--work``; the same command resumes.
 ``--only topology,slim`` runs some trials. Nothing else should run meanwhile, because

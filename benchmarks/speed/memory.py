@@ -1,4 +1,4 @@
-"""Measure the memory of a network's pass beside the plan of it: docs/generated/memory.md.
+"""Measure a network's memory beside the plan of it, for docs/generated/memory.md.
 
 Each row is a fresh process that builds a network with random weights, lets the engine
 predict one tile of noise and reads its own peak from the system (Linux).

@@ -9,7 +9,7 @@ from benchmarks import pages
 from benchmarks.claims import network_tables
 from napari_sparsessp.networks import NetworkConfig
 
-pytest.importorskip("transformers", reason="docs/generated/networks.md counts 2D backbones")
+pytest.importorskip("transformers", reason="the page counts 2D backbones")
 PAGE = network_tables.PAGE.read_text(encoding="utf-8")
 PROSE = (pages.DOCS / "networks.md").read_text(encoding="utf-8")
 

@@ -55,7 +55,7 @@ def test_every_program_named_in_the_documents_is_there():
 
     text = "\n".join(
         path.read_text("utf-8")
-        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "Makefile"]
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile"]
     )
     modules = set(re.findall(r"python -m (benchmarks[\w.]+\w)", text))
     files = set(re.findall(r"\b((?:tools|recipes)/[\w-]+\.\w+)", text))
