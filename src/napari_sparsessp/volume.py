@@ -300,11 +300,16 @@ def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -
         index = count  # no number either: falls through to the error
     if 0 <= index < count:
         return index
-    listed = ", ".join(
+    listed = listed_names(names, count)
+    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
+
+
+def listed_names(names: Sequence[str], count: int) -> str:
+    """Return the indices and names of channels or scenes, for a message."""
+    return ", ".join(
         f"{number} {name!r}" if name else str(number)
         for number, name in enumerate(names or ("",) * count)
     )
-    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
 
 
 def channel_key(text: str) -> str | int:

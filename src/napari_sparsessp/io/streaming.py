@@ -29,8 +29,8 @@ from napari_sparsessp.io.ome import (
     write_ome_tiff,
 )
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
-from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.prediction.blending import StreamBlend
+from napari_sparsessp.prediction.engine import Writer
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
@@ -66,7 +66,7 @@ _WORDS = {
 }
 
 
-class PredictionWriter:
+class PredictionWriter(Writer):
     """Stream a prediction into one image, and resume it after any accident.
 
     A context, at whose end others may write; see `prediction.engine.Writer`.
@@ -90,9 +90,6 @@ class PredictionWriter:
         is there and neither `resume` nor `overwrite` says what to do with it.
     """
 
-    buffer: np.ndarray | None = None
-    in_memory = False
-
     def __init__(
         self,
         path: str | Path,
@@ -101,17 +98,14 @@ class PredictionWriter:
         resume: bool = False,
         ngff: str = "0.5",
     ) -> None:
+        super().__init__()
         self.path = check_output(path, overwrite)
         self._ngff, self._is_zarr = ngff, kind_of(self.path) == "zarr"
         self._place = PartialOutput(self.path)
         self._folder = self._place.folder
         self._root = self._folder / "image.zarr"
-        self._plan: Plan | None = None
         self._levels: list[Any] = []
         self._header: dict[str, Any] | None = None
-        self._scalings: dict[int, Scaling] = {}
-        self.done = 0
-        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self._place.lock()
         try:
             with self._writing():
@@ -195,28 +189,18 @@ class PredictionWriter:
 
     def kept(self) -> int:
         """Count the tiles that a later run need not predict."""
-        assert self._plan is not None
         slots = range(len(self._plan.times or (0,)))
         return sum(self.blend(slot).done_before for slot in slots)
 
-    def scaling(self, slot: int) -> Scaling | None:
-        """Return the scaling that an earlier run has used for a time point."""
-        return self._scalings.get(slot)
-
     def note_scaling(self, slot: int, scaling: Scaling) -> None:
         """Remember the scaling of a time point."""
-        self._scalings[slot] = scaling
+        super().note_scaling(slot, scaling)
         with self._writing():
             self._note()
 
     def blend(self, slot: int) -> StreamBlend:
         """Return what blends what is left of a time point into the image."""
-        assert self._plan is not None
         return StreamBlend(self._plan, _TimePoint(self, self._plan, slot))
-
-    def sums(self, slot: int) -> dict[str, PixelSums] | None:
-        """Score finished time points alone."""
-        return None
 
     def output(self, slot: int) -> Any:
         """Return the finished voxels of a time point, read where they are indexed."""
@@ -232,7 +216,6 @@ class PredictionWriter:
         """
         import zarr
 
-        assert self._plan is not None, "a run has begun"
         with self._writing():
             image, name = self._root, self.path.name.split(".")[0]
             metadata = OmeMetadata.of(self._plan, provenance, name)
@@ -304,8 +287,7 @@ class _TimePoint:
     Indexing reads finished voxels, (C, D, H, W).
     """
 
-    def __init__(self, writer: PredictionWriter, plan: Plan | None, slot: int) -> None:
-        assert plan is not None
+    def __init__(self, writer: PredictionWriter, plan: Plan, slot: int) -> None:
         self._writer, self._plan, self._slot = writer, plan, slot
         self._array = writer._levels[0]
         self._lead = (slot,) if plan.times else ()
@@ -317,7 +299,6 @@ class _TimePoint:
         return np.asarray(self._array[(*self._lead, *parts)])
 
     def planes_done(self, column: int) -> int:
-        """Count the planes of a column's output that are there already."""
         leads = [(*self._lead, c) for c in range(len(self._plan.channels))]
         spans = self._plan.layout.columns[column].output
         return _planes_there(self._array, self._writer._root / "0", leads, spans)
@@ -325,19 +306,16 @@ class _TimePoint:
     def write(
         self, place: tuple[slice, slice, slice, slice], values: np.ndarray
     ) -> None:
-        """Write (C, D, H, W) to that place of the output."""
         with self._writer._writing():
             self._array[(*self._lead, *place)] = values
 
     def planes_kept(self, column: int) -> int:
-        """Count the planes of a column that are kept for its neighbours."""
         leads = [(column, c) for c in range(len(self._plan.channels))]
         size = self._plan.layout.columns[column].kept_size
         spans = (0, size[0]), (0, size[1])
         return _planes_there(self._kept_array(), self._path, leads, spans)
 
     def keep(self, column: int, first: int, values: np.ndarray) -> None:
-        """Keep planes of a column, (C, D, h, w), until its neighbours are there."""
         height, width = values.shape[-2:]
         z = slice(first, first + values.shape[1])
         with self._writer._writing():
@@ -345,11 +323,9 @@ class _TimePoint:
             self._kept_array()[place] = values
 
     def kept(self, column: int, row: int, z: slice, y: slice, x: slice) -> np.ndarray:
-        """Read one channel of what is kept of a column, (D, h, w)."""
         return np.asarray(self._kept_array()[column, row, z, y, x])
 
     def forget_kept(self) -> None:
-        """Remove all that is kept."""
         self._columns = None
         remove(self._path)
 
