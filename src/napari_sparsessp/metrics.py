@@ -8,6 +8,12 @@ within planes (`pcc_plane`); judge real data by the latter.
 Everything is streamed plane by plane in float64, so that a stack need not fit into
 memory. What is not defined (Pearson of a constant plane) is None, never NaN, so that
 reports stay valid JSON. Voxels that are not finite in either image are left out.
+
+Examples
+--------
+>>> from napari_sparsessp import metrics
+>>> metrics.r2([1.0, 2.0, 3.5], [1.0, 2.0, 3.0])
+0.875
 """
 
 from __future__ import annotations
@@ -336,11 +342,6 @@ def means(images: Iterable[tuple[str, float | None]]) -> Means:
     images
         Structure id and score of each image; None (not defined) is left out.
 
-    Examples
-    --------
-    >>> both = means([("dna", 0.9), ("dna", 0.9), ("golgi_apparatus", 0.3)])
-    >>> round(both.over_images, 3), round(both.over_structures, 3)
-    (0.7, 0.6)
     """
     values: dict[str, list[float]] = {}
     for structure, value in images:

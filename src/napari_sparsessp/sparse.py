@@ -25,6 +25,15 @@ LARGEST_DEPTH = 100_000
 class SparseView:
     """A stack as the measured planes of a dense grid.
 
+    Examples
+    --------
+    >>> from napari_sparsessp import SparseView
+    >>> view = SparseView.from_voxel_size(3, z_step=1.16, dense_step=0.29)
+    >>> view.depth, view.measured_planes
+    (12, (0, 4, 8))
+    >>> view.weights("linear")[1].tolist()
+    [0.75, 0.25, 0.0]
+
     Attributes
     ----------
     planes

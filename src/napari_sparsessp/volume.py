@@ -29,6 +29,15 @@ class Volume:
 
     Nothing is read or copied until `planes` or `numpy` is called.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_sparsessp import Volume
+    >>> array = np.zeros((2, 8, 64, 64), np.uint16)
+    >>> volume = Volume(array, "CZYX", (1.16, 0.29, 0.29), ("Bright-field", "DNA"))
+    >>> volume.channel("dna").planes([0, 4]).shape
+    (2, 64, 64)
+
     Attributes
     ----------
     array

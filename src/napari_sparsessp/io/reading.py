@@ -77,7 +77,13 @@ def load_volume(
     Examples
     --------
     >>> from napari_sparsessp import load_volume
-    >>> volume = load_volume("stack.ome.tif", channel="Bright-field")  # doctest: +SKIP
+    >>> from napari_sparsessp.io.samples import sample_paths
+    >>> light, fluorescence = sample_paths()
+    >>> volume = load_volume(light)
+    >>> volume.axes, volume.shape, volume.voxel_size
+    ('ZYX', (8, 144, 144), (1.16, 0.29, 0.29))
+    >>> load_volume(fluorescence, channel="dna").axes
+    'ZYX'
     """
     path = user_path(path)
     _check_exists(path)

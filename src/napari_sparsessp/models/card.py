@@ -144,6 +144,13 @@ class Range(BaseModel):
 class ModelCard(BaseModel):
     """Description of a model: network, training data, scores and known limits.
 
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> card = load_model("default").card
+    >>> card.topology, card.ratios, len(card.structures)
+    ('3to2d', (1.0, 2.0, 4.0, 8.0), 12)
+
     Attributes
     ----------
     schema_version

@@ -154,7 +154,14 @@ def installed_models() -> Iterator[tuple[Path, ModelCard | ModelError]]:
 
 
 def list_models() -> list[ModelCard]:
-    """List the cards of all models that can be used, the default first."""
+    """List the cards of all models that can be used, the default first.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import list_models
+    >>> [card.id for card in list_models()][:2]
+    ['colony-3to2d', 'colony-2d']
+    """
     cards = []
     for entry in all_entries():
         if entry.card is not None:
@@ -287,6 +294,13 @@ def _unknown(wanted: str, path: Path) -> ModelError:
 class Model:
     """A network ready to predict, with its card.
 
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> model = load_model("default")
+    >>> model.card.id, model.network.training, len(model.sha256)
+    ('colony-3to2d', False, 64)
+
     Attributes
     ----------
     network
@@ -376,6 +390,16 @@ def save_model(
         A weight is NaN or infinite.
     OutputError
         The file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_sparsessp import load_model, save_model
+    >>> model = load_model("default")
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_model(f"{folder}/copy.safetensors", model.network, model.card)
+    ...     load_model(path).card == model.card
+    True
     """
     path = Path(path)
     single = path.suffix == ".safetensors"

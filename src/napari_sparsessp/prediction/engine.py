@@ -256,21 +256,15 @@ def predict_stream(
     cancel: threading.Event | None = None,
     part: Part | None = None,
 ) -> Iterator[Event]:
-    """Predict tile by tile, with an event after each.
+    """Predict tile by tile, with an event after each; errors as in `predict`.
 
     Parameters
     ----------
-    volume
-        Transmitted-light stack, up to TCZYX.
-    structures, ratio, request
-        The first two override the request's; defaults where left out.
-    truth
-        Structure id to its ground truth.
     plan
-        What `plan_prediction` made of all these; they are not looked at again.
+        Result of `plan_prediction` for all of these, which are not checked again.
     writer
-        Takes the voxels; a new `ArrayWriter` where left out. One that an earlier,
-        cancelled run was given resumes that run.
+        Takes the voxels; a new `ArrayWriter` where left out. The writer of a run that
+        was cancelled resumes that run.
     viewport
         Returns (time index of the output or None, (z, y, x) slices in output voxels)
         of what is on screen, or None; asked before each tile, nearest tiles go first.
@@ -281,21 +275,18 @@ def predict_stream(
         needs are predicted, as a prediction of the whole predicts them; with the same
         `ArrayWriter`, a call without a part predicts the rest.
 
-    Raises
-    ------
-    InputError
-        The request or the image cannot be used.
-    OutputError
-        The writer cannot write.
-    PredictionError
-        The device failed; says what to do.
-
     Examples
     --------
     >>> from napari_sparsessp import load_model, load_volume, predict_stream
-    >>> model, volume = load_model("default"), load_volume("stack.ome.tif")
-    >>> for event in predict_stream(model, volume, structures=["dna"], ratio=4):
-    ...     print(event)
+    >>> from napari_sparsessp.io.samples import sample_paths
+    >>> model, volume = load_model("default"), load_volume(sample_paths()[0])
+    >>> for event in predict_stream(model, volume, structures=["dna"]):
+    ...     print(type(event).__name__)
+    Planned
+    Started
+    TileDone
+    StructureDone
+    Finished
     """
     writer = writer or ArrayWriter()
     stored, size = not writer.in_memory, writer.tile_size
@@ -319,14 +310,32 @@ def predict(
     request: PredictionRequest | None = None,
     truth: Mapping[str, Volume] | None = None,
 ) -> PredictionResult:
-    """Predict and wait for the whole; parameters and errors as `predict_stream`.
+    """Predict a stack and wait for the whole of it.
+
+    Parameters
+    ----------
+    volume
+        Transmitted-light stack, up to TCZYX.
+    structures, ratio, request
+        The first two override the request's; defaults where left out.
+    truth
+        Structure id to its ground truth.
+
+    Raises
+    ------
+    InputError
+        The request or the image cannot be used.
+    PredictionError
+        The device failed; says what to do.
 
     Examples
     --------
     >>> from napari_sparsessp import load_model, load_volume, predict
-    >>> result = predict(load_model("default"), load_volume("stack.ome.tif"), ratio=4)
-    >>> result["dna"].voxel_size
-    (0.29, 0.29, 0.29)
+    >>> from napari_sparsessp.io.samples import sample_paths
+    >>> volume = load_volume(sample_paths()[0])
+    >>> result = predict(load_model("default"), volume, structures=["dna"])
+    >>> result["dna"].shape, result["dna"].voxel_size
+    ((32, 144, 144), (0.29, 0.29, 0.29))
     """
     events = predict_stream(
         model, volume, structures=structures, ratio=ratio, request=request, truth=truth

@@ -24,6 +24,13 @@ class PredictionRequest(BaseModel):
     Two equal requests on the same input and machine give equal numbers,
     whoever sends them.
 
+    Examples
+    --------
+    >>> from napari_sparsessp import PredictionRequest
+    >>> request = PredictionRequest(structures="dna, tom20", memory_limit="4GB")
+    >>> request.structures, request.memory_limit
+    (('dna', 'tom20'), 4000000000)
+
     Attributes
     ----------
     input
