@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -47,7 +46,7 @@ SMALLEST_SIDE = 64
 """Pixels of a chunk; smaller ones make more files than voxels are worth."""
 
 FORMAT = 2
-"""Of what is unfinished; of another one nothing is resumed."""
+"""Version of partial outputs; others are not resumed."""
 
 _NOT_THE_NUMBERS = {
     "input", "truth", "model", "topology", "structures", "device", "precision",
@@ -69,12 +68,10 @@ _WORDS = {
 class PredictionWriter(Writer):
     """Stream a prediction into one image, and resume it after any accident.
 
-    A context, at whose end others may write; see `prediction.engine.Writer`.
+    A context, at whose end others may write.
 
     Parameters
     ----------
-    path
-        Ends in ``.ome.tif`` or ``.ome.zarr``.
     overwrite
         Whether an existing result may be replaced, and an unfinished one forgotten;
         the result stays until the new one is complete.
@@ -120,12 +117,7 @@ class PredictionWriter(Writer):
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Keep what can be resumed, and let others write."""
         self.close()
 
@@ -145,13 +137,7 @@ class PredictionWriter(Writer):
         return _has_voxels(self._folder)
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """Make the image, or open the unfinished one.
-
-        Raises
-        ------
-        OutputError
-            What is unfinished there is of another run.
-        """
+        """Make the image, or open the unfinished one if it is of the same run."""
         import zarr
 
         kind = f"zarr {self._ngff}" if self._is_zarr else "tiff"
@@ -207,13 +193,7 @@ class PredictionWriter(Writer):
         return _TimePoint(self, self._plan, slot)
 
     def finish(self, provenance: Mapping[str, Any] | None) -> Path:
-        """Make coarser levels or the TIFF, add the provenance, and give it its name.
-
-        Parameters
-        ----------
-        provenance
-            What `read_provenance` returns; must be JSON.
-        """
+        """Make coarser levels or the TIFF, add the provenance, and give it its name."""
         import zarr
 
         with self._writing():
@@ -222,8 +202,8 @@ class PredictionWriter(Writer):
             if self._is_zarr:
                 fill_levels(self._levels)
                 group = zarr.open_group(self._root, mode="r+")
-                found = image_attributes(self._levels, metadata, self._ngff)
-                group.attrs.update(found)
+                attributes = image_attributes(self._levels, metadata, self._ngff)
+                group.attrs.update(attributes)
             else:
                 image = self._folder / "image.tif"
                 write_ome_tiff(image, self._levels[0], metadata)
@@ -242,7 +222,9 @@ class PredictionWriter(Writer):
 
     def _note(self) -> None:
         """Write down what the run is, and how its input is scaled."""
-        scalings = {k: one.model_dump(mode="json") for k, one in self._scalings.items()}
+        scalings = {
+            k: scale.model_dump(mode="json") for k, scale in self._scalings.items()
+        }
         content = {"header": self._header, "scalings": scalings}
         with atomic_write(self._folder / "run.json", "the state of the run") as part:
             part.write_text(json.dumps(content), encoding="utf-8")
@@ -252,13 +234,13 @@ class PredictionWriter(Writer):
         try:
             content = json.loads((self._folder / "run.json").read_text("utf-8"))
             header, scalings = dict(content["header"]), dict(content["scalings"])
-            found = {int(k): Scaling.model_validate(v) for k, v in scalings.items()}
+            noted = {int(k): Scaling.model_validate(v) for k, v in scalings.items()}
         except (OSError, ValueError, KeyError, TypeError):
             return
         if not self.keeps_something:
             return
         if resume:
-            self._header, self._scalings = header, found
+            self._header, self._scalings = header, noted
         elif not overwrite:
             raise OutputError(
                 f"an unfinished {self.path.name} is there: add --resume to go on with "
@@ -270,15 +252,12 @@ class PredictionWriter(Writer):
         """Turn what a disk does into one line."""
         try:
             yield
-        except OSError as error:
-            raise self._disk_error(error) from error
-        except OutputError as error:
-            if not isinstance(error.__cause__, OSError):
+        except (OSError, OutputError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
                 raise
-            raise self._disk_error(error.__cause__) from error
-
-    def _disk_error(self, error: OSError) -> OutputError:
-        return disk_error(self._place.place, error, kept=self.keeps_something)
+            kept = self.keeps_something
+            raise disk_error(self._place.place, cause, kept=kept) from error
 
 
 class _TimePoint:
@@ -375,11 +354,8 @@ def chunk_side(step: int, usual: int) -> int:
     """
     parts = [step // n for n in range(1, step + 1) if step % n == 0]
     best = max(part for part in parts if part <= usual)
-    return (
-        best
-        if best >= SMALLEST_SIDE
-        else min(p for p in parts if p >= min(SMALLEST_SIDE, step))
-    )
+    least = min(SMALLEST_SIDE, step)
+    return best if best >= least else min(part for part in parts if part >= least)
 
 
 def _has_voxels(folder: Path) -> bool:

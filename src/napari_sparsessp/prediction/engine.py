@@ -80,7 +80,7 @@ class TileDone:
     # structures
     done: int
     total: int
-    time: int | None  # Index on the output's time axis; None without one
+    time: int | None  # Index on the output's time axis; None without a time axis
     box: Box  # (z, y, x) in output voxels that changed
     structures: tuple[str, ...]
     seconds_left: float  # Expected until the last tile
@@ -410,7 +410,7 @@ class _Run:
                 self.waiting.remove(slot)
                 yield from self._time_point(slot)
                 if self.part is None and slot not in writer.scores:
-                    self.waiting.insert(0, slot)  # another one is on screen now
+                    self.waiting.insert(0, slot)  # another time point is on screen now
             if writer.done < total:
                 yield PartDone(writer.done, total)
             else:

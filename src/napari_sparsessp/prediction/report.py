@@ -114,7 +114,9 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
             if isinstance(value, list):
                 continue
             known = [
-                one[name][field] for one in per_time if one[name][field] is not None
+                scores[name][field]
+                for scores in per_time
+                if scores[name][field] is not None
             ]
             entry[field] = sum(known) / len(known) if known else None
         entry["n"] = len(per_time)
