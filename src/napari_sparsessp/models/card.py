@@ -1,26 +1,28 @@
 """The model card: all that is needed to use a model honestly."""
 
 from __future__ import annotations
-
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.errors import invalid_field
+from napari_sparsessp.version import __version__
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import JsonValue
+from pydantic import ValidationError
+from pydantic import model_validator
+from typing import Annotated
+from typing import Any
+from typing import Literal
+from typing import Self
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationError,
-    model_validator,
-)
-
-from napari_sparsessp.errors import ModelError, invalid_field
-from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks import NetworkConfig
@@ -115,7 +117,15 @@ class Range(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Description of a model: network, training data, scores and known limits."""
+    """Description of a model: network, training data, scores and known limits.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> card = load_model("default").card
+    >>> card.topology, card.ratios, len(card.structures)
+    ('3to2d', (1.0, 2.0, 4.0, 8.0), 12)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -4,25 +4,27 @@ Listing and finding read headers only and never load torch.
 """
 
 from __future__ import annotations
-
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.errors import invalid_field
+from napari_sparsessp.files import atomic_write
+from napari_sparsessp.files import folder_of
+from napari_sparsessp.files import output_errors
+from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.models.card import origin_words
+from napari_sparsessp.models.card import parse_card
+from napari_sparsessp.models.weights import CARD_KEY
+from napari_sparsessp.models.weights import file_sha256
+from napari_sparsessp.models.weights import read_header
+from napari_sparsessp.models.weights import write_tensors
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from pydantic import ValidationError
-
-from napari_sparsessp.errors import InputError, ModelError, invalid_field
-from napari_sparsessp.files import atomic_write, folder_of, output_errors
-from napari_sparsessp.models.card import ModelCard, origin_words, parse_card
-from napari_sparsessp.models.weights import (
-    CARD_KEY,
-    file_sha256,
-    read_header,
-    write_tensors,
-)
+from typing import Any
+from typing import TYPE_CHECKING
+import logging
 
 if TYPE_CHECKING:
     import torch
@@ -129,7 +131,14 @@ def installed_models() -> Iterator[tuple[Path, ModelCard | ModelError]]:
 
 
 def list_models() -> list[ModelCard]:
-    """List the cards of all models that can be used, the default first."""
+    """List the cards of all models that can be used, the default first.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import list_models
+    >>> [card.id for card in list_models()][:2]
+    ['colony-3to2d', 'colony-2d']
+    """
     cards = []
     for entry in all_entries():
         if entry.card is not None:
@@ -240,7 +249,15 @@ def _unknown(wanted: str, path: Path) -> ModelError:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network ready to predict, with its card."""
+    """A network ready to predict, with its card.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> model = load_model("default")
+    >>> model.card.id, model.network.training, len(model.sha256)
+    ('colony-3to2d', False, 64)
+    """
 
     card: ModelCard
     network: torch.nn.Module  # In evaluation mode, on the CPU, float32
@@ -321,6 +338,16 @@ def save_model(
         A weight is NaN or infinite.
     OutputError
         The file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_sparsessp import load_model, save_model
+    >>> model = load_model("default")
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_model(f"{folder}/copy.safetensors", model.network, model.card)
+    ...     load_model(path).card == model.card
+    True
     """
     path = Path(path)
     single = path.suffix == ".safetensors"
