@@ -245,14 +245,9 @@ def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
 class RenewedPairs(list[Pair]):
     """Some stacks that stay, and others that follow from the step.
 
-    As a list it is what it was when it was last asked for a step.
-
-    Parameters
-    ----------
-    draw
-        Returns the others for a step, the same for the same step, with labels and
-        sizes that never change. It may wait; it raises `Cancelled` once the event is
-        set.
+    As a list it is what it was when it was last asked for a step. `draw` returns the
+    others, the same for the same step, with labels and sizes that never change; it may
+    wait, and raises `Cancelled` once the event is set.
     """
 
     def __init__(
