@@ -131,7 +131,7 @@ def learned_ranges(
     voxel: tuple[float, float, float],
     source: ModelCard | None = None,
 ) -> dict[str, tuple[Range, ...]]:
-    """Return `ModelCard.familiarity` of a new model; `voxel` is its grid's, (z, y, x) µm.
+    """Return `ModelCard.familiarity` of a new model; `voxel` is (z, y, x) in µm.
 
     The windows have the size in which a prediction looks at its input. Ranges that the
     model began with stay familiar. Empty where the stacks are too few or too small, and
