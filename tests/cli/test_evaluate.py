@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from sklearn.metrics import r2_score
 
-from images import STEP, a_stack, write_stack
+from images import a_stack, write_stack
 from napari_sparsessp.evaluation import sweep as sweeping
 from napari_sparsessp.metrics import zscore_truth
 
@@ -64,21 +64,6 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     code, out, _ = sparsessp("evaluate", prediction, truth, "--truth-channel", 1)
     assert code == 0
     assert f"{expected:.3f}" in out
-
-
-def test_truth_on_another_grid_is_resampled_and_told(sparsessp, pair, tmp_path):
-    prediction, _, _ = pair
-    smooth = np.add.outer(np.add.outer(np.arange(8), np.arange(20)), np.arange(20))
-    truth = write_stack(
-        tmp_path / "coarse.ome.tif",
-        smooth.astype(np.float32),
-        voxel_size=(STEP, 2 * STEP, 2 * STEP),
-    )
-    report = tmp_path / "r.json"
-    code, _, err = sparsessp("evaluate", prediction, truth, "--report", report)
-    assert code == 0
-    assert "resampled" in err
-    assert "resampled" in json.loads(report.read_text())["warnings"][0]
 
 
 def test_truth_of_another_field_is_refused(refused, pair, tmp_path):

@@ -120,12 +120,6 @@ def test_a_saved_request_gives_the_same_numbers(predict, sparsessp, stack, tmp_p
     assert np.array_equal(a.numpy(), b.numpy())
 
 
-def test_structures_are_found_by_other_names(predict, stack, tmp_path):
-    predict(stack, "--structures", "Golgi apparatus,DNA")
-    names = load_volume(tmp_path / "out.ome.tif").channel_names
-    assert set(names) == {"golgi_apparatus", "dna"}
-
-
 def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
     code, out, err = sparsessp(
         *("predict", stack, "--model", small_model, "--out", tmp_path / "o.ome.tif"),
@@ -133,11 +127,6 @@ def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
     )
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
-
-
-def test_a_folder_is_refused(bad, tmp_path):
-    (tmp_path / "folder").mkdir()
-    assert "folder" in bad(tmp_path / "folder")
 
 
 def test_unnamed_channels_are_listed(bad, tmp_path):
@@ -226,12 +215,6 @@ def test_what_is_refused_is_told_in_one_line_without_quiet_too(
         assert out == ""
         assert err.startswith("sparsessp: error: ")
         assert err.count("\n") == 1
-
-
-def test_a_constant_truth_is_refused(bad, stack, tmp_path):
-    flat = np.full((8, 40, 40), 7, np.uint16)
-    path = write_stack(tmp_path / "flat.ome.tif", flat)
-    assert "constant" in bad(stack, "--truth", f"dna={path}")
 
 
 def test_truth_that_cannot_be_aligned_is_refused(bad, stack, tmp_path):
@@ -338,15 +321,6 @@ def test_the_file_keeps_the_scale_and_the_planes_that_took_no_part(
         assert any("plane 4 is empty" in text for text in report["warnings"])
 
 
-def test_a_saved_request_carries_the_scale(both, tmp_path):
-    path = write_stack(tmp_path / "in.ome.tif", a_stack(6, 40))
-    saved = tmp_path / "request.yaml"
-    saved.write_text("normalisation: [2000, 900]\n")
-    numbers, reports = both(path, ["--request", saved], normalisation=(2000, 900))
-    np.testing.assert_allclose(*numbers, atol=1e-5)
-    assert reports[0]["request"]["normalisation"] == [2000, 900]
-
-
 CPU = ("--device", "cpu", "--precision", "fp32", "--ratio", 1)
 
 
@@ -423,16 +397,3 @@ def test_what_is_unfamiliar_is_told_before_the_first_tile_and_in_every_record(
     assert len(said["unfamiliar"]) == 1
     assert said["unfamiliar"][0] in said["warnings"]
     assert read_provenance(out)["unfamiliar"] == said["unfamiliar"]
-
-
-def test_a_saved_request_may_ask_for_deviations(sparsessp, small_model, stack):
-    folder = stack.parent
-    request = folder / "request.yaml"
-    request.write_text("uncertainty: true\ntta: true\nratio: 1\n")
-    shutil.copy(stack, folder / "other.ome.tif")
-    code, _, err = sparsessp(
-        "predict", folder / "other.ome.tif", "--request", request, "--model",
-        small_model, "--out", folder / "out.ome.tif", "--device", "cpu",
-    )  # fmt: skip
-    assert code == 0, err
-    assert len(load_volume(folder / "out.ome.tif").channel_names) == 4

@@ -13,7 +13,7 @@ from napari_sparsessp.cli.console import Console
 from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import read_yaml
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.structures import find_structure, match_channel
+from napari_sparsessp.structures import match_channel, structure_id
 from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
@@ -295,14 +295,9 @@ def load_truth(
 
 def model_structure(name: str, structures: Sequence[str]) -> str:
     """Return the model's id for any name of a structure."""
-    if name in structures:
-        return name
-    try:
-        id_ = find_structure(name).id
-    except InputError:
-        id_ = name
-    if id_ in structures:
-        return id_
+    for id_ in (name, structure_id(name)):
+        if id_ in structures:
+            return id_
     raise InputError(
         f"the model predicts no structure {name!r}; it predicts: "
         f"{', '.join(structures)}"

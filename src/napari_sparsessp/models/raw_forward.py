@@ -13,7 +13,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.files import user_path
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.structures import find_structure
+from napari_sparsessp.structures import structure_id
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def find_outputs(
     for one in wanted:
         name = one.strip()
         if name not in known and not name.isdecimal():
-            name = _catalogue_id(name)
+            name = structure_id(name)
         if name in known:
             found.append(known.index(name))
         elif name.isdecimal() and int(name) < outputs:
@@ -91,13 +91,6 @@ def find_outputs(
             there = f"{', '.join(known)} (or {numbers})" if known else numbers
             raise InputError(f"the network has no output {one!r}; it has {there}")
     return found
-
-
-def _catalogue_id(name: str) -> str:
-    try:
-        return find_structure(name).id
-    except InputError:
-        return name
 
 
 def _opened(model: str | Path) -> tuple[tuple[str, ...] | None, Any, str, bool]:
