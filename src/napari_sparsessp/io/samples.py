@@ -65,7 +65,7 @@ class RemoteFile:
     repository: str
     commit: str
     path: str
-    sha256: str | None = None  # None where nobody has recorded it
+    sha256: str | None = None  # None where not recorded
 
     @property
     def url(self) -> str:

@@ -66,34 +66,16 @@ def add_model(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
-    """Copy a model file into the folder of the user's models.
+    """Copy a model file or folder into the folder of the user's models.
 
-    Parameters
-    ----------
-    path
-        A ``.safetensors`` file or a model's folder.
-    id
-        Id of the copy; that of its card if left out.
-    source
-        Added to the card's `source`. Without it, and with the same id, the copy is
-        the file bit by bit.
-    overwrite
-        Replace the user's own model of this id.
-
-    Returns
-    -------
-    The copy.
+    `id` replaces that of the card, and `source` is added to the card's; without both
+    the copy is the file bit by bit. `overwrite` replaces only the user's own model of
+    this id.
 
     Raises
     ------
-    ModelError
-        The file is no whole model.
     IdTaken
         A model of this id is installed already.
-    InputError
-        The id is not valid.
-    OutputError
-        It cannot be written.
     """
     path = Path(path)
     card, weights = card_of(path), weights_file(path)

@@ -30,8 +30,7 @@ def raw_forward(
     Parameters
     ----------
     model
-        Id, model file or folder, or a published checkpoint (RepMode, SparseSSP,
-        pytorch_fnet).
+        Id, model file or folder, or a published checkpoint.
     planes
         (n, H, W): the measured planes, n = D/r, or all D. Or (C, n, H, W) with all
         input channels of the network, n = D.
@@ -43,15 +42,6 @@ def raw_forward(
     Returns
     -------
     (T, D, H, W) float32.
-
-    Raises
-    ------
-    InputError
-        The array has another shape than the network takes, or a structure is unknown.
-    ModelError
-        The model cannot be loaded.
-    PredictionError
-        The network does not fit into memory.
     """
     import torch
 
@@ -78,8 +68,8 @@ def find_outputs(
         return list(range(outputs))
     known = list(names or ())
     found = []
-    for one in wanted:
-        name = one.strip()
+    for text in wanted:
+        name = text.strip()
         if name not in known and not name.isdecimal():
             name = structure_id(name)
         if name in known:
@@ -89,7 +79,7 @@ def find_outputs(
         else:
             numbers = "0" if outputs == 1 else f"0 to {outputs - 1}"
             there = f"{', '.join(known)} (or {numbers})" if known else numbers
-            raise InputError(f"the network has no output {one!r}; it has {there}")
+            raise InputError(f"the network has no output {text!r}; it has {there}")
     return found
 
 
