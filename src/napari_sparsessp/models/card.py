@@ -158,7 +158,7 @@ class ModelCard(BaseModel):
     # Structure id to its `Calibration`; without it `--uncertainty` returns the
     # uncalibrated spread
     uncertainty: dict[str, Calibration] = {}
-    # Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
+    # Image statistic (`napari_sparsessp.prediction.domain_shift`) to its ranges in the
     # training data; without any, no image is called unfamiliar
     familiarity: dict[str, tuple[Range, ...]] = {}
     # Origin of the file: `format`, `file` and `sha256` of an imported checkpoint,
