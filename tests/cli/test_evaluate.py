@@ -66,13 +66,6 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     assert f"{expected:.3f}" in out
 
 
-def test_truth_of_another_field_is_refused(refused, pair, tmp_path):
-    """Its edge would be repeated over what it does not show."""
-    prediction, _, _ = pair
-    part = write_stack(tmp_path / "part.ome.tif", a_stack(8, 20))
-    assert "covers only 50%" in refused("evaluate", prediction, part)
-
-
 def test_raw_counts_are_told_apart_from_a_bad_prediction(sparsessp, pair):
     _, truth, _ = pair
     code, _, err = sparsessp("evaluate", truth, truth)
@@ -157,20 +150,6 @@ def test_out_gets_scores_figure_and_page(sweep, tmp_path):
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert report["model"]["sha256"] in (out / "sweep.html").read_text("utf-8")
     assert said.splitlines()[-1] == str(out / "sweep.html")
-
-
-def test_predict_gives_the_same_numbers(sweep, sparsessp, small_model, stack, truth):
-    folder = stack.parent
-    sweep("--ratios", "4", "--out", folder / "sweep")
-    sparsessp(
-        *("predict", stack, "--model", small_model, "--out", folder / "p.ome.tif"),
-        *("--simulate-sparse", "--ratio", "4", "--structures", "dna"),
-        *("--truth", f"dna={truth}", "--report", folder / "p.json", "--device", "cpu"),
-    )
-    swept = json.loads((folder / "sweep" / "sweep.json").read_text())
-    predicted = json.loads((folder / "p.json").read_text())["structures"]["dna"]
-    scores = swept["ratios"][0]["structures"]["dna"]
-    assert {name: scores[name] for name in predicted} == predicted
 
 
 def test_several_structures_have_a_mean(sweep, truth):
