@@ -19,6 +19,7 @@ from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.simulation.colony import simulate_colony
 from napari_sparsessp.simulation.pool import zscore_structures
 from napari_sparsessp.structures import CATALOGUE
+from thin import save_random, thin_network
 
 SLIM = {
     "depth": 8, "encoder_widths": [4, 8], "encoder_blocks": [1, 1],
