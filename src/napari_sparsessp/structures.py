@@ -155,6 +155,14 @@ def find_structure(name: str) -> Structure:
     raise InputError(f"no structure is called {name!r}; known: {', '.join(CATALOGUE)}")
 
 
+def structure_id(name: str) -> str:
+    """Return the catalogue's id for any name of a structure, other names unchanged."""
+    try:
+        return find_structure(name).id
+    except InputError:
+        return name
+
+
 def deviation_channel(structure: str) -> str:
     """Name the channel that holds a structure's standard deviation."""
     return structure + _DEVIATION

@@ -1,28 +1,26 @@
 """The model card: all that is needed to use a model honestly."""
 
 from __future__ import annotations
-from collections.abc import Iterator
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
-from napari_sparsessp.errors import ModelError
-from napari_sparsessp.errors import invalid_field
-from napari_sparsessp.version import __version__
-from pydantic import BaseModel
-from pydantic import ConfigDict
-from pydantic import Field
-from pydantic import JsonValue
-from pydantic import ValidationError
-from pydantic import model_validator
-from typing import Annotated
-from typing import Any
-from typing import Literal
-from typing import Self
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
 import json
 import math
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from napari_sparsessp.errors import ModelError, invalid_field
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks import NetworkConfig
@@ -168,7 +166,7 @@ class ModelCard(BaseModel):
     # Structure id to its `Calibration`; without it `--uncertainty` returns the
     # uncalibrated spread
     uncertainty: dict[str, Calibration] = {}
-    # Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
+    # Image statistic (`napari_sparsessp.prediction.domain_shift`) to its ranges in the
     # training data; without any, no image is called unfamiliar
     familiarity: dict[str, tuple[Range, ...]] = {}
     # Origin of the file: `format`, `file` and `sha256` of an imported checkpoint,

@@ -124,12 +124,6 @@ def all_entries() -> list[Entry]:
     return sorted(_entries(), key=lambda entry: not entry.is_default)
 
 
-def installed_models() -> Iterator[tuple[Path, ModelCard | ModelError]]:
-    """Iterate over all models, shipped ones first; a damaged one comes as its error."""
-    for entry in _entries():
-        yield entry.path, entry.card or ModelError(entry.problem)
-
-
 def list_models() -> list[ModelCard]:
     """List the cards of all models that can be used, the default first.
 
@@ -139,13 +133,11 @@ def list_models() -> list[ModelCard]:
     >>> [card.id for card in list_models()][:2]
     ['colony-3to2d', 'colony-2d']
     """
-    cards = []
-    for entry in all_entries():
-        if entry.card is not None:
-            cards.append(entry.card)
-        else:
+    entries = all_entries()
+    for entry in entries:
+        if entry.card is None:
             logger.warning("left out model %s: %s", entry.path, entry.problem)
-    return cards
+    return [entry.card for entry in entries if entry.card is not None]
 
 
 def find_model(id_or_path: str | Path = "default", topology: str | None = None) -> Path:
@@ -207,24 +199,24 @@ def _entry(path: Path, version: tuple[tuple[int, int, int], ...]) -> Entry:
 
 
 def _by_id(model_id: str) -> Path | None:
-    broken = None
-    for path, card in installed_models():
-        if isinstance(card, ModelCard) and card.id == model_id:
-            return path
-        if isinstance(card, ModelError) and path.stem == model_id:
-            broken = card
-    if broken is not None:
-        raise broken
+    problem = ""
+    for entry in _entries():
+        if entry.card is None:
+            problem = entry.problem if entry.path.stem == model_id else problem
+        elif entry.card.id == model_id:
+            return entry.path
+    if problem:
+        raise ModelError(problem)
     return None
 
 
 def _of_topology(topology: str) -> Path:
     served = set()
-    for path, card in installed_models():
-        if isinstance(card, ModelCard):
-            if card.topology == topology:
-                return path
-            served.add(card.topology)
+    for entry in _entries():
+        if entry.card is not None:
+            if entry.card.topology == topology:
+                return entry.path
+            served.add(entry.card.topology)
     raise ModelError(
         f"no model of topology {topology} is installed; "
         f"choose one of: {', '.join(sorted(served)) or 'none'}"
