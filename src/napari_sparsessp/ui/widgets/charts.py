@@ -363,7 +363,9 @@ def _quality_view(
             return "bad" if (value(row) or 1) <= 0 else None
 
         title = f"r = {ratio:g}"
-        return Column(title, title, text, kind=Kind.BAR, value=value, ink=ink)
+        return Column(
+            title, title, text, kind=Kind.BAR, value=value, ink=ink, bold=False
+        )
 
     name = Column("structure", "", lambda row: structure_or_custom(row[0]).label)
     model = RowsModel((name, *map(column, ratios)), key=lambda row: row[0])
