@@ -475,7 +475,9 @@ def _paint_text(
     boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
     below = 3 if column.kind is Kind.BAR else 0
     area = area.adjusted(2 if column.right else 6, 0, -2 if boxed else -6, -below)
-    narrow = column.narrow is not None and area.width() < column.narrow
+    # less than a few letters of a name say nothing
+    letters = 5 * QFontMetrics(painter.font()).averageCharWidth()
+    narrow = column.narrow is not None and area.width() < max(column.narrow, letters)
     if column.kind is Kind.CHOICE:
         if index.flags() & Qt.ItemFlag.ItemIsEditable:
             x, y = area.right() - 3, area.center().y() + 0.5
