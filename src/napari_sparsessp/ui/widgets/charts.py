@@ -66,12 +66,13 @@ class _Plot(QWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.setAntialiasing(True)
             plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            for side in ("bottom", "left"):
+                plot.getAxis(side).enableAutoSIPrefix(False)
             self._outer.addWidget(plot)
         self._tones = tones = Tones.of(self)
         self._plot.setBackground(tones.panel)
         for side, label in zip(("bottom", "left"), self._labels, strict=True):
             axis = self._plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
             axis.setPen(tones.line)
             axis.setTextPen(tones.muted)
             style = {"color": tones.muted.name(), "font-size": "8.5pt"}
