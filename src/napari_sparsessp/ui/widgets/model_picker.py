@@ -108,7 +108,7 @@ class TopologyButton(QAbstractButton):
         return font
 
     def sizeHint(self) -> QSize:
-        """Give room for a diagram, its name and the lines below."""
+        """Return room for a diagram, its name and the lines below."""
         name, line = (
             QFontMetrics(self._font(size)).height() for size in (_LARGE, _SMALL)
         )

@@ -61,7 +61,7 @@ class ZAxisDrawing(QWidget):
         )
 
     def sizeHint(self) -> QSize:
-        """Give a flat strip."""
+        """Return the size of a flat strip."""
         return QSize(260, 50)
 
     def show_view(
@@ -267,9 +267,8 @@ class SamplingPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for widget in (
-            *(self.segments, self.other, self.trial, self.drawing, self.sentence),
-        ):
+        column.addWidget(self.segments)
+        for widget in (self.other, self.trial, self.drawing, self.sentence):
             column.addWidget(widget)
         self._dense: bool | None = None
         self.segments.chosen.connect(self._on_chosen)
