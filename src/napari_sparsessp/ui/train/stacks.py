@@ -155,7 +155,6 @@ class FilesPanel(QWidget):
         if not self.channels.get("structure"):
             self.channels.update(structure=structure)
         self._wanted = FilesChoice()
-        self.changed.emit()
 
     def files(self) -> FilesChoice:
         """Return what is chosen."""
