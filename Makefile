@@ -49,16 +49,16 @@ type: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed system ## take the pictures of README and docs again
-	eval $(XVFB) $(BIN)/python scripts/story.py
+	eval $(XVFB) $(BIN)/python tools/story.py
 
 system: ## Qt's system libraries and Xvfb, through apt where that is possible
-	@sh scripts/system_packages.sh libraries
+	@sh tools/system_packages.sh libraries
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
-	@sh scripts/system_packages.sh venv $(PYTHON)
+	@sh tools/system_packages.sh venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
 

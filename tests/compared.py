@@ -54,3 +54,17 @@ def roles(viewer, role):
 
 def press(dock, view):
     dock.form.picker.buttons[view].click()
+
+
+def choose(dock, structure):
+    """Choose a structure in the table, as a click does."""
+    table = dock.form.table
+    row = [row.id for row in table.rows].index(structure)
+    table.setCurrentIndex(table.model().index(row, 0))
+
+
+def choose_truth(dock, name):
+    """Choose a layer, or "none", as truth of the chosen structure by hand."""
+    box = dock.form.truth.native("layer")
+    box.setCurrentIndex(box.findText(name))
+    box.activated.emit(box.currentIndex())

@@ -1,24 +1,11 @@
-"""Finds text that does not fit where it stands; run as a program, in every dock.
+"""Finds text that does not fit where it stands."""
 
-``python tests/cut_text.py WIDTH [FOLDER]`` opens each dock of the manifest with the
-sample, WIDTH wide, in both themes, and prints what is cut as JSON; with FOLDER it saves
-a picture of each. QT_FONT_DPI=144 in the environment makes all text half as large
-again, as a desktop at 150 % does.
-"""
-
-import json
-import os
 import re
-import sys
-import tempfile
-import time
-from pathlib import Path
 
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtGui import QFont, QFontMetrics, QTextDocument
 from qtpy.QtWidgets import (
     QAbstractButton,
-    QApplication,
     QCheckBox,
     QComboBox,
     QLabel,
@@ -29,7 +16,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-_HEIGHT = 900
 # A pixel or two of a letter's side bearing are no cut text.
 _SLACK = 2
 
@@ -108,7 +94,7 @@ def _lines(widget: QWidget, text: str) -> int:
 
 
 def _bold(button: QPushButton, text: str) -> int:
-    """Width of a button's text; of one that is down it is bold (widgets/style.py)."""
+    """Width of a button's text; of one that is down it is bold (ui/look/theme.py)."""
     font = QFont(button.font())
     if button.isChecked():
         font.setWeight(QFont.Weight.DemiBold)
@@ -118,85 +104,3 @@ def _bold(button: QPushButton, text: str) -> int:
 def _advance(widget: QWidget, text: str) -> int:
     bounds: QRect = widget.fontMetrics().boundingRect(text)
     return bounds.width()
-
-
-def _samples(window: QWidget, theme: str, folder: Path | None) -> list[str]:
-    """What is cut in the dialog of samples, whichever is chosen."""
-    from napari_sparsessp.io.samples import PUBLIC_SAMPLES
-    from napari_sparsessp.ui.samples import SampleDialog
-
-    dialog = SampleDialog(window)
-    dialog.show()
-    found = []
-    for key in PUBLIC_SAMPLES:
-        dialog.choose(key)
-        _wait(0.2)
-        found += cut_text(dialog)
-    if folder is not None:
-        dialog.grab().save(str(folder / f"cut_samples_{theme}.png"))
-    dialog.close()
-    return found
-
-
-def _wait(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.005)
-
-
-def main() -> int:
-    """Open each dock and print what is cut."""
-    width = int(sys.argv[1])
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    with tempfile.TemporaryDirectory() as settings:
-        os.environ["NAPARI_CONFIG"] = str(Path(settings) / "settings.yaml")
-        os.environ["SPARSESSP_CONFIG"] = settings
-        os.environ["SPARSESSP_MODELS"] = str(Path(settings) / "models")
-        print(json.dumps(look(width, folder)))
-    return 0
-
-
-def look(width: int, folder: Path | None) -> dict[str, list[str]]:
-    """Give what is cut, by theme and dock.
-
-    Parameters
-    ----------
-    width : int
-        Pixels, of each dock.
-    folder : Path or None
-        Where pictures go.
-    """
-    import napari
-    from napari.settings import get_settings
-    from npe2 import PluginManifest
-
-    manifest = PluginManifest.from_distribution("napari-sparsessp")
-    names = [one.display_name for one in manifest.contributions.widgets]
-    viewer = napari.Viewer(show=False)
-    viewer.open_sample("napari-sparsessp", "sparse_colony")
-    outers = {
-        name: viewer.window.add_plugin_dock_widget("napari-sparsessp", name)[0]
-        for name in names
-    }
-    found = {}
-    for theme in ("dark", "light"):
-        get_settings().appearance.theme = theme
-        for name, outer in outers.items():
-            outer.setFloating(True)
-            outer.show()
-            outer.resize(width, _HEIGHT)
-            _wait(1.2)
-            found[f"{theme}: {name}"] = cut_text(outer.widget())
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                scale = os.environ.get("QT_FONT_DPI", "96")
-                picture = f"cut_{name.split()[0]}_{theme}_{width}_{scale}.png"
-                outer.grab().save(str(folder / picture))
-        found[f"{theme}: samples"] = _samples(viewer.window._qt_window, theme, folder)
-    viewer.close()
-    return found
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -21,6 +21,7 @@ from napari_sparsessp.prediction.engine import (
 )
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.ui.engine import Speed
 
 
 def card(**changes):
@@ -70,10 +71,16 @@ class FakeEngine:
     topology: str = "3d"
     computed: list = field(default_factory=list)
     doubts: tuple = ()
+    planned: int = 0
+    ran: list = field(default_factory=list)
+    loaded: bool = False
 
-    def new_progress(self):
-        """What the real engine keeps: here the (time, box) that are done."""
-        return SimpleNamespace(done=[])
+    def new_writer(self, buffer):
+        """What a resumed run is given: here the (time, box) that are done."""
+        return SimpleNamespace(buffer=buffer, done=[])
+
+    def preload(self, plan, progress):
+        return Speed()
 
     def cards(self):
         return list(self.the_cards)
@@ -82,7 +89,7 @@ class FakeEngine:
         return self.places.get(one.id)
 
     def forget(self):
-        self.forgotten = True
+        self.loaded = False
 
     def inspect(self, path):
         """Give `found`, or raise it; waits for `hold` where there is one."""
@@ -111,6 +118,7 @@ class FakeEngine:
         return given["id"]
 
     def plan(self, one, volume, request, truth):
+        self.planned += 1
         return plan_prediction(one, volume, request, truth=dict(truth))
 
     def devices(self):
@@ -133,50 +141,42 @@ class FakeEngine:
                     slice(x, min(x + self.tile, width)),
                 )
 
-    def stream(self, job):
+    def stream(self, plan, writer, viewport, part, cancel):
+        kept = writer.done
+        self.ran.append(plan)
         try:
-            plan = self.plan(self.the_cards[0], job.volume, job.request, job.truth)
-            yield Planned(plan, job.buffer)
+            yield Planned(plan, writer.buffer)
             yield Started("cpu", "fp32", self.doubts)
             boxes = list(self.boxes(plan.output_shape[-3:]))
             times = range(len(plan.times)) if plan.times else [None]
             total = len(boxes) * len(times)
-            kept = job.progress.done if job.progress is not None else []
             done = len(kept)
-            part = getattr(job, "part", None)
             for time_ in times:
                 for box in boxes:
                     if (time_, box) in kept or not self._asked(part, time_, box):
                         continue
                     if done == self.wait_at:
-                        job.cancel.wait(20)
-                    if job.cancel.is_set():
+                        cancel.wait(20)
+                    if cancel.is_set():
                         yield PredictionCancelled(done, total)
                         return
                     if done == self.fail_at:
                         raise self.error
                     time.sleep(self.pause)
-                    self.seen.append(job.viewport())
-                    self._fill(job, plan, time_, box)
+                    self.seen.append(viewport())
+                    self._fill(writer.buffer, plan, time_, box)
                     self.computed.append((time_, box))
                     kept.append((time_, box))
                     done += 1
-                    left = (total - done) * self.pause
-                    yield TileDone(
-                        done,
-                        total,
-                        time_,
-                        box,
-                        plan.structures,
-                        left,
-                        self._scores(job),
-                    )
+                    left, scores = (total - done) * self.pause, self._scores(plan)
+                    ids = plan.structures
+                    yield TileDone(done, total, time_, box, ids, left, scores)
                 for id_ in plan.structures:
                     yield StructureDone(id_, time_)
             if done < total:
                 yield PartDone(done, total)
                 return
-            yield Finished(self._report(plan, job))
+            yield Finished(self._report(plan))
         finally:
             self.closed += 1
 
@@ -189,20 +189,20 @@ class FakeEngine:
             )
         )
 
-    def _fill(self, job, plan, time_, box):
-        block = job.buffer if time_ is None else job.buffer[time_]
+    def _fill(self, buffer, plan, time_, box):
+        block = buffer if time_ is None else buffer[time_]
         for number, id_ in enumerate(plan.channels):
             value = 1 + number
             if self.paint is not None:
                 value = self.paint(plan, id_, box)
             block[(number, *box)] = value
 
-    def _scores(self, job):
-        return {id_: {"r2": 0.5, "pcc": 0.7} for id_ in job.truth}
+    def _scores(self, plan):
+        return {id_: {"r2": 0.5, "pcc": 0.7} for id_ in plan.truth}
 
-    def _report(self, plan, job):
+    def _report(self, plan):
         scores = {id_: {} for id_ in plan.structures}
-        scores |= self._scores(job)
+        scores |= self._scores(plan)
         return SimpleNamespace(
             structures=scores,
             seconds=SimpleNamespace(load=0.5, total=1.0),

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -15,9 +16,9 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari._qt.layer_controls.qt_layer_controls_container import (
     QtLayerControlsContainer,
 )
-from napari._qt.qt_main_window import _QtMainWindow
 from napari._qt.qt_viewer import QtViewer
 from napari._vispy import canvas
+from napari._vispy.utils.gl import get_gl_extensions, get_max_texture_sizes
 from napari.plugins import _initialize_plugins
 from napari.settings import get_settings
 from napari.utils.events import EmitterGroup, EventedModel
@@ -50,6 +51,9 @@ class SharedViewer:
             _initialize_plugins.cache_clear()
             init_qactions.cache_clear()
             self._viewer = napari.Viewer(show=False, show_welcome_screen=False)
+            # asked once a process: later a canvas that is gone may be the current one
+            get_gl_extensions()
+            get_max_texture_sizes()
             gc.collect()
             gc.freeze()  # so that `clean` need not look through all modules
             self._own_docks = set(self._viewer.window._wrapped_dock_widgets.values())
@@ -98,15 +102,12 @@ class SharedViewer:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the viewer off napari's lists, as though there were none."""
-        window = self.open().window
-        napari.Viewer._instances.discard(self._viewer)
-        QtViewer._instances.discard(window._qt_viewer)
-        _QtMainWindow._instances.remove(window._qt_window)
+        """Leave the viewer out where `make_napari_viewer` looks for leaks."""
+        shown = self.open().window._qt_viewer
+        QtViewer._instances.discard(shown)
         yield
-        napari.Viewer._instances.add(self._viewer)
-        QtViewer._instances.add(window._qt_viewer)
-        _QtMainWindow._instances.insert(0, window._qt_window)
+        QtViewer._instances.add(shown)
+        shown.canvas._scene_canvas.set_current()
 
 
 def leave_unpainted(monkeypatch: Any) -> None:
@@ -129,7 +130,9 @@ def leave_unpainted(monkeypatch: Any) -> None:
     }
     for owner, names in unmade.items():
         for name in names:
-            monkeypatch.setattr(owner, name, lambda *_: None)
+            # with the signature that napari looks at before it passes an event
+            nothing = wraps(getattr(owner, name))(lambda *_: None)
+            monkeypatch.setattr(owner, name, nothing)
 
 
 def _is_ours(callback: Any) -> bool:

@@ -139,7 +139,6 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-@pytest.mark.xfail(reason="eight circles, until modules are merged")
 def test_no_modules_import_each_other_in_a_circle(modules):
     """Imports for the type checker and inside functions count: both are tangle."""
     try:

@@ -183,7 +183,7 @@ def test_a_region_has_the_very_numbers_of_the_whole(
     rows, columns = (_part(data, size) for size in lateral.size)
     pixels = np.ascontiguousarray(image[lateral.source(rows, columns)])
     assert pixels.size
-    region = lateral.region(pixels, rows, columns)
+    region = lateral(pixels, (rows, columns))
     np.testing.assert_array_equal(region, whole[rows, columns])
 
 

@@ -1,4 +1,4 @@
-"""Measure how direct a voxel's way is: ``python benchmarks/speed/voxel_path.py``.
+"""Measure how direct a voxel's way is: ``python -m benchmarks.speed.voxel_path``.
 
 Three figures of one prediction from the command line, file to file:
 
@@ -19,19 +19,14 @@ from unittest import mock
 
 import numpy as np
 
-LEAST = 1000
-"""Elements of an array of voxels."""
-
 
 def write_field(path: Path, shape: tuple[int, int, int]) -> None:
     """Write noise with the voxels of the shipped models."""
     import tifffile
 
     planes = np.random.default_rng(1).normal(1000, 100, shape).astype(np.uint16)
-    sizes = {f"PhysicalSize{axis}": 0.29 for axis in "XYZ"}
-    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
-    about = {"axes": "ZYX", **sizes, **units}
-    tifffile.imwrite(path, planes, ome=True, metadata=about)
+    sizes = {f"PhysicalSize{axis}": 0.29 for axis in "XYZ"}  # µm, as OME has it
+    tifffile.imwrite(path, planes, ome=True, metadata={"axes": "ZYX", **sizes})
 
 
 def has_voxels(value: Any) -> bool:
@@ -40,7 +35,7 @@ def has_voxels(value: Any) -> bool:
         return any(has_voxels(one) for one in value[:4])
     if not isinstance(value, np.ndarray) and type(value).__name__ != "Tensor":
         return False
-    return value.ndim >= 2 and np.prod(value.shape) >= LEAST
+    return value.ndim >= 2 and np.prod(value.shape) >= 1000
 
 
 class VoxelPath:
@@ -95,7 +90,7 @@ def written() -> int:
         lines = Path("/proc/self/io").read_text().splitlines()
     except OSError:
         return 0
-    return next(int(one.split()[1]) for one in lines if one.startswith("wchar"))
+    return int(next(one for one in lines if one.startswith("wchar")).split()[1])
 
 
 def main() -> None:
@@ -104,12 +99,12 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(40, 448, 448))
     parser.add_argument("--list", action="store_true", help="name the functions")
     asked = parser.parse_args()
+    path = VoxelPath()
     with tempfile.TemporaryDirectory() as name:
         source, out = Path(name) / "in.ome.tif", Path(name) / "out.ome.zarr"
         write_field(source, tuple(asked.shape))
-        path = VoxelPath()
-        words = ["predict", str(source), "--quiet", "--out", str(out)]
-        words += ["--tile", "32,224,224", "--overwrite"]
+        words = ["predict", str(source), "--quiet", "--out", str(out), "--overwrite"]
+        words += ["--tile", "32,224,224"]
         plans, _ = run_command([*words, "--structures", "dna"], path)
         _, total = run_command(words)
         size = sum(one.stat().st_size for one in out.rglob("*") if one.is_file())

@@ -7,6 +7,8 @@ Everything here is loaded when it is first asked for, so that
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_sparsessp.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from napari_sparsessp import metrics as metrics
     from napari_sparsessp.io.reading import load_volume as load_volume
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     )
     from napari_sparsessp.sparse import SparseView as SparseView
     from napari_sparsessp.volume import Volume as Volume
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Model": "models.library",

@@ -18,10 +18,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import PartialOutput, output_errors, user_path
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     import requests
@@ -274,18 +274,7 @@ class _Download:
 
 
 def check_address(url: str, origin: str = "") -> None:
-    """Raise InputError for an address that is not safe to download from.
-
-    Parameters
-    ----------
-    origin
-        Host that redirected here, for the message.
-
-    Raises
-    ------
-    InputError
-        It is no address, or not encrypted.
-    """
+    """Raise InputError for an address that is not safe to download from."""
     try:
         parts = urlsplit(url)
         scheme, host = parts.scheme, parts.hostname
@@ -369,19 +358,11 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """A file of an archive.
+    """A file of an archive."""
 
-    Attributes
-    ----------
-    name
-        As the archive calls it; never to be used as a path.
-    md5
-        Checksum that the archive lists.
-    """
-
-    name: str
+    name: str  # As the archive calls it; never to be used as a path
     url: str
-    md5: str | None
+    md5: str | None  # Checksum that the archive lists
 
 
 def is_doi(text: str) -> bool:
@@ -392,18 +373,8 @@ def is_doi(text: str) -> bool:
 def find_by_doi(text: str, suffixes: tuple[str, ...] = ()) -> ArchiveFile:
     """Ask the archive of a DOI for a file; this goes over the network.
 
-    Parameters
-    ----------
-    text
-        ``10.5281/zenodo.1234:file.name``, also with ``doi:`` or ``https://doi.org/``
-        before it. The file's name may be left out where there is only one.
-    suffixes
-        Endings that are looked for, in lower case; any if empty.
-
-    Raises
-    ------
-    InputError
-        There is no such DOI, archive or file, or it cannot be reached.
+    The name behind the DOI, ``10.5281/zenodo.1234:file.name``, may be left out where
+    a single file has one of the `suffixes`.
     """
     match = _DOI.fullmatch(text.strip())
     if match is None:

@@ -103,20 +103,13 @@ def user_path(path: str | Path) -> Path:
 
 
 class PartialOutput:
-    """A locked, hidden folder in which an output grows until it gets its name.
-
-    Attributes
-    ----------
-    place
-        The output without links (`place_of`).
-    folder
-        Beside it; the same for every run that writes this output. Its ending is of no
-        image, so that no program takes it for one.
-    """
+    """A locked, hidden folder in which an output grows until it gets its name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.place = place_of(path)
+        self.place = place_of(path)  # The output without links (`place_of`)
+        # Beside it; the same for every run that writes this output. Its ending is of no
+        # image, so that no program takes it for one
         self.folder = _beside(self.place, "partial")
         self._lock_path = _beside(self.place, "lock")
         self._lock: Any = None
@@ -301,13 +294,7 @@ def choose_folders(chosen: Mapping[Kind, str]) -> None:
 
 
 def check_folder(kind: Kind, folder: str) -> None:
-    """Raise InputError for a path that cannot be a folder.
-
-    Raises
-    ------
-    InputError
-        Its path is not a whole one, or belongs to a file.
-    """
+    """Raise InputError for a path that cannot be a folder."""
     try:
         path = Path(folder).expanduser()
         whole, is_file = path.is_absolute(), path.is_file()
@@ -379,13 +366,7 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML text, as `read_yaml` does.
-
-    Raises
-    ------
-    ValueError or yaml.YAMLError
-        It is not YAML.
-    """
+    """Parse YAML text, as `read_yaml` does."""
     import yaml
 
     loader = yaml.SafeLoader(text)

@@ -35,24 +35,16 @@ class PixelSums:
     Blocks may come in any order and of any size: means and centred sums are merged
     after Chan et al. 1979, without the cancellation that plain sums of squares suffer
     on raw camera counts.
-
-    Attributes
-    ----------
-    count
-        Voxel pairs so far.
-    spread_prediction, spread_truth, spread_both
-        Sums of squared (and of crossed) deviations from the means.
-    squared_error, absolute_error
-        Sums of (prediction - truth)² and of its magnitude.
     """
 
-    count: int = 0
+    count: int = 0  # Voxel pairs so far
     mean_prediction: float = 0.0
     mean_truth: float = 0.0
+    # Sums of squared (and of crossed) deviations from the means
     spread_prediction: float = 0.0
     spread_truth: float = 0.0
     spread_both: float = 0.0
-    squared_error: float = 0.0
+    squared_error: float = 0.0  # Sums of (prediction - truth)² and of its magnitude
     absolute_error: float = 0.0
 
     def update(self, prediction: Any, truth: Any) -> PixelSums:
@@ -323,22 +315,12 @@ LOWER_IS_BETTER = frozenset({"mse", "mae", "nrmse"})
 
 @dataclass(frozen=True)
 class Means:
-    """Means of a score over images and over structures.
+    """Means of a score over images and over structures."""
 
-    Attributes
-    ----------
-    over_images, over_structures
-        None where nothing is defined.
-    structures
-        Structure id to its mean over its images.
-    counts
-        Structure id to its number of images.
-    """
-
-    over_images: float | None
+    over_images: float | None  # None where nothing is defined
     over_structures: float | None
-    structures: dict[str, float]
-    counts: dict[str, int]
+    structures: dict[str, float]  # Structure id to its mean over its images
+    counts: dict[str, int]  # Structure id to its number of images
 
 
 def means(images: Iterable[tuple[str, float | None]]) -> Means:

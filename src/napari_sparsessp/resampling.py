@@ -96,14 +96,15 @@ def resample_yx(
 class LateralResampling:
     """Resampling of planes from a pixel grid to another, whole or in regions.
 
-    A region has the same numbers as in the whole.
-
     Parameters
     ----------
     shape
         (y, x) pixels of the input.
     step_in, step_out, size, method
         As `resample_yx` takes them.
+    shift
+        (y, x) from the centre of input pixel 0 to that of output pixel 0; without it
+        outer edges are aligned.
 
     Raises
     ------
@@ -118,6 +119,7 @@ class LateralResampling:
         step_out: tuple[float, float],
         size: tuple[int, int] | None = None,
         *,
+        shift: tuple[float, float] | None = None,
         method: Method = "linear",
     ) -> None:
         _check_steps(*step_in, *step_out)
@@ -125,79 +127,42 @@ class LateralResampling:
         if size is None:
             y, x = (resampled_size(*axis) for axis in axes)
             size = y, x
-        self.shape, self.size = shape, size
+        self.size = size
+        shifts = shift or [(b - a) / 2 for _, a, b in axes]
         self._taps = [
-            _axis_taps(n, a, (b - a) / 2, b, m, method)
-            for (n, a, b), m in zip(axes, size, strict=True)
+            _axis_taps(n, a, offset, b, m, method)
+            for (n, a, b), offset, m in zip(axes, shifts, size, strict=True)
         ]
-        self._resample = _plane_resampler(self._taps)
+        self._region: Any = None  # the last one, and its taps
 
-    def __call__(self, plane: np.ndarray) -> np.ndarray:
-        """Resample a whole plane, (H, W) float32."""
-        return self._resample(plane)
+    def __call__(
+        self, plane: np.ndarray, region: tuple[slice, slice] | None = None
+    ) -> np.ndarray:
+        """Resample a plane (H, W) float32, or what `source` says of it for a region.
+
+        Parameters
+        ----------
+        region
+            (y, x) of the output; its numbers are bit-identical to those in the whole.
+        """
+        along_y, along_x = self._taps
+        if region is not None:
+            if self._region is None or self._region[0] != region:
+                cuts = zip(self._taps, region, self.source(*region), strict=True)
+                self._region = region, [_cut(*cut) for cut in cuts]
+            along_y, along_x = self._region[1]
+        if along_y is not None:
+            plane = along_y @ plane
+        return plane if along_x is None else (along_x @ plane.T).T
 
     def source(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Return the pixels of the input that a region of the output depends on.
-
-        Parameters
-        ----------
-        rows, columns
-            In y and x of the output; inside it, and not empty.
-        """
-        spans = [
-            _span(taps, part)
-            for taps, part in zip(self._taps, (rows, columns), strict=True)
-        ]
-        return spans[0], spans[1]
-
-    def part(self, rows: slice, columns: slice) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a function that resamples a region of any plane.
-
-        Parameters
-        ----------
-        rows, columns
-            As `source` takes them.
-
-        Returns
-        -------
-        It takes the pixels of `source`, float32 (h, w), and returns float32,
-        bit-identical to this part of the whole.
-        """
-        source = self.source(rows, columns)
-        parts = zip(self._taps, (rows, columns), source, strict=True)
-        return _plane_resampler(
-            [None if taps is None else taps[out][:, span] for taps, out, span in parts]
-        )
-
-    def region(self, pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        """Resample a region of a plane; see `part`."""
-        return self.part(rows, columns)(pixels)
-
-    def reached(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Return the region of the output that depends on some pixels of the input.
-
-        Parameters
-        ----------
-        rows, columns
-            In y and x of the input.
-        """
-        y, x = (
-            _reached(taps, part, n)
-            for taps, part, n in zip(
-                self._taps, (rows, columns), self.size, strict=True
-            )
-        )
+        """Return the pixels of the input that a region of the output depends on."""
+        y, x = map(_span, self._taps, (rows, columns))
         return y, x
 
 
-def _reached(taps: Any | None, part: slice, count: int) -> slice:
-    """Output pixels from the first to the last in which some input counts."""
-    if taps is None:
-        return part
-    used = taps.tocsc()[:, part].indices
-    if not used.size:
-        return slice(0, 0)
-    return slice(int(used.min()), int(used.max()) + 1)
+def _cut(taps: Any | None, rows: slice, columns: slice) -> Any | None:
+    return None if taps is None else taps[rows][:, columns]
 
 
 def _span(taps: Any | None, part: slice) -> slice:
@@ -243,14 +208,19 @@ def resample_zyx(
     InputError
         When a step is not a positive number.
     """
-    _check_steps(*voxel_in, *voxel_out)
-    taps = [
-        _axis_taps(n, a, o_out - o_in, b, m, method)
-        for n, a, o_in, b, o_out, m in zip(
-            array.shape, voxel_in, origin_in, voxel_out, origin_out, size, strict=True
-        )
-    ]
-    along_z, resample = taps[0], _plane_resampler(taps[1:])
+    _check_steps(voxel_in[0], voxel_out[0])
+    shift = [there - here for here, there in zip(origin_in, origin_out, strict=True)]
+    along_z = _axis_taps(
+        array.shape[0], voxel_in[0], shift[0], voxel_out[0], size[0], method
+    )
+    resample = LateralResampling(
+        array.shape[1:],
+        voxel_in[1:],
+        voxel_out[1:],
+        size[1:],
+        shift=(shift[1], shift[2]),
+        method=method,
+    )
     if along_z is None:
         planes = (resample(np.asarray(plane, dtype=np.float32)) for plane in array)
         return np.stack(list(planes))
@@ -345,20 +315,6 @@ def _centred(weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     slope = np.where(width > 1e-9, -moved / np.maximum(width, 1e-9), 0)
     level = -slope * sums[1] / sums[0]
     return weights + spread * (level[:, None] + slope[:, None] * offsets)
-
-
-def _plane_resampler(taps: list[Any | None]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that resamples a (H, W) plane along y, then x."""
-    along_y, along_x = taps
-
-    def resample(plane: np.ndarray) -> np.ndarray:
-        if along_y is not None:
-            plane = along_y @ plane
-        if along_x is not None:
-            plane = (along_x @ plane.T).T
-        return plane
-
-    return resample
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:

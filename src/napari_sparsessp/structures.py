@@ -16,30 +16,16 @@ from napari_sparsessp.errors import InputError
 
 @dataclass(frozen=True)
 class Structure:
-    """One subcellular structure that a model can predict.
+    """One subcellular structure that a model can predict."""
 
-    Attributes
-    ----------
-    id
-        The name in files, requests and reports, for example ``"nuclear_envelope"``.
-    label
-        The name for people, for example ``"Nuclear envelope"``.
-    protein
-        The tagged protein or the dye; empty where it is not known.
-    cell_line
-        Line of the Allen Cell Collection; empty where there is none of its own.
-    dataset
-        The published data set, for example ``"lamin_b1"``; empty for others.
-    colour
-        ``"#rrggbb"``, bright enough for additive display on black.
-    """
-
+    # The name in files, requests and reports, for example ``"nuclear_envelope"``
     id: str
-    label: str
-    protein: str
+    label: str  # The name for people, for example ``"Nuclear envelope"``
+    protein: str  # The tagged protein or the dye; empty where it is not known
+    # Line of the Allen Cell Collection; empty where there is none of its own
     cell_line: str
-    dataset: str
-    colour: str
+    dataset: str  # The published data set, for example ``"lamin_b1"``; empty for others
+    colour: str  # ``"#rrggbb"``, bright enough for additive display on black
 
 
 # Colours: greedy search for the largest smallest CIEDE2000 distance over normal,

@@ -90,12 +90,7 @@ class TimeLeft:
 
 @contextmanager
 def cancel_on_interrupt() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C set an event; a second one interrupts at once.
-
-    Yields
-    ------
-    threading.Event
-    """
+    """Let the first Ctrl-C set an event; a second one interrupts at once."""
     cancel = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield cancel  # only the main thread receives signals

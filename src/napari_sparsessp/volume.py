@@ -314,18 +314,10 @@ def channel_key(text: str) -> str | int:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where voxels lie in space.
+    """Where voxels lie in space."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        (z, y, x) voxels.
-    voxel_size, origin : tuple of float
-        (z, y, x) in µm; of the centre of voxel 0.
-    """
-
-    shape: tuple[int, int, int]
-    voxel_size: tuple[float, float, float]
+    shape: tuple[int, int, int]  # (z, y, x) voxels
+    voxel_size: tuple[float, float, float]  # (z, y, x) in µm; of the centre of voxel 0
     origin: tuple[float, float, float]
 
 

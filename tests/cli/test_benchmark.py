@@ -8,7 +8,6 @@ import pytest
 from images import a_stack, write_stack
 from napari_sparsessp.evaluation import quality as measuring
 from napari_sparsessp.evaluation import speed
-from napari_sparsessp.networks import NetworkConfig
 
 
 def test_speed_measures_the_rows_that_are_named(sparsessp, tmp_path):
@@ -42,89 +41,36 @@ def test_a_result_is_not_overwritten_unasked(refused, tmp_path):
     assert path.read_text() == "{}"
 
 
-@pytest.mark.parametrize("quiet", [True, False])
-def test_an_interrupt_keeps_what_was_measured(sparsessp, tmp_path, monkeypatch, quiet):
+@pytest.mark.parametrize("field", [True, False])
+def test_an_interrupt_keeps_what_was_measured(sparsessp, tmp_path, monkeypatch, field):
     """Table and JSON hold the rows so far."""
-    entry = {
-        "name": "first",
-        "network": NetworkConfig().model_dump(mode="json"),
-        "parameters": 10**6,
-        "skipped": "for the test",
-    }
     begun = {
         "finished": False,
-        "machine": {"cpu": "one", "cores": 1},
+        "busy": 0.0,
+        "machine": {"cpu": "abacus", "cores": 1},
         "options": {
             "size": [32, 64, 64], "ratio": 2, "threads": 1, "precision": "fp32",
-            "repeats": 3, "patience": 20.0,
+            "repeats": 3, "patience": 20.0, "shape": [65, 232, 344], "device": "cpu",
         },
-        "rows": [entry],
+        "rows": [{"name": "first", "precision": "fp32", "skipped": "for the test"}],
     }  # fmt: skip
 
     def interrupted(rows, options, progress):
         yield begun
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(speed, "measure_speed", interrupted)
+    kind = "measure_field" if field else "measure_speed"
+    monkeypatch.setattr(speed, kind, interrupted)
     path = tmp_path / "speed.json"
-    options = ["--quiet"] if quiet else []
+    options = ["--field"] if field else ["--quiet"]
     code, out, err = sparsessp("benchmark", "speed", "--json", path, *options)
     assert code == 130
-    assert "first" in out
+    assert "left out: for the test" in out
     assert "1 of" in err
     assert json.loads(path.read_text())["rows"][0]["name"] == "first"
 
 
-FIELD = ("benchmark", "speed", "--field", "--threads", 1)
-
-
-def test_the_field_of_view_goes_on_after_an_interrupt(sparsessp, tmp_path, monkeypatch):
-    """The first run is stopped, the second gets what the first has written."""
-    begun = {
-        "kind": "field",
-        "finished": False,
-        "busy": 0.0,
-        "machine": {"cpu": "one", "cores": 1},
-        "options": {"shape": [65, 232, 344], "threads": 1, "device": "cpu"},
-        "peaks": dict.fromkeys(
-            ("gmac_fp32", "gmac_bf16", "gemm_fp32", "gemm_bf16", "copy_gb", "triad_gb"),
-            1.0,
-        ),
-        "rows": [{"name": "ours", "precision": "auto", "skipped": "for the test"}],
-    }
-    seen = []
-
-    def measured(rows, options, tell, earlier):
-        seen.append((options.threads, earlier))
-        yield begun
-        if earlier is None:
-            raise KeyboardInterrupt
-        yield begun | {"finished": True}
-
-    monkeypatch.setattr(speed, "measure_field", measured)
-    path = tmp_path / "field.json"
-    code, out, err = sparsessp(*FIELD, "--json", path)
-    assert code == 130
-    assert "left out: for the test" in out
-    assert "--resume goes on" in err
-    code, out, err = sparsessp(*FIELD, "--json", path, "--resume")
-    assert code == 0, err
-    assert seen == [(1, None), (1, begun)]
-    assert json.loads(path.read_text())["finished"]
-
-
-def test_what_is_not_of_the_field_of_view_is_not_gone_on_with(refused, tmp_path):
-    path = tmp_path / "field.json"
-    assert "--json" in refused(*FIELD, "--resume")
-    for text in ("{}", "[]", "no JSON"):
-        path.write_text(text)
-        said = refused(*FIELD, "--resume", "--json", path)
-        assert "is not of this benchmark" in said
-    assert "exists already" in refused(*FIELD, "--json", path)
-    assert path.read_text() == "no JSON"
-
-
-@pytest.mark.parametrize("options", [("--field", "--quick"), ("--resume",)])
+@pytest.mark.parametrize("options", [("--field", "--quick"), ("--device", "cuda")])
 def test_options_of_the_other_benchmark_are_refused(refused, options):
     assert "--field" in refused("benchmark", "speed", *options)
 
@@ -173,7 +119,7 @@ def test_models_stand_beside_yardsticks_and_ceiling(quality, tmp_path, pair):
     assert "r2_at_4" in report["cards"]["small"]["2 held-out simulated colonies"]
 
 
-def test_an_interrupted_run_is_gone_on_with(quality, tmp_path, monkeypatch):
+def test_an_interrupted_run_keeps_the_fields_done(quality, tmp_path, monkeypatch):
     path = tmp_path / "quality.json"
     whole = measuring.measure_quality
 
@@ -186,14 +132,10 @@ def test_an_interrupted_run_is_gone_on_with(quality, tmp_path, monkeypatch):
         code, out, err = quality("--json", path)
     assert code == 130
     assert "1 held-out simulated colonies" in out
-    assert "1 of 2 fields were scored; go on with --resume" in err
+    assert "1 of 2 fields were scored" in err
     half = json.loads(path.read_text())
     assert not half["finished"]
     assert quality("--json", path)[0] == 2, "nothing is overwritten unasked"
-    assert quality("--json", path, "--resume")[0] == 0
-    done = json.loads(path.read_text())
-    assert done["finished"]
-    assert done["fields"][0] == half["fields"][0]
 
 
 def test_real_pairs_alone_will_do(quality, pair):
@@ -212,7 +154,6 @@ def test_a_model_given_twice_is_scored_once(quality, small_model):
     [
         (("--colonies", 0), "nothing to score on"),
         (("--ratios", "16"), "leaves no plane of 8"),
-        (("--resume",), "--resume needs the file"),
         (("--base", "other"), "none of the models scored: small"),
         (("--pair", "a:b"), "FILE:SIGNAL:TARGET:STRUCTURE"),
     ],
@@ -220,11 +161,3 @@ def test_a_model_given_twice_is_scored_once(quality, small_model):
 def test_what_cannot_be_done_is_one_line(refused, small_model, arguments, said):
     command = ("benchmark", "quality", "--model", small_model, *TINY)
     assert said in refused(*command, *arguments)
-
-
-def test_only_its_own_file_is_gone_on_with(refused, small_model, tmp_path):
-    path = tmp_path / "quality.json"
-    path.write_text('{"kind": "sweep"}')
-    command = ("benchmark", "quality", "--model", small_model, *TINY)
-    assert "holds no scores" in refused(*command, "--json", path, "--resume")
-    assert path.read_text() == '{"kind": "sweep"}'

@@ -11,13 +11,7 @@ from napari_sparsessp.evaluation.figures import (
     sweep_figure,
     write_figure,
 )
-from napari_sparsessp.prediction.report import (
-    ModelId,
-    Report,
-    Scaling,
-    Seconds,
-    Shapes,
-)
+from napari_sparsessp.prediction.report import ModelId, Report, Scaling, Seconds, Shapes
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 from scored import comparison, scored

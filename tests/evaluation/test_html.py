@@ -21,11 +21,7 @@ from napari_sparsessp.evaluation.html import (
     write_comparison_page,
     write_sweep_page,
 )
-from napari_sparsessp.evaluation.sweep_report import (
-    Baselines,
-    RatioScores,
-    SweepReport,
-)
+from napari_sparsessp.evaluation.sweep_report import Baselines, RatioScores, SweepReport
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 from scored import ODD, comparison, scored

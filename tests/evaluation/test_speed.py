@@ -17,7 +17,8 @@ from napari_sparsessp.evaluation.speed import (
     patch_mib,
     speed_rows,
 )
-from napari_sparsessp.evaluation.speed_tables import speed_text
+from napari_sparsessp.evaluation.speed_tables import speed_text, verdicts
+from napari_sparsessp.evaluation.speed_worker import TASKS
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import CONDITIONINGS, TOPOLOGIES
 
@@ -155,12 +156,17 @@ def test_a_claim_names_the_rows_that_miss_it():
         {"name": "bad", "bound": 1.15, "times": 1.3},
         {"name": "left out", "bound": 2.0, "skipped": "no memory"},
     ]
-    shared, told = speed.claims(entries)
-    assert shared == {"bound": 1.15, "rows": 2, "missed": {"bad": 1.3}}
-    assert told["rows"] == 0
+    (line,) = verdicts({"rows": entries})
+    assert line.endswith("at most 1.15 × one in 1 of 2 rows; bad takes 1.30 ×")
 
 
-def test_a_row_that_does_not_fit_is_left_out(monkeypatch):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Count without a process, where only what follows matters."""
+    monkeypatch.setattr(speed, "_ask", lambda job, *_: TASKS[job["task"]](job))
+
+
+def test_a_row_that_does_not_fit_is_left_out(monkeypatch, in_this_process):
     memory = SimpleNamespace(available=10 * 2**20, total=2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     (result,) = measure_speed([small("dodnet")], OPTIONS)
@@ -177,7 +183,7 @@ def test_the_guess_covers_what_was_needed(result):
         assert patch_mib(row, entry["parameters"], OPTIONS.size) > used
 
 
-def test_a_backbone_needs_its_library(monkeypatch):
+def test_a_backbone_needs_its_library(monkeypatch, in_this_process):
     monkeypatch.setattr(speed, "find_spec", lambda _: None)
     row = SpeedRow("swin", NetworkConfig(backbone="swin_b", tiny=True))
     (result,) = measure_speed([row], OPTIONS)

@@ -196,9 +196,7 @@ def test_the_answer_follows_the_rule_without_measuring_anew(model):
 def _against_itself(model, ratios, cancel=None, **options):
     request = REQUEST.model_copy(update={"structures": ("dna",)})
     runs = plan_sweep(
-        *(model.card, _volume(0), {}, request, ratios),
-        against_dense=True,
-        **options,
+        *(model.card, _volume(0), {}, request, ratios), against_dense=True, **options
     )
     return runs, run_sweep(model, runs, no_progress, cancel)
 
@@ -246,8 +244,7 @@ def test_self_consistency_is_never_called_truth(model, tmp_path):
 def test_a_sweep_is_against_a_truth_or_against_itself(model):
     with pytest.raises(InputError, match="not both"):
         plan_sweep(
-            *(model.card, _volume(0), {"dna": _volume(1)}, REQUEST),
-            against_dense=True,
+            *(model.card, _volume(0), {"dna": _volume(1)}, REQUEST), against_dense=True
         )
 
 

@@ -30,7 +30,7 @@ nothing is run. A row in *italics* is predicted, and equals the plain stack's
 prediction to the last digits; the warnings that come with it stand beside it. Reasons
 in brackets are the words of other packages, or of this machine, and may differ.
 
-This page is written by `python scripts/bad_inputs.py`; a test compares it with what
+This page is written by `python tools/bad_inputs.py`; a test compares it with what
 really happens.
 """
 

@@ -32,7 +32,7 @@ from napari_sparsessp.training.pairs import read_labels
 
 LONG = int(os.environ.get("SPARSESSP_FUZZ", "0"))
 
-pytestmark = pytest.mark.timeout(0) if LONG else ()
+pytestmark = [pytest.mark.timeout(0)] if LONG else []
 
 
 def fuzz(examples):

@@ -16,7 +16,7 @@ from napari_sparsessp.prediction.engine import predict_stream
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
 
-SIDE, TILE = 160, 64
+SIDE, TILE = 192, 64  # the same cores in all stacks, some with a whole halo
 SHARE = 200_000
 """Bytes for the input, as if memory were scarce: less than the smallest stack has."""
 

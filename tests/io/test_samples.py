@@ -63,9 +63,7 @@ def server(tmp_path, monkeypatch):
     for number, name in enumerate(("light", "nuc")):
         path = tmp_path / f"{name}.tif"
         tifffile.imwrite(
-            path,
-            np.full((4, 5, 6), 1.0 + number, np.float32),
-            photometric="minisblack",
+            path, np.full((4, 5, 6), 1.0 + number, np.float32), photometric="minisblack"
         )
         files[f"run_170622_174530_whole_cropped_{name}.tif"] = path
     return files
@@ -198,9 +196,7 @@ def test_the_real_download_checks_what_comes(tmp_path, file_server, monkeypatch)
         one.url: file_server.url(name) for one, name in zip(parts, whole, strict=True)
     }
     monkeypatch.setattr(
-        samples,
-        "download",
-        lambda url, *args, **how: real(local[url], *args, **how),
+        samples, "download", lambda url, *args, **how: real(local[url], *args, **how)
     )
     file_server.files["nuc"] = b"x" * len(whole["nuc"])
     with pytest.raises(InputError, match="not the expected one"):

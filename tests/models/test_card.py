@@ -82,8 +82,7 @@ def test_a_card_of_before_scaling_and_checks_is_read_as_it_was_meant(card):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["colony-2d", "colony-2to3d", "colony-3d", "colony-3to2d"],
+    "name", ["colony-2d", "colony-2to3d", "colony-3d", "colony-3to2d"]
 )
 def test_the_shipped_colony_models_tell_all_structures_at_all_ratios(name):
     card = read_card(name)

@@ -79,23 +79,19 @@ def grey(channels=3, size=64):
 @pytest.mark.parametrize("name", ["vit_b", "dinov2_b"])
 def test_a_transformer_gives_the_published_tokens(folder, name):
     """Same file, same grey image: what the library computes is what we compute."""
-    network = published(name, size=64 if name == "vit_b" else 70)
+    size, across, grid = (64, 64, 4) if name == "vit_b" else (70, 112, 8)
+    network = published(name, size)
     patch = PATCH[backbone_spec(name).kind]
     mine = build(name, folder(network), channels=5, patch_size=patch)
-    image = grey(size=64 if name == "vit_b" else 112)
-    if name == "dinov2_b":  # 112 px are 8 patches of 14: nothing is stretched
-        feature = mine(image[:, :1].expand(-1, 5, -1, -1))[4]
-        with torch.no_grad():
-            tokens = network(image).last_hidden_state[:, 1:]
-        expected = tokens.mT.unflatten(2, (8, 8))
-        expected = torch.nn.functional.interpolate(
+    image = grey(size=across)
+    feature = mine(image[:, :1].expand(-1, 5, -1, -1))[4]
+    with torch.no_grad():
+        tokens = network(image).last_hidden_state[:, 1:]
+    expected = tokens.mT.unflatten(2, (grid, grid))
+    if name == "dinov2_b":  # 112 px are 8 patches of 14, on a grid of 7 × 16
+        expected = F.interpolate(
             expected, size=(7, 7), mode="bilinear", align_corners=False
         )
-    else:
-        feature = mine(image[:, :1].expand(-1, 5, -1, -1))[4]
-        with torch.no_grad():
-            tokens = network(image).last_hidden_state[:, 1:]
-        expected = tokens.mT.unflatten(2, (4, 4))
     torch.testing.assert_close(feature, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -122,16 +118,6 @@ def test_a_swin_gives_the_published_last_stage(folder):
         torch.nn.functional.layer_norm(tokens, tokens.shape[-1:]),
         atol=1e-4,
         rtol=1e-4,
-    )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_published_weights_take_the_place_of_random_ones(folder, name):
-    first = dict(build(name, folder(published(name))).trunk.named_parameters())
-    fresh = build(name, None)
-    assert any(
-        not torch.equal(first[key], value)
-        for key, value in fresh.trunk.named_parameters()
     )
 
 
@@ -179,26 +165,17 @@ def first_with(tensors, part):
     return next(key for key in sorted(tensors) if part in key)
 
 
+def token(value):
+    return lambda tensors: tensors.update({first_with(tensors, "cls_token"): value})
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            lambda t: t.update({first_with(t, "cls_token"): torch.zeros(1, 1, 8)}),
-            r"cls_token as \(1, 1, 8\), where vit_b needs \(1, 1, 32\)",
-        ),
+        (token(torch.zeros(1, 1, 8)), r"\(1, 1, 8\), where vit_b needs \(1, 1, 32\)"),
+        (token(torch.full((1, 1, 32), torch.nan)), "not finite numbers"),
+        (token(torch.zeros(1, 1, 32, dtype=torch.int64)), "not finite numbers"),
         (lambda t: t.pop(first_with(t, "cls_token")), "lack embeddings.cls_token"),
-        (
-            lambda t: t.update(
-                {first_with(t, "cls_token"): torch.full((1, 1, 32), torch.nan)}
-            ),
-            "not finite numbers",
-        ),
-        (
-            lambda t: t.update(
-                {first_with(t, "cls_token"): torch.zeros(1, 1, 32, dtype=torch.int64)}
-            ),
-            "not finite numbers",
-        ),
         (lambda t: t.update({"layers.40.x": torch.zeros(1)}), "hold layers.40.x"),
     ],
 )

@@ -6,6 +6,7 @@ import torch
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import count_cost
 
+REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}
 NARROW = (32, 64, 128, 256, 256)
 
 
@@ -13,27 +14,8 @@ NARROW = (32, 64, 128, 256, 256)
     ("config", "parameters", "gmac"),
     [
         ({"backbone": "fnet", "topology": "3d", "outputs": 1}, 23_280_769, 120.34),
-        (
-            {
-                "backbone": "plain",
-                "topology": "3d",
-                "conditioning": "repmode",
-                "kernel": 5,
-            },
-            123_877_633,
-            546.18,
-        ),
-        (
-            {
-                "backbone": "plain",
-                "topology": "3to2d",
-                "projection": "code",
-                "conditioning": "repmode",
-                "kernel": 5,
-            },
-            198_883_264,
-            238.10,
-        ),
+        ({**REPMODE, "topology": "3d"}, 123_877_633, 546.18),
+        ({**REPMODE, "topology": "3to2d", "projection": "code"}, 198_883_264, 238.10),
     ],
     ids=["FNet", "RepMode", "SparseSSP as released"],
 )

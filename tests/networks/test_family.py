@@ -175,23 +175,6 @@ def test_a_family_alone_is_a_whole_description(backbone):
     assert config.topology in FAMILIES[backbone].topologies
 
 
-@pytest.mark.parametrize(
-    ("topology", "shape", "says"),
-    [
-        ("3to2d", (1, 1, 3, 16, 16), "a whole share"),
-        ("3to2d", (1, 1, 8, 18, 16), "20×16"),
-        ("3to2d", (1, 2, 8, 16, 16), "not .1, 2, 8"),
-        ("3d", (1, 1, 6, 16, 16), "to 8"),
-        ("3d", (1, 1, 8, 0, 16), "multiples"),
-    ],
-)
-def test_a_wrong_shape_gets_the_one_that_would_work(topology, shape, says):
-    """Said before anything is computed."""
-    network = build_network(small("plain", topology))
-    with pytest.raises(InputError, match=says):
-        network(torch.zeros(shape))
-
-
 @pytest.mark.parametrize("interpolation", ["hold", "nearest", "linear"])
 def test_a_prefix_network_takes_sparse_planes(interpolation):
     """D/r planes give what the interpolated stack gives, for every whole r."""
@@ -203,25 +186,6 @@ def test_a_prefix_network_takes_sparse_planes(interpolation):
     with torch.no_grad():
         sparse = network(planes[None, None])
         torch.testing.assert_close(sparse, network(torch.tensor(dense)[None, None]))
-
-
-@pytest.mark.parametrize("backbone", ["dod", "plain"])
-@pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_nothing_beyond_the_reach_is_seen(backbone, topology):
-    """What the tiles rely on; a pixel well inside is seen."""
-    config = small(backbone, topology, norm="none")
-    torch.manual_seed(0)
-    network = build_network(config).eval()
-    side = 16 * (-(-(2 * config.reach + 32) // 16))
-    x = torch.randn(1, 1, 8, 16, side)
-    far, near = x.clone(), x.clone()
-    far[..., config.reach + 1 + 16 :] = 50.0
-    near[..., 16 + 3] = 50.0
-    with torch.no_grad():
-        still = network(x)[..., 16]
-        torch.testing.assert_close(network(far)[..., 16], still, atol=1e-6, rtol=0)
-        assert (network(near)[..., 16] - still).abs().max() > 1e-5
-    assert config.sees_whole is False
 
 
 @pytest.mark.parametrize(

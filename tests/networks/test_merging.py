@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lanes import EXHAUSTIVE
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.conditioning import ExpertConvolution, Task
 from napari_sparsessp.networks.unet import merge
@@ -212,6 +213,18 @@ def test_a_network_made_in_inference_mode_predicts(network):
     torch.testing.assert_close(after, expected, atol=limit, rtol=0)
 
 
+# How kernels are kept hangs on none of the networks' options.
+kept_alike = pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(name, marks=() if name in ("released", "2d") else EXHAUSTIVE)
+        for name in NETWORKS
+    ],
+    indirect=True,
+)
+
+
+@kept_alike
 def test_copies_and_pickles_leave_merged_kernels_behind(network):
     """They are hundreds of megabytes, and made again when they are asked for."""
     x = stack(network)
@@ -223,6 +236,7 @@ def test_copies_and_pickles_leave_merged_kernels_behind(network):
             assert torch.equal(copied(x), expected)
 
 
+@kept_alike
 def test_two_predictions_at_once_share_merged_kernels(network):
     """Even where only one structure's are kept, and each throws out the other's."""
     network.merged.kept_bytes = 1

@@ -1,11 +1,11 @@
 """The slim family keeps its promises in each of the four topologies."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
@@ -14,8 +14,11 @@ from napari_sparsessp.networks.cost import count_cost
 from napari_sparsessp.networks.layers import Convolution
 from napari_sparsessp.networks.slim import VoxelHead
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "colony_networks.py"
-SHIPPED = runpy.run_path(str(SCRIPT))["NETWORKS"]
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "colony.yaml"
+SHIPPED = {
+    name: NetworkConfig.model_validate(step["network"])
+    for name, step in yaml.safe_load(RECIPE.read_text("utf-8"))["steps"].items()
+}
 
 
 def small(topology, **changes):
@@ -220,6 +223,8 @@ def test_shipped_networks_are_small(name):
         ("2to3d", {"encoder_blocks": (1,)}, "decoder_widths too"),
         ("2d", {"decoder_widths": (8, 12)}, "one more"),
         ("2to3d", {"depth": 6}, "multiple of 4"),
+        ("3to2d", {"folded_width": 6}, "not a multiple of 4"),
+        ("3d", {"colour": "blue"}, "Extra inputs"),
         ("3d", {"mapping": "postfix"}, "does not exist"),
         ("3d", {"ratio": 2}, "serves all ratios"),
         ("2d", {"conditioning": "dodnet"}, "does not exist"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import network_input
 from napari_sparsessp.networks.network import View, prefix_weights
 
 MODES = ("hold", "nearest", "linear")
@@ -121,7 +122,15 @@ def test_for_a_2d_encoder_a_prefix_is_raw_planes_with_summed_kernels(
         ({"mapping": "none", "ratio": 2}, (1, 1, 8, 16, 16), "takes 4 planes, not 8"),
     ],
 )
-def test_a_stack_that_does_not_fit_is_told_which_would(changes, shape, words):
+def test_the_error_for_a_wrong_stack_says_which_would_fit(changes, shape, words):
     with pytest.raises(InputError, match=words) as error:
         View(config(**changes))(torch.zeros(shape))
     assert "\n" not in str(error.value)
+
+
+def test_distance_is_the_second_channel():
+    """Scaled, and limited where all is equally far."""
+    distance = torch.tensor([0.0, 2.0, -4.0, 100.0])
+    x = network_input(torch.ones(4, 3, 3), distance)
+    assert x.shape == (2, 4, 3, 3)
+    torch.testing.assert_close(x[1, :, 0, 0], torch.tensor([0.0, 0.5, -1.0, 2.0]))

@@ -5,8 +5,14 @@ import pytest
 
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.samples import sample_paths
-from napari_sparsessp.models.library import find_model, load_model, read_card
+from napari_sparsessp.models.library import (
+    find_model,
+    list_models,
+    load_model,
+    read_card,
+)
 from napari_sparsessp.prediction.engine import predict
+from napari_sparsessp.prediction.memory import LARGEST_HALO
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.volume import Volume
@@ -112,3 +118,24 @@ def test_dna_of_real_cells(model, shared_data):
     truth = {"dna": load_volume(path, channel="DNA")}
     report = predict(model, volume, structures=["dna"], truth=truth).report
     assert report.structures["dna"]["pcc_plane"] >= 0.30
+
+
+@pytest.mark.exhaustive  # every shipped network runs over two tilings
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", [card.id for card in list_models()])
+def test_no_cut_shows_though_nothing_fades(name, precision):
+    """The halo is the reach, so neighbours say the same on both sides of a cut."""
+    model = load_model(name)
+    card = model.card
+    assert model.network.config.reach <= LARGEST_HALO
+    shape = (card.patch[0], 96, 360)
+    array = np.random.default_rng(1).normal(100, 20, shape).astype(np.float32)
+    volume = Volume(array, "ZYX", card.voxel_size)
+    asked = {"device": "cpu", "precision": precision, "structures": card.structures[:1]}
+
+    def predicted(**more):
+        request = PredictionRequest(**asked, **more)
+        return np.asarray(predict(model, volume, request=request).volume.array)
+
+    whole, tiled = predicted(), predicted(tile=(32, 96, 96))
+    assert np.abs(whole - tiled).max() <= 2e-5 * whole.std()

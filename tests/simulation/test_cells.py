@@ -12,6 +12,7 @@ from napari_sparsessp.simulation.parameters import (
     axial_blur,
     blur,
     draw_parameters,
+    lateral_frequencies,
 )
 
 SHAPE = (48, 112, 112)
@@ -114,9 +115,7 @@ def _correlation(a, b):
 def _field(depth=40, size=96):
     """One smooth plane, repeated: nothing changes along z."""
     white = torch.randn(1, size, size, generator=_generator(1))
-    fy = torch.fft.fftfreq(size, VOXEL)[:, None]
-    fx = torch.fft.rfftfreq(size, VOXEL)[None]
-    gain = torch.exp(-4 * (fy**2 + fx**2))
+    gain = torch.exp(-4 * lateral_frequencies((size, size), VOXEL))
     plane = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(size, size))
     return (plane / plane.std()).expand(depth, -1, -1).contiguous()
 
@@ -125,9 +124,7 @@ def test_speckle_has_the_spectrum_of_the_stack_and_no_mean():
     """Power in two bands is that of the stack."""
     stack = _field()
     speckle = drifting_speckle(stack, VOXEL, 0.5, _generator())
-    fy = torch.fft.fftfreq(96, VOXEL)[:, None]
-    fx = torch.fft.rfftfreq(96, VOXEL)[None]
-    radius = torch.sqrt(fy**2 + fx**2)
+    radius = lateral_frequencies((96, 96), VOXEL).sqrt()
     for low, high in ((0.15, 0.35), (0.5, 0.8)):
         band = (radius > low) & (radius < high)
         ours, theirs = (
@@ -144,9 +141,7 @@ def test_speckle_forgets_itself_like_diffusion():
     rate = 0.5
     speckle = drifting_speckle(stack, VOXEL, rate, _generator())
     spectrum = torch.fft.rfft2(speckle)
-    fy = torch.fft.fftfreq(96, VOXEL)[:, None]
-    fx = torch.fft.rfftfreq(96, VOXEL)[None]
-    square = fy**2 + fx**2
+    square = lateral_frequencies((96, 96), VOXEL)
     band = (square > 0.9) & (square < 1.1)
     power = spectrum.abs().square()[:, band].mean()
 
@@ -180,8 +175,6 @@ def test_content_is_nearly_untouched_by_a_tiny_step():
 
 def test_oblique_light_moves_what_is_out_of_focus_and_leaves_what_is_in_focus():
     """The image of a point wanders with focus; straight light keeps it in place."""
-    from dataclasses import replace
-
     p = replace(
         draw_parameters(1), slant=0.3, relief=0.0, shear_angle=0.0, condenser_na=0.3
     )
@@ -206,8 +199,6 @@ def test_oblique_light_moves_what_is_out_of_focus_and_leaves_what_is_in_focus():
 
 def test_relief_shows_phase_in_focus():
     """A phase step is all but invisible in focus, and one-sided with relief."""
-    from dataclasses import replace
-
     p = replace(draw_parameters(1), slant=0.0, shear_angle=0.0)
     index = torch.zeros(17, 64, 64)
     index[8, 20:44, 20:44] = 0.02

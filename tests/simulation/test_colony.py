@@ -7,11 +7,15 @@ import torch
 
 from napari_sparsessp.simulation.colony import VOXEL, simulate_colony
 from napari_sparsessp.simulation.optics import (
-    brightfield,
     photon_noise,
     reshape_spectrum,
+    transmitted,
 )
-from napari_sparsessp.simulation.parameters import blur, draw_parameters
+from napari_sparsessp.simulation.parameters import (
+    blur,
+    draw_parameters,
+    lateral_frequencies,
+)
 from napari_sparsessp.simulation.pool import fill_pool, open_pool
 from napari_sparsessp.structures import CATALOGUE
 
@@ -57,19 +61,12 @@ def test_dna_is_inside_the_nuclear_envelope(colony):
         assert one[name][inside].mean() < one[name].mean()
 
 
-def test_an_empty_field_is_evenly_bright():
-    """No object, no contrast."""
-    p = draw_parameters(1)
-    empty = torch.zeros(8, 32, 32)
-    torch.testing.assert_close(brightfield(p, empty, empty, VOXEL), empty + 1)
-
-
 def _bead(index: float, absorption: float) -> torch.Tensor:
     p = draw_parameters(5)
     volume = torch.zeros(33, 64, 64)
     volume[16, 32, 32] = 1.0
     volume = blur(volume, 0.35, 0.35, VOXEL)
-    return brightfield(p, index * volume, absorption * volume, VOXEL)[:, 32, 32]
+    return transmitted(p, index * volume, absorption * volume, VOXEL)[:, 32, 32]
 
 
 def test_a_phase_bead_turns_its_contrast_through_focus():
@@ -99,9 +96,7 @@ def test_reshaping_reaches_the_target_slope():
         stack, VOXEL, knee=0.2, slope=2.0, plateau=0.0, share=1.0, per_plane=False
     )
     power = torch.fft.rfft2(shaped).abs().square().mean(0)
-    fy = torch.fft.fftfreq(128, VOXEL)[:, None]
-    fx = torch.fft.rfftfreq(128, VOXEL)[None]
-    radius = torch.sqrt(fy**2 + fx**2)
+    radius = lateral_frequencies((128, 128), VOXEL).sqrt()
     low = power[(radius > 0.45) & (radius < 0.55)].mean()
     high = power[(radius > 0.9) & (radius < 1.1)].mean()
     assert math.log2(float(low / high)) == pytest.approx(2.0, abs=0.5)

@@ -1,7 +1,7 @@
 """The simulator's bright-field against waveorder's, a published implementation.
 
-The numbers in data/waveorder.npz are from scripts/waveorder_reference.py; where
-waveorder is installed they are made anew and compared.
+The numbers in data/waveorder.npz are from tools/waveorder_reference.py; where
+waveorder is installed they are made again and compared.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ STORED = Path(__file__).parent / "data" / "waveorder.npz"
 
 
 def _script():
-    path = ROOT / "scripts" / "waveorder_reference.py"
+    path = ROOT / "tools" / "waveorder_reference.py"
     spec = importlib.util.spec_from_file_location("waveorder_reference", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -25,7 +25,7 @@ def learn(group, folder, steps):
         0, steps, batch=2, learning_rate=4e-3, warm_up=0.1, precision="fp32",
         save_steps=20,
     )  # fmt: skip
-    told = []
+    reports = []
     train(
         network,
         [Pair(look, np.concatenate([look, -look]))],
@@ -33,10 +33,10 @@ def learn(group, folder, steps):
         plan,
         folder,
         validate=lambda network: {"r2": float(group.rank)},
-        listen=told.append,
+        listen=reports.append,
         group=group,
     )
-    return network.state_dict(), len(told)
+    return network.state_dict(), len(reports)
 
 
 def main():
@@ -44,10 +44,10 @@ def main():
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
     group = join_group("cpu")
-    first, told = learn(group, folder, 60)
+    first, reports = learn(group, folder, 60)
     group.wait()
     again, _ = learn(group, folder, 80)
-    end = {"first": first, "again": again, "told": told, "count": group.count}
+    end = {"first": first, "again": again, "reports": reports, "count": group.count}
     torch.save(end, folder / f"rank{group.rank}.pt")
     group.leave()
 

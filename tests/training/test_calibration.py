@@ -85,7 +85,7 @@ def test_a_projection_is_held_against_its_one_plane(model):
     assert error == pytest.approx(0.3, rel=0.2)
 
 
-def test_too_little_tells_nothing(model):
+def test_too_few_voxels_give_no_calibration(model):
     pair = _pair(model)
     tiny = Pair(pair.looks[..., :5, :5], pair.targets[..., :5, :5])
     assert calibrations(model, [], *FP32) == {}
@@ -122,7 +122,7 @@ def quarters(sample):
 
 @pytest.fixture(autouse=True)
 def fewer_windows(monkeypatch):
-    """Enough to tell a colony from a blurred one."""
+    """Enough for a colony and a blurred colony to differ."""
     monkeypatch.setattr(calibration, "WINDOWS", 30)
 
 
@@ -132,7 +132,7 @@ def _pairs(stacks):
     return [Pair(one[None], [one]) for one in looks]
 
 
-def _told(volume, ranges):
+def warnings_of(volume, ranges):
     card = card_of(
         thin_network(), familiarity=ranges, voxel_size=volume.voxel_size, ratios=(1,)
     )
@@ -143,11 +143,11 @@ def test_another_field_is_familiar_and_a_blurred_one_is_not(sample, quarters):
     """A model of small patches, for an image that is looked at in larger windows."""
     ranges = learned_ranges(_pairs(quarters[:3]), RECIPE, sample.voxel_size)
     other = sample.with_(array=quarters[3])
-    assert _told(other, ranges) == ()
+    assert warnings_of(other, ranges) == ()
     blurred = gaussian_filter(other.array.astype(np.float32), (0, 4, 4))
-    assert "weaker" in _told(other.with_(array=blurred), ranges)[0]
+    assert "weaker" in warnings_of(other.with_(array=blurred), ranges)[0]
     copies = other.with_(array=quarters[3][[2] * 8])
-    assert "more alike" in _told(copies, ranges)[0]
+    assert "more alike" in warnings_of(copies, ranges)[0]
 
 
 def test_stacks_that_differ_more_make_room_for_another(quarters):
@@ -205,7 +205,7 @@ def test_what_the_model_began_with_stays_familiar(quarters):
     assert both == {"fine": (Range(low=-9, high=alone["fine"][0].high),)}
 
 
-def test_of_a_model_that_tells_nothing_nothing_is_claimed(quarters):
+def test_of_a_model_without_ranges_nothing_is_claimed(quarters):
     """An imported one has seen who knows what."""
     card = card_of(thin_network())
     assert learned_ranges(_pairs(quarters), RECIPE, (1.16, 0.29, 0.29), card) == {}

@@ -32,4 +32,4 @@ def test_the_python_of_the_page_runs():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     names = {}
     exec(code, names)
-    assert names["setup"].config.model.id == "mine"
+    assert names["resolved"].config.model.id == "mine"

@@ -105,7 +105,7 @@ def test_a_folder_needs_to_know_what_is_in_it(tmp_path):
         ("path,signal,target,structure,split\na.tif,0,1,dna,both\n", "none of train"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_told(tmp_path, text, words):
+def test_an_error_says_what_is_wrong_with_a_list(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         read_labels(listed(tmp_path, text))
 
@@ -184,7 +184,7 @@ def test_labels_of_one_stack_come_together_and_test_stays_out(image, tmp_path):
     assert list(pair.masks) == ["dna"]
 
 
-def test_what_does_not_fit_is_told(image, tmp_path):
+def test_images_that_do_not_fit_are_refused(image, tmp_path):
     other = write_stack(tmp_path / "o.ome.tif", a_stack(5, 40))
     with pytest.raises(InputError, match="o.ome.tif has shape"):
         reader(tmp_path).read([Label(image, 0, other, None, "dna")])
@@ -197,13 +197,13 @@ def test_what_does_not_fit_is_told(image, tmp_path):
         reader(tmp_path).read([Label(dark, None, dark, None, "dna")])
 
 
-def test_assumptions_are_told_once(tmp_path):
-    told = []
+def test_assumptions_are_warned_of_once(tmp_path):
+    warned = []
     images = [
         write_stack(tmp_path / f"{k}.ome.tif", a_stack(seed=k), voxel_size=None)
         for k in range(2)
     ]
-    one = PairReader(tmp_path / "cache", GRID, "robust", told.append)
+    one = PairReader(tmp_path / "cache", GRID, "robust", warned.append)
     one.read([Label(images[0], None, images[1], None, "dna")])
-    assert len(told) == 2
-    assert all("pixel size is unknown" in text for text in told)
+    assert len(warned) == 2
+    assert all("pixel size is unknown" in text for text in warned)

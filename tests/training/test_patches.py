@@ -45,7 +45,7 @@ def test_input_and_target_stay_in_register(pair, plain, turns):
 
 
 def test_all_ratios_and_phases_occur(pair):
-    """The second channel tells how far the measured planes are."""
+    """The second channel shows how far the measured planes are."""
     reach = set()
     for seed in range(60):
         patch = cut_patch(pair, replace(WILD, thin=0), np.random.default_rng(seed))
@@ -137,7 +137,7 @@ def test_structures_without_a_label_have_no_weight(plain):
     assert weights == {(0, 1, 0), (1, 0, 1)}
 
 
-def test_what_goes_wrong_on_the_thread_is_told(plain):
+def test_an_error_on_a_thread_is_raised(plain):
     class Broken:
         shape = (1, 8, 16, 16)
 

@@ -16,7 +16,6 @@ from napari_sparsessp.training.config import (
     make_config,
     read_config,
 )
-from napari_sparsessp.training.data import split_pairs
 from napari_sparsessp.training.patches import Pair
 from napari_sparsessp.training.resolve import (
     QuickOptions,
@@ -140,44 +139,6 @@ def test_patches_fit_into_the_smallest_stack():
     flat = Pair(np.zeros((1, 50, 40, 40)), [np.zeros((1, 40, 40))], (0,), name="deep")
     with pytest.raises(InputError, match="set network.depth to at least 50"):
         patch_recipe(one, network, [flat])
-
-
-def test_each_structure_keeps_something_back_and_something_to_learn_from():
-    pairs = [a_pair(0, name=f"a{k}") for k in range(10)]
-    pairs += [a_pair(1, name="b0"), a_pair(0, 1, name="b1")]
-    training, held = split_pairs(pairs, [""] * 12, Validation(share=0.2))
-    assert len(held) == 3
-    for part in (training, held):
-        assert {label for pair in part for label in pair.labels} == {0, 1}
-    again = split_pairs(pairs, [""] * 12, Validation(share=0.2))
-    assert [p.name for p in again[1]] == [p.name for p in held]
-
-
-def test_what_the_list_says_of_the_split_counts():
-    pairs = [a_pair(0, name=str(k)) for k in range(4)]
-    splits = ["", "validation", "train", ""]
-    training, held = split_pairs(pairs, splits, Validation())
-    assert [p.name for p in held] == ["1"]
-    assert [p.name for p in training] == ["0", "2", "3"]
-    free = ["train", "train", "", ""]
-    _, held = split_pairs(pairs, free, Validation(share=0.25))
-    assert held[0].name in ("2", "3")
-
-
-@pytest.mark.parametrize(("by", "axis"), [("y", 2), ("x", 3)])
-def test_the_end_of_one_stack_can_be_kept_back(by, axis):
-    whole = a_pair(0)
-    validation = Validation(by=by, share=0.25)
-    (training,), (held,) = split_pairs([whole], [""], validation)
-    sizes = [pair.looks.shape[axis] for pair in (training, held)]
-    assert sizes == [whole.looks.shape[axis] * 3 // 4, whole.looks.shape[axis] // 4]
-    assert held.targets[0].shape == held.looks.shape[1:]
-
-
-def test_one_stack_cannot_be_divided_by_stacks():
-    with pytest.raises(InputError, match=r"set validation\.by to x or y"):
-        split_pairs([a_pair(0)], [""], Validation())
-    assert split_pairs([a_pair(0)], [""], Validation(share=0))[1] == []
 
 
 def test_a_folder_holds_one_training(tmp_path):

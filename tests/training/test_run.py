@@ -57,9 +57,9 @@ def stacks():
 
 def test_a_few_steps_on_a_tiny_pair_teach(resolved, stacks):
     """The loss falls, the score rises, and the card says from where to where."""
-    told, shown = [], []
-    path = run_training(resolved, stacks, told.append, show=shown.append)
-    losses = [one.loss for one in told if np.isfinite(one.loss)]
+    statuses, shown = [], []
+    path = run_training(resolved, stacks, statuses.append, show=shown.append)
+    losses = [one.loss for one in statuses if np.isfinite(one.loss)]
     assert losses[-1] < 0.8 * losses[0]
     card = load_model(path).card
     score = card.scores["validation"]
@@ -75,15 +75,15 @@ def test_a_few_steps_on_a_tiny_pair_teach(resolved, stacks):
 
 
 def test_stopping_takes_one_step_and_the_best_can_be_kept(resolved, stacks):
-    told = []
+    statuses = []
 
     def cancel(done, total=None, what=""):
-        if told and told[-1].step >= 12:
+        if statuses and statuses[-1].step >= 12:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        run_training(resolved, stacks, told.append, cancel)
-    assert told[-1].step == 13
+        run_training(resolved, stacks, statuses.append, cancel)
+    assert statuses[-1].step == 13
     path = write_best(resolved, stacks)
     card = load_model(path).card
     assert card.id == "mine"

@@ -1,4 +1,4 @@
-"""What is kept back is chosen by place, and what is told is what is done."""
+"""What is kept back is chosen by place, and what is shown is what is done."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_no_part_of_a_cut_stack_is_shorter_than_the_stride(width):
     assert parts.judge[1] == width
 
 
-def test_what_is_told_of_a_cut_is_what_is_learnt_from():
+def test_a_cut_is_learnt_from_as_it_is_shown():
     shape = (8, 64, 128)
     validation = choose_validation([a_shape(shape=shape)], MARGIN, STRIDE)
     (parts,) = stack_parts([a_shape(shape=shape)], validation)
@@ -67,7 +67,7 @@ def test_what_is_told_of_a_cut_is_what_is_learnt_from():
     assert parts.judge[0] - parts.learn[1] == validation.gap == 16
 
 
-def test_what_is_told_of_whole_stacks_is_what_is_learnt_from():
+def test_whole_stacks_are_learnt_from_as_shown():
     names = [("dna",), ("dna", "own"), ("own",), ("dna",), ("own",)]
     shapes = [a_shape(str(k), names[k]) for k in range(5)]
     validation = Validation(share=0.3, by="stack", seed=3)
@@ -75,8 +75,10 @@ def test_what_is_told_of_whole_stacks_is_what_is_learnt_from():
     labels = {"dna": 0, "own": 1}
     pairs = [a_pair((2, 8, 8), tuple(labels[one] for one in each)) for each in names]
     learn, judge = split_pairs(pairs, [""] * 5, validation)
-    told = [one for one, part in zip(pairs, parts, strict=True) if part.judge]
-    assert told == judge
+    shown = [one for one, part in zip(pairs, parts, strict=True) if part.judge]
+    assert shown == judge
+    again = split_pairs(pairs, [""] * 5, validation)
+    assert [len(part) for part in again] == [len(learn), len(judge)]
     assert len(learn) + len(judge) == 5
 
 
@@ -93,10 +95,25 @@ def test_a_split_that_the_data_say_counts():
     ]
 
 
-def test_what_cannot_be_split_is_told_in_words():
+def test_what_cannot_be_split_is_refused():
     with pytest.raises(InputError, match="only one stack"):
         stack_parts([a_shape()], Validation(share=0.2, by="stack"))
     with pytest.raises(InputError, match="only 20 pixels long in x"):
         stack_parts([a_shape(shape=(8, 64, 20))], Validation(by="x", gap=18, share=0.2))
     with pytest.raises(ValueError, match="whole stacks need none"):
         Validation(by="stack", gap=4)
+
+
+def test_rows_are_kept_back_along_y():
+    (learn,), (judge,) = split_pairs([a_pair((8, 40, 60))], [""], Validation(by="y"))
+    assert (learn.looks.shape[-2:], judge.looks.shape[-2:]) == ((36, 60), (4, 60))
+    assert judge.targets[0].shape == judge.looks.shape[1:]
+
+
+def test_only_stacks_without_a_split_are_chosen_from():
+    pairs = [a_pair((2, 8, 8)) for _ in range(4)]
+    splits = ["train", "train", "", ""]
+    _, judge = split_pairs(pairs, splits, Validation(share=0.25))
+    assert judge[0] in pairs[2:]
+    with pytest.raises(InputError, match=r"set validation\.by to x or y"):
+        split_pairs(pairs[:1], [""], Validation())

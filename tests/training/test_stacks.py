@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "stacks").write_text("a file in the way")
     with pytest.raises(OutputError, match="make room or choose another folder"):
         written(tmp_path, a_pair())

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.preferences import (
     model_news,
     preferences,
 )
-from napari_sparsessp.ui.widgets.structure_model import StructureModel
+from napari_sparsessp.ui.widgets.structures import StructureModel
 
 
 @pytest.fixture(autouse=True)
@@ -157,14 +157,13 @@ def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot):
     follows, typed = OptionsPanel(), OptionsPanel()
     for panel in (follows, typed):
         qtbot.addWidget(panel)
-    typed.memory_spin.setValue(8)
+    typed.rows.native("memory_gb").setValue(8)
     page.predicting.memory_limit_gb = 3
     page.predicting.precision = "16 bits (bfloat16)"
     with qtbot.waitSignal(follows.changed):
         news.settle()
-    assert follows.memory_limit() == 3_000_000_000
-    assert typed.memory_limit() == 8_000_000_000
-    assert follows.precision() == "bf16"
+    assert follows.rows.values().memory_limit == 3_000_000_000
+    assert typed.rows.values().memory_limit == 8_000_000_000
     assert follows.summary.text() == "at most 3.0 GB · in 16 bits (bfloat16)"
 
 
@@ -173,5 +172,5 @@ def test_a_panel_that_opens_later_has_the_limit(news, page, qtbot):
     news.settle()
     panel = OptionsPanel()
     qtbot.addWidget(panel)
-    assert panel.memory_limit() == 1_500_000_000
+    assert panel.rows.values().memory_limit == 1_500_000_000
     assert not panel.summary.isHidden()

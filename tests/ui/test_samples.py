@@ -70,7 +70,7 @@ def facts(dialog):
 def test_all_samples_are_offered_and_the_one_at_hand_first(dialog):
     assert dialog.list.count() == 1 + len(PUBLIC_SAMPLES)
     assert dialog.key() == COLONY
-    assert dialog.open_button.text() == "Open"
+    assert dialog.start_button.text() == "Open"
     assert "nothing is downloaded" in facts(dialog)["Size"]
 
 
@@ -80,7 +80,7 @@ def test_size_licence_origin_check_and_place_are_told_before(
 ):
     dialog.choose(key)
     sample, told = PUBLIC_SAMPLES[key], facts(dialog)
-    assert dialog.open_button.text() == "Download and open"
+    assert dialog.start_button.text() == "Download and open"
     assert sample.size in told["Size"]
     assert told["Licence"] == sample.licence
     assert told["From"] == sample.credit
@@ -91,8 +91,8 @@ def test_size_licence_origin_check_and_place_are_told_before(
 
 def test_a_click_fetches_and_opens(dialog, fetching, qtbot):
     dialog.choose(KEY)
-    dialog.open_button.click()
-    assert not dialog.open_button.isEnabled()
+    dialog.start_button.click()
+    assert not dialog.start_button.isEnabled()
     qtbot.waitUntil(lambda: dialog.status.text().startswith("File 1 of 2"))
     assert dialog.bar.value() == 250
     with qtbot.waitSignal(dialog.ready) as told:
@@ -106,20 +106,20 @@ def test_what_is_here_opens_without_the_network(dialog, fetching, qtbot):
         path.parent.mkdir()
         path.write_bytes(b"here")
     dialog.choose(KEY)
-    assert dialog.open_button.text() == "Open"
+    assert dialog.start_button.text() == "Open"
     with qtbot.waitSignal(dialog.ready):
-        dialog.open_button.click()
+        dialog.start_button.click()
     assert fetching.asked == []
 
 
 def test_stop_is_at_once_and_the_dialog_stays(dialog, fetching, qtbot):
     dialog.choose(KEY)
-    dialog.open_button.click()
+    dialog.start_button.click()
     assert dialog.close_button.text() == "Stop"
     dialog.close_button.click()
     assert not dialog.busy
     assert dialog.isVisible()
-    assert dialog.open_button.isEnabled()
+    assert dialog.start_button.isEnabled()
     assert dialog.status.text().startswith("Stopped")
     assert fetching.ended.wait(10)
 
@@ -127,18 +127,18 @@ def test_stop_is_at_once_and_the_dialog_stays(dialog, fetching, qtbot):
 def test_an_error_is_one_line_and_one_can_try_again(dialog, fetching, qtbot):
     fetching.error = InputError("there is no network; connect and try again")
     dialog.choose(KEY)
-    dialog.open_button.click()
+    dialog.start_button.click()
     fetching.go.set()
     qtbot.waitUntil(lambda: dialog.message.is_error)
     assert dialog.message.text.text().startswith("There is no network")
     fetching.error = None
     with qtbot.waitSignal(dialog.ready):
-        dialog.open_button.click()
+        dialog.start_button.click()
 
 
 def test_a_closed_dialog_stops_its_download(dialog, fetching, qtbot):
     dialog.choose(KEY)
-    dialog.open_button.click()
+    dialog.start_button.click()
     dialog.close()
     assert fetching.ended.wait(10)
     assert not PUBLIC_SAMPLES[KEY].is_here

@@ -8,7 +8,7 @@ import pytest
 from compared import CUBES, add_prediction, counts, predicted, same_noise
 from fake_engine import MICRO, FakeEngine, light
 from napari_sparsessp.prediction.engine import TileDone
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.predict import dock as predict_dock
 from thin import save_thin
 
@@ -56,8 +56,8 @@ class ThinEngine(InstalledEngine):
         small = request.model_copy(update={"tile": (8, 32, 32)})
         return super().plan(card, volume, small, truth)
 
-    def stream(self, job):
-        for event in super().stream(job):
+    def stream(self, *job):
+        for event in super().stream(*job):
             if isinstance(event, TileDone):
                 self.boxes.append((event.time, event.box))
             yield event
@@ -100,18 +100,19 @@ def viewer(shared_viewer, monkeypatch, request):
 
     from shared_viewer import leave_unpainted
 
-    if request.node.get_closest_marker("painted") is None:
-        leave_unpainted(monkeypatch)
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
     checker = "napari._qt.threads.status_checker.StatusChecker.start"
     monkeypatch.setattr(checker, lambda checker: None)
-    yield PublicOnlyProxy(shared_viewer.open())
+    opened = shared_viewer.open()
+    if request.node.get_closest_marker("painted") is None:
+        leave_unpainted(monkeypatch)
+    yield PublicOnlyProxy(opened)
     shared_viewer.clean()
 
 
 @pytest.fixture
 def hidden_viewer(shared_viewer):
-    """No shared viewer, as far as napari knows."""
+    """The shared viewer is none that a test has left open."""
     with shared_viewer.hidden():
         yield
 
@@ -159,14 +160,14 @@ def compare(viewer, qtbot):
 
     def opened():
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         wait(dock)
         return dock
 
     def wait(dock):
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
-        dock.look()
+        dock.refresh_now()
         dock.compute()
         qtbot.waitUntil(lambda: not dock.comparison.queue.busy)
 

@@ -1,18 +1,22 @@
-"""The model is loaded while the user makes up their mind; Run then begins at once."""
+"""The model is loaded while the user is at the dock; Run then begins at once."""
 
 import pytest
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.predict import dock as model_keeper
+from napari_sparsessp.ui.predict import session
+
+pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
 def ready(thin_engine, viewer, monkeypatch):
     """The real engine's dock with a plan, on a machine with memory to spare."""
-    monkeypatch.setattr(model_keeper, "free_bytes", lambda: 2**40)
+    monkeypatch.setattr(session, "free_bytes", lambda: 2**40)
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     return dock
 
 
@@ -20,14 +24,14 @@ def test_it_is_loaded_and_timed_before_run_and_used_by_it(
     ready, thin_engine, qtbot, finish
 ):
     assert not thin_engine.loaded
-    assert ready.running.pace.expected(ready.outlook.plan) is None
-    with qtbot.waitSignal(ready.keeper.rehearsed):
-        ready.keeper.intend()
+    assert ready.session.speed.seconds(ready.preview.plan) is None
+    with qtbot.waitSignal(ready.preloader.measured):
+        QApplication.sendEvent(ready, QEvent(QEvent.Type.Enter))
     assert thin_engine.loaded
     model = thin_engine._loaded[1]
     qtbot.waitUntil(lambda: " · " in ready.form.foot.status.text())
-    told = ready.form.topology.buttons[ready.form.topology.card().topology]
-    assert told.accessibleName().startswith("Topology 3D → 2D, ")
+    button = ready.form.topology.buttons[ready.form.topology.card().topology]
+    assert button.accessibleName().startswith("Topology 3D → 2D, ")
     ready.run()
     finish(ready)
     assert thin_engine._loaded[1] is model
@@ -51,10 +55,10 @@ def test_unloading_frees_it_and_the_next_run_loads_it_again(
 def test_run_waits_for_a_model_that_is_just_being_loaded(
     ready, thin_engine, qtbot, finish
 ):
-    ready.keeper.intend()
-    ready.keeper._begin()
+    ready.preloader.notice_user()
+    ready.preloader._start()
     ready.run()
     finish(ready)
-    qtbot.waitUntil(lambda: not ready.keeper.busy)
+    qtbot.waitUntil(lambda: not ready.preloader.busy)
     assert ready.layers.layers()
     assert thin_engine.loaded

@@ -3,9 +3,6 @@
 The docks are found in the manifest, so that a new one is tested from its first day.
 """
 
-import subprocess
-import sys
-
 import pytest
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QWidget
@@ -13,6 +10,8 @@ from qtpy.QtWidgets import QWidget
 from fake_engine import MICRO, light
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.metadata import is_prediction
+
+pytestmark = pytest.mark.painted
 
 DOCKS = [
     widget.display_name
@@ -105,32 +104,6 @@ def test_a_dock_floats_and_changes_its_theme(viewer, engine, qtbot, name):
         qtbot.wait(50)
     finally:
         appearance.theme = before
-
-
-CODE = """
-import sys, time
-import napari
-viewer = napari.Viewer(show=False)
-viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-times = {}
-for name in sys.argv[1:]:
-    began = time.perf_counter()
-    viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
-    times[name] = time.perf_counter() - began
-heavy = [m for m in ("torch", "bioio", "matplotlib") if m in sys.modules]
-viewer.close()
-print(heavy, max(times.values()))
-"""
-
-
-def test_opening_all_docks_loads_no_torch():
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, *DOCKS],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("[] "), done.stdout
 
 
 def test_a_dock_from_the_menu_is_the_one_that_others_lead_to(viewer, engine):

@@ -40,7 +40,7 @@ def opened(dock, viewer, qtbot, tmp_path):
         )
         with qtbot.waitSignal(dock._files.opened):
             dock._files.open(path)
-        dock.look_ahead()
+        dock.refresh_now()
         return path
 
     return go
@@ -51,7 +51,7 @@ def copied(dock, qtbot):
     """Copy the command line."""
 
     def go():
-        with qtbot.waitSignal(dock.takeaway.told):
+        with qtbot.waitSignal(dock.export.exported):
             dock.form.foot.menu.copy_action.trigger()
         return shlex.split(QApplication.clipboard().text())
 
@@ -104,7 +104,7 @@ def test_one_channel_of_several_with_uncertainty(opened, same, dock, viewer):
     opened(array, "CZYX", SPARSE, channels=["other", "light"])
     dock.form.input.choose_layer(layer_key(viewer.layers[1]))
     dock._on_input()
-    dock.form.options.uncertainty_box.setChecked(True)
+    dock.form.options.rows.native("uncertainty").setChecked(True)
     words = same()
     assert "--channel=1" in words
     assert "--uncertainty" in words
@@ -115,11 +115,11 @@ def test_channels_within_one_layer(dock, viewer, same, tmp_path):
     path = write_stack(tmp_path / "two.ome.tif", array, "CZYX", SPARSE)
     (layer,) = viewer.open(str(path), plugin="napari", units=("pixel", *["um"] * 3))
     layer.scale = (1, *SPARSE)
-    dock.look_ahead()
+    dock.refresh_now()
     dock.form.input.channel_box.setCurrentIndex(1)
     dock.form.input.changed.emit()
-    dock.look_ahead()
-    assert dock.outlook.request.channel == 1
+    dock.refresh_now()
+    assert dock.preview.request.channel == 1
     assert "--channel=1" in same()
 
 
@@ -135,10 +135,10 @@ def test_planes_left_out_of_a_dense_stack_with_a_truth(
         dock._files.open(tmp_path / "truth.ome.tif")
     dock.form.input.choose_layer(key)
     dock._on_input()
-    dock.look_ahead()
+    dock.refresh_now()
     dock.form.sampling.set_simulate(True)
     dock.form.sampling.set_ratio(4)
-    dock.look_ahead()
+    dock.refresh_now()
     words = same()
     assert "--simulate-sparse" in words
     assert "--ratio=4.0" in words
@@ -152,7 +152,7 @@ def test_another_voxel_size_than_the_file_says(opened, same, dock, viewer, known
         viewer.layers[0].scale = (2.32, 0.3, 0.3)
     else:
         dock.form.input.type_voxel_size((2.32, 0.3, 0.3))
-    dock.look_ahead()
+    dock.refresh_now()
     words = same()
     assert "--voxel-size=2.32,0.3,0.3" in words
 
@@ -160,7 +160,7 @@ def test_another_voxel_size_than_the_file_says(opened, same, dock, viewer, known
 def test_a_file_whose_voxel_size_napari_has_not_read(dock, viewer, tmp_path, same):
     path = write_stack(tmp_path / "plain.ome.tif", light(5, 40, 48), "ZYX", SPARSE)
     viewer.open(str(path), plugin="napari")
-    dock.look_ahead()
+    dock.refresh_now()
     words = same()
     assert "--voxel-size=0.29,0.29,0.29" in words
 
@@ -170,19 +170,19 @@ def test_a_layer_without_a_file_can_be_saved_first(
 ):
     """Then its copy in the folder is what the command reads."""
     viewer.add_image(light(5, 40, 48), name="made", scale=SPARSE, units=("um",) * 3)
-    dock.look_ahead()
+    dock.refresh_now()
     dock.run()
     finish(dock)
-    with qtbot.waitSignal(dock.takeaway.failed):
-        dock.takeaway.copy()
+    with qtbot.waitSignal(dock.export.failed):
+        dock.export.copy()
     said = dock.form.foot.message.text.text()
     assert "save it first" in " ".join(said.split())
     menu = dock.form.foot.menu
     assert menu.entries.isVisible()
     assert menu.entries.activeAction() is menu.save_action
     menu.entries.close()
-    with qtbot.waitSignal(dock.takeaway.told):
-        dock.takeaway.save(tmp_path / "all.ome.zarr")
+    with qtbot.waitSignal(dock.export.exported):
+        dock.export.save(tmp_path / "all.ome.zarr")
     words = same()
     assert words[2] == str(tmp_path / "all.ome.zarr")
     assert "--scene=0" in words
@@ -192,9 +192,9 @@ def test_a_layer_that_is_not_its_file_is_told(dock, opened, viewer, qtbot):
     opened(light(6, 40, 48), "ZYX", SPARSE)
     layer = viewer.layers[0]
     layer.data = np.asarray(layer.data)[:4]
-    dock.look_ahead()
-    with qtbot.waitSignal(dock.takeaway.failed):
-        dock.takeaway.copy()
+    dock.refresh_now()
+    with qtbot.waitSignal(dock.export.failed):
+        dock.export.copy()
     said = dock.form.foot.message.text.text()
     assert "4 × 40 × 48" in said
     assert "6 × 40 × 48" in said
@@ -207,8 +207,8 @@ def test_a_shell_runs_what_was_copied_and_a_saved_request(
     dock.run()
     finish(dock)
     words = copied()
-    with qtbot.waitSignal(dock.takeaway.told):
-        dock.takeaway.save_request(tmp_path / "request")
+    with qtbot.waitSignal(dock.export.exported):
+        dock.export.save_request(tmp_path / "request")
     command = QApplication.clipboard().text().removeprefix("sparsessp")
     done = subprocess.run(
         f"{shlex.quote(sys.executable)} -m napari_sparsessp.cli {command}",

@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from compared import CUBES, add_prediction, counts, predicted, press, roles
+from compared import (
+    CUBES,
+    add_prediction,
+    choose,
+    choose_truth,
+    counts,
+    predicted,
+    press,
+    roles,
+)
 from fake_engine import MICRO, light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.compare.comparison import SCORES
@@ -22,7 +31,7 @@ def test_without_a_prediction_it_says_what_to_do(viewer, compare):
 def test_the_numbers_are_those_of_the_metrics(stacks, compare):
     truths, found = stacks
     dock = compare()
-    for row in dock.form.scores.rows:
+    for row in dock.form.table.rows:
         assert row.scores == score(found[row.id], truths[row.id])
 
 
@@ -61,7 +70,7 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
         else:
             viewer.add_image(np.asarray(data), **{**attributes, "name": "DNA · truth"})
     dock = compare()
-    (row,) = dock.form.scores.rows
+    (row,) = dock.form.table.rows
     assert row.scores.keys() == expected.keys()
     for key, value in expected.items():
         assert row.scores[key] == pytest.approx(value, abs=1e-9), key
@@ -70,8 +79,8 @@ def test_the_numbers_are_those_of_the_command_line(viewer, compare, tmp_path):
 def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     truths, _ = stacks
     dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    dock.form.table.choose("dna")
+    dock.form.table.set_shown(("dna",))
+    choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)
     press(dock, "")
@@ -79,7 +88,7 @@ def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     layer.data = predicted(truths["dna"], 2.0)
     (error,) = roles(viewer, ERROR)
     assert error.name.endswith("outdated")
-    assert dock.comparison.result("dna") is None
+    assert dock.comparison.agreement("dna") is None
     compare.wait(dock)
     press(dock, "side")
     compare.wait(dock)
@@ -96,30 +105,30 @@ def test_two_models_are_told_apart(stacks, viewer, compare):
         model="other",
     )  # fmt: skip
     dock = compare()
-    labels = [dock.form.families.itemText(row) for row in range(2)]
+    box = dock.form.compared.native("key")
+    labels = [box.itemText(row) for row in range(2)]
     assert labels == ["bright-field · thin", "bright-field · other"]
-    first = dock.form.scores.rows[0].scores["r2"]
-    dock.comparison.choose(str(dock.form.families.itemData(1)))
-    dock.look()
+    first = dock.form.table.rows[0].scores["r2"]
+    box.setCurrentIndex(1)
+    dock.refresh_now()
     compare.wait(dock)
-    (row,) = dock.form.scores.rows
+    (row,) = dock.form.table.rows
     assert row.scores["r2"] < first - 1
 
 
 def test_another_truth_gives_other_scores(stacks, viewer, compare):
     dock = compare()
-    dock.form.table.choose("dna")
-    before = dock.form.scores.rows[0].scores
-    other = str(viewer.layers["nucleolus · truth"].unique_id)
-    dock.form.truth_chosen.emit(other)
-    dock.look()
+    choose(dock, "dna")
+    before = dock.form.table.rows[0].scores
+    choose_truth(dock, "nucleolus · truth")
+    dock.refresh_now()
     compare.wait(dock)
-    assert dock.form.scores.rows[0].scores["r2"] < before["r2"] - 0.5
+    assert dock.form.table.rows[0].scores["r2"] < before["r2"] - 0.5
     about = viewer.layers["dna · predicted"].metadata[KEY]
-    assert about["truth_id"] == other
-    assert about["scores"] == dock.form.scores.rows[0].scores
-    dock.form.truth_chosen.emit("")
-    dock.look()
+    assert about["truth_id"] == str(viewer.layers["nucleolus · truth"].unique_id)
+    assert about["scores"] == dock.form.table.rows[0].scores
+    choose_truth(dock, "none")
+    dock.refresh_now()
     assert dock.comparison.state("dna") == "no truth"
 
 
@@ -138,7 +147,7 @@ def test_of_a_time_lapse_the_time_on_screen_is_compared(viewer, compare, qtbot):
         viewer.dims.set_point(0, time)
         dock.planes.look()
         compare.wait(dock)
-        (row,) = dock.form.scores.rows
+        (row,) = dock.form.table.rows
         assert row.scores == score(found[time], truth[time])
         press(dock, "side")
         compare.wait(dock)
@@ -149,28 +158,32 @@ def test_of_a_time_lapse_the_time_on_screen_is_compared(viewer, compare, qtbot):
         )
 
 
-def test_a_truth_of_another_field_is_told_and_the_rest_goes_on(stacks, viewer, compare):
+def test_a_truth_of_another_field_is_an_error_and_the_rest_is_scored(
+    stacks, viewer, compare
+):
     viewer.layers["dna · truth"].translate = (0, 500, 0)
     dock = compare()
-    dock.form.table.choose("dna")
+    choose(dock, "dna")
     assert "covers only 0%" in dock.form.foot.message.text.text()
     states = {
-        row.id: (row.state, row.scores is not None) for row in dock.form.scores.rows
+        row.id: (row.state, row.scores is not None) for row in dock.form.table.rows
     }
     assert states == {"dna": ("cannot", False), "nucleolus": ("", True)}
 
 
-def test_what_was_cancelled_is_not_begun_again_unasked(stacks, viewer, compare):
+def test_scores_that_were_cancelled_wait_until_they_are_asked_for(
+    stacks, viewer, compare
+):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-    dock.look()
+    dock.refresh_now()
     dock.compute()
-    dock.stop()
-    dock.compute(unasked=True)
+    dock.cancel()
+    dock.compute(asked=False)
     assert not dock.comparison.queue.busy
     assert not dock.form.compute_button.isHidden()
     dock.form.compute_button.click()
     compare.wait(dock)
-    assert all(row.scores for row in dock.form.scores.rows)
+    assert all(row.scores for row in dock.form.table.rows)
     assert dock.form.compute_button.isHidden()
 
 
@@ -179,7 +192,7 @@ def test_an_unfinished_prediction_says_so(stacks, viewer, compare):
     about = {**layer.metadata[KEY], "state": "cancelled"}
     layer.metadata = {**layer.metadata, KEY: about}
     dock = compare()
-    dock.form.table.choose("dna")
+    choose(dock, "dna")
     assert "not complete" in dock.form.foot.message.text.text()
 
 
@@ -189,26 +202,26 @@ def test_a_prediction_that_runs_is_not_scored(stacks, viewer, compare):
     layer.metadata = {**layer.metadata, KEY: about}
     dock = compare()
     assert dock.comparison.state("dna") == "predicting"
-    assert dock.comparison.result("dna") is None
+    assert dock.comparison.agreement("dna") is None
     layer.metadata = {**layer.metadata, KEY: {**about, "state": "done"}}
     compare.wait(dock)
-    assert dock.comparison.result("dna") is not None
+    assert dock.comparison.agreement("dna") is not None
 
 
 def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-    dock.look()
+    dock.refresh_now()
     for id_ in ("dna", "nucleolus"):
-        dock.comparison.ask(SCORES, id_)
-        dock.comparison.ask(ERROR, id_)
+        dock.comparison.compute(SCORES, id_)
+        dock.comparison.compute(ERROR, id_)
     viewer.layers.remove("dna · predicted")
     viewer.layers.remove("nucleolus · truth")
-    dock.look()
+    dock.refresh_now()
     compare.wait(dock)
-    (row,) = dock.form.scores.rows
+    (row,) = dock.form.table.rows
     assert (row.id, row.state) == ("nucleolus", "no truth")
     viewer.layers.clear()
-    dock.look()
+    dock.refresh_now()
     assert not dock.form.nothing.isHidden()
 
 
@@ -219,22 +232,19 @@ def test_a_viewer_may_close_while_it_computes(make_napari_viewer, qtbot):
     viewer.add_image(truth, name="DNA · truth", **CUBES)
     add_prediction(viewer, source, "dna", predicted(truth))
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-    dock.look()
+    dock.refresh_now()
     dock.compute()
     viewer.close()
     qtbot.wait(50)
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "html", "figure"])
-def test_what_was_found_is_saved(stacks, compare, qtbot, tmp_path, kind):
+def test_a_comparison_is_saved(stacks, compare, qtbot, tmp_path, kind):
     dock = compare()
-    path = tmp_path / f"found.{'png' if kind == 'figure' else kind}"
-    told = []
-    dock.export.told.connect(lambda text, error: told.append((text, error)))
-    dock.export.save(kind, path)
-    qtbot.waitUntil(lambda: len(told) == 2)
-    assert told[-1][1] is None, told
-    assert path.name in told[-1][0]
+    path = tmp_path / f"scores.{'png' if kind == 'figure' else kind}"
+    dock.save(kind, path)
+    qtbot.waitUntil(lambda: "Writing" not in dock.form.foot.status.text())
+    assert f"Saved {path.name}" in dock.form.foot.status.text()
     if kind == "json":
         content = json.loads(path.read_text(encoding="utf-8"))
         assert content["structures"]["dna"] == dock.comparison.scores("dna")
@@ -243,24 +253,8 @@ def test_what_was_found_is_saved(stacks, compare, qtbot, tmp_path, kind):
         assert path.stat().st_size > 50
 
 
-def test_a_file_that_cannot_be_written_is_told(stacks, compare, qtbot, tmp_path):
+def test_a_file_that_cannot_be_written_is_an_error(stacks, compare, qtbot, tmp_path):
     dock = compare()
-    with qtbot.waitSignal(dock.export.told):
-        dock.export.save("json", tmp_path / "no such folder" / "found.json")
+    dock.save("json", tmp_path / "no such folder" / "scores.json")
     qtbot.waitUntil(lambda: dock.form.foot.message.is_error)
     assert "annot write" in dock.form.foot.message.text.text()
-
-
-def test_opening_loads_no_torch(viewer, compare):
-    import subprocess
-    import sys
-
-    code = (
-        "import napari_sparsessp.ui.compare.dock, sys; "
-        "print([m for m in ('torch', 'scipy', 'skimage', 'pyqtgraph', 'matplotlib')"
-        " if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 
-from compared import CUBES, add_prediction, counts, predicted, press, roles
+from compared import (
+    CUBES,
+    add_prediction,
+    choose,
+    counts,
+    predicted,
+    press,
+    roles,
+)
 from fake_engine import light
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.metadata import COMPOSED, ERROR, KEY, role_of
+
+pytestmark = pytest.mark.painted
 
 
 def test_a_layout_is_undone_wholly(stacks, viewer, compare):
@@ -51,8 +61,8 @@ def test_side_by_side_is_light_truth_prediction_and_the_error_of_the_chosen_one(
 ):
     truths, found = stacks
     dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    dock.form.table.choose("dna")
+    dock.form.table.set_shown(("dna",))
+    choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)
     shown = [layer.name for layer in viewer.layers if layer.visible]
@@ -70,7 +80,7 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
 
     before = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
     dock = compare()
-    dock.form.scores.set_shown(("dna",))
+    dock.form.table.set_shown(("dna",))
     press(dock, "swipe")
     compare.wait(dock)
     composed = dock.view.layers.composed()["dna"]
@@ -84,7 +94,7 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
     next(moves)
     event.type, event.position = "mouse_move", (0.58, 2.0, 0.29 * 7.5)
     next(moves)
-    assert dock.form.composition.share() == 0.25
+    assert dock.form.composition.get("border") == 0.25
     assert composed.data.pattern.share == 0.25
     event.type = "mouse_release"
     assert list(moves) == []
@@ -102,7 +112,7 @@ def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
     press(dock, view)
     compare.wait(dock)
     assert dock.view.layouts.current == view
-    dock.form.composition.slider.setValue(3)
+    dock.form.composition.magic("fields").value = 5
     viewer.dims.ndisplay = 2
     press(dock, "")
 
@@ -116,7 +126,7 @@ def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, comp
     assert heard[-1] == pytest.approx(4.0)
     assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
     assert dock.form.planes.curves[0].y == pytest.approx(
-        dock.form.scores.rows[0].scores["r2_per_plane"]
+        dock.form.table.rows[0].scores["r2_per_plane"]
     )
 
 
@@ -127,15 +137,15 @@ def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):
         layer.data**2, name="DNA ± std", visible=False, metadata={KEY: about}, **CUBES
     )
     dock = compare()
-    dock.form.scores.set_shown(("dna",))
-    dock.form.table.choose("dna")
+    dock.form.table.set_shown(("dna",))
+    choose(dock, "dna")
     press(dock, "side")
     compare.wait(dock)
     assert not viewer.layers["DNA ± std"].visible
-    dock.form.spread_box.setChecked(True)
+    dock.form.cells.native("uncertainty").click()
     shown = [layer.name for layer in viewer.layers if layer.visible]
     assert shown[-2:] == ["DNA · error", "DNA ± std"]
-    dock.form.error_box.setChecked(False)
+    dock.form.cells.native("error").click()
     assert "DNA · error" not in [one.name for one in viewer.layers if one.visible]
 
 
@@ -147,7 +157,7 @@ def test_a_truth_of_one_plane_stays_fresh_while_it_is_spread(viewer, compare):
         viewer, source, "dapi", predicted(truth), scale=(10, 1, 1), units=("pixel",) * 3
     )
     dock = compare()
-    (row,) = dock.form.scores.rows
+    (row,) = dock.form.table.rows
     assert row.scores == score(viewer.layers["dapi · predicted"].data, truth)
     press(dock, "side")
     compare.wait(dock)
@@ -156,7 +166,7 @@ def test_a_truth_of_one_plane_stays_fresh_while_it_is_spread(viewer, compare):
     (error,) = roles(viewer, ERROR)
     assert error.visible
     assert not error.name.endswith("outdated")
-    assert dock.comparison.result("dapi") is not None
+    assert dock.comparison.agreement("dapi") is not None
 
 
 def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):

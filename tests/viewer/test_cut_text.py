@@ -1,43 +1,79 @@
-"""No text is cut in any dock: not when it is narrow, not at 150 % text size.
-
-``python tests/cut_text.py 340 FOLDER`` saves what is looked at here.
-"""
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""No text is cut in any dock: not when it is narrow, not at 150 % text size."""
 
 import pytest
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from napari.settings import get_settings
+from npe2 import PluginManifest
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cut_text import cut_text
+from napari_sparsessp.io.samples import PUBLIC_SAMPLES
+from napari_sparsessp.ui.samples import SampleDialog
 
-PROGRAM = Path(__file__).resolve().parents[1] / "cut_text.py"
+HEIGHT = 900
+# width of a dock, and how much larger all text is
+SIZES = ((340, 1.0), (510, 1.5))
+THEMES = ("dark", "light")
 
 
-@pytest.mark.parametrize(
-    ("width", "dots_per_inch"),
-    [(340, 96), (510, 144)],
-    ids=["narrow", "150 percent"],
-)
-def test_no_text_is_cut_in_any_dock(width, dots_per_inch):
-    environment = {
-        **os.environ,
-        "QT_FONT_DPI": str(dots_per_inch),
-        "QT_SCALE_FACTOR": "1",
+@pytest.fixture
+def docks(viewer, qtbot):
+    """All docks, floating, with the sample in them."""
+    viewer.open_sample("napari-sparsessp", "sparse_colony")
+    manifest = PluginManifest.from_distribution("napari-sparsessp")
+    opened = {
+        widget.display_name: viewer.window.add_plugin_dock_widget(
+            "napari-sparsessp", widget.display_name
+        )[0]
+        for widget in manifest.contributions.widgets
     }
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(width)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) >= 2  # a dock in two themes at least
+    for outer in opened.values():
+        outer.setFloating(True)
+        outer.show()
+    qtbot.wait(1500)  # until each has looked at the sample
+    return opened
+
+
+@pytest.fixture
+def enlarge():
+    """`enlarge(factor)`: all text, as a desktop with larger letters does."""
+    app, appearance = QApplication.instance(), get_settings().appearance
+    font, size = app.font(), appearance.font_size
+
+    def go(factor):
+        larger = app.font()
+        larger.setPointSizeF(font.pointSizeF() * factor)
+        app.setFont(larger)
+        appearance.font_size = round(size * factor)
+
+    yield go
+    app.setFont(font)
+
+
+def test_no_text_is_cut_in_any_dock(docks, enlarge, qtbot):
+    found = {}
+    for width, factor in SIZES:
+        enlarge(factor)
+        for theme in THEMES:
+            get_settings().appearance.theme = theme
+            for outer in docks.values():
+                outer.resize(width, HEIGHT)
+            qtbot.wait(300)
+            for name, outer in docks.items():
+                found[width, theme, name] = cut_text(outer.widget())
+    assert {place: cut for place, cut in found.items() if cut} == {}
+
+
+def test_no_text_is_cut_in_the_dialog_of_samples(viewer, enlarge, qtbot):
+    dialog = SampleDialog()
+    qtbot.addWidget(dialog)
+    dialog.show()
+    found = {}
+    for _, factor in SIZES:
+        enlarge(factor)
+        for key in PUBLIC_SAMPLES:
+            dialog.choose(key)
+            qtbot.wait(50)
+            found[factor, key] = cut_text(dialog)
     assert {place: cut for place, cut in found.items() if cut} == {}
 
 

@@ -10,7 +10,7 @@ from napari_sparsessp.ui.widgets.basic import Mark
 
 
 def said(dock):
-    dock.look_ahead()
+    dock.refresh_now()
     return dock.form.foot.message.text.text()
 
 
@@ -25,7 +25,7 @@ def test_a_sparse_stack_is_ready_at_once(dock):
     assert form.foot.state is RunState.READY
     assert "4th plane" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
-    assert [step.mark for step in form.steps()] == [Mark.GOOD] * 5
+    assert [step.mark for step in form.steps] == [Mark.GOOD] * 5
 
 
 def test_layers_that_come_later_are_offered(dock, viewer, qtbot):
@@ -44,7 +44,7 @@ def test_transmitted_light_goes_before_stains(viewer, engine):
 
 def test_truth_layers_are_matched_by_name(dock, viewer, finish):
     viewer.add_image(light(32), name="Hoechst", scale=(0.29,) * 3, units=("um",) * 3)
-    dock.look_ahead()
+    dock.refresh_now()
     assert (
         dock.form.structures.layer_name(dock.form.structures.truths()["dna"])
         == "Hoechst"
@@ -68,13 +68,60 @@ def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
     viewer.add_image(
         light(4), name="odd", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
     )
-    dock.look_ahead()
+    dock.refresh_now()
     model = dock.form.structures
     key = next(key for key, name in model.layers if name == "odd")
     model.choose_truth(4, key)
     assert "truth of dna" in said(dock).lower()
     assert dock.form.foot.state is RunState.BLOCKED
     assert dock.form.structure_step.mark is Mark.BAD
+
+
+# one plan for one run ---------------------------------------------------------
+
+
+def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, finish):
+    plan, planned = dock.preview.plan, engine.planned
+    dock.run()
+    finish(dock)
+    dock.refresh_now()
+    assert engine.ran == [plan]
+    assert engine.planned == planned
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda dock, viewer: dock.form.structures.tick(("dna",)),
+        lambda dock, viewer: dock.form.options.rows.update(memory_gb=3.0),
+        lambda dock, viewer: dock.form.sampling.set_ratio(4.0),
+        lambda dock, viewer: setattr(viewer.layers[0], "data", light(seed=1)),
+        lambda dock, viewer: setattr(viewer.layers[0], "scale", (1.2, 0.3, 0.3)),
+        lambda dock, viewer: setattr(viewer.layers[0], "translate", (1, 0, 0)),
+        lambda dock, viewer: setattr(viewer.layers[1], "data", light(32, seed=1)),
+        lambda dock, viewer: setattr(viewer.layers[1], "name", "not DNA"),
+    ],
+    ids=["ticks", "memory", "ratio", "image", "scale", "place", "truth", "no truth"],
+)
+def test_a_plan_is_made_again_when_what_it_depends_on_changes(
+    dock, viewer, engine, change
+):
+    viewer.add_image(light(32), name="DNA", scale=(0.29,) * 3, units=("um",) * 3)
+    dock.refresh_now()
+    plan = dock.preview.plan
+    change(dock, viewer)
+    dock.refresh_now()
+    assert dock.preview.plan is not plan
+
+
+def test_what_does_not_matter_makes_no_new_plan(dock, viewer, engine):
+    plan = dock.preview.plan
+    viewer.add_image(light(3), name="something else")
+    viewer.layers[0].visible = False
+    viewer.layers.reverse()
+    dock.form.structures.set_visible("dna", False)
+    dock.refresh_now()
+    assert dock.preview.plan is plan
 
 
 # bad input: one clear message, Run off ----------------------------------------
@@ -103,9 +150,9 @@ def test_several_channels_and_none_chosen(viewer, engine):
     assert "Choose the channel" in dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
     dock.form.input.channel_box.setCurrentIndex(1)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.state is RunState.READY
-    assert dock.outlook.request.channel == 1
+    assert dock.preview.request.channel == 1
 
 
 def test_ratio_below_one(dock):
@@ -130,13 +177,13 @@ def test_unknown_voxel_size_asks_and_warns(viewer, engine):
     assert dock.form.stack_step.mark is Mark.WARN
     dock.form.input.type_voxel_size((1.16, 0.29, 0.29))
     assert said(dock) == ""
-    assert dock.outlook.request.voxel_size == (1.16, 0.29, 0.29)
+    assert dock.preview.request.voxel_size == (1.16, 0.29, 0.29)
     assert "4th plane" in dock.form.sampling_step.headline.text()
 
 
 def test_no_structure_ticked(dock):
     dock.form.none_button.click()
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.state is RunState.BLOCKED
     assert "Tick at least one" in dock.form.foot.status.text()
 
@@ -146,9 +193,9 @@ def test_a_dense_stack_and_a_ratio_mean_simulation(viewer, engine, finish):
     dock.form.sampling.segments.button("4").click()
     dock.run()
     finish(dock)
-    request = dock.outlook.request
+    request = dock.preview.request
     assert (request.ratio, request.simulate_sparse) == (4, True)
-    assert dock.outlook.plan.view.planes == tuple(range(0, 32, 4))
+    assert dock.preview.plan.view.planes == tuple(range(0, 32, 4))
 
 
 # layouts ----------------------------------------------------------------------
@@ -188,7 +235,7 @@ def test_overlay_shows_colours_on_the_light(compared):
 
 def test_side_by_side_is_light_truth_prediction(compared):
     viewer, dock = compared
-    dock.show_layout("side")
+    dock.view.show("side")
     assert cells(viewer) == [
         {"bright-field"},
         {"DNA", "mitochondria", "membrane"},
@@ -198,7 +245,7 @@ def test_side_by_side_is_light_truth_prediction(compared):
 
 def test_side_by_side_follows_the_eyes(compared):
     viewer, dock = compared
-    dock.show_layout("side")
+    dock.view.show("side")
     for id_ in ("mitochondria", "cell_membrane"):
         dock.form.structures.set_visible(id_, False)
     assert cells(viewer) == [{"bright-field"}, {"DNA"}, {"DNA · predicted"}]
@@ -208,13 +255,13 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
     viewer, dock = compared
     truth, predicted = viewer.layers["DNA"], dock.layers.layer("dna")
     before = tuple(truth.contrast_limits)
-    dock.show_layout("side")
+    dock.view.show("side")
     mean, spread = truth.data.mean(), truth.data.std()
     predicted.contrast_limits = (-1, 3)
     assert truth.contrast_limits == pytest.approx(
         (mean - spread, mean + 3 * spread), rel=0.01
     )
-    dock.show_layout("overlay")
+    dock.view.show("overlay")
     assert tuple(truth.contrast_limits) == before
     predicted.contrast_limits = (0, 1)
     assert tuple(truth.contrast_limits) == before
@@ -222,7 +269,7 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
 
 def test_my_view_gives_everything_back(compared):
     viewer, dock = compared
-    dock.restore_view()
+    dock.view.restore()
     before = [
         (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
         for layer in viewer.layers
@@ -230,8 +277,8 @@ def test_my_view_gives_everything_back(compared):
     grid, bar = viewer.canvas.grid, viewer.canvas.overlays.scale_bar
     state = grid.enabled, grid.stride, grid.shape, grid.spacing, bar.visible
     for name in ("overlay", "side", "overlay", "side"):
-        dock.show_layout(name)
-    dock.restore_view()
+        dock.view.show(name)
+    dock.view.restore()
     after = [
         (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
         for layer in viewer.layers
@@ -260,10 +307,10 @@ def test_reopened_dock_finds_earlier_predictions(compared):
 
 def test_a_second_run_leaves_my_view_alone(compared, finish):
     viewer, dock = compared
-    dock.restore_view()
+    dock.view.restore()
     dock.run()
     finish(dock)
-    assert dock.layouts.current is None
+    assert dock.view.layouts.current is None
     assert not dock.form.foot.restore_button.isEnabled()
 
 

@@ -108,7 +108,7 @@ def thin_dock(viewer, thin_engine):
             contrast_limits=(900, 1100),
         )
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.look_ahead()
+        dock.refresh_now()
         dock.form.structures.tick(("dna",))
         return dock
 
@@ -134,7 +134,7 @@ def test_a_truth_that_cannot_be_read(thin_dock, viewer, fails, works):
         units=("um",) * 3,
         contrast_limits=(0, 1),
     )
-    dock.look_ahead()
+    dock.refresh_now()
     assert "dna" in dock.form.structures.truths()
     disk.gone = True
     fails(dock, "the disk is gone")
@@ -210,37 +210,29 @@ def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, told, works):
         raise ZeroDivisionError("a bug")
 
     engine.plan = broken
-    dock.look_ahead()
+    dock.form.structures.tick(("dna",))
+    dock.refresh_now()
     told.once("a bug", "copy the details")
     assert dock.form.foot.state is RunState.BLOCKED
     dock.run()
     assert dock.run_in_progress is None
     engine.plan = plan
-    dock.look_ahead()
+    dock.refresh_now()
     works(dock)
 
 
 def test_no_memory_for_the_result(dock, monkeypatch, told, works):
-    from napari_sparsessp.ui.predict import planning as outlook
+    from napari_sparsessp.ui.predict import planning
 
     def none_left(*_):
         raise MemoryError
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            outlook, "np", SimpleNamespace(zeros=none_left, float32=np.float32)
+            planning, "np", SimpleNamespace(zeros=none_left, float32=np.float32)
         )
         dock.run()
     told.once("not enough memory", "fewer structures")
-    works(dock)
-
-
-def test_a_thread_that_dies_without_a_word(dock, engine, monkeypatch, fails, works):
-    from napari_sparsessp.ui.engine.stream_worker import StreamWorker
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StreamWorker, "run", lambda self: self.started.emit())
-        fails(dock, "ended without a result")
     works(dock)
 
 
@@ -281,12 +273,12 @@ def test_a_later_layer_that_napari_cannot_make(
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io.samples import sample
+    from napari_sparsessp.io import samples
 
     def missing():
         raise InputError("the sample is not installed; install the package again")
 
-    monkeypatch.setattr(sample, "sample_paths", missing)
+    monkeypatch.setattr(samples, "sample_paths", missing)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.input.sample_button.click()
     assert len(told) == 1, list(told)
@@ -305,6 +297,7 @@ def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
     assert "4 of" in dock.form.foot.status.text()
     engine.fail_at = None
     dock.resume()
+    assert not dock.form.foot.message.is_error
     finish(dock)
     assert np.all(dock.layers.layer("dna").data == 1)
 

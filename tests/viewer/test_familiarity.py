@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.ui.layers.metadata import DOUBTFUL, KEY
-from napari_sparsessp.ui.widgets.structure_model import Column
+from napari_sparsessp.ui.widgets.basic import Mark
 from predicted import predictions
 
 DOUBT = "the fine detail is 6 times stronger than in what the model learned from"
@@ -40,12 +40,11 @@ def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, finish)
     assert about["unfamiliar"] == [DOUBT]
     assert about["provenance"]["unfamiliar"] == [DOUBT]
     model = doubtful.form.structures
-    rows = {row.structure.id: n for n, row in enumerate(model.rows)}
-    cell = model.index(rows["dna"], Column.NAME)
-    assert cell.data(Qt.ItemDataRole.UserRole)
+    mark = model.columns[0].mark
+    assert mark(model.row("dna")) is Mark.WARN
+    cell = model.index(model.place("dna"), 0)
     assert DOUBT in cell.data(Qt.ItemDataRole.ToolTipRole)
-    other = model.index(rows["nucleolus"], Column.NAME)
-    assert not other.data(Qt.ItemDataRole.UserRole)
+    assert mark(model.row("nucleolus")) is None
     assert doubtful.form.foot.message.text.text().count("fine detail") == 1
 
 

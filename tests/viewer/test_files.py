@@ -74,10 +74,10 @@ def test_sample_opens_ready_to_run(viewer, engine, qtbot):
         pytest.skip(f"the sample is not here: {error}")
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
-    assert dock.outlook.plan is not None
-    assert dock.outlook.plan.view.ratio == pytest.approx(4, rel=0.02)
-    assert len(dock.outlook.truth) == 12
+    dock.refresh_now()
+    assert dock.preview.plan is not None
+    assert dock.preview.plan.view.ratio == pytest.approx(4, rel=0.02)
+    assert len(dock.preview.truth) == 12
     assert [layer.name for layer in viewer.layers if layer.visible] == [
         "Colony · bright-field"
     ]
@@ -97,8 +97,8 @@ def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
     assert not is_prediction(unsure)
     assert (predicted.visible, unsure.visible) == (True, False)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
-    assert dock.layers.uncertainties()["dna"].unique_id == unsure.unique_id
+    dock.refresh_now()
+    assert dock.layers.layers("uncertainty")["dna"].unique_id == unsure.unique_id
     rows = {row.structure.id: row for row in dock.form.structures.rows}
     assert rows["dna"].spread is False
     assert rows["dna"].doubts == ("it is noise",)

@@ -24,7 +24,7 @@ def busy(viewer, engine):
         light(33, 204, 341), name="light", scale=(0.29,) * 3, units=("um",) * 3
     )
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     gc.collect()
     return dock
 

@@ -5,9 +5,9 @@ import pytest
 
 from fake_engine import light
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.models import shelf as model_shelf
+from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.predict.dock import PredictDock
 from napari_sparsessp.ui.predict.form import RunState
@@ -33,13 +33,13 @@ def two_clicks(qtbot, monkeypatch):
     """Choose the file, press Import."""
 
     def click(dock, path):
-        monkeypatch.setattr(model_shelf, "choose_checkpoint", lambda _p: str(path))
-        dock.shelf.ask_import()
-        dialog = dock.shelf.dialog
+        monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _p: str(path))
+        dock.shelf.importer.ask()
+        dialog = dock.shelf.importer.dialog
         qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
         assert dialog.state is ImportState.ASKING, dialog.message.text.text()
         with qtbot.waitSignal(dialog.imported):
-            dialog.import_button.click()
+            dialog.start_button.click()
         return dock.form.topology.card()
 
     return click
@@ -58,7 +58,7 @@ def test_repmode_is_used_after_two_clicks(
     assert (own_models_folder / f"{card.id}.safetensors").is_file()
     ids = [row.structure.id for row in dock.form.structures.rows]
     assert ids == list(card.structures) == ["dna", "nuclear_envelope"]
-    dock.look_ahead()
+    dock.refresh_now()
     assert "2 structures in 2 passes" in dock.form.foot.status.text()
 
     dock.run()
@@ -83,7 +83,7 @@ def test_sparsessp_is_used_after_two_clicks(open_dock, tmp_path, two_clicks, fin
     card = two_clicks(dock, path)
     assert card.ratios == (8,)
     assert sorted(card.structures) == sorted(CATALOGUE)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.foot.message.text.text() == ""
     dock.form.structures.tick(("dna",))
     dock.run()
@@ -107,8 +107,8 @@ def test_a_file_that_would_run_code_does_nothing(open_dock, tmp_path, qtbot):
     path.write_bytes(pickle.dumps({"nn_state": Hostile()}))
     dock = open_dock(1.16)
     before = dock.form.topology.card().id
-    dock.shelf.import_file(path)
-    dialog = dock.shelf.dialog
+    dock.shelf.importer.open(path)
+    dialog = dock.shelf.importer.dialog
     qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
     assert dialog.message.is_error
     assert "\n" not in dialog.message.text.text()
@@ -122,7 +122,7 @@ def test_the_menu_opens_dock_and_dialog(viewer, engine, monkeypatch):
     from napari._app_model import get_app_model
 
     asked = []
-    monkeypatch.setattr(model_shelf, "choose_checkpoint", lambda p: asked.append(p))
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda p: asked.append(p))
     app = get_app_model()
     menu = app.menus.get_menu("napari/file/io_utilities")
     offered = [item.command.id for item in menu if hasattr(item, "command")]

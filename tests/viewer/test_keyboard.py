@@ -15,7 +15,7 @@ def shown(viewer, dock, qtbot):
     window.show()
     window.activateWindow()
     qtbot.waitUntil(window.isVisible)
-    dock.look_ahead()
+    dock.refresh_now()
     return dock
 
 
@@ -41,7 +41,7 @@ def test_the_tab_key_goes_down_the_sentence(shown):
         form.table,
         form.topology.buttons["3to2d"],
         form.topology.model_box,
-        form.device,
+        form.device.native("device"),
         form.foot.button,
     ]
     places = [order.index(widget) for widget in wanted]
@@ -75,7 +75,7 @@ def test_a_prediction_is_made_and_looked_at_without_a_mouse(
     assert not layer.visible
     side = form.foot.layouts.button("side")
     qtbot.keyClick(side, Qt.Key.Key_Space)
-    assert shown.layouts.current == "side"
+    assert shown.view.layouts.current == "side"
 
 
 def test_everything_that_takes_the_focus_says_what_it_is(shown):

@@ -14,6 +14,8 @@ from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
+pytestmark = pytest.mark.painted
+
 ORDER = {id_: number for number, id_ in enumerate(CATALOGUE)}
 TICKED = ("dna", "nucleolus", "mitochondria")
 
@@ -59,7 +61,7 @@ def add_truth(viewer, dock, name="DNA"):
     """A truth that the dock finds by its name."""
     truth = viewer.add_image(light(32).astype(float), name=name, scale=(0.29,) * 3)
     truth.units = ("um",) * 3
-    dock.look_ahead()
+    dock.refresh_now()
     assert "dna" in dock.form.structures.truths()
     return truth
 
@@ -97,7 +99,7 @@ def turn_the_axes(viewer, _dock):
 
 
 def show_the_grid(viewer, dock):
-    dock.show_layout("side")
+    dock.view.show("side")
 
 
 def hide_and_show_all(viewer, _dock):
@@ -250,7 +252,7 @@ def test_the_dock_is_closed_and_opened_again_while_it_runs(
     _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     go.set()
     qtbot.waitUntil(lambda: engine.closed == 1)
-    again.look_ahead()
+    again.refresh_now()
     assert again.form.foot.state is RunState.READY
     again.form.structures.tick(TICKED)
     again.run()
@@ -266,10 +268,10 @@ def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
     viewer.add_image(light(), name="bright-field", **MICRO)
     viewer.dims.ndisplay = 3 if in_3d else 2
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     dock.run()
     if moment != "at once":
-        with qtbot.waitSignal(dock.run_in_progress.tile_done):
+        with qtbot.waitSignal(dock.session.tile_done):
             pass
     if moment == "cancelling":
         dock.cancel()
@@ -305,7 +307,7 @@ def test_time_lapses_of_every_kind(viewer, engine, finish, kind):
         axis_labels=("t", "z", "y", "x"),
     )
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     dock.form.structures.tick(TICKED)
     dock.run()
     viewer.dims.set_point(0, 120)

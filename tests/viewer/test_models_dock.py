@@ -8,7 +8,7 @@ import pytest
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
 from napari_sparsessp.models.manage import add_model
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.models import dock as model_intake
+from napari_sparsessp.ui.models import actions, import_dialog
 from napari_sparsessp.ui.models import dock as models_dock
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.preferences import model_news
@@ -31,30 +31,31 @@ def own(own_models_folder, thin):
 def models(viewer, own, qtbot):
     """The dock, with its list."""
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Models")
-    qtbot.waitUntil(lambda: bool(dock.form.table.rows.entries))
+    qtbot.waitUntil(lambda: bool(dock.form.table.entries))
     return dock
 
 
 @pytest.fixture
 def done(qtbot):
     def wait(dock):
-        qtbot.waitUntil(lambda: not dock.is_busy and dock._look is None)
+        qtbot.waitUntil(lambda: not dock.is_busy and dock._listing is None)
 
     return wait
 
 
 def stems(dock):
-    return {entry.path.stem for entry in dock.form.table.rows.entries}
+    return {entry.path.stem for entry in dock.form.table.entries}
 
 
 def choose(dock, stem):
-    entries = dock.form.table.rows.entries
+    entries = dock.form.table.entries
     dock.form.table.choose(next(one.path for one in entries if one.path.stem == stem))
+    dock._show_chosen()
 
 
 def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
     assert {DEFAULT_MODEL, "thin", "broken"} <= stems(models)
-    assert models.form.table.entry().card.id == DEFAULT_MODEL
+    assert models.form.table.current().card.id == DEFAULT_MODEL
     page = models.form.page
     assert not page.delete_button.isEnabled()
     assert "cannot be deleted" in page.delete_button.toolTip()
@@ -76,7 +77,7 @@ def test_a_deleted_model_comes_back_with_undo(models, own, done):
     models.form.undo_button.click()
     done(models)
     assert "thin" in stems(models)
-    assert models.form.table.entry().path.stem == "thin"
+    assert models.form.table.current().path.stem == "thin"
     assert models.form.undo_button.isHidden()
     assert told == ["thin", "thin"]
     model_news().changed.disconnect(told.append)
@@ -84,7 +85,7 @@ def test_a_deleted_model_comes_back_with_undo(models, own, done):
 
 def test_a_shipped_model_says_why_it_stays(models, qtbot):
     models.delete()
-    assert "cannot be deleted" in models.form.status.text()
+    assert "cannot be deleted" in models.form.foot.status.text()
 
 
 def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
@@ -107,10 +108,10 @@ def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
     models.form.page.export_button.click()
     done(models)
     assert out.read_bytes() == (own / "thin.safetensors").read_bytes()
-    assert str(out) in models.form.status.text()
+    assert str(out) in models.form.foot.status.text()
     models.form.page.export_button.click()  # never over what is there
     done(models)
-    assert "exists already" in models.form.message.text.text()
+    assert "exists already" in models.form.foot.message.text.text()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, qtbot):
     models.form.page.name_edit.setText("Liver nuclei")
     models.form.page.name_edit.returnPressed.emit()
     done(models)
-    assert models.form.table.entry().name == "Liver nuclei"
+    assert models.form.table.current().name == "Liver nuclei"
     assert card_of(own / "thin.safetensors").id == "thin"
     load_model("thin")
 
@@ -157,14 +158,14 @@ def test_a_dropped_model_is_imported_and_offered_in_predict(
     add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
     done(models)
     predict = open_predict(viewer)
-    models.intake.import_file(tmp_path / "copy.safetensors")
-    dialog = models.intake.import_dialog
+    models.importer.open(tmp_path / "copy.safetensors")
+    dialog = models.importer.dialog
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     with qtbot.waitSignal(dialog.imported):
-        dialog.import_button.click()
+        dialog.start_button.click()
     done(models)
-    assert models.form.table.entry().path.stem == "copy"
-    assert "Licence: BSD-3-Clause" in models.form.status.text()
+    assert models.form.table.current().path.stem == "copy"
+    assert "Licence: BSD-3-Clause" in models.form.foot.status.text()
     models.form.page.use_button.click()
     assert predict.form.topology.card().id == "copy"
 
@@ -176,31 +177,29 @@ def test_a_fetched_checkpoint_keeps_its_origin(
 
     published.repmode(tmp_path / "pair.p", ("dna", "lamin_b1"))
     file_server.files["pair.p"] = (tmp_path / "pair.p").read_bytes()
-    models.intake.ask_fetch()
-    dialog = models.intake.fetch_dialog
-    dialog.address.setText(file_server.url("pair.p"))
-    dialog.fetch_button.click()
-    qtbot.waitUntil(lambda: models.intake.import_dialog is not None)
-    asking = models.intake.import_dialog
+    models.ask_fetch()
+    dialog = models.fetch_dialog
+    dialog.form.native("address").setText(file_server.url("pair.p"))
+    dialog.start_button.click()
+    qtbot.waitUntil(lambda: models.importer.dialog is not None)
+    asking = models.importer.dialog
     qtbot.waitUntil(lambda: asking.state is ImportState.ASKING)
     with qtbot.waitSignal(asking.imported):
-        asking.import_button.click()
+        asking.start_button.click()
     done(models)
-    entry = models.form.table.entry()
+    entry = models.form.table.current()
     assert entry.card.source["fetched"] == file_server.url("pair.p")
     assert entry.origin == "imported from RepMode, fetched from 127.0.0.1"
-    assert "SHA-256" in models.form.message.text.text()
+    assert "SHA-256" in models.form.foot.message.text.text()
 
 
 def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
     release = threading.Event()
-    monkeypatch.setattr(
-        models_dock.model_chores, "check", lambda _path, _meter: release.wait(30)
-    )
+    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
     choose(models, "thin")
     models.form.page.check_button.click()
-    assert not models.form.cancel_button.isHidden()
-    models.form.cancel_button.click()
+    assert not models.form.foot.cancel_button.isHidden()
+    models.form.foot.cancel_button.click()
     assert not models.is_busy
     assert models.form.page.check_button.isEnabled()
     release.set()
@@ -217,9 +216,7 @@ def test_two_viewers_tell_each_other(models, make_napari_viewer, qtbot, done):
 
 def test_a_viewer_closed_meanwhile_takes_the_dock_along(models, viewer, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(
-        models_dock.model_chores, "check", lambda _path, _meter: release.wait(30)
-    )
+    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
     choose(models, "thin")
     models.check()
     viewer.close()
@@ -228,6 +225,6 @@ def test_a_viewer_closed_meanwhile_takes_the_dock_along(models, viewer, monkeypa
 
 
 def test_no_file_chosen_opens_nothing(models, monkeypatch):
-    monkeypatch.setattr(model_intake, "choose_checkpoint", lambda _owner: "")
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _owner: "")
     models.form.import_button.click()
-    assert models.intake.import_dialog is None
+    assert models.importer.dialog is None

@@ -10,6 +10,8 @@ from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 
 def zoom_in(viewer, y, x, zoom=14.0):
     """Look at a place in µm, and draw: only then layers know what is on screen."""
@@ -24,19 +26,19 @@ def close(dock, viewer, engine):
     """A dock whose viewer shows the upper left corner of the stack, much enlarged."""
     engine.tile = 32
     dock.form.structures.tick(("dna",))
-    dock.look_ahead()
+    dock.refresh_now()
     zoom_in(viewer, 3.0, 4.0, zoom=200.0)
     return dock
 
 
 def seen_of(dock, viewer):
-    ready = dock.outlook.ready()
+    ready = dock.preview.ready()
     return part_in_sight(viewer, ready.layer, ready.reading, ready.plan)
 
 
 def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
     _, (z, y, x) = seen_of(close, viewer)
-    assert (z.start, z.stop) == (0, close.outlook.plan.output_shape[-3])
+    assert (z.start, z.stop) == (0, close.preview.plan.output_shape[-3])
     assert y.stop - y.start < 96
     assert x.stop - x.start < 128
     close.form.foot.part_button.click()
@@ -116,7 +118,7 @@ def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, fin
 def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     zoom_in(viewer, 3.0, 4.0, zoom=200.0)
     _, (z, y, x) = seen_of(dock, viewer)
     dock.run_part()

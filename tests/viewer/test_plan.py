@@ -10,10 +10,10 @@ from qtpy.QtGui import QShortcut
 from heartbeat import Heartbeat
 from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan import dock as plan_dock
 from napari_sparsessp.ui.plan import job as plan_job
 from napari_sparsessp.ui.plan.form import PlanState
-from napari_sparsessp.ui.plan.job import PlanEngine
 from napari_sparsessp.ui.tasks import TaskProgress
 
 DENSE = {"scale": (0.29, 0.29, 0.29), "units": ("um",) * 3}
@@ -24,7 +24,7 @@ def stack(planes=8, seed=0, size=40):
     return rng.integers(100, 4000, (planes, size, size)).astype(np.uint16)
 
 
-class OneModel(PlanEngine):
+class OneModel(InstalledEngine):
     """The real engine with the thin model alone; counts what it hands out."""
 
     handed = 0
@@ -42,7 +42,7 @@ def engine(monkeypatch, thin_folder):
     monkeypatch.setenv("SPARSESSP_MODELS", str(thin_folder))
     plan_job.session_memory.cache_clear()
     engine = OneModel()
-    monkeypatch.setattr(plan_dock, "PlanEngine", lambda: engine)
+    monkeypatch.setattr(plan_dock, "InstalledEngine", lambda: engine)
     return engine
 
 

@@ -80,5 +80,5 @@ def test_a_changed_precision_is_no_reason_to_mix_old_and_new_tiles(
     finish(dock)
     page.predicting.precision = "32 bits"
     preference_news().settle()
-    dock.look_ahead()
-    assert "the precision is another" in dock.form.foot.status.text()
+    dock.refresh_now()
+    assert "the precision has changed" in dock.form.foot.status.text()

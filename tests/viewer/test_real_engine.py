@@ -10,6 +10,8 @@ from napari_sparsessp.ui.napari_compat import camera_of
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import by_structure
 
+pytestmark = pytest.mark.painted
+
 DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 LAPSE = {
     "scale": (60, 0.29, 0.29, 0.29),
@@ -25,7 +27,7 @@ def open_dock(viewer, thin_engine):
     def go(array, viewer=viewer, **place):
         viewer.add_image(array, name="bright-field", **place)
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.look_ahead()
+        dock.refresh_now()
         return dock
 
     return go
@@ -35,7 +37,7 @@ def run_until(dock, engine, qtbot, tiles):
     """Run; the engine waits after so many tiles, all of which are known here."""
     engine.hold_at = tiles
     dock.run()
-    qtbot.waitUntil(lambda: dock.running.undertaking.done == tiles)
+    qtbot.waitUntil(lambda: dock.session.run.done == tiles)
 
 
 @pytest.mark.parametrize("lapse", [False, True])
@@ -51,7 +53,7 @@ def test_cancelled_and_resumed_is_as_if_it_had_not_been(
         else open_dock(one, **DENSE)
     )
     monkeypatch.setattr(dock.tracker, "follow", lambda *_, **__: dock.tracker.stop())
-    dock.form.options.uncertainty_box.setChecked(unsure)
+    dock.form.options.rows.native("uncertainty").setChecked(unsure)
     dock.run()
     finish(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
@@ -175,7 +177,7 @@ def test_without_a_layer_to_look_at_the_order_stays(
     dock.tracker.stop()
     thin_engine.go.set()
     finish(dock)
-    plan = dock.outlook.plan
+    plan = dock.preview.plan
     assert [box for _, box in thin_engine.boxes[1:]] == [
         tile.box for tile in plan.tiles if tile.box != thin_engine.boxes[0][1]
     ]

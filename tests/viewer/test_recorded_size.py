@@ -28,7 +28,7 @@ def dropped(viewer, tmp_path):
 
 def test_the_size_comes_from_the_file(dropped, viewer, engine, qtbot):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    qtbot.waitUntil(lambda: dock.outlook.plan.view.ratio == pytest.approx(4))
+    qtbot.waitUntil(lambda: dock.preview.plan.view.ratio == pytest.approx(4))
     assert dock.form.input.typed_voxel_size() == (1.16, 0.29, 0.29)
 
 
@@ -36,8 +36,8 @@ def test_what_the_user_types_counts_more(dropped, viewer, engine, qtbot):
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.input.type_voxel_size((0.58, 0.29, 0.29))
     with qtbot.waitSignal(dock._recorded.found):
-        dock._recorded.look(dropped, dock.outlook.reading)
-    dock.look_ahead()
+        dock._recorded.look(dropped, dock.preview.reading)
+    dock.refresh_now()
     assert dock.form.input.typed_voxel_size() == (0.58, 0.29, 0.29)
 
 
@@ -47,9 +47,9 @@ def test_another_stack_and_back_again_asks_no_second_time(
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     qtbot.waitUntil(lambda: dock.form.input.typed_voxel_size() is not None)
     other = viewer.add_image(light(seed=1), name="bright-field 2")
-    dock.look_ahead()
+    dock.refresh_now()
     for layer in (other, dropped):
         dock.form.input.choose_layer(layer.unique_id and str(layer.unique_id))
         dock.form.input.changed.emit()
-        dock.look_ahead()
+        dock.refresh_now()
     qtbot.waitUntil(lambda: dock.form.input.typed_voxel_size() is not None)

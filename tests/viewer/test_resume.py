@@ -11,6 +11,8 @@ from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def stopped(dock, engine, finish, qtbot):
@@ -19,7 +21,7 @@ def stopped(dock, engine, finish, qtbot):
     dock.form.structures.tick(("dna", "nucleolus"))
     with qtbot.waitSignal(dock.layers.complete):
         dock.run()
-    qtbot.waitUntil(lambda: dock.running.undertaking.done == 5)
+    qtbot.waitUntil(lambda: dock.session.run.done == 5)
     dock.form.foot.button.click()
     finish(dock)
     engine.wait_at = None
@@ -43,13 +45,13 @@ def test_resume_goes_on_where_it_stopped(stopped, viewer, engine, finish):
 
 
 def test_resume_survives_looking_ahead(stopped, qtbot):
-    stopped.look_ahead()
+    stopped.refresh_now()
     qtbot.wait(150)  # the settling timer of the end of the run
     assert stopped.form.foot.state is RunState.RESUMABLE
     assert "tiles are done" in stopped.form.foot.status.text()
 
 
-def test_start_over_begins_anew(stopped, viewer, engine, finish):
+def test_start_over_predicts_everything_again(stopped, viewer, engine, finish):
     stopped.form.foot.again_button.click()
     finish(stopped)
     assert len(engine.computed) == 5 + 12
@@ -81,8 +83,8 @@ def changed_scale(dock, viewer):
     ("change", "hint"),
     [
         (changed_structures, "other structures are ticked"),
-        (changed_sampling, "the sampling is another"),
-        (changed_size, "the voxel size is another"),
+        (changed_sampling, "the sampling has changed"),
+        (changed_size, "the voxel size has changed"),
         (changed_image, "the stack holds another image"),
         (changed_scale, "the stack was moved or scaled"),
     ],
@@ -94,15 +96,15 @@ def test_a_change_turns_resume_into_run_and_says_why(
     qtbot.wait(150)  # the settling timer of the end of the run
     change(stopped, viewer)
     qtbot.waitUntil(lambda: foot.button.text() == "Run")
-    assert foot.status.text() == f"Run starts anew: {hint}."
+    assert foot.status.text() == f"Run starts over: {hint}."
     assert not foot.again_button.isVisible()
 
 
 def test_taking_a_change_back_gives_resume_back(stopped, viewer):
     changed_structures(stopped, viewer)
-    stopped.look_ahead()
+    stopped.refresh_now()
     stopped.form.structures.tick(("dna", "nucleolus"))
-    stopped.look_ahead()
+    stopped.refresh_now()
     assert stopped.form.foot.state is RunState.RESUMABLE
     assert stopped.form.foot.status.text().startswith("Stopped: ")
 
@@ -110,13 +112,13 @@ def test_taking_a_change_back_gives_resume_back(stopped, viewer):
 def test_another_layer_or_a_new_name_is_no_change(stopped, viewer):
     viewer.layers["bright-field"].name = "renamed"
     viewer.add_image(light(), name="something else", **MICRO)
-    stopped.look_ahead()
+    stopped.refresh_now()
     assert stopped.form.foot.state is RunState.RESUMABLE
 
 
 def test_a_deleted_layer_comes_back_with_what_was_done(stopped, viewer, finish):
     viewer.layers.remove(predictions(viewer)[1])
-    stopped.look_ahead()
+    stopped.refresh_now()
     stopped.resume()
     finish(stopped)
     first, second = predictions(viewer)
@@ -131,7 +133,7 @@ def test_without_layers_there_is_nothing_to_resume_and_no_memory_held(
     for layer in predictions(viewer):
         viewer.layers.remove(layer)
     del layer
-    stopped.look_ahead()
+    stopped.refresh_now()
     assert stopped.form.foot.state is RunState.READY
 
     def gone():
@@ -143,35 +145,6 @@ def test_without_layers_there_is_nothing_to_resume_and_no_memory_held(
 
 def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):
     viewer.layers.remove("bright-field")
-    stopped.look_ahead()
-    assert stopped.running.undertaking is None
+    stopped.refresh_now()
+    assert stopped.session.run is None
     assert stopped.form.foot.state is not RunState.RESUMABLE
-
-
-def test_after_an_error_one_can_go_on(dock, viewer, engine, finish):
-    engine.tile, engine.fail_at = 32, 5
-    dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
-    assert dock.form.foot.message.is_error
-    assert "5 of 12 tiles are done" in dock.form.foot.status.text()
-    engine.fail_at = None
-    dock.resume()
-    assert not dock.form.foot.message.is_error
-    finish(dock)
-    assert len(engine.computed) == 12
-    assert np.all(predictions(viewer)[0].data == 1)
-
-
-def test_an_engine_that_keeps_nothing_offers_no_resume(
-    dock, engine, finish, qtbot, monkeypatch
-):
-    engine.tile, engine.wait_at = 32, 5
-    monkeypatch.setattr(engine, "new_progress", lambda: None)
-    dock.form.structures.tick(("dna",))
-    dock.run()
-    with qtbot.waitSignal(dock.run_in_progress.tile_done):
-        pass
-    dock.cancel()
-    finish(dock)
-    assert dock.form.foot.state is RunState.READY

@@ -98,7 +98,7 @@ def test_the_menu_asks_first_and_no_means_no(viewer, monkeypatch):
     asked = []
 
     def decline(dialog):
-        asked.append((dialog.key(), dialog.open_button.text()))
+        asked.append((dialog.key(), dialog.start_button.text()))
         dialog.reject()
         return 0
 
@@ -126,7 +126,7 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     form.input.samples_button.click()
     dialog = empty_dock._samples.dialog
     dialog.choose("hipsc_dna_pair")
-    dialog.open_button.click()
+    dialog.start_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2)
     qtbot.waitUntil(lambda: form.foot.state is RunState.READY)
     assert form.input.samples_button.isHidden()
@@ -138,7 +138,7 @@ def test_without_a_network_the_dialog_says_so(empty_dock, viewer, qtbot):
     empty_dock.form.input.samples_button.click()
     dialog = empty_dock._samples.dialog
     dialog.choose("yeast_timelapse")
-    dialog.open_button.click()
+    dialog.start_button.click()
     qtbot.waitUntil(lambda: dialog.message.is_error)
     assert dialog.message.text.text().startswith("There is no network")
     assert len(viewer.layers) == 0

@@ -33,8 +33,8 @@ def no_doubtful_save():
 def predicted(dock, viewer, finish):
     """A finished run on a sparse stack, with a truth and uncertainties."""
     viewer.add_image(light(32), name="Hoechst", **DENSE)
-    dock.look_ahead()
-    dock.form.options.uncertainty_box.setChecked(True)
+    dock.refresh_now()
+    dock.form.options.rows.native("uncertainty").setChecked(True)
     dock.run()
     finish(dock)
     return dock
@@ -127,7 +127,7 @@ def test_the_dock_goes_on_with_what_was_opened(
     assert row.truth == layer_key(other.layers["Hoechst"])
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
     count = len(other.layers)
-    qtbot.waitUntil(lambda: dock.outlook.plan is not None)
+    qtbot.waitUntil(lambda: dock.preview.plan is not None)
     dock.run()
     finish(dock)
     assert len(other.layers) == count  # the same layers, filled anew
@@ -138,14 +138,14 @@ def test_a_truth_of_any_name_is_taken_up_again(
     predicted, viewer, make_napari_viewer_proxy, tmp_path, finish
 ):
     odd = viewer.add_image(light(32, seed=5), name="odd", **DENSE)
-    predicted.look_ahead()
+    predicted.refresh_now()
     rows = [row.structure.id for row in predicted.form.structures.rows]
     predicted.form.structures.choose_truth(rows.index("dna"), layer_key(odd))
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     other = make_napari_viewer_proxy()
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     other.open(path, plugin=OURS)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
 
 
@@ -158,16 +158,16 @@ def test_the_model_of_what_is_opened_is_chosen_once(
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     assert dock.form.topology.model_id() == "newer"
     other.open(path, plugin=OURS)
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.topology.model_id() == "colony-3to2d"
     assert dock.form.structures.ticked() == tuple(
         row.structure.id for row in predicted.form.structures.rows
     )
-    assert dock.form.options.uncertainty()
+    assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
     dock.shelf.choose("newer")
     other.layers["bright-field"].name = "renamed"
-    dock.look_ahead()
+    dock.refresh_now()
     assert dock.form.topology.model_id() == "newer"  # the user's own choice stays
 
 
@@ -204,7 +204,7 @@ def test_a_prediction_of_the_command_line_finds_its_stack(
         qtbot.waitUntil(lambda before=before: len(viewer.layers) > before)
     (dna,) = [one for one in viewer.layers if role_of(one)]
     assert not dna.metadata[KEY].get("source_id") or dna.metadata[KEY]["source"]
-    dock.look_ahead()
+    dock.refresh_now()
     assert dna.metadata[KEY]["source_id"] == layer_key(viewer.layers["in"])
     dock.form.input.choose_layer(layer_key(viewer.layers["in"]))
     dock._on_input()
@@ -301,16 +301,16 @@ def test_saving_can_be_stopped_and_leaves_nothing(dock, viewer, qtbot, tmp_path)
     layer = viewer.add_image(
         lazy, name="lazy", contrast_limits=(0, 1), visible=False, **MICRO
     )
-    dock.look_ahead()
+    dock.refresh_now()
     saving.set()
-    dock.takeaway.save(tmp_path / "a.ome.zarr")
-    assert dock.takeaway.busy
-    dock.takeaway._progress.canceled.emit()
-    with qtbot.waitSignal(dock.takeaway.told) as told:
+    dock.export.save(tmp_path / "a.ome.zarr")
+    assert dock.export.busy
+    dock.export._progress.canceled.emit()
+    with qtbot.waitSignal(dock.export.exported) as told:
         go.set()
     assert "stopped" in told.args[0]
     assert list(tmp_path.iterdir()) == []
     assert file_of(layer) is None
-    with qtbot.waitSignal(dock.takeaway.told):
-        dock.takeaway.save(tmp_path / "a.ome.zarr")
+    with qtbot.waitSignal(dock.export.exported):
+        dock.export.save(tmp_path / "a.ome.zarr")
     assert file_of(layer).path == str(tmp_path / "a.ome.zarr")

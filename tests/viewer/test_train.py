@@ -12,7 +12,7 @@ from napari_sparsessp.models.library import read_card
 from napari_sparsessp.training.checkpoints import has_state, saved_step
 from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState

@@ -14,8 +14,8 @@ def compared(dock, viewer, finish):
     """A finished run with one truth, another layer that could be one, and no third."""
     viewer.add_image(light(32), name="Hoechst", **DENSE)
     viewer.add_image(light(32, seed=1), name="another stain", **DENSE)
-    dock.look_ahead()
-    dock.form.options.uncertainty_box.setChecked(True)
+    dock.refresh_now()
+    dock.form.options.rows.native("uncertainty").setChecked(True)
     dock.run()
     finish(dock)
     return dock
@@ -38,7 +38,7 @@ def test_a_prediction_names_the_truth_of_its_run(compared, viewer):
 
 
 def test_an_uncertainty_has_no_truth(compared):
-    spread = compared.layers.uncertainties()["dna"]
+    spread = compared.layers.layers("uncertainty")["dna"]
     assert truth_of(spread) is None
 
 
@@ -65,7 +65,7 @@ def test_a_run_anew_writes_its_own_truth(compared, viewer, finish):
 def test_a_truth_that_was_left_out_is_none(dock, viewer, finish):
     far = {**DENSE, "translate": (900, 0, 0)}
     viewer.add_image(light(4), name="DAPI", **far)
-    dock.look_ahead()
+    dock.refresh_now()
     dock.run()
     finish(dock)
     assert truth_of(dock.layers.layer("dna")) is None

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction, role_of
-from napari_sparsessp.ui.widgets.structure_model import Column
+
+pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
 def unsure(dock, finish):
     """A finished prediction of two structures with their uncertainties."""
     dock.form.structures.tick(("dna", "mitochondria"))
-    dock.form.options.uncertainty_box.setChecked(True)
+    dock.form.options.rows.native("uncertainty").setChecked(True)
     dock.run()
     finish(dock)
     return dock
@@ -43,7 +44,7 @@ def test_each_structure_gets_a_hidden_layer_that_lies_on_it(unsure, viewer):
 
 def test_the_table_shows_and_hides_them(unsure, viewer):
     table, model = unsure.form.table, unsure.form.structures
-    assert not table.isColumnHidden(Column.SPREAD)
+    assert "spread" in table.shown_columns()
     layer = layers(viewer, "uncertainty")["dna"]
     model.set_spread("dna", True)
     assert layer.visible
@@ -56,7 +57,7 @@ def test_the_table_shows_and_hides_them(unsure, viewer):
 def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
     unsure.form.structures.set_spread("dna", True)
     unsure.form.structures.set_visible("mitochondria", False)
-    unsure.show_layout("side")
+    unsure.view.show("side")
     cells = [
         {viewer.layers[i].name for i in indices if viewer.layers[i].visible}
         for _, indices in viewer.canvas.grid.iter_viewboxes(viewer.layers)
@@ -66,19 +67,19 @@ def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
         {"DNA · predicted"},
         {"DNA ± std · predicted"},
     ]
-    unsure.show_layout("overlay")
+    unsure.view.show("overlay")
     assert layers(viewer, "uncertainty")["dna"].visible
 
 
 def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, finish):
     old = layers(viewer, "uncertainty")["dna"]
     unsure.form.structures.set_spread("dna", True)
-    unsure.form.options.uncertainty_box.setChecked(False)
+    unsure.form.options.rows.native("uncertainty").setChecked(False)
     unsure.run()
     finish(unsure)
     assert not old.visible
     assert old.metadata[KEY]["state"] == "outdated"
-    assert unsure.form.table.isColumnHidden(Column.SPREAD)
+    assert "spread" not in unsure.form.table.shown_columns()
 
 
 def test_a_second_run_keeps_layers_and_what_is_shown(unsure, viewer, finish):
@@ -95,10 +96,10 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     assert not options.body.isVisibleTo(dock)
     options.more_button.click()
     assert options.body.isVisibleTo(dock)
-    options.tta_box.setChecked(True)
-    dock.look_ahead()
-    assert dock.outlook.request.tta
-    assert not dock.outlook.request.uncertainty
+    options.rows.native("tta").setChecked(True)
+    dock.refresh_now()
+    assert dock.preview.request.tta
+    assert not dock.preview.request.uncertainty
     assert dock.form.foot.status.text().endswith("8× slower")
     options.more_button.click()
     assert options.summary.text() == "mean of 8 turns"
@@ -108,6 +109,6 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
 def test_the_time_of_a_run_foretells_the_next(dock, finish):
     dock.run()
     finish(dock)
-    dock.form.options.tta_box.setChecked(True)
-    dock.look_ahead()  # the fake engine says that it took half a second
+    dock.form.options.rows.native("tta").setChecked(True)
+    dock.refresh_now()  # the fake engine says that it took half a second
     assert dock.form.foot.status.text().endswith(" · 4 s")

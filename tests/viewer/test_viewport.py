@@ -9,6 +9,8 @@ from napari_sparsessp.ui.layers.viewport import (
     visible_box,
 )
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def shown(viewer):

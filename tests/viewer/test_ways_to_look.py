@@ -44,7 +44,7 @@ def predict(viewer, thin_engine, finish):
         place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
         viewer.add_image(data, name="light", contrast_limits=(900, 1100), **place)
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.look_ahead()
+        dock.refresh_now()
         dock.form.structures.tick(("dna",))
         dock.run()
         finish(dock)

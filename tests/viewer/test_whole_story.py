@@ -10,6 +10,8 @@ from napari_sparsessp.models.library import load_model, read_card
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.ui.layers.metadata import KEY
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def sample():
@@ -24,7 +26,7 @@ def sample():
 def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.look_ahead()
+    dock.refresh_now()
     dock.form.structures.tick(("dna", "cell_membrane"))
     dock.run()
     finish(dock)

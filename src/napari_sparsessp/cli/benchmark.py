@@ -16,7 +16,6 @@ from napari_sparsessp.cli.console import (
     Rows,
     check_output,
     number,
-    results_to_resume,
     write_report,
 )
 from napari_sparsessp.cli.evaluate import BASELINES, SWEEP_SCORES
@@ -77,9 +76,6 @@ def quality(
         float, Option(min=0, help="At the bright end of the light; 0: no noise.")
     ] = 20_000,
     json: options.JsonFile = None,
-    resume: Annotated[
-        bool, Option("--resume", help="Go on with what the JSON file holds.")
-    ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     overwrite: options.OverwriteJson = False,
@@ -92,7 +88,6 @@ def quality(
     """
     from napari_sparsessp.evaluation.quality import (
         QualityOptions,
-        QualityReport,
         colony_sources,
         parse_pair,
     )
@@ -109,13 +104,7 @@ def quality(
         colonies=colonies, first_seed=seed, shape=size, photons=photons,
         ratios=wanted, pairs=tuple(pair or ()), base=base,
     )  # fmt: skip
-    earlier = results_to_resume(
-        json,
-        overwrite,
-        resume,
-        QualityReport.model_validate_json,
-        "holds no scores of this command",
-    )
+    check_output(json, overwrite)
     pairs = [parse_pair(text) for text in options.pairs]
     request = PredictionRequest.model_validate(
         {"device": device, "precision": precision}
@@ -125,8 +114,7 @@ def quality(
     sources += [_pair_source(real) for real in pairs]
     if not sources:
         raise InputError("there is nothing to score on; add --colonies or --pair")
-    console = console_of(context)
-    _measure_quality(console, models, sources, options, request, json, earlier)
+    _measure_quality(console_of(context), models, sources, options, request, json)
 
 
 def _measure_quality(
@@ -136,31 +124,24 @@ def _measure_quality(
     options: "QualityOptions",
     request: "PredictionRequest",
     json: Path | None,
-    earlier: "QualityReport | None",
 ) -> None:
-    from napari_sparsessp.evaluation.quality import (
-        measure_quality,
-        quality_report,
-        usable,
-    )
+    from napari_sparsessp.evaluation.quality import measure_quality, quality_report
     from napari_sparsessp.prediction.report import ModelId
 
     ids = {
         name: ModelId(id=model.card.id, sha256=model.sha256)
         for name, model in models.items()
     }
-    resumed = {} if earlier is None else usable(earlier, ids, options)
     fields: list[FieldScores] = []
     progress = console.progress("scoring", "field")
 
     def report() -> "QualityReport":
         return quality_report(fields, ids, options, len(fields) == len(sources))
 
-    results = measure_quality(
-        models, sources, options.ratios, request, resumed, progress
-    )
     try:
-        for scores in results:
+        for scores in measure_quality(
+            models, sources, options.ratios, request, progress
+        ):
             fields.append(scores)
             if json is not None:
                 write_report(json, report().to_json())
@@ -171,7 +152,6 @@ def _measure_quality(
             if len(fields) < len(sources):
                 console.warning(
                     f"stopped early; {len(fields)} of {len(sources)} fields were scored"
-                    + ("; go on with --resume" if json is not None else "")
                 )
 
 
@@ -307,17 +287,12 @@ def speed(
         Option(
             "--field",
             help="Instead: one field of view (65×232×344 voxels, 12 structures) by "
-            "the model that ships, FNet, RepMode 3D and SparseSSP, and what share of "
-            "this machine's peak ours reaches.",
+            "the model that ships, FNet, RepMode 3D and SparseSSP.",
         ),
     ] = False,
     device: Annotated[
         Literal["cpu", "cuda", "mps"], Option(help="With --field.")
     ] = "cpu",
-    resume: Annotated[
-        bool,
-        Option("--resume", help="With --field: go on with an unfinished JSON file."),
-    ] = False,
     overwrite: options.OverwriteJson = False,
 ) -> None:
     """Time, cost and memory of every combination for one patch, on the CPU.
@@ -341,42 +316,26 @@ def speed(
     console = console_of(context)
     if field and (rows or quick):
         raise InputError("--rows and --quick are of a patch; leave them or --field out")
-    if not field and (resume or device != "cpu"):
-        raise InputError("--device and --resume are of --field; add it")
-    threads = threads or all_threads()
-    if field:
-        earlier = results_to_resume(
-            json, overwrite, resume, _parse_field, "is not of this benchmark"
-        )
-        view = FieldOptions(threads=threads, device=device)
-        on_progress = console.progress("measuring", "row")
-        results = measure_field(field_rows(), view, on_progress, earlier)
-        _follow(console, results, json, field_text, lambda _: "--resume goes on")
-        return
+    if not field and device != "cpu":
+        raise InputError("--device is of --field; add it")
     check_output(json, overwrite)
+    threads = threads or all_threads()
+    on_progress = console.progress("measuring", "row")
+    if field:
+        view = FieldOptions(threads=threads, device=device)
+        ways = field_rows()
+        results = measure_field(ways, view, on_progress)
+        _follow(console, results, json, field_text, len(ways))
+        return
     chosen = choose_rows(rows.split(",") if rows else (), quick)
-    options = SpeedOptions(
+    patch = SpeedOptions(
         size=(64, 64) if quick else (128, 128),
         threads=threads,
         precision=precision,
         repeats=2 if quick else 3,
-        quick=quick,
     )
-    on_progress = console.progress("measuring", "row")
-    _follow(
-        console,
-        measure_speed(chosen, options, on_progress),
-        json,
-        speed_text,
-        lambda done: f"{len(done['rows'])} of {len(chosen)} rows were measured",
-    )
-
-
-def _parse_field(text: str) -> dict[str, Any]:
-    content = json_module.loads(text)
-    if not isinstance(content, dict) or content.get("kind") != "field":
-        raise ValueError("results of another kind")
-    return content
+    results = measure_speed(chosen, patch, on_progress)
+    _follow(console, results, json, speed_text, len(chosen))
 
 
 def _follow(
@@ -384,13 +343,9 @@ def _follow(
     results: Generator[dict[str, Any]],
     json: Path | None,
     text: Callable[[dict[str, Any]], str],
-    unfinished: Callable[[dict[str, Any]], str],
+    rows: int,
 ) -> None:
-    """Write JSON after each row; print the table at the end, and after Ctrl-C.
-
-    `results` yields all rows so far each time a row is added, and is closed at any
-    end; `unfinished` words the warning about a result that was stopped early.
-    """
+    """Write JSON after each row; print the table at the end, and after Ctrl-C."""
     result: dict[str, Any] = {}
     try:
         with closing(results):
@@ -401,4 +356,5 @@ def _follow(
         if result:
             console.result(text(result))
             if not result["finished"]:
-                console.warning(f"stopped early; {unfinished(result)}")
+                done = f"{len(result['rows'])} of {rows} rows were measured"
+                console.warning(f"stopped early; {done}")

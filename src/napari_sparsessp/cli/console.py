@@ -4,13 +4,13 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import InputError, OutputError
+from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.tasks import Progress, TimeLeft
 
@@ -41,22 +41,12 @@ COLUMNS = {
 Rows = list[list[str]]
 """A table; the first row is its heading, the first column names the rows."""
 
-Results = TypeVar("Results")
-
 
 @dataclass
 class Console:
-    """Where a command prints, and how much.
+    """Where a command prints, and how much."""
 
-    Attributes
-    ----------
-    quiet
-        Show no progress and no notes; warnings and errors still come.
-    debug
-        Show where an error came from.
-    """
-
-    quiet: bool = False
+    quiet: bool = False  # warnings and errors are still shown
     debug: bool = False
     _drawn: bool = field(default=False, repr=False)
     # Counted from the start, so that an error at once is the only line.
@@ -107,17 +97,7 @@ class Console:
     def progress(self, step: str, unit: str = "") -> Progress:
         """Show that a step begins.
 
-        Parameters
-        ----------
-        step
-            As the user reads it, for example ``"opening cells.tif"``.
-        unit
-            What is counted, for example ``"tile"``; bytes are counted in ``"MB"``.
-
-        Returns
-        -------
-        Progress
-            Shows how far the step is, and the time that is left.
+        Shows how far the step is, and the time that is left.
         """
         self._show(step, 0.0, now=sys.stderr.isatty())
         time_left = TimeLeft(time.monotonic)
@@ -221,14 +201,7 @@ def _print_rows(rows: Rows, gap: int) -> None:
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> Rows:
-    """Make a table of scores, with their mean where several structures have a truth.
-
-    Parameters
-    ----------
-    scores
-        Structure id to the fields of the report; structures without truth are left
-        out.
-    """
+    """Make a table of scores, with their mean where several structures have a truth."""
     scored = {name: fields for name, fields in scores.items() if "r2" in fields}
     if not scored:
         return []
@@ -276,13 +249,7 @@ def clock(seconds: float) -> str:
 
 
 def check_output(path: Path | None, overwrite: bool, what: str = "report ") -> None:
-    """Refuse a file that could not be written at the end of a long run.
-
-    Raises
-    ------
-    OutputError
-        The file exists and may not be replaced, or its folder cannot be written.
-    """
+    """Refuse a file that could not be written at the end of a long run."""
     if path is None:
         return
     if path.exists() and (path.is_dir() or not overwrite):
@@ -293,31 +260,6 @@ def check_output(path: Path | None, overwrite: bool, what: str = "report ") -> N
         raise OutputError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"folder {path.parent} cannot be written; choose another")
-
-
-def results_to_resume(
-    path: Path | None,
-    overwrite: bool,
-    resume: bool,
-    parse: Callable[[str], Results],
-    otherwise: str,
-) -> Results | None:
-    """Check the JSON file of a benchmark, and read what ``--resume`` continues.
-
-    `parse` raises ValueError for any other text; `otherwise` is the error's reason.
-    """
-    if resume and path is None:
-        raise InputError("--resume needs the file to go on with; add --json FILE")
-    check_output(path, overwrite or resume)
-    if path is None or not resume or not path.exists():
-        return None
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path} {otherwise}; give another file, or --overwrite in place of "
-            "--resume"
-        ) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from napari_sparsessp.cli.console import (
-    Console,
-    make_folder,
-    score_rows,
-    write_report,
-)
+from napari_sparsessp.cli.console import Console, make_folder, score_rows, write_report
 from napari_sparsessp.cli.options import console_of
 from napari_sparsessp.cli.predict import Outcome, run_request
 from napari_sparsessp.errors import OutputError, SparseSSPError
@@ -89,8 +84,7 @@ def _predict_sample(
     volume = load_volume(sparse)
     truth = _channels(load_volume(truth_path), card.structures)
     request = PredictionRequest(
-        input=str(sparse),
-        truth={name: f"{truth_path}:{name}" for name in truth},
+        input=str(sparse), truth={name: f"{truth_path}:{name}" for name in truth}
     )
     outcome = run_request(console, request, card, volume, truth)
     assert outcome.volume is not None, "no sink has taken it"
@@ -140,18 +134,7 @@ def has_display() -> bool:
 def show_in_napari(
     console: Console, paths: tuple[Path, ...], screenshot: Path | None = None
 ) -> None:
-    """Open the files in napari, in a process of its own: this one must not import it.
-
-    Parameters
-    ----------
-    console
-        Prints why nothing is shown; the prediction stands without it.
-    paths
-        Image, prediction and truth.
-    screenshot
-        Where a picture goes that is drawn on a virtual screen; without it a window
-        opens, and this returns when it is closed.
-    """
+    """Open the files in napari, in its own process: this one must not import it."""
     if find_spec("napari") is None:
         console.note(
             "napari is not installed, so nothing is shown; install napari[pyqt6]"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from napari_sparsessp import __version__
 from napari_sparsessp.cli import options
 from napari_sparsessp.cli.console import (
     Console,
@@ -31,6 +30,7 @@ from napari_sparsessp.cli.options import (
 )
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.structures import match_channel
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import READ_ERRORS, Volume
 
 if TYPE_CHECKING:

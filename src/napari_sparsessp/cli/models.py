@@ -386,8 +386,7 @@ def run_model(
         Path, Option("--out", "-o", help="NumPy file for (T, D, H, W) float32.")
     ],
     structures: Annotated[
-        str | None,
-        Option(help="Structures, or numbers of outputs: a,b or 0,1; all."),
+        str | None, Option(help="Structures, or numbers of outputs: a,b or 0,1; all.")
     ] = None,
     ratio: Annotated[
         float | None,

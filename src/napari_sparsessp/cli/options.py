@@ -9,12 +9,12 @@ import typer
 from typer import Option
 from typer.core import TyperGroup
 
-from napari_sparsessp import __version__
 from napari_sparsessp.cli.console import Console
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import read_yaml
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import find_structure, match_channel
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.volume import Volume
@@ -210,23 +210,7 @@ def name_or_index(text: str | None) -> str | int | None:
 
 
 def request_of(context: typer.Context, saved: Path | None = None) -> PredictionRequest:
-    """Make the request of a command's options.
-
-    Parameters
-    ----------
-    context
-        Of the command. Options that the user did not write leave the saved request,
-        or the request's own default, as it is.
-    saved
-        A request file that the options override.
-
-    Raises
-    ------
-    InputError
-        A field is unknown or its value is impossible.
-    typer.BadParameter
-        Sizes that are not three positive numbers.
-    """
+    """Make the request of a command's options."""
     fields = read_request(saved) if saved else {}
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
@@ -302,20 +286,7 @@ def parse_truth(options: Iterable[str]) -> dict[str, str]:
 def load_truth(
     sources: dict[str, str], structures: Sequence[str]
 ) -> "dict[str, Volume]":
-    """Open the truth of each structure; no pixel is read yet.
-
-    Parameters
-    ----------
-    sources
-        Structure to ``FILE`` or ``FILE:CHANNEL``.
-    structures
-        Ids that the model predicts.
-
-    Raises
-    ------
-    InputError
-        The model does not predict a structure, or its file or channel is not there.
-    """
+    """Open the truth of each structure; no pixel is read yet."""
     return {
         model_structure(name, structures): _open_truth(name, source)
         for name, source in sources.items()

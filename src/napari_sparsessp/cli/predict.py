@@ -148,16 +148,11 @@ def _predict_file(
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A finished prediction.
-
-    Attributes
-    ----------
-    volume
-        All structures, one channel each; None where a sink has taken the voxels.
-    """
+    """A finished prediction."""
 
     plan: "Plan"
     report: "Report"
+    # All structures, one channel each; None where a sink has taken the voxels
     volume: "Volume | None"
 
 
@@ -172,13 +167,6 @@ def run_request(
     """Predict, with progress on standard error.
 
     What can be known before torch is loaded is checked before.
-
-    Raises
-    ------
-    SparseSSPError
-        Anything that the user can correct.
-    Cancelled
-        The user pressed Ctrl-C.
     """
     from napari_sparsessp.prediction.plan import plan_prediction
 
@@ -200,11 +188,7 @@ def run_request(
     warned: tuple[str, ...] = ()
     with cancel_on_interrupt() as cancel:
         for event in predict_stream(
-            model,
-            volume,
-            plan=plan,
-            writer=sink,
-            cancel=cancel,
+            model, volume, plan=plan, writer=sink, cancel=cancel
         ):
             if isinstance(event, Planned):
                 planned, plan = event, event.plan

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]
@@ -42,39 +42,24 @@ _READS = 5
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """Histogram of pairs of true and predicted values.
+    """Histogram of pairs of true and predicted values."""
 
-    Attributes
-    ----------
-    counts
-        (BINS, BINS) voxels, or halves of them; first axis the truth, second the
-        prediction, ascending.
-    low, high
-        Ends of both axes, in standard deviations of the truth.
-    """
-
+    # (BINS, BINS) voxels, or halves of them; first axis the truth, second the
+    # prediction, ascending
     counts: np.ndarray
-    low: float
+    low: float  # low, high: Ends of both axes, in standard deviations of the truth
     high: float
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Scores of one structure, and how truth and prediction go together.
+    """Scores of one structure, and how truth and prediction go together."""
 
-    Attributes
-    ----------
-    scores
-        As `metrics.score` gives them.
-    moments
-        Mean and standard deviation of the truth, in its own units.
-    notes
-        What was done to the truth, and reasons to mistrust the scores.
-    """
-
-    scores: dict[str, Any]
+    scores: dict[str, Any]  # As `metrics.score` gives them
     density: Density
+    # Mean and standard deviation of the truth, in its own units
     moments: tuple[float, float]
+    # What was done to the truth, and reasons to mistrust the scores
     notes: tuple[str, ...] = ()
 
 
@@ -91,31 +76,18 @@ class ScoredStructure:
 
 @dataclass(frozen=True, eq=False)
 class ComparisonReport:
-    """All scores of one model's predictions from one input.
-
-    Attributes
-    ----------
-    input, model
-        For people.
-    light
-        The input, ZYX, where it is at hand.
-    provenance
-        How the prediction came about; a report without scores, or empty.
-    measured
-        Imaged planes on the prediction's grid; None where nobody knows.
-    time
-        Of a time-lapse, the time point that was compared.
-    unit
-        Of all voxel sizes: ``"pixels"`` where nobody knows how large those are.
-    """
+    """All scores of one model's predictions from one input."""
 
     items: tuple[ScoredStructure, ...]
-    input: str
+    input: str  # input, model: For people
     model: str
-    light: Volume | None = None
+    light: Volume | None = None  # The input, ZYX, where it is at hand
+    # How the prediction came about; a report without scores, or empty
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    # Imaged planes on the prediction's grid; None where nobody knows
     measured: tuple[int, ...] | None = None
-    time: int | None = None
+    time: int | None = None  # Of a time-lapse, the time point that was compared
+    # Of all voxel sizes: `"pixels"` where nobody knows how large those are
     unit: str = "µm"
 
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -164,23 +136,7 @@ class ComparisonReport:
 def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]:
     """Return the truth of each time point, resampled where its grid is another.
 
-    Parameters
-    ----------
-    truth, prediction
-        ((T,) Z, Y, X).
-    warn
-        Called with what was resampled, and which planes are not scored.
-
-    Returns
-    -------
-    list
-        (D, H, W) on the prediction's grid; NaN where the truth does not reach.
-
-    Raises
-    ------
-    InputError
-        The grids differ and nothing tells how they lie to each other, or the truth
-        is of another field of view.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
     """
     times = prediction.sizes.get("T", 1)
     if truth.sizes.get("T", 1) != times:
@@ -218,15 +174,7 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
 
 
 def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
-    """Score each time point; several are averaged, as in the report of a run.
-
-    Parameters
-    ----------
-    prediction
-        ((T,) Z, Y, X).
-    truth
-        As `on_the_same_grid` returns it.
-    """
+    """Score each time point; several are averaged, as in the report of a run."""
     scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
     return mean_scores([{"all": each} for each in scores])["all"]
 
@@ -250,15 +198,7 @@ def aligned_truth(
 ) -> np.ndarray:
     """Return the z-scored truth, ZYX, on the prediction's grid.
 
-    Returns
-    -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
-
-    Raises
-    ------
-    InputError
-        As `on_the_same_grid`, or the truth is constant.
+    (D, H, W) float32; NaN where the truth does not reach.
     """
     (stack,) = on_the_same_grid(truth, prediction, warn)
     return zscore_truth(stack)
@@ -267,10 +207,7 @@ def aligned_truth(
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
     """Return prediction − truth, ZYX, in standard deviations of the truth.
 
-    Returns
-    -------
-    ndarray
-        (D, H, W) float32; NaN where the truth does not reach.
+    (D, H, W) float32; NaN where the truth does not reach.
     """
     expected = aligned_truth(truth, prediction)
     for plane in range(expected.shape[0]):
@@ -280,27 +217,9 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
 
 def agreement(
-    truth: Volume,
-    prediction: Volume,
-    name: str = "",
-    progress: Progress = no_progress,
+    truth: Volume, prediction: Volume, name: str = "", progress: Progress = no_progress
 ) -> Agreement:
-    """Score one stack, and count how truth and prediction go together.
-
-    Parameters
-    ----------
-    truth, prediction
-        ZYX.
-    name
-        Of the structure, for the notes.
-    progress
-        Called after each plane that is read, with the share that is done.
-
-    Raises
-    ------
-    InputError
-        The two cannot be compared.
-    """
+    """Score one stack, and count how truth and prediction go together."""
     notes: list[str] = []
     progress(0.0)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)

@@ -6,30 +6,10 @@ the mean and the deviation of a z-scored truth, and their sign is set beforehand
 is all they know. They see every plane of the stack, whatever the model is given.
 
 The noise ceiling is the score of a perfect prediction. A truth y = s + n is the
-structure's image s plus noise n of its camera and photons, which no prediction can
-know. The best there is, s itself, scores against y
-
-    R² = 1 − σ²/Var(y),    Pearson = √(1 − σ²/Var(y)),
-
-where σ² is the mean variance of n. It is estimated from one stack: second differences
-[1 −2 1] along z, y and x remove whatever is locally linear, and multiply the variance
-of noise that is independent between voxels by 6 for each axis. Noise grows with
-brightness, so the variance is taken in bins of the local mean (which is uncorrelated
-with second differences); what stands out by more than four deviations there is taken
-for structure.
-
-Two estimates bracket the truth where their assumptions fail:
-
-- ``zyx`` trusts only what changes along all three axes. Noise that is correlated
-  between neighbouring pixels (resampled, deconvolved, denoised or compressed images)
-  hides from it: the ceiling comes out too high, towards 1.
-- ``z`` compares planes only. Such noise is seen, if the planes were exposed one by
-  one, but so is structure finer than the z step: the ceiling comes out too low.
-
-Where both agree, the noise is independent and the ceiling can be trusted. Errors that
-are no noise (bleed-through, background, fixed patterns, another focus) are not in it.
-The variance is estimated on the truth's own voxels and carried to the grid on which
-scores are taken, because resampling averages noise away.
+structure's image s plus noise n, and s itself scores R² = 1 − σ²/Var(y) against y. The
+mean variance σ² of n is estimated from second differences along z, y and x, on the
+truth's own voxels, and carried to the grid of the scores, because resampling averages
+noise away. docs/evaluation.md has the derivation and where its assumptions fail.
 """
 
 from __future__ import annotations
@@ -93,22 +73,7 @@ def light_predictors(
 ) -> dict[str, np.ndarray]:
     """Make the trivial predictors out of the transmitted light.
 
-    Parameters
-    ----------
-    transmitted
-        (D, H, W) on the grid of the truth; planes of NaN stay so.
-    pixel
-        (y, x) in µm.
-
-    Returns
-    -------
-    dict
-        ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
-
-    Raises
-    ------
-    InputError
-        The image is constant.
+    ``smoothness``, ``input``, ``negative``: (D, H, W) float32.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -134,15 +99,7 @@ def light_predictors(
 def plane_mean(truth: Any) -> np.ndarray:
     """Return each plane as the mean of its neighbours along z; never its own.
 
-    Parameters
-    ----------
-    truth
-        (D, H, W), z-scored; planes of NaN do not count.
-
-    Returns
-    -------
-    ndarray
-        (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
+    (D, H, W) float32. A plane without neighbours is 0, the mean of the stack.
     """
     stack = np.asarray(truth, np.float32)
     finite = [plane[np.isfinite(plane)] for plane in stack]
@@ -161,17 +118,7 @@ def score_baselines(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Score every trivial predictor against every truth.
 
-    Parameters
-    ----------
-    transmitted
-        ZYX, all planes, with a voxel size.
-    truths
-        Structure id to (D, H, W) on the grid.
-
-    Returns
-    -------
-    dict
-        Structure id to baseline to scores, with ``r2_fitted``.
+    Structure id to baseline to scores, with ``r2_fitted``.
     """
     predictors = light_predictors(onto_grid(transmitted, grid), grid.voxel_size[1:])
     result = {}
@@ -185,22 +132,15 @@ def score_baselines(
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The best scores that a noise-free prediction could reach.
+    """The best scores that a noise-free prediction could reach."""
 
-    Attributes
-    ----------
-    r2, pcc, pcc_plane
-        By the ``zyx`` estimate; a truth with fewer than 3 planes is judged by ``yx``.
-    noise_share
-        Variance of the noise as a share of that of the scored truth.
-    r2_careful
-        R² by the ``z`` estimate; None where there are fewer than 3 planes.
-    """
-
+    # r2, pcc, pcc_plane: By the `zyx` estimate; a truth with fewer than 3 planes is
+    # judged by `yx`
     r2: float
     pcc: float
     pcc_plane: float | None
-    noise_share: float
+    noise_share: float  # Variance of the noise as a share of that of the scored truth
+    # R² by the `z` estimate; None where there are fewer than 3 planes
     r2_careful: float | None
 
     def scores(self) -> dict[str, float | None]:
@@ -211,23 +151,8 @@ class Ceiling:
 def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
     """Estimate the variance of independent noise in every voxel.
 
-    Parameters
-    ----------
-    stack
-        (D, H, W), in any unit.
-    axes
-        Along which second differences are taken, out of ``"zyx"``.
-
-    Returns
-    -------
-    ndarray
-        (D, H, W) float32, in squared units of the stack: a function of the local mean
-        alone.
-
-    Raises
-    ------
-    InputError
-        Fewer than 3 voxels along one of the axes.
+    (D, H, W) float32, in squared units of the stack: a function of the local mean
+    alone.
     """
     from scipy.ndimage import uniform_filter
 
@@ -254,17 +179,7 @@ def noise_variance(stack: Any, axes: str = "zyx") -> np.ndarray:
 def noise_ceiling(truth: Volume, grid: Grid) -> Ceiling:
     """Estimate the best scores that any prediction could reach.
 
-    Parameters
-    ----------
-    truth
-        ZYX, with a voxel size: on its own grid, as it was recorded.
-    grid
-        On which predictions are scored.
-
-    Raises
-    ------
-    InputError
-        The truth is constant, or smaller than 3×3 pixels.
+    `truth` lies on its own grid, as it was recorded; scores are taken on `grid`.
     """
     stack = truth.planes(range(truth.shape[0]))
     scored = onto_grid(truth, grid)

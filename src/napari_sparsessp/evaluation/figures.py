@@ -69,13 +69,7 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
 
 
 def write_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:
-    """Write a figure in one step; the ending of `path` is one of `FORMATS`.
-
-    Raises
-    ------
-    OutputError
-        The ending is another, or the file cannot be written.
-    """
+    """Write a figure in one step; the ending of `path` is one of `FORMATS`."""
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise OutputError(
@@ -100,15 +94,7 @@ def prediction_figure(
     truth: Mapping[str, Volume],
     report: Report,
 ) -> Figure:
-    """Draw the middle plane of every structure beside its truth, with R².
-
-    Parameters
-    ----------
-    transmitted
-        ZYX, the input.
-    prediction, truth
-        Structure id to ZYX volume; a structure may lack a truth.
-    """
+    """Draw the middle plane of every structure beside its truth, with R²."""
     rows = -(-len(prediction) // _STRUCTURES_ACROSS)
     figure = new_figure(16, 3.6 + 2.6 * rows)
     parts: Any = figure.subfigures(2, 1, height_ratios=(3.6, 2.6 * rows))
@@ -163,18 +149,7 @@ def _plane_at(volume: Volume, position: float) -> np.ndarray:
 
 
 def comparison_figure(report: ComparisonReport, plane: int) -> Figure:
-    """Draw a row of one plane for each structure, and R² over the planes below them.
-
-    Parameters
-    ----------
-    plane
-        Of the prediction.
-
-    Raises
-    ------
-    InputError
-        The two can no longer be compared, or there is nothing to draw.
-    """
+    """Draw a row of one plane for each structure, and R² over the planes below them."""
     if not report.items:
         raise InputError("nothing is scored yet, so there is nothing to draw")
     depth, rows, columns = report.items[0].prediction.shape

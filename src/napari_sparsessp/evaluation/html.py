@@ -56,29 +56,15 @@ Row = tuple[str, str, Sequence[str]]
 
 @dataclass(eq=False)
 class Gallery:
-    """Planes as small pictures for a page: light, truth, prediction and error, by z.
+    """Planes as small pictures for a page: light, truth, prediction and error, by z."""
 
-    Attributes
-    ----------
-    light
-        (D, H, W), the transmitted light.
-    truth
-        Structure id to its z-scored truth, (D, H, W) on the same grid; planes may be
-        NaN.
-    ratios
-        How many predictions will come.
-    planes
-        Those that are shown.
-    pictures
-        (kind, structure, ratio) to one data URI a plane; kinds are ``light``,
-        ``truth``, ``same`` (prediction with the truth's contrast), ``own`` (with its
-        own) and ``error``.
-    """
-
-    light: np.ndarray
+    light: np.ndarray  # (D, H, W), the transmitted light
+    # Structure id to its z-scored truth, (D, H, W) on the same grid; planes may be NaN
     truth: Mapping[str, np.ndarray]
-    ratios: int
-    planes: list[int] = field(init=False)
+    ratios: int  # How many predictions will come
+    planes: list[int] = field(init=False)  # Those that are shown
+    # (kind, structure, ratio) to one data URI a plane; kinds are `light`, `truth`,
+    # `same` (prediction with the truth's contrast), `own` (with its own) and `error`
     pictures: dict[tuple[str, str, int], list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,15 +94,7 @@ class Gallery:
     def add(
         self, ratio: int, prediction: Volume, progress: Progress = no_progress
     ) -> None:
-        """Draw a prediction.
-
-        Parameters
-        ----------
-        prediction
-            CZYX, a channel for each structure, on the grid of the truth.
-        progress
-            Called before each stack of pictures.
-        """
+        """Draw a prediction."""
         for done, (name, truth) in enumerate(self.truth.items()):
             stack = prediction.channel(name).numpy()
             for kind, limits in (
@@ -173,16 +151,6 @@ class SweepResults:
     """Collect the ratios of a sweep as they come; keep scores and small pictures.
 
     Reads the stack and its truths, and scores the baselines.
-
-    Parameters
-    ----------
-    pictures
-        Draw the planes of the page.
-
-    Raises
-    ------
-    InputError
-        The stack or a truth is constant, or damaged.
     """
 
     def __init__(self, runs: Sequence[PlannedRun], pictures: bool) -> None:
@@ -244,32 +212,13 @@ class SweepResults:
 
 
 def write_sweep_page(report: SweepReport, gallery: Gallery, path: Path) -> None:
-    """Write the page of a sweep, in one step.
-
-    Parameters
-    ----------
-    gallery
-        With the predictions of the report's ratios.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write the page of a sweep, in one step."""
     with atomic_write(path, "page") as part:
         part.write_text(sweep_page(report, gallery), encoding="utf-8")
 
 
 def write_comparison_page(report: ComparisonReport, path: Path) -> None:
-    """Write the page of a comparison, in one step.
-
-    Raises
-    ------
-    InputError
-        The two can no longer be compared.
-    OutputError
-        It cannot be written.
-    """
+    """Write the page of a comparison, in one step."""
     text = comparison_page(report)
     with atomic_write(path, "page") as part:
         part.write_text(text, encoding="utf-8")

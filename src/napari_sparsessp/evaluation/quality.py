@@ -5,18 +5,14 @@ Fields are simulated colonies that no training has seen, and real pairs.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
 from pydantic import Field as JsonField
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sweep import (
@@ -25,11 +21,12 @@ from napari_sparsessp.evaluation.sweep import (
     plan_sweep,
     run_sweep,
 )
-from napari_sparsessp.evaluation.sweep_report import Baselines, Scores
+from napari_sparsessp.evaluation.sweep_report import Baselines, ReportPart, Scores
 from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -63,31 +60,13 @@ _PERFECT = {"r2": 1.0, "pcc": 1.0, "pcc_plane": 1.0, "noise_share": 0.0}
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """A dense stack and the truth of some structures.
-
-    Attributes
-    ----------
-    light
-        Transmitted light, ZYX.
-    truth
-        Structure id to its ground truth, ZYX.
-    noise_free
-        The truth is an expectation, so that the ceiling is 1.
-    """
+    """A dense stack and the truth of some structures."""
 
     name: str
     group: str
-    light: Volume
-    truth: dict[str, Volume]
-    noise_free: bool = False
-
-    def digest(self) -> str:
-        """Return 16 characters that differ where any voxel does."""
-        digest = hashlib.sha256()
-        for volume in (self.light, *(self.truth[name] for name in sorted(self.truth))):
-            voxels = volume.planes(range(volume.shape[0]))
-            digest.update(np.ascontiguousarray(voxels).tobytes())
-        return digest.hexdigest()[:16]
+    light: Volume  # Transmitted light, ZYX
+    truth: dict[str, Volume]  # Structure id to its ground truth, ZYX
+    noise_free: bool = False  # The truth is an expectation, so that the ceiling is 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +84,7 @@ def colony_sources(
     shape: tuple[int, int, int] = SHAPE,
     photons: float = PHOTONS,
 ) -> list[FieldSource]:
-    """Return held-out colonies, none of them simulated yet.
-
-    Parameters
-    ----------
-    first_seed
-        Each has the next.
-    shape
-        (D, H, W) voxels of 0.29 µm.
-    photons
-        Of the bright-field; 0 for no noise. The truth is always free of noise.
-    """
+    """Return held-out colonies, none of them simulated yet."""
     return [
         FieldSource(
             f"colony {seed}", SIMULATED, partial(simulated_field, seed, shape, photons)
@@ -162,13 +131,7 @@ class PairName:
 
 
 def parse_pair(text: str) -> PairName:
-    """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm.
-
-    Raises
-    ------
-    InputError
-        A part is missing.
-    """
+    """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm."""
     parts = text.rsplit(":", 3)
     if len(parts) != 4 or not all(parts):
         raise InputError(
@@ -180,103 +143,52 @@ def parse_pair(text: str) -> PairName:
     return PairName(path, signal, target, structure)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class FieldScores(_Part):
-    """All scores on one field.
-
-    Attributes
-    ----------
-    digest
-        Of its voxels.
-    baselines
-        ``yardsticks`` in JSON.
-    models
-        Name of a model to ratio to structure to scores.
-    """
+class FieldScores(ReportPart):
+    """All scores on one field."""
 
     name: str
     group: str
-    digest: str
     baselines: Baselines = JsonField(alias="yardsticks")
+    # Name of a model to ratio to structure to scores
     models: dict[str, dict[int, Scores]]
 
 
-class QualityOptions(_Part):
-    """Options of a benchmark.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) of a colony.
-    pairs
-        Real ones, as on the command line.
-    base
-        Model that Δ_Imp is against, at the smallest ratio; each model's own smallest
-        ratio where it is None.
-    """
+class QualityOptions(ReportPart):
+    """Options of a benchmark."""
 
     colonies: int
     first_seed: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int]  # (D, H, W) of a colony
     photons: float
     ratios: tuple[int, ...]
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()  # Real ones, as on the command line
+    # Model that Δ_Imp is against, at the smallest ratio; each model's own smallest
+    # ratio where it is None
     base: str | None = None
 
 
-class Row(_Part):
-    """Means of one predictor over the fields of a group.
+class Row(ReportPart):
+    """Means of one predictor over the fields of a group."""
 
-    Attributes
-    ----------
-    means
-        ``over_images`` and ``over_structures`` of every score.
-    structures
-        Structure id to the mean of every score.
-    delta_imp
-        Improvement in percent over the base, of the means over images; None where
-        the base is not above 0.
-    """
-
+    # `over_images` and `over_structures` of every score
     means: dict[str, dict[str, float | None]]
-    structures: Scores
+    structures: Scores  # Structure id to the mean of every score
+    # Improvement in percent over the base, of the means over images; None where the
+    # base is not above 0
     delta_imp: dict[str, float | None] = {}
 
 
-class Group(_Part):
-    """Summary of the simulated or of the real fields.
-
-    Attributes
-    ----------
-    models
-        Name of a model to ratio to its row.
-    baselines
-        Name of each trivial predictor, and ``ceiling``, to its row; ``yardsticks`` in
-        JSON.
-    """
+class Group(ReportPart):
+    """Summary of the simulated or of the real fields."""
 
     fields: int
-    models: dict[str, dict[int, Row]]
+    models: dict[str, dict[int, Row]]  # Name of a model to ratio to its row
+    # Name of each trivial predictor, and `ceiling`, to its row
     baselines: dict[str, Row] = JsonField(alias="yardsticks")
 
 
-class QualityReport(_Part):
-    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    models
-        Name in the tables to id and sha256.
-    groups
-        ``simulated`` and ``real``, those that there are.
-    cards
-        Name of a model to the scores that belong on its card.
-    """
+class QualityReport(ReportPart):
+    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON."""
 
     schema_version: int = JsonField(1, alias="schema")
     kind: str = "quality"
@@ -286,8 +198,9 @@ class QualityReport(_Part):
     )
     finished: bool
     options: QualityOptions
-    models: dict[str, ModelId]
-    groups: dict[str, Group]
+    models: dict[str, ModelId]  # Name in the tables to id and sha256
+    groups: dict[str, Group]  # `simulated` and `real`, those that there are
+    # Name of a model to the scores that belong on its card
     cards: dict[str, dict[str, Any]]
     fields: tuple[FieldScores, ...]
 
@@ -301,79 +214,30 @@ def measure_quality(
     sources: Sequence[FieldSource],
     ratios: Sequence[int],
     request: PredictionRequest,
-    known: Mapping[str, FieldScores] | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[FieldScores]:
-    """Score every model on every field at every ratio, field by field.
-
-    Parameters
-    ----------
-    models
-        By the name that the tables give them.
-    ratios
-        Every r-th plane is kept, from the first.
-    request
-        Device, precision and the like; the rest follows.
-    known
-        Name of a field to its scores from before; only what is missing is measured.
-        The first field is made again to see whether it is still the same.
-    progress
-        Called with the fields done of those that are to be measured.
-
-    Raises
-    ------
-    InputError
-        The known scores are of other fields, or a field cannot be used.
-    """
-    earlier = dict(known or {})
-    missing = {s.name: _missing(earlier.get(s.name), models, ratios) for s in sources}
-    total = max(1, sum(map(bool, missing.values())))
-    done, checked = 0.0, False
-    for source in sources:
-        scores, steps = earlier.get(source.name), missing[source.name]
-        if scores is not None and checked and not steps:
-            yield scores
-            continue
-        progress(done, total, f"{source.name}: opening")
+    """Score every model on every field at every ratio, field by field."""
+    for number, source in enumerate(sources):
+        progress(number, len(sources), f"{source.name}: opening")
         field = source.open()
-        digest = field.digest()
-        if scores is not None and scores.digest != digest:
-            raise InputError(
-                f"{source.name} is no longer the one that was scored before; score "
-                "anew, with --overwrite in place of --resume"
-            )
-        checked = True
-        if scores is None:
-            progress(done, total, f"{source.name}: baselines")
-            scores = _without_models(field, digest, models, request)
-        for name, some in steps.items():
-            at = ", ".join(map(str, some))
-            progress(done, total, f"{source.name}: {name}, r = {at}")
-            scores = _with_model(scores, field, name, models[name], some, request)
-            done += 1 / len(steps)
-        done = float(round(done))
-        yield scores
+        progress(number, len(sources), f"{source.name}: baselines")
+        baselines = _baselines(field, models, request)
+        scores: dict[str, dict[int, Scores]] = {}
+        for step, (name, model) in enumerate(models.items()):
+            done = number + step / len(models)
+            progress(done, len(sources), f"{source.name}: {name}")
+            # A model without any structure of the field has no scores.
+            scores[name] = {ratio: {} for ratio in sorted(set(ratios))}
+            for result, _ in run_sweep(model, _planned(field, model, ratios, request)):
+                scores[name][result.scores.ratio] = _kept(result.scores.structures)
+        yield FieldScores(
+            name=field.name, group=field.group, baselines=baselines, models=scores
+        )
 
 
-def _missing(
-    scores: FieldScores | None, models: Mapping[str, Model], ratios: Sequence[int]
-) -> dict[str, list[int]]:
-    """Return the ratios of each model that are still to be scored."""
-    steps = {}
-    for name in models:
-        there = {} if scores is None else scores.models.get(name, {})
-        some = [ratio for ratio in sorted(set(ratios)) if ratio not in there]
-        if some:
-            steps[name] = some
-    return steps
-
-
-def _without_models(
-    field: Field,
-    digest: str,
-    models: Mapping[str, Model],
-    request: PredictionRequest,
-) -> FieldScores:
+def _baselines(
+    field: Field, models: Mapping[str, Model], request: PredictionRequest
+) -> Baselines:
     """Score the baselines, on the grid of the model with the most structures."""
     planned = [_planned(field, model, (1,), request) for model in models.values()]
     fitting = [runs[0] for runs in planned if runs]
@@ -387,30 +251,7 @@ def _without_models(
     if field.noise_free:
         ceiling = {name: dict(_PERFECT) for name in ceiling}
     trivial = {name: _kept(its) for name, its in baselines.trivial.items()}
-    return FieldScores(
-        name=field.name,
-        group=field.group,
-        digest=digest,
-        baselines=Baselines(trivial=trivial, ceiling=ceiling),
-        models={},
-    )
-
-
-def _with_model(
-    scores: FieldScores,
-    field: Field,
-    name: str,
-    model: Model,
-    ratios: Sequence[int],
-    request: PredictionRequest,
-) -> FieldScores:
-    there: dict[int, Scores] = dict(scores.models.get(name, {}))
-    # A model without any structure of the field has no scores.
-    there |= {ratio: {} for ratio in ratios}
-    for result, _ in run_sweep(model, _planned(field, model, ratios, request)):
-        there[result.scores.ratio] = _kept(result.scores.structures)
-    models = {**scores.models, name: dict(sorted(there.items()))}
-    return scores.model_copy(update={"models": models})
+    return Baselines(trivial=trivial, ceiling=ceiling)
 
 
 def _planned(
@@ -449,31 +290,6 @@ def quality_report(
         cards={name: card_scores(groups, name) for name in models},
         fields=tuple(fields),
     )
-
-
-def usable(
-    report: QualityReport, models: Mapping[str, ModelId], options: QualityOptions
-) -> dict[str, FieldScores]:
-    """Return an earlier report's scores of the same weights, by field.
-
-    Raises
-    ------
-    InputError
-        It is of other colonies.
-    """
-    for name in ("first_seed", "shape", "photons"):
-        if getattr(report.options, name) != getattr(options, name):
-            raise InputError(
-                f"the scores to go on with were made with {name} "
-                f"{getattr(report.options, name)}; ask for the same, or give another "
-                "file"
-            )
-    same = {name for name, id_ in models.items() if report.models.get(name) == id_}
-    known = {}
-    for field in report.fields:
-        its = {name: scores for name, scores in field.models.items() if name in same}
-        known[field.name] = field.model_copy(update={"models": its})
-    return known
 
 
 def _group(

@@ -26,20 +26,9 @@ SELF_CONSISTENCY = (
 
 @dataclass(frozen=True)
 class KeepShare:
-    """Enough is what keeps a share of the densest stack's score.
+    """Enough is what keeps a share of the densest stack's score."""
 
-    Attributes
-    ----------
-    share
-        Above 0, at most 1.
-
-    Raises
-    ------
-    InputError
-        It is no such share.
-    """
-
-    share: float = SHARE
+    share: float = SHARE  # Above 0, at most 1
 
     def __post_init__(self) -> None:
         """Refuse a number that is no share."""
@@ -65,20 +54,9 @@ class KeepShare:
 
 @dataclass(frozen=True)
 class LoseAtMost:
-    """Enough is what loses no more than a difference from the densest stack's score.
+    """Enough is what loses no more than a difference from the densest stack's score."""
 
-    Attributes
-    ----------
-    tolerance
-        0 or more.
-
-    Raises
-    ------
-    InputError
-        It is below 0.
-    """
-
-    tolerance: float
+    tolerance: float  # 0 or more
 
     def __post_init__(self) -> None:
         """Refuse a negative tolerance."""
@@ -117,40 +95,24 @@ class Point:
 
 @dataclass(frozen=True)
 class Need:
-    """The fewest planes whose score is close to that of the densest stack.
-
-    Attributes
-    ----------
-    sparsest_tried
-        Nothing sparser was measured: fewer planes might do as well.
-    failed_between
-        Numbers of planes above the fewest that did *not* come close.
-    """
+    """The fewest planes whose score is close to that of the densest stack."""
 
     fewest: Point
     densest: Point
-    sparsest_tried: bool
+    sparsest_tried: bool  # Nothing sparser was measured: fewer planes might do as well
+    # Numbers of planes above the fewest that did *not* come close
     failed_between: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ImagingCost:
-    """Imaging every r-th plane, beside imaging every plane.
+    """Imaging every r-th plane, beside imaging every plane."""
 
-    Attributes
-    ----------
-    planes, dense_planes
-        Of one stack: imaged, and of the dense stack.
-    plane_ms
-        Milliseconds for each plane: exposure, moving the stage and reading out.
-    times
-        Stacks of the time-lapse; 1 for a single stack.
-    """
-
-    planes: int
+    planes: int  # planes, dense_planes: Of one stack: imaged, and of the dense stack
     dense_planes: int
+    # Milliseconds for each plane: exposure, moving the stage and reading out
     plane_ms: float = 0.0
-    times: int = 1
+    times: int = 1  # Stacks of the time-lapse; 1 for a single stack
 
     @property
     def light(self) -> float:
@@ -186,18 +148,8 @@ class ImagingCost:
 def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | None:
     """Find the smallest number of planes whose score is enough.
 
-    Parameters
-    ----------
-    curve
-        In any order.
-    rule
-        What is enough; ``KeepShare()`` where it is left out.
-
-    Returns
-    -------
-    Need or None
-        None where the densest point has no score, or none of which a share could be
-        kept.
+    None where the densest point has no score, or none of which a share could be
+    kept.
     """
     points = sorted(curve, key=lambda point: point.ratio)
     if not points or points[0].value is None:
@@ -218,15 +170,7 @@ def planes_needed(curve: Sequence[Point], rule: Rule | None = None) -> Need | No
 
 
 def has_pattern(pcc_plane: Sequence[Point], trivial: float = 0.0) -> bool:
-    """Return whether the densest prediction has a pattern that could be lost.
-
-    Parameters
-    ----------
-    pcc_plane
-        Pearson within planes.
-    trivial
-        The best that a predictor without learning reaches.
-    """
+    """Return whether the densest prediction has a pattern that could be lost."""
     densest = min(pcc_plane, key=lambda point: point.ratio, default=None)
     if densest is None or densest.value is None:
         return False
@@ -243,21 +187,7 @@ def answer(
 ) -> str:
     """Say how many planes are needed, or why the scores cannot tell.
 
-    Parameters
-    ----------
-    r2, pcc_plane
-        Decay curves.
-    subject
-        ``DNA``, or ``the mean of 12 structures``.
-    trivial
-        Name to R² of predictors that no model may lose to.
-    trivial_pattern
-        The best Pearson within planes of those predictors.
-
-    Returns
-    -------
-    str
-        One sentence; a second one where R² has no answer but the pattern has.
+    One sentence; a second one where R² has no answer but the pattern has.
     """
     points = sorted(r2, key=lambda point: point.ratio)
     densest = points[0] if points else None

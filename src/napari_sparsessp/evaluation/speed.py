@@ -17,7 +17,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.evaluation.speed_worker import PATIENCE, REPEATS
 from napari_sparsessp.models.library import read_card
@@ -35,6 +34,7 @@ from napari_sparsessp.prediction.memory import (
 from napari_sparsessp.prediction.tiling import window_starts
 from napari_sparsessp.subprocesses import WorkerFailed, WorkerProcess
 from napari_sparsessp.tasks import Progress, no_progress
+from napari_sparsessp.version import __version__
 
 SCHEMA = 1
 
@@ -66,7 +66,7 @@ MERGED_BYTES = 2 * 2**30
 
 # For the share that is done: seconds of a process and of a GMAC, and of a field's rows.
 _START, _GMAC = 5.0, 0.15
-_GUESSES = {"peaks": 12.0, "engine": 15.0, "windows": 20.0, "whole": 40.0}
+_GUESSES = {"engine": 15.0, "windows": 20.0, "whole": 40.0}
 
 Shape = tuple[int, int, int]
 
@@ -123,21 +123,19 @@ def _ask_if_it_fits(
         return {"skipped": str(error)}
 
 
-class _RowProgress:
-    """Report the row that is measured, and the share of all by guessed seconds."""
+def _ticks(
+    progress: Progress, guesses: Sequence[float], row: int, name: str
+) -> Callable[[float], None]:
+    """Return what is called about once a second while a row is measured.
 
-    def __init__(self, progress: Progress, guesses: Sequence[float]) -> None:
-        self._progress, self._guesses = progress, guesses
+    It reports the share of all rows by their guessed seconds.
+    """
 
-    def of(self, row: int, name: str) -> Callable[[float], None]:
-        """Return what is called about once a second while a row is measured."""
-        done, total = sum(self._guesses[:row]), sum(self._guesses)
+    def tick(seconds: float) -> None:
+        what = f"{name} ({row + 1} of {len(guesses)}), {seconds:.0f} s"
+        progress(sum(guesses[:row]), sum(guesses), what)
 
-        def tick(seconds: float) -> None:
-            what = f"{name} ({row + 1} of {len(self._guesses)}), {seconds:.0f} s"
-            self._progress(done, total, what)
-
-        return tick
+    return tick
 
 
 # a patch by every network -----------------------------------------------------------
@@ -215,20 +213,7 @@ def speed_rows() -> list[SpeedRow]:
 
 
 def choose_rows(texts: Sequence[str], quick: bool = False) -> list[SpeedRow]:
-    """Return the rows that have all words of one of the texts.
-
-    Parameters
-    ----------
-    texts
-        For example ``("dodnet 3to2d", "slim")``; all rows where there is none.
-    quick
-        Only the handful for impatient people, unless rows are named.
-
-    Raises
-    ------
-    InputError
-        A text fits no row; the message lists the words.
-    """
+    """Return the rows that have all words of one of the texts."""
     rows = speed_rows()
     if not texts:
         return [row for row in rows if not quick or row.name in QUICK]
@@ -248,23 +233,13 @@ def choose_rows(texts: Sequence[str], quick: bool = False) -> list[SpeedRow]:
 
 @dataclass(frozen=True)
 class SpeedOptions:
-    """Options of the benchmark of a patch.
+    """Options of the benchmark of a patch."""
 
-    Attributes
-    ----------
-    size
-        Height and width of the patch of 32 dense planes.
-    repeats
-        A time is the best of at least so many passes.
-    quick
-        Written down only.
-    """
-
+    # Height and width of the patch of 32 dense planes
     size: tuple[int, int] = (128, 128)
     threads: int = 1
     precision: str = "fp32"
-    repeats: int = REPEATS
-    quick: bool = False
+    repeats: int = REPEATS  # A time is the best of at least so many passes
 
 
 def measure_speed(
@@ -272,16 +247,8 @@ def measure_speed(
 ) -> Generator[dict[str, Any], None, None]:
     """Measure row after row; report progress about once a second.
 
-    Yields
-    ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one. Stopping the generator stops the process that measures.
-
-    Raises
-    ------
-    InputError
-        The process that counts fails; says how.
+    The whole result so far, ready for JSON, after each row; ``finished`` in the
+    last one. Stopping the generator stops the process that measures.
     """
     began = time.monotonic()
     entries: list[dict[str, Any]] = []
@@ -293,7 +260,7 @@ def measure_speed(
     counted = [entry for entry in entries if "skipped" not in entry]
     networks = [entry["network"] for entry in counted]
     count = {"task": "count", "size": options.size, "networks": networks}
-    tick = _RowProgress(progress, [1.0]).of(0, "counting")
+    tick = _ticks(progress, [1.0], 0, "counting")
     try:
         answer = _ask(count, options.threads, tick)
     except WorkerFailed as error:
@@ -314,13 +281,12 @@ def measure_speed(
         if "skipped" not in entry:
             needed = patch_mib(row, entry["parameters"], options.size)
             job = {**asdict(options), "task": "patch", "network": entry["network"]}
-            tick = _RowProgress(progress, guesses).of(number, row.name)
+            tick = _ticks(progress, guesses, number, row.name)
             entry |= _ask_if_it_fits(needed, job, options.threads, tick)
             if "seconds_all" in entry:
                 entry["times"] = entry["seconds_all"] / entry["seconds_one"]
         result["rows"].append(entry)
         result["seconds"] = round(time.monotonic() - began, 1)
-        result["claims"] = claims(result["rows"])
         result["finished"] = number == len(rows) - 1
         yield {**result, "rows": list(result["rows"])}
 
@@ -329,16 +295,6 @@ def _guess(entry: dict[str, Any]) -> float:
     if "skipped" in entry:
         return 0.0
     return _START + _GMAC * (entry["gmac_one"] + entry.get("gmac_all", 0.0))
-
-
-def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Compare the ratios of twelve structures to a single one with their bounds."""
-    compared = []
-    for bound in (1.15, 2.0):
-        known = [e for e in entries if e.get("bound") == bound and "times" in e]
-        missed = {e["name"]: e["times"] for e in known if e["times"] > bound}
-        compared.append({"bound": bound, "rows": len(known), "missed": missed})
-    return compared
 
 
 def patch_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
@@ -359,25 +315,14 @@ def patch_mib(row: SpeedRow, parameters: int, size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True)
 class FieldRow:
-    """One way to predict the field of view.
-
-    Attributes
-    ----------
-    kind
-        Ours end to end; a sliding window; the whole volume in one pass.
-    network
-        Of a published way.
-    precision
-        ``auto`` or ``fp32``.
-    passes
-        How often all is done: once for each structure, or once for all.
-    """
+    """One way to predict the field of view."""
 
     name: str
+    # Ours end to end; a sliding window; the whole volume in one pass
     kind: Literal["engine", "windows", "whole"]
-    network: NetworkConfig | None = None
+    network: NetworkConfig | None = None  # Of a published way
     precision: str = "fp32"
-    passes: int = 1
+    passes: int = 1  # How often all is done: once for each structure, or once for all
     window: Shape = WINDOW
     overlap: float = OVERLAP
 
@@ -427,108 +372,46 @@ def field_rows(structures: int = 12) -> tuple[FieldRow, ...]:
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """Options of the benchmark of a field of view.
+    """Options of the benchmark of a field of view."""
 
-    Attributes
-    ----------
-    shape
-        (D, H, W) of the field on the model's grid.
-    device
-        ``cpu``, ``cuda`` or ``mps``.
-    model
-        Ours.
-    windows
-        Measured ones of a sliding window.
-    repeats
-        Predictions of ours of which the fastest counts, after a first one.
-    """
-
-    shape: Shape = FIELD
+    shape: Shape = FIELD  # (D, H, W) of the field on the model's grid
     threads: int = 1
     device: str = "cpu"
     model: str = "default"
-    windows: int = 3
+    windows: int = 3  # Measured ones of a sliding window
+    # Predictions of ours of which the fastest counts, after a first one
     repeats: int = 5
 
 
 def measure_field(
-    rows: Sequence[FieldRow],
-    options: FieldOptions,
-    progress: Progress = no_progress,
-    earlier: dict[str, Any] | None = None,
+    rows: Sequence[FieldRow], options: FieldOptions, progress: Progress = no_progress
 ) -> Generator[dict[str, Any], None, None]:
-    """Measure the machine's peaks, row after row, and the layers of our network.
+    """Measure row after row, ours first, and yield as `measure_speed` does.
 
     What would take hours is measured in part and multiplied by an exact count.
-
-    Parameters
-    ----------
-    rows
-        Ours first.
-    earlier
-        An unfinished result of the same options on the same machine; what it has is
-        not measured again.
-
-    Yields
-    ------
-    dict
-        The whole result so far, ready for JSON, after each row; ``finished`` in the
-        last one.
-
-    Raises
-    ------
-    InputError
-        `earlier` is of other options or another machine; or the peaks of the machine
-        cannot be measured.
     """
-    result = _begun(options, earlier)
-    known = {row["name"]: row for row in result["rows"] if "skipped" not in row}
-    guesses = [_GUESSES["peaks"], *(_GUESSES[row.kind] for row in rows), 15.0]
-    ticks = _RowProgress(progress, guesses)
-    ours = {"model": options.model, "shape": options.shape, "device": options.device}
-    if "peaks" not in result:
-        job: dict[str, Any] = {"task": "peaks", "device": options.device}
-        try:
-            tick = ticks.of(0, "peaks of the machine")
-            result["peaks"] = _ask(job, options.threads, tick)
-        except WorkerFailed as error:
-            raise InputError(f"the machine cannot be measured ({error})") from error
-    result["rows"] = []
-    for number, row in enumerate(rows, 1):
-        entry = known.get(row.name)
-        if entry is None:
-            result["busy"] = max(result["busy"], _busy())
-            entry = _measured(row, options, ours, ticks.of(number, row.name))
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "machine": describe_machine(),
+        "options": asdict(options) | {"shape": list(options.shape)},
+        "kind": "field",
+        "package": __version__,
+        "finished": False,
+        "busy": 0.0,
+        "rows": [],
+    }
+    guesses = [_GUESSES[row.kind] for row in rows]
+    for number, row in enumerate(rows):
+        result["busy"] = max(result["busy"], _busy())
+        tick = _ticks(progress, guesses, number, row.name)
+        entry = _measured(row, options, tick)
         result["rows"].append(entry)
         first = result["rows"][0].get("seconds")
         for name in ("", "_mixed_once"):
             if first and f"seconds{name}" in entry:
                 entry[f"ratio{name}"] = entry[f"seconds{name}"] / first
-        yield {**result, "rows": [dict(one) for one in result["rows"]]}
-    if "layers" not in result:
-        job = {**ours, "task": "layers", "precision": "auto"}
-        tick = ticks.of(len(rows) + 1, "layers of ours")
-        result["layers"] = _ask_if_it_fits(0, job, options.threads, tick)
-    result["finished"] = True
-    yield result
-
-
-def _begun(options: FieldOptions, earlier: dict[str, Any] | None) -> dict[str, Any]:
-    """Return an empty result, or the earlier one if it is of the same kind."""
-    about: dict[str, Any] = {
-        "schema": SCHEMA,
-        "machine": describe_machine(),
-        "options": asdict(options) | {"shape": list(options.shape)},
-    }
-    if earlier is None:
-        begun = {"kind": "field", "package": __version__, "finished": False}
-        return {**about, **begun, "busy": _busy(), "rows": []}
-    for name, now in about.items():
-        if earlier.get(name) != now:
-            raise InputError(
-                f"the earlier result has other {name}; measure anew without --resume"
-            )
-    return {**earlier, "finished": False, "busy": max(earlier["busy"], _busy())}
+        result["finished"] = number == len(rows) - 1
+        yield {**result, "rows": [dict(row) for row in result["rows"]]}
 
 
 def _busy() -> float:
@@ -540,10 +423,7 @@ def _busy() -> float:
 
 
 def _measured(
-    row: FieldRow,
-    options: FieldOptions,
-    ours: dict[str, Any],
-    tick: Callable[[float], None],
+    row: FieldRow, options: FieldOptions, tick: Callable[[float], None]
 ) -> dict[str, Any]:
     """Measure a row; of a published way, scale its pieces to the whole field.
 
@@ -552,20 +432,21 @@ def _measured(
     """
     began = time.monotonic()
     shape, pieces = options.shape, row.pieces(options.shape)
+    job: dict[str, Any] = {"task": row.kind, "shape": shape, "device": options.device}
     if row.network is None:
         needed = 1024 + 40 * 4 * math.prod(shape) / 2**20
-        job: dict[str, Any] = {"repeats": options.repeats, "precision": row.precision}
+        job |= {"model": options.model, "repeats": options.repeats}
+        job["precision"] = row.precision
     else:
         # Skip, up-sampled, joined, convolved and copies, at full resolution.
         needed = 1024 + 8 * row.network.encoder_widths[0] * 4 * math.prod(shape) / 2**20
         if row.kind == "windows":
             needed = 4096
         corners = window_corners(shape, row.window, row.overlap)[: options.windows]
-        job = {"network": row.network.model_dump(mode="json")}
+        job["network"] = row.network.model_dump(mode="json")
         job |= {"window": row.window, "corners": corners, "crop": cropped(shape)}
     about = ("name", "kind", "precision", "passes")
     entry: dict[str, Any] = {name: getattr(row, name) for name in about}
-    job |= {**ours, "task": row.kind}
     entry |= _ask_if_it_fits(needed, job, options.threads, tick)
     if "skipped" in entry:
         return entry

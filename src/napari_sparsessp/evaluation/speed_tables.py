@@ -10,7 +10,6 @@ PATCH_HEADINGS = (
     *("merge s", "MiB 1", "MiB 12", "k"),
 )
 FIELD_HEADINGS = ("prediction", "precision", "s", "times ours", "MiB", "measured")
-LAYER_HEADINGS = ("part", "GMAC", "ms", "GMAC/s", "of peak", "GB/s", "of copying")
 
 QUIET = 0.3
 """Cores that others may keep busy before the figures are called provisional."""
@@ -35,12 +34,8 @@ def speed_text(result: Result) -> str:
 
 def field_text(result: Result) -> str:
     """Lay out the result of a field of view for a terminal."""
-    lines = [aligned([FIELD_HEADINGS, *field_cells(result)]), ""]
-    lines += [field_conditions(result), FIELD_EXPLANATION, peaks_text(result)]
-    if "layers" in result.get("layers", {}):
-        lines += ["", aligned([LAYER_HEADINGS, *layer_cells(result)])]
-        lines += ["", share_text(result)]
-    return "\n".join(lines)
+    table = aligned([FIELD_HEADINGS, *field_cells(result)])
+    return "\n".join([table, "", field_conditions(result), FIELD_EXPLANATION])
 
 
 def aligned(table: Sequence[Sequence[str]]) -> str:
@@ -117,13 +112,20 @@ def patch_explanation(result: Result) -> str:
 
 def verdicts(result: Result) -> list[str]:
     """Say whether the bounds on twelve structures hold."""
-    who = {1.15: "shared trunk (dodnet, multihead)", 2.0: "decoder told, 3to2d"}
     lines = []
-    for claim in result.get("claims", []):
-        bound, missed, rows = claim["bound"], claim["missed"], claim["rows"]
-        if rows:
-            held = f"{rows - len(missed)} of {rows} rows"
-            line = f"{who[bound]}: 12 structures take at most {bound:g} × one in {held}"
+    for bound, who in (
+        (1.15, "shared trunk (dodnet, multihead)"),
+        (2.0, "conditioned decoder, 3to2d"),
+    ):
+        times = {
+            row["name"]: row["times"]
+            for row in result["rows"]
+            if row.get("bound") == bound and "times" in row
+        }
+        missed = {name: x for name, x in times.items() if x > bound}
+        if times:
+            held = f"{len(times) - len(missed)} of {len(times)} rows"
+            line = f"{who}: 12 structures take at most {bound:g} × one in {held}"
             misses = [f"; {name} takes {x:.2f} ×" for name, x in missed.items()]
             lines.append(line + "".join(misses))
     return lines
@@ -181,83 +183,3 @@ def field_conditions(result: Result) -> str:
     if result["busy"] > QUIET:
         text += f" PROVISIONAL: others kept {result['busy']:.1f} cores busy meanwhile."
     return text
-
-
-def peaks_text(result: Result) -> str:
-    """Say what the machine can do at most."""
-    peaks = result["peaks"]
-    return (
-        f"Measured peaks: {peaks['gmac_fp32']:.0f} GMAC/s in float32 and "
-        f"{peaks['gmac_bf16']:.0f} in bfloat16 (matrix products alone "
-        f"{peaks['gemm_fp32']:.0f} and {peaks['gemm_bf16']:.0f}), "
-        f"{peaks['copy_gb']:.0f} GB/s copying, {peaks['triad_gb']:.0f} GB/s triad."
-    )
-
-
-def parts(result: Result) -> list[dict[str, Any]]:
-    """Return sums of the convolutions of each part of the network, and of all.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``gmac``, ``seconds``, ``mbytes``, ``of_peak`` (share of the measured
-        multiply-adds a second) and ``of_copying`` (share of the bytes a second).
-    """
-    peaks = result["peaks"]
-    sums: dict[str, dict[str, Any]] = {}
-    for layer in result["layers"]["layers"]:
-        for name in (layer["name"].split(".")[0], "all convolutions"):
-            part = sums.setdefault(name, {"gmac": 0.0, "seconds": 0.0, "mbytes": 0.0})
-            for key in part:
-                part[key] += layer[key]
-    sums["all convolutions"] = sums.pop("all convolutions")  # the last one
-    for name, part in sums.items():
-        part["of_peak"] = part["gmac"] / part["seconds"] / _peak(result)
-        part["of_copying"] = part["mbytes"] / 1e3 / part["seconds"] / peaks["copy_gb"]
-        part["name"] = name
-    return list(sums.values())
-
-
-def _peak(result: Result) -> float:
-    kind = "fp32" if result["layers"]["precision"] == "fp32" else "bf16"
-    return float(result["peaks"][f"gmac_{kind}"])
-
-
-def layer_cells(result: Result) -> list[list[str]]:
-    """Return the cells of the parts, then of all that is no convolution."""
-    sums = parts(result)
-    cells = [
-        [
-            part["name"],
-            f"{part['gmac']:.2f}",
-            f"{1e3 * part['seconds']:.1f}",
-            f"{part['gmac'] / part['seconds']:.0f}",
-            f"{100 * part['of_peak']:.0f} %",
-            f"{part['mbytes'] / 1e3 / part['seconds']:.1f}",
-            f"{100 * part['of_copying']:.0f} %",
-        ]
-        for part in sums
-    ]
-    whole, gmac = result["layers"]["seconds"], sums[-1]["gmac"]
-    rest = max(0.0, whole - sums[-1]["seconds"])
-    cells.append(["all else", "", f"{1e3 * rest:.1f}", "", "", "", ""])
-    share = f"{100 * gmac / whole / _peak(result):.0f} %"
-    rate = [f"{gmac:.2f}", f"{1e3 * whole:.1f}", f"{gmac / whole:.0f}", share]
-    return [*cells, ["the network", *rate, "", ""]]
-
-
-def share_text(result: Result) -> str:
-    """Say how much of our time the network is."""
-    ours, layers = result["rows"][0], result["layers"]
-    if "seconds" not in ours:
-        return ""
-    network = ours["pieces"] * layers["seconds"]
-    tile = "×".join(map(str, layers["tile"]))
-    return (
-        f"{ours['pieces']} tiles of {tile} voxels, {layers['precision']}: the network "
-        f"is {network:.2f} s of {ours['seconds']:.2f} s, the rest reading, "
-        f"normalising and blending. The first tile comes after "
-        f"{ours['first_tile']:.2f} s. In a new process the model is loaded in "
-        f"{ours['seconds_load']:.2f} s and the first prediction takes "
-        f"{ours['seconds_first']:.2f} s."
-    )

@@ -5,7 +5,6 @@ Each task takes a job from `speed`, a dict from JSON, and answers with one.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +25,6 @@ SETTLED, MOST = 1.0, 20
 
 PATIENCE = 20.0
 """… or of fewer, at least one, where they take more seconds than this."""
-
-LAYER_PASSES = 5
-"""Each layer's time is its best of so many, after a warm-up."""
-
-SIDES, CHANNELS, PLANE, VALUES = (1024, 2048, 4096), 256, 128, 2**26
-"""Of the machine's peaks: square matrices, a 3×3 convolution, float32 values copied."""
 
 
 def resident_mib(field: str) -> float:
@@ -124,7 +117,7 @@ def patch(job: dict[str, Any]) -> dict[str, Any]:
     x = torch.randn((1, config.inputs, config.planes, *job["size"]))
     x = x.contiguous(memory_format=torch.channels_last_3d)
     answer: dict[str, Any] = {"base_mib": base}
-    with torch.inference_mode(), _autocast(job["precision"], "cpu"):
+    with torch.inference_mode(), autocast(job["precision"], "cpu"):
         if config.conditioning == "repmode":
             # Merged kernels of all structures may be more than are kept, so each
             # structure is warmed up and measured before the next.
@@ -257,124 +250,6 @@ def whole(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def peaks(job: dict[str, Any]) -> dict[str, float]:
-    """Measure what the machine can do at most.
-
-    Sizes are divided by ``scale``, where a job has it.
-
-    Returns
-    -------
-    dict
-        ``gmac_fp32`` and ``gmac_bf16``, 10⁹ multiply-adds a second: the best of
-        matrix products and of a convolution with many channels, for some libraries
-        multiply matrices slower than they convolve. ``gemm_fp32`` and ``gemm_bf16``:
-        of the matrix products alone. ``copy_gb`` and ``triad_gb``, 10⁹ bytes a second,
-        read and written together.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    torch.set_num_threads(job["threads"])
-    device, scale = job["device"], job.get("scale", 1)
-
-    def best(run: Callable[[], object]) -> float:
-        run()
-        return best_times([run], 3, device, most=10_000)[0][0]
-
-    rates: dict[str, float] = {}
-    with torch.inference_mode():
-        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            gemm = 0.0
-            for side in (side // scale for side in SIDES):
-                a = torch.randn(side, side, device=device).to(dtype)
-                gemm = max(gemm, side**3 / 1e9 / best(partial(torch.mm, a, a)))
-            side = PLANE // scale
-            x = torch.randn(1, CHANNELS, side, side, device=device).to(dtype)
-            weight = torch.randn(CHANNELS, CHANNELS, 3, 3, device=device).to(dtype)
-            x, weight = (
-                t.contiguous(memory_format=torch.channels_last) for t in (x, weight)
-            )
-            products = 9 * CHANNELS**2 * side**2 / 1e9
-            convolved = products / best(partial(F.conv2d, x, weight, padding=1))
-            rates |= {f"gemm_{name}": gemm, f"gmac_{name}": max(gemm, convolved)}
-        a = torch.ones(VALUES // scale**2, device=device)
-        b, out = torch.ones_like(a), torch.empty_like(a)
-        size = a.numel() * a.element_size() / 1e9
-        rates["copy_gb"] = 2 * size / best(lambda: out.copy_(a))
-        triad = best(partial(torch.add, a, b, alpha=2.0, out=out))
-        return rates | {"triad_gb": 3 * size / triad}
-
-
-def layers(job: dict[str, Any]) -> dict[str, Any]:
-    """Time each convolution of our network on the tile that the engine gives it.
-
-    Returns
-    -------
-    dict
-        ``tile`` (D, H, W), ``precision``, ``seconds`` of the whole network, and
-        ``layers``: for each convolution its name, kernel, channels, GMAC, MB that it
-        reads and writes at least, and seconds.
-    """
-    import torch
-
-    from napari_sparsessp import load_model
-    from napari_sparsessp.prediction.device import choose_device, choose_precision
-
-    torch.set_num_threads(job["threads"])
-    device = choose_device(job["device"])
-    precision = choose_precision(job["precision"], device)
-    network: Any = load_model(job["model"]).network.to(device)
-    config = network.config
-    sides = (-(-n // config.stride) * config.stride for n in job["shape"][1:])
-    tile = (config.planes, *sides)
-    x = torch.randn(1, config.inputs, *tile, device=device)
-    x = x.contiguous(memory_format=torch.channels_last_3d)
-    size = 4 if precision == "fp32" else 2
-    passes, kind = range(LAYER_PASSES + 1), str(device)
-    with torch.inference_mode(), _autocast(precision, device.type):
-        seconds = min(timed(lambda: network(x), kind) for _ in passes)
-        costs = _convolutions(network, x, kind, size)
-    return {
-        "tile": list(tile),
-        "precision": precision,
-        "seconds": seconds,
-        "layers": costs,
-    }
-
-
-def _convolutions(network: Any, x: Any, device: str, size: int) -> list[dict[str, Any]]:
-    """Run the network with every convolution timed."""
-    from napari_sparsessp.networks.layers import Convolution
-
-    costs: dict[str, dict[str, Any]] = {}
-
-    def measured(name: str, module: Any, run: Any, x: Any, *more: Any) -> Any:
-        outputs: list[Any] = []
-        seconds = timed(lambda: outputs.append(run(x, *more)), device)
-        weight, y = module.weight, outputs[0]
-        strides = module.stride
-        steps = strides if isinstance(strides, tuple) else (strides,) * 3
-        places = [-(-n // step) for n, step in zip(x.shape[2:], steps, strict=False)]
-        costs[name] = {
-            "name": name,
-            "seconds": min(seconds, costs.get(name, {}).get("seconds", math.inf)),
-            "kernel": list(weight.shape[2:]),
-            "channels": [weight.shape[1], weight.shape[0]],
-            "gmac": len(x) * math.prod(places) * weight.numel() / 1e9,
-            "mbytes": size * (x.numel() + y.numel() + weight.numel()) / 1e6,
-        }
-        return y
-
-    for name, module in network.named_modules():
-        if isinstance(module, Convolution):
-            module.forward = partial(  # type: ignore[method-assign]
-                measured, name, module, module.forward
-            )
-    for _ in range(LAYER_PASSES + 1):
-        network(x)
-    return list(costs.values())
-
-
 def _first(network: Any, stack: Any) -> Any:
     """Predict structure 0 of a (D, H, W) stack."""
     if network.config.outputs == 1:
@@ -405,7 +280,8 @@ def _noise(shape: Sequence[int]) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(tuple(shape), np.float32)
 
 
-def _autocast(precision: str, device: str) -> Any:
+def autocast(precision: str, device: str) -> Any:
+    """Return the context of a precision: ``fp32``, ``bf16`` or ``fp16``."""
     import torch
 
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -422,8 +298,7 @@ def _peak(base: float, device: str) -> dict[str, float]:
 
 
 TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    task.__name__: task
-    for task in (count, patch, engine, windows, whole, peaks, layers)
+    task.__name__: task for task in (count, patch, engine, windows, whole)
 }
 """By the name that a job has."""
 

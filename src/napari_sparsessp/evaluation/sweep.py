@@ -61,21 +61,13 @@ _IRRELEVANT = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class PlannedRun:
-    """One prediction of the sweep, checked but not begun.
+    """One prediction of the sweep, checked but not begun."""
 
-    Attributes
-    ----------
-    ratio, phase
-        Planes phase, phase + ratio, … of the dense stack are kept.
-    volume
-        The dense stack.
-    truth
-        Structure id to its truth; empty where the dense prediction takes its place.
-    """
-
+    # ratio, phase: Planes phase, phase + ratio, … of the dense stack are kept
     ratio: int
     phase: int
-    volume: Volume
+    volume: Volume  # The dense stack
+    # Structure id to its truth; empty where the dense prediction takes its place
     truth: dict[str, Volume]
     plan: Plan
 
@@ -122,8 +114,7 @@ def plan_sweep(
 
     Returns
     -------
-    list
-        By ratio, ascending, then by phase.
+    By ratio, ascending, then by phase.
 
     Raises
     ------
@@ -277,11 +268,6 @@ class DenseReference:
     it is right. R² is 1 − SSE / SST with the dense prediction as the truth, nothing
     refitted; MSE and MAE are in units of its standard deviation, structure by
     structure.
-
-    Parameters
-    ----------
-    prediction
-        CZYX in memory, float32. Brought to mean 0 and deviation 1 in place.
     """
 
     def __init__(self, prediction: Volume) -> None:
@@ -340,14 +326,6 @@ def measure_baselines(
 ) -> tuple[Baselines, dict[str, np.ndarray], np.ndarray]:
     """Score the trivial predictors and estimate the ceilings.
 
-    Parameters
-    ----------
-    run
-        Of phase 0; its grid and truths count.
-
-    Returns
-    -------
-    baselines
     truth
         Structure id to its z-scored truth on the grid, (D, H, W); empty where the dense
         prediction will take its place, and no baseline is measured then.
@@ -384,15 +362,7 @@ def sweep_report(
     baselines: Baselines,
     rule: Rule | None = None,
 ) -> SweepReport:
-    """Return the report after some ratios, at least one, or after all.
-
-    Parameters
-    ----------
-    runs
-        All that were planned.
-    rule
-        What is enough; ``KeepShare()`` where it is left out.
-    """
+    """Return the report after some ratios, at least one, or after all."""
     first = results[0].report
     report = SweepReport(
         model=first.model,
@@ -419,22 +389,7 @@ def sweep_report(
 def sweep_key(
     sha256: str, runs: Sequence[PlannedRun], progress: Progress = no_progress
 ) -> str:
-    """Return a hash of all that the scores depend on; reads every pixel once.
-
-    Parameters
-    ----------
-    sha256
-        Of the model's weights.
-    runs
-        As `plan_sweep` returns them.
-    progress
-        Called after each part that was read.
-
-    Raises
-    ------
-    InputError
-        An image is damaged.
-    """
+    """Return a hash of all that the scores depend on; reads every pixel once."""
     requests = [
         run.plan.request.model_dump(mode="json", exclude=set(_IRRELEVANT))
         for run in runs

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_sparsessp import __version__
 from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.sampling_advice import (
     SELF_CONSISTENCY,
@@ -30,6 +29,7 @@ from napari_sparsessp.metrics import mean_fields
 from napari_sparsessp.prediction.report import ModelId, mean_scores
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.version import __version__
 
 CSV_SCORES = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
 
@@ -43,11 +43,13 @@ Scores = dict[str, dict[str, Any]]
 """Structure id to its scores, as in the report of a run."""
 
 
-class _Part(BaseModel):
+class ReportPart(BaseModel):
+    """A frozen part of a report that refuses unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class PhaseScores(_Part):
+class PhaseScores(ReportPart):
     """Scores of one phase, with ``r2_fitted``; planes are those of the dense stack."""
 
     phase: int
@@ -56,23 +58,14 @@ class PhaseScores(_Part):
     structures: Scores
 
 
-class RatioScores(_Part):
-    """Scores of one ratio.
-
-    Attributes
-    ----------
-    planes
-        Imaged ones; the most of any phase.
-    structures
-        Means over phases where there are several.
-    means
-        ``over_images`` (one structure of one stack is one image) and
-        ``over_structures``; with one stack they are alike.
-    """
+class RatioScores(ReportPart):
+    """Scores of one ratio."""
 
     ratio: int
-    planes: int
-    structures: Scores
+    planes: int  # Imaged ones; the most of any phase
+    structures: Scores  # Means over phases where there are several
+    # `over_images` (one structure of one stack is one image) and `over_structures`;
+    # with one stack they are alike
     means: dict[str, dict[str, float | None]]
     phases: tuple[PhaseScores, ...]
 
@@ -89,60 +82,21 @@ class RatioScores(_Part):
         )
 
 
-class Baselines(_Part):
-    """Scores that do not depend on any model.
+class Baselines(ReportPart):
+    """Scores that do not depend on any model."""
 
-    Attributes
-    ----------
-    trivial
-        Structure id to baseline to scores; none against the dense prediction.
-    ceiling
-        Structure id to the best scores that a noise-free prediction could reach;
-        None where it cannot be estimated.
-    """
-
+    # Structure id to baseline to scores; none against the dense prediction
     trivial: dict[str, Scores]
+    # Structure id to the best scores that a noise-free prediction could reach; None
+    # where it cannot be estimated
     ceiling: dict[str, dict[str, float | None] | None]
 
 
-class SweepReport(_Part):
-    """The result of a sweep; `to_json` returns its JSON.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    kind, package, created, model, input
-        As in the report of a run.
-    finished
-        Whether every ratio asked for is there.
-    request
-        Of the first ratio.
-    depth
-        Planes of the dense stack.
-    voxel_size
-        (z, y, x) of the grid on which everything is scored, µm.
-    reference
-        What everything is scored against.
-    share, tolerance
-        Of the densest stack's score: the share that is to be kept, or the difference
-        that may be lost; one of the two says what is enough.
-    answer
-        How many planes are needed, in words.
-    planes_needed
-        Structure id to the fewest planes whose R² is enough; None where even that of
-        the densest stack is no better than a trivial predictor's, or nothing sparser
-        was measured.
-    ratio_needed
-        The ratio that `answer` names: by the mean R² over structures, else by their
-        pattern; None where neither can tell.
-    ratios
-        Ascending.
-    baselines
-        ``yardsticks`` in JSON.
-    """
+class SweepReport(ReportPart):
+    """The result of a sweep; `to_json` returns its JSON."""
 
     schema_version: int = Field(1, alias="schema")
+    # kind, package, created, model, input: As in the report of a run
     kind: str = "sweep"
     package: str = __version__
     created: str = Field(
@@ -151,18 +105,26 @@ class SweepReport(_Part):
     model: ModelId
     input: str
     finished: bool
-    request: PredictionRequest
+    request: PredictionRequest  # Of the first ratio
     device: str
     precision: str
-    depth: int
+    depth: int  # Planes of the dense stack
+    # (z, y, x) of the grid on which everything is scored, µm
     voxel_size: tuple[float, float, float]
     reference: Literal["truth", "dense prediction"] = "truth"
+    # share, tolerance: Of the densest stack's score: the share that is to be kept, or
+    # the difference that may be lost; one of the two says what is enough
     share: float | None = None
     tolerance: float | None = None
     answer: str
+    # Structure id to the fewest planes whose R² is enough; None where even that of the
+    # densest stack is no better than a trivial predictor's, or nothing sparser was
+    # measured
     planes_needed: dict[str, int | None]
+    # The ratio that `answer` names: by the mean R² over structures, else by their
+    # pattern; None where neither can tell
     ratio_needed: int | None = None
-    ratios: tuple[RatioScores, ...]
+    ratios: tuple[RatioScores, ...]  # ascending
     baselines: Baselines = Field(alias="yardsticks")
     warnings: tuple[str, ...]
 
@@ -188,15 +150,7 @@ class SweepReport(_Part):
         return KeepShare() if self.share is None else KeepShare(self.share)
 
     def curve(self, score: str, structure: str | None = None) -> list[Point]:
-        """Return a score over the ratios.
-
-        Parameters
-        ----------
-        score
-            Field of the report, for example ``"r2"``.
-        structure
-            The mean over structures where it is left out.
-        """
+        """Return a score over the ratios."""
         points = []
         for step in self.ratios:
             means = step.means["over_structures"]
@@ -234,16 +188,8 @@ def judged(report: SweepReport, rule: Rule) -> SweepReport:
 def need_of(report: SweepReport, structure: str | None = None) -> Need | None:
     """Find the fewest planes whose R² is enough.
 
-    Parameters
-    ----------
-    structure
-        The mean over structures where it is left out.
-
-    Returns
-    -------
-    Need or None
-        None where nothing sparser was measured, or even the densest prediction is no
-        better than a trivial one.
+    None where nothing sparser was measured, or even the densest prediction is no
+    better than a trivial one.
     """
     if len(report.ratios) < 2:
         return None
@@ -296,18 +242,8 @@ def _trivial_pattern(report: SweepReport) -> float:
 def sweep_csv(report: SweepReport, plane_ms: float = 0.0, times: int = 1) -> str:
     """Return a sweep as CSV text: a row for each ratio and structure.
 
-    Parameters
-    ----------
-    plane_ms
-        Milliseconds for each plane; 0 leaves the seconds of imaging empty.
-    times
-        Stacks of the time-lapse.
-
-    Returns
-    -------
-    str
-        With a heading; empty cells where a score is not defined. ``enough`` is yes
-        where the structure keeps what the report's rule asks for.
+    With a heading; empty cells where a score is not defined. ``enough`` is yes
+    where the structure keeps what the report's rule asks for.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")

@@ -51,18 +51,11 @@ _MOST_PIXELS, _MOST_PIXELS_A_BYTE = 2**28, 2000
 
 @dataclass(frozen=True)
 class Calibration:
-    """Voxel size and position as recorded in a file; see `believable`.
+    """Voxel size and position as recorded in a file; see `believable`."""
 
-    Attributes
-    ----------
-    step
-        (z, y, x) in µm; None for each that is not recorded.
-    origin
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm.
-    """
-
+    # (z, y, x) in µm; None for each that is not recorded
     step: tuple[float | None, float | None, float | None] = (None, None, None)
-    origin: Triple = (0.0, 0.0, 0.0)
+    origin: Triple = (0.0, 0.0, 0.0)  # (z, y, x) of the centre of voxel (0, 0, 0) in µm
 
     def believable(
         self, planes: int
@@ -95,24 +88,7 @@ def micrometres(value: Any, unit: str | None) -> float | None:
 
 
 def check_ome_header(xml: str, pages: int, length: int, name: str) -> None:
-    """Refuse a header that could fill the memory, before it is parsed.
-
-    Parameters
-    ----------
-    xml
-        OME-XML.
-    pages, length
-        How many pages and bytes the file has.
-    name
-        Of the file, for the message.
-
-    Raises
-    ------
-    InputError
-        It defines entities, which can multiply or name other files, or counts many
-        times as many planes as there are pages, or pixels as there can be, or takes
-        them from another folder.
-    """
+    """Refuse a header that could fill the memory, before it is parsed."""
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise InputError(
             f"{name} has a header with a DOCTYPE, which OME files never have; export "
@@ -211,15 +187,7 @@ def from_tiff(tif: Any) -> Calibration:
 
 
 def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
-    """Read the calibration of a multiscale image of OME-Zarr 0.4 or 0.5.
-
-    Parameters
-    ----------
-    attributes
-        The attributes of the image's group.
-    scene
-        Index among its multiscales.
-    """
+    """Read the calibration of a multiscale image of OME-Zarr 0.4 or 0.5."""
     multiscale = (attributes.get("ome") or attributes)["multiscales"][scene]
     axes = multiscale.get("axes") or []
     scale, shift = [1.0] * len(axes), [0.0] * len(axes)
@@ -280,35 +248,19 @@ def _is_size(size: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """An opened scene of a file: a lazy array with its axes, names and calibration.
-
-    Attributes
-    ----------
-    axes
-        A letter for each dimension; ``S`` for colour samples.
-    scene
-        Its name, empty where the file has a single scene.
-    """
+    """An opened scene of a file: a lazy array with its axes, names and calibration."""
 
     array: Any
-    axes: str
+    axes: str  # A letter for each dimension; `S` for colour samples
     channel_names: list[str]
     calibration: Calibration
-    scene: str
+    scene: str  # Its name, empty where the file has a single scene
 
 
 def source_of(
     reader: Any, scene: str | int | None, calibration: Calibration | None = None
 ) -> Source:
-    """Open a scene of a bioio reader.
-
-    Parameters
-    ----------
-    scene
-        Name, index or the first.
-    calibration
-        Replaces bioio's.
-    """
+    """Open a scene of a bioio reader."""
     index = choose_scene(reader.scenes, scene)
     reader.set_scene(index)
     data = reader.xarray_dask_data

@@ -25,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError, OutputError, invalid_field
 from napari_sparsessp.io.ome import (
     ATTRIBUTE,
@@ -43,6 +42,7 @@ from napari_sparsessp.io.zarr_reading import (
 )
 from napari_sparsessp.prediction.request import Finite, PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress, part_of
+from napari_sparsessp.version import __version__
 
 # Records ----------------------------------------------------------------------------
 
@@ -81,35 +81,12 @@ class About(BaseModel):
 
 
 class LayerRecord(BaseModel):
-    """An image layer of a viewer without its voxels.
-
-    Attributes
-    ----------
-    axes
-        A letter out of TCZYX for each of the layer's dimensions, in its own order.
-    axis_labels, units
-        As napari has them.
-    image
-        Number of the folder's image that has the voxels.
-    channel, channels
-        Its first channel there, and how many there are.
-    multiscale
-        The layer showed all levels.
-    colours, stops
-        (r, g, b, a) of the colour map, and where between 0 and 1 each stands; evenly
-        where `stops` is empty.
-    stepped
-        Colours do not run into each other.
-    about
-        For our own layers.
-    source, truth, of
-        Numbers of the layers that one of ours was predicted from, is compared with,
-        and shows the error of.
-    """
+    """An image layer of a viewer without its voxels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Text
+    # A letter out of TCZYX for each of the layer's dimensions, in its own order
     axes: Annotated[str, Field(pattern="^[TCZYX]{2,5}$")]
     axis_labels: tuple[Text, ...]
     units: tuple[Text, ...]
@@ -118,14 +95,17 @@ class LayerRecord(BaseModel):
     rotate: tuple[Row, ...] | None = None
     shear: Row | None = None
     affine: tuple[Row, ...] | None = None
-    image: Number = 0
+    image: Number = 0  # Number of the folder's image that has the voxels
+    # channel, channels: Its first channel there, and how many there are
     channel: Number = 0
     channels: Annotated[int, Field(ge=1)] = 1
-    multiscale: bool = False
+    multiscale: bool = False  # The layer showed all levels
     colormap: Text = "gray"
+    # colours, stops: (r, g, b, a) of the colour map, and where between 0 and 1 each
+    # stands; evenly where `stops` is empty
     colours: Annotated[tuple[Colour, ...], Field(max_length=4096)] = ()
     stops: Annotated[tuple[Share, ...], Field(max_length=4097)] = ()
-    stepped: bool = False
+    stepped: bool = False  # Colours do not run into each other
     contrast_limits: tuple[Finite, Finite]
     gamma: Annotated[float, Field(gt=0, le=100)] = 1.0
     opacity: Share = 1.0
@@ -133,6 +113,8 @@ class LayerRecord(BaseModel):
     rendering: Text = "mip"
     visible: bool = True
     about: About | None = None
+    # source, truth, of: Numbers of the layers that one of ours was predicted from, is
+    # compared with, and shows the error of
     source: Number | None = None
     truth: Number | None = None
     of: Number | None = None
@@ -265,15 +247,8 @@ def write_layers(
 def read_layers(path: Path) -> list[tuple[LayerRecord, list[Any]]] | None:
     """Open the layers of a folder that `write_layers` made; no voxel is read.
 
-    Returns
-    -------
     The levels of each layer as dask arrays, the finest first, each with the record's
     `axes`; None where the folder is none of ours.
-
-    Raises
-    ------
-    InputError
-        It is damaged, of a newer version, or leads out of the folder.
     """
     about = read_attributes(path).get(ATTRIBUTE)
     if not isinstance(about, dict) or "layers" not in about:

@@ -36,37 +36,22 @@ _CLASSIC_LIMIT = 2**32 - 2**25
 
 @dataclass(frozen=True)
 class OmeMetadata:
-    """The same for every format.
+    """The same for every format."""
 
-    Attributes
-    ----------
-    axes
-        ``"CZYX"`` or ``"TCZYX"``.
-    channel_names
-        One for each channel.
-    voxel_size
-        (z, y, x) in µm; without it no unit is written.
-    origin
-        (z, y, x) of the centre of voxel (0, 0, 0) in µm.
-    colours
-        ``"#rrggbb"`` for each channel, or none.
-    provenance
-        What `read_provenance` gives back; must be JSON.
-    name
-        The image's name; that of the file where it is empty.
-    """
-
-    axes: str
-    channel_names: Sequence[str]
+    axes: str  # ``"CZYX"`` or ``"TCZYX"``
+    channel_names: Sequence[str]  # One for each channel
+    # (z, y, x) in µm; without it no unit is written
     voxel_size: tuple[float, float, float] | None
+    # (z, y, x) of the centre of voxel (0, 0, 0) in µm
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    colours: Sequence[str] = ()
+    colours: Sequence[str] = ()  # ``"#rrggbb"`` for each channel, or none
+    # What `read_provenance` gives back; must be JSON
     provenance: Mapping[str, Any] | None = None
-    name: str = ""
+    name: str = ""  # The image's name; that of the file where it is empty
 
     @classmethod
     def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:
-        """Give that of what a plan predicts."""
+        """Return the metadata of a planned prediction."""
         return cls(
             plan.output_axes,
             plan.channels,
@@ -83,7 +68,7 @@ _SMALLEST_LEVEL = 256
 
 
 def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Give the shape of every level, the finest first."""
+    """Return the shape of every level, the finest first."""
     shapes = [shape]
     while max(shapes[-1][-2:]) > _SMALLEST_LEVEL:
         height, width = shapes[-1][-2:]
@@ -170,7 +155,7 @@ def write_ome_zarr(path: Path, array: Any, metadata: OmeMetadata) -> None:
 def image_attributes(
     levels: Sequence[Any], metadata: OmeMetadata, ngff: str = "0.5"
 ) -> dict[str, Any]:
-    """Give the attributes of an image's group.
+    """Return the attributes of an image's group.
 
     Parameters
     ----------
@@ -204,7 +189,7 @@ def image_attributes(
 
 
 def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
-    """Give the provenance in an OME-Zarr's attributes, None where there is none."""
+    """Return the provenance in an OME-Zarr's attributes, None where there is none."""
     import zarr
 
     found = zarr.open_group(path, mode="r").attrs.asdict().get(ATTRIBUTE)
@@ -267,7 +252,7 @@ def create_levels(
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Give the index of every run of planes that fills whole chunks."""
+    """Return the index of every run of planes that fills whole chunks."""
     depth = shape[-3]
     for leading in np.ndindex(*shape[:-3]):
         for start in range(0, depth, CHUNK[0]):
@@ -281,7 +266,7 @@ def multiscale(
     origin: tuple[float, float, float],
     name: str,
 ) -> dict[str, Any]:
-    """Say which levels an image has and where their voxels lie."""
+    """Return the entry of an image: its levels and the position of their voxels."""
     extra = len(axes) - 3
     z, y, x = voxel_size or (1.0, 1.0, 1.0)
     datasets = []
@@ -323,7 +308,7 @@ def _axis(letter: str, calibrated: bool) -> dict[str, str]:
 def _omero(
     smallest: Any, axes: str, names: Sequence[str], colours: Sequence[str]
 ) -> dict[str, Any]:
-    """Say how viewers show the channels; ranges come from the smallest level."""
+    """Return display settings of the channels; ranges come from the smallest level."""
     channels = []
     place = axes.index("C")
     for index, name in enumerate(names):
@@ -401,7 +386,7 @@ def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
 
 
 def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
-    """Give the provenance in an OME-TIFF's header, None where there is none."""
+    """Return the provenance in an OME-TIFF's header, None where there is none."""
     import tifffile
 
     from napari_sparsessp.io.calibration import ome_comment
@@ -414,7 +399,8 @@ def read_ome_tiff_provenance(path: Path) -> dict[str, Any] | None:
 def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
     """Read plane by plane; of a Zarr array, each chunk once."""
     *lead, depth = (int(size) for size in array.shape[: dimensions - 2])
-    step = array.chunks[-3] if hasattr(array, "store") else 1
+    chunks = getattr(array, "chunks", None)
+    step = chunks[-3] if chunks and isinstance(chunks[-3], int) else 1
     for index in np.ndindex(*lead):
         for first in range(0, depth, step):
             planes = slice(first, min(first + step, depth))
@@ -434,7 +420,7 @@ def _positions(
     voxel_size: tuple[float, float, float] | None,
     origin: tuple[float, float, float],
 ) -> dict[str, list[Any]]:
-    """Give the position of every plane, in the order in which they are written."""
+    """Return the position of every plane, in the order in which they are written."""
     step = voxel_size[0] if voxel_size is not None else 0.0
     heights = [float(origin[0] + step * plane) for plane in range(sizes["Z"])]
     stacks = sizes.get("T", 1) * sizes["C"]

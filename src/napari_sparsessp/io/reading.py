@@ -284,13 +284,7 @@ _TIGHTEST = 2000
 
 
 def open_tiff(path: Path, scene: str | int | None) -> Source:
-    """Open one scene of a TIFF or OME-TIFF.
-
-    Raises
-    ------
-    InputError
-        When the file is truncated: its pages, or a page's pixels, are not all there.
-    """
+    """Open one scene of a TIFF or OME-TIFF."""
     import tifffile
 
     with _complaints() as complaints, tifffile.TiffFile(path) as tif:
@@ -330,18 +324,7 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
 
 
 def known_axes(axes: str) -> str:
-    """Name the dimensions of a plain TIFF series.
-
-    Parameters
-    ----------
-    axes
-        tifffile's letters; pages, other and sequence (``I``, ``Q``, ``R``) are taken
-        for z, then channel, then time, from the right, where these are not there.
-
-    Returns
-    -------
-    As long as `axes`.
-    """
+    """Name the dimensions of a plain TIFF series."""
     free = iter([letter for letter in _GUESSES if letter not in axes])
     named = [
         next(free, letter) if letter in _UNKNOWN else letter for letter in axes[::-1]

@@ -38,15 +38,8 @@ atexit.register(_unpacked.close)
 def sample_paths() -> tuple[Path, Path]:
     """Return the two files of the bundled simulated colony.
 
-    Returns
-    -------
     The transmitted-light stack (ZYX, every fourth plane) and the fluorescence (CZYX,
     all planes, channels named by structure).
-
-    Raises
-    ------
-    InputError
-        The package was installed without its samples.
     """
     paths = []
     for name in _COLONY:
@@ -66,20 +59,14 @@ LARGEST = 200_000_000
 
 
 class RemoteFile(BaseModel):
-    """A file of a GitHub repository at a fixed commit.
-
-    Attributes
-    ----------
-    sha256
-        None where nobody has recorded it.
-    """
+    """A file of a GitHub repository at a fixed commit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     repository: str
     commit: str
     path: str
-    sha256: str | None = None
+    sha256: str | None = None  # None where nobody has recorded it
 
     @property
     def url(self) -> str:
@@ -91,29 +78,19 @@ class RemoteFile(BaseModel):
 
 
 class PublicSample(BaseModel):
-    """A stack, or a stack with its ground truth, that can be downloaded.
-
-    Attributes
-    ----------
-    key
-        Also the name of its file.
-    about
-        What the image shows and can be tried for.
-    size
-        Size of the download, in words.
-    stack, truth
-        Names of the assembled files; no `truth` where it is a channel or missing.
-    """
+    """A stack, or a stack with its ground truth, that can be downloaded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str
+    key: str  # Also the name of its file
     title: str
-    about: str
-    size: str
+    about: str  # What the image shows and can be tried for
+    size: str  # Size of the download, in words
     licence: str
     credit: str
     files: tuple[RemoteFile, ...]
+    # stack, truth: Names of the assembled files; no `truth` where it is a channel or
+    # missing
     stack: str
     truth: str = ""
 
@@ -277,20 +254,7 @@ _ASSEMBLERS: dict[str, Callable[[Sequence[Path]], tuple[Volume, ...]]] = {
 
 
 def fetch(sample: PublicSample, progress: Progress = no_progress) -> None:
-    """Download and assemble a sample; one that is here is left as it is.
-
-    Parameters
-    ----------
-    progress
-        Receives the share of all files, between any two pieces of a few kB.
-
-    Raises
-    ------
-    InputError
-        There is no network, or what came is not the expected image.
-    OutputError
-        The samples folder cannot be written.
-    """
+    """Download and assemble a sample; one that is here is left as it is."""
     if sample.is_here:
         return
     count, parts = len(sample.files), []
@@ -313,13 +277,7 @@ def fetch(sample: PublicSample, progress: Progress = no_progress) -> None:
 
 
 def open_sample(sample: PublicSample) -> tuple[Volume, ...]:
-    """Open a downloaded sample: the stack, then the truth where it is a second image.
-
-    Raises
-    ------
-    InputError
-        It is not here, or damaged.
-    """
+    """Open a sample: the stack, then the truth where it is a second image."""
     from napari_sparsessp.io.reading import load_volume
 
     if not sample.is_here:
@@ -386,13 +344,7 @@ NEURON_STAINS = ("dapi", "map2", "nfh")
 
 
 def atlas_field(path: Path) -> Volume:
-    """Cut the ZYX stack out of the picture that shows all planes of the field of view.
-
-    Raises
-    ------
-    InputError
-        It is another picture; so in the functions below.
-    """
+    """Cut the ZYX stack out of the picture that shows all planes of the field."""
     picture, _ = _picture(path)
     height, width = _FIELD_TILE
     rows = -(-_FIELD_TILES // _FIELD_COLUMNS)
@@ -462,25 +414,13 @@ def cut_tiles(
 ) -> np.ndarray:
     """Cut planes that lie side by side, row after row, into a stack.
 
-    Parameters
-    ----------
-    picture
-        Shape (rows × height, columns × width) or larger.
-    tile
-        (height, width) of a plane.
-    columns, count
-        Planes in a row, and in all.
-
-    Returns
-    -------
     Shape (count, height, width).
     """
     height, width = tile
     return np.stack(
         [
             picture[
-                row * height : (row + 1) * height,
-                column * width : (column + 1) * width,
+                row * height : (row + 1) * height, column * width : (column + 1) * width
             ]
             for row, column in (divmod(number, columns) for number in range(count))
         ]
@@ -488,15 +428,7 @@ def cut_tiles(
 
 
 def write_stack(path: Path, volume: Volume) -> None:
-    """Write a stack as OME-TIFF with its own kind of numbers, names and sizes.
-
-    Parameters
-    ----------
-    path
-        Replaced where it exists.
-    volume
-        In memory; axes (T)(C)ZYX.
-    """
+    """Write a stack as OME-TIFF with its own kind of numbers, names and sizes."""
     import tifffile
 
     sizes: dict[str, Any] = {}

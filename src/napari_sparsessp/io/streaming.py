@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import OutputError
 from napari_sparsessp.files import PartialOutput, atomic_write, remove
 from napari_sparsessp.io.ome import (
@@ -35,12 +34,13 @@ from napari_sparsessp.prediction.blending import StreamBlend
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 PLANES = 16
 """Planes of a chunk, at most."""
 
-SLAB = 2**25
+SLAB = 2**23
 """Values, about, of the whole planes that are in memory while a TIFF is written."""
 
 SMALLEST_SIDE = 64
@@ -137,7 +137,7 @@ class PredictionWriter:
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the run was cut that is resumed; None where it is a new one."""
+        """Tiling of the run that is resumed; None for a new one."""
         try:
             fields = dict((self._header or {})["tile_size"])
             y, x = fields.pop("core")
@@ -378,13 +378,7 @@ class _TimePoint:
 
 
 def chunk_for(plan: Plan, *, whole_planes: bool = False) -> tuple[int, int, int]:
-    """Choose (z, y, x) of a chunk that ends where what is written ends.
-
-    Parameters
-    ----------
-    whole_planes
-        The image will be read in whole planes, a chunk in z at a time.
-    """
+    """Choose (z, y, x) of a chunk that ends where what is written ends."""
     columns, shape = plan.layout.columns, plan.output_shape
     sides = []
     for axis in (0, 1):
@@ -442,7 +436,7 @@ def _planes_there(
 def _header_of(
     plan: Plan, *, model: str, device: str, precision: str, image: str
 ) -> dict[str, Any]:
-    """Give all that the voxels depend on, as JSON."""
+    """Return all that the voxels depend on, as JSON."""
     fields = plan.request.model_dump(mode="json", exclude=_NOT_THE_NUMBERS)
     header = {
         "format": FORMAT,
@@ -479,7 +473,7 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
 
 
 def _fingerprint(volume: Volume) -> dict[str, Any]:
-    """Tell an input from another without reading it."""
+    """Return what identifies an input, without reading it."""
     about: dict[str, Any] = {
         "axes": volume.axes,
         "shape": list(volume.shape),

@@ -158,7 +158,7 @@ def write_prediction(
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """Give what a prediction's file says of its making.
+    """Return the provenance in a prediction's file.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
 
 def kind_of(path: Path) -> str:
-    """Tell from the name's ending what is written: "tiff" or "zarr".
+    """Return the kind of output by the name's ending: "tiff" or "zarr".
 
     Raises
     ------
@@ -200,7 +200,7 @@ def kind_of(path: Path) -> str:
 
 
 def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:
-    """Say in one line why an output could not be written, and what to do.
+    """Return an error of one line: why an output could not be written, and what to do.
 
     Parameters
     ----------

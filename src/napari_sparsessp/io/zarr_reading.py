@@ -42,21 +42,7 @@ _CODE = ("pickle", "json2", "msgpack2")
 
 
 def open_zarr(path: Path, scene: str | int | None) -> Source:
-    """Open an image of an OME-Zarr folder.
-
-    Parameters
-    ----------
-    path
-        The folder of an image, NGFF 0.4 on Zarr v2 or 0.5 on v3, or of a series of
-        them as bioformats2raw lays them out.
-    scene
-        Name or index in the series, or among the multiscales; the first by default.
-
-    Raises
-    ------
-    InputError
-        It is a plate or no image, lies about itself, or would not fit into memory.
-    """
+    """Open an image of an OME-Zarr folder."""
     group, attributes, image = _open_group(path)
     if is_series(path):
         names = _series(path)
@@ -89,14 +75,7 @@ def open_zarr(path: Path, scene: str | int | None) -> Source:
 def open_pyramid(path: Path) -> tuple[list[Any], str]:
     """Open all levels of a folder's first image.
 
-    Returns
-    -------
     The finest first, and a letter for each of their axes.
-
-    Raises
-    ------
-    InputError
-        As `open_zarr`.
     """
     source = open_zarr(path, None)
     group, _, image = _open_group(path)
@@ -126,13 +105,7 @@ def is_series(path: Path) -> bool:
 
 
 def series_folder(path: Path, name: str) -> Path:
-    """Return the folder of an image of a series.
-
-    Raises
-    ------
-    InputError
-        It is not there, or leads out of the folder.
-    """
+    """Return the folder of an image of a series."""
     place = path / name
     if not place.resolve().is_relative_to(path.resolve()):
         raise _odd(path, f"its image {name[:80]!r} lies outside of the folder")
@@ -307,20 +280,6 @@ def check_packed(content: bytes, largest: int, name: str) -> None:
 
     Blocks of Blosc and Zstandard say their length. Those of zlib, gzip, bzip2 and
     xz are unpacked for a trial, piece by piece, where they could become large.
-
-    Parameters
-    ----------
-    content
-        Packed or not; what is not is let through.
-    largest
-        Bytes that it may unpack to.
-    name
-        Of the block, for the message.
-
-    Raises
-    ------
-    OSError
-        It is larger, packed or unpacked.
     """
     if len(content) > largest:
         raise OSError(f"{name} is larger than the block that is declared")

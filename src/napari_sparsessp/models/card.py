@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import ModelError, invalid_field
+from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks import NetworkConfig
@@ -55,37 +55,22 @@ LARGEST_TEST_INPUT = 2**22
 
 
 class Check(BaseModel):
-    """Digest and test values that verify a model file.
-
-    Attributes
-    ----------
-    seed
-        Of the test input (`napari_sparsessp.models.verification.noise`).
-    shape
-        (inputs, planes, H, W) of the test input.
-    outputs
-        Which of the network's outputs are computed.
-    positions
-        Flat indices into the prediction (len(outputs), D, H, W).
-    values
-        Network output there.
-    tolerance
-        Largest deviation that another computer may show.
-    tensors
-        SHA-256 over names, types, shapes and bytes of all weights.
-    """
+    """Digest and test values that verify a model file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # Of the test input (`napari_sparsessp.models.verification.noise`)
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    shape: tuple[Count, Count, Count, Count]
+    shape: tuple[Count, Count, Count, Count]  # (inputs, planes, H, W) of the test input
+    # Which of the network's outputs are computed
     outputs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    # Flat indices into the prediction (len(outputs), D, H, W)
     positions: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=1000)
     ]
-    values: tuple[Finite, ...]
-    tolerance: Positive
-    tensors: Digest
+    values: tuple[Finite, ...]  # Network output there
+    tolerance: Positive  # Largest deviation that another computer may show
+    tensors: Digest  # SHA-256 over names, types, shapes and bytes of all weights
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -100,19 +85,12 @@ class Calibration(BaseModel):
     """Calibration of a structure's test-time-augmentation spread to its expected error.
 
     Expected error √(floor² + (gain·spread)²), in units of the z-scored truth.
-
-    Attributes
-    ----------
-    floor
-        Error at spread 0, common to all predictions.
-    gain
-        Error for each unit of spread.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    floor: NotNegative
-    gain: NotNegative
+    floor: NotNegative  # Error at spread 0, common to all predictions
+    gain: NotNegative  # Error for each unit of spread
 
     def expected_error(self, spread: Any) -> Any:
         """Return the expected error of an array or tensor of spreads."""
@@ -120,18 +98,13 @@ class Calibration(BaseModel):
 
 
 class Range(BaseModel):
-    """Range of an image statistic over the training data.
-
-    Attributes
-    ----------
-    distance
-        µm between the compared planes, for statistics that depend on it.
-    """
+    """Range of an image statistic over the training data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: Finite
     high: Finite
+    # µm between the compared planes, for statistics that depend on it
     distance: Positive | None = None
 
     @model_validator(mode="after")
@@ -142,50 +115,7 @@ class Range(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Description of a model: network, training data, scores and known limits.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    structures
-        Structure ids in the order of the network's outputs.
-    topology
-        Dimensions of encoder and decoder.
-    mapping
-        How D/r planes become D.
-    interpolation
-        How a prefix mapping fills the planes in between.
-    projection, conditioning
-        How depth is folded, and how one network serves many structures.
-    network
-        Fields of `napari_sparsessp.networks.NetworkConfig`.
-    z_projection
-        Projection over z that the network was trained to predict, one plane deep
-        (for example maximum projections); ``"none"`` for stacks.
-    voxel_size
-        (z, y, x) of the dense grid in µm.
-    patch
-        (D, H, W) in voxels that the network was trained on.
-    ratios
-        Sparsity ratios that it was trained for.
-    normalisation, scaling
-        How the input is scaled, in words and for the program. All measured planes of
-        a stack are scaled together: by mean and standard deviation without the most
-        extreme values, by plain mean and standard deviation, or not at all.
-    scores
-        R² and other scores by test set.
-    uncertainty
-        Structure id to its `Calibration`; without it ``--uncertainty`` returns the
-        uncalibrated spread.
-    familiarity
-        Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
-        training data; without any, no image is called unfamiliar.
-    source
-        Origin of the file: ``format``, ``file`` and ``sha256`` of an imported
-        checkpoint, ``fetched`` (address or DOI) of a download, ``trained_with`` and
-        ``began_with`` of a training.
-    """
+    """Description of a model: network, training data, scores and known limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -195,25 +125,45 @@ class ModelCard(BaseModel):
     name: str
     licence: str
     citation: str = ""
+    # Structure ids in the order of the network's outputs
     structures: Annotated[tuple[Structure, ...], Field(min_length=1)]
-    topology: Literal["3d", "2d", "2to3d", "3to2d"]
-    mapping: Literal["prefix", "postfix", "none"]
+    topology: Literal["3d", "2d", "2to3d", "3to2d"]  # Dimensions of encoder and decoder
+    mapping: Literal["prefix", "postfix", "none"]  # How D/r planes become D
+    # How a prefix mapping fills the planes in between
     interpolation: Literal["hold", "nearest", "linear"] = "linear"
+    # projection, conditioning: How depth is folded, and how one network serves many
+    # structures
     projection: str = ""
     conditioning: str
-    network: dict[str, JsonValue]
+    network: dict[str, JsonValue]  # Fields of `napari_sparsessp.networks.NetworkConfig`
+    # Projection over z that the network was trained to predict, one plane deep (for
+    # example maximum projections); `"none"` for stacks
     z_projection: Literal["none", "mean", "max"] = "none"
+    # (z, y, x) of the dense grid in µm
     voxel_size: tuple[Micrometres, Micrometres, Micrometres]
+    # (D, H, W) in voxels that the network was trained on
     patch: tuple[Count, Count, Count]
+    # Sparsity ratios that it was trained for
     ratios: Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)]
     modality: str
+    # normalisation, scaling: How the input is scaled, in words and for the program. All
+    # measured planes of a stack are scaled together: by mean and standard deviation
+    # without the most extreme values, by plain mean and standard deviation, or not at
+    # all
     normalisation: str
     scaling: Literal["robust", "zscore", "none"] = "robust"
     trained_on: str
-    scores: dict[str, JsonValue] = {}
+    scores: dict[str, JsonValue] = {}  # R² and other scores by test set
     limits: tuple[str, ...] = ()
+    # Structure id to its `Calibration`; without it `--uncertainty` returns the
+    # uncalibrated spread
     uncertainty: dict[str, Calibration] = {}
+    # Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
+    # training data; without any, no image is called unfamiliar
     familiarity: dict[str, tuple[Range, ...]] = {}
+    # Origin of the file: `format`, `file` and `sha256` of an imported checkpoint,
+    # `fetched` (address or DOI) of a download, `trained_with` and `began_with` of a
+    # training
     source: dict[str, JsonValue] = {}
     check: Check | None = None
 
@@ -243,18 +193,7 @@ def network_fields(config: NetworkConfig) -> dict[str, Any]:
 
 
 def parse_card(text: str, where: str) -> ModelCard:
-    """Read a card from JSON.
-
-    Parameters
-    ----------
-    where
-        Source of the text, for the message.
-
-    Raises
-    ------
-    ModelError
-        The card is damaged, or newer than this version understands.
-    """
+    """Read a card from JSON."""
     try:
         raw: Any = json.loads(text)
         # Half a surrogate pair could be neither shown nor saved again.
@@ -289,17 +228,10 @@ _NEAR = 1.05
 
 @dataclass(frozen=True)
 class Quality:
-    """R² of a model on its test images.
+    """R² of a model on its test images."""
 
-    Attributes
-    ----------
-    measured_on
-        The images, in words.
-    r2
-        Structure id to sparsity ratio to R² over all voxels.
-    """
-
-    measured_on: str
+    measured_on: str  # The images, in words
+    # Structure id to sparsity ratio to R² over all voxels
     r2: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
 
     @property
@@ -310,8 +242,6 @@ class Quality:
     def at(self, structure: str, ratio: float) -> float | None:
         """Return R² of a structure at a ratio, interpolated over log(ratio).
 
-        Returns
-        -------
         None outside of the measured ratios.
         """
         row = self.r2.get(structure, {})
@@ -400,25 +330,13 @@ def of_download(url: str, sha256: str) -> dict[str, JsonValue]:
 
 
 def of_training(began_with: str = "") -> dict[str, JsonValue]:
-    """Return the `source` of a card for a model trained with this version.
-
-    Parameters
-    ----------
-    began_with
-        Id of the model that training started from; "" for none.
-    """
+    """Return the `source` of a card for a model trained with this version."""
     made: dict[str, JsonValue] = {"trained_with": f"napari-sparsessp {__version__}"}
     return {**made, "began_with": began_with} if began_with else made
 
 
 def origin_words(source: Mapping[str, Any], *, shipped: bool = False) -> str:
-    """Describe a card's `source`: ``imported from RepMode, fetched from zenodo.org``.
-
-    Parameters
-    ----------
-    shipped
-        The model belongs to the package.
-    """
+    """Describe a `source`: ``imported from RepMode, fetched from zenodo.org``."""
     if shipped:
         return "came with the plugin"
     parts = []

@@ -47,13 +47,7 @@ def user_folder() -> Path:
 
 
 def weights_file(path: Path) -> Path:
-    """Return the safetensors file of a model that is a file or a folder.
-
-    Raises
-    ------
-    ModelError
-        There is nothing, or the folder holds no ``model.safetensors``.
-    """
+    """Return the safetensors file of a model that is a file or a folder."""
     if path.is_dir():
         if (path / WEIGHTS_NAME).is_file():
             return path / WEIGHTS_NAME
@@ -70,11 +64,6 @@ def card_of(path: Path) -> ModelCard:
 
     The card inside the weights file counts; ``card.json`` beside it is a copy to
     read, used only where the file has none.
-
-    Raises
-    ------
-    ModelError
-        The file is damaged, or has no card.
     """
     weights = weights_file(path)
     text = read_header(weights).metadata.get(CARD_KEY)
@@ -99,27 +88,13 @@ def card_of(path: Path) -> ModelCard:
 
 @dataclass(frozen=True)
 class Entry:
-    """An installed model, or a file that should be a model.
+    """An installed model, or a file that should be a model."""
 
-    Attributes
-    ----------
-    path
-        Its file or folder.
-    card
-        None where it is damaged.
-    problem
-        Why it cannot be used; "" for a whole model.
-    size
-        Bytes on disk.
-    shipped
-        It came with the package.
-    """
-
-    path: Path
-    card: ModelCard | None
-    problem: str
-    size: int
-    shipped: bool
+    path: Path  # Its file or folder
+    card: ModelCard | None  # None where it is damaged
+    problem: str  # Why it cannot be used; "" for a whole model
+    size: int  # Bytes on disk
+    shipped: bool  # It came with the package
 
     @property
     def name(self) -> str:
@@ -165,21 +140,7 @@ def list_models() -> list[ModelCard]:
 
 
 def find_model(id_or_path: str | Path = "default", topology: str | None = None) -> Path:
-    """Find the file or folder of a model.
-
-    Parameters
-    ----------
-    id_or_path
-        ``default``, an id, a ``.safetensors`` file or a model's folder.
-    topology
-        With ``default``: take the first model of this topology. Otherwise the
-        model must be of it.
-
-    Raises
-    ------
-    ModelError
-        No such model; the message lists those that are there.
-    """
+    """Find the file or folder of a model by id or path, or the first of a topology."""
     wanted = str(id_or_path)
     if wanted == "default" and topology is not None:
         return _of_topology(topology)
@@ -204,13 +165,7 @@ def find_model(id_or_path: str | Path = "default", topology: str | None = None) 
 def read_card(
     id_or_path: str | Path = "default", topology: str | None = None
 ) -> ModelCard:
-    """Read the card of a model by its id or path, without torch.
-
-    Raises
-    ------
-    ModelError
-        No such model, or it is damaged.
-    """
+    """Read the card of a model by its id or path, without torch."""
     return card_of(find_model(id_or_path, topology))
 
 
@@ -285,22 +240,12 @@ def _unknown(wanted: str, path: Path) -> ModelError:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network ready to predict, with its card.
-
-    Attributes
-    ----------
-    network
-        In evaluation mode, on the CPU, float32.
-    sha256
-        Of the weights file, for the provenance.
-    path
-        The model's file or folder.
-    """
+    """A network ready to predict, with its card."""
 
     card: ModelCard
-    network: torch.nn.Module
-    sha256: str
-    path: Path
+    network: torch.nn.Module  # In evaluation mode, on the CPU, float32
+    sha256: str  # Of the weights file, for the provenance
+    path: Path  # The model's file or folder
 
 
 def load_model(
@@ -395,30 +340,13 @@ def save_model(
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    """Write ``card.json``, the copy of a card beside its weights.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write ``card.json``, the copy of a card beside its weights."""
     with atomic_write(folder / CARD_NAME, "model card") as part:
         part.write_text(card.to_json(), encoding="utf-8")
 
 
 def build_empty(card: ModelCard, path: Path) -> torch.nn.Module:
-    """Build the network of a card without weights: on the meta device, at no cost.
-
-    Parameters
-    ----------
-    path
-        For the messages.
-
-    Raises
-    ------
-    ModelError
-        There is no such network.
-    """
+    """Build the network of a card without weights: on the meta device, at no cost."""
     import torch
 
     from napari_sparsessp.networks import NetworkConfig, build_network
@@ -451,13 +379,6 @@ def fill(
 ) -> torch.nn.Module:
     """Put weights into a network of `build_empty`, without copying them.
 
-    Parameters
-    ----------
-    tensors
-        For each of the network's a tensor of the same shape and type.
-
-    Returns
-    -------
     The network in evaluation mode, without gradients.
     """
     import torch

@@ -143,18 +143,7 @@ def rename_model(
 ) -> ModelCard:
     """Change the name of one of the user's models; its id stays.
 
-    Returns
-    -------
     The new card.
-
-    Raises
-    ------
-    InputError
-        The name is empty or longer than 120 characters.
-    ModelError
-        The model came with the package, or is damaged.
-    OutputError
-        It cannot be written.
     """
     path = Path(path)
     name = " ".join(name.split())
@@ -184,23 +173,8 @@ def export_model(
 ) -> Path:
     """Copy a model, bit by bit, to a file or folder of its own.
 
-    Parameters
-    ----------
-    out
-        A ``.safetensors`` file, or a folder that gets ``model.safetensors`` and
-        ``card.json``.
-
-    Returns
-    -------
     The weights file. Its tensors are those of the original, byte by byte, and it
     carries its card even if the original had it in a file beside.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or it is damaged.
-    OutputError
-        The file exists already, or cannot be written.
     """
     path = find_model(id_or_path)
     card, original = card_of(path), weights_file(path)
@@ -243,15 +217,7 @@ class Deleted:
 
 
 def delete_model(path: str | Path) -> Deleted:
-    """Move one of the user's models, whole or damaged, into the trash.
-
-    Raises
-    ------
-    ModelError
-        It came with the package, or is not there.
-    OutputError
-        It cannot be moved, for example because another program uses it.
-    """
+    """Move one of the user's models, whole or damaged, into the trash."""
     path = Path(path)
     if path.parent == shipped_folder():
         raise ModelError(
@@ -288,15 +254,7 @@ def deleted_models() -> list[Deleted]:
 
 
 def restore_model(deleted: Deleted) -> Path:
-    """Move a deleted model back.
-
-    Raises
-    ------
-    ModelError
-        It is gone, or another model has its id or file name by now.
-    OutputError
-        It cannot be moved.
-    """
+    """Move a deleted model back."""
     target = user_folder() / deleted.path.name
     if not (deleted.path.exists() or deleted.path.is_symlink()):
         raise ModelError(f"{target.stem} is not in the trash any more")
@@ -332,24 +290,12 @@ _DIGITS = re.compile(r"(?:sha-?256[:=]?)?([0-9a-f]{64})", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Fetched:
-    """A downloaded model file.
+    """A downloaded model file."""
 
-    Attributes
-    ----------
-    path
-        Where it waits; `forget` removes it.
-    origin
-        Address or DOI as the user gave it.
-    sha256
-        Of the file.
-    checked
-        A checksum was given and agrees.
-    """
-
-    path: Path
-    origin: str
-    sha256: str
-    checked: bool
+    path: Path  # Where it waits; `forget` removes it
+    origin: str  # Address or DOI as the user gave it
+    sha256: str  # Of the file
+    checked: bool  # A checksum was given and agrees
 
     @property
     def is_native(self) -> bool:
@@ -369,22 +315,7 @@ class Fetched:
 def fetch_model(
     origin: str, *, sha256: str | None = None, progress: Progress = no_progress
 ) -> Fetched:
-    """Download a model file; the same call resumes a partial download.
-
-    Parameters
-    ----------
-    origin
-        An https address, or a DOI with or without ``:file.name`` behind it.
-    sha256
-        Expected checksum.
-    progress
-        Receives bytes; `Cancelled` keeps the part that has come.
-
-    Raises
-    ------
-    InputError, OutputError
-        As `napari_sparsessp.download.download`.
-    """
+    """Download a model file; the same call resumes a partial download."""
     origin = origin.strip()
     wanted = checked_digits(sha256)
     where: str | ArchiveFile = origin
@@ -430,13 +361,7 @@ def source_of(path: Path) -> dict[str, JsonValue]:
 
 
 def checked_digits(text: str | None) -> str | None:
-    """Read a SHA-256 as people paste it; None for none.
-
-    Raises
-    ------
-    InputError
-        It is not a SHA-256.
-    """
+    """Read a SHA-256 as people paste it; None for none."""
     if text is None or not text.strip():
         return None
     match = _DIGITS.fullmatch("".join(text.split()))
@@ -448,18 +373,7 @@ def checked_digits(text: str | None) -> str | None:
 
 
 def model_file_name(path: str) -> str:
-    """Return a file name that is safe on every system for a path in an address.
-
-    Parameters
-    ----------
-    path
-        For example ``/records/1/files/best.pth`` or ``…/best.pth/content``.
-
-    Raises
-    ------
-    InputError
-        No part of it has the ending of a model file.
-    """
+    """Return a file name that is safe on every system for a path in an address."""
     for part in reversed(re.split(r"[/\\]", path)):
         stem, dot, suffix = part.rpartition(".")
         if dot and f".{suffix.lower()}" in SUFFIXES:

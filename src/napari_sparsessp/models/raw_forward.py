@@ -73,22 +73,7 @@ def raw_forward(
 def find_outputs(
     names: Sequence[str] | None, wanted: Sequence[str] | None, outputs: int
 ) -> list[int]:
-    """Give the indices of the wanted outputs.
-
-    Parameters
-    ----------
-    names
-        Structures of the outputs, where they are known.
-    wanted
-        Names or numbers; all where left out.
-    outputs
-        How many the network has.
-
-    Raises
-    ------
-    InputError
-        One is unknown; the message lists those that are there.
-    """
+    """Return the indices of the wanted outputs."""
     if wanted is None:
         return list(range(outputs))
     known = list(names or ())
@@ -115,9 +100,7 @@ def _catalogue_id(name: str) -> str:
         return name
 
 
-def _opened(
-    model: str | Path,
-) -> tuple[tuple[str, ...] | None, Any, str, bool]:
+def _opened(model: str | Path) -> tuple[tuple[str, ...] | None, Any, str, bool]:
     """Structures, network, interpolation, and whether it knows of no distance."""
     path = user_path(model)
     if path.is_file() and path.suffix != ".safetensors":
@@ -147,13 +130,9 @@ def _checked(planes: np.ndarray) -> np.ndarray:
 
 
 def _source(
-    config: Any,
-    array: np.ndarray,
-    ratio: float | None,
-    interpolation: str,
-    plain: bool,
+    config: Any, array: np.ndarray, ratio: float | None, interpolation: str, plain: bool
 ) -> "torch.Tensor":
-    """What the network takes, (1, inputs, n, H, W)."""
+    """Return the input of the network, (1, inputs, n, H, W)."""
     import torch
 
     _check_area(config, array.shape)

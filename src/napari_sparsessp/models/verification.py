@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 SHIPPED_CHECKS = "checks.json"
-"""SHA-256 of each shipped file by its name, beside them; ``scripts/make_checks.py``
+"""SHA-256 of each shipped file by its name, beside them; ``tools/make_checks.py``
 writes it."""
 
 RELATIVE_TOLERANCE = 1e-3
@@ -52,8 +52,6 @@ class Verdict:
 def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     """Return the test input: uniform noise with mean 0 and standard deviation 1.
 
-    Returns
-    -------
     float32, taken from PCG64's raw numbers, which numpy promises never to change.
     """
     raw = np.random.PCG64(seed).random_raw(math.prod(shape))
@@ -62,21 +60,7 @@ def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def make_check(network: torch.nn.Module, tensors: str, seed: int = 0) -> Check:
-    """Run the test input through a network and return the check for its card.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode, on the CPU, in float32.
-    tensors
-        Digest of its weights as they are in the file
-        (`napari_sparsessp.models.weights.digest_of_tensors`).
-
-    Raises
-    ------
-    ModelError
-        What comes out is not finite.
-    """
+    """Run the test input through a network and return the check for its card."""
     config: Any = network.config
     planes = getattr(config, "planes", config.depth)
     # Twice as wide as high, so that swapped axes do not pass.
@@ -106,18 +90,7 @@ def make_check(network: torch.nn.Module, tensors: str, seed: int = 0) -> Check:
 
 
 def verify_model(id_or_path: str | Path) -> Verdict:
-    """Compare a model file with its card, and the network with its test values.
-
-    Parameters
-    ----------
-    id_or_path
-        An id, a ``.safetensors`` file or a model's folder.
-
-    Raises
-    ------
-    ModelError
-        There is no such model. One that is damaged is a verdict, not an error.
-    """
+    """Compare a model file with its card, and the network with its test values."""
     path = find_model(id_or_path)
     try:
         return _compare(path)

@@ -56,31 +56,18 @@ _CHUNK = 16 * 2**20
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a safetensors file.
+    """Header of a safetensors file."""
 
-    Attributes
-    ----------
-    metadata
-        Text by key; the card is under `CARD_KEY`.
-    shapes, types, offsets
-        By tensor name: shape, type in safetensors' words (``F32``, ``I64``, …), and
-        first and last byte in the file.
-    """
-
-    metadata: dict[str, str]
+    metadata: dict[str, str]  # Text by key; the card is under `CARD_KEY`
+    # shapes, types, offsets: By tensor name: shape, type in safetensors' words (`F32`,
+    # `I64`, …), and first and last byte in the file
     shapes: dict[str, tuple[int, ...]]
     types: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
-    """Read the header and check that the file is whole.
-
-    Raises
-    ------
-    ModelError
-        The file is missing, unreadable, truncated, a pickle, or something else.
-    """
+    """Read the header and check that the file is whole."""
     try:
         if path.is_fifo() or path.is_char_device():  # opening it could wait for ever
             raise _damaged(path, "it is a pipe or a device")
@@ -105,13 +92,7 @@ def read_header(path: Path) -> Header:
         shapes = {name: tuple(entry["shape"]) for name, entry in raw.items()}
         types = {name: str(entry["dtype"]) for name, entry in raw.items()}
         spans = {name: _checked_span(entry) for name, entry in raw.items()}
-    except (
-        AttributeError,
-        KeyError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise _damaged(path, "its header is not a safetensors header") from error
     data = 8 + length
     end = data + max((stop for _, stop in spans.values()), default=0)
@@ -139,18 +120,7 @@ def write_tensors(
     metadata: Mapping[str, str],
     progress: Progress = no_progress,
 ) -> None:
-    """Write a safetensors file atomically.
-
-    Parameters
-    ----------
-    tensors
-        On the CPU.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write a safetensors file atomically."""
     # Large items first and then by name, as the library does: every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, object] = {"__metadata__": dict(metadata)}
@@ -173,24 +143,7 @@ def copy_weights(
     progress: Progress = no_progress,
     advice: str = ELSEWHERE,
 ) -> None:
-    """Copy a weights file, bit by bit or with another card.
-
-    Parameters
-    ----------
-    original, target
-        Safetensors files; they may be the same.
-    card
-        Replaces the card of the copy.
-    advice
-        End of the message where it cannot be written.
-
-    Raises
-    ------
-    OSError
-        The original cannot be read.
-    OutputError
-        The target cannot be written; it is unchanged then.
-    """
+    """Copy a weights file, bit by bit or with another card."""
     with original.open("rb") as file:
         start = b""
         if card is not None:

@@ -56,51 +56,13 @@ def build_backbone(
 ) -> "Backbone2d":
     """Build a 2D backbone with random weights, or with given ones.
 
-    Parameters
-    ----------
-    name
-        A key of `napari_sparsessp.networks.config.BACKBONES`.
-    channels
-        Input channels, for example the planes of a stack.
-    patch_size
-        Pixels along a patch of a vision transformer, 1 to 64; 16 where left out, also
-        for DINOv2, whose published kernel of 14 is then resampled.
-    weights
-        Tensors as published for the transformers library, by their names there. The
-        first layer and the positions are fitted to `channels`, `patch_size` and
-        `image_size`.
-    image_size
-        Height and width in pixels for which positions are stored; images of any other
-        size work too.
-    tiny
-        The same architecture with few, narrow layers, for tests.
-
-    Returns
-    -------
-    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, for H and W that are
-    multiples of 16; ``.widths`` gives their channels.
-
-    Raises
-    ------
-    InputError
-        The transformers library is missing, or an option does not fit the backbone.
-    ModelError
-        `weights` are another network's.
+    (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, of ``.widths``
+    channels, for H and W that are multiples of 16. `weights` are tensors as published
+    for the transformers library; the first layer and the positions, stored for
+    `image_size` pixels, are fitted. `patch_size` is a vision transformer's: 16 where
+    left out, also for DINOv2, whose published kernel of 14 is then resampled.
     """
     spec = backbone_spec(name, tiny=tiny)
-    if channels < 1 or image_size < 1:
-        raise InputError(
-            f"backbone {name} cannot have {channels} channels and images of "
-            f"{image_size} px; both start at 1"
-        )
-    if patch_size is not None and spec.kind not in ("vit", "dinov2"):
-        raise InputError(
-            f"backbone {name} has no patch_size to choose; leave it out or choose "
-            "vit_b, vit_l or dinov2_b"
-        )
-    patch = spec.patch if patch_size is None else patch_size
-    if not 1 <= patch <= 64:
-        raise InputError(f"patch_size {patch} is not possible; choose 1 to 64 pixels")
     try:
         import transformers
     except ImportError as error:
@@ -110,11 +72,12 @@ def build_backbone(
         ) from error
     backbone: Backbone2d
     if spec.kind == "resnet":
-        backbone = ResNetPyramid(name, spec, channels, transformers)
+        backbone = ResNetPyramid(spec, channels, transformers)
     elif spec.kind == "swin":
-        backbone = SwinPyramid(name, spec, channels, transformers, image_size)
+        backbone = SwinPyramid(spec, channels, transformers, image_size)
     else:
-        backbone = ViTPyramid(name, spec, channels, transformers, image_size, patch)
+        patch = patch_size or spec.patch
+        backbone = ViTPyramid(spec, channels, transformers, image_size, patch)
     if weights is not None:
         load_weights(name, backbone.trunk, weights)
     return backbone
@@ -154,45 +117,13 @@ def _group_norm(width: int) -> nn.GroupNorm:
 
 
 class Backbone2d(nn.Module):
-    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16.
+    """A 2D encoder: (B, channels, H, W) → five features at strides 1, 2, 4, 8, 16."""
 
-    Attributes
-    ----------
-    trunk
-        The published network; the rest adapts it.
-    widths
-        Channels of the five features.
-    stride
-        Height and width must be multiples of this.
-    sees_whole
-        A tile's features depend on the tile, not only on the pixels nearby.
-    """
+    trunk: Any  # the published network, whose parts mypy cannot see
 
-    trunk: Any  # a module of the library, whose parts mypy cannot see
-    stride = STRIDE
-
-    def __init__(self, name: str, spec: BackboneSpec, channels: int) -> None:
+    def __init__(self, spec: BackboneSpec) -> None:
         super().__init__()
-        self.name, self.channels = name, channels
-        self.widths, self.sees_whole = spec.widths, spec.sees_whole
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise InputError(
-                f"backbone {self.name} takes (B, {self.channels}, H, W), not "
-                f"{tuple(x.shape)}; choose as many channels as the images have"
-            )
-        height, width = x.shape[-2:]
-        if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
-            raise InputError(
-                f"backbone {self.name} needs height and width in multiples of "
-                f"{STRIDE}, not {height} × {width}; pad the images"
-            )
-        return self.features(x)
-
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the five features of an input whose shape has been checked."""
-        raise NotImplementedError
+        self.widths = spec.widths
 
 
 class ResNetPyramid(Backbone2d):
@@ -203,17 +134,12 @@ class ResNetPyramid(Backbone2d):
     and tiles that are shifted by 16 pixels see the same grid.
     """
 
-    def __init__(
-        self, name: str, spec: BackboneSpec, channels: int, library: ModuleType
-    ) -> None:
-        super().__init__(name, spec, channels)
+    def __init__(self, spec: BackboneSpec, channels: int, library: ModuleType) -> None:
+        super().__init__(spec)
         self.stem = Stem(channels, spec.widths[0], batch_norm=True)
         self.trunk = library.ResNetModel(
             library.ResNetConfig(num_channels=channels, **spec.shape)
         )
-        self._dilate_last_stage()
-
-    def _dilate_last_stage(self) -> None:
         first = True
         for module in self.trunk.encoder.stages[-1].modules():
             if not isinstance(module, nn.Conv2d):
@@ -226,7 +152,7 @@ class ResNetPyramid(Backbone2d):
             if module.kernel_size != (1, 1) and not first:
                 module.dilation = module.padding = (2, 2)
 
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         half = self.trunk.embedder.embedder(x)
         y = self.trunk.embedder.pooler(half)
         quarter, eighth, sixteenth, last = self.trunk.encoder.stages
@@ -245,14 +171,9 @@ class SwinPyramid(Backbone2d):
     """
 
     def __init__(
-        self,
-        name: str,
-        spec: BackboneSpec,
-        channels: int,
-        library: ModuleType,
-        image_size: int,
+        self, spec: BackboneSpec, channels: int, library: ModuleType, image_size: int
     ) -> None:
-        super().__init__(name, spec, channels)
+        super().__init__(spec)
         full, half, quarter, _, sixteenth = spec.widths
         self.stem = Stem(channels, full)
         self.finer = Upsampling(quarter, half)
@@ -271,7 +192,7 @@ class SwinPyramid(Backbone2d):
             inner.layernorm = nn.Identity()
         self.coarsest = Upsampling(2 * sixteenth, sixteenth)
 
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         s4, s8, s16, s32 = self.trunk(x).feature_maps
         height, width = s16.shape[-2:]
         s16 = s16 + self.coarsest(s32)[..., :height, :width]
@@ -306,14 +227,13 @@ class ViTPyramid(Backbone2d):
 
     def __init__(
         self,
-        name: str,
         spec: BackboneSpec,
         channels: int,
         library: ModuleType,
         image_size: int,
         patch_size: int,
     ) -> None:
-        super().__init__(name, spec, channels)
+        super().__init__(spec)
         full, half, quarter, eighth, hidden = spec.widths
         self.patch_size = patch_size
         # log2 halves are ties: 12 px goes to 16, where tokens are not pooled.
@@ -341,7 +261,7 @@ class ViTPyramid(Backbone2d):
             for width, stride in ((quarter, 4), (eighth, 8), (hidden, 16))
         )
 
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         size = x.shape[-2:]
         grid = [ceil(length / self.patch_size) for length in size]
         patched = _stretched(x, [count * self.patch_size for count in grid])
@@ -359,7 +279,7 @@ def _stretched(x: torch.Tensor, size: list[int]) -> torch.Tensor:
 
 
 def plain_name(name: str) -> str:
-    """Return a tensor's name in the one spelling."""
+    """Return a tensor's name as the library spells it now."""
     while (shorter := _PREFIX.sub("", name, count=1)) != name:
         name = shorter
     for pattern, spelling in _SPELLINGS:
@@ -375,11 +295,6 @@ def load_weights(
     Names differ between releases of the transformers library and the files published
     for it: both are brought to one spelling before they are matched. The first layer
     and the positions are fitted to the trunk's.
-
-    Raises
-    ------
-    ModelError
-        They are another network's; names the first tensor that does not fit.
     """
     stored = {plain_name(key): key for key in tensors}
     wanted = {plain_name(key): value for key, value in trunk.state_dict().items()}

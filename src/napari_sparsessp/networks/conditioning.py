@@ -28,6 +28,13 @@ class EqualisedLinear(nn.Module):
         return F.linear(x, self.weight * self.scale, self.bias)
 
 
+def one_hot(index: torch.Tensor, tasks: int) -> torch.Tensor:
+    """(B,) → (B, T) float32."""
+    # Compared, not F.one_hot, which looks at the values and cannot be traced.
+    every = torch.arange(tasks, device=index.device)
+    return (index[:, None] == every).float()
+
+
 class StyleMapping(nn.Module):
     """From a structure's number to its style vector w.
 
@@ -48,9 +55,7 @@ class StyleMapping(nn.Module):
 
     def forward(self, index: torch.Tensor) -> torch.Tensor:
         """(B,) → (B, d)."""
-        every = torch.arange(self.tasks, device=index.device)
-        code = (index[:, None] == every).float()
-        w = code.repeat_interleave(self.PER_TASK, dim=1)
+        w = one_hot(index, self.tasks).repeat_interleave(self.PER_TASK, dim=1)
         w = w * torch.rsqrt(w.square().mean(1, keepdim=True) + 1e-8)
         for layer in self.layers:
             w = F.leaky_relu(layer(w), 0.2)
@@ -61,11 +66,6 @@ class AdaptiveNorm(nn.Module):
     """TSN: the structure sets scale and shift after an instance norm.
 
     Sun et al., ICCV 2021 (task switching networks).
-
-    Parameters
-    ----------
-    code, width
-        Length d of the style; channels.
     """
 
     def __init__(self, code: int, width: int) -> None:
@@ -76,10 +76,9 @@ class AdaptiveNorm(nn.Module):
 
     def forward(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         scale, shift = self.affine(code).chunk(2, dim=1)
-        shape = (*scale.shape, *[1] * (x.ndim - 2))
         if x[0, 0].numel() > 1:
             x = F.instance_norm(x)
-        return x * scale.view(shape).to(x.dtype) + shift.view(shape).to(x.dtype)
+        return x * _spread(scale, x) + _spread(shift, x)
 
 
 LEARNED_CODE = 8
@@ -88,39 +87,19 @@ LEARNED_CODE = 8
 
 @dataclass(frozen=True)
 class Task:
-    """One structure for each sample.
+    """One structure for each sample."""
 
-    Attributes
-    ----------
-    index
-        (B,) whole numbers below T.
-    code
-        (B, K) how the conditioning method writes them.
-    one
-        The structure where it is the same for all samples.
-    """
-
-    index: torch.Tensor
-    code: torch.Tensor
-    one: int | None = None
+    index: torch.Tensor  # (B,) whole numbers below T
+    code: torch.Tensor  # (B, K) how the conditioning method writes them
+    one: int | None = None  # the structure where it is the same for all samples
 
 
 def by_task(
-    index: torch.Tensor | int,
-    run: Callable[[int, torch.Tensor | slice], torch.Tensor],
+    index: torch.Tensor | int, run: Callable[[int, torch.Tensor | slice], torch.Tensor]
 ) -> torch.Tensor:
     """Run each structure's samples together and put the results back in order.
 
-    Parameters
-    ----------
-    index
-        (B,) structure of each sample, or the one of all.
-    run
-        Gets a structure and the rows of its samples, gives (b, …).
-
-    Returns
-    -------
-    (B, …)
+    `run` gets a structure and the rows of its samples and returns (b, …).
     """
     if isinstance(index, int):
         return run(index, slice(None))
@@ -135,10 +114,9 @@ def code_length(config: NetworkConfig) -> int:
     """Return the length K of a structure's code."""
     if config.conditioning == "tsn":
         return StyleMapping.PER_TASK * config.outputs
-    if config.conditioning == "condnet":
-        lengths = {"hash": 1, "learned": LEARNED_CODE, "onehot": config.outputs}
-        return lengths[config.task_code]
-    return config.outputs
+    lengths = {"hash": 1, "learned": LEARNED_CODE}
+    condnet = config.conditioning == "condnet"
+    return lengths.get(config.task_code if condnet else "", config.outputs)
 
 
 class TaskCoder(nn.Module):
@@ -160,8 +138,7 @@ class TaskCoder(nn.Module):
             self.embedding = nn.Parameter(torch.randn(config.outputs, LEARNED_CODE))
         self.hash: torch.Tensor | None
         self.register_buffer(
-            "hash",
-            torch.rand(config.outputs, 1) * 2 - 1 if table == "hash" else None,
+            "hash", torch.rand(config.outputs, 1) * 2 - 1 if table == "hash" else None
         )
 
     def forward(self, index: torch.Tensor, one: int | None = None) -> Task:
@@ -171,9 +148,7 @@ class TaskCoder(nn.Module):
             return Task(index, self.embedding[index], one)
         if self.hash is not None:
             return Task(index, self.hash[index], one)
-        # Compared, not F.one_hot, which looks at the values and cannot be traced.
-        every = torch.arange(self.tasks, device=index.device)
-        return Task(index, (index[:, None] == every).float(), one)
+        return Task(index, one_hot(index, self.tasks), one)
 
 
 class ConditionBias(nn.Module):
@@ -182,11 +157,6 @@ class ConditionBias(nn.Module):
     Dmitriev and Kaufman, CVPR 2019, as SparseSSP describes it. There a constant map is
     convolved, which adds the same number everywhere; the two differ only where zero
     padding cuts the map off at the border.
-
-    Parameters
-    ----------
-    code, width
-        Length K of the code; channels.
     """
 
     def __init__(self, code: int, width: int) -> None:
@@ -194,8 +164,7 @@ class ConditionBias(nn.Module):
         self.weight = nn.Parameter(torch.randn(width, code) * 0.1)
 
     def forward(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-        bias = code.to(x.dtype) @ self.weight.to(x.dtype).T
-        return x + bias.view(*bias.shape, *[1] * (x.ndim - 2))
+        return x + _spread(code.to(x.dtype) @ self.weight.to(x.dtype).T, x)
 
 
 BLOCK = 8192
@@ -208,12 +177,6 @@ class DynamicHead(nn.Module):
     It sees the structure and the image (Zhang et al., CVPR 2021).
     ω = W [f; e_t] + b with f the pooled bottleneck; ω holds W₁, W₂, W₃ (row by row),
     then b₁, b₂, b₃. Everything before it is shared by all structures.
-
-    Parameters
-    ----------
-    context, tasks, width, outputs
-        Length of f; structures T; channels before the head; channels of one structure
-        (1, or D where the decoder is 2D).
     """
 
     def __init__(self, context: int, tasks: int, width: int, outputs: int) -> None:
@@ -227,8 +190,7 @@ class DynamicHead(nn.Module):
         self, context: torch.Tensor, index: torch.Tensor
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Weights (B, rows, columns) and biases (B, rows, 1) of the three layers."""
-        every = torch.arange(self.tasks, device=index.device)
-        code = (index[:, None] == every).to(context.dtype)
+        code = one_hot(index, self.tasks).to(context.dtype)
         omega = self.controller(torch.cat([context, code], dim=1))
         sizes = [rows * columns for rows, columns in self.shapes]
         parts = omega.split([*sizes, *[rows for rows, _ in self.shapes]], dim=1)
@@ -246,10 +208,6 @@ class DynamicHead(nn.Module):
 
         Parameters
         ----------
-        x
-            (B, width, …)
-        context
-            (B, C)
         indices
             Structure of each sample, (B,), once for each wanted output.
 
@@ -304,13 +262,6 @@ class ChannelGate(nn.Module):
     `SkipAttention` are our reading of it.
 
     a = σ(W₂ relu(W₁ [GAP(u); e_t])), in (0, 1) for each channel.
-
-    Parameters
-    ----------
-    width, code
-        Channels C; length of the code.
-    pooled
-        Length of what is pooled, C where left out.
     """
 
     def __init__(self, width: int, code: int, pooled: int | None = None) -> None:
@@ -333,11 +284,6 @@ class SkipAttention(nn.Module):
 
     m = σ(pᵀ relu(P_s s + P_g g + E e_t)) for each voxel, c = σ(V₂ relu(V₁ [GAP(s);
     GAP(g); e_t])) for each channel; s' = s · m · c.
-
-    Parameters
-    ----------
-    skip, decoded, code
-        Channels of the skip s and of the up-sampled feature g; length of the code.
     """
 
     def __init__(self, dimension: int, skip: int, decoded: int, code: int) -> None:
@@ -360,22 +306,13 @@ class SkipAttention(nn.Module):
 
 
 class ExpertConvolution(nn.Module):
-    """RepMode: a mixture of experts that merge into one kernel for each structure.
+    """RepMode: a mixture of experts that merge into one K×K kernel for each structure.
 
     Zhou et al., CVPR 2023 (MoDE: mixture of diverse experts). The structure's gate
     mixes square kernels of all odd sizes and averages of all but the smallest,
     separately for each output channel; because all are linear, the mixture is one
-    convolution, without bias.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    kernel
-        Odd size K of the merged kernel. Experts, in the order of the gate: kernels
-        K, K−2, …, 1, then averages over 3, …, K behind a 1-kernel.
-    tasks
-        Structures T.
+    convolution, without bias. Experts, in the order of the gate: kernels K, K−2, …, 1,
+    then averages over 3, …, K behind a 1-kernel.
     """
 
     def __init__(

@@ -6,50 +6,31 @@ One table of families, one list of rules, one error. Needs no torch.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import gcd
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_sparsessp.errors import InputError
-
-TOPOLOGIES = ("3d", "2d", "2to3d", "3to2d")
-MAPPINGS = ("prefix", "postfix", "none")
-PROJECTIONS = ("3d", "2d", "code")
-CONDITIONINGS = (
-    "multinet",
-    "multihead",
-    "condnet",
-    "dodnet",
-    "tgnet",
-    "tsn",
-    "repmode",
-)
+Topology = Literal["3d", "2d", "2to3d", "3to2d"]
+DepthMapping = Literal["prefix", "postfix", "none"]
+Conditioning = Literal[
+    "multinet", "multihead", "condnet", "dodnet", "tgnet", "tsn", "repmode"
+]
+TOPOLOGIES, MAPPINGS = get_args(Topology), get_args(DepthMapping)
+CONDITIONINGS = get_args(Conditioning)
 BACKBONES_2D = ("resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b")
 
 
 @dataclass(frozen=True)
 class Family:
-    """A backbone family: its combinations and its published widths.
+    """A backbone family: what exists of it, and its published widths."""
 
-    Attributes
-    ----------
-    source
-        Where the family comes from.
-    topologies, mappings, projections, conditionings
-        What exists.
-    defaults
-        Values of `NetworkConfig` where it is silent.
-    by_topology
-        The same of single topologies; they come before `defaults`.
-    """
-
-    source: str
+    source: str  # where the family comes from
     topologies: tuple[str, ...] = TOPOLOGIES
     mappings: tuple[str, ...] = MAPPINGS
-    projections: tuple[str, ...] = PROJECTIONS[:2]
+    projections: tuple[str, ...] = ("3d", "2d")
     conditionings: tuple[str, ...] = CONDITIONINGS
     defaults: dict[str, Any] = field(default_factory=dict)
+    # Of single topologies; before `defaults`.
     by_topology: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -62,24 +43,12 @@ _PLAIN: dict[str, Any] = {
     "norm": "batch",
 }
 
-_SLIM: dict[str, dict[str, Any]] = {
-    "2d": {
-        "encoder_widths": (96, 144, 192),
-        "encoder_blocks": (1, 1, 1),
-        "decoder_widths": (96, 128, 160, 192),
-    },
-    "3d": {
-        "encoder_widths": (24, 64, 128),
-        "encoder_blocks": (1, 1, 1),
-        "decoder_widths": (32, 64, 128),
-    },
-    "2to3d": {
-        "encoder_widths": (96, 144, 192),
-        "encoder_blocks": (1, 1, 1),
-        "decoder_widths": (32, 64, 128),
-        "projection": "2d",
-    },
-}
+
+def _slim(encoder: tuple[int, ...], decoder: tuple[int, ...]) -> dict[str, Any]:
+    blocks = (1,) * len(encoder)
+    widths = {"encoder_widths": encoder, "decoder_widths": decoder}
+    return widths | {"encoder_blocks": blocks}
+
 
 FAMILIES: dict[str, Family] = {
     "slim": Family(
@@ -94,7 +63,11 @@ FAMILIES: dict[str, Family] = {
             "folded_width": 128,
             "norm": "none",
         },
-        by_topology=_SLIM,
+        by_topology={
+            "2d": _slim((96, 144, 192), (96, 128, 160, 192)),
+            "3d": _slim((24, 64, 128), (32, 64, 128)),
+            "2to3d": _slim((96, 144, 192), (32, 64, 128)) | {"projection": "2d"},
+        },
     ),
     "dod": Family(
         "DoDNet's residual U-Net, the one whose cost the paper reports",
@@ -109,7 +82,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "plain": Family(
         "RepMode's U-Net, the one of the released code",
-        projections=PROJECTIONS,
+        projections=("3d", "2d", "code"),
         defaults=_PLAIN,
     ),
     "fnet": Family(
@@ -150,10 +123,10 @@ def why_not(config: "NetworkConfig") -> str | None:
             f"backbone {config.backbone} has no projection {config.projection}; "
             f"choose {' or '.join(family.projections)}"
         )
-    return _rules(config)
+    return _unfit_options(config) or _unfit_levels(config)
 
 
-def _rules(config: "NetworkConfig") -> str | None:
+def _unfit_options(config: "NetworkConfig") -> str | None:
     if config.mapping == "none" and config.topology not in ("2d", "3to2d"):
         return (
             "mapping none needs a 2D decoder, whose channels are the dense planes; "
@@ -186,6 +159,43 @@ def _rules(config: "NetworkConfig") -> str | None:
         )
     if config.standardised and config.conditioning == "repmode":
         return "the merged kernels of repmode are not standardised; set it to false"
+    if config.tokens is not None and config.backbone in ("resnet18", "swin_b"):
+        return (
+            f"backbone {config.backbone} has no tokens to choose; leave them out or "
+            "choose vit_b, vit_l or dinov2_b"
+        )
+    return None
+
+
+def _unfit_levels(config: "NetworkConfig") -> str | None:
+    levels, blocks = len(config.encoder_widths), len(config.encoder_blocks)
+    more = len(config.decoder_widths) - levels
+    if config.backbone != "slim":
+        if more != -1:
+            return "decoder_widths needs one entry less than encoder_widths"
+        if config.backbone == "dod" and blocks != levels:
+            return "encoder_blocks needs one entry for each of encoder_widths"
+        if config.backbone in BACKBONES_2D and levels != 5:
+            return "a 2D backbone gives five levels"
+        if config.topology == "3to2d" and config.folded_width < config.planes:
+            return (
+                f"folded_width {config.folded_width} is smaller than the "
+                f"{config.planes} planes that it has to hold"
+            )
+        return None
+    if blocks != levels or more != (not config.decoder_3d):
+        return (
+            "encoder_blocks needs one entry for each of encoder_widths, "
+            f"decoder_widths {'too' if config.decoder_3d else 'one more'}"
+        )
+    if levels > 8 or (config.topology != "2d" and config.depth % 2**levels):
+        return (
+            f"depth {config.depth} is not a multiple of {2**levels}, "
+            f"which {levels} levels need"
+        )
+    half = config.depth // 2
+    if config.topology == "3to2d" and config.folded_width % half:
+        return f"folded_width {config.folded_width} is not a multiple of {half}"
     return None
 
 
@@ -200,70 +210,6 @@ class NetworkConfig(BaseModel):
     Where `inputs`, widths, blocks, `norm` or `bias` are left out, they are those of
     the family (`napari_sparsessp.networks.config.FAMILIES`), with the paper's
     widths: ``NetworkConfig(backbone="dod", topology="3to2d", conditioning="dodnet")``.
-
-    Attributes
-    ----------
-    backbone
-        ``slim`` (ours), ``dod``, ``plain``, ``fnet``, or a 2D backbone of Table 5:
-        ``resnet18``, ``swin_b``, ``vit_b``, ``vit_l`` or ``dinov2_b``.
-    topology
-        Dimension of encoder and decoder.
-    mapping
-        How D/r planes become D: interpolated before the network, by a learned
-        deconvolution after it, or as the channels of a 2D decoder.
-    interpolation
-        Of a prefix mapping.
-    projection
-        Where depth is folded into channels or unfolded: a 1×1×1 convolution before
-        folding, a 1×1 one after it, or, as the released code has it, a task-gated
-        k×k one after it.
-    conditioning
-        ``multinet``, ``multihead``, ``condnet``, ``dodnet``, ``tgnet``, ``tsn`` or
-        ``repmode``.
-    inputs
-        Input channels: 1, the stack; 2, also the distance to the nearest measured
-        plane.
-    outputs
-        Structures T.
-    depth
-        Planes D of the dense window.
-    ratio
-        The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping,
-        which serves any sparsity; 2D encoders may take the raw planes as channels.
-    encoder_widths
-        Channels of the encoder's levels from full resolution down, the last one the
-        bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in
-        2-to-3D, after depth is unfolded.
-    encoder_blocks
-        Residual blocks on each level (``dod``, ``slim``).
-    decoder_widths
-        Channels of the decoder's levels from full resolution down; one less than the
-        encoder has levels, of ``slim`` one more, or as many where the decoder is 3D
-        and ends at 1/2.
-    folded_width
-        Channels U after depth is folded.
-    kernel
-        Odd size of the convolutions.
-    groups
-        Of group norm; fewer where they do not divide a width.
-    bias
-        Convolutions before a norm have a bias.
-    standardised
-        Weights are standardised in the forward pass (while training).
-    head_width
-        Channels before a dynamic head or a deconvolution.
-    heads
-        Of ``multihead``: structures have their own last layer, or decoder.
-    task_code
-        How ``condnet`` writes a structure's number.
-    task_where
-        Where ``condnet`` adds it (``tgnet``: decoder or all).
-    postfix
-        Deconvolution on the last feature, or on the prediction.
-    tokens
-        Patch size of a vision transformer; its own where left out.
-    tiny
-        A 2D backbone with little of everything, for tests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -272,38 +218,54 @@ class NetworkConfig(BaseModel):
         "slim", "dod", "plain", "fnet",
         "resnet18", "swin_b", "vit_b", "vit_l", "dinov2_b",
     ] = "slim"  # fmt: skip
-    topology: Literal["3d", "2d", "2to3d", "3to2d"] = "3to2d"
-    mapping: Literal["prefix", "postfix", "none"] = "prefix"
-    interpolation: Literal["hold", "nearest", "linear"] = "linear"
+    topology: Topology = "3to2d"  # dimension of encoder and decoder
+    # How D/r planes become D: interpolated before the network, by a learned
+    # deconvolution after it, or as the channels of a 2D decoder.
+    mapping: DepthMapping = "prefix"
+    interpolation: Literal["hold", "nearest", "linear"] = "linear"  # of mapping prefix
+    # Where depth is folded into channels or unfolded: a 1×1×1 convolution before
+    # folding, a 1×1 one after it, or, as the released code has it, a task-gated k×k one
+    # after it.
     projection: Literal["3d", "2d", "code"] = "3d"
-    conditioning: Literal[
-        "multinet", "multihead", "condnet", "dodnet", "tgnet", "tsn", "repmode"
-    ] = "multihead"
+    conditioning: Conditioning = "multihead"
+    # Input channels: 1, the stack; 2, also the distance to the nearest measured plane.
     inputs: Few = 2
-    outputs: Count = 12
-    depth: Annotated[int, Field(ge=1, le=1024)] = 32
+    outputs: Count = 12  # structures T
+    depth: Annotated[int, Field(ge=1, le=1024)] = 32  # planes D of the dense window
+    # The network takes D/ratio planes. 1 with a 3D encoder and a prefix mapping, which
+    # serves any sparsity; 2D encoders may take the raw planes as channels.
     ratio: Few = 1
+    # Channels of the encoder's levels from full resolution down, the last one the
+    # bottleneck; of ``slim``, of its levels at 1/2, 1/4, …; of 2D backbones in 2-to-3D,
+    # after depth is unfolded.
     encoder_widths: Widths = (32, 64, 128)
+    # Residual blocks on each level (``dod``, ``slim``).
     encoder_blocks: Annotated[tuple[Few, ...], Field(max_length=9)] = (1, 2, 2)
+    # Channels of the decoder's levels from full resolution down; one less than the
+    # encoder has levels, of ``slim`` one more, or as many where the decoder is 3D and
+    # ends at 1/2.
     decoder_widths: Annotated[tuple[Count, ...], Field(max_length=9)] = (
-        96,
-        128,
-        192,
-        256,
-    )
-    folded_width: Count = 128
-    kernel: Literal[1, 3, 5, 7] = 3
+        96, 128, 192, 256,
+    )  # fmt: skip
+    folded_width: Count = 128  # channels U after depth is folded
+    kernel: Literal[1, 3, 5, 7] = 3  # odd size of the convolutions
     norm: Literal["group", "batch", "instance", "none"] = "none"
-    groups: Few = 16
-    bias: bool = False
+    groups: Few = 16  # of group norm; fewer where they do not divide a width
+    bias: bool = False  # convolutions before a norm have a bias
+    # Weights are standardised in the forward pass (while training).
     standardised: bool = False
-    head_width: Count = 8
+    head_width: Count = 8  # channels before a dynamic head or a deconvolution
+    # Of ``multihead``: structures have their own last layer, or decoder.
     heads: Literal["last", "decoder"] = "last"
+    # How ``condnet`` writes a structure's number.
     task_code: Literal["onehot", "hash", "learned"] = "onehot"
+    # Where ``condnet`` adds it (``tgnet``: decoder or all).
     task_where: Literal["decoder", "input", "all"] = "decoder"
+    # Deconvolution on the last feature, or on the prediction.
     postfix: Literal["feature", "output"] = "feature"
+    # Patch size of a vision transformer; its own where left out.
     tokens: Annotated[int, Field(ge=2, le=64)] | None = None
-    tiny: bool = False
+    tiny: bool = False  # a 2D backbone with little of everything, for tests
 
     @model_validator(mode="before")
     @classmethod
@@ -322,49 +284,9 @@ class NetworkConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "NetworkConfig":
-        reason = why_not(self) or self._bad_levels()
-        if reason:
+        if reason := why_not(self):
             raise ValueError(reason)
         return self
-
-    def _bad_levels(self) -> str | None:
-        levels = len(self.encoder_widths)
-        if self.backbone != "slim":
-            if len(self.decoder_widths) != levels - 1:
-                return "decoder_widths needs one entry less than encoder_widths"
-            if self.backbone == "dod" and len(self.encoder_blocks) != levels:
-                return "encoder_blocks needs one entry for each of encoder_widths"
-            if self.backbone in BACKBONES_2D and levels != 5:
-                return "a 2D backbone gives five levels"
-            if self.topology == "3to2d" and self.folded_width < self.planes:
-                return (
-                    f"folded_width {self.folded_width} is smaller than the "
-                    f"{self.planes} planes that it has to hold"
-                )
-            return None
-        return self._bad_slim_levels(levels)
-
-    def _bad_slim_levels(self, levels: int) -> str | None:
-        more = 0 if self.decoder_3d else 1
-        if (
-            len(self.encoder_blocks) != levels
-            or len(self.decoder_widths) != levels + more
-        ):
-            return (
-                "encoder_blocks needs one entry for each of encoder_widths, "
-                f"decoder_widths {'one more' if more else 'too'}"
-            )
-        if levels > 8 or (self.topology != "2d" and self.depth % 2**levels):
-            return (
-                f"depth {self.depth} is not a multiple of {2**levels}, "
-                f"which {levels} levels need"
-            )
-        if self.topology == "3to2d" and self.folded_width % (self.depth // 2):
-            return (
-                f"folded_width {self.folded_width} is not a multiple of "
-                f"{self.depth // 2}"
-            )
-        return None
 
     @property
     def encoder_3d(self) -> bool:
@@ -391,8 +313,7 @@ class NetworkConfig(BaseModel):
         depths = [planes]
         # The first level of slim is at half resolution already.
         for _ in self.encoder_widths[0 if self.backbone == "slim" else 1 :]:
-            last = depths[-1]
-            depths.append(last // 2 if last % 2 == 0 else last)
+            depths.append(depths[-1] // (1 if depths[-1] % 2 else 2))
         return tuple(depths)
 
     @property
@@ -431,34 +352,26 @@ class NetworkConfig(BaseModel):
         Along the deepest path; statistics (`sees_whole`) left aside.
         """
         if self.backbone == "slim":
-            return self._slim_reach()
+            # Two 3×3 in each block, one coarse pixel in each linear step, and the
+            # strided convolutions; a 3D decoder ends at half resolution, without one.
+            reach, stride = (0 if self.decoder_3d else 2), 1
+            for level, blocks in enumerate(self.encoder_blocks):
+                reach += 2 if level == 0 else stride  # down to the next level
+                stride *= 2
+                linear = 0 if level == 0 and self.decoder_3d else 1
+                reach += stride * (linear + 2 + 2 * blocks)
+            return reach
         radius = self.kernel // 2
-        strides = [2**level for level in range(len(self.encoder_widths))]
-        residual = self.backbone == "dod"
+        coarsest = len(self.encoder_widths) - 1
         reach = radius  # the stem or the head
-        for level, stride in enumerate(strides):
-            blocks = self.encoder_blocks[level] if residual else 1
-            reach += 2 * radius * stride * blocks
-            if level < len(strides) - 1:
-                reach += 2 * radius * stride  # the decoder's block
-                # up by a linear step, or down and up by 2×2 convolutions
-                reach += 2 * stride
+        for level in range(coarsest + 1):
+            blocks = self.encoder_blocks[level] if self.backbone == "dod" else 1
+            reach += 2 * radius * blocks * 2**level
+            if level < coarsest:
+                # The decoder's block; up by a linear step, or down and up by 2×2.
+                reach += (2 * radius + 2) * 2**level
         if self.projection == "code" and self.topology == "3to2d":
-            reach += radius * strides[-1]
-        return reach
-
-    def _slim_reach(self) -> int:
-        """Two 3×3 in each decoder block, one coarse pixel in each linear step.
-
-        Two more in each encoder block, and the strided ones. A 3D decoder ends at half
-        resolution, without a linear step.
-        """
-        reach, stride = (0 if self.decoder_3d else 2), 1
-        for level, blocks in enumerate(self.encoder_blocks):
-            reach += 2 if level == 0 else stride  # down to the next level
-            stride *= 2
-            linear = 0 if level == 0 and self.decoder_3d else 1
-            reach += stride * (linear + 2 + 2 * blocks)
+            reach += radius * 2**coarsest
         return reach
 
 
@@ -470,41 +383,15 @@ Kind = Literal["resnet", "swin", "vit", "dinov2"]
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """One backbone in numbers.
+    """One backbone in numbers."""
 
-    Attributes
-    ----------
-    kind
-        Family: which class of the transformers library it is.
-    widths
-        Channels at strides 1, 2, 4, 8, 16.
-    patch
-        Pixels along a side of a patch; 1 where the image is not cut in patches.
-    shape
-        Options of the library's configuration class.
-    reach
-        Pixels in y and x that a feature can see in each direction; None where a
-        feature depends on the whole image or on where its windows begin.
-    """
-
-    kind: Kind
-    widths: tuple[int, int, int, int, int]
-    patch: int
-    shape: Mapping[str, Any]
-    reach: int | None = None
-
-    @property
-    def sees_whole(self) -> bool:
-        """A tile's features depend on the tile, not only on the pixels nearby."""
-        return self.reach is None
+    kind: Kind  # family: which class of the transformers library it is
+    widths: tuple[int, int, int, int, int]  # channels at strides 1, 2, 4, 8, 16
+    patch: int  # pixels along a side; 1 where the image is not cut in patches
+    shape: Mapping[str, Any]  # options of the library's configuration class
 
 
 def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
-    # Reach in pixels: 7×7 (3), pooling (2), then 3×3 steps at each stage's stride; the
-    # last stage is dilated by 2 but for its first step. 15 more for the coarsest grid.
-    steps = 2 * depth - 1
-    reach = 3 + 2 + 4 * (steps + 1) + (4 + 8 * steps) + (8 + 16 * steps)
-    reach += 16 + 32 * steps + STRIDE - 1
     shape = {
         "layer_type": "basic",
         "embedding_size": hidden[0],
@@ -512,7 +399,7 @@ def _resnet(hidden: tuple[int, ...], depth: int, stem: int) -> BackboneSpec:
         "depths": [depth] * 4,
     }
     widths = (stem, hidden[0], hidden[0], hidden[1], hidden[3])
-    return BackboneSpec("resnet", widths, 1, MappingProxyType(shape), reach)
+    return BackboneSpec("resnet", widths, 1, shape)
 
 
 def _swin(
@@ -526,7 +413,7 @@ def _swin(
         "drop_path_rate": 0.1,
     }
     widths = (*stems, embedding, 2 * embedding, 4 * embedding)
-    return BackboneSpec("swin", widths, 4, MappingProxyType(shape))
+    return BackboneSpec("swin", widths, 4, shape)
 
 
 def _vit(
@@ -542,50 +429,29 @@ def _vit(
     else:
         shape["intermediate_size"] = 4 * hidden
     widths = (*stems, hidden // 4, hidden // 2, hidden)
-    return BackboneSpec(kind, widths, 16, MappingProxyType(shape))
+    return BackboneSpec(kind, widths, 16, shape)
 
 
-BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType(
-    {
-        "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
-        "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
-        "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
-        "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
-        # The published kernel of 14 × 14 pixels is resampled, so that features lie on
-        # the decoder's grid.
-        "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
-    }
-)
+BACKBONES = {
+    "resnet18": _resnet((64, 128, 256, 512), 2, stem=32),
+    "swin_b": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], (32, 64)),
+    "vit_b": _vit("vit", 768, 12, 12, (32, 64)),
+    "vit_l": _vit("vit", 1024, 24, 16, (32, 64)),
+    # The published kernel of 14 × 14 pixels is resampled, so that features lie on the
+    # decoder's grid.
+    "dinov2_b": _vit("dinov2", 768, 12, 12, (32, 64)),
+}
 """The backbones of Table 5."""
 
-_TINY: Mapping[Kind, BackboneSpec] = MappingProxyType(
-    {
-        "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
-        "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
-        "vit": _vit("vit", 32, 4, 2, (4, 8)),
-        "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
-    }
-)
+_TINY = {
+    "resnet": _resnet((8, 8, 16, 32), 1, stem=4),
+    "swin": _swin(8, [2, 1, 1, 1], [1, 2, 2, 4], (4, 8)),
+    "vit": _vit("vit", 32, 4, 2, (4, 8)),
+    "dinov2": _vit("dinov2", 32, 4, 2, (4, 8)),
+}
 
 
 def backbone_spec(name: str, *, tiny: bool = False) -> BackboneSpec:
-    """Numbers of a backbone.
-
-    Parameters
-    ----------
-    name
-        A key of `BACKBONES`.
-    tiny
-        The same architecture with few, narrow layers, for tests.
-
-    Raises
-    ------
-    InputError
-        There is no backbone of this name.
-    """
-    if name not in BACKBONES:
-        raise InputError(
-            f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}"
-        )
+    """Return a backbone's numbers; `tiny`: few, narrow layers of the same kind."""
     spec = BACKBONES[name]
     return _TINY[spec.kind] if tiny else spec

@@ -1,4 +1,4 @@
-"""What a network costs: memory of a pass, parameters, multiply-adds.
+"""Cost of a network: memory of a pass, parameters, multiply-adds.
 
 Memory is estimated without building the network or loading torch.
 The pass is gone through on paper: what is alive at the same time in its encoder, in its
@@ -21,23 +21,12 @@ WIDER = {"condnet": 1.0, "tgnet": 1.0, "tsn": 1.0}
 
 @dataclass(frozen=True)
 class Footprint:
-    """Values that are alive at the peak of a pass, for each pixel of its tile.
+    """Values that are alive at the peak of a pass, for each pixel of its tile."""
 
-    Attributes
-    ----------
-    computed
-        Features, in the precision of the pass.
-    kept
-        Those of them that stay while the results are handed on.
-    given
-        The input, as it comes and as the network sees it; float32.
-    results
-        S · D, in the precision of the pass and, when they are handed on, in float32.
-    """
-
-    computed: float
-    kept: float
-    given: float
+    computed: float  # features, in the precision of the pass
+    kept: float  # those of them that stay while the results are handed on
+    given: float  # the input, as it comes and as the network sees it; float32
+    # S · D, in the precision of the pass and, when they are handed on, in float32.
     results: float
 
     def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
@@ -47,8 +36,6 @@ class Footprint:
         ----------
         pixels
             Height times width of what the network sees.
-        precision
-            ``fp32``, ``bf16`` or ``fp16``.
         copies
             How often the results are there in float32 while they are handed on.
         """
@@ -60,13 +47,7 @@ class Footprint:
 
 
 def pass_footprint(config: NetworkConfig, outputs: int) -> Footprint:
-    """Values for each pixel at the peak of one pass.
-
-    Parameters
-    ----------
-    outputs
-        Structures that one pass gives.
-    """
+    """Return the values at the peak of a pass that predicts so many structures."""
     results = float(outputs * config.depth)
     given = 2.0 * config.inputs * config.planes
     if config.conditions_units and config.task_where == "input":
@@ -244,7 +225,8 @@ def _unet_weights(config: NetworkConfig) -> float:
     )
     count, before = 0.0, config.inputs * (1 if config.encoder_3d else config.planes)
     if config.backbone in BACKBONES:
-        count += BACKBONE_WEIGHTS[config.backbone]
+        # Of the published backbones, rounded up.
+        count += {"resnet18": 13e6, "vit_l": 310e6}.get(config.backbone, 90e6)
         widths = BACKBONES[config.backbone].widths
     else:
         for width, blocks in zip(widths, config.encoder_blocks, strict=False):
@@ -286,16 +268,6 @@ def _unet_weights(config: NetworkConfig) -> float:
     return count + head + config.head_width**2 * 2 * config.ratio * config.planes
 
 
-BACKBONE_WEIGHTS = {
-    "resnet18": 13e6,
-    "swin_b": 90e6,
-    "vit_b": 90e6,
-    "vit_l": 310e6,
-    "dinov2_b": 90e6,
-}
-"""Weights of the published backbones, rounded up."""
-
-
 def _experts(config: NetworkConfig, dimension: int) -> int:
     """Taps of a convolution's kernel, or of all of its experts' kernels."""
     size = config.kernel
@@ -307,13 +279,7 @@ def _experts(config: NetworkConfig, dimension: int) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one patch.
-
-    Attributes
-    ----------
-    multiply_adds
-        Of all convolutions and matrix products, the dynamic ones included.
-    """
+    """Cost of one patch."""
 
     parameters: int
     multiply_adds: int
@@ -336,8 +302,6 @@ def count_cost(
     structures
         The predicted ones, all where left out. RepMode's are merged first, which is
         not counted: it is done once, not for each patch.
-    size
-        Height and width of the patch.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

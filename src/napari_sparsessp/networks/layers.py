@@ -16,11 +16,6 @@ CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def whole_step(dimension: int, z_stride: int = 2) -> tuple[int, ...]:
-    """Stride between two levels: 2 in y and x, `z_stride` in z where there is a z."""
-    return (2, 2) if dimension == 2 else (z_stride, 2, 2)
-
-
 def asks_onednn(x: torch.Tensor) -> bool:
     """Whether oneDNN convolves a stack in float32, past torch's own choice.
 
@@ -45,13 +40,6 @@ class Convolution(nn.Module):
     as in Brock et al. 2021, arXiv 2101.08692). It needs no statistics of the image,
     so that a tile and the whole give the same numbers, and `bake` folds it into plain
     weights.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    gain
-        Start of the learned gain.
     """
 
     def __init__(
@@ -111,15 +99,7 @@ class Convolution(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """Transposed convolution whose kernel is its stride: each voxel becomes a block.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    stride
-        Kernel and stride.
-    """
+    """Transposed convolution whose kernel is its stride: each voxel becomes a block."""
 
     def __init__(
         self,
@@ -179,7 +159,7 @@ def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., 2, D, H, W)
+    (..., 2, D, H, W).
     """
     scaled = (distance / DISTANCE_SCALE).clamp(-DISTANCE_LIMIT, DISTANCE_LIMIT)
     where = scaled[:, None, None].expand_as(dense)
@@ -192,22 +172,6 @@ class DepthToChannel(nn.Module):
     In 3D space a 1×1×1 convolution to ⌈U/D⌉ channels, then `fold`; where D does not
     divide U, a 1×1 convolution to U follows. In 2D space `fold`, then a 1×1
     convolution to U.
-
-    Parameters
-    ----------
-    width
-        Channels C of the 3D feature.
-    depth
-        Its planes D.
-    folded
-        Channels U of the result.
-    space
-        ``3d`` or ``2d``.
-
-    Raises
-    ------
-    InputError
-        U is smaller than D.
     """
 
     def __init__(
@@ -225,17 +189,14 @@ class DepthToChannel(nn.Module):
                 f"{depth} planes cannot be folded into {folded} channels; give "
                 "folded_width at least one channel for each plane"
             )
-        share = -(-folded // depth) if space == "3d" else width
-        self.projection = (
-            Convolution(3, width, share, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
-        self.after = (
-            Convolution(2, share * depth, folded, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != folded
-            else None
-        )
+        self.projection: Convolution | None = None
+        self.after: Convolution | None = None
+        share, ws = width, standardised
+        if space == "3d":
+            share = -(-folded // depth)
+            self.projection = Convolution(3, width, share, 1, standardised=ws)
+        if space == "2d" or share * depth != folded:
+            self.after = Convolution(2, share * depth, folded, 1, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = fold(x if self.projection is None else self.projection(x))
@@ -248,17 +209,6 @@ class ChannelToDepth(nn.Module):
     In 3D space `unfold` to E/D channels, then a 1×1×1 convolution to C; where D does
     not divide E, a 1×1 convolution to the next multiple of D comes first. In 2D space
     a 1×1 convolution to C·D, then `unfold`.
-
-    Parameters
-    ----------
-    width
-        Channels E of the 2D feature.
-    depth
-        Planes D of the result.
-    channels
-        Its channels C.
-    space
-        ``3d`` or ``2d``.
     """
 
     def __init__(
@@ -272,17 +222,15 @@ class ChannelToDepth(nn.Module):
     ) -> None:
         super().__init__()
         self.depth = depth
-        share = -(-width // depth) if space == "3d" else channels
-        self.before = (
-            Convolution(2, width, share * depth, kernel=1, standardised=standardised)
-            if space == "2d" or share * depth != width
-            else None
-        )
-        self.projection = (
-            Convolution(3, share, channels, kernel=1, standardised=standardised)
-            if space == "3d"
-            else None
-        )
+        self.before: Convolution | None = None
+        self.projection: Convolution | None = None
+        share, ws = channels, standardised
+        if space == "3d":
+            share = -(-width // depth)
+        if space == "2d" or share * depth != width:
+            self.before = Convolution(2, width, share * depth, 1, standardised=ws)
+        if space == "3d":
+            self.projection = Convolution(3, share, channels, 1, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = unfold(x if self.before is None else self.before(x), self.depth)

@@ -53,7 +53,7 @@ class Network(nn.Module, ABC):
 
         Returns
         -------
-        (B, S, D, H, W)
+        (B, S, D, H, W).
         """
 
     @abstractmethod
@@ -67,17 +67,11 @@ class Network(nn.Module, ABC):
 
         Returns
         -------
-        (B, 1, D, H, W)
+        (B, 1, D, H, W).
         """
 
     def wanted(self, structures: Sequence[int] | None) -> list[int]:
-        """Check which structures are asked for; all where left out.
-
-        Raises
-        ------
-        InputError
-            There is no such structure, or none is named.
-        """
+        """Check which structures are asked for; all where left out."""
         count = self.config.outputs
         chosen = list(range(count)) if structures is None else list(structures)
         if not chosen or any(not 0 <= one < count for one in chosen):
@@ -111,15 +105,6 @@ class Network(nn.Module, ABC):
 
 def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
     """Share of each measured plane in each dense one, plane j on dense plane j·r.
-
-    Parameters
-    ----------
-    planes, depth
-        n measured planes for D = n·r dense ones.
-    interpolation
-        ``hold``, ``nearest`` or ``linear``.
-        ``hold`` is what the released code calls nearest: each plane is repeated
-        upwards. ``nearest`` takes the closest, the lower one on a tie.
 
     Returns
     -------

@@ -18,22 +18,13 @@ from napari_sparsessp.networks.network import Network, View
 
 
 class SlimBlock(nn.Module):
-    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm.
-
-    Parameters
-    ----------
-    width
-        Channels in and out.
-    """
+    """x + Conv(ReLU(Conv(ReLU(x)))), without a norm."""
 
     def __init__(self, dimension: int, width: int, *, standardised: bool) -> None:
         super().__init__()
-        self.conv1 = Convolution(
-            dimension, width, width, standardised=standardised, gain=1.4
-        )
-        self.conv2 = Convolution(
-            dimension, width, width, standardised=standardised, gain=0.3
-        )
+        shape, ws = (dimension, width, width), standardised
+        self.conv1 = Convolution(*shape, standardised=ws, gain=1.4)
+        self.conv2 = Convolution(*shape, standardised=ws, gain=0.3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
@@ -42,15 +33,7 @@ class SlimBlock(nn.Module):
 def make_skip(
     config: NetworkConfig, width: int, depth: int, target: int
 ) -> Convolution | ChannelToDepth | nn.Sequential:
-    """Make the skip from a feature of the encoder to the decoder.
-
-    Parameters
-    ----------
-    width, depth
-        Channels and planes of the encoder's level.
-    target
-        Channels of the decoder's level.
-    """
+    """Make the skip from a feature of the encoder to the decoder."""
     ws, space = config.standardised, config.projection
     if config.encoder_3d == config.decoder_3d:
         dimension = 3 if config.decoder_3d else 2
@@ -75,18 +58,12 @@ class Detail(nn.Module):
         super().__init__()
         ws, width = config.standardised, config.decoder_widths[0]
         self.depth = None if config.encoder_3d else config.depth // 2
-        self.convolution = (
-            Convolution(3, config.inputs, width, 2, 2, standardised=ws)
-            if self.depth is None
-            else Convolution(
-                2,
-                config.inputs * config.planes,
-                width * self.depth,
-                2,
-                2,
-                standardised=ws,
-            )
-        )
+        inputs = config.inputs
+        if self.depth is None:
+            self.convolution = Convolution(3, inputs, width, 2, 2, standardised=ws)
+        else:
+            inputs, width = inputs * config.planes, width * self.depth
+            self.convolution = Convolution(2, inputs, width, 2, 2, standardised=ws)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.convolution(x)
@@ -94,15 +71,7 @@ class Detail(nn.Module):
 
 
 class PlaneHead(Convolution):
-    """1×1 convolution to the planes of all outputs, or of some.
-
-    Parameters
-    ----------
-    width
-        Channels of the last feature.
-    outputs, depth
-        Structures and their planes.
-    """
+    """1×1 convolution to the planes of all outputs, or of some."""
 
     def __init__(self, width: int, outputs: int, depth: int) -> None:
         super().__init__(2, width, outputs * depth, kernel=1, gain=0.3)
@@ -144,11 +113,6 @@ class VoxelHead(PlaneHead):
 
     An output's sub-voxels start as equals (ICNR, Aitken et al. 2017, arXiv
     1707.02937), so that there is no checkerboard that training would have to remove.
-
-    Parameters
-    ----------
-    width
-        Channels of the last feature, at half resolution.
     """
 
     def __init__(self, width: int, outputs: int) -> None:

@@ -5,6 +5,7 @@ The change of dimension is that of SparseSSP, section 3.3, on every level.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,29 +26,15 @@ from napari_sparsessp.networks.layers import (
     TransposedConvolution,
     fold,
     unfold,
-    whole_step,
 )
-from napari_sparsessp.networks.units import (
-    PlainBlock,
-    ResidualBlock,
-    Unit,
-    UnitKind,
-    kind_of,
-    make_norm,
-)
+from napari_sparsessp.networks.units import Block, Unit, UnitKind, kind_of, make_norm
 
 if TYPE_CHECKING:
     from napari_sparsessp.networks.backbones import Backbone2d
 
 
 class GatedFold(Unit):
-    """Fold depth, then a k×k unit that knows the structure: the released code's way.
-
-    Parameters
-    ----------
-    width, depth, outputs
-        Channels and planes of the 3D feature; channels of the result.
-    """
+    """Fold depth, then a k×k unit that knows the structure: the released code's way."""
 
     def __init__(
         self, config: NetworkConfig, width: int, depth: int, outputs: int
@@ -81,15 +68,9 @@ def make_transform(
 ) -> tuple[Transform, tuple[int, ...]]:
     """Transform of a topology.
 
-    Parameters
-    ----------
-    widths
-        Channels of the encoder's features.
-
     Returns
     -------
-    widths
-        Channels of the features that the decoder gets.
+    Channels of the features that the decoder gets.
     """
     if config.encoder_3d == config.decoder_3d:
         return Transform([]), tuple(widths)
@@ -116,21 +97,14 @@ def make_transform(
     return Transform(levels), targets
 
 
-def z_strides(depths: tuple[int, ...]) -> tuple[int, ...]:
-    """Stride in z from each level to the next."""
-    return tuple(a // b for a, b in zip(depths, depths[1:], strict=False))
+def level_strides(dimension: int, depths: Sequence[int]) -> list[tuple[int, ...]]:
+    """Stride from each level to the next: 2 in y and x, and in z as planes are lost."""
+    in_z = [above // below for above, below in pairwise(depths)]
+    return [(2, 2) if dimension == 2 else (z, 2, 2) for z in in_z]
 
 
 class PlainEncoder(nn.Module):
-    """Two units on each level, a strided 2× unit between levels.
-
-    Parameters
-    ----------
-    inputs
-        Channels of the view.
-    depths
-        Planes on each level.
-    """
+    """Two units on each level, a strided 2× unit between levels."""
 
     def __init__(
         self,
@@ -143,9 +117,9 @@ class PlainEncoder(nn.Module):
         self.widths = config.encoder_widths
         before = (inputs, *self.widths)
         self.levels = nn.ModuleList(
-            PlainBlock(kind, a, b) for a, b in zip(before, self.widths, strict=False)
+            Block(kind, a, b) for a, b in zip(before, self.widths, strict=False)
         )
-        steps = [whole_step(kind.dimension, z) for z in z_strides(depths)]
+        steps = level_strides(kind.dimension, depths)
         self.downs = nn.ModuleList(
             Unit(kind.task_free, width, width, kernel=step, stride=step)
             for width, step in zip(self.widths, steps, strict=False)
@@ -160,15 +134,7 @@ class PlainEncoder(nn.Module):
 
 
 class ResidualEncoder(nn.Module):
-    """A stem, residual blocks, the first of each level strided (``dod``).
-
-    Parameters
-    ----------
-    inputs
-        Channels of the view.
-    depths
-        Planes on each level.
-    """
+    """A stem, residual blocks, the first of each level strided (``dod``)."""
 
     def __init__(
         self,
@@ -190,12 +156,12 @@ class ResidualEncoder(nn.Module):
         self.levels = nn.ModuleList()
         before = self.widths[0]
         steps: list[int | tuple[int, ...]] = [1]
-        steps += (whole_step(kind.dimension, z) for z in z_strides(depths))
+        steps += level_strides(kind.dimension, depths)
         for width, blocks, step in zip(
             self.widths, config.encoder_blocks, steps, strict=True
         ):
-            first = ResidualBlock(kind, before, width, step)
-            rest = [ResidualBlock(kind, width, width) for _ in range(blocks - 1)]
+            first = Block(kind, before, width, step)
+            rest = [Block(kind, width, width) for _ in range(blocks - 1)]
             self.levels.append(nn.ModuleList([first, *rest]))
             before = width
         self.fusion = Unit(kind.task_free, before, before, kernel=1, gain=1.0)
@@ -213,13 +179,7 @@ class ResidualEncoder(nn.Module):
 
 
 class Encoder2d(nn.Module):
-    """One of the 2D backbones of Table 5, which take no notice of the structure.
-
-    Parameters
-    ----------
-    backbone
-        Gives five features at strides 1 to 16.
-    """
+    """One of the 2D backbones of Table 5, which take no notice of the structure."""
 
     def __init__(self, backbone: "Backbone2d") -> None:
         super().__init__()
@@ -275,13 +235,6 @@ class Decoder(nn.Module):
     Skips are added where the family is residual (with a 1×1 convolution where widths
     differ), and concatenated in front otherwise. With TSN each feature first goes
     through a 1×1 unit of its own, with TGNet each skip through an attention.
-
-    Parameters
-    ----------
-    widths
-        Channels of the features from full resolution down to the bottleneck.
-    depths
-        Planes on each level.
     """
 
     def __init__(
@@ -293,7 +246,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.adds = config.backbone == "dod"
-        steps = [whole_step(kind.dimension, z) for z in z_strides(depths)]
+        steps = level_strides(kind.dimension, depths)
         below = (*config.decoder_widths[1:], widths[-1])
         self.ups, self.levels = nn.ModuleList(), nn.ModuleList()
         self.adapters = nn.ModuleList()
@@ -303,13 +256,18 @@ class Decoder(nn.Module):
         ):
             if self.adds:
                 self.ups.append(Enlarge(step))
-                self.levels.append(ResidualBlock(kind, deep, out))
-                self.adapters.append(_adapter(kind, skip, deep))
+                self.levels.append(Block(kind, deep, out))
+                adapter: nn.Module = nn.Identity()
+                if skip != deep:
+                    adapter = Convolution(
+                        kind.dimension, skip, deep, 1, standardised=kind.standardised
+                    )
+                self.adapters.append(adapter)
                 skip, enlarged = deep, deep
             else:
                 up = Unit(kind.task_free, deep, out, stride=step, up=True)
                 self.ups.append(up)
-                self.levels.append(PlainBlock(kind, skip + out, out))
+                self.levels.append(Block(kind, skip + out, out))
                 enlarged = out
             if kind.conditioning == "tgnet":
                 self.attention.append(
@@ -342,26 +300,8 @@ class Decoder(nn.Module):
         return x
 
 
-def _adapter(kind: UnitKind, width: int, wanted: int) -> nn.Module:
-    if width == wanted:
-        return nn.Identity()
-    return Convolution(
-        kind.dimension, width, wanted, kernel=1, standardised=kind.standardised
-    )
-
-
 class Head(nn.Module):
-    """`prepare` is shared by the structures, `predict` gives those that are asked for.
-
-    Parameters
-    ----------
-    kind
-        Of the decoder.
-    width, context
-        Channels of the decoder's last feature, and of the bottleneck.
-    together
-        Structures that one pass gives: T where all share the trunk.
-    """
+    """`prepare` is shared by the structures, `predict` returns some of them."""
 
     def __init__(
         self,
@@ -426,8 +366,6 @@ class Head(nn.Module):
 
         Parameters
         ----------
-        x
-            (B, C, …)
         context
             (B, C₅) pooled bottleneck, for dynamic heads.
         tasks
@@ -437,7 +375,7 @@ class Head(nn.Module):
 
         Returns
         -------
-        (B, S, D, H, W)
+        (B, S, D, H, W).
         """
         if self.dynamic is not None:
             assert tasks is not None
@@ -473,13 +411,6 @@ class Stretch(nn.Module):
 
     A 1×1 convolution to F channels (times D/r where the decoder is 2D, then unfolded),
     a transposed convolution with kernel and stride (r, 1, 1), norm and activation.
-
-    Parameters
-    ----------
-    kind
-        Of the decoder.
-    width
-        Channels of its last feature.
     """
 
     def __init__(self, config: NetworkConfig, kind: UnitKind, width: int) -> None:

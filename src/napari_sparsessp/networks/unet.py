@@ -31,22 +31,13 @@ from napari_sparsessp.networks.units import Unit, kind_of, make_norm
 
 @dataclass(frozen=True)
 class Features:
-    """Encoder output, shared by all structures.
+    """Encoder output, shared by all structures."""
 
-    Attributes
-    ----------
-    view
-        What the network sees.
-    levels
-        Features from full resolution down, on the decoder's side; empty where each
-        structure has an encoder of its own.
-    context
-        (B, C) pooled bottleneck.
-    """
-
-    view: torch.Tensor
+    view: torch.Tensor  # what the network sees
+    # Features from full resolution down, on the decoder's side; empty where each
+    # structure has an encoder of its own.
     levels: tuple[torch.Tensor, ...] = ()
-    context: torch.Tensor | None = None
+    context: torch.Tensor | None = None  # (B, C) pooled bottleneck
 
     def rows(self, rows: torch.Tensor | slice) -> "Features":
         """Only some samples of the batch."""
@@ -57,13 +48,7 @@ class Features:
 
 
 class UNet(Network):
-    """U-Net of any topology, mapping, projection and conditioning.
-
-    Parameters
-    ----------
-    backbone_weights
-        Published tensors of a 2D backbone by name.
-    """
+    """U-Net of any topology, mapping, projection and conditioning."""
 
     def __init__(
         self,
@@ -83,20 +68,18 @@ class UNet(Network):
         kind = kind_of(config, dimension, conditioned=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
-        context_kind = kind.task_free
         self.encoder = make_encoder(
             config, kind, inputs, config.level_depths(config.planes), backbone_weights
         )
         self.transform, widths = make_transform(config, self.encoder.widths)
+        context, pooled_kind = self.encoder.widths[-1], kind.task_free
         dimension = 3 if config.decoder_3d else 2
         kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
         depths = config.level_depths(config.decoded_planes)
-        own_decoders = method == "multihead" and config.heads == "decoder"
         together = config.outputs if self.shares_trunk else 1
-        context = self.encoder.widths[-1]
         # f = GAP(ReLU(norm(F))) where units end without norm and activation.
         self.context_norm = (
-            make_norm(context_kind, context)
+            make_norm(pooled_kind, context)
             if config.backbone == "dod" and config.conditioning in ("dodnet", "tgnet")
             else None
         )
@@ -109,7 +92,7 @@ class UNet(Network):
 
         self.decoder: Decoder | nn.ModuleList
         self.head: Head | nn.ModuleList
-        if own_decoders:
+        if method == "multihead" and config.heads == "decoder":
             self.decoder = nn.ModuleList(decoder() for _ in range(config.outputs))
             self.head = nn.ModuleList(head() for _ in range(config.outputs))
         else:
@@ -118,7 +101,7 @@ class UNet(Network):
 
     def encode(self, x: torch.Tensor) -> Features:
         view = self.view(x)
-        return self._encoded(view, None) if self.shares_encoder else Features(view)
+        return self._encoded(view) if self.shares_encoder else Features(view)
 
     def decode(
         self, features: Features, structures: Sequence[int] | None = None
@@ -143,9 +126,9 @@ class UNet(Network):
 
     def decode_view(self, view: torch.Tensor) -> torch.Tensor:
         """Predict all structures from what the network sees."""
-        return self.decode(self._encoded(view, None))
+        return self.decode(self._encoded(view))
 
-    def _encoded(self, view: torch.Tensor, task: Task | None) -> Features:
+    def _encoded(self, view: torch.Tensor, task: Task | None = None) -> Features:
         x = view
         if self.conditioned_at_input:
             assert task is not None
@@ -171,18 +154,19 @@ class UNet(Network):
             merged = self.merged
             return by_task(index, lambda one, rows: merged(one, features.view, rows))
         if isinstance(self.decoder, nn.ModuleList):
-            return by_task(index, lambda one, rows: self._own(one, features.rows(rows)))
+
+            def own(one: int, rows: torch.Tensor | slice) -> torch.Tensor:
+                decoder, head = self._way(one)
+                some = features.rows(rows)
+                return head.predict(head.prepare(decoder(some.levels)), some.context)
+
+            return by_task(index, own)
         task = self._task(features, index)
         if not features.levels:
             features = self._encoded(features.view, task)
         decoder, head = self._way()
         prepared = head.prepare(decoder(features.levels, task))
         return head.predict(prepared, features.context, [task])
-
-    def _own(self, one: int, features: Features) -> torch.Tensor:
-        """Predict by the decoder and head of one structure."""
-        decoder, head = self._way(one)
-        return head.predict(head.prepare(decoder(features.levels)), features.context)
 
     def _way(self, one: int | None = None) -> tuple[Decoder, Head]:
         """Decoder and head, the only ones or those of one structure."""
@@ -196,13 +180,7 @@ class UNet(Network):
 
 
 class MultiNet(Network):
-    """One network a structure; they share nothing but the input.
-
-    Parameters
-    ----------
-    backbone_weights
-        Published tensors of a 2D backbone by name.
-    """
+    """One network a structure; they share nothing but the input."""
 
     def __init__(
         self,
@@ -234,19 +212,7 @@ KEPT_BYTES = 2 * 2**30
 
 @torch.no_grad()
 def merge(network: "UNet", task: int) -> "UNet":
-    """Plain network of one structure, equal to `network` in evaluation mode.
-
-    Parameters
-    ----------
-    network
-        With conditioning ``repmode``.
-    task
-        Index of the structure.
-
-    Returns
-    -------
-    With conditioning ``multihead`` and one output.
-    """
+    """Merge a ``repmode`` network for one structure: equal in evaluation mode."""
     config = network.config
     folds = config.norm == "batch" and config.backbone != "dod"
     changes: dict[str, Any] = {"conditioning": "multihead", "outputs": 1}
@@ -298,11 +264,6 @@ class MergedNetworks:
     The experts of each convolution are merged and batch norm is folded into the kernel,
     K' = K·γ/√(v + ε), b' = β − γ·m/√(v + ε), when a structure is first asked for and
     not in each call.
-
-    Attributes
-    ----------
-    kept_bytes
-        Merged networks are kept up to this size, and at least one.
     """
 
     def __init__(self, network: "UNet") -> None:

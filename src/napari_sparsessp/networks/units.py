@@ -18,10 +18,7 @@ from napari_sparsessp.networks.conditioning import (
     code_length,
 )
 from napari_sparsessp.networks.config import NetworkConfig
-from napari_sparsessp.networks.layers import (
-    Convolution,
-    TransposedConvolution,
-)
+from napari_sparsessp.networks.layers import Convolution, TransposedConvolution
 
 _NORMS: dict[str, dict[int, type[nn.Module]]] = {
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
@@ -31,27 +28,19 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 
 @dataclass(frozen=True)
 class UnitKind:
-    """Kind of the units in one part of a network.
-
-    Attributes
-    ----------
-    order
-        Norm and activation before the convolution (``dod``), or after it.
-    conditioning
-        How the units learn of the structure: ``condnet``, ``tgnet``, ``tsn``,
-        ``repmode``, or not at all.
-    tasks, code
-        Structures T, length of their code.
-    """
+    """Kind of the units in one part of a network."""
 
     dimension: int
+    # Norm and activation before the convolution (``dod``), or after it.
     order: Literal["pre", "post"]
     kernel: int
     norm: str
     groups: int
     bias: bool
     standardised: bool
+    # How the units know the structure: ``condnet``, ``tgnet``, ``tsn``, ``repmode``.
     conditioning: str | None
+    # tasks, code: structures T, length of their code.
     tasks: int
     code: int
 
@@ -95,19 +84,7 @@ def make_norm(kind: UnitKind, width: int) -> nn.Module:
 
 
 class Unit(nn.Module):
-    """One convolution with its norm and activation.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    kernel
-        The kind's where left out.
-    up
-        Transposed: `stride` enlarges.
-    gain
-        Size of fresh weights.
-    """
+    """One convolution with its norm and activation."""
 
     def __init__(
         self,
@@ -146,18 +123,12 @@ class Unit(nn.Module):
                 standardised=kind.standardised,
                 gain=gain,
             )
+        condnet, tsn = kind.conditioning == "condnet", kind.conditioning == "tsn"
         # The name is that of published weights.
-        self.told = (
-            ConditionBias(kind.code, outputs)
-            if kind.conditioning == "condnet"
-            else None
-        )
+        self.told = ConditionBias(kind.code, outputs) if condnet else None
         width = inputs if kind.order == "pre" else outputs
-        self.norm: nn.Module
-        if kind.conditioning == "tsn":
-            self.norm = AdaptiveNorm(kind.code, width)
-        else:
-            self.norm = make_norm(kind, width)
+        norm = AdaptiveNorm(kind.code, width) if tsn else make_norm(kind, width)
+        self.norm: nn.Module = norm
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         if self.kind.order == "pre":
@@ -178,61 +149,26 @@ class Unit(nn.Module):
         return F.relu(self.norm(x))
 
 
-class PlainBlock(nn.Module):
-    """Two units (``plain``, ``fnet``).
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    """
-
-    def __init__(self, kind: UnitKind, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.units = nn.ModuleList(
-            [Unit(kind, inputs, outputs), Unit(kind, outputs, outputs)]
-        )
-        self.gate = (
-            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
-        )
-
-    def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
-        for unit in self.units:
-            x = unit(x, task)
-        if self.gate is not None:
-            assert task is not None
-            x = self.gate(x, task.code)
-        return x
-
-
-class ResidualBlock(nn.Module):
-    """Two pre-activated units and a shortcut (``dod``).
-
-    Parameters
-    ----------
-    inputs, outputs
-        Channels.
-    """
+class Block(nn.Module):
+    """Two units; pre-activated ones (``dod``) with a shortcut around them."""
 
     def __init__(
-        self,
-        kind: UnitKind,
-        inputs: int,
-        outputs: int,
-        stride: int | Sequence[int] = 1,
+        self, kind: UnitKind, inputs: int, outputs: int, stride: int | Sequence[int] = 1
     ) -> None:
         super().__init__()
+        self.residual, gain = kind.order == "pre", 1.4
+        if self.residual:
+            gain = 0.3 if kind.norm == "none" else 1.0
         self.units = nn.ModuleList(
             [
                 Unit(kind, inputs, outputs, stride=stride),
-                Unit(kind, outputs, outputs, gain=0.3 if kind.norm == "none" else 1.0),
+                Unit(kind, outputs, outputs, gain=gain),
             ]
         )
         self.shortcut = None
-        if inputs != outputs or stride != 1:
-            self.shortcut = Unit(
-                kind.task_free, inputs, outputs, kernel=1, stride=stride
-            )
+        if self.residual and (inputs != outputs or stride != 1):
+            plain = kind.task_free
+            self.shortcut = Unit(plain, inputs, outputs, kernel=1, stride=stride)
         self.gate = (
             ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
         )
@@ -244,4 +180,6 @@ class ResidualBlock(nn.Module):
         if self.gate is not None:
             assert task is not None
             y = self.gate(y, task.code)
+        if not self.residual:
+            return y
         return y + (x if self.shortcut is None else self.shortcut(x))

@@ -7,7 +7,7 @@ that see further than the halo have weights along y and x as well.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,11 +36,6 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
 
     The two steps that meet at a cut add up to 1: both are the integral of the same
     Gaussian.
-
-    Parameters
-    ----------
-    keep, core
-        Spans of what is kept and of the core inside it.
     """
     position = np.arange(*keep) + 0.5
     weights = np.ones(len(position))
@@ -52,21 +47,18 @@ def gaussian_ramp(keep: Span, core: Span) -> np.ndarray:
     return np.maximum(weights, 1e-4).astype(np.float32)
 
 
+@dataclass(eq=False)
 class WindowBlend:
-    """Running mean of the windows of one column.
+    """Running mean of the windows of one column."""
 
-    Parameters
-    ----------
-    values
-        (C, planes, h, w) float32 zeros: of the whole depth, or of as many planes as
-        may still change, where finished ones are released.
-    first
-        Plane of the volume that ``values[:, 0]`` is.
-    """
+    # (C, planes, h, w) float32 zeros: of the whole depth, or of as many planes as may
+    # still change, where finished ones are released.
+    values: np.ndarray
+    first: int = 0  # plane of the volume that ``values[:, 0]`` is
 
-    def __init__(self, values: np.ndarray, first: int = 0) -> None:
-        self.values, self.first = values, first
-        self.weights = np.zeros(values.shape[:2], np.float32)
+    def __post_init__(self) -> None:
+        """Start without any window."""
+        self.weights = np.zeros(self.values.shape[:2], np.float32)
 
     def add(self, tile: Tile, rows: Sequence[int], prediction: np.ndarray) -> None:
         """Blend in (C, D, h, w) of ``tile.box``, of some channels."""
@@ -139,19 +131,13 @@ which of its planes are predicted; None where none is."""
 
 
 class Blend:
-    """Blend the tiles of one time point into the output.
-
-    Attributes
-    ----------
-    left
-        Tiles that are to be predicted, as indices into the plan's.
-    begun
-        A tile of several passes of which some are done, and the channels of these.
-    """
+    """Blend the tiles of one time point into the output."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.grid = plan, plan.layout
+        # Tiles that are to be predicted, as indices into the plan's
         self.left = list(range(len(self.grid)))
+        # A tile of several passes of which some are done, and the channels of these
         self.begun: tuple[int, set[int]] | None = None
         self._columns: dict[int, WindowBlend] = {}
         self._flat = plan.card.z_projection
@@ -215,36 +201,32 @@ class Blend:
         the order in which they came.
         """
         if self._shares is None:
-            inside = [
-                within(*both) for both in zip(column.source, column.keep, strict=True)
-            ]
-            found = read(column, *inside)
-            assert found is not None
-            return found[0]
-        total = known = np.zeros(0, np.float32)
+            place = map(within, column.source, column.keep)
+            whole = read(column, *place)
+            assert whole is not None
+            return whole[0]
+        total = weights = np.zeros(0, np.float32)
         complete = True
         for other in self.grid.contributors(column.source):
             y, x = map(common, other.keep, column.source)
             assert y is not None
             assert x is not None
-            inside = [within(y, other.keep[0]), within(x, other.keep[1])]
-            found = read(other, *inside)
-            complete &= found is not None and bool(found[1].all())
-            if found is None:
+            rows, columns = within(y, other.keep[0]), within(x, other.keep[1])
+            part = read(other, rows, columns)
+            complete &= part is not None and bool(part[1].all())
+            if part is None:
                 continue
+            values, reached = part
             if not total.size:
                 size = [stop - start for start, stop in column.source]
-                total = np.zeros((*found[0].shape[:2], *size), np.float32)
-                known = np.zeros(total.shape[1:], np.float32)
-            along_y, along_x = (
-                shares[core]
-                for shares, core in zip(self._shares, other.core, strict=True)
-            )
-            share = along_y[inside[0], None] * along_x[inside[1]]
-            place = within(y, column.source[0]), within(x, column.source[1])
-            total[..., *place] += share * found[0]
-            known[:, *place] += share * found[1][:, None, None]
-        return total if complete else total / np.maximum(known, 1e-6)
+                total = np.zeros((*values.shape[:2], *size), np.float32)
+                weights = np.zeros(total.shape[1:], np.float32)
+            along_y, along_x = map(dict.__getitem__, self._shares, other.core)
+            share = along_y[rows, None] * along_x[columns]
+            area = within(y, column.source[0]), within(x, column.source[1])
+            total[..., *area] += share * values
+            weights[:, *area] += share * reached[:, None, None]
+        return total if complete else total / np.maximum(weights, 1e-6)
 
     def _on_output(self, column: Column, values: np.ndarray) -> np.ndarray:
         """Bring (…, h, w) of what a column's output is made from onto its pixels."""
@@ -257,22 +239,16 @@ class Blend:
             for part, whole in zip(source, column.source, strict=True)
         )
         values = values[..., rows, columns]
-        resample = self._lateral.part(y, x)
         size = y.stop - y.start, x.stop - x.start
         result = np.empty((*values.shape[:-2], *size), np.float32)
         for index in np.ndindex(*values.shape[:-2]):
-            result[index] = resample(np.ascontiguousarray(values[index]))
+            plane = np.ascontiguousarray(values[index])
+            result[index] = self._lateral(plane, (y, x))
         return result
 
 
 class MemoryBlend(Blend):
-    """Blend into an array that is right at any moment, tiles in any order.
-
-    Parameters
-    ----------
-    output
-        (C, D, H, W) float32 zeros, shared with whoever shows it.
-    """
+    """Blend into an array that is right at any moment, tiles in any order."""
 
     def __init__(self, plan: Plan, output: np.ndarray) -> None:
         super().__init__(plan)
@@ -295,66 +271,51 @@ class MemoryBlend(Blend):
         changed = [column]
         if self.grid.seams:
             changed = [
-                one
-                for one in self.grid.columns
-                if one.output[0][0] < one.output[0][1]
-                and one.output[1][0] < one.output[1][1]
-                and all(map(common, one.source, column.keep))
+                other
+                for other in self.grid.columns
+                if all(start < stop for start, stop in other.output)
+                and all(map(common, other.source, column.keep))
             ]
-        z = slice(0, self.grid.shape[0]) if self._flat != "none" else box[0]
-        shown = slice(0, 1) if self._flat != "none" else z
-        for one in changed:
-            self._show(one, rows, z, shown)
-        outputs = [one.output for one in changed]
-        spans = [
-            slice(min(one[k][0] for one in outputs), max(one[k][1] for one in outputs))
-            for k in (0, 1)
-        ]
-        if not self.grid.seams and self._complete(column):
-            del self._columns[column.index]
-        return shown, spans[0], spans[1]
-
-    def _show(
-        self, column: Column, rows: Sequence[int], z: slice, shown: slice
-    ) -> None:
-        for row in rows:
-
-            def read(
-                one: Column, y: slice, x: slice, row: int = row
-            ) -> tuple[np.ndarray, np.ndarray] | None:
-                blend = self._columns.get(one.index)
-                if blend is None:
-                    return None
-                reached = blend.weights[row, z] > 0
-                return blend.values[row : row + 1, z, y, x], reached
-
-            values = self._area(column, read)
-            if self._flat != "none":
-                reached = self._columns_reached(column, row)
-                values = flattened(values[:, reached], self._flat)
-            y, x = (slice(*span) for span in column.output)
-            self.output[row, shown, y, x] = self._on_output(column, values)[0]
-
-    def _columns_reached(self, column: Column, row: int) -> np.ndarray:
-        blends = [
-            self._columns[one.index].weights[row] > 0
-            for one in self.grid.contributors(column.source)
-            if one.index in self._columns
-        ]
-        return np.any(blends, axis=0)
-
-    def _complete(self, column: Column) -> bool:
-        return self.begun is None and not any(
-            self.grid.column(index) is column for index in self.left
+        flat = self._flat != "none"
+        z = slice(0, self.grid.shape[0]) if flat else box[0]
+        shown = slice(0, 1) if flat else z
+        for other in changed:
+            for row in rows:
+                self._show(other, row, z, shown)
+        y, x = (
+            slice(min(start for start, _ in spans), max(stop for _, stop in spans))
+            for spans in zip(*(other.output for other in changed), strict=True)
         )
+        waiting = self.begun or column in map(self.grid.column, self.left)
+        if not self.grid.seams and not waiting:
+            del self._columns[column.index]
+        return shown, y, x
+
+    def _show(self, column: Column, row: int, z: slice, shown: slice) -> None:
+        def read(
+            other: Column, y: slice, x: slice
+        ) -> tuple[np.ndarray, np.ndarray] | None:
+            blend = self._columns.get(other.index)
+            if blend is None:
+                return None
+            return blend.values[row : row + 1, z, y, x], blend.weights[row, z] > 0
+
+        values = self._area(column, read)
+        if self._flat != "none":
+            near = [other.index for other in self.grid.contributors(column.source)]
+            blends = [self._columns[k] for k in near if k in self._columns]
+            reached = [blend.weights[row] > 0 for blend in blends]
+            values = flattened(values[:, np.any(reached, axis=0)], self._flat)
+        y, x = (slice(*span) for span in column.output)
+        self.output[row, shown, y, x] = self._on_output(column, values)[0]
 
     def finish(self) -> None:
-        """Let go of what was needed on the way."""
+        """Release what was needed on the way."""
         self._columns.clear()
 
 
 class Store(Protocol):
-    """Where a `StreamBlend` puts finished voxels; each is written once."""
+    """Take the finished voxels of a `StreamBlend`; each is written once."""
 
     planes: int
     """Planes that are written together."""
@@ -384,11 +345,6 @@ class StreamBlend(Blend):
     """Blend column by column into a store; only planes that may change are in memory.
 
     What an earlier run has stored is not predicted again.
-
-    Attributes
-    ----------
-    done_before
-        Tiles of all passes that are in the store already.
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
@@ -411,6 +367,7 @@ class StreamBlend(Blend):
             for window in range(self.grid.first_window(planes), len(self.grid.windows))
             if planes < depth
         ]
+        # Tiles of all passes that are in the store already
         self.done_before = plan.passes * sum(map(self.grid.windows_done, stored))
 
     def repeated(self, index: int) -> bool:
@@ -468,26 +425,25 @@ class StreamBlend(Blend):
         if self.begun is None:
             step, stop = self._store.planes, self.grid.final_planes(window)
             stop = stop if stop == depth else stop // step * step
-            if stop > blend.first:
-                first, count = blend.first, stop - blend.first
-                for start in range(0, count, step):
-                    part = slice(start, min(start + step, count))
-                    self._finished(column, first + start, blend.values[:, part])
-                blend.drop(stop)
+            self._release(column, blend, stop)
             if stop == depth:
                 del self._columns[column.index]
         return z, y, x
 
-    def _finished(self, column: Column, first: int, values: np.ndarray) -> None:
-        if self.grid.seams:
-            self._store.keep(column.index, first, values)
-            return
-        everything = slice(0, len(values))
-
-        def read(_: Column, y: slice, x: slice) -> tuple[np.ndarray, np.ndarray]:
-            return values[..., y, x], np.ones(values.shape[1], bool)
-
-        self._put(column, everything, first, self._area(column, read))
+    def _release(self, column: Column, blend: WindowBlend, stop: int) -> None:
+        """Write all planes below `stop`, or keep them until neighbours are there."""
+        step, everything = self._store.planes, slice(0, len(blend.values))
+        both = zip(column.source, column.keep, strict=True)
+        y, x = (within(part, whole) for part, whole in both)
+        for first in range(blend.first, stop, step):
+            last = min(first + step, stop)
+            planes = blend.values[:, first - blend.first : last - blend.first]
+            if self.grid.seams:
+                self._store.keep(column.index, first, planes)
+            else:
+                self._put(column, everything, first, planes[..., y, x])
+        if stop > blend.first:
+            blend.drop(stop)
 
     def _put(self, column: Column, rows: slice, first: int, values: np.ndarray) -> None:
         """Project, resample and write the next planes of a column's output."""

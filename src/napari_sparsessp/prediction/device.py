@@ -14,22 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """One device that a person could choose.
+    """One device that a person could choose."""
 
-    Attributes
-    ----------
-    id
-        ``cpu``, ``cuda:N`` or ``mps``.
-    label
-        With the name of the card.
-    reason
-        Why not, where it is not available.
-    """
-
-    id: str
-    label: str
+    id: str  # ``cpu``, ``cuda:N`` or ``mps``
+    label: str  # With the name of the card
     available: bool = True
-    reason: str = ""
+    reason: str = ""  # Why not, where it is not available
 
 
 def list_devices() -> list[DeviceInfo]:
@@ -123,7 +113,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def loaded_torch() -> Any | None:
-    """Give torch if something has loaded it already, all of it; else None.
+    """Return torch if something has loaded all of it already, else None.
 
     A dock plans on every change while another thread may be loading torch: to import
     it there would freeze the window.
@@ -134,17 +124,7 @@ def loaded_torch() -> Any | None:
 
 
 def planned_device(wanted: str) -> str:
-    """Give the device that a run will most likely take, without loading torch.
-
-    Parameters
-    ----------
-    wanted
-        Of a request.
-
-    Returns
-    -------
-    ``cpu``, ``cuda:N`` or ``mps``; ``cpu`` where it is not known yet.
-    """
+    """Return the device that a run will most likely take, without loading torch."""
     if loaded_torch() is not None:
         try:
             return str(choose_device(wanted))
@@ -154,7 +134,7 @@ def planned_device(wanted: str) -> str:
 
 
 def planned_precision(wanted: str, device: str) -> str:
-    """Give the precision that a run will most likely take, without loading torch."""
+    """Return the precision that a run will most likely take, without loading torch."""
     torch = loaded_torch()
     if wanted != "auto" or torch is None:
         # Of two unknown ones, that which takes more memory.
@@ -172,7 +152,7 @@ def wake_device(wanted: str) -> None:
 
 
 def release_device_memory() -> None:
-    """Give back to GPUs what torch keeps of their memory for later."""
+    """Return to GPUs the memory that torch keeps for later."""
     torch = loaded_torch()
     if torch is None:
         return
@@ -183,7 +163,7 @@ def release_device_memory() -> None:
 
 
 _NO_LIMIT = 2**60
-"""What groups of processes have as a limit where they have none (v1), or more."""
+"""The limit of a group of processes that has none (v1), or more."""
 
 
 def free_bytes(device: str = "cpu") -> int | None:
@@ -235,15 +215,10 @@ def _free_here() -> int:
 
 
 def group_left(root: Path = Path("/")) -> list[int]:
-    """What the groups (cgroups) that this process is in leave it, in bytes.
+    """Return the bytes that the groups (cgroups) of this process leave it.
 
     Containers and batch systems bound memory so; the machine's own figure does not
     show it. Pages of files that the group can give back count as free.
-
-    Parameters
-    ----------
-    root
-        Where ``proc`` and ``sys`` are.
     """
     if not sys.platform.startswith("linux"):
         return []

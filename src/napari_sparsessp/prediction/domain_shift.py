@@ -1,11 +1,11 @@
-"""Tell whether an image is of the kind that the model was made for.
+"""Check whether an image is of the kind that the model was made for.
 
 A network always gives an answer, also where it has never seen anything alike, and then
 it invents. So a few traits of the measured planes are held against the range
 that they had in what the model learned from, which its card keeps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_sparsessp.models.card import ModelCard, Range
 from napari_sparsessp.prediction.plan import Plan
+from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.volume import Volume
 
@@ -57,7 +58,7 @@ _QUIET = 1e-12
 
 @dataclass(frozen=True)
 class _Side:
-    """What a trait above or below its range is called, may mean, and asks for."""
+    """Words for a trait above or below its range: name, meaning and advice."""
 
     what: str
     meaning: str
@@ -142,7 +143,7 @@ _OTHER_LIGHT = {
 
 
 def check(plan: Plan) -> tuple[str, ...]:
-    """Say in what an image is unlike what the model learned from.
+    """Describe in what an image is unlike the data that the model learned from.
 
     Only the first time point is looked at, up to eight of its planes, in windows.
 
@@ -181,8 +182,11 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     used = sorted({plane for pair in pairs for plane in pair})
     place = {plane: number for number, plane in enumerate(used)}
     volume = plan.volume if plan.times is None else plan.volume.time(plan.times[0])
-    raw = list(_pieces(volume, [view.planes[k] for k in used], plan))
-    flat = [_finite(piece) for piece in raw]
+    flat = []
+    for piece in _pieces(volume, [view.planes[k] for k in used], plan):
+        finite = np.isfinite(piece)
+        mean = piece[finite].mean() if finite.any() else 0
+        flat.append(piece if finite.all() else np.where(finite, piece, mean))
     seen = [resample_yx(piece, pixel, plan.model_pixel) for piece in flat]
     compared = [(place[one], place[other]) for one, other in pairs if one != other]
     traits = image_traits(seen, compared, plan.model_pixel[1], 0.5 / max(pixel))
@@ -202,33 +206,24 @@ def _pieces(volume: Volume, planes: list[int], plan: Plan) -> list[np.ndarray]:
     # Each reading costs some time of its own, and small fields are read as one.
     outer = [slice(span[0].start, span[-1].stop) for span in spans]
     whole = None
-    if len(planes) * np.prod([one.stop - one.start for one in outer]) <= LARGEST_READ:
+    if (
+        len(planes) * np.prod([side.stop - side.start for side in outer])
+        <= LARGEST_READ
+    ):
         whole = volume.region(planes, *outer)
-    pieces: list[np.ndarray] = []
-    for rows, columns in product(*spans):
-        if whole is None:
-            piece = volume.region(planes, rows, columns)
-        else:
-            top, left = outer[0].start, outer[1].start
-            piece = whole[
-                :,
-                rows.start - top : rows.stop - top,
-                columns.start - left : columns.stop - left,
-            ]
-        pieces.append(np.asarray(piece, np.float32))
-    return pieces
-
-
-def _finite(piece: np.ndarray) -> np.ndarray:
-    """Put the mean where nothing was measured."""
-    known = np.isfinite(piece)
-    if known.all():
-        return piece
-    return np.where(known, piece, piece[known].mean() if known.any() else 0)
+    return [
+        np.asarray(
+            volume.region(planes, *place)
+            if whole is None
+            else whole[:, *inside(place, outer)],
+            np.float32,
+        )
+        for place in product(*spans)
+    ]
 
 
 def _channel_words(volume: Volume, card: ModelCard) -> list[str]:
-    """Say where the channel's name tells of another kind of image."""
+    """Compare the channel's name with the model's modality."""
     words = " ".join(volume.channel_names).lower().replace("-", "").split()
     for light, known in _OTHER_LIGHT.items():
         if light != card.modality and any(word in known for word in words):
@@ -259,12 +254,7 @@ def _recording(traits: dict[str, float]) -> list[str]:
 def _outside(
     traits: dict[str, float], distance: float, known: dict[str, tuple[Range, ...]]
 ) -> list[tuple[str, float, float]]:
-    """What is far outside of its range, farthest first, one for each kind and side.
-
-    Returns
-    -------
-    Trait, widths of its range by which it is outside, and signed excess.
-    """
+    """Return traits far outside of their range, farthest first."""
     kinds: dict[tuple[str, bool], tuple[str, float, float]] = {}
     for name, value in traits.items():
         span = range_at(known.get(name, ()), distance)
@@ -287,7 +277,7 @@ def _widths(value: float, low: float, high: float) -> float:
 
 
 def fisher(correlation: float) -> float:
-    """Give artanh r, whose chance error is the same for every r (Fisher 1921).
+    """Return artanh r, whose chance error is the same for every r (Fisher 1921).
 
     Parameters
     ----------
@@ -298,7 +288,7 @@ def fisher(correlation: float) -> float:
 
 
 def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] | None:
-    """Give the range of a trait at a distance of planes.
+    """Return the range of a trait at a distance of planes.
 
     Parameters
     ----------
@@ -402,25 +392,23 @@ def image_traits(
 
 
 def recording_traits(pieces: Sequence[np.ndarray]) -> dict[str, float]:
-    """Measure what the file says of the way the image was recorded.
-
-    Parameters
-    ----------
-    pieces
-        (n, h, w), windows of measured planes as they are in the file.
-
-    Returns
-    -------
-    ``saturated``: share of pixels at the darkest or brightest value, the larger
-    one. ``blocks``: steps of brightness at every eighth pixel over those between.
-    """
+    """Measure what the file says of the way the image was recorded."""
     values = np.concatenate([piece.reshape(-1) for piece in pieces])
     ends = [float((values == end).mean()) for end in (values.min(), values.max())]
     # A single darkest pixel is at an end of any image.
     traits = {"saturated": max(ends)}
-    steps = [s for axis in (-1, -2) for s in _block_steps(pieces, axis)]
-    if steps:
-        traits["blocks"] = max(steps)
+    for axis in (-1, -2):
+        total, count = np.zeros((2, _BLOCK))
+        for piece in pieces:
+            step = np.abs(np.diff(piece, axis=axis))
+            along = step.mean(tuple(k for k in range(3) if k != 3 + axis))
+            place = np.arange(len(along)) % _BLOCK
+            total += np.bincount(place, along, minlength=_BLOCK)
+            count += np.bincount(place, minlength=_BLOCK)
+        if count.min() >= 2 and total.sum() > 0:
+            mean = total / count
+            steps = [mean[k] / np.delete(mean, k).mean() for k in range(_BLOCK)]
+            traits["blocks"] = max(traits.get("blocks", 0.0), *map(float, steps))
     return traits
 
 
@@ -476,19 +464,3 @@ def _named(
         if own[name] > 0 and BANDS[name][1] <= nyquist:
             traits[f"alike_{name}"] = cross[name] / own[name]
     return traits
-
-
-def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> Iterator[float]:
-    """For each of the eight places of a grid: steps there over steps elsewhere."""
-    total, count = np.zeros(_BLOCK), np.zeros(_BLOCK)
-    for piece in pieces:
-        step = np.abs(np.diff(piece, axis=axis))
-        along = step.mean(tuple(k for k in range(3) if k != 3 + axis))
-        place = np.arange(len(along)) % _BLOCK
-        total += np.bincount(place, along, minlength=_BLOCK)
-        count += np.bincount(place, minlength=_BLOCK)
-    if count.min() < 2 or total.sum() <= 0:
-        return
-    mean = total / count
-    for one in range(_BLOCK):
-        yield float(mean[one] / np.delete(mean, one).mean())

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.library import Model
@@ -42,72 +41,46 @@ from napari_sparsessp.prediction.tiling import (
     next_tile,
 )
 from napari_sparsessp.tasks import Cancelled, cancellable, no_progress
+from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 Viewport = Callable[[], Part | None]
 
-_REACH = 2
-"""Voxels of the model's grid that resampling looks at on each side."""
-
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """The work is cut out.
-
-    Attributes
-    ----------
-    buffer
-        float32, shape ``plan.output_shape``; shared, filled while tiles are done.
-        None where the voxels go to a file.
-    """
+    """The work is cut out."""
 
     plan: Plan
+    # float32, shape ``plan.output_shape``; shared, filled while tiles are done. None
+    # where the voxels go to a file
     buffer: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Started:
-    """The network is on its device and the input is read.
-
-    Attributes
-    ----------
-    warnings
-        How the input is unlike what the model was made for, before the first tile.
-    done
-        Tiles that an earlier run has done already.
-    """
+    """The network is on its device and the input is read."""
 
     device: str
     precision: str
+    # How the input is unlike what the model was made for, before the first tile
     warnings: tuple[str, ...] = ()
-    done: int = 0
+    done: int = 0  # Tiles that an earlier run has done already
 
 
 @dataclass(frozen=True)
 class TileDone:
-    """One tile is blended, of all structures that the network gives together.
+    """One tile is blended, of all structures that the network gives together."""
 
-    Attributes
-    ----------
-    done, total
-        Tiles, over all time points; where each structure is a pass of its own, also
-        over structures.
-    time
-        Index on the output's time axis; None without one.
-    box
-        (z, y, x) in output voxels that changed.
-    seconds_left
-        Expected until the last tile.
-    scores
-        Structure id to the running ``{"r2", "pcc"}`` over what is done.
-    """
-
+    # Tiles, over all time points; where each structure is a pass of its own, also over
+    # structures
     done: int
     total: int
-    time: int | None
-    box: Box
+    time: int | None  # Index on the output's time axis; None without one
+    box: Box  # (z, y, x) in output voxels that changed
     structures: tuple[str, ...]
-    seconds_left: float
+    seconds_left: float  # Expected until the last tile
+    # Structure id to the running ``{"r2", "pcc"}`` over what is done
     scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
@@ -161,27 +134,17 @@ class Writer(Protocol):
 
     A slot is a place on the output's time axis, 0 where it has none. Every method may
     raise `OutputError`.
-
-    Attributes
-    ----------
-    in_memory
-        Whether the voxels are in memory.
-    buffer
-        Where they are then, of the plan's output shape.
-    done
-        Tiles that earlier runs have done, and this one.
-    scores
-        Slot to the scores of a finished time point.
     """
 
-    in_memory: bool
-    buffer: np.ndarray | None
-    done: int
+    in_memory: bool  # Whether the voxels are in memory
+    buffer: np.ndarray | None  # Where they are then, of the plan's output shape
+    done: int  # Tiles that earlier runs have done, and this one
+    # Slot to the scores of a finished time point
     scores: dict[int, dict[str, dict[str, Any]]]
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the run was cut that is resumed; None where it is a new one."""
+        """Tiling of the run that is resumed; None for a new one."""
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """Make ready for a run with these weights (SHA-256); refuse a different one."""
@@ -214,18 +177,13 @@ class ArrayWriter:
     ----------
     buffer
         float32 zeros of the plan's output shape to predict into.
-
-    Attributes
-    ----------
-    done, total
-        Tiles; both 0 before the first run.
     """
 
     in_memory = True
 
     def __init__(self, buffer: np.ndarray | None = None) -> None:
         self.buffer = buffer
-        self.done = self.total = 0
+        self.done = self.total = 0  # Tiles; both 0 before the first run
         self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self._scalings: dict[int, Scaling] = {}
         self._blends: dict[int, MemoryBlend] = {}
@@ -235,7 +193,7 @@ class ArrayWriter:
 
     @property
     def tile_size(self) -> TileSize | None:
-        """How the work was cut, which free memory may have decided."""
+        """Tiling of the run, which free memory may have decided."""
         return None if self._plan is None else self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
@@ -557,7 +515,7 @@ class _Run:
         choices = blend.choices()
         if self.part is None or blend.begun:
             return choices
-        box = self.plan.on_model_grid(self.part[1], _REACH)
+        box = self.plan.on_model_grid(self.part[1])
         return needed_for(choices, self.plan.tiles, box)
 
     def _elsewhere(self) -> bool:
@@ -566,7 +524,7 @@ class _Run:
         return self.writer.in_memory and seen is not None and seen[0] in self.waiting
 
     def _visible(self, shown: int | None) -> Box | None:
-        """What is on screen, in voxels of the model's grid."""
+        """Return what is on screen, in voxels of the model's grid."""
         seen = self.viewport()
         if seen is None or seen[0] not in (None, shown):
             return None

@@ -29,7 +29,7 @@ from napari_sparsessp.prediction.device import (
 from napari_sparsessp.prediction.input_stack import InputStack
 from napari_sparsessp.prediction.memory import USEFUL_CORE
 from napari_sparsessp.prediction.plan import Plan
-from napari_sparsessp.prediction.tiling import Tile, split_tile
+from napari_sparsessp.prediction.tiling import Tile, inside, split_tile
 from napari_sparsessp.tasks import Cancelled
 
 if TYPE_CHECKING:
@@ -46,17 +46,10 @@ class DihedralTransform:
 
     Sides of the field change places where `quarters` is odd; extents that are
     multiples of a network's stride remain so.
-
-    Attributes
-    ----------
-    mirrored
-        Along x, before it is turned.
-    quarters
-        Turns by 90° from y to x, 0 to 3.
     """
 
-    mirrored: bool
-    quarters: int
+    mirrored: bool  # Along x, before it is turned
+    quarters: int  # Turns by 90° from y to x, 0 to 3
 
     def apply(self, field: "torch.Tensor") -> "torch.Tensor":
         """Turn the last two axes (…, H, W); a view where nothing changes."""
@@ -79,16 +72,11 @@ class RunningMoments:
     """Mean and standard deviation of arrays that come one after the other.
 
     The memory of two arrays, however many come (Welford, Technometrics 4:419, 1962).
-
-    Attributes
-    ----------
-    mean
-        Of what has come.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: torch.Tensor | None = None
+        self.mean: torch.Tensor | None = None  # Of what has come
         self._squares: torch.Tensor | None = None
 
     def add(self, values: "torch.Tensor") -> None:
@@ -106,43 +94,33 @@ class RunningMoments:
         self._squares += offset * (values - self.mean)
 
     def deviation(self) -> "torch.Tensor":
-        """Give the root mean square deviation from the mean."""
+        """Return the root mean square deviation from the mean."""
         assert self._squares is not None
         return (self._squares / self.count).sqrt()
 
 
 class Forward:
-    """One model on one device, at one precision, for the structures of a plan.
-
-    Parameters
-    ----------
-    model
-        Stays on the CPU as it is; another device gets a copy.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    PredictionError
-        The network does not fit on it.
-    """
+    """One model on one device, at one precision, for the structures of a plan."""
 
     def __init__(self, model: Model, plan: Plan) -> None:
+        import torch
+
         self.device = choose_device(plan.request.device)
         self.precision = choose_precision(plan.request.precision, self.device)
+        # On Apple's GPUs channels last is no faster layout.
+        on_mps = self.device.type == "mps"
+        self._layout = torch.contiguous_format if on_mps else torch.channels_last_3d
         self._plan = plan
         self._names = model.card.structures
-        self._outputs = [self._names.index(one) for one in plan.structures]
-        request = plan.request
-        self._transforms = (
-            TRANSFORMS if request.tta or request.uncertainty else TRANSFORMS[:1]
-        )
+        self._outputs = [self._names.index(name) for name in plan.structures]
+        augmented = plan.request.tta or plan.request.uncertainty
+        self._transforms = TRANSFORMS if augmented else TRANSFORMS[:1]
         self._network: Any = model.network
         self._room: torch.Tensor | None = None
         if self.device.type != "cpu":
             import copy
 
-            with _Advice():
+            with _advice():
                 self._network = copy.deepcopy(model.network).to(self.device)
         merged = getattr(self._network, "merged", None)
         if merged is not None:
@@ -156,23 +134,26 @@ class Forward:
         Yields
         ------
         rows
-            Which of the plan's channels these are: all, where one pass gives all;
-            otherwise a structure, and its deviation where that is asked for.
+            Channels of the plan: all, where one pass gives all; otherwise a structure,
+            and its deviation where that is asked for.
         prediction
             (C, D, H, W) float32 of ``tile.box``; NaN where only masked pixels count.
             The next tile may write over it.
-
-        Raises
-        ------
-        PredictionError
-            The device failed.
         """
+        import torch
+
+        from napari_sparsessp.networks.layers import network_input
+
+        config = self._network.config
         rows = list(range(len(self._outputs)))
         groups = [[row] for row in rows] if self._plan.passes > 1 else [rows]
-        keep = (slice(None), *_kept(tile))
+        reads = (tile.z, tile.read_y, tile.read_x)
+        keep = (slice(None), *inside(tile.box, [slice(*read) for read in reads]))
         alone = len(self._transforms) == 1
         with self._computing():
-            source = self._source(stack, tile)
+            dense, distance = stack.window(tile)
+            source = network_input(dense, distance)[: config.inputs, :: config.ratio]
+            source = source[None].to(self.device).contiguous(memory_format=self._layout)
             # Of eight turns the features together would fill eight times the memory.
             features = self._network.encode(source) if alone else None
         for group in groups:
@@ -180,29 +161,22 @@ class Forward:
             with self._computing():
                 if alone:
                     values = self._network.decode(features, outputs)[0][keep]
-                    values = self._in_float32(values)
                 else:
                     values = self._augmented(source, outputs, keep)
-                prediction = values.cpu().numpy()
-            _mark_invalid(prediction, stack, tile)
+                half = values.dtype != torch.float32 and values.device.type == "cpu"
+                if half and len(groups) == 1:
+                    # Asking the system for a hundred megabytes for every tile takes
+                    # longer than filling them.
+                    if self._room is None or self._room.shape != values.shape:
+                        self._room = None  # the old one goes before the new one comes
+                        self._room = torch.empty(values.shape, dtype=torch.float32)
+                    values = self._room.copy_(values)
+                prediction = values.float().cpu().numpy()
+            masked = stack.masked(tile)
+            if masked is not None:  # the nearest measured pixel is no number
+                prediction[:, masked] = np.nan
             spread = [len(rows) + row for row in group]
             yield group + spread * self._plan.request.uncertainty, prediction
-
-    def _in_float32(self, values: "torch.Tensor") -> "torch.Tensor":
-        """The same values in float32, in memory that the tile before had.
-
-        Asking the system for a hundred megabytes for every tile takes longer than
-        filling them.
-        """
-        import torch
-
-        whole = self._plan.passes == 1 and values.device.type == "cpu"
-        if values.dtype == torch.float32 or not whole:
-            return values.float()
-        if self._room is None or self._room.shape != values.shape:
-            self._room = None  # the old one goes before the new one comes
-            self._room = torch.empty(values.shape, dtype=torch.float32)
-        return self._room.copy_(values)
 
     def _augmented(
         self, source: "torch.Tensor", outputs: list[int], keep: tuple[slice, ...]
@@ -214,7 +188,7 @@ class Forward:
         spread = RunningMoments()
         untouched = None
         for transform in self._transforms:
-            turned = self._laid_out(transform.apply(source))
+            turned = transform.apply(source).contiguous(memory_format=self._layout)
             values = self._network.decode(self._network.encode(turned), outputs)
             values = transform.undo(values)[0][keep].float()
             untouched = values if untouched is None else untouched
@@ -230,23 +204,6 @@ class Forward:
                 deviation[row] = calibration.expected_error(deviation[row])
         return torch.cat([chosen, deviation])
 
-    def _source(self, stack: InputStack, tile: Tile) -> "torch.Tensor":
-        """What the network takes: (1, inputs, planes, h, w) on the device."""
-        from napari_sparsessp.networks.layers import network_input
-
-        config = self._network.config
-        dense, distance = stack.window(tile)
-        both = network_input(dense, distance)[: config.inputs, :: config.ratio]
-        return self._laid_out(both[None].to(self.device))
-
-    def _laid_out(self, source: "torch.Tensor") -> "torch.Tensor":
-        """The same values in the order in memory that the device is fastest with."""
-        import torch
-
-        if self.device.type == "mps":  # there channels last is no faster layout
-            return source.contiguous()
-        return source.contiguous(memory_format=torch.channels_last_3d)
-
     @contextmanager
     def _computing(self) -> Iterator[None]:
         """No gradients, the plan's precision, and errors that say what to do."""
@@ -255,37 +212,17 @@ class Forward:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         # No disabled autocast: not every torch knows it for every device.
         cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
-        with _Advice(), torch.inference_mode(), cast:
+        with _advice(), torch.inference_mode(), cast:
             yield
 
 
-def _kept(tile: Tile) -> tuple[slice, ...]:
-    """Where ``tile.box`` lies in the network's output."""
-    reads = (tile.z, tile.read_y, tile.read_x)
-    return tuple(
-        slice(part.start - read[0], part.stop - read[0])
-        for part, read in zip(tile.box, reads, strict=True)
-    )
-
-
-def _mark_invalid(prediction: np.ndarray, stack: InputStack, tile: Tile) -> None:
-    """Set voxels to NaN whose nearest measured pixel is masked."""
-    masked = stack.masked(tile)
-    if masked is not None:
-        prediction[:, masked] = np.nan
-
-
-class _Advice:
-    """Turn torch's RuntimeErrors into one line that says what to do."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Re-raise as our own error; napari swallows RuntimeErrors of workers."""
-        if not isinstance(error, RuntimeError | MemoryError):
-            return
-        text = str(error).splitlines()[0] if str(error) else kind.__name__
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Raise torch's RuntimeErrors as ours: napari swallows those of workers."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if out_of_memory(error):
             advice = "choose smaller tiles (--tile 32,128,128) or the CPU"
             raise OutOfMemory(f"the device failed ({text}); {advice}") from None
@@ -294,20 +231,7 @@ class _Advice:
 
 
 class Inference:
-    """`Forward` that survives too little memory: smaller parts, then the CPU.
-
-    Parameters
-    ----------
-    make
-        What makes the `Forward` of a model and a plan.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    PredictionError
-        The network fits nowhere.
-    """
+    """`Forward` that survives too little memory: smaller parts, then the CPU."""
 
     def __init__(
         self,
@@ -321,7 +245,7 @@ class Inference:
         self._splits = not config.sees_whole
         self._most: int | None = None  # pixels along a side of a part
         self._notes: dict[str, str] = {}
-        self._forward: Forward | None = None
+        self._forward: Any = None
         with suppress(OutOfMemory):
             self._forward = make(model, plan)
         if self._forward is None:  # not inside: the error holds on to what failed
@@ -329,96 +253,67 @@ class Inference:
 
     @property
     def device(self) -> "torch.device":
-        """Where the network is now."""
-        return self._now.device
+        """The device that the network is on."""
+        return self._forward.device  # type: ignore[no-any-return]
 
     @property
     def precision(self) -> str:
-        """What it computes in now."""
-        return self._now.precision
+        """The precision that it computes in."""
+        return str(self._forward.precision)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What had to be done because memory was too small, a sentence each."""
+        """Fallbacks for too little memory, a sentence each."""
         return tuple(self._notes.values())
 
     def predict(
         self, stack: InputStack, tile: Tile
     ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Predict what a tile keeps, as `Forward.predict`, in parts where need be.
-
-        Raises
-        ------
-        PredictionError
-            The device failed, or not even the smallest part fits the CPU's memory.
-        """
-        given: set[int] = set()
+        """Predict what a tile keeps, as `Forward.predict`, in parts where need be."""
+        given: set[tuple[int, ...]] = set()
         while True:
+            parts = split_tile(tile, self._plan.tile_size, self._most)
+            whole: dict[tuple[int, ...], np.ndarray] = {}
             try:
-                for rows, prediction in self._attempt(stack, tile):
-                    if not given.issuperset(rows):
-                        given.update(rows)
-                        yield rows, prediction
+                for part in parts:
+                    place = (slice(None), *inside(part.box, tile.box))
+                    for rows, prediction in self._forward.predict(stack, part):
+                        key = tuple(rows)
+                        if len(parts) == 1 and key not in given:
+                            given.add(key)
+                            yield rows, prediction
+                        elif len(parts) > 1:
+                            if key not in whole:
+                                size = (side.stop - side.start for side in tile.box)
+                                whole[key] = np.empty((len(rows), *size), np.float32)
+                            whole[key][place] = prediction
+                for key, prediction in whole.items():
+                    if key not in given:
+                        given.add(key)
+                        yield list(key), prediction
                 return
             except OutOfMemory as error:
                 reason = str(error)
             # Only now are the tensors of the attempt gone: the error held them.
             gc.collect()
             release_device_memory()
-            self._make_do(tile, reason)
+            self._fall_back(tile, reason)
 
     def close(self) -> None:
-        """Let go of the network's copy, and of what torch keeps of a GPU's memory."""
+        """Release the network's copy, and GPU memory that torch keeps."""
         self._forward = None
         release_device_memory()
 
-    @property
-    def _now(self) -> Forward:
-        assert self._forward is not None, "closed"
-        return self._forward
-
-    def _attempt(
-        self, stack: InputStack, tile: Tile
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
-        parts = [tile]
-        if self._most is not None:
-            parts = split_tile(tile, self._plan.tile_size, self._most)
-        if len(parts) == 1:
-            yield from self._now.predict(stack, tile)
-            return
-        whole: dict[tuple[int, ...], np.ndarray] = {}
-        size = tuple(side.stop - side.start for side in tile.box)
-        for part in parts:
-            inside = tuple(
-                slice(own.start - all_.start, own.stop - all_.start)
-                for own, all_ in zip(part.box, tile.box, strict=True)
-            )
-            for rows, prediction in self._now.predict(stack, part):
-                key = tuple(rows)
-                if key not in whole:
-                    whole[key] = np.empty((len(rows), *size), np.float32)
-                whole[key][(slice(None), *inside)] = prediction
-        for rows_, prediction in whole.items():
-            yield list(rows_), prediction
-
-    def _make_do(self, tile: Tile, reason: str) -> None:
-        """Choose smaller parts, or another device.
-
-        Raises
-        ------
-        PredictionError
-            There is nothing left to try.
-        """
+    def _fall_back(self, tile: Tile, reason: str) -> None:
+        """Choose smaller parts, or another device."""
         on_cpu = self.device.type == "cpu"
         stride = self._plan.tile_size.stride
         least = stride if on_cpu else max(stride, SMALLEST_ON_GPU)
-        parts = [tile]
-        if self._most is not None:
-            parts = split_tile(tile, self._plan.tile_size, self._most)
-        side = max(stop - start for one in parts for start, stop in _sides(one))
+        parts = split_tile(tile, self._plan.tile_size, self._most)
+        side = max(b - a for part in parts for a, b in (part.keep_y, part.keep_x))
         if self._splits and side > least:
             self._most = max(least, -(-side // 2 // stride) * stride)
-            y, x = (stop - start for start, stop in _sides(tile))
+            y, x = (stop - start for start, stop in (tile.keep_y, tile.keep_x))
             name = "CPU" if on_cpu else "GPU"
             first = self._notes.get(name, "").partition("; ")[0] or (
                 f"the {name}'s memory was too small for tiles of {y}×{x} pixels"
@@ -437,23 +332,16 @@ class Inference:
         self._forward = None
         gc.collect()
         release_device_memory()
-        self._forward = self._make(self._model, self._cpu_plan())
+        request = self._plan.request
+        # Half precision of the 16-bit kind is a GPU's.
+        precision = "auto" if request.precision == "fp16" else request.precision
+        request = request.model_copy(update={"device": "cpu", "precision": precision})
+        self._forward = self._make(self._model, replace(self._plan, request=request))
         self._most = USEFUL_CORE["cpu"] if self._splits else None
         self._notes["moved"] = (
             "the GPU's memory was too small for this network; the CPU was used from "
             "then on"
         )
-
-    def _cpu_plan(self) -> Plan:
-        request = self._plan.request
-        # Half precision of the 16-bit kind is a GPU's.
-        precision = "auto" if request.precision == "fp16" else request.precision
-        changes = {"device": "cpu", "precision": precision}
-        return replace(self._plan, request=request.model_copy(update=changes))
-
-
-def _sides(tile: Tile) -> tuple[tuple[int, int], tuple[int, int]]:
-    return tile.keep_y, tile.keep_x
 
 
 @contextmanager

@@ -6,6 +6,7 @@ are read in whole chunks: what they hold beyond a tile, as the planes of most TI
 is kept as far as memory allows, for the tiles to the right and below.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.normalisation import Normalisation, Survey, normalised
 from napari_sparsessp.prediction.plan import Plan
-from napari_sparsessp.prediction.tiling import Prefetch, Tile
+from napari_sparsessp.prediction.tiling import Prefetch, Tile, inside
 from napari_sparsessp.resampling import LateralResampling
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.volume import Volume, as_float32
@@ -35,65 +36,34 @@ AT_ONCE = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class InputStack:
-    """What the network may look at; planes that were not measured never get here.
+    """Measured planes, as the network takes them; all others never get here."""
 
-    Attributes
-    ----------
-    pixels
-        (n, H', W') normalised, on the model's pixels, padded at the far edges to
-        multiples of the network's stride.
-    weights
-        (D, n) share of each measured plane in each dense plane.
-    distance
-        (D,) signed distance to the nearest measured plane.
-    nearest
-        (D,) which measured plane is nearest.
-    left_out
-        Planes of the input that took no part in the normalisation.
-    prefetch
-        Guesses which tile is next.
-    """
-
+    # (n, H', W') normalised, on the model's pixels, padded at the far edges to
+    # multiples of the network's stride
     pixels: "PixelsInMemory | PixelsFromFile"
-    weights: "torch.Tensor"
-    distance: "torch.Tensor"
-    nearest: np.ndarray
+    weights: "torch.Tensor"  # (D, n) share of each measured plane in each dense plane
+    distance: "torch.Tensor"  # (D,) signed distance to the nearest measured plane
+    nearest: np.ndarray  # (D,) which measured plane is nearest
     normalisation: Normalisation
+    # Planes of the input that took no part in the normalisation
     left_out: tuple[int, ...]
-    prefetch: Prefetch
+    prefetch: Prefetch  # Guesses which tile is next
 
     def window(self, tile: Tile) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Interpolated input of a tile.
-
-        Returns
-        -------
-        dense
-            (D, h, w); planes beyond the volume repeat its ends.
-        distance
-            (D,)
-
-        Raises
-        ------
-        InputError
-            The file is damaged there.
-        """
+        """Interpolated input (D, h, w) of a tile, and distance (D,) of its planes."""
         import torch
 
-        inside, used, rows, columns = self._needed(tile)
+        planes, used, rows, columns = self._needed(tile)
         area = torch.from_numpy(self.pixels.area(used, rows, columns))
-        dense = torch.einsum("dn,nhw->dhw", self.weights[inside][:, used], area)
+        dense = torch.einsum("dn,nhw->dhw", self.weights[planes][:, used], area)
         following = self.prefetch.after(tile)
         if following is not None:
             self.pixels.expect(*self._needed(following)[1:])
-        return dense, self.distance[inside] + (torch.arange(*tile.z) - inside)
+        # Planes beyond the volume repeat its ends.
+        return dense, self.distance[planes] + (torch.arange(*tile.z) - planes)
 
     def masked(self, tile: Tile) -> np.ndarray | None:
-        """Tell where a tile's nearest measured pixels are NaN or infinite.
-
-        Returns
-        -------
-        Bool (D, H, W) of ``tile.box``; None where no pixel is.
-        """
+        """Return where a tile's nearest measured pixels are NaN or infinite."""
         z, y, x = tile.box
         nearest = self.nearest[z]
         planes = np.unique(nearest)
@@ -108,9 +78,9 @@ class InputStack:
         """Dense planes of a tile, and the measured planes and area these need."""
         import torch
 
-        inside = torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
-        used = self.weights[inside].any(0).nonzero()[:, 0].tolist()
-        return inside, used, slice(*tile.read_y), slice(*tile.read_x)
+        planes = torch.arange(*tile.z).clamp(0, len(self.weights) - 1)
+        used = self.weights[planes].any(0).nonzero()[:, 0].tolist()
+        return planes, used, slice(*tile.read_y), slice(*tile.read_x)
 
 
 def read_stack(
@@ -123,19 +93,6 @@ def read_stack(
 
     A stack that fits the plan's share of memory is read here, once; a larger one is
     read through once for its scale, then region by region as tiles need it.
-
-    Parameters
-    ----------
-    time
-        Index on the input's time axis.
-    known
-        What an earlier run has found here.
-
-    Raises
-    ------
-    InputError
-        NaN or infinite values (unless masked on request), a constant image, or a
-        damaged file.
     """
     import torch
 
@@ -183,7 +140,7 @@ def _read_whole(
             bad[index] = where
     _check_invalid(plan, survey.invalid, height * width)
     scale = known or survey.result()
-    size = tuple(extent + -extent % plan.tile_size.stride for extent in lateral.size)
+    size = _padded(plan)
     padding = [(0, b - a) for a, b in zip(lateral.size, size, strict=True)]
     result = np.empty((count, *size), np.float32)
     invalid = np.zeros((count, *lateral.size), bool) if bad else None
@@ -222,12 +179,14 @@ def _share(plan: Plan) -> int:
     return plan.memory.input_share
 
 
+def _padded(plan: Plan) -> list[int]:
+    """Pixels of the model's grid, up to multiples of the network's stride."""
+    return [size + -size % plan.tile_size.stride for size in plan.model_shape[1:]]
+
+
 def _fits(plan: Plan, volume: Volume) -> bool:
     """Whether the planes fit the share, as they are read and as they are kept."""
-    height, width = volume.shape[-2:]
-    stride = plan.tile_size.stride
-    rows, columns = (extent + -extent % stride for extent in plan.model_shape[1:])
-    pixels = height * width + rows * columns
+    pixels = math.prod(volume.shape[-2:]) + math.prod(_padded(plan))
     return 4 * len(plan.view.planes) * pixels <= _share(plan)
 
 
@@ -250,30 +209,17 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     )
 
 
+@dataclass(eq=False)
 class PixelsInMemory:
-    """Pixels that were read once.
+    """Pixels that were read once."""
 
-    Parameters
-    ----------
-    planes
-        (n, H, W) float32, padded at the far edges to multiples of the stride.
-    invalid
-        (n, H, W) bool, not padded; None where nothing is NaN or infinite.
-    """
-
-    def __init__(self, planes: np.ndarray, invalid: np.ndarray | None) -> None:
-        self._planes, self._invalid = planes, invalid
+    # (n, H, W) float32, padded at the far edges to multiples of the stride
+    _planes: np.ndarray
+    # (n, H, W) bool, not padded; None where nothing is NaN or infinite
+    _invalid: np.ndarray | None
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of some measured planes, (k, h, w) float32; read only.
-
-        Parameters
-        ----------
-        planes
-            Of the measured ones, ascending.
-        rows, columns
-            On the model's pixels; may reach as far as these are padded.
-        """
+        """Return a part of some measured planes, (k, h, w) float32; read only."""
         return self._planes[list(planes), rows, columns]
 
     def masked(
@@ -306,30 +252,17 @@ class _Area:
 
     def place(self, planes: Sequence[int], area: Span) -> tuple[Any, ...] | None:
         """Return where in it a part lies; None where not all of that is in it."""
-        if not set(planes) <= set(self.planes) or not all(
+        fits = all(
             whole.start <= part.start and part.stop <= whole.stop
             for part, whole in zip(area, self.area, strict=True)
-        ):
-            return None
-        y, x = (
-            slice(part.start - whole.start, part.stop - whole.start)
-            for part, whole in zip(area, self.area, strict=True)
         )
-        return [self.planes.index(plane) for plane in planes], y, x
+        if not fits or not set(planes) <= set(self.planes):
+            return None
+        return [self.planes.index(plane) for plane in planes], *inside(area, self.area)
 
 
 class DecodedPlanes:
-    """The measured planes of a volume.
-
-    Parameters
-    ----------
-    volume
-        ZYX.
-    planes
-        Which of its planes were measured; all others are never used.
-    share
-        Bytes that may be kept.
-    """
+    """The measured planes of a volume."""
 
     def __init__(self, volume: Volume, planes: Sequence[int], share: int) -> None:
         self._volume, self._planes = volume, list(planes)
@@ -340,35 +273,22 @@ class DecodedPlanes:
     def parts(
         self, planes: Sequence[int], rows: slice, columns: slice
     ) -> Iterator[np.ndarray]:
-        """Read a part of some measured planes, in pixels of the input.
-
-        Yields
-        ------
-        (h, w) float32 of each plane.
-        """
+        """Read a part of some measured planes, in pixels of the input."""
         for start, batch in self._batches(planes, rows, columns):
-            found = {}
+            parts = {}
             for plane in batch:
                 kept = self._kept.get(plane)
                 place = kept and kept.place([plane], (rows, columns))
                 if kept and place:
-                    found[plane] = kept.pixels[0, *place[1:]]
-            missing = [plane for plane in batch if plane not in found]
+                    parts[plane] = kept.pixels[0, *place[1:]]
+            missing = [plane for plane in batch if plane not in parts]
             if missing:
-                found |= self._read(missing, rows, columns)
+                parts |= self._read(missing, rows, columns)
             for plane in planes[start : start + len(batch)]:
-                yield np.ascontiguousarray(as_float32(found[plane]))
+                yield np.ascontiguousarray(as_float32(parts[plane]))
 
     def bands(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Read everything once, in whole rows.
-
-        Yields
-        ------
-        plane, row
-            Of the measured planes, and the first row.
-        values
-            (h, W) in the file's own data type.
-        """
+        """Read everything once, in whole rows."""
         _, height, width = self._volume.shape
         heights = self._chunks[1] if self._chunks else (1,) * height
         row_bytes = width * self._itemsize
@@ -385,7 +305,7 @@ class DecodedPlanes:
                         yield plane, rows.start, values
 
     def close(self) -> None:
-        """Let go of what is kept."""
+        """Release what is kept."""
         self._kept.clear()
 
     @property
@@ -427,7 +347,7 @@ class DecodedPlanes:
         wide = self._widened(rows, columns)
         numbers = [self._planes[plane] for plane in planes]
         read = self._volume.region(numbers, *wide)
-        found = {}
+        parts = {}
         for plane, pixels in zip(planes, read, strict=True):
             held = pixels if pixels.dtype.itemsize <= 2 else as_float32(pixels)
             # Its own memory, so that it can be let go without the others.
@@ -435,19 +355,16 @@ class DecodedPlanes:
             kept = _Area((plane,), wide, held[None])
             place = kept.place([plane], (rows, columns))
             assert place is not None
-            found[plane] = kept.pixels[0, *place[1:]]
-            if self._chunks:
-                self._keep(plane, kept)
-        return found
-
-    def _keep(self, plane: int, kept: _Area) -> None:
-        self._kept.pop(plane, None)
-        total = sum(one.pixels.nbytes for one in self._kept.values())
-        while self._kept and total + kept.pixels.nbytes > self._share:
-            oldest = next(iter(self._kept))
-            total -= self._kept.pop(oldest).pixels.nbytes
-        if kept.pixels.nbytes <= self._share:
-            self._kept[plane] = kept
+            parts[plane] = kept.pixels[0, *place[1:]]
+            if not self._chunks:
+                continue
+            self._kept.pop(plane, None)
+            total = sum(other.pixels.nbytes for other in self._kept.values())
+            while self._kept and total + held.nbytes > self._share:
+                total -= self._kept.pop(next(iter(self._kept))).pixels.nbytes
+            if held.nbytes <= self._share:
+                self._kept[plane] = kept
+        return parts
 
     def _widened(self, rows: slice, columns: slice) -> tuple[slice, slice]:
         """Widen a part to what its chunks hold anyway: right, then down."""
@@ -473,11 +390,6 @@ class PixelsFromFile:
 
     One thread reads; while the network computes, it reads what is expected next. It
     ends with `close`, or when nobody refers to this object any more.
-
-    Parameters
-    ----------
-    mask
-        The planes have NaN or infinite values, and these are masked.
     """
 
     def __init__(
@@ -512,10 +424,8 @@ class PixelsFromFile:
     def expect(self, planes: Sequence[int], rows: slice, columns: slice) -> None:
         """Read the area that will be wanted next, in the background."""
         if self._coming is None:
-            area = rows, columns
-            self._coming = self._reader.submit(
-                self._load, tuple(planes), area, self._block
-            )
+            wanted = tuple(planes), (rows, columns), self._block
+            self._coming = self._reader.submit(self._load, *wanted)
 
     def close(self) -> None:
         """Stop reading and release everything."""
@@ -547,17 +457,16 @@ class PixelsFromFile:
     def _load(self, planes: tuple[int, ...], area: Span, last: _Area | None) -> _Area:
         """Read a block; planes that the last one of the same area has are copied."""
         size = len(planes), *(part.stop - part.start for part in area)
-        pixels = np.empty(size, np.float32)
+        pixels, scale = np.empty(size, np.float32), self._normalisation
         mask = np.zeros(size, bool) if self._mask else None
         known = last.planes if last is not None and last.area == area else ()
-        inner = [
+        y, x = (
             slice(part.start, min(part.stop, whole))
             for part, whole in zip(area, self._lateral.size, strict=True)
-        ]
-        padding = [(0, a.stop - b.stop) for a, b in zip(area, inner, strict=True)]
+        )
+        padding = [(0, a.stop - b.stop) for a, b in zip(area, (y, x), strict=True)]
         new = [plane for plane in planes if plane not in known]
-        source = self._lateral.source(*inner)
-        read = self._source.parts(new, *source)
+        read = self._source.parts(new, *self._lateral.source(y, x))
         for index, plane in enumerate(planes):
             if plane in known:
                 assert last is not None
@@ -565,22 +474,14 @@ class PixelsFromFile:
                 if mask is not None and last.mask is not None:
                     mask[index] = last.mask[known.index(plane)]
                 continue
-            values, bad = self._prepared(next(read), *inner)
+            raw = next(read)
+            if mask is not None and (bad := ~np.isfinite(raw)).any():
+                raw = np.where(bad, np.float32(scale.mean), raw)
+                spread = self._lateral(bad.astype(np.float32), (y, x)) > 0
+                mask[index] = np.pad(spread, padding, mode="edge")
+            values = normalised(self._lateral(raw, (y, x)), scale)
             pixels[index] = np.pad(values, padding, mode="edge")
-            if mask is not None and bad is not None:
-                mask[index] = np.pad(bad, padding, mode="edge")
         return _Area(planes, area, pixels, mask)
-
-    def _prepared(
-        self, raw: np.ndarray, rows: slice, columns: slice
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Resample and normalise one plane's region, as a whole plane would be."""
-        scale, spread = self._normalisation, None
-        bad = ~np.isfinite(raw) if self._mask else np.zeros(0, bool)
-        if bad.any():
-            raw = np.where(bad, np.float32(scale.mean), raw)
-            spread = self._lateral.region(bad.astype(np.float32), rows, columns) > 0
-        return normalised(self._lateral.region(raw, rows, columns), scale), spread
 
 
 def _bands(heights: Sequence[int], at_once: int) -> Iterator[slice]:
@@ -595,6 +496,6 @@ def _bands(heights: Sequence[int], at_once: int) -> Iterator[slice]:
 
 
 def _end(lengths: Sequence[int], part: slice) -> int:
-    """Where the last chunk ends that a part touches."""
+    """Return the end of the last chunk that a part touches."""
     ends = np.cumsum(lengths)
     return int(ends[np.searchsorted(ends, part.stop - 1, side="right")])

@@ -8,19 +8,14 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.cost import pass_footprint, weight_bytes
-from napari_sparsessp.prediction.device import (
-    free_bytes,
-    planned_device,
-    planned_precision,
-)
+from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.tiling import Resize, TileSize, largest_spans
 
 MIB = 2**20
 
 PROCESS_BYTES = {"cpu": 600 * MIB, "mps": 800 * MIB, "cuda": 2048 * MIB}
-"""What Python, torch and what they load take before a prediction. That of CUDA is an
-estimate."""
+"""Memory of Python, torch and their libraries before a prediction; a guess for CUDA."""
 
 SHARE_OF_FREE = 0.6
 """Of what is free, where nobody has said how much may be taken: others live here too,
@@ -31,15 +26,15 @@ MOST_OF_FREE = 0.9
 
 SCRATCH = 1.2
 """Work space of convolutions, and what the allocator cannot fill, by measurement:
-``scripts/memory_table.py``."""
+``benchmarks.speed.memory``."""
 
 SCRATCH_BYTES = 48 * MIB
 
 TURNED_COPIES = 7
-"""How often results are there in float32 while turns are averaged."""
+"""Copies of the results in float32 while transforms are averaged."""
 
 READING_BYTES = 256 * MIB
-"""What reading a stack region by region takes besides the regions."""
+"""Memory for reading a stack region by region, besides the regions."""
 
 
 MOST_INPUT_BYTES = 2 * 2**30
@@ -68,42 +63,19 @@ below the smallest the halo is nearly all of a tile."""
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a prediction takes, and may take.
+    """Bytes that a prediction takes, and may take."""
 
-    Attributes
-    ----------
-    limit
-        Most that the process may have.
-    process
-        Python, torch and what they load.
-    network
-        Weights; on the CPU counted with the rest, otherwise of the device.
-    merged
-        What merged networks may take there (`networks.merging`).
-    activations
-        Features and results of one tile at their peak, there too.
-    input
-        What is expected of the input.
-    input_share
-        What reading and keeping the input may take at most.
-    output
-        The whole result in memory, or what a column of it needs.
-    tile
-        (y, x) core of a tile, at most.
-    device_limit
-        Most that may be taken of a GPU's memory; None where nobody knows.
-    """
-
-    limit: int
-    process: int
-    network: int
-    merged: int
-    activations: int
-    input: int
-    input_share: int
-    output: int
-    tile: tuple[int, int]
+    limit: int  # Most that the process may have
+    process: int  # Python, torch and what they load
+    network: int  # Weights; on the CPU counted with the rest, otherwise of the device
+    merged: int  # What merged networks may take there (`networks.merging`)
+    activations: int  # Features and results of one tile at their peak, there too
+    input: int  # What is expected of the input
+    input_share: int  # What reading and keeping the input may take at most
+    output: int  # The whole result in memory, or what a column of it needs
+    tile: tuple[int, int]  # (y, x) core of a tile, at most
     device: str = "cpu"
+    # Most that may be taken of a GPU's memory; None where nobody knows
     device_limit: int | None = None
 
     @property
@@ -131,40 +103,23 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Workload:
-    """All of a prediction that its memory depends on, but the size of its tiles.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) on the model's grid.
-    structures, channels
-        That are predicted, and of the output.
-    turned
-        Whether turns are averaged.
-    input_bytes
-        Of the measured planes, as they are read and as they are kept.
-    output_bytes
-        Of all that is held in memory for the result.
-    stored
-        The result goes to a store, column by column.
-    resize
-        The output's pixels where they are not the model's.
-    """
+    """All of a prediction that its memory depends on, but the size of its tiles."""
 
     config: NetworkConfig
-    shape: tuple[int, int, int]
-    structures: int
+    shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    structures: int  # That are predicted, and of the output
     channels: int
-    turned: bool = False
+    turned: bool = False  # Whether transforms are averaged
     precision: str = "fp32"
     device: str = "cpu"
+    # Of the measured planes, as they are read and as they are kept
     input_bytes: int = 0
-    output_bytes: int = 0
-    stored: bool = False
-    resize: Resize | None = None
+    output_bytes: int = 0  # Of all that is held in memory for the result
+    stored: bool = False  # The result goes to a store, column by column
+    resize: Resize | None = None  # The output's pixels where they are not the model's
 
     def planned(self, size: TileSize, limits: "Limits") -> MemoryPlan:
-        """What it takes with tiles of a size; `fits` says whether that is too much."""
+        """Return the memory that tiles of a size take; see `Limits.fits`."""
         config = self.config
         (read_y, read_x), (keep_y, keep_x) = largest_spans(
             self.shape, size, self.resize
@@ -217,69 +172,14 @@ class Workload:
         )
 
 
-def workload(
-    config: NetworkConfig,
-    shape: tuple[int, int, int],
-    request: PredictionRequest,
-    *,
-    structures: int,
-    input_planes: tuple[int, int, int],
-    output_shape: tuple[int, ...],
-    whole: bool,
-    truths: int,
-    stored: bool,
-    resize: Resize | None = None,
-) -> Workload:
-    """What a request's memory depends on, but the size of its tiles.
-
-    Parameters
-    ----------
-    config, shape, structures, stored, resize
-        As `Workload` has them.
-    input_planes
-        Measured planes, and their (y, x) pixels in the input.
-    output_shape
-        ((T,) C, D, H, W)
-    whole
-        Columns are held on the model's grid beside the output.
-    truths
-        Structures with a ground truth.
-    """
-    channels = output_shape[-4]
-    device = planned_device(request.device)
-    dense = 4 * math.prod(shape)
-    measured, height, width = input_planes
-    output = 4 * math.prod(output_shape) + dense * channels * whole
-    return Workload(
-        config,
-        shape,
-        structures,
-        channels,
-        turned=request.tta or request.uncertainty,
-        precision=planned_precision(request.precision, device),
-        device=device.partition(":")[0],
-        input_bytes=4 * measured * (height * width + shape[1] * shape[2]),
-        output_bytes=output + truths * 2 * 4 * math.prod(output_shape[-3:]),
-        stored=stored,
-        resize=resize,
-    )
-
-
 @dataclass(frozen=True)
 class Limits:
-    """Most bytes that may be taken.
-
-    Attributes
-    ----------
-    device
-        Of the memory of a GPU; None where there is none, or nobody knows.
-    asked
-        Whether somebody asked for this limit.
-    """
+    """Most bytes that may be taken."""
 
     process: int
+    # Of the memory of a GPU; None where there is none, or nobody knows
     device: int | None = None
-    asked: bool = False
+    asked: bool = False  # Whether somebody asked for this limit
 
     def fits(self, plan: MemoryPlan) -> bool:
         """Whether a plan stays below them."""
@@ -304,7 +204,7 @@ def activation_bytes(
     outputs
         Structures that the pass gives.
     turned
-        Whether turns are averaged.
+        Whether transforms are averaged.
     """
     copies = TURNED_COPIES if turned else 1
     features = pass_footprint(config, outputs).bytes_of(pixels, precision, copies)
@@ -320,19 +220,7 @@ def merged_bytes(config: NetworkConfig) -> int:
 
 
 def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
-    """Limits from what is free and what somebody asked for.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda:N`` or ``mps``.
-    asked
-        ``--memory-limit`` in bytes.
-
-    Returns
-    -------
-    What a prediction should stay below, then what it must.
-    """
+    """Limits from what is free and what somebody asked for."""
     kind = device.partition(":")[0]
     # What is free is free beside the process, which is there already.
     base = PROCESS_BYTES.get(kind, PROCESS_BYTES["cpu"])
@@ -350,20 +238,7 @@ def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
 def choose_tile(
     workload: Workload, sizes: Iterable[TileSize], limits: Sequence[Limits]
 ) -> tuple[TileSize, MemoryPlan]:
-    """First of some sizes of tiles that fits the first limits that any fits.
-
-    Parameters
-    ----------
-    sizes
-        The largest first.
-    limits
-        The lowest first.
-
-    Raises
-    ------
-    InputError
-        Not even the smallest fits; says how much would be enough.
-    """
+    """Choose the first size of tiles that fits the first limits that any fits."""
     tried = tuple(sizes)
     # Of tiles smaller than their halo nearly all is computed to be thrown away: rather
     # up to the last limit.
@@ -406,20 +281,7 @@ def tile_sizes(
     request: PredictionRequest,
     device: str = "cpu",
 ) -> Iterator[TileSize]:
-    """Give the sizes that could be used, the largest first.
-
-    Parameters
-    ----------
-    network
-        That of the card.
-    request
-        Its tile is an upper bound, also above what is useful otherwise.
-
-    Raises
-    ------
-    InputError
-        The request's tile has no size.
-    """
+    """Return the sizes that could be used, the largest first."""
     if request.tile is not None and min(request.tile) < 1:
         raise InputError(f"tile {request.tile} cannot be used; give sizes above 0")
     near = not cross_fades(network)
@@ -455,7 +317,7 @@ def cross_fades(network: NetworkConfig) -> bool:
 def tile_notes(
     card: ModelCard, network: NetworkConfig, request: PredictionRequest, size: TileSize
 ) -> list[str]:
-    """Say where tiles have another size than somebody asked for."""
+    """Describe tiles of another size than the request asks for."""
     if request.tile is None:
         return []
     notes = []

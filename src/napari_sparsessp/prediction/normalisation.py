@@ -1,4 +1,4 @@
-"""How input values are scaled: one mean and one deviation for the stack.
+"""Scale input values: one mean and one standard deviation for the stack.
 
 They are of the measured planes of one time point: a lamp that drifts or a dye that
 bleaches must not change what a network sees of the later ones. Planes that show
@@ -41,18 +41,11 @@ Scaling = Literal["robust", "zscore", "none"]
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Input values become (value − mean) / std.
+    """Input values become (value − mean) / std."""
 
-    Attributes
-    ----------
-    mean, std
-        Of the measured planes; 0 and 1 where a model takes them as they are.
-    left_out
-        Which of the measured planes are empty or saturated: they took no part.
-    """
-
-    mean: float
+    mean: float  # Of the measured planes; 0 and 1 where a model takes them as they are
     std: float
+    # Which of the measured planes are empty or saturated: they took no part
     left_out: tuple[int, ...] = ()
 
 
@@ -60,14 +53,6 @@ class Survey:
     """The statistics of a stack that is read in parts.
 
     In whatever parts and order it comes, the numbers are the same to the bit.
-
-    Parameters
-    ----------
-    shape
-        (n, H, W) of all measured planes.
-    scaling
-        ``robust``: without the most extreme values, from a sample of 4 million.
-        ``zscore``: of every value, as published checkpoints were trained.
     """
 
     def __init__(self, shape: tuple[int, int, int], scaling: str = "robust") -> None:
@@ -81,21 +66,7 @@ class Survey:
         """NaN and infinite values in each plane."""
 
     def add(self, plane: int, row: int, values: np.ndarray) -> np.ndarray | None:
-        """Count whole rows of a plane.
-
-        Parameters
-        ----------
-        plane
-            Of the measured ones.
-        row
-            The first.
-        values
-            (h, W).
-
-        Returns
-        -------
-        Bool (h, W): where they are NaN or infinite, None where nowhere.
-        """
+        """Count whole rows of a plane."""
         values = np.ascontiguousarray(as_float32(values))
         finite = np.isfinite(values)
         bad = None
@@ -113,13 +84,7 @@ class Survey:
         return bad
 
     def result(self) -> Normalisation:
-        """Mean and deviation of what was counted, all of the stack.
-
-        Raises
-        ------
-        InputError
-            The image is constant.
-        """
+        """Mean and deviation of what was counted, all of the stack."""
         left_out = empty_planes(self._planes())
         if self._rows is None:
             mean, std = _clipped(self._planes(), left_out)
@@ -141,7 +106,7 @@ class Survey:
         return Normalisation(mean, std, left_out)
 
     def _planes(self) -> list[np.ndarray]:
-        """What the sample has of each plane; NaN where it is invalid."""
+        """Sampled values of each plane; NaN where invalid."""
         size = self._shape[1] * self._shape[2]
         starts = [-(-plane * size // self._step) for plane in range(self._shape[0] + 1)]
         return [
@@ -173,17 +138,7 @@ def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
 
 
 def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
-    """Tell which planes show nothing: empty, saturated or dark.
-
-    Parameters
-    ----------
-    planes
-        Values of each plane in one dimension; NaN does not count.
-
-    Returns
-    -------
-    None of them where all would be: then there is nothing to compare with.
-    """
+    """Return which planes show nothing: empty, saturated or dark."""
     looks = [_look(plane) for plane in planes]
     levels = [float(np.median(look)) if look.size else math.nan for look in looks]
     flat = [
@@ -206,17 +161,7 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
 
 
 def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
-    """Say which planes took no part in the normalisation.
-
-    Parameters
-    ----------
-    by_time
-        Time point, or None where there is one only, to planes of the input.
-
-    Returns
-    -------
-    One sentence, however many time points there are.
-    """
+    """Describe which planes took no part in the normalisation."""
     found = {time: list(planes) for time, planes in by_time.items()}
     found = {time: planes for time, planes in found.items() if planes}
     if not found:
@@ -255,13 +200,7 @@ def _clipped(
 
 
 class _RowSums:
-    """Count, mean and squared deviations of each row, so that parts do not matter.
-
-    Parameters
-    ----------
-    shape
-        (n, H).
-    """
+    """Count, mean and squared deviations of each row, so that parts do not matter."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._count, self._mean, self._squares = np.zeros((3, *shape))

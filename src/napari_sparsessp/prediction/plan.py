@@ -18,7 +18,6 @@ from napari_sparsessp.prediction.memory import (
     find_limits,
     tile_notes,
     tile_sizes,
-    workload,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.sampling import Sampling, plan_sampling
@@ -32,59 +31,31 @@ from napari_sparsessp.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will be done.
-
-    Attributes
-    ----------
-    volume
-        ZYX or TZYX, one channel.
-    structures
-        In the order of the output's first channels.
-    input_pixel, model_pixel
-        (y, x) in µm, known or assumed, of the input and of the model's grid.
-    model_shape
-        (D, H, W) on the model's grid.
-    output_shape
-        ((T,) C, D, H, W) of the buffer, C = ``len(channels)``.
-    output_axes
-        ``CZYX`` or ``TCZYX``.
-    grid
-        Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is
-        one plane as thick as the stack, in its middle.
-    layout
-        How each time point is cut into tiles.
-    memory
-        What it will take.
-    work
-        What that follows from.
-    times
-        Time points of the input; None without a T axis.
-    passes
-        How often the network, or its decoder, runs for a tile.
-    truth
-        Structure id to its ground truth.
-    notes
-        What was assumed, and what is unusual.
-    """
+    """All of a prediction that is known before a voxel is read."""
 
     request: PredictionRequest
     card: ModelCard
-    volume: Volume
-    structures: tuple[str, ...]
+    volume: Volume  # ZYX or TZYX, one channel
+    structures: tuple[str, ...]  # In the order of the output's first channels
     view: SparseView
+    # (y, x) in µm, known or assumed, of the input and of the model's grid
     input_pixel: tuple[float, float]
     model_pixel: tuple[float, float]
-    model_shape: tuple[int, int, int]
+    model_shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    # ((T,) C, D, H, W) of the buffer, C = ``len(channels)``
     output_shape: tuple[int, ...]
-    output_axes: str
+    output_axes: str  # ``CZYX`` or ``TCZYX``
+    # Of the output: (z, y, x) shape, voxel size and origin in µm. A projection is one
+    # plane as thick as the stack, in its middle
     grid: Grid
-    layout: TileGrid
-    memory: MemoryPlan
-    work: Workload
-    times: tuple[int, ...] | None
-    passes: int = 1
+    layout: TileGrid  # How each time point is cut into tiles
+    memory: MemoryPlan  # What it will take
+    work: Workload  # What that follows from
+    times: tuple[int, ...] | None  # Time points of the input; None without a T axis
+    passes: int = 1  # How often the network, or its decoder, runs for a tile
+    # Structure id to its ground truth
     truth: dict[str, Volume] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # What was assumed, and what is unusual
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -122,20 +93,18 @@ class Plan:
         """Tiles over all time points and passes."""
         return len(self.layout) * len(self.times or (0,)) * self.passes
 
-    def on_model_grid(self, box: Box, margin: int = 0) -> Box:
-        """Return a box of output voxels in voxels of the model's grid."""
-        factors = [
-            model / output
-            for model, output in zip(
-                self.model_shape, self.output_shape[-3:], strict=True
-            )
-        ]
-        z, y, x = (
-            slice(int(part.start * factor), int(math.ceil(part.stop * factor)))
-            for part, factor in zip(box, factors, strict=True)
-        )
-        if self.request.grid == "input":  # pixels between those of the model
-            y, x = (slice(one.start - margin, one.stop + margin) for one in (y, x))
+    def on_model_grid(self, box: Box) -> Box:
+        """Return the voxels of the model's grid that a box of the output is from."""
+        spans = []
+        for part, model, output in zip(
+            box, self.model_shape, self.output_shape[-3:], strict=True
+        ):
+            factor = model / output
+            # Pixels between those of the model are interpolated.
+            reach = math.ceil(factor) + 1 if self.request.grid == "input" else 0
+            start, stop = int(part.start * factor), math.ceil(part.stop * factor)
+            spans.append(slice(start - reach, stop + reach))
+        z, y, x = spans
         return z, y, x
 
 
@@ -188,24 +157,14 @@ def plan_prediction(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
     network = _network(card)
-    resize = None
-    if request.grid == "input":
-        ratio = [
-            o / m for o, m in zip(sampling.pixel, card.voxel_size[1:], strict=True)
-        ]
-        resize = Resize(grid.shape[1:], (ratio[0], ratio[1]))
-    work = workload(
-        network,
-        model_shape,
-        request,
-        structures=len(structures),
-        input_planes=(len(sampling.view.planes), volume.shape[-2], volume.shape[-1]),
-        output_shape=shape,
-        whole=flat or resize is not None or cross_fades(network),
-        truths=len(checked),
-        stored=stored,
-        resize=resize,
+    work = _workload(
+        network, request, sampling, volume, model_shape, shape, card.voxel_size[1:]
     )
+    beside = flat or work.resize is not None or cross_fades(network)
+    held = 4 * math.prod(shape) + 8 * len(checked) * math.prod(shape[-3:])
+    # Columns are held on the model's grid beside an output that is another.
+    held += 4 * shape[-4] * math.prod(model_shape) * beside
+    work = replace(work, output_bytes=held, stored=stored)
     layout, memory = _cut(card, request, work, tile_size)
     return Plan(
         request=request,
@@ -229,21 +188,39 @@ def plan_prediction(
     )
 
 
+def _workload(
+    network: NetworkConfig,
+    request: PredictionRequest,
+    sampling: Sampling,
+    volume: Volume,
+    model_shape: tuple[int, int, int],
+    output_shape: tuple[int, ...],
+    model_pixel: tuple[float, float],
+) -> Workload:
+    """Collect what memory depends on, but the size of what is held of the result."""
+    device = planned_device(request.device)
+    planes, (height, width) = len(sampling.view.planes), volume.shape[-2:]
+    resize = None
+    if request.grid == "input":
+        y, x = sampling.pixel
+        resize = Resize((height, width), (y / model_pixel[0], x / model_pixel[1]))
+    return Workload(
+        network,
+        model_shape,
+        structures=output_shape[-4] // (1 + request.uncertainty),
+        channels=output_shape[-4],
+        turned=request.tta or request.uncertainty,
+        precision=planned_precision(request.precision, device),
+        device=device.partition(":")[0],
+        input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
+        resize=resize,
+    )
+
+
 def fit_to_machine(
     plan: Plan, *, stored: bool = False, tile_size: TileSize | None = None
 ) -> Plan:
-    """Cut a plan's tiles for the device that is there, and the memory that is free now.
-
-    Parameters
-    ----------
-    stored, tile_size
-        As `plan_prediction` takes them.
-
-    Raises
-    ------
-    InputError
-        There is too little memory.
-    """
+    """Cut a plan's tiles for this device and the memory that is free now."""
     device = planned_device(plan.request.device)
     work = replace(
         plan.work,
@@ -308,7 +285,7 @@ def _one_plane(grid: Grid) -> Grid:
 
 
 def _depth_notes(card: ModelCard, depth: int) -> list[str]:
-    """Say where a stack is not as deep as what a model of projections learned from."""
+    """Warn of a stack of another depth than a model of projections learned from."""
     window = card.patch[0]
     if depth == window:
         return []
@@ -319,13 +296,7 @@ def _depth_notes(card: ModelCard, depth: int) -> list[str]:
 
 
 def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
-    """Say which structures' deviations were never held against true errors.
-
-    Parameters
-    ----------
-    structures
-        Whose deviations are asked for.
-    """
+    """Warn of uncertainties that were never calibrated against true errors."""
     bare = [name for name in structures if name not in card.uncertainty]
     if not bare:
         return []

@@ -18,47 +18,46 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class ModelId(BaseModel):
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelId(_Frozen):
     """Which weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
     sha256: str
 
 
-class Shapes(BaseModel):
+class Shapes(_Frozen):
     """Voxels of the input and of the output, time points left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     input: tuple[int, ...]
     output: tuple[int, ...]
 
 
-class Seconds(BaseModel):
+class Seconds(_Frozen):
     """Wall time: until the input was read, the first tile done, and all."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     load: float
     first_tile: float
     total: float
 
 
-class Scaling(BaseModel):
+class Scaling(_Frozen):
     """Input values became (value − mean) / std, for each time point.
 
     Planes of the input that were `left_out` are empty or saturated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     mean: float
     std: float
     left_out: tuple[int, ...] = ()
 
 
-class PlannedMemory(BaseModel):
-    """What was planned for the process and for a GPU, MiB, and how tiles were cut."""
+class PlannedMemory(_Frozen):
+    """Memory planned for the process and a GPU, MiB, and the size of tiles."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     planned_mb: float
     limit_mb: float
     gpu_mb: float | None = None
@@ -66,63 +65,42 @@ class PlannedMemory(BaseModel):
 
 
 class Report(BaseModel):
-    """What the contract calls the report; `to_json` gives its JSON.
-
-    Attributes
-    ----------
-    schema_version
-        ``schema`` in JSON.
-    package
-        Version of this package.
-    created
-        When the run ended, ISO 8601, UTC.
-    measured_planes
-        On the dense grid.
-    voxel_size, origin
-        (z, y, x) of the output, µm.
-    peak_memory_mb
-        Of the process, MiB.
-    memory
-        What was planned beside it.
-    structures
-        Structure id to its scores; empty where there is no truth. Over several time
-        points: their mean, with ``n`` time points.
-    unfamiliar
-        In what the input is unlike anything that the model learned from.
-    warnings
-        Everything to know before the numbers are used, those included.
-    """
+    """Report of a prediction; `to_json` returns its JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: int = Field(1, alias="schema")
-    package: str
-    created: str = Field(default_factory=_now)
+    schema_version: int = Field(1, alias="schema")  # ``schema`` in JSON
+    package: str  # Version of this package
+    created: str = Field(default_factory=_now)  # When the run ended, ISO 8601, UTC
     model: ModelId
     input: str
     request: PredictionRequest
     ratio: float
-    measured_planes: tuple[int, ...]
+    measured_planes: tuple[int, ...]  # On the dense grid
     shape: Shapes
-    voxel_size: tuple[float, float, float]
+    voxel_size: tuple[float, float, float]  # (z, y, x) of the output, µm
     origin: tuple[float, float, float]
     device: str
     precision: str
     seconds: Seconds
-    peak_memory_mb: float
-    memory: PlannedMemory | None = None
+    peak_memory_mb: float  # Of the process, MiB
+    memory: PlannedMemory | None = None  # What was planned beside it
     tiles: int
     normalisation: tuple[Scaling, ...]
+    # Structure id to its scores; empty where there is no truth. Over several time
+    # points: their mean, with ``n`` time points
     structures: dict[str, dict[str, Any]]
+    # In what the input is unlike anything that the model learned from
     unfamiliar: tuple[str, ...] = ()
+    # Everything to know before the numbers are used, those included
     warnings: tuple[str, ...]
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Give the report as JSON text."""
+        """Return the report as JSON text."""
         return self.model_dump_json(by_alias=True, indent=indent)
 
     def provenance(self) -> dict[str, Any]:
-        """What goes into the file and the layer: the report without its scores."""
+        """Return what goes into file and layer: the report without its scores."""
         content = self.model_dump(mode="json", by_alias=True)
         del content["structures"]
         return content
@@ -138,17 +116,7 @@ def make_report(
     notes: Sequence[str],
     **fields: Any,
 ) -> Report:
-    """Write the report of a plan that is done.
-
-    Parameters
-    ----------
-    model
-        Id and SHA-256.
-    scores
-        Of each time point.
-    fields
-        Fields of the report that are taken as they are.
-    """
+    """Write the report of a plan that is done."""
     return Report(
         model=ModelId(id=model[0], sha256=model[1]),
         input=plan.request.input or plan.volume.source or plan.volume.name,
@@ -189,7 +157,7 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
 
 
 def planned_memory(plan: MemoryPlan) -> PlannedMemory:
-    """Give a memory plan as the report has it."""
+    """Return a memory plan as the report has it."""
     gpu = round(plan.on_device / 2**20, 1) if plan.device == "cuda" else None
     return PlannedMemory(
         planned_mb=round(plan.planned / 2**20, 1),
@@ -213,15 +181,10 @@ def peak_memory_mb() -> float:
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult(Mapping[str, Volume]):
-    """Predicted volumes by structure id, their deviations by ``dna_std``, the report.
+    """Predicted volumes by structure id, deviations by ``dna_std``, and the report."""
 
-    Attributes
-    ----------
-    volume
-        CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked
-        for, ``{id}_std`` for each.
-    """
-
+    # CZYX or TCZYX, channel names = structure ids, then, with uncertainty asked for,
+    # ``{id}_std`` for each
     volume: Volume
     report: Report
 

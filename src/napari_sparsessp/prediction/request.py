@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PredictionRequest(BaseModel):
-    """What to predict, from what and how.
+    """Choice of input, model, structures and options.
 
     Two equal requests on the same input and machine give equal numbers,
     whoever sends them.
@@ -129,13 +129,7 @@ _UNITS = {"": 1, "B": 1} | {
 
 
 def byte_count(text: str) -> int:
-    """Read ``512MB``, ``4GB`` or ``1.5GiB``.
-
-    Raises
-    ------
-    ValueError
-        It is not a size.
-    """
+    """Read ``512MB``, ``4GB`` or ``1.5GiB``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if not found or found[2].upper() not in _UNITS:
         raise ValueError(f"{text!r} is not a size; write for example 512MB or 4GB")

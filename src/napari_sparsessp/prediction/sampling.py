@@ -1,4 +1,4 @@
-"""How the input samples the dense grid: measured planes and pixel size."""
+"""Find measured planes and pixel size of the input on the dense grid."""
 
 from dataclasses import dataclass
 
@@ -20,37 +20,19 @@ PIXEL_TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the input's voxels lie.
-
-    Attributes
-    ----------
-    pixel
-        (y, x) of the input in µm, known or assumed.
-    step
-        z step of the input in µm, None where unknown.
-    known
-        Whether the pixel size was known.
-    warnings
-        What was assumed, and what is unusual.
-    """
+    """Position of the input's voxels."""
 
     view: SparseView
-    pixel: tuple[float, float]
-    step: float | None
-    known: bool
-    warnings: tuple[str, ...]
+    pixel: tuple[float, float]  # (y, x) of the input in µm, known or assumed
+    step: float | None  # z step of the input in µm, None where unknown
+    known: bool  # Whether the pixel size was known
+    warnings: tuple[str, ...]  # What was assumed, and what is unusual
 
 
 def plan_sampling(
     card: ModelCard, volume: Volume, request: PredictionRequest
 ) -> Sampling:
-    """Find measured planes and pixel size, or say why they contradict.
-
-    Raises
-    ------
-    InputError
-        Ratio below 1 or against the voxel size; one plane and nothing known of it.
-    """
+    """Find measured planes and pixel size, or say why they contradict."""
     warnings: list[str] = []
     voxel = request.voxel_size or volume.voxel_size
     step = voxel[0] if voxel else None

@@ -36,17 +36,7 @@ _MARGIN = 4
 
 
 def covered_planes(truth: Volume, grid: Grid) -> np.ndarray:
-    """Tell which planes of the grid have their centre inside the truth.
-
-    Parameters
-    ----------
-    truth
-        With a voxel size.
-
-    Returns
-    -------
-    (D,) bool.
-    """
+    """Return which planes of the grid have their centre inside the truth."""
     assert truth.voxel_size is not None
     step, first = truth.voxel_size[0], truth.origin[0]
     centres = grid.origin[0] + np.arange(grid.shape[0]) * grid.voxel_size[0]
@@ -143,33 +133,7 @@ def check_truth(
     *,
     flat: bool = False,
 ) -> tuple[dict[str, Volume], list[str]]:
-    """Give each truth a known place in space, or say why it has none.
-
-    Parameters
-    ----------
-    truth
-        Structure id to volume.
-    structures
-        That are predicted.
-    volume, sampling
-        The input and where its voxels lie.
-    grid
-        Of the prediction.
-    flat
-        The prediction is a projection over z, and so must the truth be.
-
-    Returns
-    -------
-    placed
-        Structure id to a volume whose voxel size and origin are set.
-    notes
-        What was resampled or assumed.
-
-    Raises
-    ------
-    InputError
-        A truth that cannot be aligned, or for a structure that is not predicted.
-    """
+    """Place each truth in space."""
     placed, notes = {}, []
     for name, one in truth.items():
         if name not in structures:
@@ -269,20 +233,7 @@ def truth_fits(truth: Mapping[str, Volume], grid: Grid, room: int | None) -> boo
 
 
 class Scorer:
-    """Score the predictions of one time point after the other.
-
-    Parameters
-    ----------
-    truth
-        Structure id to its ground truth, as `check_truth` places it.
-    grid
-        Of the prediction.
-    channels
-        Names of its channels: structure ids, and ``dna_std`` for deviations.
-    room
-        Bytes that truths and a prediction may take; None for as many as they need.
-        Where it is too little, what needs whole stacks is left out of the scores.
-    """
+    """Score the predictions of one time point after the other."""
 
     def __init__(
         self,
@@ -299,7 +250,7 @@ class Scorer:
 
     @property
     def notes(self) -> list[str]:
-        """What had to be left out."""
+        """Scores that had to be left out."""
         if self.fits or not self._truth:
             return []
         return [
@@ -313,21 +264,7 @@ class Scorer:
         return bool(self._sums)
 
     def start(self, time: int | None, sums: dict[str, PixelSums] | None = None) -> None:
-        """Read the truth of a time point.
-
-        Parameters
-        ----------
-        time
-            On the input's time axis.
-        sums
-            Running sums that an earlier run has made; go on being filled. Tiles are
-            not counted where they are left out.
-
-        Raises
-        ------
-        InputError
-            A truth is constant.
-        """
+        """Read the truth of a time point."""
         self._time = time
         self._aligned = align_truth(self._truth, self._grid, time) if self.fits else {}
         self._sums = {} if sums is None else sums

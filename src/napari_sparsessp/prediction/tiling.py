@@ -27,29 +27,16 @@ SLACK = 0.1
 
 @dataclass(frozen=True)
 class Tile:
-    """One pass of the network; spans are (start, stop) on the model's grid.
+    """One pass of the network; spans are (start, stop) on the model's grid."""
 
-    Attributes
-    ----------
-    z
-        The window; may reach beyond a volume that is thinner than it.
-    keep_z
-        The part of it inside the volume.
-    read_y, read_x
-        What the network sees.
-    keep_y, keep_x
-        What is kept of it: core and cross-fade.
-    core
-        (z, y, x) spans that belong to this tile alone; the cores of all tiles
-        partition the volume where the output is on the model's grid.
-    """
-
-    z: Span
-    keep_z: Span
-    read_y: Span
+    z: Span  # The window; may reach beyond a volume that is thinner than it
+    keep_z: Span  # The part of it inside the volume
+    read_y: Span  # What the network sees
     read_x: Span
-    keep_y: Span
+    keep_y: Span  # What is kept of it: core and cross-fade
     keep_x: Span
+    # (z, y, x) spans that belong to this tile alone; the cores of all tiles partition
+    # the volume where the output is on the model's grid
     core: tuple[Span, Span, Span]
 
     @property
@@ -60,51 +47,29 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileSize:
-    """How tiles are cut.
+    """Sizes by which tiles are cut."""
 
-    Attributes
-    ----------
-    depth
-        Planes of the network's window.
-    core
-        Largest (y, x) core; rounded down to a multiple of `stride`.
-    stride
-        Tiles start on multiples of this, so that strided convolutions agree.
-    halo
-        Pixels that the network sees around what is kept.
-    fade
-        Pixels on each side of a cut over which neighbours cross-fade; 0 where the
-        halo is the network's reach.
-    overlap
-        Share of the z window that neighbouring windows have in common.
-    step
-        Windows start on multiples of this: r, where a network takes every r-th plane,
-        so that it gets measured ones.
-    """
-
-    depth: int
-    core: tuple[int, int]
+    depth: int  # Planes of the network's window
+    core: tuple[int, int]  # Largest (y, x) core; rounded down to a multiple of `stride`
+    # Tiles start on multiples of this, so that strided convolutions agree
     stride: int = 8
-    halo: int = 96
+    halo: int = 96  # Pixels that the network sees around what is kept
+    # Pixels on each side of a cut over which neighbours cross-fade; 0 where the halo is
+    # the network's reach
     fade: int = 0
+    # Share of the z window that neighbouring windows have in common
     overlap: float = 0.5
+    # Windows start on multiples of this: r, where a network takes every r-th plane, so
+    # that it gets measured ones
     step: int = 1
 
 
 @dataclass(frozen=True)
 class Resize:
-    """The output's pixels where they are not the model's.
+    """The output's pixels where they are not the model's."""
 
-    Attributes
-    ----------
-    size
-        (y, x) pixels of the output.
-    ratio
-        (y, x) size of an output pixel in pixels of the model.
-    """
-
-    size: tuple[int, int]
-    ratio: tuple[float, float]
+    size: tuple[int, int]  # (y, x) pixels of the output
+    ratio: tuple[float, float]  # (y, x) size of an output pixel in pixels of the model
 
     def source(self, axis: int, part: Span, length: int) -> Span:
         """Return the model's pixels that a span of the output is interpolated from."""
@@ -128,24 +93,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class Column:
-    """All windows of one place in y and x; each attribute is a (y, x) pair of spans.
+    """All windows of one place in y and x; each attribute is a (y, x) pair of spans."""
 
-    Attributes
-    ----------
-    index
-        Row by row.
-    core, keep
-        What belongs to it alone, and what is kept of its tiles, on the model's grid.
-    output
-        Output pixels that are written when it, and what it cross-fades with, is done.
-    source
-        The model's pixels that these are made from; inside `keep` without a fade.
-    """
-
-    index: int
+    index: int  # Row by row
+    # What belongs to it alone, and what is kept of its tiles, on the model's grid
     core: tuple[Span, Span]
     keep: tuple[Span, Span]
+    # Output pixels that are written when it, and what it cross-fades with, is done
     output: tuple[Span, Span]
+    # The model's pixels that these are made from; inside `keep` without a fade
     source: tuple[Span, Span]
 
     @property
@@ -220,24 +176,7 @@ def lateral_cuts(
 
 
 class TileGrid:
-    """The tiles of one time point: columns in y and x, windows in z.
-
-    Parameters
-    ----------
-    shape
-        (D, H, W) of the volume on the model's grid.
-    size
-        How it is cut.
-    resize
-        The output's pixels where they are not the model's.
-
-    Attributes
-    ----------
-    columns
-        Row by row.
-    seams
-        Whether neighbouring columns cross-fade.
-    """
+    """The tiles of one time point: columns in y and x, windows in z."""
 
     def __init__(
         self,
@@ -248,6 +187,7 @@ class TileGrid:
         self.shape, self.size = shape, size
         self.windows = _z_spans(shape[0], size)
         self._axes = [lateral_cuts(shape[1 + k], size, k, resize) for k in (0, 1)]
+        # Row by row
         self.columns = tuple(
             Column(
                 index,
@@ -258,6 +198,7 @@ class TileGrid:
             )
             for index, (y, x) in enumerate(product(*self._axes))
         )
+        # Whether neighbouring columns cross-fade
         self.seams = size.fade > 0 and len(self.columns) > 1
 
     @cached_property
@@ -347,28 +288,22 @@ def cut_tiles(shape: tuple[int, int, int], size: TileSize) -> tuple[Tile, ...]:
     return TileGrid(shape, size).tiles
 
 
-def split_tile(tile: Tile, size: TileSize, most: int) -> list[Tile]:
-    """Cut what a tile keeps into parts that see what they need of what it sees.
-
-    Parameters
-    ----------
-    size
-        That cut it: stride and halo.
-    most
-        Pixels along a side of a part.
-    """
+def split_tile(tile: Tile, size: TileSize, most: int | None) -> list[Tile]:
+    """Cut what a tile keeps into parts of at most `most` pixels along a side."""
+    if most is None:
+        return [tile]
 
     def parts(keep: Span, read: Span) -> list[tuple[Span, Span]]:
         """(keep, read) of parts of about equal length."""
-        step = -(-(keep[1] - keep[0]) // -(-(keep[1] - keep[0]) // most))
-        found = []
+        length, stride = keep[1] - keep[0], size.stride
+        step = -(-length // -(-length // most))
+        spans = []
         for start in range(*keep, step):
             stop = min(start + step, keep[1])
-            first = (start - size.halo) // size.stride * size.stride
-            last = -(-(stop + size.halo) // size.stride) * size.stride
-            seen = max(read[0], first), min(read[1], last)
-            found.append(((start, stop), seen))
-        return found
+            first = (start - size.halo) // stride * stride
+            last = -(-(stop + size.halo) // stride) * stride
+            spans.append(((start, stop), (max(read[0], first), min(read[1], last))))
+        return spans
 
     return [
         Tile(tile.z, tile.keep_z, y[1], x[1], y[0], x[0], (tile.core[0], y[0], x[0]))
@@ -388,14 +323,16 @@ def within(part: Span, whole: Span) -> slice:
     return slice(part[0] - whole[0], part[1] - whole[0])
 
 
-def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
-    """Return how far a tile is from what is on screen, in voxels of the model's grid.
+def inside(part: Sequence[slice], whole: Sequence[slice]) -> tuple[slice, ...]:
+    """Return where a box lies in another, as slices of that."""
+    return tuple(
+        slice(one.start - all_.start, one.stop - all_.start)
+        for one, all_ in zip(part, whole, strict=True)
+    )
 
-    Parameters
-    ----------
-    box
-        (z, y, x) of the visible field.
-    """
+
+def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
+    """Return distances of a tile from what is on screen, in voxels of the model."""
     gap = centre = 0.0
     for (start, stop), seen in zip(tile.core, box, strict=True):
         low, high = float(seen.start), float(seen.stop)
@@ -405,28 +342,14 @@ def distance_to_view(tile: Tile, box: Box) -> tuple[float, float]:
 
 
 def next_tile(waiting: Sequence[int], tiles: Sequence[Tile], box: Box | None) -> int:
-    """Pick the index of the tile to do next: what is on screen first.
-
-    Parameters
-    ----------
-    waiting
-        Indices into `tiles` that are left, in their order; not empty.
-    box
-        (z, y, x) on the model's grid; without it the order stays.
-    """
+    """Pick the index of the tile to do next: what is on screen first."""
     if box is None:
         return waiting[0]
     return min(waiting, key=lambda index: (*distance_to_view(tiles[index], box), index))
 
 
 def needed_for(waiting: Sequence[int], tiles: Sequence[Tile], box: Box) -> list[int]:
-    """Pick the tiles that change a part of the volume, of those that are left.
-
-    Parameters
-    ----------
-    box
-        (z, y, x) of the part in voxels of the model's grid.
-    """
+    """Pick the tiles that change a part of the volume, of those that are left."""
     return [
         index
         for index in waiting

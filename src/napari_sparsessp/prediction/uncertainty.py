@@ -1,4 +1,4 @@
-"""How large errors are, from how far the predictions of eight turns lie apart."""
+"""Calibrate the spread of test-time augmentation to the size of true errors."""
 
 import numpy as np
 
@@ -35,16 +35,6 @@ def fit_calibration(
 
 
 def binned(by: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
-    """Mean of values in equally filled bins of rising `by`.
-
-    Parameters
-    ----------
-    by, values
-        (n,)
-
-    Returns
-    -------
-    (bins,), or fewer where there are fewer values.
-    """
+    """Mean of values in equally filled bins of rising `by`."""
     parts = np.array_split(np.argsort(by, kind="stable"), min(bins, len(by)))
     return np.array([values[part].mean(dtype=np.float64) for part in parts])

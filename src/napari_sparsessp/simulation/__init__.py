@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Contrast(StrEnum):
-    """How the microscope turns the colony's refractive index into light and dark."""
+    """Way in which the refractive index becomes light and dark."""
 
     BRIGHT_FIELD = "bright-field"
     PHASE_CONTRAST = "phase-contrast"

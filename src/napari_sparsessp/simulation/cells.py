@@ -15,8 +15,8 @@ from napari_sparsessp.simulation.parameters import (
     ColonyParameters,
     Grid,
     RandomFields,
-    frequencies,
     inside,
+    lateral_frequencies,
 )
 
 FAR = -20.0  # µm outside of any nucleus
@@ -50,27 +50,6 @@ class Axes:
         return slices[0], slices[1], slices[2]
 
 
-@dataclass(frozen=True, eq=False)
-class Nuclei:
-    """Nuclei of a colony, each (D, H, W) but the last.
-
-    Attributes
-    ----------
-    distance
-        Signed distance in µm to the nearest nuclear envelope; positive inside.
-    brightness, mitosis, nucleoli
-        See `Cells`.
-    poles
-        (N, 3) in µm.
-    """
-
-    distance: torch.Tensor
-    brightness: torch.Tensor
-    mitosis: torch.Tensor
-    nucleoli: torch.Tensor
-    poles: torch.Tensor
-
-
 @dataclass(frozen=True)
 class _Place:
     """Centre, half height and half width of one nucleus, µm."""
@@ -93,7 +72,7 @@ def _footprints(
     count = len(heights)
     y = torch.arange(rows, device=owner.device, dtype=torch.float32)
     x = torch.arange(columns, device=owner.device, dtype=torch.float32)
-    found = [(0.0, 0.0, 0.0)] * count
+    placed = [(0.0, 0.0, 0.0)] * count
     for plane in level.unique().tolist():
         flat = owner[plane].flatten().long()
         area = torch.bincount(flat, minlength=count).clamp_min(1)
@@ -103,8 +82,8 @@ def _footprints(
         table = torch.stack([at_y / area * voxel, at_x / area * voxel, radius], dim=1)
         for index in (level == plane).nonzero().flatten().tolist():
             cy, cx, r = table[index].tolist()
-            found[index] = (cy, cx, r)
-    return found
+            placed[index] = (cy, cx, r)
+    return placed
 
 
 def _shape(place: _Place, axes: Axes, window: Window, p: ColonyParameters,
@@ -128,25 +107,17 @@ def _shape(place: _Place, axes: Axes, window: Window, p: ColonyParameters,
     return (1 - torch.sqrt(q + 1e-6)) * half_b
 
 
-def grow_nuclei(
+def _grow_nuclei(
     p: ColonyParameters,
     axes: Axes,
     owner: torch.Tensor,
-    heights: torch.Tensor,
-    half_heights: torch.Tensor,
-    rand: torch.Tensor,
+    layer: "Layer",
     fields: RandomFields,
-) -> Nuclei:
+) -> tuple[torch.Tensor, ...]:
     """Place an uneven nucleus with nucleoli, or chromosomes, in each cell.
 
-    Parameters
-    ----------
-    owner
-        (D, H, W) index of the cell.
-    heights, half_heights
-        (N,) centre of each nucleus in z and its half height, µm.
-    rand
-        (N, 12), uniform between 0 and 1.
+    `owner` (D, H, W) is the index of the cell. Returns the last five fields of `Cells`,
+    nuclei not yet limited to their cells.
     """
     shape, voxel, device = fields.shape, fields.voxel, fields.generator.device
     distance = torch.full(shape, FAR, device=device)
@@ -157,10 +128,10 @@ def grow_nuclei(
     lumps = 0.25 * fields.smooth(0.8)
     poles = []
     table = zip(
-        _footprints(owner, heights, voxel),
-        heights.tolist(),
-        half_heights.tolist(),
-        rand.tolist(),
+        _footprints(owner, layer.nucleus_z, voxel),
+        layer.nucleus_z.tolist(),
+        layer.nucleus_rz.tolist(),
+        layer.rand.tolist(),
         strict=True,
     )
     for index, ((cy, cx, cell_radius), cz, rz, r) in enumerate(table):
@@ -183,9 +154,8 @@ def grow_nuclei(
                       cx + (radius + 0.6) * math.sin(7 * place.angle)))  # fmt: skip
         if not dividing:
             _add_nucleoli(nucleoli, lumps, place, axes, fields)
-    return Nuclei(
-        distance, brightness, mitosis, nucleoli, torch.tensor(poles, device=device)
-    )
+    at = torch.tensor(poles, device=device)
+    return distance, brightness, mitosis, nucleoli, at
 
 
 def _add_nucleoli(
@@ -212,63 +182,33 @@ def _add_nucleoli(
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Distances (µm) and masks on the grid (D, H, W), and per-nucleus facts.
+    """Distances (µm) and masks on the grid (D, H, W), and per-nucleus facts."""
 
-    Attributes
-    ----------
-    wall
-        Distance to the border with the next cell, ≥ 0.
-    top, bottom
-        Height above the bottom face and below the top face; positive inside.
-    body
-        Soft mask of the cells, 0 to 1.
-    nucleus
-        Signed distance to the nearest nuclear envelope; positive inside.
-    brightness
-        DNA content around each voxel's nucleus, about 1.
-    mitosis
-        1 near a dividing cell's nucleus, else 0.
-    nucleoli
-        Soft mask of the nucleoli, 0 to 1.
-    poles
-        (N, 3) positions (z, y, x) in µm beside each nucleus, for Golgi and centrosome.
-    """
-
-    wall: torch.Tensor
+    wall: torch.Tensor  # distance to the border with the next cell, ≥ 0
+    # top, bottom: height above the bottom face and below the top face; positive inside.
     top: torch.Tensor
     bottom: torch.Tensor
-    body: torch.Tensor
+    body: torch.Tensor  # soft mask of the cells, 0 to 1
+    # Signed distance to the nearest nuclear envelope; positive inside.
     nucleus: torch.Tensor
-    brightness: torch.Tensor
-    mitosis: torch.Tensor
-    nucleoli: torch.Tensor
+    brightness: torch.Tensor  # DNA content around each voxel's nucleus, about 1
+    mitosis: torch.Tensor  # 1 near a dividing cell's nucleus, else 0
+    nucleoli: torch.Tensor  # soft mask of the nucleoli, 0 to 1
+    # (N, 3) positions (z, y, x) in µm beside each nucleus, for Golgi and centrosome.
     poles: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The cells of a colony one by one, lengths in µm.
+    """The cells of a colony one by one, lengths in µm."""
 
-    Attributes
-    ----------
-    centres
-        (N, 2), (y, x) at half the cell's height.
-    lean
-        (N, 2) by which the centre moves for each µm upwards.
-    height
-        (N,)
-    nucleus_z, nucleus_rz
-        (N,) centre and half height of the nucleus.
-    rand
-        (N, 12), uniform between 0 and 1, for what else differs.
-    """
-
-    centres: torch.Tensor
-    lean: torch.Tensor
-    height: torch.Tensor
+    centres: torch.Tensor  # (N, 2), (y, x) at half the cell's height
+    lean: torch.Tensor  # (N, 2) by which the centre moves for each µm upwards
+    height: torch.Tensor  # (N,)
+    # nucleus_z, nucleus_rz: (N,) centre and half height of the nucleus.
     nucleus_z: torch.Tensor
     nucleus_rz: torch.Tensor
-    rand: torch.Tensor
+    rand: torch.Tensor  # (N, 12), uniform between 0 and 1, for what else differs
 
 
 def _centres(
@@ -342,21 +282,8 @@ def _walls(
     return ((second - best) / 2).clamp_max(20.0), owner
 
 
-def _smooth_minimum(a: torch.Tensor, b: torch.Tensor, width: float) -> torch.Tensor:
-    """The smaller of two distances, without an edge where they meet."""
-    return (
-        torch.minimum(a, b) - width * torch.relu(1 - (a - b).abs() / (3 * width)) ** 2
-    )
-
-
 def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
-    """Grow the cells of one colony.
-
-    Parameters
-    ----------
-    shape
-        (D, H, W) voxels of ``fields.voxel`` µm.
-    """
+    """Grow the cells of one colony."""
     depth, height, width = shape
     axes = Axes.of(shape, fields.voxel, fields.generator.device)
     z, y, x = axes.z, axes.y, axes.x
@@ -378,15 +305,16 @@ def grow_cells(p: ColonyParameters, shape: Grid, fields: RandomFields) -> Cells:
         )
         body = body * inside(rim, 0.3)
         top = torch.minimum(top, rim.expand(shape))
-    nuclei = grow_nuclei(
-        p, axes, owner, layer.nucleus_z, layer.nucleus_rz, layer.rand, fields
+    nucleus, brightness, mitosis, nucleoli, poles = _grow_nuclei(
+        p, axes, owner, layer, fields
     )
-    nucleus = nuclei.distance
     for limit in (wall - 0.25, top - 0.3, bottom - 0.25):
-        nucleus = _smooth_minimum(nucleus, limit, 0.35)
+        # The smaller of two distances, without an edge where they meet.
+        near = torch.relu(1 - (nucleus - limit).abs() / (3 * 0.35)) ** 2
+        nucleus = torch.minimum(nucleus, limit) - 0.35 * near
     return Cells(
-        wall, top, bottom, body, nucleus, nuclei.brightness, nuclei.mitosis,
-        nuclei.nucleoli * inside(nucleus - 0.4), nuclei.poles,
+        wall, top, bottom, body, nucleus, brightness, mitosis,
+        nucleoli * inside(nucleus - 0.4), poles,
     )  # fmt: skip
 
 
@@ -404,10 +332,6 @@ def drifting_speckle(
 
     Parameters
     ----------
-    stack
-        (D, H, W)
-    voxel
-        µm.
     rate
         µm² a plane; about 0.5 in a stack of live hiPSC with 0.29 µm between planes.
 
@@ -416,8 +340,7 @@ def drifting_speckle(
     (D, H, W), zero mean.
     """
     power = torch.fft.rfft2(stack - stack.mean()).abs().square().mean(0)
-    lateral, _ = frequencies((1, stack.shape[1], stack.shape[2]), voxel)
-    lateral = lateral[0].to(stack.device)
+    lateral = lateral_frequencies(stack.shape[1:], voxel).to(stack.device)
     bins = (torch.sqrt(lateral) / 0.06).long().flatten()
     counts = torch.bincount(bins).clamp_min(1)
     radial = torch.bincount(bins, power.flatten()) / counts
@@ -438,23 +361,14 @@ def jostled(
 
     Parameters
     ----------
-    stack
-        (D, H, W)
-    voxel
-        µm.
     step
         Standard deviation of the movement along an axis from one plane to the next,
         µm; about 0.15 in a stack of live hiPSC.
     length
         Over which neighbours move together, µm.
-
-    Returns
-    -------
-    (D, H, W)
     """
     depth, height, width = stack.shape
-    lateral, _ = frequencies((1, height, width), voxel)
-    lateral = lateral[0].to(stack.device)
+    lateral = lateral_frequencies((height, width), voxel).to(stack.device)
     gain = torch.exp(-(math.pi**2) * lateral * length**2)
     memory = torch.full_like(gain, REST)
     # What is replaced in a step has this share of the variance.

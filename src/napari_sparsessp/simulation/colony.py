@@ -46,19 +46,13 @@ BACKGROUND = (0.02, 0.1)
 
 @dataclass(frozen=True, eq=False)
 class Colony:
-    """A simulated specimen and its noise-free images on the 0.29 µm grid.
+    """A simulated specimen and its noise-free images on the 0.29 µm grid."""
 
-    Attributes
-    ----------
-    brightfield
-        (V, D, H, W) float32: V looks of one colony, background 0, each of unit
-        standard deviation; they differ in power spectrum and illumination. Phase
-        contrast or DIC where that was asked for.
-    fluorescence
-        (S, D, H, W) float32 ≥ 0, expected image, in the order of `structures`.
-    """
-
+    # (V, D, H, W) float32: V looks of one colony, background 0, each of unit standard
+    # deviation; they differ in power spectrum and illumination. Phase contrast or DIC
+    # where that was asked for.
     brightfield: torch.Tensor
+    # (S, D, H, W) float32 ≥ 0, expected image, in the order of `structures`.
     fluorescence: torch.Tensor
     structures: tuple[str, ...]
     parameters: ColonyParameters
@@ -119,8 +113,6 @@ def simulate_colony(
     looks
         Bright-field stacks to make of it; the first keeps the weak-object
         spectrum in one colony out of eight.
-    device
-        Where torch computes.
     contrast
         A `Contrast`. Phase contrast and DIC keep the spectrum of the weak object:
         there is no real colony here to bend it towards.
@@ -154,7 +146,7 @@ def simulate_colony(
 
 
 def colony_file(folder: Path, seed: int) -> Path:
-    """Where a colony's image lies in a folder."""
+    """Return the path of a colony's image in a folder."""
     return folder / f"colony_{seed:06d}.ome.tif"
 
 
@@ -231,13 +223,7 @@ def _counted(
 
 
 def write_list(folder: Path) -> Path:
-    """Write ``colonies.csv``: a line for each structure of each colony in the folder.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write ``colonies.csv``: a line for each structure of each colony there."""
     path = folder / LIST_NAME
     images = sorted(folder.glob("colony_*.ome.tif"))
     with (

@@ -14,7 +14,7 @@ from napari_sparsessp.simulation.parameters import (
     ColonyParameters,
     along_z,
     axial_blur,
-    frequencies,
+    lateral_frequencies,
 )
 
 SOFT_PUPIL = 0.04
@@ -56,24 +56,22 @@ def weak_object_transfer(
     Noda, Kawata & Minami 1990, doi 10.1364/AO.29.003810). DIC has the transfer of
     bright-field times a factor of q alone, see `transmitted`.
 
-    Parameters
-    ----------
-    depth
-        Planes D of the object.
-    voxel
-        µm.
-    q
-        (Q,) lateral spatial frequencies, cycles/µm.
-
     Returns
     -------
-    (2 D − 1, Q) complex, for image plane minus object plane from −(D−1)
-    to D−1 voxels.
+    (2 D − 1, Q) complex, for image plane minus object plane from −(D−1) to D−1 voxels
+    and lateral frequencies `q`, cycles/µm.
     """
     wave = p.medium / p.wavelength
     pupil = p.objective_na / p.wavelength
     ring = contrast == Contrast.PHASE_CONTRAST
-    radius, sx, sy = _ring_source(p, q) if ring else _disc_source(p, q)
+    middle = p.ring_na / p.wavelength
+    # The annulus's image fills 80 % of the phase ring's width.
+    half = 0.4 * p.ring_width * middle
+    radius, sx, sy = (
+        _spiral(middle - half, middle + half, q, 480)
+        if ring
+        else _spiral(0.0, p.condenser_na / p.wavelength, q, 240)
+    )
     shifted = torch.sqrt((sx[:, None] + q[None]) ** 2 + sy[:, None] ** 2)
     passed = torch.sigmoid((pupil - shifted) / (SOFT_PUPIL * pupil))
     gamma = torch.sqrt((wave**2 - shifted**2).clamp_min(0.01))
@@ -89,21 +87,6 @@ def weak_object_transfer(
     below = (waves * passed).mean(1)
     above = (waves.conj() * passed).mean(1)
     return torch.cat([below.flip(0), above[1:]])
-
-
-def _disc_source(
-    p: ColonyParameters, like: torch.Tensor, points: int = 240
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return _spiral(0.0, p.condenser_na / p.wavelength, like, points)
-
-
-def _ring_source(
-    p: ColonyParameters, like: torch.Tensor, points: int = 480
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The condenser's annulus; its image fills 80 % of the phase ring's width."""
-    middle = p.ring_na / p.wavelength
-    half = 0.4 * p.ring_width * middle
-    return _spiral(middle - half, middle + half, like, points)
 
 
 def _spiral(
@@ -146,23 +129,8 @@ def transmitted(
     DIC has bright-field's transfer times sin(π Δ·q + b) / sin b, with Δ the shear
     (Mehta & Sheppard 2008, doi 10.1364/OE.16.019462).
 
-    Parameters
-    ----------
-    index, absorption
-        (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel
-        µm.
-    contrast
-        A `Contrast`.
-
-    Returns
-    -------
-    (D, H, W)
-
-    Raises
-    ------
-    ValueError
-        There is no such contrast.
+    `index` and `absorption` (D, H, W) are real and imaginary refractive-index contrast;
+    y and x wrap around.
     """
     kind = Contrast(contrast)
     transfer = _Transfer(p, index.shape, voxel, kind, index.device)
@@ -185,24 +153,8 @@ def transmitted(
     return torch.exp((-2 * along).clamp(-3, 3)) * relief
 
 
-def brightfield(
-    p: ColonyParameters, index: torch.Tensor, absorption: torch.Tensor, voxel: float
-) -> torch.Tensor:
-    """`transmitted` in bright-field."""
-    return transmitted(p, index, absorption, voxel)
-
-
 class _Transfer:
-    """The transfer on one grid: 3D spectra of the kernels and the way back.
-
-    Attributes
-    ----------
-    of_phase, of_absorption
-        (L, H, W // 2 + 1) complex spectra of the kernels Im and Re.
-    odd, even
-        Their imaginary and real part. Without a phase ring that is all there is: the
-        kernel Im is odd along z and Re even.
-    """
+    """The transfer on one grid: 3D spectra of the kernels and the way back."""
 
     def __init__(
         self,
@@ -217,8 +169,7 @@ class _Transfer:
         self._half = 2 * math.pi / p.wavelength * voxel
         # Distances between planes wrap around without meeting: 2 D - 1 fit.
         self._length = fast_length(2 * self.depth - 1)
-        lateral, _ = frequencies((1, self.height, self.width), voxel)
-        q = lateral[0].sqrt().to(device)
+        q = lateral_frequencies(shape[1:], voxel).sqrt().to(device)
         # The shade around an object in phase contrast is as narrow as the ring.
         fineness = 400 if contrast == Contrast.PHASE_CONTRAST else 160
         table = torch.linspace(0, float(q.max()), fineness, device=device)
@@ -284,8 +235,6 @@ def reshape_spectrum(
 
     Parameters
     ----------
-    stack
-        (D, H, W); the result has zero mean.
     knee
         Frequency of the bend, cycles/µm.
     slope, plateau
@@ -296,8 +245,8 @@ def reshape_spectrum(
         Match each plane instead of the stack's mean spectrum.
     """
     spectrum = torch.fft.rfft2(stack - stack.mean())
-    lateral, _ = frequencies((1, stack.shape[1], stack.shape[2]), voxel)
-    radius = lateral[0].sqrt().to(stack.device).clamp_min(1e-3)
+    radius = lateral_frequencies(stack.shape[1:], voxel).sqrt().to(stack.device)
+    radius = radius.clamp_min(1e-3)
     bins = (torch.log(radius / 0.015) / math.log(1.25)).long().clamp(0, 24)
     power = spectrum.abs() ** 2
     power = power if per_plane else power.mean(0, keepdim=True)
@@ -307,9 +256,8 @@ def reshape_spectrum(
     radial = sums / counts
     # A floor keeps the filter from blowing up what the optics did not transmit.
     radial = torch.log(radial + 1e-4 * radial.amax(1, keepdim=True))
-    smooth = torch.nn.functional.avg_pool1d(
-        torch.nn.functional.pad(radial[:, None], (1, 1), mode="replicate"), 3, 1
-    )[:, 0]
+    padded = F.pad(radial[:, None], (1, 1), mode="replicate")
+    smooth = F.avg_pool1d(padded, 3, 1)[:, 0]
     target = -plateau * torch.log(radius / knee) - torch.log1p(
         (radius / knee) ** (slope - plateau)
     )
@@ -329,19 +277,6 @@ def oblique_brightfield(
     Light at an angle moves what is out of focus sideways: the object is slanted,
     imaged as if on the axis, and slanted back. And where the pupil cuts one side of
     the light more than the other, phase shows in focus as in relief, much as in DIC.
-
-    Parameters
-    ----------
-    p
-        Its `slant` is the tangent of the angle, its `relief` the share of relief.
-    index, absorption
-        (D, H, W) real and imaginary refractive-index contrast; y and x wrap around.
-    voxel
-        µm.
-
-    Returns
-    -------
-    (D, H, W), background 0, in units of its standard deviation.
     """
     index, absorption = (_slanted(p, one, 1) for one in (index, absorption))
     plain = transmitted(p, index, absorption, voxel)
@@ -381,20 +316,12 @@ HAZE_LIMIT = 0.6
 def fluorescence(
     p: ColonyParameters, density: torch.Tensor, voxel: float
 ) -> torch.Tensor:
-    """Expected (noise-free) image of label densities by a spinning-disk confocal.
+    """Expected image of label densities (S, D, H, W) by a spinning-disk confocal.
 
-    Parameters
-    ----------
-    density
-        (S, D, H, W); one structure after another is transformed.
-
-    Returns
-    -------
-    (S, D, H, W) ≥ 0: the focus plus a haze of light from elsewhere.
+    Without noise: the focus plus a haze of light from elsewhere.
     """
     depth, height, width = density.shape[1:]
-    lateral, _ = frequencies((1, height, width), voxel)
-    lateral = lateral[0].to(density.device)
+    lateral = lateral_frequencies((height, width), voxel).to(density.device)
     focus = torch.exp(-2 * math.pi**2 * p.blur_xy**2 * lateral)
     focus_z = axial_blur(depth, p.blur_z, voxel).to(density)
     # Out of focus only the coarsest part is left.
@@ -413,26 +340,21 @@ def fluorescence(
     return images
 
 
+def _bright_end(image: torch.Tensor) -> torch.Tensor:
+    """The 99.9th percentile, of a million voxels at most."""
+    some = image.flatten()[:: max(1, image.numel() // 1_000_000)]
+    return torch.quantile(some, 0.999).clamp_min(1e-9)
+
+
 def photon_noise(
     image: torch.Tensor, photons: float, read: float, generator: torch.Generator
 ) -> torch.Tensor:
     """Camera counts of an expected image: shot noise plus Gaussian read noise.
 
-    Parameters
-    ----------
-    image
-        Expected image ≥ 0; its 99.9th percentile receives `photons` photons.
-    photons, read
-        Photons at the bright end, and read noise in photons.
-
-    Returns
-    -------
-    Same shape, in the units of `image`.
+    The 99.9th percentile of the image receives `photons`; `read` is in photons, the
+    result in the units of the image.
     """
-    bright = torch.quantile(
-        image.flatten()[:: max(1, image.numel() // 1_000_000)], 0.999
-    )
-    scale = photons / bright.clamp_min(1e-9)
+    scale = photons / _bright_end(image)
     counts = torch.poisson(image * scale, generator=generator)
     noise = torch.randn(image.shape, generator=generator, device=image.device) * read
     return (counts + noise) / scale
@@ -460,9 +382,7 @@ def camera_stack(
     Parameters
     ----------
     expected
-        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` photons unbleached.
-    photons
-        > 0.
+        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` unbleached.
     bleached
         Share of the label that is gone at the last plane, 0 to below 1.
     background
@@ -473,12 +393,9 @@ def camera_stack(
     (D, H, W) whole counts, one for each electron, `OFFSET` where it is dark.
     """
     depth = len(expected)
-    bright = torch.quantile(
-        expected.flatten()[:: max(1, expected.numel() // 1_000_000)], 0.999
-    )
     time = torch.arange(depth, device=expected.device) / max(depth - 1, 1)
     left = torch.exp(math.log1p(-bleached) * time)[:, None, None]
-    light = photons * (expected / bright.clamp_min(1e-9) * left + background)
+    light = photons * (expected / _bright_end(expected) * left + background)
     counts = torch.poisson(light, generator=generator)
     noise = torch.randn(light.shape, generator=generator, device=light.device)
     return (counts + READ_NOISE * noise + OFFSET).round().clamp(0, 65535)

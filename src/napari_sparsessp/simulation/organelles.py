@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from napari_sparsessp.simulation.cells import Cells
+from napari_sparsessp.simulation.cells import Axes, Cells
 from napari_sparsessp.simulation.parameters import (
     ColonyParameters,
     RandomFields,
@@ -15,13 +15,10 @@ from napari_sparsessp.simulation.parameters import (
 
 def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tensor:
     """1 at a point beside each nucleus, falling off over `radius` µm."""
-    depth, height, width = fields.shape
-    voxel = fields.voxel
-    device = fields.generator.device
+    _, height, width = fields.shape
+    voxel, device = fields.voxel, fields.generator.device
+    axes = Axes.of(fields.shape, voxel, device)
     out = torch.zeros(fields.shape, device=device)
-    z = (torch.arange(depth, device=device) * voxel)[:, None, None]
-    y = (torch.arange(height, device=device) * voxel)[None, :, None]
-    x = (torch.arange(width, device=device) * voxel)[None, None, :]
     reach = int(3 * radius / voxel)
     for pz, py, px in cells.poles.tolist():
         row, column = int(py / voxel), int(px / voxel)
@@ -29,7 +26,8 @@ def _near_poles(cells: Cells, fields: RandomFields, radius: float) -> torch.Tens
             continue
         rows = slice(max(row - reach, 0), max(row + reach + 1, 0))
         columns = slice(max(column - reach, 0), max(column + reach + 1, 0))
-        away = (z - pz) ** 2 + (y[:, rows] - py) ** 2 + (x[:, :, columns] - px) ** 2
+        y, x = axes.y[:, rows] - py, axes.x[:, :, columns] - px
+        away = (axes.z - pz) ** 2 + y**2 + x**2
         spot = torch.exp(-away / (2 * radius**2))
         out[:, rows, columns] = torch.maximum(out[:, rows, columns], spot)
     return out
@@ -159,10 +157,7 @@ def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tenso
 
 
 def _vesicles(
-    p: ColonyParameters,
-    cells: Cells,
-    cytoplasm: torch.Tensor,
-    fields: RandomFields,
+    p: ColonyParameters, cells: Cells, cytoplasm: torch.Tensor, fields: RandomFields
 ) -> torch.Tensor:
     """Endosomes, lysosomes and the like: what makes cytoplasm look grainy.
 
@@ -186,8 +181,7 @@ def refractive_index(
 
     Returns
     -------
-    index, absorption
-        (D, H, W): index minus the medium's; imaginary index.
+    (D, H, W): index minus the medium's; imaginary index.
     """
     body = cells.body
     in_nucleus = inside(cells.nucleus) * (1 - cells.mitosis)

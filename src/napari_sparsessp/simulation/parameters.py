@@ -2,9 +2,24 @@
 
 import math
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
+
+
+def _between(low: float, high: float) -> Any:
+    return field(metadata={"draw": lambda rng: rng.uniform(low, high)})
+
+
+def _log_between(low: float, high: float) -> Any:
+    logs = math.log(low), math.log(high)
+    return field(metadata={"draw": lambda rng: math.exp(rng.uniform(*logs))})
+
+
+def _sometimes(share: float) -> Any:
+    return field(metadata={"draw": lambda rng: float(rng.random() < share)})
 
 
 @dataclass(frozen=True)
@@ -21,151 +36,81 @@ class ColonyParameters:
 
     seed: int
     # cells
-    spacing: float
-    spacing_jitter: float
-    height: float
-    dome: float
-    bend: float
-    floor: float
-    tilt: float
-    edge: float
-    heading: float
-    swell: float
-    lean: float
-    crowding: float
+    spacing: float = _between(8.2, 12.0)
+    spacing_jitter: float = _between(0.12, 0.3)
+    height: float = _between(9.0, 16.5)
+    dome: float = _between(0.3, 3.0)
+    bend: float = _between(0.05, 0.18)
+    floor: float = _between(0.0, 4.0)
+    tilt: float = _between(-0.04, 0.04)
+    edge: float = _sometimes(0.2)
+    heading: float = _between(0.0, 2 * math.pi)
+    swell: float = _between(0.0, 2.4)
+    lean: float = _between(0.0, 0.18)
+    crowding: float = _between(0.0, 0.9)
     # nuclei
-    nucleus_size: float
-    nucleus_height: float
-    elongation: float
-    boxiness: float
-    roughness: float
-    mitotic: float
+    nucleus_size: float = _between(0.8, 1.08)
+    nucleus_height: float = _between(3.2, 5.4)
+    elongation: float = _between(1.05, 1.4)
+    boxiness: float = _between(2.0, 4.0)
+    roughness: float = _between(0.1, 0.6)
+    mitotic: float = _between(0.0, 0.08)
     # refractive index
-    medium: float
-    cytoplasm: float
-    nucleus: float
-    chromatin: float
-    envelope: float
-    nucleolus: float
-    membrane: float
-    mitochondria: float
-    organelles: float
-    granules: float
-    granule_size: float
-    vesicles: float
-    vesicle_size: float
-    debris: float
-    droplets: float
-    droplet_index: float
-    absorption: float
+    medium: float = _between(1.333, 1.338)
+    cytoplasm: float = _between(0.016, 0.036)
+    nucleus: float = _between(-0.014, 0.002)
+    chromatin: float = _log_between(0.0015, 0.01)
+    envelope: float = _log_between(0.0007, 0.008)
+    nucleolus: float = _between(0.006, 0.028)
+    membrane: float = _log_between(0.0015, 0.02)
+    mitochondria: float = _between(0.010, 0.045)
+    organelles: float = _log_between(0.15, 1.2)
+    granules: float = _log_between(0.002, 0.012)
+    granule_size: float = _log_between(0.25, 1.2)
+    vesicles: float = _log_between(0.003, 0.04)
+    vesicle_size: float = _between(0.25, 0.45)
+    debris: float = _log_between(0.001, 0.02)
+    droplets: float = _between(0.0, 14.0)
+    droplet_index: float = _between(0.05, 0.11)
+    absorption: float = _between(0.0, 0.12)
     # bright-field
-    wavelength: float
-    objective_na: float
-    condenser_na: float
-    slant: float
-    relief: float
+    wavelength: float = _between(0.5, 0.75)
+    objective_na: float = _between(0.8, 1.25)
+    condenser_na: float = _between(0.2, 0.65)
+    slant: float = _between(0.0, 0.3)
+    relief: float = _between(0.0, 0.6)
     # fluorescence
-    blur_xy: float
-    blur_z: float
-    haze: float
+    blur_xy: float = _between(0.12, 0.24)
+    blur_z: float = _between(0.35, 0.7)
+    haze: float = _between(0.05, 0.3)
     # phase contrast and DIC
-    ring_na: float
-    ring_width: float
-    ring_transmission: float
-    shear: float
-    shear_angle: float
-    bias: float
+    ring_na: float = _between(0.3, 0.5)
+    ring_width: float = _between(0.12, 0.25)
+    ring_transmission: float = _between(0.15, 0.3)
+    shear: float = _between(0.2, 0.3)
+    shear_angle: float = _between(0.0, 2 * math.pi)
+    bias: float = _between(0.7, 1.6)
 
 
 def draw_parameters(seed: int) -> ColonyParameters:
-    """Draw the parameters that belong to a seed.
-
-    Parameters
-    ----------
-    seed
-        Same seed, same colony.
-    """
+    """Draw the parameters that belong to a seed, in the order of the fields."""
     rng = random.Random(seed)
-    u = rng.uniform
-
-    def log_uniform(low: float, high: float) -> float:
-        return math.exp(u(math.log(low), math.log(high)))
-
-    spacing = u(8.2, 12.0)
-    return ColonyParameters(
-        seed=seed,
-        spacing=spacing,
-        spacing_jitter=u(0.12, 0.3),
-        height=u(9.0, 16.5),
-        dome=u(0.3, 3.0),
-        bend=u(0.05, 0.18),
-        floor=u(0.0, 4.0),
-        tilt=u(-0.04, 0.04),
-        edge=1.0 if rng.random() < 0.2 else 0.0,
-        heading=u(0.0, 2 * math.pi),
-        swell=u(0.0, 2.4),
-        lean=u(0.0, 0.18),
-        crowding=u(0.0, 0.9),
-        nucleus_size=u(0.8, 1.08),
-        nucleus_height=u(3.2, 5.4),
-        elongation=u(1.05, 1.4),
-        boxiness=u(2.0, 4.0),
-        roughness=u(0.1, 0.6),
-        mitotic=u(0.0, 0.08),
-        medium=u(1.333, 1.338),
-        cytoplasm=u(0.016, 0.036),
-        nucleus=u(-0.014, 0.002),
-        chromatin=log_uniform(0.0015, 0.01),
-        envelope=log_uniform(0.0007, 0.008),
-        nucleolus=u(0.006, 0.028),
-        membrane=log_uniform(0.0015, 0.02),
-        mitochondria=u(0.010, 0.045),
-        organelles=log_uniform(0.15, 1.2),
-        granules=log_uniform(0.002, 0.012),
-        granule_size=log_uniform(0.25, 1.2),
-        vesicles=log_uniform(0.003, 0.04),
-        vesicle_size=u(0.25, 0.45),
-        debris=log_uniform(0.001, 0.02),
-        droplets=u(0.0, 14.0),
-        droplet_index=u(0.05, 0.11),
-        absorption=u(0.0, 0.12),
-        wavelength=u(0.5, 0.75),
-        objective_na=u(0.8, 1.25),
-        condenser_na=u(0.2, 0.65),
-        slant=u(0.0, 0.3),
-        relief=u(0.0, 0.6),
-        blur_xy=u(0.12, 0.24),
-        blur_z=u(0.35, 0.7),
-        haze=u(0.05, 0.3),
-        ring_na=u(0.3, 0.5),
-        ring_width=u(0.12, 0.25),
-        ring_transmission=u(0.15, 0.3),
-        shear=u(0.2, 0.3),
-        shear_angle=u(0.0, 2 * math.pi),
-        bias=u(0.7, 1.6),
-    )
+    drawn = [one.metadata["draw"](rng) for one in fields(ColonyParameters)[1:]]
+    return ColonyParameters(seed, *drawn)
 
 
 Grid = tuple[int, int, int]
 
 
-def frequencies(shape: Grid, voxel: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared lateral and axial spatial frequency of a real 3D FFT, (cycles/µm)²."""
-    d, h, w = shape
-    fz = torch.fft.fftfreq(d, voxel)[:, None, None]
-    fy = torch.fft.fftfreq(h, voxel)[None, :, None]
-    fx = torch.fft.rfftfreq(w, voxel)[None, None, :]
-    return fy**2 + fx**2, fz**2
+def lateral_frequencies(size: Sequence[int], voxel: float) -> torch.Tensor:
+    """Squared spatial frequency of a real 2D FFT of (H, W) pixels, (cycles/µm)²."""
+    fy = torch.fft.fftfreq(size[0], voxel)[:, None]
+    fx = torch.fft.rfftfreq(size[1], voxel)[None]
+    return fy**2 + fx**2
 
 
 def axial_blur(depth: int, sigma: float, voxel: float) -> torch.Tensor:
-    """Matrix (D, D) that blurs along z; beyond the ends, the end planes go on.
-
-    Parameters
-    ----------
-    sigma, voxel
-        µm.
-    """
+    """Matrix (D, D) that blurs along z; beyond the ends, the end planes go on."""
     reach = max(1, math.ceil(4 * sigma / voxel))
     steps = torch.arange(-reach, reach + 1)
     taps = torch.exp(-0.5 * (steps * voxel / max(sigma, 1e-6)) ** 2)
@@ -185,40 +130,24 @@ def along_z(matrix: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
 def blur(
     volume: torch.Tensor, sigma_xy: float, sigma_z: float, voxel: float
 ) -> torch.Tensor:
-    """Gaussian blur with standard deviations in µm; y and x wrap around, z ends hold.
-
-    Parameters
-    ----------
-    volume
-        (D, H, W)
-    """
+    """Blur with Gaussians, σ in µm; y and x wrap around, the end planes go on."""
     depth, height, width = volume.shape
-    lateral, _ = frequencies((1, height, width), voxel)
-    gain = torch.exp(-2 * math.pi**2 * lateral[0] * sigma_xy**2).to(volume.device)
+    lateral = lateral_frequencies((height, width), voxel)
+    gain = torch.exp(-2 * math.pi**2 * lateral * sigma_xy**2).to(volume.device)
     spectrum = along_z(axial_blur(depth, sigma_z, voxel), torch.fft.rfft2(volume))
     return torch.fft.irfft2(spectrum * gain, s=(height, width))
 
 
 class RandomFields:
-    """A source of smooth, zero-mean, unit-variance Gaussian fields on one grid.
-
-    Parameters
-    ----------
-    shape
-        (D, H, W)
-    voxel
-        Edge of a voxel in µm.
-    generator
-        Where the randomness comes from; its device is the fields' device.
-    """
+    """A source of smooth, zero-mean, unit-variance Gaussian fields on one grid."""
 
     def __init__(self, shape: Grid, voxel: float, generator: torch.Generator) -> None:
         self.shape = shape
         self.voxel = voxel
         self.generator = generator
-        lateral, axial = frequencies(shape, voxel)
-        self._lateral = lateral[0].to(generator.device)
-        self._axial = axial[:, 0, 0].to(generator.device)
+        axial = torch.fft.fftfreq(shape[0], voxel) ** 2
+        self._lateral = lateral_frequencies(shape[1:], voxel).to(generator.device)
+        self._axial = axial.to(generator.device)
 
     def smooth(self, length: float, axial: float | None = None) -> torch.Tensor:
         """Field whose correlation length is `length` µm (`axial` µm along z)."""

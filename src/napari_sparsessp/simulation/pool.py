@@ -3,8 +3,14 @@
 import os
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)  # fmt: skip
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from napari_sparsessp.errors import OutputError, PredictionError, SparseSSPError
+from napari_sparsessp.errors import OutputError, PredictionError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.simulation.colony import Colony, simulate_colony
 from napari_sparsessp.simulation.parameters import Grid
@@ -34,18 +40,12 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, eq=False)
 class PooledColony:
-    """One colony on disk, memory-mapped float16.
-
-    Attributes
-    ----------
-    brightfield
-        (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
-    fluorescence
-        (S, D, H, W), each structure z-scored over the whole stack.
-    """
+    """One colony on disk, memory-mapped float16."""
 
     seed: int
+    # (V, D, H, W), V looks, each with mean 0 and standard deviation 1.
     brightfield: np.ndarray
+    # (S, D, H, W), each structure z-scored over the whole stack.
     fluorescence: np.ndarray
 
 
@@ -58,13 +58,7 @@ def zscore_structures(colony: Colony) -> torch.Tensor:
 
 
 def save_colony(folder: Path, seed: int, colony: Colony) -> None:
-    """Write a colony into a pool; it counts as there once its last file has its name.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, for example because the disk is full.
-    """
+    """Write a colony into a pool; it is there once its last file has its name."""
     arrays = {
         "brightfield": colony.brightfield,
         "fluorescence": zscore_structures(colony),
@@ -76,7 +70,7 @@ def save_colony(folder: Path, seed: int, colony: Colony) -> None:
 
 
 def pool_file(folder: Path, seed: int, kind: str = "fluorescence") -> Path:
-    """Where an array of a colony lies; ``fluorescence`` is written last."""
+    """Return the file of a colony's array; ``fluorescence`` is written last."""
     return folder / f"{seed}.{kind}.npy"
 
 
@@ -89,19 +83,7 @@ def fill_pool(
 ) -> Iterator[int]:
     """Simulate the seeds that are not in the folder yet; yields each when it is there.
 
-    Parameters
-    ----------
-    folder
-        Made if it is missing; about 37 MB a colony.
-    looks
-        Bright-field stacks per colony.
-    shape
-        (D, H, W) voxels; the simulator's own by default.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be written.
+    About 37 MB a colony. Raises OutputError where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size: dict[str, Any] = {} if shape is None else {"shape": shape}
@@ -129,139 +111,77 @@ def open_pool(folder: Path) -> list[PooledColony]:
 
 @dataclass(frozen=True)
 class ColonyJob:
-    """Where colonies go, and what they are like.
-
-    Attributes
-    ----------
-    shape
-        (D, H, W) voxels.
-    looks
-        Bright-field stacks of each.
-    """
+    """Folder and shape of the colonies to simulate."""
 
     folder: str
-    shape: Grid
-    looks: int
+    shape: Grid  # (D, H, W) voxels
+    looks: int  # bright-field stacks of each
     device: str
 
 
 class ColonyWorkers:
-    """Processes that simulate the colonies that are asked for, in this order.
+    """Processes that simulate colonies, each on one thread.
 
-    Each computes on one thread: on a CPU several processes are faster than one with
-    several threads, and the colonies do not depend on how many there are.
-
-    Parameters
-    ----------
-    count
-        Processes.
-    changed
-        Notified whenever a colony is there, or something went wrong.
+    On a CPU several processes are faster than one with several threads, and the
+    colonies do not depend on how many there are.
     """
 
-    def __init__(
-        self, job: ColonyJob, count: int = 1, changed: threading.Condition | None = None
-    ) -> None:
+    def __init__(self, job: ColonyJob, count: int = 1) -> None:
         self._job = job
-        self._changed = changed or threading.Condition()
-        self._waiting: deque[int] = deque()
-        self._asked: set[int] = set()
-        self._failure: SparseSSPError | None = None
-        self._closed = False
+        self._threads = ThreadPoolExecutor(count, "colonies")
+        self._own = threading.local()  # each thread's process
+        self._lock = threading.Lock()
         self._processes: list[WorkerProcess] = []
+        self._closed = False
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        self._threads = [
-            threading.Thread(target=self._serve, name="colonies", daemon=True)
-            for _ in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
 
-    def ask(self, seed: int) -> None:
-        """Request a colony, unless that is under way."""
-        with self._changed:
-            if seed not in self._asked:
-                self._asked.add(seed)
-                self._waiting.append(seed)
-                self._changed.notify_all()
+    def make(self, seed: int) -> Future[None]:
+        """Simulate a colony in the background, after those requested before.
 
-    def busy(self, seed: int) -> bool:
-        """Whether a colony that was asked for is still to come.
-
-        Raises
-        ------
-        SparseSSPError
-            A colony could not be made or written.
+        Returns
+        -------
+        Done once the colony is there, or with the `SparseSSPError` why it is not.
         """
-        with self._changed:
-            if self._failure is not None:
-                raise self._failure
-            return seed in self._asked
+        return self._threads.submit(self._make, seed)
 
     def close(self) -> None:
         """End all processes at once."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            processes = list(self._processes)
-            self._changed.notify_all()
-        for process in processes:
+        for process in self._processes:
             process.kill()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.close()
 
-    def _serve(self) -> None:
-        """Speak with one process, started with the first colony that is asked for."""
-        seed = self._next()
-        with self._changed:
-            if seed is None or self._closed:
-                return
-            worker = WorkerProcess("napari_sparsessp.simulation.worker", threads=1)
-            self._processes.append(worker)
-        with worker:
-            while seed is not None:
-                worker.send({**asdict(self._job), "seed": seed})
-                failure: SparseSSPError | None = None
-                try:
-                    answer = worker.receive()
-                    if answer["cannot_write"]:
-                        failure = OutputError(answer["cannot_write"])
-                except WorkerFailed as error:
-                    failure = PredictionError(
-                        f"the process that simulates colonies ended ({error}); check "
-                        "that there is memory for it and run the same command again: "
-                        "it resumes from the last state"
-                    )
-                with self._changed:
-                    self._asked.discard(seed)
-                    if failure is not None and not self._closed:
-                        self._failure = failure
-                    self._changed.notify_all()
-                seed = None if isinstance(failure, PredictionError) else self._next()
-
-    def _next(self) -> int | None:
-        with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            return None if self._closed else self._waiting.popleft()
+    def _make(self, seed: int) -> None:
+        with self._lock:
+            if self._closed:
+                raise Cancelled
+            if not hasattr(self._own, "worker"):
+                module = "napari_sparsessp.simulation.worker"
+                self._own.worker = WorkerProcess(module, threads=1)
+                self._processes.append(self._own.worker)
+        self._own.worker.send({**asdict(self._job), "seed": seed})
+        try:
+            answer = self._own.worker.receive()
+        except WorkerFailed as error:
+            raise PredictionError(
+                f"the process that simulates colonies ended ({error}); check that "
+                "there is memory for it and run the same command again: it resumes "
+                "from the last state"
+            ) from error
+        if answer["cannot_write"]:
+            raise OutputError(answer["cannot_write"])
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """The seeds of a stock, and when one is replaced.
+    """The seeds of a stock, and when one is replaced."""
 
-    Attributes
-    ----------
-    seed
-        Of the first colony.
-    slots
-        Colonies at a time.
-    every
-        Steps after which one of them is replaced.
-    """
-
-    seed: int
-    slots: int
-    every: int
+    seed: int  # of the first colony
+    slots: int  # colonies at a time
+    every: int  # steps after which one of them is replaced
 
     def seeds(self, step: int) -> range:
         """Seeds of the colonies that the stock holds at a step."""
@@ -297,22 +217,13 @@ class FreshColonies(Generic[Kept]):
         self._job, self._renewal, self._wrap = job, renewal, wrap
         self._folder = Path(job.folder)
         self._makes = makes
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.Lock()
         self._workers: ColonyWorkers | None = None
+        self._coming: dict[int, Future[None]] = {}
         self._kept: dict[int, Kept] = {}
 
     def fill(self, step: int) -> Iterator[int]:
-        """Simulate what the stock of a step lacks, several at once.
-
-        Yields
-        ------
-        How many are there, whenever that changed.
-
-        Raises
-        ------
-        SparseSSPError
-            One cannot be simulated or written.
-        """
+        """Simulate what the stock of a step lacks, several at once."""
         if not self._makes:
             return
         seeds = self._renewal.seeds(step)
@@ -320,12 +231,7 @@ class FreshColonies(Generic[Kept]):
         yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
-        """Return the stock of a step; waits where a colony of it is not ready.
-
-        Parameters
-        ----------
-        ended
-            Ends the waiting.
+        """Return the stock of a step; wait where a colony of it is not ready.
 
         Raises
         ------
@@ -335,36 +241,38 @@ class FreshColonies(Generic[Kept]):
             A colony cannot be simulated or written.
         """
         seeds = self._renewal.seeds(step)
-        with self._changed:
-            self._ask(range(seeds.start, seeds.stop + AHEAD))
-            while missing := [seed for seed in seeds if not self._opened(seed)]:
-                if ended.is_set():
-                    raise Cancelled
-                self._ask(missing)
-                self._changed.wait(0.1)
-            self._forget(seeds.start - LATE_STEPS // self._renewal.every - 1)
-            return [self._kept[seed] for seed in seeds]
+        while True:
+            with self._lock:
+                for seed in range(seeds.start, seeds.stop + AHEAD):
+                    self._request(seed)
+                missing = [seed for seed in seeds if seed not in self._kept]
+                if not missing:
+                    self._forget(seeds.start - LATE_STEPS // self._renewal.every - 1)
+                    return [self._kept[seed] for seed in seeds]
+                coming = [self._coming[seed] for seed in missing if self._makes]
+            if ended.is_set():
+                raise Cancelled
+            if not self._makes:
+                ended.wait(0.1)
+            for future in wait(coming, 0.1, FIRST_COMPLETED).done:
+                future.result()
 
     def close(self) -> None:
         """End the background process at once; what is there stays."""
         if self._workers is not None:
             self._workers.close()
 
-    def _ask(self, seeds: "range | list[int]") -> None:
-        """Request those that are not there."""
-        missing = [s for s in seeds if s not in self._kept and not self._whole(s)]
-        if not self._makes or not missing:
+    def _request(self, seed: int) -> None:
+        """Open a colony that is there, or have it simulated."""
+        if seed in self._kept:
             return
-        if self._workers is None:
-            self._workers = ColonyWorkers(self._job, changed=self._changed)
-        for seed in missing:
-            if not self._workers.busy(seed):
-                self._workers.ask(seed)
-
-    def _opened(self, seed: int) -> bool:
-        if seed not in self._kept and self._whole(seed):
+        if self._whole(seed):
+            self._coming.pop(seed, None)
             self._kept[seed] = self._wrap(open_colony(self._folder, seed))
-        return seed in self._kept
+        elif self._makes and seed not in self._coming:
+            if self._workers is None:
+                self._workers = ColonyWorkers(self._job)
+            self._coming[seed] = self._workers.make(seed)
 
     def _whole(self, seed: int) -> bool:
         return pool_file(self._folder, seed).exists()
@@ -386,8 +294,8 @@ class FreshColonies(Generic[Kept]):
         """Remove what a killed training left, and colonies that are of another kind."""
         wanted = (self._job.looks, *self._job.shape)
         for path in self._folder.glob("*.npy"):
-            found = re.match(r"(\d+)\.", path.name)
-            seed = int(found[1]) if found else -1
+            number = re.match(r"(\d+)\.", path.name)
+            seed = int(number[1]) if number else -1
             fits = seeds.start <= seed < seeds.stop + AHEAD and self._whole(seed)
             if fits:
                 fits = open_colony(self._folder, seed).brightfield.shape == wanted
@@ -401,16 +309,7 @@ class FreshColonies(Generic[Kept]):
 def fill_at_once(
     job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
 ) -> Iterator[int]:
-    """Simulate the colonies that are missing, on as many cores as there are.
-
-    Parameters
-    ----------
-    most
-        Processes at once, at most. A GPU gets one.
-
-    Yields
-    ------
-    How many of the seeds are there.
+    """Simulate the colonies that are missing, on all cores; yield how many are there.
 
     Raises
     ------
@@ -425,15 +324,10 @@ def fill_at_once(
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     count = min(cores, most, len(missing)) if job.device == "cpu" else 1
-    changed = threading.Condition(threading.RLock())
-    workers = ColonyWorkers(job, count, changed)
+    workers = ColonyWorkers(job, count)
     try:
-        for seed in missing:
-            workers.ask(seed)
-        for seed in missing:
-            with changed:
-                while workers.busy(seed):
-                    changed.wait(0.5)
+        for future in as_completed([workers.make(seed) for seed in missing]):
+            future.result()
             there += 1
             yield there
     finally:

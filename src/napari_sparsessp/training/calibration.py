@@ -1,11 +1,7 @@
 """Measure for the card of a new model when it can be trusted.
 
-`calibrations` fits how large its errors are on what was kept back, which
-``--uncertainty`` needs to tell an error from a bare spread
-(`napari_sparsessp.prediction.calibration`). `learned_ranges` gives statistics of the
-images that it learned from, with which a prediction compares its input
-(`napari_sparsessp.prediction.familiarity`): of windows as the network gets them, with
-all the changes of contrast, noise and spectrum that a recipe makes.
+How large its errors are on what was kept back (`calibrations`), and the statistics of
+the images that it learned from (`learned_ranges`).
 """
 
 from collections import defaultdict
@@ -43,22 +39,8 @@ MOST_VOXELS, FEWEST_VOXELS = 50_000, 2_000
 def calibrations(
     model: Model, pairs: Sequence[Pair], device: str, precision: str
 ) -> dict[str, Calibration]:
-    """Fit the expected error of each structure that was kept back.
-
-    Parameters
-    ----------
-    model
-        Without calibrations.
-    pairs
-        What the network did not learn from; `STACKS` of them are enough.
-    device, precision
-        As in `PredictionRequest`.
-
-    Returns
-    -------
-    As `ModelCard.uncertainty`; no entry for what has too few voxels.
-    """
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    """Fit the expected error of each structure that was kept back."""
+    measured: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for pair in pairs:
         for ratio in sorted({min(model.card.ratios), max(model.card.ratios)}):
             request = PredictionRequest(
@@ -72,11 +54,11 @@ def calibrations(
             )
             try:
                 for name, spread, error in _errors(model, pair, request):
-                    found[name].append((spread, error))
+                    measured[name].append((spread, error))
             except SparseSSPError:
                 continue  # never a reason to lose a model over
     fitted = {}
-    for name, parts in found.items():
+    for name, parts in measured.items():
         spread, error = (np.concatenate(one) for one in zip(*parts, strict=True))
         if len(error) >= FEWEST_VOXELS:
             fitted[name] = fit_calibration(spread, error)
@@ -102,16 +84,12 @@ def _errors(
         error = np.asarray(channels[number]) - pair.targets[row][place]
         mask = pair.masks[row] if pair.masks else None
         known = np.isfinite(error)
-        if mask is not None:
-            known &= np.broadcast_to(mask[_of(mask, place)] > 0, known.shape)
+        if mask is not None:  # it may be one plane for all
+            its = (slice(None), *place[1:]) if len(mask) == 1 else place
+            known &= np.broadcast_to(mask[its] > 0, known.shape)
         spread = np.asarray(channels[len(rows) + number])
         step = max(1, int(known.sum()) // MOST_VOXELS)
         yield names[number], spread[known][::step], error[known][::step]
-
-
-def _of(mask: np.ndarray, place: tuple[slice, ...]) -> tuple[slice, ...]:
-    """The same field of a mask, which may be one plane for all."""
-    return (slice(None), *place[1:]) if len(mask) == 1 else place
 
 
 def _middle(pair: Pair, planes: int | None) -> tuple[slice, slice, slice]:
@@ -134,8 +112,7 @@ WINDOWS = 100
 """Of each training that `learned_ranges` looks at; some seconds."""
 
 SMALLEST = 64
-"""Pixels of a window; a smaller one cannot tell coarse from middle, as an image that is
-predicted later can."""
+"""Pixels of a window; in a smaller one coarse and middle detail are the same."""
 
 FEWEST_STACKS, MOST_STACKS = 3, 25
 """Stacks: one or two do not show how much stacks differ, and more do not show more."""
@@ -161,8 +138,6 @@ def learned_ranges(
 
     Parameters
     ----------
-    pairs
-        What it learned from.
     voxel
         (z, y, x) of the model's grid in µm.
     source
@@ -170,7 +145,7 @@ def learned_ranges(
 
     Returns
     -------
-    As `ModelCard.familiarity`; empty where the stacks are too small to tell, and
+    As `ModelCard.familiarity`; empty where the stacks are too few or too small, and
     where it is unknown what the model learned from before.
     """
     if source is not None and not source.familiarity:
@@ -183,54 +158,14 @@ def learned_ranges(
     chosen = pairs[:: -(-len(pairs) // MOST_STACKS)]
     windows = WINDOWS // len(chosen) * len(chosen)
     seen = replace(recipe, height=height, width=width)
-    found = _values(chosen, seen, voxel[2], windows, seed=0)
-    own = _ranges(found, windows, voxel[0], _with_another_stack(len(chosen)))
+    measured = trait_values(chosen, seen, voxel[2], windows)
+    own = ranges_of(measured, windows, voxel[0], _with_another_stack(len(chosen)))
     return own if source is None else joined(own, source.familiarity)
 
 
-def familiar_ranges(
-    pairs: Sequence[Pair],
-    recipe: PatchRecipe,
-    voxel: tuple[float, float, float],
-    patches: int = 300,
-    seed: int = 0,
-) -> dict[str, tuple[Range, ...]]:
-    """Return the range of each trait over patches of a training.
-
-    Parameters
-    ----------
-    pairs
-        Taken in turn.
-    recipe
-        Patches are cut by it, but dense: sparsity is looked at afterwards.
-    voxel
-        (z, y, x) of the model's grid in µm.
-
-    Returns
-    -------
-    Trait to its ranges, as `ModelCard.familiarity` has it; those of neighbouring
-    planes for each distance.
-    """
-    found = _values(pairs, recipe, voxel[2], patches, seed)
-    return _ranges(found, patches, voxel[0], _plain)
-
-
-def joined(
-    *each: Mapping[str, tuple[Range, ...]],
-) -> dict[str, tuple[Range, ...]]:
-    """Return the ranges that hold those of several sources.
-
-    Parameters
-    ----------
-    *each
-        As `familiar_ranges` gives them.
-
-    Returns
-    -------
-    Of the traits that all of them have, at those distances of the first that all
-    of them know.
-    """
-    found: dict[str, tuple[Range, ...]] = {}
+def joined(*each: Mapping[str, tuple[Range, ...]]) -> dict[str, tuple[Range, ...]]:
+    """Return the ranges that hold those of several sources."""
+    merged: dict[str, tuple[Range, ...]] = {}
     for name, ranges in each[0].items():
         for own in ranges:
             spans = [range_at(one.get(name, ()), own.distance or 0.0) for one in each]
@@ -239,19 +174,19 @@ def joined(
                 continue
             low, high = min(one[0] for one in known), max(one[1] for one in known)
             one = own.model_copy(update={"low": low, "high": high})
-            found[name] = (*found.get(name, ()), one)
-    return found
+            merged[name] = (*merged.get(name, ()), one)
+    return merged
 
 
-def _values(
-    pairs: Sequence[Pair], recipe: PatchRecipe, pixel: float, patches: int, seed: int
+def trait_values(
+    pairs: Sequence[Pair], recipe: PatchRecipe, pixel: float, patches: int
 ) -> dict[tuple[str, int], list[float]]:
     """Each trait, and the gap of planes where it matters, of pairs taken in turn."""
     dense = replace(recipe, ratios=(1,), thin=0.0, every=1, inputs=1)
-    found: dict[tuple[str, int], list[float]] = {}
+    traits: dict[tuple[str, int], list[float]] = {}
     for number in range(patches):
         pair = pairs[number % len(pairs)]
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((0, number))
         # A window that is deeper than the stack repeats the end planes.
         depth = min(recipe.depth, pair.looks.shape[1])
         patch = cut_patch(pair, replace(dense, depth=depth), rng, rows=[0])
@@ -260,8 +195,8 @@ def _values(
             for name, value in _traits(planes, gap, pixel).items():
                 compared = name.startswith("alike")
                 if compared or gap == 1:
-                    found.setdefault((name, gap * compared), []).append(value)
-    return found
+                    traits.setdefault((name, gap * compared), []).append(value)
+    return traits
 
 
 def _traits(planes: np.ndarray, gap: int, pixel: float) -> dict[str, float]:
@@ -272,11 +207,6 @@ def _traits(planes: np.ndarray, gap: int, pixel: float) -> dict[str, float]:
     place = {plane: number for number, plane in enumerate(used)}
     pairs = [(place[plane], place[plane + gap]) for plane in lower]
     return image_traits([planes[used]], pairs, pixel)
-
-
-def _plain(name: str, values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, INNER)
-    return float(low), float(high)
 
 
 def _with_another_stack(stacks: int) -> Spread:
@@ -301,14 +231,15 @@ def _with_another_stack(stacks: int) -> Spread:
     return spread
 
 
-def _ranges(
-    found: Mapping[tuple[str, int], Sequence[float]],
+def ranges_of(
+    traits: Mapping[tuple[str, int], Sequence[float]],
     patches: int,
     step: float,
     spread: Spread,
 ) -> dict[str, tuple[Range, ...]]:
+    """Return a range for each trait that every patch showed; `step` in µm."""
     ranges: dict[str, tuple[Range, ...]] = {}
-    for (name, gap), values in sorted(found.items()):
+    for (name, gap), values in sorted(traits.items()):
         low, high = spread(name, np.asarray(values))
         # What some patches did not show at all has no range.
         if len(values) < patches or not high > low:

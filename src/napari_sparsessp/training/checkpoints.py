@@ -1,8 +1,6 @@
 """The files of a training: its state, its best weights and its log.
 
-Everything is written under another name and renamed: a killed training finds either
-the state before or the one after, never half of one. Needs no torch to list trainings
-that were begun.
+Needs no torch to list trainings that were begun.
 """
 
 from __future__ import annotations
@@ -14,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.training.config import TrainConfig, read_config
 from napari_sparsessp.training.resolve import CONFIG_FILE, make_folder
 
@@ -26,24 +24,17 @@ if TYPE_CHECKING:
 STATE_NAME = "state.pt"
 BEST_NAME = "best.pt"
 LOG_NAME = "log.jsonl"
+_ROOM = "make room and run the same command again: it resumes from the last state"
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A training that can be resumed.
-
-    Attributes
-    ----------
-    share
-        Of its budget that is used up.
-    best
-        Largest validation R² so far.
-    """
+    """A training that can be resumed."""
 
     folder: Path
     config: TrainConfig
-    share: float
-    best: float | None
+    share: float  # of its budget that is used up
+    best: float | None  # largest validation R² so far
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -78,14 +69,7 @@ def run_of(config: TrainConfig) -> RunInfo | None:
 
 
 def unfinished_runs(folder: Path) -> list[RunInfo]:
-    """List the trainings that can be resumed, the last one first.
-
-    Parameters
-    ----------
-    folder
-        Holds a folder a training, each with its ``train.yaml``, as
-        `napari_sparsessp.training.resolve.trainings_folder` does.
-    """
+    """List the trainings that can be resumed, the last one first."""
     runs = []
     for file in folder.glob(f"*/{CONFIG_FILE}"):
         try:
@@ -100,47 +84,18 @@ def unfinished_runs(folder: Path) -> list[RunInfo]:
 
 @dataclass
 class Position:
-    """Where a training is.
-
-    Attributes
-    ----------
-    step
-        Steps done.
-    spent
-        Seconds.
-    batch
-        Patches of a step; halved where memory ran out.
-    loss
-        Running mean.
-    skipped
-        Steps whose gradient was not finite.
-    best
-        Largest validation R² so far.
-    """
+    """Position of a training in its budget."""
 
     step: int = 0
-    spent: float = 0.0
+    spent: float = 0.0  # seconds
     batch: int = 1
-    loss: float = math.nan
-    skipped: int = 0
-    best: float = -math.inf
+    loss: float = math.nan  # running mean
+    skipped: int = 0  # steps whose gradient was not finite
+    best: float = -math.inf  # largest validation R² so far
 
 
 class RunFolder:
-    """The files of one training.
-
-    Parameters
-    ----------
-    folder
-        Made if it is missing.
-    owner
-        False in a process that only reads; another one writes.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
+    """The files of one training."""
 
     def __init__(self, folder: Path, owner: bool = True) -> None:
         self.folder, self._owner = folder, owner
@@ -153,13 +108,7 @@ class RunFolder:
         optimiser: torch.optim.Optimizer,
         device: torch.device,
     ) -> Position | None:
-        """Restore everything from the last state; None where there is none.
-
-        Raises
-        ------
-        InputError
-            The state is damaged or of another network.
-        """
+        """Restore everything from the last state; None where there is none."""
         if not has_state(self.folder):
             self._cut_log(-1)
             return None
@@ -217,11 +166,8 @@ class RunFolder:
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append a line to the log."""
         path = self.folder / LOG_NAME
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise _no_room(path, error.strerror) from error
+        with output_errors(path, _ROOM), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
         """Read the log."""
@@ -244,19 +190,11 @@ class RunFolder:
     def _write(self, name: str, content: dict[str, Any]) -> None:
         import torch
 
-        path = self.folder / name
-        try:
-            with atomic_write(path) as part:
+        with atomic_write(self.folder / name, advice=_ROOM) as part:
+            try:
                 torch.save(content, part)
-        except (OutputError, RuntimeError) as error:  # torch's of a full disk
-            raise _no_room(path, str(error.__cause__ or error)) from error
-
-
-def _no_room(path: Path, reason: str | None) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {reason}; make room and run the same command again: it "
-        "resumes from the last state"
-    )
+            except RuntimeError as error:  # torch's of a full disk
+                raise OSError(str(error)) from error
 
 
 def saved_step(folder: Path) -> int:
@@ -264,9 +202,8 @@ def saved_step(folder: Path) -> int:
     import torch
 
     try:
-        state = torch.load(
-            folder / STATE_NAME, map_location="cpu", weights_only=True, mmap=True
-        )
+        path = folder / STATE_NAME
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return int(state["progress"]["step"])
     except Exception:  # a damaged state is refused where it is loaded
         return 0

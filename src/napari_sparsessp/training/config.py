@@ -5,19 +5,17 @@ Needs no torch, so that a wrong file is refused at once.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import read_yaml, user_path
 from napari_sparsessp.models.card import Positive
 from napari_sparsessp.networks import NetworkConfig
 
 Extent = Annotated[int, Field(ge=8, le=4096)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Noise = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 # The paper's section 4.1 and its released code; fast is ours, as the shipped model was
@@ -47,68 +45,46 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Differences from the defaults of `Recipe`."""
 
 
-class Recipe(BaseModel):
-    """How patches are cut and varied, and how the weights follow.
-
-    Attributes
-    ----------
-    name
-        Where the values begin that are not given.
-    learning_rate
-        Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
-    warm_up
-        Share of the budget.
-    schedule
-        After the warm-up: half a cosine to zero, or as it is.
-    average
-        Decay of the running mean of the weights; 0 keeps none.
-    clip
-        Largest norm of the gradient; 0 does not clip.
-    batch
-        Patches of a step; halved where memory runs out.
-    precision
-        Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
-        hardware has it and its gradients are right.
-    patch
-        (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
-    turns
-        The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
-    random_phase
-        Which planes count as measured is drawn; otherwise every r-th from the first.
-    noise
-        Range of camera noise in standard deviations of the stack, on a log scale.
-    gain
-        Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt
-        The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
-    clutter
-        Largest weight with which another part of the stack is added.
-    thin
-        Share of patches whose stack ends inside the window.
-    scaling
-        How stacks are normalised; that of the model that is fine-tuned.
-    """
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["fast", "paper"] = "fast"
+
+PartT = TypeVar("PartT", bound=_Part)
+
+
+class Recipe(_Part):
+    """Recipe of a training: cutting and varying patches, and the optimiser."""
+
+    name: Literal["fast", "paper"] = "fast"  # gives the values that are left out
     optimiser: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Rate | None = None
+    # Peak. By default 1.5e-3 (fast; 3e-4 where a model is fine-tuned) or 1e-4.
+    learning_rate: Positive | None = None
     weight_decay: NonNegative = 0.01
-    warm_up: Share = 0.02
+    warm_up: Share = 0.02  # share of the budget
+    # After the warm-up: half a cosine to zero, or as it is.
     schedule: Literal["cosine", "constant"] = "cosine"
-    average: Share = 0.998
-    clip: NonNegative = 1.0
+    average: Share = 0.998  # decay of the running mean of the weights; 0 keeps none
+    clip: NonNegative = 1.0  # largest norm of the gradient; 0 does not clip
+    # Patches of a step; halved where memory runs out.
     batch: Annotated[int, Field(ge=1, le=4096)] = 4
+    # Of the forward pass; weights are always float32. ``auto`` takes bf16 where the
+    # hardware has it and its gradients are right.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    # (H, W) in voxels; less where the stacks are smaller. Depth is the network's.
     patch: tuple[Extent, Extent] = (128, 128)
+    # The eight symmetries in y and x; or mirrored in z, y and x, each with p = 1/2.
     turns: Literal["dihedral", "flips", "none"] = "dihedral"
+    # Which planes count as measured is drawn; otherwise every r-th from the first.
     random_phase: bool = True
-    noise: tuple[Noise, Noise] | None = (0.01, 0.5)
-    gain: NonNegative = 0.4
+    # Range of camera noise in standard deviations of the stack, on a log scale.
+    noise: tuple[Positive, Positive] | None = (0.01, 0.5)
+    gain: NonNegative = 0.4  # contrast is multiplied by 2^u, u uniform in ±gain
+    # The lateral spectrum is multiplied by f^u, u uniform in ±tilt.
     tilt: NonNegative = 0.5
+    # Largest weight with which another part of the stack is added.
     clutter: NonNegative = 0.4
-    thin: Share = 0.1
+    thin: Share = 0.1  # share of patches whose stack ends inside the window
+    # How stacks are normalised; that of the model that is fine-tuned.
     scaling: Literal["robust", "zscore", "none"] = "robust"
 
     @model_validator(mode="before")
@@ -127,6 +103,7 @@ class Recipe(BaseModel):
         return self
 
 
+LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[int, Field(ge=1, le=64)]
 Line = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
@@ -138,90 +115,61 @@ DEFAULT_VOXEL = (0.29, 0.29, 0.29)
 """µm; the paper's grid, and that of the shipped models."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class ModelSection(_Part):
-    """Name of the new model, and its card beside the scores.
-
-    Attributes
-    ----------
-    id
-        Lower-case letters, digits, ``.``, ``_`` and ``-``.
-    name
-        For people; the id where left out.
-    structures
-        Ids in the order of the outputs; those of the model that is fine-tuned, or of
-        the data, where left out.
-    voxel_size
-        (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
-    limits
-        Known limits, one sentence each.
-    weights
-        Type on disk; float16 halves the file.
-    """
+    """Name of the new model, and its card beside the scores."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
-    name: Line | None = None
+    name: Line | None = None  # for people; the id where left out
+    # Ids in the order of the outputs; those of the model that is fine-tuned, or of the
+    # data, where left out.
     structures: Annotated[tuple[Line, ...], Field(min_length=1)] | None = None
+    # (z, y, x) in µm of the grid: stacks are resampled to it in y and x.
     voxel_size: tuple[Positive, Positive, Positive] | None = None
     version: Line = "1"
     licence: Line = "not stated"
     citation: str = ""
     modality: Line = "bright-field"
-    limits: tuple[Line, ...] = ()
+    limits: tuple[Line, ...] = ()  # known limits, one sentence each
+    # Sentences on the data, instead of those that follow from the config.
+    trained_on: Line | None = None
+    # JSON that goes onto the card, beside the scores of the validation.
+    scores: Path | None = None
+    # Type on disk; float16 halves the file.
     weights: Literal["float32", "float16"] = "float32"
 
 
 class FineTune(_Part):
-    """A network that begins as an existing model.
+    """A network that begins as an existing model."""
 
-    Attributes
-    ----------
-    source
-        ``from`` in the file: a model's id or path.
-    freeze_encoder
-        Only what comes after the encoder learns.
-    """
+    model_config = ConfigDict(populate_by_name=True)
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
+    # ``from`` in the file: a model's id or path.
     source: Annotated[Line, Field(alias="from")]
-    freeze_encoder: bool = False
+    freeze_encoder: bool = False  # only what comes after the encoder learns
+    # Share of the way from the old weights to the new ones that the model keeps: on the
+    # straight line between them what was learnt before is lost last (Wortsman et al.
+    # 2022, arXiv 2109.01903).
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Simulated(_Part):
-    """Simulated colonies, from a folder or made for this training.
+    """Simulated colonies, from a folder or made for this training."""
 
-    Attributes
-    ----------
-    pool
-        Folder of colonies; a folder ``validation`` in it is kept for validation.
-    colonies
-        So many are simulated into ``colonies`` in the output folder.
-    fresh
-        A stock of colonies is renewed one by one while the training goes on.
-    slots, every
-        Colonies in that stock, and the steps after which one of them is replaced.
-    held_out
-        Colonies beside it for validation, always the same.
-    seed
-        Of the first of them; each has the next.
-    looks
-        Bright-field stacks of each.
-    shape
-        (D, H, W) voxels of each that is simulated here.
-    """
-
+    # Folder of colonies; a folder ``validation`` in it is kept for validation.
     pool: Path | None = None
+    # So many are simulated into ``colonies`` in the output folder.
     colonies: Count | None = None
+    # A stock of colonies is renewed one by one while the training goes on.
     fresh: bool = False
+    # slots, every: colonies in that stock, and the steps after which one of them is
+    # replaced.
     slots: Annotated[int, Field(ge=1, le=10_000)] = 32
     every: Count = 25
+    # Colonies beside it for validation, always the same.
     held_out: Annotated[int, Field(ge=0, le=10_000)] = 8
-    seed: Seed = 0
-    looks: Annotated[int, Field(ge=1, le=64)] = 3
+    seed: Seed = 0  # of the first of them; each has the next
+    looks: Annotated[int, Field(ge=1, le=64)] = 3  # bright-field stacks of each
+    # (D, H, W) voxels of each that is simulated here.
     shape: tuple[Depth, Width, Width] = (56, 160, 160)
 
     @model_validator(mode="after")
@@ -242,41 +190,36 @@ class Simulated(_Part):
 
 
 class Pairs(_Part):
-    """Real pairs of transmitted light and fluorescence.
+    """Real pairs of transmitted light and fluorescence."""
 
-    Attributes
-    ----------
-    path
-        A CSV, or a folder of images with both channels in each.
-    root
-        Where relative paths of the CSV begin; the CSV's own folder by default.
-    structure
-        What the target is, where the CSV does not say; needed for a folder.
-    signal, target
-        Channel names or indices, for a folder.
-    projection
-        A target of one plane is compared with this projection of the prediction.
-    """
-
-    path: Path
+    path: Path  # a CSV, or a folder of images with both channels in each
+    # Where relative paths of the CSV begin; the CSV's own folder by default.
     root: Path | None = None
+    # What the target is, where the CSV does not say; needed for a folder.
     structure: Line | None = None
+    # signal, target: channel names or indices, for a folder.
     signal: str | int | None = None
     target: str | int | None = None
+    # A target of one plane is compared with this projection of the prediction.
     projection: Literal["mean", "max"] = "mean"
+    # Axis (``y``, ``x``) to first pixel and the one behind the last, of every file:
+    # nothing else of it is read.
+    crop: dict[Literal["y", "x"], tuple[Annotated[int, Field(ge=0)], Count]] = {}
+    # Of the stacks that patches are drawn from, beside simulated colonies.
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _crop_ascends(self) -> Self:
+        if any(first >= end for first, end in self.crop.values()):
+            raise ValueError("crop needs its smaller pixel first")
+        return self
 
 
 class Data(_Part):
-    """Where the training gets its stacks.
-
-    Attributes
-    ----------
-    pairs
-        A path alone is enough for a CSV.
-    """
+    """Stacks of a training: simulated colonies, real pairs, or both."""
 
     simulated: Simulated | None = None
-    pairs: Pairs | None = None
+    pairs: Pairs | None = None  # a path alone is enough for a CSV
 
     @model_validator(mode="before")
     @classmethod
@@ -289,25 +232,22 @@ class Data(_Part):
     def _something(self) -> Self:
         if self.simulated is None and self.pairs is None:
             raise ValueError("give simulated, or pairs, or both")
+        shared = self.pairs is not None and self.pairs.share is not None
+        if shared and (self.simulated is None or self.simulated.fresh):
+            raise ValueError("pairs.share needs a pool or a number of colonies")
         return self
 
 
 class Budget(_Part):
-    """How long to learn, and how often to save and validate.
+    """Length of a training, and how often to save and validate."""
 
-    Attributes
-    ----------
-    steps, minutes
-        One of them. Only with steps is the result the same on a slower machine.
-    save_steps
-        Steps between states on disk; a tenth of the budget by default.
-    save_minutes
-        The same in minutes; 4, at most a tenth of the budget, by default.
-    """
-
+    # steps, minutes: one of them. Only with steps is the result the same on a slower
+    # machine.
     steps: Count | None = None
     minutes: Positive | None = None
+    # Steps between states on disk; a tenth of the budget by default.
     save_steps: Count | None = None
+    # The same in minutes; 4, at most a tenth of the budget, by default.
     save_minutes: Positive | None = None
 
     @model_validator(mode="after")
@@ -318,29 +258,18 @@ class Budget(_Part):
 
 
 class Validation(_Part):
-    """The data that are kept back to choose the best state.
+    """The data that are kept back to choose the best state."""
 
-    Attributes
-    ----------
-    share
-        Of the stacks, or of their rows or columns; 0 keeps nothing back.
-    by
-        Whole stacks, or the far end of every stack along an axis: the way out with
-        one or two stacks.
-    gap
-        Pixels of the model's grid along that axis, between the two parts, that are
-        in neither: a cell that is cut in two would be in both.
-    seed
-        Of the choice of stacks.
-    stacks
-        At most so many are scored.
-    """
-
+    # Of the stacks, or of their rows or columns; 0 keeps nothing back.
     share: Share = 0.1
+    # Whole stacks, or the far end of every stack along an axis: the way out with one or
+    # two stacks.
     by: Literal["stack", "y", "x"] = "stack"
+    # Pixels of the model's grid along that axis, between the two parts, that are in
+    # neither: a cell that is cut in two would be in both.
     gap: Annotated[int, Field(ge=0, le=2048)] = 0
-    seed: Seed = 0
-    stacks: Count = 16
+    seed: Seed = 0  # of the choice of stacks
+    stacks: Count = 16  # at most so many are scored
 
     @model_validator(mode="after")
     def _gap_has_an_axis(self) -> Self:
@@ -350,40 +279,26 @@ class Validation(_Part):
 
 
 class TrainConfig(_Part):
-    """A whole training.
+    """A whole training."""
 
-    Attributes
-    ----------
-    out
-        Output folder: state, log, cache, and at the end the model.
-    network
-        Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
-        structures.
-    recipe
-        ``paper`` or ``fast``, or a recipe's name with changed values.
-    ratios
-        Sparsity ratios, drawn uniformly; those the model or the network is for.
-    random_phase
-        The first measured plane is drawn too; the recipe's by default.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    tensorboard
-        Also write TensorBoard files.
-    """
-
-    out: Path
+    out: Path  # output folder: state, log, cache, and at the end the model
     model: ModelSection
+    # Fields of a new network, or ``from: MODEL``. Its `outputs` follow from the
+    # structures.
     network: NetworkConfig | FineTune = NetworkConfig()
     data: Data
+    # ``paper`` or ``fast``, or a recipe's name with changed values.
     recipe: Recipe = Recipe(name="fast")
+    # Sparsity ratios, drawn uniformly; those the model or the network is for.
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)] | None = None
+    # The first measured plane is drawn too; the recipe's by default.
     random_phase: bool | None = None
-    loss: Literal["mse", "l1", "l1_msssim", "foreground"] = "mse"
+    loss: LossName = "mse"
     budget: Budget
     validation: Validation = Validation()
     seed: Seed = 0
-    device: str = "auto"
-    tensorboard: bool = False
+    device: str = "auto"  # ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``
+    tensorboard: bool = False  # also write TensorBoard files
 
     @model_validator(mode="before")
     @classmethod
@@ -394,13 +309,7 @@ class TrainConfig(_Part):
 
 
 def as_network(values: Any) -> Any:
-    """Choose between a new network and a model to begin with, by ``from``.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        A field is impossible.
-    """
+    """Choose between a new network and a model to begin with, by ``from``."""
     if not isinstance(values, dict):
         return values
     kind = FineTune if "from" in values or "source" in values else NetworkConfig
@@ -436,13 +345,6 @@ def read_config(path: str | Path) -> TrainConfig:
 def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
     """Check a config.
 
-    Parameters
-    ----------
-    values
-        As YAML has them.
-    folder
-        Where relative paths begin; the current folder by default.
-
     Raises
     ------
     InputError
@@ -451,7 +353,7 @@ def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
     if not isinstance(values, dict):
         raise InputError("the config has no `field: value` lines; see docs/training.md")
     try:
-        # First and alone, so that an error tells of which kind of network it speaks.
+        # First and alone, so that an error is of one kind of network.
         network = as_network(values.get("network", {}))
         config = TrainConfig.model_validate({**values, "network": network})
     except ValidationError as error:
@@ -477,50 +379,32 @@ def _first(error: ValidationError, values: dict[str, Any]) -> str:
     name = ".".join(place) or "config"
     if first["type"] == "missing":
         return f"the config lacks {name}; add it (see docs/training.md)"
-    reason = first["msg"].removeprefix("Value error, ")
-    reason = reason[0].lower() + reason[1:]
-    found: Any = values
+    _, reason = invalid_field(error)
+    value: Any = values
     for part in place:
-        if isinstance(found, Mapping) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
         else:
             break
-    if isinstance(found, Mapping):
-        return f"{name} cannot be used: {reason}"
-    return f"{name} {found!r} cannot be used: {reason}"
+    shown = "" if isinstance(value, Mapping) else f" {value!r}"
+    return f"{name}{shown} cannot be used: {reason[0].lower()}{reason[1:]}"
 
 
-def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
+def _placed(part: PartT, folder: Path) -> PartT:
     """Make paths absolute, so that nothing depends on where a program runs."""
-
-    def absolute(path: Path | None) -> Path | None:
-        return None if path is None else (folder / user_path(path)).absolute()
-
-    data = config.data
-    if data.simulated is not None:
-        simulated = data.simulated.model_copy(
-            update={"pool": absolute(data.simulated.pool)}
-        )
-        data = data.model_copy(update={"simulated": simulated})
-    if data.pairs is not None:
-        pairs = data.pairs.model_copy(
-            update={
-                "path": absolute(data.pairs.path),
-                "root": absolute(data.pairs.root),
-            }
-        )
-        data = data.model_copy(update={"pairs": pairs})
-    network = config.network
-    if isinstance(network, FineTune):
-        beside = folder / user_path(network.source)
-        if beside.exists():
-            source = str(beside.absolute())
-            network = network.model_copy(update={"source": source})
-    return config.model_copy(
-        update={"out": absolute(config.out), "data": data, "network": network}
-    )
+    update: dict[str, Any] = {}
+    for name, value in part:
+        if isinstance(value, Path):
+            update[name] = (folder / user_path(value)).absolute()
+        elif isinstance(value, FineTune):
+            beside = (folder / user_path(value.source)).absolute()
+            if beside.exists():
+                update[name] = value.model_copy(update={"source": str(beside)})
+        elif isinstance(value, _Part):
+            update[name] = _placed(value, folder)
+    return part.model_copy(update=update)
 
 
 def config_text(config: TrainConfig, folder: Path | None = None) -> str:
@@ -551,21 +435,12 @@ def config_text(config: TrainConfig, folder: Path | None = None) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _relative(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _relative(value: Any, folder: Path) -> Any:
     """Shorten the paths of what lies in a folder."""
-
-    def short(text: Any) -> Any:
-        path = Path(text)
-        inside = path.is_absolute() and path.is_relative_to(folder)
-        return path.relative_to(folder).as_posix() if inside else text
-
-    values["out"] = short(values["out"])
-    data = values["data"]
-    for section, name in (("simulated", "pool"), ("pairs", "path"), ("pairs", "root")):
-        part = data.get(section) or {}
-        if part.get(name):
-            part[name] = short(part[name])
-    network = values.get("network") or {}
-    if "from" in network and (folder / str(network["from"])).exists():
-        network["from"] = short(network["from"])
-    return values
+    if isinstance(value, dict):
+        return {name: _relative(one, folder) for name, one in value.items()}
+    if isinstance(value, str) and Path(value).is_absolute():
+        path = Path(value)
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,40 +31,20 @@ HELD_OUT_SEEDS = 2**32
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The stacks of a training.
+    """The stacks of a training."""
 
-    Attributes
-    ----------
-    structures
-        Of the network's outputs, which the pairs' labels count.
-    training
-        May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
-    words
-        Sentences for the card.
-    """
-
+    # Of the network's outputs, which the pairs' labels count.
     structures: tuple[str, ...]
+    # May change with the step; see `napari_sparsessp.training.patches.RenewedPairs`.
     training: Sequence[Pair]
     validation: Sequence[Pair]
-    words: list[str]
+    words: list[str]  # sentences for the card
 
 
 def split_pairs(
     pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
 ) -> tuple[list[Pair], list[Pair]]:
-    """Divide stacks, or each stack, into training and validation.
-
-    Parameters
-    ----------
-    splits
-        ``train``, ``validation``, or empty where it is left open, for each pair. Where
-        any is ``validation``, those left open are for training.
-
-    Raises
-    ------
-    InputError
-        There is only one stack, or too little of it.
-    """
+    """Divide stacks, or each stack, into training and validation."""
     named = [pair for pair, split in zip(pairs, splits, strict=True)
              if split == "validation"]  # fmt: skip
     rest = [pair for pair, split in zip(pairs, splits, strict=True)
@@ -118,13 +98,8 @@ def find_labels(pairs: Pairs | None) -> list[Label]:
     """List the real pairs; reads no image yet."""
     if pairs is None:
         return []
-    return read_labels(
-        pairs.path,
-        root=pairs.root,
-        structure=pairs.structure,
-        signal=pairs.signal,
-        target=pairs.target,
-    )
+    given = pairs.model_dump(include={"root", "structure", "signal", "target"})
+    return read_labels(pairs.path, **given)
 
 
 def look_at_stacks(
@@ -134,8 +109,6 @@ def look_at_stacks(
 
     Parameters
     ----------
-    labels
-        Several of one stack and channel are one stack.
     voxel_size
         (z, y, x) in µm of the model's grid.
 
@@ -215,6 +188,11 @@ def read_stacks(
     if labels:
         pairs = _read_pairs(resolved, labels, structures, words, progress, warn)
         more, kept = split_pairs(*pairs, validation)
+        share = resolved.config.data.pairs and resolved.config.data.pairs.share
+        if share and more:
+            # So often that patches of the pairs are this share of all.
+            often = len(training) * share / (1 - share) / len(more)
+            more = more * max(1, round(often))
         training, judging = [*training, *more], [*judging, *kept]
     if colonies is None or not colonies.simulated.fresh:
         return TrainingData(structures, training, judging, words)
@@ -236,7 +214,7 @@ def _read_pairs(
     source = resolved.config.data.pairs
     assert source is not None
     cache = resolved.config.out / "cache"
-    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn)
+    reader = PairReader(cache, resolved.voxel_size, resolved.scaling, warn, source.crop)
     wanted = [label for label in labels if label.structure in structures]
     cached = reader.read(wanted, progress)
     pairs = []
@@ -246,10 +224,8 @@ def _read_pairs(
         targets = [stack.targets[name] for name in names]
         rows = tuple(structures.index(name) for name in names)
         pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
-    counts = [
-        (name, sum(name in stack.targets for stack in cached)) for name in structures
-    ]
-    listed = ", ".join(f"{name} {count}" for name, count in counts if count)
+    counts = {name: sum(name in one.targets for one in cached) for name in structures}
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     words.append(
         f"{len(cached)} stacks of {source.path.name}, with labels of: {listed}; "
         "those kept back for validation included."
@@ -267,10 +243,10 @@ class _Colonies:
     group: Group
     words: list[str]
     progress: Progress
-    out: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.out = self.resolved.config.out / "colonies"
+    @property
+    def out(self) -> Path:
+        return self.resolved.config.out / "colonies"
 
     def fixed(self) -> tuple[list[Pair], list[str]]:
         """Open a pool, simulated before where a number is given, with its splits."""

@@ -20,18 +20,6 @@ class Group:
 
     Where ``accelerate launch`` started several, one on each GPU or on several machines,
     each learns from patches of its own, and their gradients are averaged in each step.
-
-    Parameters
-    ----------
-    accelerator
-        An `accelerate.Accelerator`; None for one process alone.
-
-    Attributes
-    ----------
-    rank, count
-        Which of how many processes.
-    device
-        Where this one computes, where the group decides that.
     """
 
     def __init__(self, accelerator: Any = None) -> None:
@@ -49,15 +37,7 @@ class Group:
         return self.rank == 0
 
     def wrap(self, network: nn.Module, uneven: bool) -> nn.Module:
-        """Return what to call in a step: it averages gradients, and shares weights.
-
-        Parameters
-        ----------
-        network
-            The main process's weights become those of all.
-        uneven
-            Not every step uses every parameter.
-        """
+        """Return what to call in a step: it averages gradients, and shares weights."""
         if self._accelerator is None:
             return network
         from accelerate.utils import DistributedDataParallelKwargs
@@ -106,11 +86,6 @@ class Group:
 
 def join_group(device: str = "auto") -> Group:
     """Join the processes that were started with this one, if there are any.
-
-    Parameters
-    ----------
-    device
-        As in the config; a group puts each process on its own GPU, or all on the CPU.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.prediction.device import out_of_memory
 from napari_sparsessp.tasks import Cancelled, Progress, no_progress
 from napari_sparsessp.training.checkpoints import Position, RunFolder
 from napari_sparsessp.training.distributed import Group
@@ -43,48 +44,17 @@ HOPELESS = 50
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast to learn.
+    """Budget and optimiser of a training; see also `Recipe` of the config."""
 
-    Attributes
-    ----------
-    minutes
-        Time budget; the learning rate falls to zero along it.
-    steps
-        Budget in steps instead, which does not depend on the machine's speed.
-    learning_rate
-        Peak, reached after `warm_up` of the budget.
-    weight_decay, warm_up, average
-        The optimiser's decay; share of the budget; decay of the weights' running
-        average, 0 for none.
-    save_every
-        Minutes between states on disk and validations.
-    save_steps
-        The same in steps.
-    precision
-        ``bf16`` or ``fp32``, of the forward pass; weights are always float32.
-    optimiser
-        ``adamw`` or ``adam``.
-    schedule
-        ``cosine`` or ``constant``.
-    clip
-        Largest norm of the gradient; 0 does not clip.
-    loss
-        See `napari_sparsessp.training.losses.make_loss`.
-    projection
-        ``mean`` or ``max``, of a prediction whose label is one plane.
-    judge_first
-        Validate before the first step: what is fine-tuned may be the best already.
-    """
-
-    minutes: float
-    steps: int | None = None
+    minutes: float  # time budget; the learning rate falls to zero along it
+    steps: int | None = None  # the budget instead: it depends on no machine's speed
     batch: int = 4
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.5e-3  # peak, reached after `warm_up` of the budget
     weight_decay: float = 0.01
     warm_up: float = 0.02
     average: float = 0.998
-    save_every: float = 4.0
-    save_steps: int | None = None
+    save_every: float = 4.0  # minutes between states on disk and validations
+    save_steps: int | None = None  # the same in steps
     precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
@@ -92,7 +62,8 @@ class TrainingPlan:
     schedule: str = "cosine"
     clip: float = 1.0
     loss: str = "mse"
-    projection: str = "mean"
+    projection: str = "mean"  # of a prediction whose label is one plane
+    # Validate before the first step: what is fine-tuned may be the best already.
     judge_first: bool = False
 
 
@@ -134,17 +105,9 @@ class _LearningNorms(nn.Module):
 def update_norms(
     network: nn.Module, batches: Iterable[Batch], device: torch.device
 ) -> None:
-    """Measure the batch-norm statistics of averaged weights.
+    """Measure the batch-norm statistics of averaged weights: all batches count alike.
 
-    A running mean follows the last few batches, and those of a network that learns,
-    not those of its averaged weights. Here every batch counts the same.
-
-    Parameters
-    ----------
-    network
-        Afterwards in evaluation mode.
-    batches
-        Not asked for where no norm learns.
+    A running mean would follow the last few batches of the network that learns.
     """
     norms = _LearningNorms(network.eval()).eval()
     update_bn(batches, norms, device)  # type: ignore[arg-type]
@@ -152,27 +115,15 @@ def update_norms(
 
 @dataclass(frozen=True)
 class Status:
-    """Loss and rate after a step.
-
-    Attributes
-    ----------
-    share
-        Of the budget.
-    loss, rate
-        Running mean of the loss; learning rate.
-    entry
-        What was logged, where a state was saved.
-    note
-        Something that the user should know.
-    """
+    """Loss and rate after a step."""
 
     step: int
     share: float
     seconds_left: float
     loss: float
     rate: float
-    entry: dict[str, Any] | None = None
-    note: str = ""
+    entry: dict[str, Any] | None = None  # what was logged, where a state was saved
+    note: str = ""  # something that the user should know
 
 
 def train(
@@ -217,20 +168,15 @@ def train(
     InputError
         What the folder holds does not belong to this training.
     """
-    group = group or Group()
-    run = _Run(network, pairs, recipe, plan, folder, group)
-    run.validate, run.progress = validate, progress
-    if listen is not None and group.main:
-        run.listen = listen
-    run.go()
+    listen = listen if group is None or group.main else None
+    _Run(
+        network, pairs, recipe, plan, folder, validate, listen, progress,
+        group or Group(),
+    ).go()  # fmt: skip
 
 
 class _Run:
     """One training: network, its average, the optimiser and where they are."""
-
-    validate: Callable[[nn.Module], dict[str, Any]] | None
-    progress: Progress
-    listen: Callable[[Status], None] | None = None
 
     def __init__(
         self,
@@ -239,8 +185,12 @@ class _Run:
         recipe: PatchRecipe,
         plan: TrainingPlan,
         folder: Path,
+        validate: Callable[[nn.Module], dict[str, Any]] | None,
+        listen: Callable[[Status], None] | None,
+        progress: Progress,
         group: Group,
     ) -> None:
+        self.validate, self.listen, self.progress = validate, listen, progress
         self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
         self.device = torch.device(plan.device)
         kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
@@ -259,8 +209,8 @@ class _Run:
             self.average.n_averaged += 1  # the initial weights
             self.average.eval()
         self.files = RunFolder(folder, group.main)
-        found = self.files.load(network, self._averaged, self.optimiser, self.device)
-        self.at = found or Position(batch=plan.batch)
+        resumed = self.files.load(network, self._averaged, self.optimiser, self.device)
+        self.at = resumed or Position(batch=plan.batch)
         self.group = group
         if group.largest(self.at.step)[0] != self.at.step:
             raise InputError(
@@ -287,10 +237,13 @@ class _Run:
         if self.plan.judge_first and not self.at.step:
             self._emit(entry=self._save(validated=True))
         self._to_training()
+        workers = 1  # that cut patches: on the CPU the network wants the cores
+        if self.device.type != "cpu":
+            workers = max(1, min(8, (os.cpu_count() or 2) // 2))
         while self._share() < 1:
             stream = batches(
                 self.pairs, self.recipe, self.at.batch, self.plan.seed,
-                self.at.step, self.outputs, workers=self._workers(),
+                self.at.step, self.outputs, workers=workers,
                 rank=self.group.rank,
                 waiting=self._report if self.group.count == 1 else None,
             )  # fmt: skip
@@ -325,18 +278,12 @@ class _Run:
             self.cancelled = True
         return self.cancelled
 
-    def _workers(self) -> int:
-        """Threads that cut patches; on the CPU the network wants the cores."""
-        if self.device.type == "cpu":
-            return 1
-        return max(1, min(8, (os.cpu_count() or 2) // 2))
-
     def _fits(self, batch: Batch) -> bool:
         """Learn from a batch; false where it was too large and has been halved."""
         try:
             self._learn(batch.to(self.device))
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if self.group.count > 1:  # the others are waiting for these gradients
                 raise PredictionError(
@@ -478,12 +425,6 @@ class _Run:
         self.listen(
             Status(self.at.step, share, max(left, 0), self.at.loss, rate, entry, note)
         )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(word in text for word in words)
 
 
 def tensorboard_writer(folder: Path) -> Callable[[Status], None] | None:

@@ -24,20 +24,8 @@ def project(
 ) -> torch.Tensor:
     """Replace predictions by their projection over z where the label is one.
 
-    Parameters
-    ----------
-    prediction
-        (B, S, D, H, W)
-    weight
-        (B, S, D, H, W) or (B, S, D, 1, 1); planes without weight take no part.
-    projected
-        (B, S) bool.
-    how
-        ``mean`` or ``max``.
-
-    Returns
-    -------
-    (B, S, D, H, W), the projection repeated on all planes.
+    Of a prediction (B, S, D, H, W); planes without `weight`, (B, S, D, H, W) or
+    (B, S, D, 1, 1), take no part. `projected` is (B, S); `how`: ``mean`` or ``max``.
     """
     if not bool(projected.any()):
         return prediction
@@ -55,19 +43,15 @@ def project(
 def make_loss(name: str) -> Loss:
     """Return a loss by its name.
 
-    Parameters
-    ----------
-    name
-        ``mse``, ``l1``, ``l1_msssim`` or ``foreground``.
-
     Returns
     -------
     (prediction, target, weight), each (B, S, D, H, W), weight also
     (B, S, D, 1, 1), to a number.
     """
     return {
-        "mse": _mse,
-        "l1": _l1,
+        # Squared error: what R² measures, and what the paper minimises.
+        "mse": lambda y, t, w: _labelled_mean(_weighted((y - t).square(), w), w),
+        "l1": lambda y, t, w: _labelled_mean(_weighted((y - t).abs(), w), w),
         "l1_msssim": _l1_msssim,
         "foreground": _foreground,
     }[name]
@@ -83,20 +67,6 @@ def _weighted(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Mean over voxels, (B, S)."""
     weight = weight.expand_as(values)
     return (values * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1e-6)
-
-
-def _mse(
-    prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Squared error: what R² measures, and what the paper minimises."""
-    return _labelled_mean(_weighted((prediction - target).square(), weight), weight)
-
-
-def _l1(
-    prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Absolute error."""
-    return _labelled_mean(_weighted((prediction - target).abs(), weight), weight)
 
 
 def _l1_msssim(
@@ -130,17 +100,7 @@ def _foreground(
 
 
 def ms_ssim(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Multi-scale structural similarity of planes (Wang et al. 2003).
-
-    Parameters
-    ----------
-    prediction, target
-        (B, S, D, H, W); the dynamic range is that of each target, at least 1.
-
-    Returns
-    -------
-    (B, S), mean over planes. As many of the five scales as the planes allow.
-    """
+    """Multi-scale structural similarity of planes (Wang et al. 2003)."""
     batch, structures, depth, height, width = target.shape
     span = target.flatten(2).amax(2) - target.flatten(2).amin(2)
     span = span.clamp_min(1.0).repeat_interleave(depth)[:, None, None, None]

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.resolve import make_folder, structure_id
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, channel_key
 
 Channel = str | int
 
@@ -57,32 +58,15 @@ _FORM = 1  # of the cache; another number, and all is read again
 
 @dataclass(frozen=True)
 class Label:
-    """One stack with one target.
+    """One stack with one target."""
 
-    Attributes
-    ----------
-    path
-        Image with the transmitted light.
-    signal
-        Its channel.
-    path_target
-        Image with the target; mostly the same one.
-    target
-        Channel of the target.
-    structure
-        What the target shows.
-    mask
-        Image that is above 0 where the target counts.
-    split
-        ``train``, ``validation``, ``test``, or empty where it is left open.
-    """
-
-    path: Path
-    signal: Channel | None
+    path: Path  # image with the transmitted light
+    signal: Channel | None  # its channel
     path_target: Path
     target: Channel | None
     structure: str
-    mask: Path | None = None
+    mask: Path | None = None  # image that is above 0 where the target counts
+    # ``train``, ``validation``, ``test``, or empty where it is left open.
     split: str = ""
 
 
@@ -214,17 +198,13 @@ def _label(
     mask = row.get("mask")
     return Label(
         image,
-        _channel(value("signal")),
+        channel_key(value("signal")),
         root / user_path(other) if other else image,
-        _channel(value("target")),
+        channel_key(value("target")),
         _structure(row, where, path, given["structure"]),
         root / user_path(mask) if mask else None,
         _SPLITS[split],
     )
-
-
-def _channel(text: str) -> Channel:
-    return int(text) if text.isdecimal() else text
 
 
 def _structure(
@@ -296,18 +276,11 @@ def write_list(labels: Sequence[Label], path: Path) -> Path:
             ["path", "signal", "target", "structure", "path_target", "mask", "split"]
         )
         for label in labels:
-            elsewhere = label.path_target != label.path
-            writer.writerow(
-                [
-                    short(label.path),
-                    "" if label.signal is None else label.signal,
-                    "" if label.target is None else label.target,
-                    label.structure,
-                    short(label.path_target) if elsewhere else "",
-                    short(label.mask),
-                    label.split,
-                ]
-            )
+            elsewhere = label.path_target if label.path_target != label.path else None
+            writer.writerow([
+                short(label.path), label.signal, label.target, label.structure,
+                short(elsewhere), short(label.mask), label.split,
+            ])  # fmt: skip
     return path
 
 
@@ -316,24 +289,13 @@ class CachedPair:
     """One stack with its labels, memory-mapped on the model's pixels.
 
     float16, but for what is not normalised.
-
-    Attributes
-    ----------
-    signal
-        (D, H, W) normalised.
-    targets
-        Structure to (D, H, W) or (1, H, W), z-scored.
-    masks
-        Of those structures that have one.
-    split
-        ``train``, ``validation`` or empty.
     """
 
     name: str
-    signal: np.ndarray
-    targets: Mapping[str, np.ndarray]
-    masks: Mapping[str, np.ndarray]
-    split: str
+    signal: np.ndarray  # (D, H, W) normalised
+    targets: Mapping[str, np.ndarray]  # structure to (D, H, W) or (1, H, W), z-scored
+    masks: Mapping[str, np.ndarray]  # of those structures that have one
+    split: str  # ``train``, ``validation`` or empty
 
 
 class PairReader:
@@ -341,10 +303,6 @@ class PairReader:
 
     Parameters
     ----------
-    cache
-        Folder of ``.npy`` files; made if it is missing.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
     scaling
         Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
         always z-scored.
@@ -358,29 +316,17 @@ class PairReader:
         voxel_size: tuple[float, float, float],
         scaling: str,
         warn: Callable[[str], None] = lambda text: None,
+        crop: Mapping[Literal["y", "x"], tuple[int, int]] | None = None,
     ) -> None:
         self.cache, self.voxel_size, self.scaling = cache, voxel_size, scaling
+        self.crop: dict[str, tuple[int, int]] = dict((crop or {}).items())
         self._warn = warn
         self._warned: set[str] = set()
 
     def read(
         self, labels: Sequence[Label], progress: Progress = no_progress
     ) -> list[CachedPair]:
-        """Read all labels but those of the test split.
-
-        Parameters
-        ----------
-        labels
-            Several of one stack and channel become one pair.
-
-        Raises
-        ------
-        InputError
-            An image cannot be read or is constant, or a target or mask does not fit
-            its stack.
-        OutputError
-            The cache cannot be written.
-        """
+        """Read all labels but those of the test split."""
         stacks, pairs = by_stack(labels), []
         for group in stacks:
             pairs.append(self._pair(group))
@@ -423,6 +369,7 @@ class PairReader:
                     f"{path.name} has several time points; give one stack a file"
                 )
             pixel = self._pixel(volume, kind, stack)
+            volume = self._cropped(volume)
             try:
                 array = self._prepared(volume, pixel, kind)
             except InputError as error:
@@ -432,12 +379,26 @@ class PairReader:
                 np.save(handle, array)
         return np.load(file, mmap_mode="r")
 
+    def _cropped(self, volume: Volume) -> Volume:
+        for axis, (first, end) in self.crop.items():
+            size = volume.sizes[axis.upper()]
+            if size < end:
+                raise InputError(
+                    f"{Path(volume.source).name} has {size} pixels in {axis}; "
+                    f"data.pairs.crop asks for {first} to {end}"
+                )
+        index = tuple(
+            slice(*self.crop.get(axis.lower(), (None,))) for axis in volume.axes
+        )
+        return volume.with_(array=volume.array[index]) if self.crop else volume
+
     def _key(self, path: Path, channel: Channel | None, kind: str, stack: Path) -> str:
         """Name in the cache; another when the image or the wanted form changes."""
         status = path.stat()
         parts = (_FORM, path.absolute(), status.st_size, status.st_mtime_ns, channel,
                  kind, stack.absolute(), self.voxel_size,
-                 self.scaling if kind == "signal" else "")  # fmt: skip
+                 self.scaling if kind == "signal" else "",
+                 *sorted(self.crop.items()))  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
     def _pixel(self, volume: Volume, kind: str, stack: Path) -> tuple[float, float]:

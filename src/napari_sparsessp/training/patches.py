@@ -1,17 +1,15 @@
 """Training patches and batches: random place, random sparsity, random optics.
 
-The randomness of a patch follows from (seed, step, place in the batch) alone, so that a
-training that was killed resumes with exactly the patches that it would have seen. Each
-structure is drawn as often as any other.
+A patch follows from (seed, step, place in the batch) alone, so that a killed training
+resumes with the patches that it would have seen.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
-from typing import overload
 
 import numpy as np
 import torch
@@ -22,28 +20,17 @@ from napari_sparsessp.sparse import SparseView
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One specimen to learn from, arrays possibly memory-mapped.
+    """One specimen to learn from, arrays possibly memory-mapped."""
 
-    Attributes
-    ----------
-    looks
-        (V, D, H, W) transmitted-light stacks of it, each z-scored.
-    targets
-        (D, H, W), or (1, H, W) for a projection; each z-scored.
-    outputs
-        Which of the network's outputs each target is; all in order where left out.
-    masks
-        (D, H, W) or (1, H, W) for each target, true where it counts; empty where
-        all of them count everywhere.
-    name
-        What a person calls it.
-    """
-
-    looks: np.ndarray
+    looks: np.ndarray  # (V, D, H, W) transmitted-light stacks of it, each z-scored
+    # (D, H, W), or (1, H, W) for a projection; each z-scored.
     targets: Sequence[np.ndarray]
+    # Which of the network's outputs each target is; all in order where left out.
     outputs: tuple[int, ...] | None = None
+    # (D, H, W) or (1, H, W) for each target, true where it counts; empty where all of
+    # them count everywhere.
     masks: Sequence[np.ndarray | None] = ()
-    name: str = ""
+    name: str = ""  # what a person calls it
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -53,37 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PatchRecipe:
-    """How patches are cut and varied.
-
-    Attributes
-    ----------
-    depth, height, width
-        Size of a patch in voxels.
-    ratios
-        Sparsity ratios, drawn uniformly.
-    noise
-        Range of camera noise (standard deviations of the stack), drawn on a log scale.
-    gain
-        Contrast is multiplied by 2^u, u uniform in ±gain.
-    tilt
-        Power spectrum is multiplied by f^u, u uniform in ±2 tilt.
-    clutter
-        Another part of the stack, turned around, is added with a weight uniform
-        between 0 and this: light that no structure of the patch explains.
-    thin
-        Share of patches whose stack ends inside the window.
-    turns
-        ``dihedral``, ``flips`` or ``none``.
-        The symmetries of the square in y and x. Or mirrored in z, y and x; then the
-        patch, not the stack, is what is made sparse, as in the released code.
-    random_phase
-        Draw the first measured plane; otherwise it is plane 0.
-    interpolation
-        ``hold``, ``nearest`` or ``linear``.
-        How planes in between follow from the measured ones.
-    inputs, every
-        Of the network: its input channels, and it takes each such plane of the window.
-    """
+    """Size and random changes of patches; see also `Recipe` of the config."""
 
     depth: int = 32
     height: int = 128
@@ -92,38 +49,31 @@ class PatchRecipe:
     noise: tuple[float, float] | None = (0.01, 0.5)
     gain: float = 0.4
     tilt: float = 0.5
+    # Another part of the stack, turned around, is added with a weight uniform between 0
+    # and this: light that no structure of the patch explains.
     clutter: float = 0.4
     thin: float = 0.1
+    # Of ``flips`` the patch, not the stack, is made sparse, as in the released code.
     turns: str = "dihedral"
     random_phase: bool = True
     interpolation: str = "linear"
+    # inputs, every: of the network: its input channels, and it takes each such plane of
+    # the window.
     inputs: int = 2
     every: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Input and target of a network.
+    """Input and target of a network."""
 
-    Attributes
-    ----------
-    source
-        (inputs, planes, H, W)
-    target
-        (L, D, H, W), one for each label; a projection is repeated on all planes.
-    weight
-        (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
-    projected
-        (L,) bool: the target is a projection.
-    labels
-        The network's outputs.
-    """
-
-    source: torch.Tensor
+    source: torch.Tensor  # (inputs, planes, H, W)
+    # (L, D, H, W), one for each label; a projection is repeated on all planes.
     target: torch.Tensor
+    # (L, D, H, W) or (L, D, 1, 1): 1 where the target counts, else 0.
     weight: torch.Tensor
-    projected: torch.Tensor
-    labels: tuple[int, ...]
+    projected: torch.Tensor  # (L,) bool: the target is a projection
+    labels: tuple[int, ...]  # the network's outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +93,7 @@ def cut_patch(
     rng: np.random.Generator,
     rows: Sequence[int] | None = None,
 ) -> Patch:
-    """Cut one random patch.
-
-    Parameters
-    ----------
-    rng
-        Two of the same state cut the same patch.
-    rows
-        Which of the pair's targets are wanted; all where left out.
-    """
+    """Cut one random patch."""
     window = _window(pair.looks.shape[1], recipe, rng)
     area = _area(pair.looks.shape, recipe, rng)
     stack = pair.looks[int(rng.integers(len(pair.looks)))]
@@ -172,18 +114,12 @@ def cut_patch(
     )
 
 
-def window_start(
-    depth: int, recipe: PatchRecipe, rng: np.random.Generator | None = None
-) -> int:
-    """First plane of a window; one around the middle of a stack that is thinner."""
-    if depth <= recipe.depth:
-        return -((recipe.depth - depth) // 2 // recipe.every * recipe.every)
-    places = (depth - recipe.depth) // recipe.every + 1
-    return (places // 2 if rng is None else int(rng.integers(places))) * recipe.every
-
-
 def _window(depth: int, recipe: PatchRecipe, rng: np.random.Generator) -> _Window:
-    start = window_start(depth, recipe, rng)
+    every = recipe.every
+    if depth <= recipe.depth:  # the stack lies in the middle of the window
+        start = -((recipe.depth - depth) // 2 // every * every)
+    else:
+        start = int(rng.integers((depth - recipe.depth) // every + 1)) * every
     wanted = np.arange(start, start + recipe.depth)
     planes = wanted.clip(0, depth - 1)
     if recipe.turns == "flips":
@@ -306,19 +242,17 @@ def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
     return x.flip([axis for bit, axis in ((1, -2), (2, -1)) if turn & bit])
 
 
-class RenewedPairs(Sequence[Pair]):
+class RenewedPairs(list[Pair]):
     """Some stacks that stay, and others that follow from the step.
 
-    As a sequence it is what it was when it was last asked for a step.
+    As a list it is what it was when it was last asked for a step.
 
     Parameters
     ----------
     draw
-        Gives the others for a step, the same for the same step, with labels and sizes
-        that never change. It may wait; it raises `Cancelled` once the event is
+        Returns the others for a step, the same for the same step, with labels and
+        sizes that never change. It may wait; it raises `Cancelled` once the event is
         set.
-    step
-        Where the training begins.
     """
 
     def __init__(
@@ -327,34 +261,15 @@ class RenewedPairs(Sequence[Pair]):
         draw: Callable[[int, Event], Sequence[Pair]],
         step: int = 0,
     ) -> None:
+        super().__init__()
         self._fixed, self._draw = list(fixed), draw
-        self._now: list[Pair] = self.at(step, Event())
+        self.at(step, Event())
 
     def at(self, step: int, ended: Event) -> list[Pair]:
-        """Return the stacks of a step.
-
-        Raises
-        ------
-        Cancelled
-            `ended` was set while this waited.
-        """
-        self._now = [*self._fixed, *self._draw(step, ended)]
-        return self._now
-
-    def __len__(self) -> int:
-        return len(self._now)
-
-    def __iter__(self) -> Iterator[Pair]:
-        return iter(self._now)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        return self._now[index]
+        """Return the stacks of a step; raises `Cancelled` once `ended` is set."""
+        now = [*self._fixed, *self._draw(step, ended)]
+        self[:] = now
+        return now
 
 
 PAUSE = 0.2
@@ -363,47 +278,24 @@ PAUSE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Patches of one step.
+    """Patches of one step."""
 
-    Attributes
-    ----------
-    source
-        (B, inputs, planes, H, W)
-    target
-        (B, S, D, H, W), S all outputs, or 1.
-    weight
-        (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
-    projected
-        (B, S) bool.
-    tasks
-        (B,) the structure of each sample where S is 1 of several.
-    """
-
-    source: torch.Tensor
-    target: torch.Tensor
+    source: torch.Tensor  # (B, inputs, planes, H, W)
+    target: torch.Tensor  # (B, S, D, H, W), S all outputs, or 1
+    # (B, S, D, H, W) or (B, S, D, 1, 1); 0 where there is no label.
     weight: torch.Tensor
-    projected: torch.Tensor
+    projected: torch.Tensor  # (B, S) bool
+    # (B,) the structure of each sample where S is 1 of several.
     tasks: torch.Tensor | None
 
     def to(self, device: str | torch.device) -> "Batch":
         """Return a copy on a device."""
-        return Batch(
-            self.source.to(device),
-            self.target.to(device),
-            self.weight.to(device),
-            self.projected.to(device),
-            None if self.tasks is None else self.tasks.to(device),
-        )
+        moved = (None if one is None else one.to(device) for one in vars(self).values())
+        return Batch(*moved)  # type: ignore[arg-type]
 
 
 def choose(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a structure, then one of the stacks that show it.
-
-    Returns
-    -------
-    pair, row
-        Index of the stack, and of the target in it.
-    """
+    """Draw a structure, then one of the stacks that show it."""
     labelled: dict[int, list[tuple[int, int]]] = {}
     for index, pair in enumerate(pairs):
         for row, label in enumerate(pair.labels):
@@ -439,26 +331,19 @@ def cut_batch(
         index, row = choose(pairs, rng)
         rows = [row] if outputs is None else None
         patches.append(cut_patch(pairs[index], recipe, rng, rows))
-    source = torch.stack([patch.source for patch in patches])
+    tasks = None
     if outputs is None:
         tasks = torch.tensor([patch.labels[0] for patch in patches])
-        weights = torch.broadcast_tensors(*(patch.weight for patch in patches))
-        return Batch(
-            source,
-            torch.stack([patch.target for patch in patches]),
-            torch.stack(weights),
-            torch.stack([patch.projected for patch in patches]),
-            tasks,
-        )
-    target, weight, projected = zip(
-        *(_spread(patch, outputs) for patch in patches), strict=True
-    )
+        parts = [(patch.target, patch.weight, patch.projected) for patch in patches]
+    else:
+        parts = [_spread(patch, outputs) for patch in patches]
+    target, weight, projected = zip(*parts, strict=True)
     return Batch(
-        source,
+        torch.stack([patch.source for patch in patches]),
         torch.stack(target),
         torch.stack(torch.broadcast_tensors(*weight)),
         torch.stack(projected),
-        None,
+        tasks,
     )
 
 
@@ -493,20 +378,11 @@ def batches(
 
     Parameters
     ----------
-    pairs, recipe, batch, seed, step, outputs, rank
-        See `cut_batch`. Pairs that change are those of each step.
-    ahead
-        Batches kept ready.
     workers
         Threads; their number changes nothing in the batches.
     waiting
         Called while a batch is not ready; what it raises ends the batches, which are
         endless otherwise.
-
-    Raises
-    ------
-    Exception
-        Whatever went wrong on a thread.
     """
     ended = Event()
 

@@ -1,4 +1,4 @@
-"""From options to a whole config, and what a config means for the data.
+"""From a few options to a whole config, and from a config to all that it leaves open.
 
 `QuickOptions` are the few things that a person decides; all else has a default, for one
 or a few stacks of the microscope that the model will be used on, and ten minutes on a
@@ -12,12 +12,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.errors import InputError, invalid_field
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.library import DEFAULT_MODEL, read_card, user_folder
 from napari_sparsessp.networks import NetworkConfig
@@ -27,6 +27,7 @@ from napari_sparsessp.training.config import (
     Budget,
     Data,
     FineTune,
+    LossName,
     ModelSection,
     Pairs,
     Recipe,
@@ -48,22 +49,12 @@ _MAY_CHANGE = ("out", "budget", "device", "tensorboard", "model")
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config, and all that it leaves open, decided.
-
-    Attributes
-    ----------
-    source
-        Of the model that is fine-tuned.
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-    scaling
-        How the transmitted light is normalised.
-    """
+    """A config, and all that it leaves open, decided."""
 
     config: TrainConfig
-    source: ModelCard | None
-    voxel_size: tuple[float, float, float]
-    scaling: str
+    source: ModelCard | None  # of the model that is fine-tuned
+    voxel_size: tuple[float, float, float]  # (z, y, x) in µm of the model's grid
+    scaling: str  # how the transmitted light is normalised
 
     @property
     def learning_rate(self) -> float:
@@ -74,32 +65,22 @@ class ResolvedConfig:
         gentle = recipe.name == "fast" and self.source is not None
         return GENTLE_RATE if gentle else RATES[recipe.name]
 
-    def structures(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Outputs of the network, in order.
-
-        Parameters
-        ----------
-        found
-            Structures that the data have.
-
-        Raises
-        ------
-        InputError
-            The data have nothing of what is asked for.
-        """
+    def structures(self, labelled: Sequence[str]) -> tuple[str, ...]:
+        """Order the network's outputs; `labelled` are the structures of the data."""
         named = self.config.model.structures
-        wanted = None if named is None else tuple(map(structure_id, named))
-        if wanted is None:
+        if named is not None:
+            wanted = [structure_id(name) for name in named]
+        else:
             # Outputs that no label holds would drift while the others learn.
             known = CATALOGUE if self.source is None else self.source.structures
-            ordered = [one for one in known if one in found]
-            wanted = tuple(ordered + sorted(set(found) - set(ordered)))
+            wanted = [one for one in known if one in labelled]
+            wanted += sorted(set(labelled) - set(wanted))
         if len(set(wanted)) != len(wanted):
             raise InputError("model.structures lists one twice; list each once")
-        missing = [one for one in wanted if one not in found]
+        missing = [one for one in wanted if one not in labelled]
         # A model that is fine-tuned may keep more than the new data show.
-        if not set(wanted) & set(found) or (missing and self.source is None):
-            listed = ", ".join(sorted(set(found))) or "none"
+        if not set(wanted) & set(labelled) or (missing and self.source is None):
+            listed = ", ".join(sorted(set(labelled))) or "none"
             raise InputError(
                 f"the data have no label of {', '.join(missing)}; they have {listed}: "
                 "change model.structures, or the structure column"
@@ -107,13 +88,7 @@ class ResolvedConfig:
         return tuple(wanted)
 
     def network(self, structures: Sequence[str]) -> NetworkConfig:
-        """Describe the network with an output for each structure.
-
-        Raises
-        ------
-        InputError
-            `network.outputs` was given and is another number.
-        """
+        """Describe the network with an output for each structure."""
         given = self.config.network
         outputs = len(structures)
         if isinstance(given, FineTune):
@@ -191,19 +166,8 @@ def claim_folder(
 ) -> None:
     """Make sure that the output folder holds this training or none.
 
-    Parameters
-    ----------
-    structures
-        Of the network's outputs.
-    owner
-        False in a process that only looks; another one writes.
-
-    Raises
-    ------
-    InputError
-        It holds another one; names what differs.
-    OutputError
-        It cannot be written.
+    `structures` are the network's outputs; a process that is no `owner` only looks.
+    Raises InputError where another training is there; names what differs.
     """
     folder: Path = config.out
     file = folder / CONFIG_NAME
@@ -232,20 +196,9 @@ def claim_folder(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
+    """Make a folder and those above it."""
+    with output_errors(f"into {folder}", "make room or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; make room or choose "
-            "another folder"
-        ) from error
 
 
 def _as_today(before: Any) -> Any:
@@ -274,7 +227,6 @@ CONFIG_FILE = "train.yaml"
 
 PAIRS_FILE = "pairs.csv"
 
-LossName = Literal["mse", "l1", "l1_msssim", "foreground"]
 
 MOST_RATIO = 64
 
@@ -459,11 +411,6 @@ def run_folder(id_: str) -> Path:
 def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
     """Make a whole config of what a person decided.
 
-    Parameters
-    ----------
-    out
-        Output folder.
-
     Raises
     ------
     InputError
@@ -496,7 +443,5 @@ def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
             device=options.device,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        field, reason = invalid_field(error)
         raise InputError(f"{field} cannot be used: {reason}; change it") from error

@@ -1,5 +1,6 @@
 """A whole training: from a config and the data's stacks to a model file."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
 from napari_sparsessp.training.calibration import calibrations, learned_ranges
 from napari_sparsessp.training.checkpoints import RunFolder, has_state
-from napari_sparsessp.training.config import FineTune
+from napari_sparsessp.training.config import FineTune, TrainConfig
 from napari_sparsessp.training.data import TrainingData
 from napari_sparsessp.training.distributed import Group
 from napari_sparsessp.training.loop import Status, TrainingPlan, train
@@ -33,6 +34,11 @@ FEW_STACKS = 3
 
 _ENCODER = ("encoder", "plane_stem", "down")
 """First parts of the names of all that comes before depth is folded."""
+
+_OPTIMISER = {
+    "batch", "weight_decay", "warm_up", "average", "optimiser", "schedule", "clip",
+}  # fmt: skip
+_CHANGES = {"noise", "gain", "tilt", "clutter", "thin", "turns"}
 
 _SCALING_WORDS = {
     "robust": "z-score of the measured planes, extremes left out",
@@ -53,10 +59,8 @@ def run_training(
 
     Parameters
     ----------
-    listen
-        Called after each step.
-    progress
-        Called after each step and between stacks that are validated.
+    listen, progress
+        Called after each step; `progress` between stacks that are validated, too.
     group
         Other processes that train with this one; the main one writes the model.
     show
@@ -79,24 +83,17 @@ def run_training(
         claim_folder(config, data.structures, group.main)
     fresh = initialise(resolved, network, data.structures).to(plan.device)
     validator = Validator(
-        _spread_out(data.validation, config.validation.stacks),
-        data.structures,
-        recipe.ratios,
-        recipe.interpolation,
-        plan.device,
-        plan.precision,
-        plan.projection,
-        progress,
+        _spread_out(data.validation, config.validation.stacks), data.structures,
+        recipe.ratios, recipe.interpolation, plan.device, plan.precision,
+        plan.projection, progress,
+    )  # fmt: skip
+    preview = preview_patch(
+        validator.pairs, recipe, data.structures, plan.device, network.stride
     )
-    patch = None
-    if show is not None:
-        patch = preview_patch(
-            validator.pairs, recipe, data.structures, plan.device, network.stride
-        )
 
     def validate(judged: nn.Module) -> dict[str, Any]:
-        if show is not None and patch is not None:
-            show(patch(judged))
+        if show is not None and preview is not None:
+            show(preview(judged))
         return validator(judged)
 
     train(
@@ -111,11 +108,6 @@ def run_training(
 
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
     """Write the model of a training that was stopped: its best state so far.
-
-    Parameters
-    ----------
-    data
-        That it was trained with.
 
     Raises
     ------
@@ -132,18 +124,7 @@ def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
 def initialise(
     resolved: ResolvedConfig, config: NetworkConfig, structures: tuple[str, ...]
 ) -> nn.Module:
-    """Build the network, the same for the same seed.
-
-    Parameters
-    ----------
-    structures
-        Of its outputs.
-
-    Raises
-    ------
-    ModelError
-        The model to begin with is damaged.
-    """
+    """Build the network, the same for the same seed."""
     torch.manual_seed(resolved.config.seed)
     network = build_network(config)
     given = resolved.config.network
@@ -172,17 +153,8 @@ def transfer(
 ) -> None:
     """Copy all weights; outputs go by structure, new ones stay as they are.
 
-    Parameters
-    ----------
-    source, network
-        Of the same description but for their outputs.
-    known, wanted
-        Structures of both.
-
-    Raises
-    ------
-    InputError
-        The structures differ and cannot be told apart in the weights.
+    Both networks have the same description but for their outputs. Raises InputError
+    where the structures differ and cannot be separated in the weights.
     """
     config = network.config
     assert isinstance(config, NetworkConfig)
@@ -230,19 +202,7 @@ def transfer(
 
 
 def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the best state of a training, or its last, as a native model.
-
-    Returns
-    -------
-    ``ID.safetensors`` in the output folder.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    ModelError
-        The weights are not finite.
-    """
+    """Write the best state of a training, or its last, as a native model."""
     config, files = resolved.config, RunFolder(resolved.config.out)
     network = resolved.network(data.structures)
     recipe = patch_recipe(resolved, network, data.training)
@@ -250,6 +210,12 @@ def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     trained: Any = build_network(network)
     trained.load_state_dict(files.averaged() if best is None else best["network"])
     trained.requires_grad_(False)
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    if blend < 1:
+        start = initialise(resolved, network, data.structures).state_dict()
+        for name, tensor in trained.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(start[name], tensor, blend))
     if network.standardised:
         trained.bake()
     dtype = getattr(torch, config.model.weights)
@@ -259,22 +225,19 @@ def write_model(resolved: ResolvedConfig, data: TrainingData) -> Path:
     path = config.out / f"{card.id}.safetensors"
     plan = training_plan(resolved, network)
     kept_back = _spread_out(data.validation, CALIBRATION_STACKS)
-    card = card.model_copy(
-        update={
-            "familiarity": learned_ranges(
-                data.training, recipe, resolved.voxel_size, resolved.source
-            ),
-            "uncertainty": calibrations(
-                Model(card, trained, "", path), kept_back, plan.device, plan.precision
-            ),
-        }
-    )
+    model = Model(card, trained, "", path)
     tensors = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in trained.state_dict().items()
     }
-    check = make_check(trained, digest_of_tensors(tensors))
-    card = card.model_copy(update={"check": check})
+    measured = {
+        "familiarity": learned_ranges(
+            data.training, recipe, resolved.voxel_size, resolved.source
+        ),
+        "uncertainty": calibrations(model, kept_back, plan.device, plan.precision),
+        "check": make_check(trained, digest_of_tensors(tensors)),
+    }
+    card = card.model_copy(update=measured)
     return save_model(path, trained, card, dtype=dtype)
 
 
@@ -296,6 +259,8 @@ def _card(
         f"Recipe {config.recipe.name}, loss {config.loss}, {position.step} steps of "
         f"{position.batch} patches of {extent} voxels, seed {config.seed}."
     )
+    blend = config.network.blend if isinstance(config.network, FineTune) else 1.0
+    blended = [f"The weights are {blend:.0%} of the way to them."] * (blend < 1)
     pairs = config.data.pairs
     flat = all(len(one) == 1 for pair in data.training for one in pair.targets)
     return ModelCard(
@@ -312,9 +277,10 @@ def _card(
         modality=modality,
         normalisation=_SCALING_WORDS[resolved.scaling],
         scaling=resolved.scaling,  # type: ignore[arg-type]
-        trained_on=" ".join([*data.words, learned]),
+        trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
         limits=_limits(resolved, data),
-        scores={} if best is None else _scores(resolved, data, files, best),
+        scores=_given_scores(config)
+        | ({} if best is None else _scores(resolved, data, files, best)),
         # Where all labels are projections, so is what the model predicts.
         z_projection=pairs.projection if pairs is not None and flat else "none",
         source=of_training("" if source is None else source.id),
@@ -343,11 +309,23 @@ def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
     return tuple(limits)
 
 
+def _given_scores(config: TrainConfig) -> dict[str, Any]:
+    """Return scores that were measured elsewhere."""
+    path = config.model.scores
+    if path is None:
+        return {}
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"model.scores: {path} is no JSON ({error})") from error
+    if not isinstance(scores, dict):
+        raise InputError(f"model.scores: {path} has no names of scores")
+    cards = scores.get("cards")  # of sparsessp benchmark quality
+    return cards.get(config.model.id, scores) if isinstance(cards, dict) else scores
+
+
 def _scores(
-    resolved: ResolvedConfig,
-    data: TrainingData,
-    files: RunFolder,
-    best: dict[str, Any],
+    resolved: ResolvedConfig, data: TrainingData, files: RunFolder, best: dict[str, Any]
 ) -> dict[str, Any]:
     """R² of the best state, by structure and ratio."""
     validation = resolved.config.validation
@@ -403,13 +381,7 @@ def bf16_is_safe(network: NetworkConfig, device: str) -> bool:
 
 
 def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingPlan:
-    """Put together what the loop needs.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    """
+    """Put together what the loop needs."""
     config, recipe = resolved.config, resolved.config.recipe
     device = choose_device(config.device)
     precision = choose_precision(recipe.precision, device)
@@ -423,37 +395,24 @@ def training_plan(resolved: ResolvedConfig, network: NetworkConfig) -> TrainingP
     return TrainingPlan(
         minutes=minutes,
         steps=budget.steps,
-        batch=recipe.batch,
         learning_rate=resolved.learning_rate,
-        weight_decay=recipe.weight_decay,
-        warm_up=recipe.warm_up,
-        average=recipe.average,
         save_every=budget.save_minutes or min(4.0, minutes / 10),
         save_steps=save_steps,
         # float16 would need its gradients scaled; bfloat16 does not.
         precision="bf16" if precision == "bf16" else "fp32",
         seed=config.seed,
         device=str(device),
-        optimiser=recipe.optimiser,
-        schedule=recipe.schedule,
-        clip=recipe.clip,
         loss=config.loss,
         projection="mean" if pairs is None else pairs.projection,
         judge_first=resolved.source is not None,
+        **recipe.model_dump(include=_OPTIMISER),
     )
 
 
 def patch_recipe(
     resolved: ResolvedConfig, network: NetworkConfig, pairs: Sequence[Pair]
 ) -> PatchRecipe:
-    """Return how patches are cut from these stacks for this network.
-
-    Raises
-    ------
-    InputError
-        A stack is smaller than the network's stride, or deeper than its window where
-        the target is a projection.
-    """
+    """Return how patches are cut from these stacks for this network."""
     recipe, stride = resolved.config.recipe, network.stride
     if not pairs:
         raise InputError(
@@ -479,20 +438,14 @@ def patch_recipe(
                 f"planes and the network sees {network.depth} at once; set "
                 f"network.depth to at least {depth}"
             )
-    height, width = size
     return PatchRecipe(
         network.depth,
-        height,
-        width,
+        size[0],
+        size[1],
         ratios=resolved.ratios(network),
-        noise=recipe.noise,
-        gain=recipe.gain,
-        tilt=recipe.tilt,
-        clutter=recipe.clutter,
-        thin=recipe.thin,
-        turns=recipe.turns,
         random_phase=resolved.random_phase(network),
         interpolation=network.interpolation,
         inputs=network.inputs,
         every=network.ratio,
+        **recipe.model_dump(include=_CHANGES),
     )

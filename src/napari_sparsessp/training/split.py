@@ -1,7 +1,6 @@
-"""Choose, and describe, the validation split; no pixel is read.
+"""Choose, and describe, the validation split by position; no pixel is read.
 
-Always by position: whole stacks, or one end of each with a gap before it. Patches that
-overlap, drawn at random into both parts, would only show how well a network remembers.
+Patches that overlap, drawn into both parts, would show how well a network remembers.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,39 +24,23 @@ LEAST_STACKS = 3
 
 @dataclass(frozen=True)
 class StackShape:
-    """Name, structures and size of a stack before it is read.
-
-    Attributes
-    ----------
-    structures
-        That it shows.
-    shape
-        (D, H, W) on the model's grid.
-    split
-        ``train``, ``validation`` or ``test`` where the data say it, else empty.
-    """
+    """Name, structures and size of a stack before it is read."""
 
     name: str
-    structures: tuple[str, ...]
-    shape: tuple[int, int, int]
+    structures: tuple[str, ...]  # that it shows
+    shape: tuple[int, int, int]  # (D, H, W) on the model's grid
+    # ``train``, ``validation`` or ``test`` where the data say it, else empty.
     split: str = ""
 
 
 @dataclass(frozen=True)
 class StackParts:
-    """The parts of a stack that teach and that judge.
-
-    Attributes
-    ----------
-    axis
-        Along which it is cut; empty where it is whole.
-    learn, judge
-        First and last pixel + 1 along the axis; None where it has no such part. Of a
-        whole stack, (0, 1) stands for all of it.
-    """
+    """The parts of a stack that teach and that judge."""
 
     stack: StackShape
-    axis: Literal["", "y", "x"]
+    axis: Literal["", "y", "x"]  # along which it is cut; empty where it is whole
+    # learn, judge: first and last pixel + 1 along the axis; None where it has no such
+    # part. Of a whole stack, (0, 1) stands for all of it.
     learn: tuple[int, int] | None
     judge: tuple[int, int] | None
 
@@ -82,8 +65,10 @@ def choose_validation(
     """
     labels, free = _labels(stacks)
     whole = Validation(share=SHARE, by="stack")
-    enough = len(stacks) >= LEAST_STACKS
-    if enough and _every_structure_is_kept(labels, kept_stacks(labels, free, whole)):
+    kept = kept_stacks(labels, free, whole)
+    judged = {label for index in kept for label in labels[index]}
+    everything = {label for each in labels for label in each}
+    if len(stacks) >= LEAST_STACKS and judged == everything:
         return whole
     return cut_validation(stacks, "", margin, stride)
 
@@ -95,17 +80,7 @@ def cut_validation(
     stride: int,
     share: float = SHARE,
 ) -> Validation:
-    """Keep back the far end of each stack, behind a gap.
-
-    Parameters
-    ----------
-    by
-        Axis; empty takes the longer one.
-    margin, stride
-        As `choose_validation` has them.
-    share
-        Of each stack.
-    """
+    """Keep back the far end of each stack, behind a gap."""
     height = min((one.shape[1] for one in stacks), default=0)
     width = min((one.shape[2] for one in stacks), default=0)
     axis: Literal["y", "x"] = "y" if by == "y" or (not by and height > width) else "x"
@@ -123,11 +98,6 @@ def stack_parts(
 ) -> list[StackParts]:
     """Divide each stack as the training will.
 
-    Parameters
-    ----------
-    stacks
-        Those for testing are left out.
-
     Raises
     ------
     InputError
@@ -138,7 +108,20 @@ def stack_parts(
     if named or not validation.share:
         kept = {n for n, one in enumerate(stacks) if one.split == "validation"}
     elif validation.by != "stack":
-        return [_cut_parts(one, validation) for one in stacks]
+        axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
+        parts = []
+        for one in stacks:
+            size = one.shape[1 if axis == "y" else 2]
+            try:
+                end, begin = cut_places(size, validation)
+            except ValueError:
+                raise InputError(
+                    f"{one.name} is only {size} pixels long in {axis} on the model's "
+                    "grid: too little to learn from one part and judge by another; "
+                    "add a larger stack"
+                ) from None
+            parts.append(StackParts(one, axis, (0, end), (begin, size)))
+        return parts
     else:
         kept = kept_stacks(*_labels(stacks), validation)
         if stacks and not kept:
@@ -156,23 +139,9 @@ def stack_parts(
 
 
 def kept_stacks(
-    labels: Sequence[Collection[int]],
-    free: Sequence[bool],
-    validation: Validation,
+    labels: Sequence[Collection[int]], free: Sequence[bool], validation: Validation
 ) -> set[int]:
-    """Choose a share of the stacks of each structure, at least one of two.
-
-    Parameters
-    ----------
-    labels
-        Outputs of the network that each stack shows.
-    free
-        Whether it may be chosen.
-
-    Returns
-    -------
-    Indices; empty where there is only one stack of each structure.
-    """
+    """Choose a share of the stacks of each structure, at least one of two."""
     rng = np.random.default_rng(validation.seed)
     order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
     kept: set[int] = set()
@@ -195,18 +164,7 @@ def kept_stacks(
 
 
 def cut_places(size: int, validation: Validation) -> tuple[int, int]:
-    """Return where the part to learn from ends, and the part that is kept begins.
-
-    Parameters
-    ----------
-    size
-        Pixels along the axis.
-
-    Raises
-    ------
-    ValueError
-        One of the parts would have no pixel.
-    """
+    """Return where the part to learn from ends, and the part that is kept begins."""
     begin = size - round(validation.share * size)
     end = begin - validation.gap
     if not 0 < end <= begin < size:
@@ -214,28 +172,8 @@ def cut_places(size: int, validation: Validation) -> tuple[int, int]:
     return end, begin
 
 
-def _cut_parts(stack: StackShape, validation: Validation) -> StackParts:
-    axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
-    size = stack.shape[1 if axis == "y" else 2]
-    try:
-        end, begin = cut_places(size, validation)
-    except ValueError:
-        raise InputError(
-            f"{stack.name} is only {size} pixels long in {axis} on the model's grid: "
-            "too little to learn from one part and judge by another; add a larger stack"
-        ) from None
-    return StackParts(stack, axis, (0, end), (begin, size))
-
-
 def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[int, ...]], list[bool]]:
     """Number the structures, as outputs are, and say which stacks are free."""
     names = sorted({name for one in stacks for name in one.structures})
     labels = [tuple(names.index(name) for name in one.structures) for one in stacks]
     return labels, [not one.split for one in stacks]
-
-
-def _every_structure_is_kept(
-    labels: Sequence[Sequence[int]], kept: Sequence[int] | set[int]
-) -> bool:
-    seen = {label for index in kept for label in labels[index]}
-    return seen == {label for each in labels for label in each}

@@ -1,8 +1,6 @@
 """Write layers as files that a training reads, so that its config runs anywhere.
 
-They become OME-TIFF files in the run's folder, as they are now: with the voxel size
-that the user may have corrected, and without the other times and channels that the file
-they came from may hold.
+As they are now: with corrected voxel sizes, without other times and channels.
 """
 
 import re
@@ -26,25 +24,14 @@ LIGHT = "transmitted light"
 
 @dataclass(frozen=True, eq=False)
 class TrainingStack:
-    """One specimen in memory, or lazily so.
-
-    Attributes
-    ----------
-    light
-        ZYX.
-    truths
-        Structure id to its fluorescence: ZYX, as many planes as the light, or one.
-    mask
-        Above 0 where the truths count.
-    split
-        ``train`` or ``validation``; empty where it is left open.
-    """
+    """One specimen in memory, or lazily so."""
 
     name: str
-    light: Volume
+    light: Volume  # ZYX
+    # Structure id to its fluorescence: ZYX, as many planes as the light, or one.
     truths: Mapping[str, Volume]
-    mask: Volume | None = None
-    split: str = ""
+    mask: Volume | None = None  # above 0 where the truths count
+    split: str = ""  # ``train`` or ``validation``; empty where it is left open
 
 
 def check_stack(stack: TrainingStack) -> None:
@@ -129,7 +116,8 @@ def write_stacks(
     for number, stack in enumerate(stacks):
         check_stack(stack)
         progress(number, len(stacks), f"copying {stack.name}")
-        name = f"{number + 1:02}_{_slug(stack.name)}.ome.tif"
+        slug = "-".join(re.findall(r"\w+", stack.name))[:40] or "stack"
+        name = f"{number + 1:02}_{slug}.ome.tif"
         labels += _written(stack, folder / name, step)
     return write_list(labels, list_path)
 
@@ -166,11 +154,6 @@ def _write(
     make_folder(path.parent)
     with atomic_write(path, "stack") as part:
         write_ome_tiff(part, array, OmeMetadata("CZYX", names, voxel, name=path.name))
-
-
-def _slug(name: str) -> str:
-    """A part of a file's name by which a person knows the stack again."""
-    return "-".join(re.findall(r"\w+", name))[:40] or "stack"
 
 
 def _extent(volume: Volume) -> str:

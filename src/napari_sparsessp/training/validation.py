@@ -1,7 +1,7 @@
 """Validate a network on held-out stacks: R², and a preview of one patch."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,25 +26,18 @@ class Validator:
 
     Every r-th plane is measured, from the first. In z windows follow each other
     without overlap, so scores are a little lower than those of a real prediction.
-
-    Attributes
-    ----------
-    structures
-        Names of the outputs.
-    device, precision, projection
-        As in `napari_sparsessp.training.loop.TrainingPlan`.
-    progress
-        Called between stacks and ratios.
     """
 
     pairs: Sequence[Pair]
-    structures: tuple[str, ...]
+    structures: tuple[str, ...]  # names of the outputs
     ratios: tuple[int, ...]
     interpolation: str = "linear"
+    # device, precision, projection: as in
+    # `napari_sparsessp.training.loop.TrainingPlan`.
     device: str = "cpu"
     precision: str = "fp32"
     projection: str = "mean"
-    progress: Progress = no_progress
+    progress: Progress = no_progress  # called between stacks and ratios
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
         """Return R², each the mean over stacks.
@@ -54,9 +47,7 @@ class Validator:
         ``r2``: mean over structures and ratios, None where no truth varies.
         ``scores``: structure to ratio to R².
         """
-        found: dict[str, dict[str, list[float]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        r2: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         done, total = 0, len(self.pairs) * len(self.ratios)
         for pair in self.pairs:
             for ratio in self.ratios:
@@ -64,10 +55,10 @@ class Validator:
                 done += 1
                 for label, sums in self._sums(network, pair, ratio).items():
                     if sums.r2 is not None:
-                        found[self.structures[label]][str(ratio)].append(sums.r2)
+                        r2[self.structures[label]][str(ratio)].append(sums.r2)
         scores = {
             name: {ratio: float(np.mean(values)) for ratio, values in rows.items()}
-            for name, rows in sorted(found.items())
+            for name, rows in sorted(r2.items())
         }
         flat = [value for rows in scores.values() for value in rows.values()]
         return {"r2": float(np.mean(flat)) if flat else None, "scores": scores}
@@ -81,6 +72,7 @@ class Validator:
         planes = np.stack([pair.looks[0][(i, *area)] for i in view.planes])
         weights, distance = view.weights(self.interpolation), view.distance()
         sums = {label: PixelSums() for label in pair.labels}
+        kind, reduced = torch.device(self.device).type, self.precision == "bf16"
         done = 0
         for start in window_starts(depth, config.depth, 0, config.ratio):
             wanted = np.arange(start, start + config.depth)
@@ -90,7 +82,9 @@ class Validator:
                 torch.from_numpy(dense),
                 torch.from_numpy((distance[index] + wanted - index).astype(np.float32)),
             )[: config.inputs, :: config.ratio]
-            prediction = self._predicted(network, source, pair.labels)
+            with torch.autocast(kind, torch.bfloat16, enabled=reduced):
+                y = network(source[None].to(self.device), structures=list(pair.labels))
+            prediction = y[0].float().cpu().numpy()
             # Planes of the window that the stack has and no window before.
             fresh = (wanted == index) & (wanted >= done)
             for row, label in enumerate(pair.labels):
@@ -98,15 +92,6 @@ class Validator:
                      self.projection)  # fmt: skip
             done = start + config.depth
         return sums
-
-    def _predicted(
-        self, network: nn.Module, source: torch.Tensor, labels: tuple[int, ...]
-    ) -> np.ndarray:
-        kind = torch.device(self.device).type
-        reduced = self.precision == "bf16"
-        with torch.autocast(kind, torch.bfloat16, enabled=reduced):
-            prediction = network(source[None].to(self.device), structures=list(labels))
-        return prediction[0].float().cpu().numpy()
 
 
 def _add(
@@ -139,91 +124,21 @@ def _middle(extent: int, stride: int) -> slice:
 
 
 _SEED = 7
-"""The same patch at every validation, so that one sees it change."""
+"""The same patch at every validation, so that its change is seen."""
 
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """One patch: what was measured, what is true, and what is predicted now.
+    """One patch: what was measured, what is true, and what is predicted now."""
 
-    Attributes
-    ----------
-    structures
-        For each row of `truth` and `prediction`.
-    light
-        (D, H, W) float32, as the network sees it at `ratio`.
-    truth, prediction
-        (L, D, H, W) float32, in units of the z-scored truth; NaN in the truth where
-        there is no label.
-    ratio
-        Sparsity ratio of the patch.
-    step
-        Of the training; filled in by whoever knows it.
-    """
-
-    structures: tuple[str, ...]
-    light: np.ndarray
+    structures: tuple[str, ...]  # for each row of `truth` and `prediction`
+    light: np.ndarray  # (D, H, W) float32, as the network sees it at `ratio`
+    # truth, prediction: (L, D, H, W) float32, in units of the z-scored truth; NaN in
+    # the truth where there is no label.
     truth: np.ndarray
     prediction: np.ndarray
-    ratio: int
-    step: int = 0
-
-
-class PreviewPatch:
-    """A patch of one stack that was kept back; call it with a network.
-
-    Parameters
-    ----------
-    recipe
-        Its size and sampling count; its random changes of optics do not.
-    structures
-        Names of all outputs.
-    """
-
-    def __init__(
-        self, pair: Pair, recipe: PatchRecipe, structures: Sequence[str], device: str
-    ) -> None:
-        height, width = pair.looks.shape[-2:]
-        self._ratio = recipe.ratios[0]
-        plain = replace(
-            recipe,
-            height=min(recipe.height, height),
-            width=min(recipe.width, width),
-            ratios=(self._ratio,),
-            noise=None,
-            gain=0.0,
-            tilt=0.0,
-            clutter=0.0,
-            thin=0.0,
-            turns="none",
-            random_phase=False,
-        )
-        self._patch = cut_patch(pair, plain, np.random.default_rng(_SEED))
-        self._names = tuple(structures[label] for label in self._patch.labels)
-        self._device = device
-
-    @torch.inference_mode()
-    def __call__(self, network: nn.Module) -> Preview:
-        """Predict the patch as the network is now.
-
-        Parameters
-        ----------
-        network
-            In evaluation mode, on the patch's device.
-        """
-        patch, given = self._patch, list(self._patch.labels)
-        called: Any = network
-        found = called(patch.source[None].to(self._device), structures=given)
-        found = found[0].float().cpu()
-        counts = (patch.weight > 0).expand_as(patch.target)
-        truth = torch.where(counts, patch.target, torch.nan)
-        return Preview(
-            self._names,
-            patch.source[0].numpy(),
-            truth.numpy(),
-            found.numpy(),
-            self._ratio,
-        )
+    ratio: int  # sparsity ratio of the patch
+    step: int = 0  # of the training; filled in by whoever knows it
 
 
 def preview_patch(
@@ -232,22 +147,35 @@ def preview_patch(
     structures: Sequence[str],
     device: str,
     stride: int,
-) -> PreviewPatch | None:
-    """Choose the patch: of the stack with the most labels; None without a stack.
+) -> Callable[[nn.Module], Preview] | None:
+    """Cut one patch of the stack with the most labels; None without a stack.
 
-    Parameters
-    ----------
-    pairs
-        Those that were kept back.
-    stride
-        Of the network: the patch is so many pixels, or a multiple of them.
+    Of the recipe its size and sampling count; its random changes of optics do not.
+
+    Returns
+    -------
+    Predicts the patch by a network in evaluation mode, on the device.
     """
     fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
     if not fitting:
         return None
     pair = max(fitting, key=lambda one: len(one.targets))
     height, width = (size // stride * stride for size in pair.looks.shape[-2:])
-    fitted = replace(
-        recipe, height=min(recipe.height, height), width=min(recipe.width, width)
-    )
-    return PreviewPatch(pair, fitted, structures, device)
+    plain = replace(
+        recipe, height=min(recipe.height, height), width=min(recipe.width, width),
+        ratios=recipe.ratios[:1], noise=None, gain=0.0, tilt=0.0, clutter=0.0, thin=0.0,
+        turns="none", random_phase=False,
+    )  # fmt: skip
+    patch = cut_patch(pair, plain, np.random.default_rng(_SEED))
+    names = tuple(structures[label] for label in patch.labels)
+    counts = (patch.weight > 0).expand_as(patch.target)
+    truth = torch.where(counts, patch.target, torch.nan).numpy()
+
+    @torch.inference_mode()
+    def predicted(network: nn.Module) -> Preview:
+        y = network(patch.source[None].to(device), structures=list(patch.labels))
+        prediction = y[0].float().cpu().numpy()
+        light = patch.source[0].numpy()
+        return Preview(names, light, truth, prediction, plain.ratios[0])
+
+    return predicted

@@ -233,7 +233,7 @@ class JoinOthers(QObject):
 
     Parameters
     ----------
-    widget : QWidget
+    widget
         What the dock holds; owns this from now on.
     """
 
@@ -270,13 +270,8 @@ def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    beside : QWidget, optional
+    beside
         Inside of a dock; Predict shares its place.
-
-    Returns
-    -------
-    PredictDock
     """
     docks = viewer.window.dock_widgets
     titles = [f"Predict {ours}" for ours in _OURS]
@@ -304,9 +299,9 @@ def bring_beside(widget: QWidget, other: QDockWidget) -> None:
 
     Parameters
     ----------
-    widget : QWidget
+    widget
         Anywhere inside of a dock.
-    other : QDockWidget
+    other
         Of the same window.
     """
     own = _dock_of(widget)

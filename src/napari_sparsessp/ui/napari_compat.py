@@ -1,4 +1,4 @@
-"""The one place that knows which napari is running: names that moved in 0.9."""
+"""The names of napari that moved, are private, or that its plugin proxy hides."""
 
 from typing import Any
 
@@ -12,79 +12,64 @@ _PREFERENCES = "napari.window.file.show_preferences_dialog"
 
 
 def grid_of(viewer: Any) -> Any:
-    """Grid model of a viewer (``viewer.canvas.grid`` since napari 0.9)."""
-    canvas = getattr(viewer, "canvas", None)
-    return viewer.grid if canvas is None else canvas.grid
+    """Return the grid model of a viewer."""
+    return viewer.canvas.grid
 
 
 def camera_of(viewer: Any) -> Any:
-    """Camera model of a viewer (``viewer.scene.camera`` since napari 0.9)."""
-    scene = getattr(viewer, "scene", None)
-    return viewer.camera if scene is None else scene.camera
+    """Return the camera model of a viewer."""
+    return viewer.scene.camera
 
 
 def scale_bar_of(viewer: Any) -> Any:
-    """Scale bar of a viewer (``viewer.canvas.overlays.scale_bar`` since napari 0.9)."""
-    canvas = getattr(viewer, "canvas", None)
-    return viewer.scale_bar if canvas is None else canvas.overlays.scale_bar
+    """Return the scale bar of a viewer."""
+    return viewer.canvas.overlays.scale_bar
 
 
 def canvas_size(viewer: Any) -> tuple[int, int]:
-    """(height, width) of the canvas in pixels; a guess where nothing tells."""
-    size = getattr(getattr(viewer, "canvas", None), "size", None) or (800, 800)
-    return int(size[0]), int(size[1])
+    """Return (height, width) of the canvas in pixels."""
+    height, width = viewer.canvas.size
+    return int(height), int(width)
 
 
 def background_of(viewer: Any) -> Any | None:
-    """Colour that the user has put behind the layers; None: the theme's."""
-    return getattr(getattr(viewer, "canvas", None), "background_color_override", None)
+    """Return the colour that the user has put behind the layers; None: the theme's."""
+    return viewer.canvas.background_color_override
 
 
 def set_background(viewer: Any, colour: Any | None) -> None:
-    """Put a colour behind the layers; None gives the theme's back."""
-    canvas = getattr(viewer, "canvas", None)
-    if canvas is not None and hasattr(canvas, "background_color_override"):
-        canvas.background_color_override = colour
+    """Put a colour behind the layers; None restores the theme's."""
+    viewer.canvas.background_color_override = colour
 
 
 def fit_to_view(viewer: Any) -> None:
-    """Centre everything, also in each cell of a grid (napari 0.6 and later)."""
-    fit = getattr(viewer, "fit_to_view", None) or viewer.reset_view
-    fit()
+    """Centre everything, also in each cell of a grid."""
+    viewer.fit_to_view()
 
 
 def set_gridded(overlay: Any, on: bool) -> None:
-    """Repeat an overlay in each cell of the grid, where this napari can."""
-    if hasattr(overlay, "gridded"):
-        overlay.gridded = on
+    """Repeat an overlay in each cell of the grid."""
+    overlay.gridded = on
 
 
 def layer_key(layer: Any) -> str:
-    """Name a layer for good: unique, and the same through a plugin's proxy."""
-    unique = getattr(layer, "unique_id", None)
-    return str(unique) if unique is not None else str(id(layer))
+    """Return the unique id of a layer, the same through a plugin's proxy."""
+    return str(layer.unique_id)
 
 
 def layer_with_key(viewer: Any, key: str | None) -> Any | None:
-    """Find a layer by its key; None where it is gone."""
-    if key is None:
-        return None
-    return next((one for one in viewer.layers if layer_key(one) == key), None)
+    """Return the layer with a key; None where it is gone."""
+    layers = () if key is None else viewer.layers
+    return next((layer for layer in layers if layer_key(layer) == key), None)
 
 
 def plugin_settings() -> Any | None:
-    """Give our page of napari's preferences; None where napari has none (before 0.9).
+    """Return our page of napari's preferences; None if the plugin is not installed."""
+    from napari.settings import get_plugin_settings
 
-    Returns
-    -------
-    napari.settings.PluginSettings or None
-        None too where napari has not found the plugin.
-    """
     try:
-        from napari.settings import get_plugin_settings
-
         return get_plugin_settings(_PLUGIN)
-    except (ImportError, KeyError):
+    except KeyError:
         return None
 
 
@@ -96,17 +81,9 @@ def show_warning(text: str) -> None:
 
 
 def open_preferences(widget: QWidget) -> bool:
-    """Open napari's preferences at our page.
+    """Open napari's preferences at our page; return whether there is one.
 
-    Parameters
-    ----------
-    widget : QWidget
-        Anything in the viewer's window, floating or not.
-
-    Returns
-    -------
-    bool
-        False where this napari has no such page.
+    `widget` is anything in the viewer's window, floating or not.
     """
     window: Any = widget
     while window is not None and not isinstance(window, QMainWindow):

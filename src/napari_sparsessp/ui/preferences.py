@@ -1,8 +1,7 @@
-"""Set once what holds for every dock: device, memory, folders, colours, refresh.
+"""Preferences for all docks: device, memory, folders, colours, drawing.
 
-The values stand on SparseSSP's page of napari's preferences, declared in
-``napari.yaml``. Where napari has no such page, the same defaults hold for the session.
-What cannot be used is said once, and the usual value is taken instead.
+napari draws the page from ``napari.yaml``; without a page the defaults hold. For a
+value that cannot be used the user is warned once, and its default is taken.
 """
 
 import threading
@@ -11,8 +10,9 @@ from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QColor
+from superqt.utils import QSignalDebouncer
 
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.files import Kind, choose_folders, chosen_folders
@@ -23,7 +23,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Palette = Literal["safe", "classic"]
 
-# What the page shows, as napari.yaml has it, and what it means.
+# the words of the page, as napari.yaml has them
 DEVICES: dict[str, Device] = {
     "automatic": "auto",
     "CPU": "cpu",
@@ -42,24 +42,21 @@ PALETTES: dict[str, Palette] = {
 }
 
 _GB = 10**9
-# The page tells of each letter of a path; a word half typed must change nothing.
+# the page changes with each letter of a path; a word half typed must change nothing
 _SETTLE_MS = 400
 
 
 class Preferences(BaseModel):
-    """What the user has set for all docks.
+    """Preferences of the user; device and precision as in a `PredictionRequest`.
 
     Attributes
     ----------
-    device, precision : str
-        As in a `PredictionRequest`.
-    memory_limit : int or None
-        Bytes; None: whatever is sensible.
-    palette : {"safe", "classic"}
-    own_colours : dict
+    memory_limit
+        Bytes; None is automatic.
+    own_colours
         Structure id to ``"#rrggbb"``.
-    refresh_2d_ms, refresh_3d_ms : int
-        Least pause in milliseconds between two drawings of a filling layer.
+    refresh_2d_ms, refresh_3d_ms
+        Least pause in milliseconds between two drawings of a layer that fills.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,28 +70,22 @@ class Preferences(BaseModel):
     refresh_3d_ms: int = 700
 
     def colour(self, structure: str) -> str:
-        """Give a structure's colour as ``"#rrggbb"``."""
+        """Return a structure's colour as ``"#rrggbb"``."""
         return colour_in(self.palette, self.own_colours, structure)
 
 
 class PreferenceNews(QObject):
-    """Reads the page and tells all docks when it changes; there is only one.
+    """Reads the page and emits when it changes; `preference_news` returns the one.
 
     Parameters
     ----------
-    page : optional
+    page
         The settings as napari gives them; None where it has none.
-
-    Attributes
-    ----------
-    now : Preferences
-    has_page : bool
-        Whether napari shows the preferences.
 
     Signals
     -------
-    changed : Preferences, Preferences
-        What held before, and what holds now.
+    changed(Preferences, Preferences)
+        The former and the new preferences.
     """
 
     changed = Signal(object, object)
@@ -103,28 +94,31 @@ class PreferenceNews(QObject):
         super().__init__()
         self._page: Any | None = None
         self.has_page = page is not None
-        self._told: set[str] = set()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.settle)
+        self._warned: set[str] = set()
+        self._typing = QSignalDebouncer(parent=self)
+        self._typing.setTimeout(_SETTLE_MS)
+        self._typing.triggered.connect(self.settle)
         self.now = Preferences()
         self.follow(page)
 
     def follow(self, page: Any | None) -> None:
-        """Read this page from now on; napari makes it anew when plugins change."""
+        """Read this page from now on; napari makes another when plugins change."""
         if page is None or page is self._page:
             return
         if self._page is not None:
             self._page.events.changed.disconnect(self._on_page)
         self._page = page
-        _show_chosen_folders(page)
+        # a new page has to show the folders that an earlier one chose
+        chosen, folders = chosen_folders(), page.folders
+        for kind in ("models", "samples"):
+            if chosen.get(kind) and not getattr(folders, f"{kind}_folder"):
+                setattr(folders, f"{kind}_folder", chosen[kind])
         page.events.changed.connect(self._on_page)
         self.settle()
 
     def settle(self) -> None:
-        """Take over what the page says now."""
-        self._settle.stop()
+        """Take over the page as it is now."""
+        self._typing.cancel()
         before, folders = self.now, chosen_folders()
         self.now, problems = read_page(self._page)
         if chosen_folders().get("models") != folders.get("models"):
@@ -132,36 +126,24 @@ class PreferenceNews(QObject):
         if self.now != before:
             self.changed.emit(before, self.now)
         for problem in problems:
-            if problem not in self._told:
+            if problem not in self._warned:
                 show_warning(f"SparseSSP preferences: {problem}")
-        self._told = set(problems)
+        self._warned = set(problems)
 
     def _on_page(self, _event: Any = None) -> None:
-        self._settle.start()
+        self._typing.throttle()
 
 
 def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
-    """Give the preferences on a page, and write its folders down.
-
-    Parameters
-    ----------
-    page : optional
-        napari's settings of this plugin.
-
-    Returns
-    -------
-    Preferences
-    list of str
-        What could not be used; the usual value stands in for it.
-    """
+    """Return the preferences on a page and its problems, and store its folders."""
     if page is None:
         return Preferences(), []
     problems: list[str] = []
     predicting, looks, folders = page.predicting, page.looks, page.folders
+    own: dict[str, str] = {}
     try:
-        own: Mapping[str, str] = read_own_colours(str(looks.own_colours))
+        own = read_own_colours(str(looks.own_colours))
     except InputError as error:
-        own = {}
         problems.append(str(error))
     wanted: dict[Kind, str] = {
         "models": str(folders.models_folder).strip(),
@@ -173,27 +155,27 @@ def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
         except SparseSSPError as error:
             problems.append(str(error))
     limit = round(float(predicting.memory_limit_gb), 1)
-    found = Preferences(
+    preferences = Preferences(
         device=DEVICES.get(predicting.device, "auto"),
         precision=PRECISIONS.get(predicting.precision, "auto"),
         memory_limit=round(limit * _GB) or None,
         palette=PALETTES.get(looks.colours, "safe"),
-        own_colours=dict(own),
+        own_colours=own,
         refresh_2d_ms=int(looks.refresh_2d_ms),
         refresh_3d_ms=int(looks.refresh_3d_ms),
     )
-    return found, problems
+    return preferences, problems
 
 
 def preference_news() -> PreferenceNews:
-    """Give the one teller of this process; for the interface's thread."""
+    """Return the only `PreferenceNews`; for the interface's thread."""
     news = _news()
     news.follow(plugin_settings())
     return news
 
 
 def preferences() -> Preferences:
-    """Give what the user has set."""
+    """Return the preferences of now, in any thread."""
     if threading.current_thread() is not threading.main_thread():
         # a Qt object belongs to the thread that makes it
         return _news().now if _news.cache_info().currsize else Preferences()
@@ -203,16 +185,6 @@ def preferences() -> Preferences:
 @cache
 def _news() -> PreferenceNews:
     return PreferenceNews(plugin_settings())
-
-
-def _show_chosen_folders(page: Any) -> None:
-    """Let a new page show the folders that an earlier one chose."""
-    chosen = chosen_folders()
-    folders = page.folders
-    if chosen.get("models") and not folders.models_folder:
-        folders.models_folder = chosen["models"]
-    if chosen.get("samples") and not folders.samples_folder:
-        folders.samples_folder = chosen["samples"]
 
 
 CLASSIC: dict[str, str] = {
@@ -236,25 +208,24 @@ Some of them look alike to colour-blind eyes; the catalogue's own do not.
 
 
 def read_own_colours(text: str) -> dict[str, str]:
-    """Read colours as people write them.
+    """Read the colours of structures, such as ``dna: cyan, nucleolus: #ff8800``.
 
     Parameters
     ----------
-    text : str
-        Such as ``"dna: cyan, nucleolus: #ff8800"``: a structure by any of its names
-        or a model's own id, and a colour by its English name or as ``#rrggbb``.
+    text
+        A structure by any of its names or a model's own id, and a colour by its English
+        name or as ``#rrggbb``.
 
     Returns
     -------
-    dict
-        Structure id to ``"#rrggbb"``.
+    Structure id to ``"#rrggbb"``.
 
     Raises
     ------
     InputError
         A part of it is no structure and colour.
     """
-    found = {}
+    colours = {}
     for part in text.replace(";", ",").split(","):
         if not part.strip():
             continue
@@ -265,26 +236,16 @@ def read_own_colours(text: str) -> dict[str, str]:
                 f"{part.strip()[:60]!r} is no structure with its colour; "
                 "write for example dna: cyan, nucleolus: #ff8800"
             )
-        found[_structure_id(name)] = colour.name()
-    return found
+        try:
+            id_ = find_structure(name).id
+        except InputError:  # a model's own
+            id_ = name
+        colours[id_] = colour.name()
+    return colours
 
 
 def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
-    """Give a structure's colour.
-
-    Parameters
-    ----------
-    palette : {"safe", "classic"}
-    own : mapping
-        What the user chose, by structure id.
-    structure : str
-        Id; a model's own ones and deviations have colours too.
-
-    Returns
-    -------
-    str
-        ``"#rrggbb"``.
-    """
+    """Return the colour of a structure id as ``"#rrggbb"``: the user's `own` first."""
     if structure in own:
         return own[structure]
     if palette == "classic" and structure in CLASSIC:
@@ -292,21 +253,13 @@ def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
     return structure_or_custom(structure).colour
 
 
-def _structure_id(name: str) -> str:
-    """Find the catalogue's id; anything else is a model's own."""
-    try:
-        return find_structure(name).id
-    except InputError:
-        return name
-
-
 class ModelNews(QObject):
-    """The teller; `model_news` gives the only one.
+    """Emits when the user's models change; `model_news` returns the only one.
 
     Signals
     -------
-    changed : str
-        Id of a model that is new, another, or gone.
+    changed(str)
+        Id of a model that was added, changed or deleted; "" for another folder.
     """
 
     changed = Signal(str)
@@ -314,5 +267,5 @@ class ModelNews(QObject):
 
 @cache
 def model_news() -> ModelNews:
-    """Give the one teller of this process; it outlives all viewers."""
+    """Return the only `ModelNews`; it outlives all viewers."""
     return ModelNews()

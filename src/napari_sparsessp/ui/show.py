@@ -38,20 +38,16 @@ def show(
     *,
     layout: str | None = None,
 ) -> tuple[Any, Any]:
-    """Open a viewer with the dock and all layers.
+    """Open a viewer with all layers; return it and its Predict dock.
 
     Parameters
     ----------
-    light, prediction : Path
+    light, prediction
         The transmitted-light stack and what was predicted from it.
-    truth : Path, optional
+    truth
         Channels named by structure.
-    layout : {"overlay", "side"}, optional
+    layout
         Side by side where there is a truth, otherwise overlay.
-
-    Returns
-    -------
-    (napari.Viewer, PredictDock)
 
     Raises
     ------
@@ -76,24 +72,18 @@ def show(
     _add_predictions(viewer, predicted, source, about)
     dock = open_predict(viewer)
     dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
-    dock.look_ahead()
+    dock.refresh_now()
     if real is not None:
         dock.form.structures.set_scores(_scores(predicted, real))
         for id_, key in dock.form.structures.truths().items():
             layer = layer_with_key(viewer, key)
-            dock.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
-    dock.show_layout(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
+            dock.session.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
+    dock.view.show(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
     return viewer, dock
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Show the files that the command line names.
-
-    Returns
-    -------
-    int
-        0, or 2 where a file cannot be shown.
-    """
+    """Show the files that the command line names; return the exit code."""
     options = _options(arguments)
     try:
         viewer, _ = show(

@@ -70,12 +70,7 @@ def test_twelve_outputs_are_the_published_twelve(tmp_path):
     published.sparsessp(tmp_path / "x2.pth", outputs=12)
     found = inspect_checkpoint(tmp_path / "x2.pth")
     assert answers_for(found).structures == PUBLISHED_TWELVE
-    assert PUBLISHED_TWELVE[:4] == (
-        "microtubule",
-        "actin_filament",
-        "desmosome",
-        "dna",
-    )
+    assert PUBLISHED_TWELVE[:4] == ("microtubule", "actin_filament", "desmosome", "dna")
 
 
 def test_a_structure_in_the_name_of_an_fnet_file_is_suggested_and_not_taken(tmp_path):

@@ -57,12 +57,7 @@ def test_a_checkpoint_gives_the_same_bits_as_the_network_it_came_from(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "repmode_3d.p",
-        "sparsessp_repmode_3to2d_r8.pth",
-        "fnet_3d.p",
-        "fnet_3d_legacy.p",
-    ],
+    ["repmode_3d.p", "sparsessp_repmode_3to2d_r8.pth", "fnet_3d.p", "fnet_3d_legacy.p"],
 )
 def test_the_reference_checkpoints_give_the_reference_outputs(
     name, shared_parity, imported

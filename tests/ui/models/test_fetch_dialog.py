@@ -6,8 +6,7 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.models.library import read_card
-from napari_sparsessp.ui.models.actions import progress_text
-from napari_sparsessp.ui.models.fetch_dialog import FetchDialog, FetchState
+from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from thin import save_thin
 
 
@@ -38,21 +37,21 @@ def dialog(owner):
 
 
 def fill(dialog, address, digits=""):
-    dialog.address.setText(address)
-    dialog.digits.setText(digits)
-    dialog.fetch_button.click()
+    dialog.form.update(sha256=digits)
+    dialog.form.native("address").setText(address)
+    dialog.start_button.click()
 
 
 def told(qtbot, dialog):
     qtbot.waitUntil(lambda: dialog.message.is_error)
-    assert dialog.state is FetchState.ASKING
+    assert not dialog.busy
     return dialog.message.text.text()
 
 
 def test_nothing_is_asked_before_fetch_is_pressed(qtbot, dialog, server):
-    assert not dialog.fetch_button.isEnabled()
-    dialog.address.setText(server.url("thin.safetensors"))
-    assert dialog.fetch_button.isEnabled()
+    assert not dialog.start_button.isEnabled()
+    dialog.form.native("address").setText(server.url("thin.safetensors"))
+    assert dialog.start_button.isEnabled()
     qtbot.wait(20)
     assert server.asked == []
 
@@ -72,7 +71,7 @@ def test_a_wrong_checksum_is_one_message_and_the_button_is_free(
 ):
     fill(dialog, server.url("thin.safetensors"), "0" * 64)
     assert "not the expected one" in told(qtbot, dialog)
-    assert dialog.fetch_button.isEnabled()
+    assert dialog.start_button.isEnabled()
     assert not list(own_models_folder.glob("*.safetensors"))
 
 
@@ -86,11 +85,11 @@ def test_a_model_that_is_there_can_be_added_with_another_id(
     again.show()
     fill(again, address)
     assert "installed already" in told(qtbot, again)
-    assert again.id_row.isVisible()
-    assert again.id.text() == "thin-2"
-    again.id.setText("second")
+    assert again.form.native("id").isVisible()
+    assert again.form.get("id") == "thin-2"
+    again.form.update(id="second")
     with qtbot.waitSignal(again.added):
-        again.fetch_button.click()
+        again.start_button.click()
     assert read_card("second").structures == read_card("thin").structures
     assert len(server.asked) == 2  # once for each dialog: what came is kept
 
@@ -101,9 +100,9 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
     server.hold, server.cut = threading.Event(), 40_000
     fill(dialog, server.url("thin.safetensors"))
     qtbot.waitUntil(lambda: "MB" in dialog.status.text())
-    dialog.cancel_button.click()
-    assert dialog.state is FetchState.ASKING
-    assert "goes on where it was" in dialog.status.text()
+    dialog.close_button.click()
+    assert not dialog.busy
+    assert "Fetch resumes" in dialog.status.text()
     server.hold.set()
     server.hold = server.cut = None
 
@@ -111,8 +110,8 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
     dialog.added.connect(lambda *what: came.append(what))
 
     def added():
-        if not came and dialog.state is FetchState.ASKING:
-            dialog.fetch_button.click()
+        if not came and not dialog.busy:
+            dialog.start_button.click()
         return bool(came)
 
     # The thread of the first try may still hold the file: the user tries again.
@@ -135,16 +134,3 @@ def test_a_closed_dialog_hears_no_more(qtbot, dialog, server):
     dialog.close()
     server.hold.set()
     qtbot.wait(50)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "text"),
-    [
-        ((5_000_000, None, 0, 3.0), "5.0 MB so far"),
-        ((5_000_000, 20_000_000, 5_000_000, 3.0), "5.0 of 20.0 MB"),
-        ((5_000_000, 20_000_000, 0, 0.5), "5.0 of 20.0 MB"),
-        ((10_000_000, 20_000_000, 5_000_000, 5.0), "10.0 of 20.0 MB, 10 s left"),
-    ],
-)
-def test_progress_tells_the_time_left_once_it_is_known(numbers, text):
-    assert progress_text(*numbers) == text

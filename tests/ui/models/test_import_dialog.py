@@ -41,13 +41,13 @@ def read(qtbot, dialog, name="best.pth"):
 def test_a_file_and_import_are_all_it_takes(qtbot, dialog, engine):
     read(qtbot, dialog)
     assert dialog.state is ImportState.ASKING
-    assert dialog.import_button.isEnabled()
+    assert dialog.start_button.isEnabled()
     with (
         qtbot.waitSignal(dialog.finished),
         qtbot.waitSignal(dialog.imported) as caught,
     ):
-        dialog.import_button.click()
-    assert caught.args == ["best"]
+        dialog.start_button.click()
+    assert caught.args == ["best", Path("best.pth")]
     path, seen, given = engine.imported[0]
     assert (path, seen) == (Path("best.pth"), engine.found)
     assert given == {
@@ -61,13 +61,13 @@ def test_a_file_and_import_are_all_it_takes(qtbot, dialog, engine):
 def test_nothing_can_be_imported_before_all_is_answered(qtbot, dialog, engine):
     engine.found = found()
     read(qtbot, dialog)
-    assert not dialog.import_button.isEnabled()
-    assert "Name every output" in dialog.import_button.toolTip()
+    assert not dialog.start_button.isEnabled()
+    assert "Name every output" in dialog.start_button.toolTip()
     dialog.start_import()
     assert dialog.state is ImportState.ASKING
-    dialog.form.structures.offer(2, ("dna", "nucleolus"))
-    dialog.form.ratio.setText("8")
-    assert dialog.import_button.isEnabled()
+    dialog.form.rows.update(structures=("dna", "nucleolus"))
+    dialog.form.rows.native("ratios").setText("8")
+    assert dialog.start_button.isEnabled()
 
 
 def test_the_cursor_stands_where_something_is_missing(qtbot, dialog, engine):
@@ -75,7 +75,7 @@ def test_the_cursor_stands_where_something_is_missing(qtbot, dialog, engine):
         structures=("dna", "nucleolus"), questions=(Question("ratio"),)
     )
     read(qtbot, dialog)
-    assert dialog.focusWidget() is dialog.form.ratio
+    assert dialog.focusWidget() is dialog.form.rows.native("ratios")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_bad_file_is_one_line_and_nothing_else(qtbot, dialog, engine, error):
     assert dialog.state is ImportState.NO_FILE
     assert dialog.message.is_error
     assert "\n" not in dialog.message.text.text()
-    assert not dialog.import_button.isEnabled()
+    assert not dialog.start_button.isEnabled()
     assert engine.imported == []
     assert [card.id for card in engine.cards()] == ["colony-3to2d"]
 
@@ -109,12 +109,12 @@ def test_another_file_can_be_tried_after_a_bad_one(qtbot, dialog, engine):
 def test_an_import_that_fails_keeps_the_answers(qtbot, dialog, engine):
     engine.error = ModelError("weights are NaN; get the file again")
     read(qtbot, dialog)
-    dialog.form.name.setText("bad")
+    dialog.form.rows.native("name").setText("bad")
     dialog.start_import()
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     assert "NaN" in dialog.message.text.text()
-    assert dialog.form.name.text() == "bad"
-    assert dialog.import_button.isEnabled()
+    assert dialog.form.rows.get("name") == "bad"
+    assert dialog.start_button.isEnabled()
 
 
 def test_cancel_stops_an_import_before_anything_is_written(qtbot, dialog, engine):
@@ -122,8 +122,8 @@ def test_cancel_stops_an_import_before_anything_is_written(qtbot, dialog, engine
     engine.hold = threading.Event()
     dialog.start_import()
     qtbot.waitUntil(lambda: "weights" in dialog.status.text())
-    dialog.cancel_button.click()
-    assert not dialog.cancel_button.isEnabled()
+    dialog.close_button.click()
+    assert not dialog.close_button.isEnabled()
     engine.hold.set()
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
     assert "nothing was imported" in dialog.status.text()
@@ -136,7 +136,7 @@ def test_closing_while_reading_hears_no_more_of_it(qtbot, dialog, engine):
     dialog.read("best.pth")
     assert dialog.state is ImportState.READING
     with qtbot.waitSignal(dialog.finished):
-        dialog.cancel_button.click()
+        dialog.close_button.click()
     engine.hold.set()
     qtbot.wait(50)
 
@@ -147,7 +147,7 @@ def test_a_second_file_replaces_the_one_being_read(qtbot, dialog, engine):
     dialog.read("second.pth")
     engine.hold.set()
     qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
-    assert dialog.form.name.text() == "second"
+    assert dialog.form.rows.get("name") == "second"
 
 
 def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):

@@ -6,7 +6,7 @@ import pytest
 
 from fake_engine import found
 from napari_sparsessp.models.importing.answers import Question
-from napari_sparsessp.ui.models.import_dialog import ImportForm, model_id, numbers
+from napari_sparsessp.ui.models.import_form import ImportForm, model_id, numbers
 
 
 @pytest.fixture
@@ -21,7 +21,16 @@ def offer(form, what, taken=()):
 
 
 def asked(form):
-    return [name for name, row in form.rows.items() if not row.isHidden()]
+    """The rows but those of name, id and licence."""
+    return [row for row in form.shown if row not in ("name", "id", "licence")]
+
+
+def note(form, row):
+    return form.rows._fields[row].note.text()
+
+
+def type_in(form, row, text):
+    form.rows.native(row).setText(text)
 
 
 def test_what_the_file_answers_is_not_asked(form):
@@ -29,37 +38,37 @@ def test_what_the_file_answers_is_not_asked(form):
     assert asked(form) == []
     assert form.check() == ""
     assert form.answers() == {"id": "best", "name": "best"}
-    assert "DNA, Nucleolus" in form.found_panel.structures.text()
-    assert "r = 8" in form.found_panel.facts.text()
+    assert "DNA, Nucleolus" in form.panel.structures.text()
+    assert "r = 8" in form.panel.facts.text()
 
 
 def test_suggestions_are_filled_in_and_their_origin_told(form):
     offer(form, found())
-    assert asked(form) == ["structures", "ratio", "voxel_size", "scaling"]
-    assert form.voxel_size.size() == (0.29, 0.29, 0.29)
-    assert form.rows["voxel_size"].reason.text() == "Assumed: as published."
-    assert form.rows["ratio"].reason.text() == "The file does not say."
+    assert asked(form) == ["structures", "ratios", "voxel_size", "scaling"]
+    assert form.rows.get("voxel_size") == (0.29, 0.29, 0.29)
+    assert note(form, "voxel_size") == "Assumed: as published."
+    assert note(form, "ratios") == "The file does not say."
 
 
 def test_a_guess_is_called_a_guess(form):
     guess = Question("structures", ("dna", "nucleolus"), False, "the file's name")
     offer(form, found(questions=(guess,)))
     assert form.check() == ""
-    assert form.rows["structures"].reason.text().startswith("Guessed: the file's name")
+    assert note(form, "structures").startswith("Guessed: the file's name")
 
 
 def test_what_is_missing_is_told_beside_its_field_and_in_order(form):
     offer(form, found())
     assert form.check().startswith("Name every output")
-    form.structures.fields[0].setText("DNA")
-    form.structures.fields[1].setText("Mine")
+    form.rows.native("structures").fields[0].setText("DNA")
+    form.rows.native("structures").fields[1].setText("Mine")
     assert form.check().startswith("How many planes")
-    assert not form.rows["ratio"].problem.isHidden()
-    form.ratio.setText("0.5")
+    assert not form.rows._fields["ratios"].problem.isHidden()
+    type_in(form, "ratios", "0.5")
     assert "1 or more" in form.check()
-    form.ratio.setText("2, 4, 8")
+    type_in(form, "ratios", "2, 4, 8")
     assert form.check() == ""
-    assert form.rows["ratio"].problem.isHidden()
+    assert form.rows._fields["ratios"].problem.isHidden()
     assert form.answers() == {
         "id": "best",
         "name": "best",
@@ -72,55 +81,53 @@ def test_what_is_missing_is_told_beside_its_field_and_in_order(form):
 
 def test_half_a_voxel_size_is_refused(form):
     offer(form, found(questions=(Question("voxel_size", (1, 0.1, 0.1), True, "x"),)))
-    form.voxel_size.fields["y"].setText("")
-    assert "three numbers" in form.check()
-    form.voxel_size.fields["y"].setText("0")
-    assert "three numbers" in form.check()
-    form.voxel_size.fields["y"].setText("0,2")
-    assert form.voxel_size.size() == (1, 0.2, 0.1)
+    for text in ("1, 0.1", "1, 0, 0.1", "1, b, 0.1", ""):
+        type_in(form, "voxel_size", text)
+        assert "three numbers" in form.check()
+    type_in(form, "voxel_size", "1; 0,2; 0,1")
+    assert form.rows.get("voxel_size") == (1, 0.2, 0.1)
 
 
 def test_an_id_that_is_taken_is_never_suggested_nor_accepted(form):
     offer(form, found(questions=()), taken={"best", "best-2"})
-    assert form.id.text() == "best-3"
-    form.id.setText("best")
+    assert form.rows.native("id").text() == "best-3"
+    type_in(form, "id", "best")
     assert "installed already" in form.check()
-    form.id.setText("no spaces")
+    type_in(form, "id", "no spaces")
     assert "lower-case" in form.check()
 
 
 def test_the_id_follows_the_name_until_it_is_typed(form):
     offer(form, found(questions=()))
-    form.name.setText("My Model 2")
-    assert form.id.text() == "my-model-2"
-    form.id.setText("own")
-    form.id.textEdited.emit("own")
-    form.name.setText("Other")
-    assert form.id.text() == "own"
+    type_in(form, "name", "My Model 2")
+    assert form.rows.native("id").text() == "my-model-2"
+    type_in(form, "id", "own")
+    type_in(form, "name", "Other")
+    assert form.rows.native("id").text() == "own"
 
 
 def test_the_licence_is_asked_for_and_its_limits_told(form):
     offer(form, found(questions=()))
-    hint = form.licence_row.reason.text()
+    hint = note(form, "licence")
     assert hint.startswith("Check that you may use these weights.")
     assert "forbids commercial use" in hint
-    form.licence.setText("Allen Institute")
+    type_in(form, "licence", "Allen Institute")
     assert form.answers()["licence"] == "Allen Institute"
 
 
 def test_a_native_model_is_asked_nothing(form, card):
     offer(form, card())
     assert asked(form) == []
-    assert form.name_row.isHidden()
+    assert form.shown == ()
     assert form.answers() == {}
-    assert "model of this plugin" in form.found_panel.headline.text()
+    assert "model of this plugin" in form.panel.headline.text()
 
 
 def test_the_drawing_shows_the_topology(form):
     offer(form, found(network={"topology": "3to2d"}))
-    assert form.found_panel.drawing.topology == "3to2d"
+    assert form.panel.drawing.topology == "3to2d"
     offer(form, found(network={}))
-    assert form.found_panel.drawing.isHidden()
+    assert form.panel.drawing.isHidden()
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.models.library import Entry
-from napari_sparsessp.ui.models.table import (
-    ENTRY,
-    Column,
-    ModelsTable,
-    cell_text,
-    megabytes,
-)
+from napari_sparsessp.ui.models.table import COLUMNS, ModelsTable, megabytes
+from napari_sparsessp.ui.widgets.table import ROW
 
 
 @pytest.fixture
@@ -49,21 +44,22 @@ def table(qtbot, entry, broken):
 
 
 def names(table):
-    rows = range(table.filter.rowCount())
-    return [table.filter.index(row, 0).data() for row in rows]
+    rows = range(table.order.rowCount())
+    return [table.order.index(row, 0).data() for row in rows]
 
 
 def test_a_row_says_what_one_asks_first(entry, broken):
     one = entry(
         "nuclei", structures=("dna",), topology="2d", source={"format": "X (a)"}
     )
-    told = [cell_text(one, column) for column in Column]
+    told = [column.text(one) for column in COLUMNS]
     assert told == [
         *("Nuclei", "DNA", "2D", "1, 2, 4, 8", "0.29 µm", "1.0 MB", "X"),
         "BSD-3-Clause",
     ]
-    assert cell_text(broken, Column.NAME) == "broken.safetensors"
-    assert cell_text(broken, Column.SHOWS) == "damaged"
+    assert [column.text(broken) for column in COLUMNS] == [
+        *("broken.safetensors", "damaged", "", "", "", "0.1 kB", "", ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,53 +83,54 @@ def test_sizes_are_said_as_file_browsers_do(size, text):
 )
 def test_a_search_keeps_rows_that_have_all_words(table, text, kept):
     table.search(text)
-    assert table.filter.rowCount() == kept
+    assert table.order.rowCount() == kept
     table.search("")
-    assert table.filter.rowCount() == 4
+    assert table.order.rowCount() == 4
 
 
 def test_numbers_sort_as_numbers(table):
-    table.sortByColumn(Column.SIZE, Qt.SortOrder.DescendingOrder)
-    assert names(table)[0] == "Wide"
-    table.sortByColumn(Column.SHOWS, Qt.SortOrder.AscendingOrder)
-    assert names(table) == ["broken.safetensors", "Nuclei", "Wide", "Colony-3To2D"]
-    table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    size, shows = table.rows_model.column("size"), table.rows_model.column("structures")
+    table.order.cycle(size)
+    assert names(table)[-1] == "Wide"
+    table.order.cycle(shows)
+    assert names(table) == ["Nuclei", "Wide", "Colony-3To2D", "broken.safetensors"]
+    table.order.cycle(shows)
+    table.order.cycle(shows)
     assert names(table)[0] == "Colony-3To2D"
 
 
 def test_the_chosen_model_stays_chosen_when_the_list_changes(table, entry):
     table.choose(Path("/models/nuclei.safetensors"))
-    table.show_entries([entry("another"), *table.rows.entries])
-    assert table.entry().path.stem == "nuclei"
+    table.show_entries([entry("another"), *table.entries])
+    assert table.current().path.stem == "nuclei"
 
 
 def test_the_next_row_is_chosen_when_a_model_goes(table):
     table.choose(Path("/models/wide.safetensors"))
-    rest = [one for one in table.rows.entries if one.path.stem != "wide"]
+    rest = [one for one in table.entries if one.path.stem != "wide"]
     table.show_entries(rest)
-    assert table.entry().path.stem == "nuclei"
+    assert table.current().path.stem == "nuclei"
 
 
 def test_a_model_that_the_search_hid_is_chosen_again(table):
     table.choose(Path("/models/nuclei.safetensors"))
-    told = []
-    table.chosen.connect(told.append)
     table.search("zebra")
-    assert told[-1] is None
+    assert table.current() is None
     table.search("")
-    assert told[-1].path.stem == "nuclei"
+    assert table.current().path.stem == "nuclei"
 
 
 def test_columns_come_with_the_width(table, qtbot):
     shown = []
     for width in (1200, 700, 340):
         table.resize(width, 400)
-        shown.append(sum(not table.isColumnHidden(c) for c in Column))
-        assert not table.isColumnHidden(Column.NAME)
-        used = sum(table.columnWidth(c) for c in Column if not table.isColumnHidden(c))
+        columns = table.shown_columns()
+        shown.append(len(columns))
+        assert columns[0] == "name"
+        used = sum(table.columnWidth(table.rows_model.column(c)) for c in columns)
         assert used <= table.viewport().width()
     assert shown == sorted(shown, reverse=True)
-    assert shown[0] == len(Column)
+    assert shown[0] == len(COLUMNS)
 
 
 def test_keys_ask_for_what_buttons_do(table, qtbot):
@@ -145,18 +142,18 @@ def test_keys_ask_for_what_buttons_do(table, qtbot):
         qtbot.keyClick(table, key)
     assert asked == ["use", "delete", "rename"]
     qtbot.keyClick(table, Qt.Key.Key_Down)
-    assert table.entry() == table.filter.index(1, 0).data(ENTRY)
+    assert table.current() == table.order.index(1, 0).data(ROW)
 
 
 def test_damaged_and_default_are_said_to_a_screen_reader(table):
     role = Qt.ItemDataRole.AccessibleTextRole
-    assert table.filter.index(0, 0).data(role) == "Colony-3To2D, default"
-    assert table.filter.index(3, 0).data(role) == "broken.safetensors, damaged"
-    tip = table.filter.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert table.order.index(0, 0).data(role) == "Colony-3To2D, default"
+    assert table.order.index(3, 0).data(role) == "broken.safetensors, damaged"
+    tip = table.order.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert "get it again" in tip
 
 
 def test_two_hundred_models_are_listed_and_painted(table, entry):
     table.show_entries([entry(f"model-{number}") for number in range(200)])
-    assert table.filter.rowCount() == 200
+    assert table.order.rowCount() == 200
     assert not table.grab().isNull()

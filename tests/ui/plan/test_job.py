@@ -10,17 +10,17 @@ from fake_engine import card
 from napari_sparsessp import PredictionRequest
 from napari_sparsessp.evaluation.html import Gallery
 from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
     PlanChoice,
-    PlanEngine,
     PlanJob,
     SweepCache,
     SweepMemory,
     SweepRecord,
     measure_plan,
 )
-from napari_sparsessp.ui.predict.planning import Choice
+from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.volume import Volume
 from swept import report_of
@@ -32,7 +32,7 @@ CUBE = (0.29, 0.29, 0.29)
 @pytest.fixture
 def engine(own_models_folder):
     save_thin(own_models_folder / "thin.safetensors")
-    return PlanEngine()
+    return InstalledEngine()
 
 
 def _volume(seed=0):
@@ -77,7 +77,7 @@ def test_a_truth_makes_a_sweep_against_it(engine):
     job = _job(engine, {"dna": _volume(1)})
     record = _measure(engine, job, SweepMemory()).record
     assert record.report.reference == "truth"
-    assert record.report.yardsticks.trivial["dna"]
+    assert record.report.baselines.trivial["dna"]
 
 
 class Stopping(TaskProgress):
@@ -125,19 +125,19 @@ def test_a_stop_while_the_stack_is_read_ends_it(engine):
         _measure(engine, _job(engine), SweepMemory(), progress)
 
 
-CHOICE = PlanChoice(Choice("key", card=card()))
+CHOICE = PlanChoice(FormState("key", card=card()))
 
 
 def _cache():
     memory = SweepMemory()
-    memory.put("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
+    memory.remember("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
     return SweepCache(memory)
 
 
 def test_the_same_choice_of_the_same_arrays_is_found():
     cache, array = _cache(), np.zeros(3)
     cache.note(MeasuredChoice(CHOICE, [array]), "abc")
-    assert cache.find(CHOICE, [array]) is cache.memory.get("abc")
+    assert cache.find(CHOICE, [array]) is cache.memory.recall("abc")
     assert cache.find(CHOICE, [array.copy()]) is None, "another image"
     assert cache.find(CHOICE, [array, array]) is None, "another truth"
     other = PlanChoice(CHOICE.stack, ratios=(1, 2))

@@ -4,7 +4,7 @@ import gc
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.widgets.forms import Form
+
+if TYPE_CHECKING:
+    import napari
 
 
 def numbers(text):
@@ -150,9 +153,21 @@ def test_nothing_is_cut_in_a_narrow_dock_with_large_letters(form):
     form.resize(340, 800)
     form.show()
     assert form.minimumSizeHint().width() <= 340
+    fields = [form.native(name) for name in ("memory", "patch", "loss", "ratios")]
+    assert {field.geometry().right() for field in fields} == {fields[0].width() - 1}
+    assert fields[2].width() > 120, "a choice is more than its arrow"
     for label in form.findChildren(QLabel):
         if label.isVisible():
             assert label.width() >= label.sizeHint().width() or label.wordWrap()
+
+
+def test_fields_beside_each_other_share_the_room(qtbot):
+    form = Form(Options, beside=True)
+    qtbot.addWidget(form)
+    form.resize(900, 60)
+    form.show()
+    fields = [form.native(name) for name in ("memory", "patch", "loss")]
+    assert len({field.mapTo(form, field.rect().topLeft()).y() for field in fields}) == 1
 
 
 def test_a_form_of_some_rows_reads_them_alone(qtbot):
@@ -229,6 +244,33 @@ def test_layer_boxes_follow_the_viewer(qtbot):
     with qtbot.waitSignal(form.changed):
         viewer.layers.remove(flat)
     assert form.values() == Layers(None, deep, None)
+
+
+@dataclass(frozen=True)
+class Border:
+    share: Annotated[
+        float, {"label": "Share", "widget_type": "FloatSlider", "max": 1.0}
+    ] = 0.5
+    over: Annotated["napari.layers.Image | None", {"label": "Over"}] = None
+
+
+def test_sliders_and_rows_that_are_renamed_and_offer_other_layers(qtbot):
+    viewer = ViewerModel()
+    first = viewer.add_image(np.zeros((4, 4)), name="first")
+    second = viewer.add_image(np.zeros((4, 4)), name="second")
+    accepted = [first]
+    form = Form(Border, viewer, {"over": {"layers": lambda one: one in accepted}})
+    qtbot.addWidget(form)
+    with qtbot.waitSignal(form.changed):
+        form.magic("share").value = 0.25
+    assert form.values() == Border(0.25, None)
+    accepted[:] = [second]
+    with qtbot.assertNotEmitted(form.changed):
+        form.offer_layers()
+        form.update(over=second)
+    assert form.values() == Border(0.25, second)
+    form.rename_row("over", "Over DNA")
+    assert "Over DNA" in [label.text() for label in form.findChildren(QLabel)]
 
 
 def test_a_form_that_is_gone_is_not_called_by_the_viewer(qtbot):

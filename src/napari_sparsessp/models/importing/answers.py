@@ -48,59 +48,32 @@ _RATIO = re.compile(r"(?<![a-z0-9])(?:r|x|ratio[ _-]?)(\d{1,2})(?![0-9])", re.AS
 
 @dataclass(frozen=True)
 class Question:
-    """An information that the network needs and the file lacks.
-
-    Attributes
-    ----------
-    suggestion
-        Structure ids, a whole number, a (z, y, x) in µm, or the name of a scaling;
-        None where nothing suggests itself.
-    assumable
-        Whether the suggestion may be taken without asking: it is what the published
-        method does, or stands in the file's name. A guess is never taken unasked.
-    reason
-        Where the suggestion comes from, in a few words.
-    """
+    """An information that the network needs and the file lacks."""
 
     name: QuestionName
+    # Structure ids, a whole number, a (z, y, x) in µm, or the name of a scaling; None
+    # where nothing suggests itself
     suggestion: Any = None
+    # Whether the suggestion may be taken without asking: it is what the published
+    # method does, or stands in the file's name. A guess is never taken unasked
     assumable: bool = False
-    reason: str = ""
+    reason: str = ""  # Where the suggestion comes from, in a few words
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """Contents of a checkpoint, as far as the file shows them.
-
-    Attributes
-    ----------
-    format
-        ``RepMode``, ``SparseSSP``, ``pytorch_fnet`` or ``pytorch_fnet (legacy)``.
-    network
-        Fields of `napari_sparsessp.networks.NetworkConfig`.
-    outputs
-        Structures T that the network predicts.
-    structures
-        Their ids in the order of the outputs, where the file names them.
-    ratio
-        Sparsity ratio, where the file or the published method fixes it.
-    parameters
-        Number of trainable parameters.
-    notes
-        What was read off the shapes, in words.
-    questions
-        What the file leaves open.
-    """
+    """Contents of a checkpoint, as far as the file shows them."""
 
     path: Path
-    format: str
-    network: dict[str, Any]
-    outputs: int
+    format: str  # `RepMode`, `SparseSSP`, `pytorch_fnet` or `pytorch_fnet (legacy)`
+    network: dict[str, Any]  # Fields of `napari_sparsessp.networks.NetworkConfig`
+    outputs: int  # Structures T that the network predicts
+    # Their ids in the order of the outputs, where the file names them
     structures: tuple[str, ...] | None
-    ratio: int | None
-    parameters: int
-    notes: tuple[str, ...] = ()
-    questions: tuple[Question, ...] = ()
+    ratio: int | None  # Sparsity ratio, where the file or the published method fixes it
+    parameters: int  # Number of trainable parameters
+    notes: tuple[str, ...] = ()  # What was read off the shapes, in words
+    questions: tuple[Question, ...] = ()  # What the file leaves open
 
     def question(self, name: str) -> Question | None:
         """Return a question by its name; None where the file answers it."""
@@ -109,18 +82,12 @@ class CheckpointInfo:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A checkpoint with a place in one of our networks for each of its tensors.
-
-    Attributes
-    ----------
-    state
-        Tensors by their published names.
-    names
-        Published name of each of our tensors.
-    """
+    """A checkpoint with a place in one of our networks for each of its tensors."""
 
     found: CheckpointInfo
+    # Tensors by their published names
     state: Mapping[str, torch.Tensor] = field(repr=False)
+    # Published name of each of our tensors
     names: Mapping[str, str] = field(repr=False)
 
 
@@ -136,19 +103,7 @@ def questions_for(
     depth: int | None = None,
     guess: bool = False,
 ) -> tuple[Question, ...]:
-    """List what has to be asked, with what suggests itself.
-
-    Parameters
-    ----------
-    path
-        The file; its name may say the ratio or the structure.
-    structures, ratio
-        Asked for where they are None.
-    depth
-        Planes of the window, of which the ratio must be a divisor.
-    guess
-        Look for the structure in the file's name.
-    """
+    """List what has to be asked, with what suggests itself."""
     questions = []
     if structures is None:
         questions.append(_ask_structures(path, outputs, guess=guess))
@@ -180,13 +135,7 @@ def ratio_in_name(path: Path, depth: int | None = None) -> int | None:
 def named_structures(
     names: Sequence[Any] | None, outputs: int, path: Path
 ) -> tuple[str, ...] | None:
-    """Return the structures that a file names, if they are as many as its outputs.
-
-    Raises
-    ------
-    ModelError
-        A name cannot be an id: the file was tampered with.
-    """
+    """Return the structures that a file names, if they are as many as its outputs."""
     if names is None or len(names) != outputs:
         return None
     try:
@@ -198,13 +147,7 @@ def named_structures(
 
 
 def structure_ids(names: Sequence[Any]) -> tuple[str, ...]:
-    """Turn names of structures into ids; data sets of the paper are understood.
-
-    Raises
-    ------
-    InputError
-        A name cannot be an id, or two mean the same structure.
-    """
+    """Turn names of structures into ids; data sets of the paper are understood."""
     ids = []
     for name in names:
         if not isinstance(name, str) or not _STRUCTURE.fullmatch(name.strip()):
@@ -263,19 +206,7 @@ class Answers(BaseModel):
 
 
 def answers_for(found: CheckpointInfo, **given: Any) -> Answers:
-    """Complete a person's answers with what the file or the published method says.
-
-    Parameters
-    ----------
-    **given
-        Fields of `Answers`; None counts as not given. Structures may be written as
-        any of their names, also as the published data sets.
-
-    Raises
-    ------
-    InputError
-        A question without a published answer is open, or an answer is impossible.
-    """
+    """Complete a person's answers with what the file or the published method says."""
     fields = {name: value for name, value in given.items() if value is not None}
     fields.setdefault("id", suggested_id(found))
     fields.setdefault("name", fields["id"])

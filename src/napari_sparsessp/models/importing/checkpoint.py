@@ -45,35 +45,17 @@ LEGACY_PICKLES = 5
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Contents of a checkpoint file.
-
-    Attributes
-    ----------
-    content
-        Tensors, numbers, texts and containers of them, not validated.
-    legacy
-        Written before torch 1.6: no zip file, so nothing could be mapped from disk.
-    """
+    """Contents of a checkpoint file."""
 
     path: Path
+    # Tensors, numbers, texts and containers of them, not validated
     content: dict[Any, Any]
+    # Written before torch 1.6: no zip file, so nothing could be mapped from disk
     legacy: bool
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint; tensors of a zip file stay on disk until they are used.
-
-    Parameters
-    ----------
-    path
-        A ``.p``, ``.pth`` or ``.pt`` file.
-
-    Raises
-    ------
-    ModelError
-        There is no such file, it is damaged or of another kind, it wants to run code,
-        or the installed torch is too old to open it safely.
-    """
+    """Read a checkpoint; tensors of a zip file stay on disk until they are used."""
     path = user_path(path)
     zipped = _check_file(path)
     (_check_archive if zipped else _check_pickles)(path)
@@ -257,21 +239,7 @@ State = dict[str, "torch.Tensor"]
 
 
 def checked_state(raw: Any, path: Path) -> State:
-    """Check the weights, and strip the prefixes of wrappers from their names.
-
-    Parameters
-    ----------
-    raw
-        The checkpoint's table of weights.
-    path
-        For the messages.
-
-    Raises
-    ------
-    ModelError
-        Not a table of plain tensors on the CPU, or tensors that pretend to be larger
-        than the file.
-    """
+    """Check the weights, and strip the prefixes of wrappers from their names."""
     if type(raw).__name__ not in ("dict", "OrderedDict") or not raw:
         raise refusal(path, "it holds no table of weights")
     if len(raw) > MOST_TENSORS:
@@ -292,13 +260,7 @@ def checked_state(raw: Any, path: Path) -> State:
 
 
 def check_finite(tensor: torch.Tensor, name: str, path: Path) -> None:
-    """Refuse NaN and infinity.
-
-    Raises
-    ------
-    ModelError
-        The weight is not finite.
-    """
+    """Refuse NaN and infinity."""
     if not tensor.isfinite().all():
         raise ModelError(
             f"checkpoint {path} has weights that are NaN or infinite ({name}): its "

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
 
-from napari_sparsessp.errors import (
-    InputError,
-    ModelError,
-    OutputError,
-    invalid_field,
-)
+from napari_sparsessp.errors import InputError, ModelError, OutputError, invalid_field
 from napari_sparsessp.files import output_errors, user_path
 from napari_sparsessp.models.card import ModelCard, network_fields
 from napari_sparsessp.models.importing.answers import Answers, CheckpointInfo, Source
@@ -116,13 +111,7 @@ def import_checkpoint(
 
 
 def open_network(path: str | Path) -> tuple[CheckpointInfo, torch.nn.Module]:
-    """Build the network of a checkpoint for one run, without a model file.
-
-    Raises
-    ------
-    ModelError
-        The checkpoint is damaged, hostile, not finite, or of an unknown kind.
-    """
+    """Build the network of a checkpoint for one run, without a model file."""
     source = read_source(path)
     found = source.found
     names = tuple(f"output_{index}" for index in range(found.outputs))
@@ -142,13 +131,7 @@ def open_network(path: str | Path) -> tuple[CheckpointInfo, torch.nn.Module]:
 
 @contextmanager
 def torch_errors(path: Path) -> Iterator[None]:
-    """Raise torch's errors over an odd network as a ModelError of one line.
-
-    Raises
-    ------
-    ModelError
-        The network cannot be run.
-    """
+    """Raise torch's errors over an odd network as a ModelError of one line."""
     try:
         yield
     except (MemoryError, RuntimeError, ValueError, IndexError) as error:

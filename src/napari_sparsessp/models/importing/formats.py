@@ -42,29 +42,12 @@ _TABLES = ("nn_state", "model", "state_dict")
 
 
 def inspect_checkpoint(path: str | Path) -> CheckpointInfo:
-    """Recognise a published checkpoint, and list what it does not say.
-
-    Parameters
-    ----------
-    path
-        RepMode ``.p``, SparseSSP ``.pth`` or pytorch_fnet ``.p``.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be opened safely, or is none of these.
-    """
+    """Recognise a published checkpoint, and list what it does not say."""
     return read_source(path).found
 
 
 def read_source(path: str | Path) -> Source:
-    """Open a checkpoint and find a place for each of its weights.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be opened safely, or has no known format.
-    """
+    """Open a checkpoint and find a place for each of its weights."""
     import torch
 
     with torch.inference_mode(False):  # its tensors could not be used outside of it
@@ -107,13 +90,7 @@ class Shapes:
         return tuple(self._state[name].shape)
 
     def kernel(self, name: str) -> tuple[int, ...]:
-        """Return the shape (Co, Ci, k, …) of a 2D or 3D convolution's weight.
-
-        Raises
-        ------
-        ModelError
-            It is missing or has a shape that no convolution has.
-        """
+        """Return the shape (Co, Ci, k, …) of a 2D or 3D convolution's weight."""
         shape = self._shape(name)
         # Ci of a folded feature may exceed the widest layer; planes times channels.
         wrong = len(shape) not in (4, 5) or not all(0 < n <= 2**17 for n in shape)
@@ -124,13 +101,7 @@ class Shapes:
         return shape
 
     def columns(self, name: str) -> int:
-        """Return the columns of a gate's matrix.
-
-        Raises
-        ------
-        ModelError
-            It is missing or no matrix.
-        """
+        """Return the columns of a gate's matrix."""
         shape = self._shape(name)
         if len(shape) != 2 or not 0 < shape[1] <= WIDEST:
             raise refusal(self._path, f"{name} is not a matrix of a gate")
@@ -212,47 +183,29 @@ def _step_names(ours: str, theirs: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Spelling:
-    """Published names of the parts of a mixture-of-experts U-Net.
+    """Published names of the parts of a mixture-of-experts U-Net."""
 
-    Attributes
-    ----------
-    encoder, decoder
-        From level and unit (0, 1).
-    down, up
-        From the level of the step away from it, and to it.
-    bottleneck
-        With ``{}`` for the unit, counted from 1.
-    """
-
-    encoder: Callable[[int, int], str]
+    encoder: Callable[[int, int], str]  # encoder, decoder: From level and unit (0, 1)
     decoder: Callable[[int, int], str]
+    # down, up: From the level of the step away from it, and to it
     down: Callable[[int], str]
     up: Callable[[int], str]
-    bottleneck: str
+    bottleneck: str  # With `{}` for the unit, counted from 1
     head: str
 
 
 @dataclass(frozen=True)
 class ModeUNet:
-    """Architecture of a mixture-of-experts U-Net.
+    """Architecture of a mixture-of-experts U-Net."""
 
-    Attributes
-    ----------
-    levels
-        Without the bottleneck.
-    encoder_widths, decoder_widths
-        From full resolution down; the encoder's last is the bottleneck.
-    tasks
-        Structures T.
-    first, last
-        Shapes of the first layer's kernel and the head's.
-    """
-
-    levels: int
+    levels: int  # Without the bottleneck
+    # encoder_widths, decoder_widths: From full resolution down; the encoder's last is
+    # the bottleneck
     encoder_widths: tuple[int, ...]
     decoder_widths: tuple[int, ...]
     kernel: int
-    tasks: int
+    tasks: int  # Structures T
+    # first, last: Shapes of the first layer's kernel and the head's
     first: tuple[int, ...]
     last: tuple[int, ...]
 
@@ -431,16 +384,7 @@ def _read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
 
 
 def sparsessp_names(levels: int, *, gated: bool) -> dict[str, str]:
-    """Return the published name of each weight of a SparseSSP network.
-
-    Parameters
-    ----------
-    levels
-        Without the bottleneck.
-    gated
-        Whether features are folded by task-gated convolutions, as in the released
-        3-to-2D network.
-    """
+    """Return the published name of each weight of a SparseSSP network."""
     names = _mode_unet_names(_sparsessp_spelling(levels), levels)
     if gated:
         for level in range(levels + 1):

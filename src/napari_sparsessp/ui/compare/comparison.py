@@ -1,12 +1,12 @@
-"""What is compared, against what, and what is known of it by now.
+"""Which layers are compared, and the scores, errors and truths computed from them.
 
-Results belong to the layers that they came from, as they were: another run, another
-truth or another place of a layer lets them go.
+Results belong to layers as they were: another run, another truth or another place of a
+layer discards them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -40,19 +40,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
-    """All that one model has made of one input.
+class PredictionSet:
+    """All predictions of one model from one input; layers by structure id.
 
     Attributes
     ----------
-    key : str
-        Names it for as long as its layers live.
-    label : str
-        For people: input and model.
-    source : Layer or None
-        The input, where it is still there.
-    predictions, uncertainties, errors : dict
-        Structure id to layer.
+    key
+        Identifies it for as long as its layers live.
+    label
+        Input and model, for people.
+    source
+        Layer of the input, where it is still there.
     """
 
     key: str
@@ -65,16 +63,9 @@ class Family:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prediction and its truth at one time point, as they were when it was taken.
+    """A prediction and its truth at one time point, frozen for a thread.
 
-    Attributes
-    ----------
-    structure : str
-    prediction, truth : Volume
-        ZYX; placed so that what lies over one another on screen is compared.
-    prediction_key, truth_key : str
-        Keys of their layers.
-    time : int or None
+    Both are ZYX, placed so that what lies over one another on screen is compared.
     """
 
     structure: str
@@ -85,14 +76,10 @@ class Pair:
     time: int | None
 
 
-def families(viewer: Any) -> list[Family]:
-    """Find what can be compared, lowest layer first.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    """
-    found: dict[str, Family] = {}
+def prediction_sets(viewer: Any) -> list[PredictionSet]:
+    """Return what can be compared, lowest layer first."""
+    sets: dict[str, PredictionSet] = {}
+    owners: dict[str, tuple[PredictionSet, str]] = {}
     errors = []
     for layer in viewer.layers:
         role = role_of(layer)
@@ -105,50 +92,51 @@ def families(viewer: Any) -> list[Family]:
             continue
         source_id, model = about.get("source_id"), model_of(layer)
         key = f"{source_id or about.get('source', '')}|{model}"
-        if key not in found:
+        if key not in sets:
             source = layer_with_key(viewer, source_id)
             name = str(about.get("source", "")) if source is None else source.name
             label = " · ".join(filter(None, [str(name), model])) or str(layer.name)
-            found[key] = Family(key, label, source)
-        mine = found[key]
-        kind = mine.predictions if role == PREDICTION else mine.uncertainties
-        kind[str(about["structure"])] = layer
+            sets[key] = PredictionSet(key, label, source)
+        structure = str(about["structure"])
+        if role == PREDICTION:
+            sets[key].predictions[structure] = layer
+            owners[layer_key(layer)] = sets[key], structure
+        else:
+            sets[key].uncertainties[structure] = layer
     for layer in errors:
-        of = layer.metadata[KEY].get("of_id")
-        for one in found.values():
-            for id_, prediction in one.predictions.items():
-                if layer_key(prediction) == of:
-                    one.errors[id_] = layer
-    return [one for one in found.values() if one.predictions]
+        owner = owners.get(layer.metadata[KEY].get("of_id"))
+        if owner is not None:
+            owner[0].errors[owner[1]] = layer
+    return [one for one in sets.values() if one.predictions]
 
 
 def truth_of(
-    viewer: Any, family: Family, structure: str, chosen: Mapping[str, str | None]
+    viewer: Any,
+    compared: PredictionSet,
+    structure: str,
+    chosen: Mapping[str, str | None],
 ) -> Any | None:
-    """Find the truth of a structure: the user's choice, the run's, or one of its name.
+    """Return the truth of a structure: the user's choice, the run's, or by its name.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    family : Family
-    structure : str
-    chosen : mapping
-        Structure id to the key of a layer, or None for none, where the user chose.
+    chosen
+        Structure id to a layer's key, or None for no truth, where the user chose.
     """
     if structure in chosen:
         return layer_with_key(viewer, chosen[structure])
-    about = family.predictions[structure].metadata[KEY]
+    about = compared.predictions[structure].metadata[KEY]
     linked = layer_with_key(viewer, about.get("truth_id"))
     if linked is not None:
         return linked
-    source = None if family.source is None else layer_key(family.source)
+    source = None if compared.source is None else layer_key(compared.source)
     offers = truth_choices(viewer, source)
-    found = match_channel(structure_or_custom(structure), [name for _, name in offers])
-    return None if found is None else layer_with_key(viewer, offers[found][0])
+    place = match_channel(structure_or_custom(structure), [name for _, name in offers])
+    return None if place is None else layer_with_key(viewer, offers[place][0])
 
 
 def time_of(viewer: Any, prediction: Any) -> int | None:
-    """Time point of a prediction that is on screen; None for one without times."""
+    """Return the time point of a prediction on screen; None where it has no times."""
     return int(layer_index(viewer, prediction)[0]) if prediction.ndim == 4 else None
 
 
@@ -158,37 +146,26 @@ def pair_of(
     truth: Any,
     source: Any | None,
     time: int | None,
+    channel: int | str | None = None,
 ) -> Pair:
-    """Freeze a prediction and its truth for a thread; no voxel is read.
+    """Freeze the layers of a prediction and its truth; no voxel is read.
 
     Parameters
     ----------
-    structure : str
-    prediction, truth, source : Layer
-        The input may be None.
-    time : int or None
-        Time point to take.
+    source
+        The input's layer.
+    channel
+        Of a truth with several.
 
     Raises
     ------
     InputError
         The two cannot be compared.
     """
-    return _pair(structure, prediction, truth, source, time)
-
-
-def _pair(
-    structure: str,
-    prediction: Any,
-    truth: Any,
-    source: Any | None,
-    time: int | None,
-    channel: int | str | None = None,
-) -> Pair:
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
-    found = read_layer(prediction, leading=leading).volume
-    found = _one_time(found, time, "the prediction")
+    predicted = read_layer(prediction, leading=leading).volume
+    predicted = _one_time(predicted, time, "the prediction")
     true = read_layer(truth, leading=leading).volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
@@ -200,19 +177,42 @@ def _pair(
     true = _one_time(true, time, f"truth {truth.name!r}")
     if not has_length(prediction) and not has_length(truth):
         # both in the same pixels of one world
-        found = found.with_(voxel_size=_steps(prediction), pixel_size=None)
+        predicted = predicted.with_(voxel_size=_steps(prediction), pixel_size=None)
         true = true.with_(voxel_size=_steps(truth), pixel_size=None)
     elif true.voxel_size is None:
-        true = _placed_like(true, found, source, truth)
-    found = found.with_(origin=_origin(prediction))
-    if true.voxel_size is not None and _placed(truth):
-        if not _as_turned(prediction, truth):
+        true = _placed_like(true, predicted, source, truth)
+    predicted = predicted.with_(origin=_origin(prediction))
+    # a place that somebody has set counts
+    placed = has_length(truth) or not np.allclose(truth.scale[-3:], 1)
+    if true.voxel_size is not None and placed:
+        if not _same_orientation(prediction, truth):
             raise InputError(
                 f"layer {truth.name!r} is turned or mirrored against the prediction; "
                 "give it the same rotation and affine transformation"
             )
         true = true.with_(origin=_origin(truth))
-    return Pair(structure, found, true, layer_key(prediction), layer_key(truth), time)
+    keys = layer_key(prediction), layer_key(truth)
+    return Pair(structure, predicted, true, *keys, time)
+
+
+def light_of(
+    compared: PredictionSet, structure: str, time: int | None
+) -> Volume | None:
+    """Return the input, placed as a truth would be; None where it is gone."""
+    source, prediction = compared.source, compared.predictions[structure]
+    if source is None:
+        return None
+    about = prediction.metadata[KEY].get("request") or {}
+    channel = about.get("channel") or 0
+    try:
+        return pair_of(structure, prediction, source, source, time, channel).truth
+    except InputError:
+        return None
+
+
+def has_length(layer: Any) -> bool:
+    """Return whether a layer is measured in µm and the like, not in pixels."""
+    return micrometres(layer.units[-1]) is not None
 
 
 def _one_time(volume: Volume, time: int | None, what: str) -> Volume:
@@ -222,16 +222,6 @@ def _one_time(volume: Volume, time: int | None, what: str) -> Volume:
     if time is not None and "T" not in volume.axes:
         raise InputError(f"{what} has no time points; give one that has as many")
     return volume if time is None else volume.time(time)
-
-
-def has_length(layer: Any) -> bool:
-    """Whether a layer is measured in µm and the like, not in pixels."""
-    return micrometres(layer.units[-1]) is not None
-
-
-def _placed(layer: Any) -> bool:
-    """Whether somebody has told where the layer lies: its place counts."""
-    return has_length(layer) or not np.allclose(layer.scale[-3:], 1)
 
 
 def _steps(layer: Any) -> tuple[float, float, float]:
@@ -259,78 +249,56 @@ def _placed_like(
     )
 
 
-def _turn(layer: Any) -> np.ndarray:
-    """Rotation and shear of z, y and x."""
-    rotate = np.asarray(layer.rotate)[-3:, -3:]
-    shear = np.eye(layer.ndim)
-    values = np.asarray(layer.shear, float)
-    if values.ndim == 1:
-        shear[np.triu_indices(layer.ndim, 1)] = values
-    else:
-        shear = values
-    return rotate @ shear[-3:, -3:]
+def shear_of(layer: Any) -> np.ndarray:
+    """Return a layer's shear as a matrix over all its axes."""
+    shear = np.asarray(layer.shear, float)
+    if shear.ndim == 1:
+        matrix = np.eye(layer.ndim)
+        matrix[np.triu_indices(layer.ndim, 1)] = shear
+        return matrix
+    return shear
 
 
-def _as_turned(one: Any, other: Any) -> bool:
+def _orientation(layer: Any) -> np.ndarray:
+    """Return rotation and shear of z, y and x."""
+    return np.asarray(layer.rotate)[-3:, -3:] @ shear_of(layer)[-3:, -3:]
+
+
+def _same_orientation(one: Any, other: Any) -> bool:
     if one.ndim < 3 or other.ndim < 3:
         return True
-    same = np.allclose(_turn(one), _turn(other))
-    signs, other_signs = (np.sign(layer.scale[-3:]) for layer in (one, other))
     affine, other_affine = (
         np.asarray(layer.affine)[-4:, -4:] for layer in (one, other)
     )
     return (
-        same
-        and np.array_equal(signs, other_signs)
+        np.allclose(_orientation(one), _orientation(other))
+        and np.array_equal(np.sign(one.scale[-3:]), np.sign(other.scale[-3:]))
         and np.allclose(affine, other_affine)
     )
 
 
 def _origin(layer: Any) -> tuple[float, float, float]:
-    """Centre of voxel 0 along the layer's own axes, in µm or the world's pixels."""
+    """Return the centre of voxel 0 along the layer's own axes, µm or world pixels."""
     number = min(layer.ndim, 3)
     place = np.asarray(layer.translate, float)[-number:]
     if number == 3:
-        place = np.linalg.solve(_turn(layer), place)
+        place = np.linalg.solve(_orientation(layer), place)
     units = [micrometres(unit) or 1.0 for unit in layer.units[-number:]]
     place = place * units * np.sign(layer.scale[-number:])
     z, y, x = ([0.0, *map(float, place)])[-3:]
     return z, y, x
 
 
-def light_of(family: Family, structure: str, time: int | None) -> Volume | None:
-    """Give the input, placed as a prediction's truth would be; None where it is gone.
-
-    Parameters
-    ----------
-    family : Family
-    structure : str
-        Any of its predictions.
-    time : int or None
-    """
-    source, prediction = family.source, family.predictions[structure]
-    if source is None:
-        return None
-    about = prediction.metadata[KEY].get("request") or {}
-    try:
-        return _pair(
-            structure, prediction, source, source, time, about.get("channel") or 0
-        ).truth
-    except InputError:
-        return None
-
-
-SCORES, ERROR_COMPARISON, TRUTH = "scores", "error", "truth"
-"""What can be computed of a pair."""
-AT_ONCE = 60_000_000
-"""Voxels, of all pairs, up to which scores are computed unasked: some ten seconds."""
+SCORES, TRUTH = "scores", "truth"
+"""With `ERROR`, what can be computed of a pair."""
+UNASKED_VOXELS = 60_000_000
+"""Of all pairs: up to so many are scored without being asked, in some ten seconds."""
 Which = tuple[str, str, int | None]
 """Keys of prediction and truth, and the time point."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """Something that is computed of a pair."""
+class Computation(NamedTuple):
+    """Tag of the queue: what is computed of a pair."""
 
     what: str
     structure: str
@@ -338,122 +306,117 @@ class Task:
 
 
 class Comparison(QObject):
-    """The state of one Compare dock.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    parent : QObject, optional
+    """The state of one Compare dock: the compared set, its truths and results.
 
     Signals
     -------
-    changed
-        Rows are to be written anew.
-    judged : str
-        A structure has scores now.
-    made : str, object, object
-        Of what kind (`ERROR`, `TRUTH`), the pair, and its voxels.
-    stale : str
-        Key of a layer that holds something else now.
-    failed : str
-        A structure that cannot be compared; `problem` says why.
+    changed()
+        Layers or choices changed; the dock has to refresh.
+    scored(str), failed(str)
+        A structure has scores now, or cannot be compared; `problem` says why.
+    computed(str, object, object)
+        `ERROR` or `TRUTH`, the pair, and its voxels.
+    outdated(str)
+        Key of a layer whose results were discarded.
     """
 
     changed = Signal()
-    judged = Signal(str)
-    made = Signal(str, object, object)
-    stale = Signal(str)
+    scored = Signal(str)
     failed = Signal(str)
+    computed = Signal(str, object, object)
+    outdated = Signal(str)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self.queue = TaskQueue(self)
-        self.watch = LayerWatch(self)
-        self.family: Family | None = None
+        self.compared: PredictionSet | None = None
+        self._watch = LayerWatch(self)
         self._wanted = ""
-        self._chosen: dict[str, dict[str, str | None]] = {}
-        self._results: dict[Which, Agreement] = {}
-        self._problems: dict[Which, SparseSSPError] = {}
-        self._pairs: dict[Task, Pair] = {}
-        self.watch.changed.connect(self._on_changed)
-        self.watch.linked.connect(self.changed)
+        self._truths: dict[str, dict[str, str | None]] = {}
+        self._results: dict[Which, Agreement | SparseSSPError] = {}
+        self._watch.changed.connect(self._on_layer_changed)
+        self._watch.linked.connect(self.changed)
         self.queue.done.connect(self._on_done)
         self.queue.failed.connect(self._on_failed)
 
-    # what is there ------------------------------------------------------------
+    # layers -------------------------------------------------------------------
 
-    def look(self) -> list[Family]:
-        """Take what the viewer holds now; the chosen one stays where it can."""
-        found = families(self._viewer)
-        mine = next((one for one in found if one.key == self._wanted), None)
-        shown = [
-            one
-            for one in found
-            if any(layer.visible for layer in one.predictions.values())
+    def refresh(self) -> list[PredictionSet]:
+        """Return what the viewer holds now; the compared set stays where it can."""
+        sets = prediction_sets(self._viewer)
+        visible = [
+            one for one in sets if any(p.visible for p in one.predictions.values())
         ]
-        self.family = mine or next(iter(shown or found), None)
-        if self.family is not None:
-            self._wanted = self.family.key
+        wanted = [one for one in sets if one.key == self._wanted]
+        self.compared = next(iter(wanted or visible or sets), None)
+        if self.compared is not None:
+            self._wanted = self.compared.key
         there = {layer_key(layer) for layer in self._viewer.layers}
-        for known in (self._results, self._problems):
-            for which in [one for one in known if not {one[0], one[1]} <= there]:
-                del known[which]  # type: ignore[attr-defined]
-        self.queue.cancel(lambda task: not {task.which[0], task.which[1]} <= there)
-        self.watch.follow([*self._predictions().values(), *self.truths().values()])
-        return found
+        self._discard(lambda which: not {*which[:2]} <= there)
+        self._watch.follow([*self._predictions().values(), *self.truths().values()])
+        return sets
 
     def choose(self, key: str) -> None:
-        """Compare another family."""
+        """Compare another set."""
         self._wanted = key
         self.queue.cancel()
         self.changed.emit()
 
     def choose_truth(self, structure: str, key: str | None) -> None:
         """Compare a structure with the truth in this layer, or with none."""
-        if self.family is not None:
-            self._chosen.setdefault(self.family.key, {})[structure] = key
+        if self.compared is not None:
+            self._truths.setdefault(self.compared.key, {})[structure] = key
             self.changed.emit()
 
+    def can_be_truth(self, layer: Any) -> bool:
+        """Return whether an image layer may hold the truth of a prediction."""
+        source = None if self.compared is None else self.compared.source
+        key = layer_key(layer)
+        offers = truth_choices(
+            self._viewer, None if source is None else layer_key(source)
+        )
+        return any(key == one for one, _ in offers)
+
     def structures(self) -> tuple[str, ...]:
-        """Ids of what was predicted."""
+        """Return the ids of the predicted structures."""
         return tuple(self._predictions())
 
     def truth(self, structure: str) -> Any | None:
-        """Layer that a structure is compared with."""
-        if self.family is None or structure not in self.family.predictions:
+        """Return the layer that a structure is compared with."""
+        if self.compared is None or structure not in self.compared.predictions:
             return None
-        chosen = self._chosen.get(self.family.key, {})
-        return truth_of(self._viewer, self.family, structure, chosen)
+        chosen = self._truths.get(self.compared.key, {})
+        return truth_of(self._viewer, self.compared, structure, chosen)
 
     def truths(self) -> dict[str, Any]:
-        """Structure id to the layer of its truth, where there is one."""
-        found = {id_: self.truth(id_) for id_ in self._predictions()}
-        return {id_: layer for id_, layer in found.items() if layer is not None}
+        """Return structure id to the layer of its truth, where there is one."""
+        truths = {id_: self.truth(id_) for id_ in self._predictions()}
+        return {id_: layer for id_, layer in truths.items() if layer is not None}
 
     def time(self) -> int | None:
-        """Time point that is on screen; None where there are none."""
+        """Return the time point on screen; None where there are none."""
         first = next(iter(self._predictions().values()), None)
         return None if first is None else time_of(self._viewer, first)
 
-    def running(self, structure: str) -> bool:
-        """Whether a structure is being predicted right now."""
-        layer = self._predictions().get(structure)
-        return layer is not None and layer.metadata[KEY].get("state") == "running"
+    # results ------------------------------------------------------------------
 
-    # what is known ------------------------------------------------------------
+    def agreement(self, structure: str) -> "Agreement | None":
+        """Return the agreement of a structure's layers as they are now."""
+        result = self._result(structure)
+        return None if isinstance(result, SparseSSPError) else result
 
-    def result(self, structure: str) -> "Agreement | None":
-        """What was found for a structure, as its layers are now."""
-        which = self._which(structure)
-        return None if which is None else self._results.get(which)
+    def problem(self, structure: str) -> SparseSSPError | None:
+        """Return why a structure cannot be compared; None where it can."""
+        result = self._result(structure)
+        return result if isinstance(result, SparseSSPError) else None
 
     def scores(self, structure: str) -> dict[str, Any] | None:
-        """Scores that were computed, or that stand on the layer for this truth."""
-        result, truth = self.result(structure), self.truth(structure)
-        if result is not None:
-            return result.scores
-        if truth is None or self.time() is not None or self.running(structure):
+        """Return computed scores, or those on the layer against this truth."""
+        agreement, truth = self.agreement(structure), self.truth(structure)
+        if agreement is not None:
+            return agreement.scores
+        if truth is None or self.time() is not None or self._running(structure):
             return None
         about = self._predictions()[structure].metadata[KEY]
         if about.get("truth_id") != layer_key(truth):
@@ -461,61 +424,47 @@ class Comparison(QObject):
         return about.get("scores") or None
 
     def state(self, structure: str) -> str:
-        """What is to be said in place of scores."""
+        """Return why there are no scores: a state of `table.STATES`, or ""."""
         which = self._which(structure)
-        if self.running(structure):
+        if self._running(structure):
             return "predicting"
         if which is None:
             return "no truth"
-        if which in self._problems:
+        if self.problem(structure) is not None:
             return "cannot"
-        return "computing" if self._busy_with(structure) else ""
+        queued = self.queue.has(Computation(SCORES, structure, which))
+        return "computing" if queued else ""
 
-    def problem(self, structure: str) -> SparseSSPError | None:
-        """Why a structure cannot be compared; None where it can."""
-        which = self._which(structure)
-        return None if which is None else self._problems.get(which)
-
-    # what is to be computed ---------------------------------------------------
-
-    def unknown(self) -> list[str]:
-        """Structures with a truth whose scores are not known."""
+    def unscored(self) -> list[str]:
+        """Return the structures with a truth whose scores are to be computed."""
         return [
             id_
             for id_ in self.truths()
-            if self.result(id_) is None
-            and not self.problem(id_)
-            and not self.running(id_)
+            if self._result(id_) is None and not self._running(id_)
         ]
 
     def voxels(self) -> int:
-        """How many voxels would have to be scored."""
+        """Return how many voxels are to be scored."""
         layers = self._predictions()
-        shapes = [layers[id_].data.shape[-3:] for id_ in self.unknown()]
+        shapes = [layers[id_].data.shape[-3:] for id_ in self.unscored()]
         return int(sum(np.prod(shape, dtype=float) for shape in shapes))
 
-    def ask(self, what: str, structure: str) -> None:
-        """Compute something, off the interface's thread.
+    # computing ----------------------------------------------------------------
 
-        Parameters
-        ----------
-        what : str
-            `SCORES`, `ERROR` or `TRUTH`.
-        structure : str
-        """
+    def compute(self, what: str, structure: str) -> None:
+        """Compute `SCORES`, `ERROR` or `TRUTH` in the background, if it is possible."""
         which = self._which(structure)
-        if which is None or self.running(structure) or which in self._problems:
+        if which is None or self._running(structure) or self.problem(structure):
             return
-        task = Task(what, structure, which)
-        if self.queue.has(task):
+        tag = Computation(what, structure, which)
+        if self.queue.has(tag):
             return
         try:
             pair = self.pair(structure)
         except InputError as error:
-            self._on_failed(task, error)
+            self._on_failed(tag, error)
             return
-        self._pairs[task] = pair
-        self.queue.add(task, _WORK[what], pair)
+        self.queue.add(tag, _COMPUTE[what], pair)
 
     def pair(self, structure: str) -> Pair:
         """Freeze a structure's prediction and truth for a thread.
@@ -526,54 +475,54 @@ class Comparison(QObject):
             They cannot be compared, or there is no truth.
         """
         truth = self.truth(structure)
-        if self.family is None or truth is None:
+        if self.compared is None or truth is None:
             raise InputError(f"{structure} has no truth; choose a layer that shows it")
-        prediction = self.family.predictions[structure]
+        prediction = self.compared.predictions[structure]
         time = time_of(self._viewer, prediction)
-        return pair_of(structure, prediction, truth, self.family.source, time)
+        return pair_of(structure, prediction, truth, self.compared.source, time)
 
-    def _on_done(self, task: Task, value: Any) -> None:
-        pair = self._pairs.pop(task)
-        if task.what != SCORES:
-            self.made.emit(task.what, pair, value)
+    def _on_done(self, tag: Computation, result: tuple[Pair, Any]) -> None:
+        pair, value = result
+        if tag.what != SCORES:
+            self.computed.emit(tag.what, pair, value)
             return
-        self._results[task.which] = value
-        self._write_down(task, value)
-        self.judged.emit(task.structure)
+        self._results[tag.which] = value
+        self._save_scores(tag, value.scores)
+        self.scored.emit(tag.structure)
 
-    def _write_down(self, task: Task, result: "Agreement") -> None:
+    def _save_scores(self, tag: Computation, scores: dict[str, Any]) -> None:
         """Keep scores with the layer, so that they are saved and opened with it."""
-        prediction = self._predictions().get(task.structure)
-        truth = self.truth(task.structure)
-        if task.which != self._which(task.structure) or task.which[2] is not None:
+        truth = self.truth(tag.structure)
+        if tag.which != self._which(tag.structure) or tag.which[2] is not None:
             return
-        if prediction is not None and truth is not None:
-            about = prediction.metadata[KEY]
-            linked = {"truth": str(truth.name), "truth_id": task.which[1]}
-            if about.get("scores") != result.scores or about.get(
-                "truth_id"
-            ) != layer_key(truth):
-                add_to(prediction, scores=dict(result.scores), **linked)
+        assert truth is not None
+        prediction = self._predictions()[tag.structure]
+        about, key = prediction.metadata[KEY], layer_key(truth)
+        if about.get("scores") != scores or about.get("truth_id") != key:
+            add_to(prediction, scores=dict(scores), truth=str(truth.name), truth_id=key)
 
-    def _on_failed(self, task: Task, error: Exception) -> None:
-        self._pairs.pop(task, None)
-        self._problems[task.which] = readable_error(error, "the comparison")
-        self.failed.emit(task.structure)
+    def _on_failed(self, tag: Computation, error: Exception) -> None:
+        self._results[tag.which] = readable_error(error, "the comparison")
+        self.failed.emit(tag.structure)
 
-    def _on_changed(self, key: str) -> None:
-        """Let go of what a layer held before."""
+    def _on_layer_changed(self, key: str) -> None:
+        """Discard the results of a layer."""
         if layouts_of(self._viewer).arranging:
             return  # a truth of one plane is moved to where it is seen, and back
-        for known in (self._results, self._problems):
-            for which in [one for one in known if key in one[:2]]:
-                del known[which]  # type: ignore[attr-defined]
-        self.queue.cancel(lambda task: key in task.which[:2])
-        self.stale.emit(key)
+        self._discard(lambda which: key in which[:2])
+        self.outdated.emit(key)
         self.changed.emit()
 
-    def _busy_with(self, structure: str) -> bool:
-        which = self._which(structure)
-        return which is not None and self.queue.has(Task(SCORES, structure, which))
+    def _discard(self, unwanted: Callable[[Which], bool]) -> None:
+        """Forget results and cancel computations."""
+        for which in list(filter(unwanted, self._results)):
+            del self._results[which]
+        self.queue.cancel(lambda tag: unwanted(tag.which))
+
+    def _running(self, structure: str) -> bool:
+        """Return whether a structure is being predicted right now."""
+        layer = self._predictions().get(structure)
+        return layer is not None and layer.metadata[KEY].get("state") == "running"
 
     def _which(self, structure: str) -> Which | None:
         truth = self.truth(structure)
@@ -582,37 +531,38 @@ class Comparison(QObject):
         prediction = self._predictions()[structure]
         return layer_key(prediction), layer_key(truth), self.time()
 
+    def _result(self, structure: str) -> "Agreement | SparseSSPError | None":
+        which = self._which(structure)
+        return None if which is None else self._results.get(which)
+
     def _predictions(self) -> dict[str, Any]:
-        return {} if self.family is None else self.family.predictions
+        return {} if self.compared is None else self.compared.predictions
 
 
-def _judge(pair: Pair, progress: TaskProgress) -> "Agreement":
+def _compute_scores(pair: Pair, progress: TaskProgress) -> "tuple[Pair, Agreement]":
     from napari_sparsessp.evaluation.agreement import agreement
 
-    label = structure_or_custom(pair.structure).label
-
-    def watch(done: float, total: float | None = None, what: str = "") -> None:
-        progress(done, total, f"Scoring {label}…")
-
-    return agreement(pair.truth, pair.prediction, pair.structure, watch)
+    progress(0.0, what=f"Scoring {structure_or_custom(pair.structure).label}…")
+    scored = agreement(pair.truth, pair.prediction, pair.structure, progress)
+    return pair, scored
 
 
-def _error(pair: Pair, progress: TaskProgress) -> np.ndarray:
+def _compute_error(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
     from napari_sparsessp.evaluation.agreement import error_of
 
     progress(0.0, what=f"Error of {structure_or_custom(pair.structure).label}…")
-    return error_of(pair.truth, pair.prediction)
+    return pair, error_of(pair.truth, pair.prediction)
 
 
-def _truth(pair: Pair, progress: TaskProgress) -> np.ndarray:
+def _compute_truth(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
     from napari_sparsessp.evaluation.agreement import aligned_truth
 
     progress(0.0, what=f"Truth of {structure_or_custom(pair.structure).label}…")
-    return aligned_truth(pair.truth, pair.prediction)
+    return pair, aligned_truth(pair.truth, pair.prediction)
 
 
-_WORK: dict[str, Callable[..., Any]] = {
-    SCORES: _judge,
-    ERROR_COMPARISON: _error,
-    TRUTH: _truth,
+_COMPUTE: dict[str, Callable[..., Any]] = {
+    SCORES: _compute_scores,
+    ERROR: _compute_error,
+    TRUTH: _compute_truth,
 }

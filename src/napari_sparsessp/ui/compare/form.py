@@ -1,124 +1,135 @@
 """The Compare dock's form: what is compared, how it is seen, and how good it is.
 
-*Compare this prediction · seen this way · it agrees this well · and here.* Only
-widgets; `compare_dock` gives them their meaning.
+*Compare this prediction · seen this way · it agrees this well · and here.*
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton
 
 from napari_sparsessp.ui.compare.layers import Checkerboard, Pattern, Swipe
-from napari_sparsessp.ui.compare.table import CompareTable, ScoreModel
-from napari_sparsessp.ui.layouts.arrangement import COMPOSITIONS, SWIPE
-from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.widgets.basic import (
-    SHARES,
-    ElidingComboBox,
-    Foot,
-    Mark,
-    Step,
-    StepColumn,
-    in_a_row,
-    put_above,
+from napari_sparsessp.ui.compare.table import ScoreTable
+from napari_sparsessp.ui.dock import StepForm
+from napari_sparsessp.ui.layouts.arrangement import (
+    CHECKERBOARD,
+    COMPOSITIONS,
+    SIDE_BY_SIDE,
+    SWIPE,
 )
+from napari_sparsessp.ui.layouts.picker import LayoutPicker
+from napari_sparsessp.ui.widgets.basic import SHARES, Foot, Mark, Step, in_a_row
 from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
-from napari_sparsessp.ui.widgets.style import Dress
+from napari_sparsessp.ui.widgets.forms import Form
 
-_STEPS = 200
-_FIELDS = (4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40)
-"""Fields along the longer side."""
+if TYPE_CHECKING:
+    import napari.layers
+
+_PLANES_HIGH, _DENSITY_HIGH = 170, 270
+
+_NOTHING = (
+    "There is no prediction in this viewer yet. Predict one, or open one from a file; "
+    "it appears here by itself."
+)
 
 
-class CompositionPanel(QWidget):
-    """One slider, with the words for what it does.
+@dataclass(frozen=True)
+class ComparedSet:
+    """What is compared."""
 
-    Signals
-    -------
-    changed
-        The user moved it.
-    """
+    key: Annotated[
+        str,
+        {
+            "name": "What is compared",
+            "tooltip": "An input and the model that predicted from it. Two models' "
+            "predictions of one input are compared one after the other.",
+            "choices": (),
+        },
+    ] = ""
 
-    changed = Signal()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._layout = ""
-        self._places = {SWIPE: _STEPS // 2, "": 0}
-        self.label = QLabel("")
-        self.label.setProperty("role", "muted")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.valueChanged.connect(lambda _value: self.changed.emit())
-        self.note = QLabel("")
-        self.note.setProperty("role", "small")
-        self.note.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.label)
-        row.addWidget(self.slider, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
-        column.addLayout(row)
-        column.addWidget(self.note)
-        self.hide()
+@dataclass(frozen=True)
+class CompositionOptions:
+    """How truth and prediction are composed."""
 
-    def show_layout(self, layout: str) -> None:
-        """Show what belongs to a layout; nothing for those that divide nothing."""
-        if layout == self._layout:
-            return
-        self._places[self._layout] = self.slider.value()
-        self._layout = layout
-        self.setVisible(layout in COMPOSITIONS)
-        self.slider.blockSignals(True)
+    border: Annotated[
+        float,
+        {
+            "label": "Border",
+            "tooltip": "Move the border between truth (left) and prediction (right); "
+            "it can also be dragged in the picture.",
+            "widget_type": "FloatSlider",
+            "max": 1.0,
+            "step": 0.005,
+            "readout": False,
+        },
+    ] = 0.5
+    fields: Annotated[
+        int,
+        {
+            "label": "Fields",
+            "tooltip": "More and smaller fields along the longer side, or fewer and "
+            "larger ones.",
+            "widget_type": "Slider",
+            "min": 4,
+            "max": 40,
+            "readout": False,
+        },
+    ] = 8
+
+    def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
+        """Return what divides truth and prediction in planes (…, height, width)."""
         if layout == SWIPE:
-            self.label.setText("Border")
-            self.note.setText(
-                "Left: truth · right: predicted. Drag the border here or there."
-            )
-            self.slider.setRange(0, _STEPS)
-            self.slider.setToolTip(
-                "Move the border between truth (left) and prediction (right); it can "
-                "also be dragged in the picture."
-            )
-        else:
-            self.label.setText("Fields")
-            self.note.setText("The field in the upper left corner is truth.")
-            self.slider.setRange(0, len(_FIELDS) - 1)
-            self.slider.setToolTip("More and smaller fields, or fewer and larger ones.")
-        self.slider.setAccessibleName(self.label.text())
-        self.slider.setValue(self._places.get(layout, 3))
-        self.slider.blockSignals(False)
+            return Swipe(self.border)
+        return Checkerboard(max(shape[-2:]) / self.fields)
 
-    def share(self) -> float:
-        """Where the border is, from 0 to 1."""
-        return self.slider.value() / _STEPS
 
-    def set_share(self, share: float) -> None:
-        """Put the border where it was dragged to."""
-        self.slider.setValue(round(share * _STEPS))
+@dataclass(frozen=True)
+class CellOptions:
+    """Cells side by side, beside those of input, truth and prediction."""
 
-    def pattern(self, shape: tuple[int, ...]) -> Pattern:
-        """Give the pattern for a stack.
+    error: Annotated[
+        bool,
+        {
+            "label": "Error",
+            "tooltip": "A cell with prediction − truth of the chosen structure, in "
+            "standard deviations of the truth.",
+        },
+    ] = True
+    uncertainty: Annotated[
+        bool,
+        {
+            "label": "Uncertainty",
+            "tooltip": "A cell with the predicted uncertainty of the chosen structure, "
+            "where it was asked for in Predict.",
+        },
+    ] = False
 
-        Parameters
-        ----------
-        shape : tuple of int
-            (..., height, width).
-        """
-        if self._layout == SWIPE:
-            return Swipe(self.share())
-        return Checkerboard(max(shape[-2:]) / _FIELDS[self.slider.value()])
+
+_NOTES = {
+    SWIPE: "Left: truth · right: predicted. Drag the border here or there.",
+    CHECKERBOARD: "The field in the upper left corner is truth.",
+    SIDE_BY_SIDE: "Error: <b>blue</b> too dark · black right · <b>orange</b> too "
+    "bright, up to ±2 SD of the truth",
+}
+
+
+@dataclass(frozen=True)
+class TruthChoice:
+    """Truth of the chosen structure."""
+
+    layer: Annotated[
+        "napari.layers.Image | None",
+        {
+            "label": "Truth",
+            "name": "Truth layer of the chosen structure",
+            "tooltip": "The layer that shows the real structure. Scores, error and "
+            "pictures are computed against it.",
+            "none": "none",
+        },
+    ] = None
 
 
 EXPORTS = {
@@ -141,274 +152,173 @@ EXPORTS = {
 
 
 class CompareFoot(Foot):
-    """Bar, status, message and buttons.
+    """Message, progress, status and buttons.
 
     Signals
     -------
-    export_asked : str
+    export_asked(str)
         A key of `EXPORTS`.
-    copy_asked
-    command_asked
-        Copy the command line that gives what is compared.
-    stop_asked
     """
 
     export_asked = Signal(str)
-    copy_asked = Signal()
-    command_asked = Signal()
-    stop_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("the comparison")
-        self.stop_button = QPushButton("Cancel")
-        self.stop_button.setToolTip("Stop computing; what is done stays (Esc).")
-        self.export_button = QPushButton("Export")
-        self.export_button.setToolTip(
-            "Save the scores, or a page or figure to show them (Ctrl+E)."
+        self.cancel_button = _button(
+            "Cancel", "Stop computing; what is done stays (Esc)."
+        )
+        self.export_button = _button(
+            "Export", "Save the scores, or a page or figure to show them (Ctrl+E)."
+        )
+        self.copy_button = _button(
+            "Copy table",
+            "Copy the scores with all digits, to paste into a spreadsheet.",
         )
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
         for kind, (text, tip) in EXPORTS.items():
             action = self.menu.addAction(text)
-            assert action is not None
             action.setToolTip(tip)
-            action.triggered.connect(
-                lambda _on=False, kind=kind: self.export_asked.emit(kind)
-            )
+            action.setData(kind)
         self.menu.addSeparator()
         self.command_action = self.menu.addAction("Copy as command line")
         self.command_action.setToolTip(
             "The exact `sparsessp predict …` that gives the same numbers and scores."
         )
-        self.command_action.triggered.connect(lambda _on: self.command_asked.emit())
+        self.menu.triggered.connect(self._on_triggered)
         self.export_button.setMenu(self.menu)
-        self.copy_button = QPushButton("Copy table")
-        self.copy_button.setToolTip(
-            "Copy the scores with all digits, to paste into a spreadsheet."
-        )
         self.stack(
             self.bar,
-            in_a_row(self.status, self.stop_button),
+            in_a_row(self.status, self.cancel_button),
             in_a_row(self.export_button, self.copy_button, stretched=2),
         )
-        self.stop_button.clicked.connect(lambda _on: self.stop_asked.emit())
-        self.copy_button.clicked.connect(lambda _on: self.copy_asked.emit())
         self.set_busy(False)
         self.set_exportable(False)
 
+    def _on_triggered(self, action: Any) -> None:
+        if action.data():
+            self.export_asked.emit(action.data())
+
     def set_busy(self, busy: bool, text: str = "") -> None:
-        """Show that something is computed, or what came of it."""
+        """Show that something is computed, or a status."""
         self.bar.setVisible(busy)
-        self.stop_button.setVisible(busy)
+        self.cancel_button.setVisible(busy)
         self.set_status(text)
         self.status.setVisible(bool(text))
 
-    def show_progress(
-        self, share: float, text: str, _seconds_left: float | None = None
-    ) -> None:
+    def show_progress(self, share: float, text: str, _seconds_left: object) -> None:
         """Move the bar."""
         self.bar.setValue(round(SHARES * share))
         self.set_status(text)
 
     def set_exportable(self, on: bool) -> None:
-        """Allow what needs scores."""
+        """Enable what needs scores."""
         self.export_button.setEnabled(on)
         self.copy_button.setEnabled(on)
 
 
-_WIDTH = 412
-_PLANES_HIGH, _DENSITY_HIGH = 170, 270
-_NOTHING = (
-    "There is no prediction in this viewer yet. Predict one, or open one from a file; "
-    "it appears here by itself."
-)
+class CompareForm(StepForm):
+    """All widgets of the dock; the steps scroll, the foot stays.
 
-
-class CompareForm(QWidget):
-    """All widgets of the dock, arranged; the steps scroll, the foot stays.
-
-    Signals
-    -------
-    family_chosen : str
-        Key of what is to be compared.
-    truth_chosen : str
-        Key of the layer that is the chosen structure's truth; "" for none.
-    cells_changed
-        The error or the uncertainty is to be shown, or no more.
-    predict_asked
-        There is nothing to compare; open the Predict dock.
+    Parameters
+    ----------
+    can_be_truth
+        Whether the truth box offers a layer.
     """
 
-    family_chosen = Signal(str)
-    truth_chosen = Signal(str)
-    cells_changed = Signal()
-    predict_asked = Signal()
-
-    def __init__(self) -> None:
+    def __init__(self, viewer: Any, can_be_truth: Callable[[Any], bool]) -> None:
         super().__init__()
-        Dress(self)
-        self.scores = ScoreModel()
-        self.table = CompareTable(self.scores)
-        self.families = _box("What is compared")
-        self.truths = _box("Truth layer of the chosen structure")
-        self.truth_label = QLabel("Truth")
-        self.picker = LayoutPicker()
-        self.composition = CompositionPanel()
-        self.error_box = QCheckBox("Error")
-        self.spread_box = QCheckBox("Uncertainty")
-        self.planes = Chart("plane", "R² within the plane")
-        self.density = DensityPlot()
-        self.density_title = QLabel("")
-        self.legend = QLabel(
-            "Error: <b>blue</b> too dark · black right · <b>orange</b> too bright, "
-            "up to ±2 SD of the truth"
-        )
-        self.plane_note = QLabel(
-            "Ticks below: measured planes. Click a plane to go there."
-        )
-        self.nothing = QLabel(_NOTHING)
+        self.compared = Form(ComparedSet)
+        self.nothing = _note(_NOTHING, "muted")
         self.predict_button = QPushButton("Open Predict")
-        self.compute_button = QPushButton("Compute scores")
-        self.foot = CompareFoot()
-        self.family_step = Step("Compare <b>this prediction</b>")
-        self.view_step = Step("with its truth, <b>seen this way</b>")
-        self.score_step = Step("it agrees <b>this well</b>")
-        self.plane_step = Step("in <b>these planes</b>")
-        self.value_step = Step("and at <b>these values</b>", last=True)
-        self._tell()
-        self._arrange()
-        self._connect()
-        self.set_cells_shown(False)
-
-    def _tell(self) -> None:
-        self.families.setToolTip(
-            "An input and the model that predicted from it. Two models' predictions "
-            "of one input are compared one after the other."
+        self.picker = LayoutPicker()
+        self.composition = Form(CompositionOptions)
+        self.cells = Form(CellOptions, beside=True)
+        self.view_note = _note()
+        self.table = ScoreTable()
+        self.truth = Form(TruthChoice, viewer, {"layer": {"layers": can_be_truth}})
+        self.compute_button = _button(
+            "Compute scores", "Score all structures; so many voxels take a while."
         )
-        self.truths.setToolTip(
-            "The layer that shows the real structure. Scores, error and pictures are "
-            "computed against it."
-        )
-        self.error_box.setToolTip(
-            "A cell with prediction − truth of the chosen structure, in standard "
-            "deviations of the truth."
-        )
-        self.spread_box.setToolTip(
-            "A cell with the predicted uncertainty of the chosen structure, where it "
-            "was asked for in Predict."
-        )
+        self.planes = Chart("plane", "R² within the plane")
         self.planes.setToolTip(
             "R² of each plane by itself. A plane without structure has little to "
             "explain and scores low even where the picture is right."
         )
-        self.compute_button.setToolTip(
-            "Score all structures; so many voxels take a while."
-        )
-        self.error_box.setChecked(True)
         self.planes.setFixedHeight(_PLANES_HIGH)
+        plane_note = _note("Ticks below: measured planes. Click a plane to go there.")
+        self.density_title = _note()
+        self.density = DensityPlot()
         self.density.setFixedHeight(_DENSITY_HIGH)
-        for label in (self.legend, self.plane_note, self.density_title):
-            label.setProperty("role", "small")
-            label.setWordWrap(True)
-        self.nothing.setProperty("role", "muted")
-        self.nothing.setWordWrap(True)
-        self.truth_label.setProperty("role", "muted")
-
-    def _arrange(self) -> None:
-        self.family_step.body.addWidget(self.families)
-        self.family_step.body.addWidget(self.nothing)
-        self.family_step.body.addWidget(self.predict_button)
-        self.view_step.body.addWidget(self.picker)
-        self.view_step.body.addWidget(self.composition)
-        cells = QHBoxLayout()
-        cells.setSpacing(14)
-        cells.addWidget(self.error_box)
-        cells.addWidget(self.spread_box)
-        cells.addStretch(1)
-        self.view_step.body.addLayout(cells)
-        self.view_step.body.addWidget(self.legend)
-        truth = QHBoxLayout()
-        truth.setSpacing(6)
-        truth.addWidget(self.truth_label)
-        truth.addWidget(self.truths, 1)
-        self.score_step.body.addWidget(self.table)
-        self.score_step.body.addLayout(truth)
-        self.score_step.body.addWidget(self.compute_button)
-        self.plane_step.body.addWidget(self.planes)
-        self.plane_step.body.addWidget(self.plane_note)
-        self.value_step.body.addWidget(self.density_title)
-        self.value_step.body.addWidget(self.density)
-        self.scroll = StepColumn(self.steps(), 6)
-        self.scroll.end()
-        put_above(self, self.scroll, self.foot)
-
-    def _connect(self) -> None:
-        self.families.activated.connect(
-            lambda _row: self.family_chosen.emit(self.family())
+        self.compared_step = Step("Compare <b>this prediction</b>")
+        self.view_step = Step("with its truth, <b>seen this way</b>")
+        self.score_step = Step("it agrees <b>this well</b>")
+        self.plane_step = Step("in <b>these planes</b>")
+        self.value_step = Step("and at <b>these values</b>", last=True)
+        self.arrange(
+            [
+                (
+                    self.compared_step,
+                    [self.compared, self.nothing, self.predict_button],
+                ),
+                (
+                    self.view_step,
+                    [self.picker, self.composition, self.cells, self.view_note],
+                ),
+                (self.score_step, [self.table, self.truth, self.compute_button]),
+                (self.plane_step, [self.planes, plane_note]),
+                (self.value_step, [self.density_title, self.density]),
+            ],
+            CompareFoot(),
+            below=6,
         )
-        self.truths.activated.connect(
-            lambda _row: self.truth_chosen.emit(str(self.truths.currentData() or ""))
-        )
-        self.error_box.toggled.connect(lambda _on: self.cells_changed.emit())
-        self.spread_box.toggled.connect(lambda _on: self.cells_changed.emit())
-        self.predict_button.clicked.connect(lambda _on: self.predict_asked.emit())
+        self.show_layout("")
 
-    def sizeHint(self) -> QSize:
-        """Ask for a width at which nothing is cut."""
-        return QSize(_WIDTH, 760)
-
-    def steps(self) -> tuple[Step, ...]:
-        """Give the steps from top to bottom."""
-        return (
-            self.family_step,
-            self.view_step,
-            self.score_step,
-            self.plane_step,
-            self.value_step,
-        )
-
-    def family(self) -> str:
-        """Key of what is chosen to be compared; "" for nothing."""
-        return str(self.families.currentData() or "")
-
-    def set_families(self, offers: Sequence[tuple[str, str]], chosen: str) -> None:
+    def offer_sets(self, offers: Sequence[tuple[str, str]], chosen: str) -> None:
         """Offer what can be compared, as (key, label)."""
-        _fill(self.families, offers, chosen)
         some = bool(offers)
-        self.families.setVisible(some)
+        self.compared.offer("key", [(key, text, text) for key, text in offers])
+        self.compared.update(key=chosen)
+        self.compared.setVisible(some)
         self.nothing.setVisible(not some)
         self.predict_button.setVisible(not some)
-        self.family_step.set_mark(Mark.GOOD if some else Mark.WAITING)
-        for step in self.steps()[1:]:
+        self.compared_step.set_mark(Mark.GOOD if some else Mark.WAITING)
+        for step in (self.view_step, self.score_step, self.plane_step, self.value_step):
             step.setVisible(some)
         self.foot.setEnabled(some)
 
-    def set_truths(
-        self, structure: str, offers: Sequence[tuple[str, str]], chosen: str
-    ) -> None:
-        """Offer layers as truth of the chosen structure, named by its label."""
-        self.truth_label.setText(f"Truth of {structure}")
-        _fill(self.truths, [*offers, ("", "none")], chosen)
+    def show_truth(self, structure: str, layer: Any | None) -> None:
+        """Show the truth of the chosen structure, named by its label."""
+        self.truth.rename_row("layer", f"Truth of {structure}")
+        self.truth.offer_layers()
+        self.truth.update(layer=layer)
 
-    def set_cells_shown(self, on: bool) -> None:
-        """Show what can be chosen of the cells side by side."""
-        self.error_box.setVisible(on)
-        self.spread_box.setVisible(on)
-        self.legend.setVisible(on and self.error_box.isChecked())
+    def show_layout(self, layout: str) -> None:
+        """Show which layout is on, and the options that belong to it."""
+        self.picker.show_layout(layout)
+        self.show_options(layout)
+
+    def show_options(self, layout: str) -> None:
+        """Show the options of a layout, also of one that is still being made."""
+        self.composition.setVisible(layout in COMPOSITIONS)
+        self.composition.show_row("border", layout == SWIPE)
+        self.composition.show_row("fields", layout == CHECKERBOARD)
+        self.cells.setVisible(layout == SIDE_BY_SIDE)
+        note = _NOTES.get(layout, "")
+        if layout == SIDE_BY_SIDE and not self.cells.get("error"):
+            note = ""
+        self.view_note.setText(note)
+        self.view_note.setVisible(bool(note))
 
 
-def _box(name: str) -> ElidingComboBox:
-    box = ElidingComboBox()
-    box.setAccessibleName(name)
-    return box
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
 
 
-def _fill(box: ElidingComboBox, offers: Sequence[tuple[str, str]], chosen: str) -> None:
-    """Offer entries anew, unless they are there already."""
-    now = [(box.itemData(row), box.itemText(row)) for row in range(box.count())]
-    if now != list(offers):
-        box.clear()
-        for key, label in offers:
-            box.addItem(label, key)
-            box.setItemData(box.count() - 1, label, Qt.ItemDataRole.ToolTipRole)
-    box.setCurrentIndex(box.findData(chosen))
+def _note(text: str = "", role: str = "small") -> QLabel:
+    note = QLabel(text)
+    note.setProperty("role", role)
+    note.setWordWrap(True)
+    return note

@@ -1,6 +1,7 @@
-"""Layers that a comparison makes: errors, and truth and prediction in one picture."""
+"""Layers that a comparison makes: errors, truth and prediction composed, the border."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.comparison import Pair
+from napari_sparsessp.ui.compare.comparison import Pair, shear_of
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
     ERROR,
@@ -22,61 +23,63 @@ from napari_sparsessp.ui.layers.metadata import (
 from napari_sparsessp.ui.layers.viewport import data_position
 from napari_sparsessp.ui.napari_compat import camera_of, layer_key, layer_with_key
 
+OUTDATED = " · outdated"
+"""Ends the name of an error whose prediction or truth has changed."""
+# Black on black says "no error"; blue and orange are told apart by all eyes.
+_ERROR_COLOURS = {
+    "name": "too dark – right – too bright",
+    "colors": [
+        [*(value / 255 for value in TOO_LOW), 1.0],
+        [0.0, 0.0, 0.0, 1.0],
+        [*(value / 255 for value in TOO_HIGH), 1.0],
+    ],
+}
+# Screen pixels on either side of the border in which it can be grasped.
+_REACH = 12.0
+
 
 class Pattern(Protocol):
-    """Says where the truth is shown."""
+    """Divides a plane between truth and prediction."""
 
     def truth(self, height: int, width: int) -> np.ndarray:
-        """Give (height, width) bool."""
+        """Return where the truth is shown, (height, width) bool."""
 
 
 @dataclass(frozen=True)
 class Swipe:
-    """Truth on the left of a border, prediction on the right.
-
-    Attributes
-    ----------
-    share : float
-        Where the border is, from 0 to 1 of the width.
-    """
+    """Truth left of a border at `share` of the width, prediction right of it."""
 
     share: float = 0.5
 
     def truth(self, height: int, width: int) -> np.ndarray:
-        """Give the left part."""
+        """Return the left part."""
         left = np.arange(width) < round(self.share * width)
         return np.broadcast_to(left, (height, width))
 
 
 @dataclass(frozen=True)
 class Checkerboard:
-    """Truth on the dark fields of a checkerboard.
-
-    Attributes
-    ----------
-    field : float
-        Side of a field in pixels, at least 1.
-    """
+    """Truth and prediction in alternate fields; `field` is their side in pixels."""
 
     field: float = 64
 
     def truth(self, height: int, width: int) -> np.ndarray:
-        """Give every other field, the first one included."""
+        """Return every other field, the first one included."""
         side = max(self.field, 1)
         rows = (np.arange(height) // side).astype(int)[:, None]
         return (rows + (np.arange(width) // side).astype(int)) % 2 == 0
 
 
 class Composed:
-    """A stack that is taken from two others, plane by plane as it is looked at.
+    """A stack composed of truth and prediction, plane by plane as it is looked at.
 
     It serves napari as an array: a border is dragged without a voxel being copied.
 
     Parameters
     ----------
-    truth, prediction : ndarray
+    truth, prediction
         (D, H, W), both in standard deviations of the truth.
-    pattern : Pattern
+    pattern
         May be changed at any time.
     """
 
@@ -94,120 +97,82 @@ class Composed:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         mask = np.broadcast_to(self.pattern.truth(*self.shape[1:]), self.shape)
-        found = np.asarray(self._prediction[key], np.float32)
-        return np.where(mask[key], self._truth[key], found)
+        predicted = np.asarray(self._prediction[key], np.float32)
+        return np.where(mask[key], self._truth[key], predicted)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
 
-OUTDATED = " · outdated"
-"""Ends the name of an error whose prediction or truth is another by now."""
-# Black on black says "no error"; blue and orange are told apart by all eyes.
-_ERROR_COLOURS = {
-    "name": "too dark – right – too bright",
-    "colors": [
-        [*(value / 255 for value in TOO_LOW), 1.0],
-        [0.0, 0.0, 0.0, 1.0],
-        [*(value / 255 for value in TOO_HIGH), 1.0],
-    ],
-}
-
-
 class CompareLayers(QObject):
-    """Makes and renews these layers in a viewer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    parent : QObject, optional
-    """
+    """Adds, updates and removes these layers."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._composed: dict[str, str] = {}
 
-    # errors -------------------------------------------------------------------
-
-    def error_of(self, prediction_key: str) -> Any | None:
-        """Error of a prediction; None where there is none, or it was deleted."""
-        return next(
+    def show_error(self, pair: Pair, values: np.ndarray) -> None:
+        """Add or update the error, (D, H, W), of a prediction that is still there."""
+        prediction = layer_with_key(self._viewer, pair.prediction_key)
+        if prediction is None:
+            return
+        about = _about(ERROR, pair, prediction)
+        when = "" if pair.time is None else f" · time {pair.time + 1}"
+        layer = next(
             (
                 layer
                 for layer in self._viewer.layers
                 if role_of(layer) == ERROR
-                and layer.metadata[KEY].get("of_id") == prediction_key
+                and layer.metadata[KEY].get("of_id") == pair.prediction_key
             ),
             None,
         )
-
-    def show_error(self, pair: Pair, values: np.ndarray) -> Any | None:
-        """Add the error of a prediction, or renew the one that is there.
-
-        Parameters
-        ----------
-        pair : Pair
-        values : ndarray
-            (D, H, W).
-
-        Returns
-        -------
-        Layer or None
-            None where the prediction is gone.
-        """
-        prediction = layer_with_key(self._viewer, pair.prediction_key)
-        if prediction is None:
-            return None
-        about = _about(ERROR, pair, prediction)
-        label = structure_or_custom(pair.structure).label
-        when = "" if pair.time is None else f" · time {pair.time + 1}"
-        layer = self.error_of(pair.prediction_key)
         if layer is None:
-            with self._keeping_active():
-                return self._viewer.add_image(
+            label = structure_or_custom(pair.structure).label
+            with self._keep_active():
+                self._viewer.add_image(
                     values,
                     name=f"{label} · error{when}",
                     colormap=_ERROR_COLOURS,
                     contrast_limits=(-ERROR_LIMIT, ERROR_LIMIT),
                     blending="additive",
                     metadata={KEY: about},
-                    **place_of(prediction, 3),
+                    **_place_of(prediction, 3),
                 )
+            return
         layer.data = values
         layer.metadata = {**layer.metadata, KEY: about}
-        layer.name = _renamed(str(layer.name).removesuffix(OUTDATED), when)
-        return layer
+        # the user's name stays but for the time point
+        name = str(layer.name).removesuffix(OUTDATED).rsplit(" · time ", 1)[0]
+        layer.name = f"{name}{when}"
 
-    def outdate(self, layer: Any) -> None:
-        """Say of an error that it is that of an earlier prediction or truth."""
-        add_to(layer, state="outdated")
-        if not str(layer.name).endswith(OUTDATED):
-            layer.name = f"{layer.name}{OUTDATED}"
+    def outdate_errors(self, key: str) -> None:
+        """Mark the errors of a prediction or truth that has changed."""
+        for layer in list(self._viewer.layers):
+            about = layer.metadata.get(KEY)
+            if role_of(layer) == ERROR and key in (
+                about.get("of_id"),
+                about.get("truth_id"),
+            ):
+                add_to(layer, state="outdated")
+                if not str(layer.name).endswith(OUTDATED):
+                    layer.name = f"{layer.name}{OUTDATED}"
 
-    # compositions -------------------------------------------------------------
-
-    def compose(self, pair: Pair, truth: np.ndarray, pattern: Pattern) -> Any | None:
-        """Add the layer in which truth and prediction take turns.
+    def compose(self, pair: Pair, truth: np.ndarray, pattern: Pattern) -> None:
+        """Add the layer of truth and prediction, if the prediction is still there.
 
         Parameters
         ----------
-        pair : Pair
-        truth : ndarray
+        truth
             (D, H, W), z-scored, on the prediction's grid.
-        pattern : Pattern
-
-        Returns
-        -------
-        Layer or None
-            None where the prediction is gone.
         """
         prediction = layer_with_key(self._viewer, pair.prediction_key)
         if prediction is None:
-            return None
-        self._remove(self._composed.pop(pair.structure, ""))
+            return
+        self.remove_composed([pair.structure])
         label = structure_or_custom(pair.structure).label
-        with self._keeping_active():
+        with self._keep_active():
             layer = self._viewer.add_image(
                 Composed(truth, pair.prediction.array, pattern),
                 name=f"{label} · truth | predicted",
@@ -216,73 +181,48 @@ class CompareLayers(QObject):
                 gamma=prediction.gamma,
                 blending="additive",
                 metadata={KEY: _about(COMPOSED, pair, prediction)},
-                **place_of(prediction, 3),
+                **_place_of(prediction, 3),
             )
         self._composed[pair.structure] = layer_key(layer)
-        return layer
 
     def composed(self) -> dict[str, Any]:
-        """Compositions that are still there, by structure."""
-        found = {
+        """Return the composed layers that are still there, by structure."""
+        layers = {
             id_: layer_with_key(self._viewer, key)
             for id_, key in self._composed.items()
         }
-        return {id_: layer for id_, layer in found.items() if layer is not None}
+        return {id_: layer for id_, layer in layers.items() if layer is not None}
 
     def set_pattern(self, pattern: Pattern) -> None:
-        """Divide all compositions in another way."""
+        """Divide all composed layers in another way."""
         for layer in self.composed().values():
             layer.data.pattern = pattern
             layer.refresh(thumbnail=False, highlight=False, extent=False)
 
-    def remove_composed(self, structure: str | None = None) -> None:
-        """Take one or all away: they are a way to look, not a result."""
-        ids = list(self._composed) if structure is None else [structure]
-        for id_ in ids:
-            self._remove(self._composed.pop(id_, ""))
+    def remove_composed(self, structures: list[str] | None = None) -> None:
+        """Remove these composed layers, or all: they are a view, not a result."""
+        for id_ in list(self._composed) if structures is None else structures:
+            layer = layer_with_key(self._viewer, self._composed.pop(id_, None))
+            if layer is not None:
+                self._viewer.layers.remove(layer)
 
-    def _remove(self, key: str) -> None:
-        layer = layer_with_key(self._viewer, key or None)
-        if layer is not None:
-            self._viewer.layers.remove(layer)
-
-    def _keeping_active(self) -> "_KeepingActive":
-        return _KeepingActive(self._viewer)
-
-
-class _KeepingActive:
-    """Leaves the user's layer active while another is added."""
-
-    def __init__(self, viewer: Any) -> None:
-        self._selection = viewer.layers.selection
-
-    def __enter__(self) -> None:
-        self._active = self._selection.active
-
-    def __exit__(self, *_error: object) -> None:
-        if self._active is not None:
-            self._selection.active = self._active
+    @contextmanager
+    def _keep_active(self) -> Iterator[None]:
+        """Leave the user's layer active while another is added."""
+        selection = self._viewer.layers.selection
+        active = selection.active
+        yield
+        if active is not None:
+            selection.active = active
 
 
-def place_of(layer: Any, ndim: int) -> dict[str, Any]:
-    """Give the arguments that put a layer of the last axes where this one lies.
-
-    Parameters
-    ----------
-    layer : Layer
-    ndim : int
-        Of the new layer, at most that of `layer`.
-    """
-    shear = np.asarray(layer.shear, float)
-    if shear.ndim == 1:
-        full = np.eye(layer.ndim)
-        full[np.triu_indices(layer.ndim, 1)] = shear
-        shear = full
+def _place_of(layer: Any, ndim: int) -> dict[str, Any]:
+    """Return the arguments that put a layer of the last axes where this one lies."""
     return {
         "scale": layer.scale[-ndim:],
         "translate": layer.translate[-ndim:],
         "rotate": np.asarray(layer.rotate)[-ndim:, -ndim:],
-        "shear": shear[-ndim:, -ndim:][np.triu_indices(ndim, 1)],
+        "shear": shear_of(layer)[-ndim:, -ndim:][np.triu_indices(ndim, 1)],
         "affine": np.asarray(layer.affine)[-ndim - 1 :, -ndim - 1 :],
         "units": layer.units[-ndim:],
         "axis_labels": layer.axis_labels[-ndim:],
@@ -306,27 +246,12 @@ def _about(role: str, pair: Pair, prediction: Any) -> dict[str, Any]:
     }
 
 
-def _renamed(name: str, when: str) -> str:
-    """Keep the user's name but for the time point."""
-    head = name.rsplit(" · time ", 1)[0]
-    return f"{head}{when}"
-
-
-# Screen pixels on either side of the border in which it can be grasped.
-_REACH = 12.0
-
-
 class SwipeHandle(QObject):
-    """A line across a composed layer that follows the mouse.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    parent : QObject, optional
+    """The border across a composed layer, a line that follows the mouse.
 
     Signals
     -------
-    moved : float
+    moved(float)
         Share of the width at which the user has put the border.
     """
 
@@ -345,16 +270,9 @@ class SwipeHandle(QObject):
         """Whether there is a border."""
         return self._over is not None
 
-    def lay_over(self, layer: Any, share: float) -> None:
-        """Draw the border over a composed layer, and listen to the mouse.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            (D, H, W).
-        share : float
-        """
-        self.take_away()
+    def show(self, layer: Any, share: float) -> None:
+        """Draw the border over a composed layer, (D, H, W), and listen to the mouse."""
+        self.hide()
         self._over, self._share = layer_key(layer), share
         active = self._viewer.layers.selection.active
         line = self._viewer.add_shapes(
@@ -372,7 +290,7 @@ class SwipeHandle(QObject):
                 "anchor": "center",
             },
             metadata={KEY: {"schema_version": SCHEMA, "role": COMPOSED}},
-            **place_of(layer, 2),
+            **_place_of(layer, 2),
         )
         self._line = layer_key(line)
         self._viewer.layers.selection.active = layer if active is None else active
@@ -381,7 +299,7 @@ class SwipeHandle(QObject):
         self._viewer.mouse_move_callbacks.append(self._on_move)
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
 
-    def take_away(self) -> None:
+    def hide(self) -> None:
         """Remove the border and leave the mouse to napari."""
         for callbacks, mine in (
             (self._viewer.mouse_move_callbacks, self._on_move),
@@ -398,7 +316,7 @@ class SwipeHandle(QObject):
             self._viewer.layers.remove(line)
 
     def put(self, share: float) -> None:
-        """Put the border somewhere else, without telling anyone."""
+        """Put the border somewhere else; emits nothing."""
         self._share = share
         layer = layer_with_key(self._viewer, self._over)
         line = layer_with_key(self._viewer, self._line)
@@ -414,18 +332,19 @@ class SwipeHandle(QObject):
             self.put(self._share)
 
     def _shapes(self, layer: Any) -> list[np.ndarray]:
-        """The border, and on each side an unseen box that carries a word."""
+        """Return the border, and on each side an unseen box that carries a word."""
         height, width = layer.data.shape[-2:]
         x = round(self._share * width) - 0.5
-        deep = 0.1 * height
-        return [
-            np.array([[-0.5, x], [height - 0.5, x]]),
-            _box(min(-0.5, x - 1), x, deep),
-            _box(x, max(width - 0.5, x + 1), deep),
-        ]
+        sides = (min(-0.5, x - 1), x), (x, max(width - 0.5, x + 1))
+        low = 0.1 * height
+        boxes = (
+            np.array([[0, left], [0, right], [low, right], [low, left]])
+            for left, right in sides
+        )
+        return [np.array([[-0.5, x], [height - 0.5, x]]), *boxes]
 
     def _near(self, event: Any) -> bool:
-        """Whether the mouse is at the border, in a 2D view of y and x."""
+        """Return whether the mouse is at the border, in a 2D view of y and x."""
         layer, dims = layer_with_key(self._viewer, self._over), self._viewer.dims
         if layer is None or dims.ndisplay != 2:
             return False
@@ -439,7 +358,7 @@ class SwipeHandle(QObject):
         return float(data_position(self._viewer, layer, event.position)[-1])
 
     def _on_move(self, _viewer: Any, event: Any) -> None:
-        """Say by the cursor that the border can be grasped, and hold the camera."""
+        """Show by the cursor that the border can be grasped, and hold the camera."""
         near = self._near(event)
         if near and not self._grasped:
             self._grasped = True
@@ -456,8 +375,7 @@ class SwipeHandle(QObject):
             layer = layer_with_key(self._viewer, self._over)
             if layer is None:
                 return
-            width = layer.data.shape[-1]
-            share = (self._x(layer, event) + 0.5) / width
+            share = (self._x(layer, event) + 0.5) / layer.data.shape[-1]
             self.put(float(np.clip(share, 0, 1)))
             self.moved.emit(self._share)
             yield
@@ -467,7 +385,3 @@ class SwipeHandle(QObject):
             self._grasped = False
             camera_of(self._viewer).mouse_pan = True
             self._viewer.cursor.style = "standard"
-
-
-def _box(left: float, right: float, deep: float) -> np.ndarray:
-    return np.array([[0, left], [0, right], [deep, right], [deep, left]])

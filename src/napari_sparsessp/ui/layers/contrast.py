@@ -1,4 +1,4 @@
-"""Contrast limits for a prediction that is still coming in."""
+"""Contrast limits, also of incomplete predictions; colours; truth beside prediction."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -22,11 +22,11 @@ _LIGHT = (0.3, 99.7)
 
 
 def limits_of(stack: Any) -> tuple[float, float]:
-    """Give limits that show a stained structure, from some voxels of a stack.
+    """Return limits that show a stained structure, from some voxels of a stack.
 
     Parameters
     ----------
-    stack : array-like
+    stack
         Shape (D, H, W); every second plane and third pixel of it is read.
 
     Returns
@@ -40,11 +40,11 @@ def limits_of(stack: Any) -> tuple[float, float]:
 
 
 def light_limits_of(stack: Any) -> tuple[float, float]:
-    """Give limits that show transmitted light: all but its few glints and specks.
+    """Return limits that show transmitted light: all but its few glints and specks.
 
     Parameters
     ----------
-    stack : array-like
+    stack
         Shape (D, H, W); every second plane and third pixel of it is read.
     """
     low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), _LIGHT)
@@ -52,13 +52,13 @@ def light_limits_of(stack: Any) -> tuple[float, float]:
 
 
 class ContrastEstimate:
-    """Collects a few voxels of each finished tile; used in the worker thread.
+    """Collect a few voxels of each finished tile; used in the worker thread.
 
     Parameters
     ----------
-    structures : sequence of str
+    structures
         Channels, in the order of the buffer's channel axis.
-    from_zero : collection of str
+    from_zero
         Those whose limits begin at 0: uncertainties, where black is to mean none.
     """
 
@@ -75,9 +75,9 @@ class ContrastEstimate:
 
         Parameters
         ----------
-        tile : ndarray
+        tile
             Shape (S, d, h, w).
-        structures : sequence of str, optional
+        structures
             Those that are predicted in it; all if left out.
         """
         if tile.size == 0:
@@ -94,22 +94,17 @@ class ContrastEstimate:
     def limits(
         self, *, complete: bool, structures: Sequence[str] | None = None
     ) -> dict[str, tuple[float, float]]:
-        """Give limits for each structure of which something is known.
+        """Return limits (low, high) by structure, as far as they are known.
 
         Parameters
         ----------
-        complete : bool
+        complete
             Whether all voxels are predicted. Before, the lower limit is at least 0,
-            so that what is still to come (0 in the buffer) stays black.
-        structures : sequence of str, optional
+            so that missing voxels (0 in the buffer) stay black.
+        structures
             For these only.
-
-        Returns
-        -------
-        dict
-            Structure id to (low, high).
         """
-        found = {}
+        limits = {}
         for id_ in self._structures if structures is None else structures:
             values = np.concatenate(self._samples[id_] or [np.empty(0)])
             values = values[np.isfinite(values)]
@@ -117,8 +112,8 @@ class ContrastEstimate:
                 low, high = np.percentile(values, (_LOW, _HIGH))
                 low = low if complete else max(low, 0.0)
                 low = 0.0 if id_ in self._from_zero else low
-                found[id_] = (float(low), float(max(high, low + 0.1)))
-        return found
+                limits[id_] = (float(low), float(max(high, low + 0.1)))
+        return limits
 
 
 Scale = tuple[float, float]
@@ -126,16 +121,12 @@ _PLANES = 7
 
 
 def truth_scale(volume: Volume) -> Scale:
-    """Estimate mean and standard deviation of a truth from some of its planes.
+    """Return mean and standard deviation of a truth, from some of its planes.
 
     Parameters
     ----------
-    volume : Volume
+    volume
         ZYX or TZYX; of several time points the first counts.
-
-    Returns
-    -------
-    (mean, standard deviation)
     """
     one = volume.time(0)
     last = one.sizes["Z"] - 1
@@ -145,12 +136,11 @@ def truth_scale(volume: Volume) -> Scale:
 
 
 class ContrastLink:
-    """Keeps a truth's contrast limits at those of its prediction, until undone.
+    """Keep a truth's contrast limits at those of its prediction, until undone.
 
     Parameters
     ----------
-    truth, prediction : napari.layers.Image
-    scale : (mean, standard deviation)
+    scale
         Of the truth.
     """
 
@@ -170,18 +160,17 @@ class ContrastLink:
             self._truth.contrast_limits = (low, high)
 
     def undo(self) -> None:
-        """Give the truth its own limits back."""
+        """Restore the truth's own limits."""
         self._prediction.events.contrast_limits.disconnect(self.follow)
         self._truth.contrast_limits = self._before
 
 
 class Recolouring(QObject):
-    """Recolours a viewer's structures; those that the user coloured stay.
+    """Recolour a viewer's structures; those that the user coloured stay.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    parent : QObject
+    parent
         Ends it.
     """
 
@@ -200,7 +189,7 @@ class Recolouring(QObject):
 
 
 def _structure_shown(layer: Any) -> str | None:
-    """Tell which structure a layer shows: as marked, or by its name."""
+    """Return which structure a layer shows: as marked, or by its name."""
     if not hasattr(layer, "contrast_limits"):  # no image
         return None
     if role_of(layer):
@@ -213,14 +202,10 @@ def _structure_shown(layer: Any) -> str | None:
 
 
 class FlatTruth:
-    """Spreads a truth layer of one plane over its prediction's depth, until undone.
+    """Spread a truth layer of one plane over its prediction's depth, until undone.
 
     A projection stands for a whole stack; a layer with its maximum projection lies in
     one plane and would vanish at every other one.
-
-    Parameters
-    ----------
-    truth, prediction : napari.layers.Image
     """
 
     def __init__(self, truth: Any, prediction: Any) -> None:
@@ -235,7 +220,7 @@ class FlatTruth:
 
 
 def lies_flat(truth: Any, prediction: Any) -> bool:
-    """Whether both are one plane, and lie at different depths or are not as thick."""
+    """Return whether both are one plane, at different depths or not as thick."""
     if truth.ndim < 3 or prediction.ndim < 3:
         return False
     if truth.data.shape[-3] != 1 or prediction.data.shape[-3] != 1:

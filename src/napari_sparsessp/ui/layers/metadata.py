@@ -1,4 +1,4 @@
-"""What is written on our layers: whose they are, how they came about, what to mistrust.
+"""The metadata of our layers: role, source, truth, file, doubts.
 
 It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
 """
@@ -27,34 +27,39 @@ ERROR, COMPOSED = "error", "composed"
 _ROLES = (PREDICTION, UNCERTAINTY, ERROR, COMPOSED)
 # Black where the model is sure of itself; told apart also by colour-blind eyes.
 UNCERTAINTY_COLOURS = "magma"
-# What says nothing any more once a prediction is compared with another truth.
+# meaningless once a prediction is compared with another truth
 _OF_A_TRUTH = ("truth", "truth_id", "scores")
 DEFAULT_VISIBLE = ("dna", "cell_membrane", "mitochondria")
-"""Shown at first where many are predicted: twelve colours at once tell nothing."""
+"""Shown at first where many are predicted: twelve colours at once say nothing."""
 DOUBTFUL = " · doubtful"
 """Ends the name of a layer whose input is unlike what the model was made for."""
 
 
-def role_of(layer: Any) -> str:
-    """`PREDICTION`, `UNCERTAINTY`, `ERROR`, `COMPOSED`; "" for what is none of ours."""
+def _about(layer: Any) -> dict[str, Any]:
+    """Return what a layer says of itself; {} for a foreign layer."""
     about = layer.metadata.get(KEY)
-    role = about.get("role") if isinstance(about, dict) else None
+    return about if isinstance(about, dict) else {}
+
+
+def role_of(layer: Any) -> str:
+    """Return the role of one of our layers, such as `PREDICTION`; "" for others."""
+    role = _about(layer).get("role")
     return role if role in _ROLES else ""
 
 
 def is_prediction(layer: Any) -> bool:
-    """Tell whether a layer is a predicted structure."""
+    """Return whether a layer is a predicted structure."""
     return role_of(layer) == PREDICTION
 
 
 def channel_of(layer: Any) -> str:
-    """Name of the output's channel that one of our layers shows."""
+    """Return the name of the output's channel that one of our layers shows."""
     about = layer.metadata[KEY]
     return str(about.get("channel") or about["structure"])
 
 
 def model_of(layer: Any) -> str:
-    """Id of the model that made one of our layers; "" where it does not say."""
+    """Return the id of the model that made one of our layers, or ""."""
     about = layer.metadata[KEY]
     for part in (about.get("request"), (about.get("provenance") or {}).get("model")):
         if isinstance(part, dict):
@@ -63,19 +68,12 @@ def model_of(layer: Any) -> str:
 
 
 def structure_of(channel: str, channels: Sequence[str]) -> str:
-    """Id of the structure that a channel is, or tells the uncertainty of.
-
-    Parameters
-    ----------
-    channel : str
-    channels : sequence of str
-        All of the output.
-    """
+    """Return the structure of a channel, or of its uncertainty, among all channels."""
     return next((one for one in channels if deviation_channel(one) == channel), channel)
 
 
 def first_look(structure: str, role: str) -> dict[str, str]:
-    """Name, colours and blending of one of our layers, before the user changes them."""
+    """Return name, colours and blending of a layer, before the user changes them."""
     known = structure_or_custom(structure)
     spread = role == UNCERTAINTY
     return {
@@ -88,7 +86,7 @@ def first_look(structure: str, role: str) -> dict[str, str]:
 
 
 def truth_of(layer: Any) -> str | None:
-    """Key of the layer that a prediction was compared with; None where none was."""
+    """Return the key of the layer that a prediction was compared with, or None."""
     about = layer.metadata[KEY]
     return str(about["truth_id"]) if about.get("truth_id") else None
 
@@ -96,16 +94,15 @@ def truth_of(layer: Any) -> str | None:
 def about_layer(
     plan: "Plan", channel: str, source: Any, truth: Any | None = None
 ) -> dict[str, Any]:
-    """Say what the layer of a channel is.
+    """Return the metadata of the layer of a channel.
 
     Parameters
     ----------
-    plan : Plan
-    channel : str
+    channel
         One of ``plan.channels``.
-    source : Layer
+    source
         The input.
-    truth : Layer, optional
+    truth
         What the structure really looks like; a prediction is compared with it.
     """
     structure = structure_of(channel, plan.channels)
@@ -126,21 +123,21 @@ def about_layer(
 
 
 def add_to(layer: Any, **more: Any) -> None:
-    """Write more on a layer; the metadata is set anew, so that napari notices."""
+    """Add to a layer's metadata, as a new dict, so that napari notices."""
     about = {**layer.metadata.get(KEY, {}), **more}
     layer.metadata = {**layer.metadata, KEY: about}
 
 
 def set_truth(layer: Any, truth: Any | None) -> None:
-    """Say which layer a prediction is compared with from now on.
+    """Set the layer that a prediction is compared with from now on.
 
     Scores against another truth say nothing about this one and are taken away.
 
     Parameters
     ----------
-    layer : Layer
+    layer
         A prediction.
-    truth : Layer or None
+    truth
         None: nothing is known of what is really there.
     """
     link = _truth_link(truth)
@@ -151,12 +148,11 @@ def set_truth(layer: Any, truth: Any | None) -> None:
 
 
 def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
-    """Write what makes a prediction doubtful on its layer, its name included.
+    """Mark a prediction as doubtful, in its metadata and its name.
 
     Parameters
     ----------
-    layer : Layer
-    doubts : sequence of str
+    doubts
         Sentences; none takes an older mark away.
     """
     add_to(layer, unfamiliar=list(doubts))
@@ -177,14 +173,13 @@ FILE = "file"
 
 @dataclass(frozen=True)
 class FilePlace:
-    """Where a layer's voxels are on disk.
+    """The place of a layer's voxels on disk.
 
     Attributes
     ----------
-    path : str
-    scene : int, optional
+    scene
         Number of the image, where the file has several.
-    channel : int, optional
+    channel
         The one that the layer shows; None where it shows all there are.
     """
 
@@ -193,14 +188,13 @@ class FilePlace:
     channel: int | None = None
 
     def metadata(self) -> dict[str, Any]:
-        """Give a layer's metadata that say this."""
+        """Return the metadata of a layer at this place."""
         return {KEY: {FILE: asdict(self)}}
 
 
 def file_of(layer: Any) -> FilePlace | None:
-    """Give the file that a layer came from; None where it came from none."""
-    about = layer.metadata.get(KEY)
-    known = about.get(FILE) if isinstance(about, dict) else None
+    """Return the file that a layer came from; None where it came from none."""
+    known = _about(layer).get(FILE)
     if isinstance(known, dict):
         return FilePlace(
             str(known.get("path")), known.get("scene"), known.get("channel")
@@ -210,7 +204,7 @@ def file_of(layer: Any) -> FilePlace | None:
 
 
 def is_same_file(one: str, other: str) -> bool:
-    """Tell whether two paths lead to one file, which need not be there any more."""
+    """Return whether two paths lead to one file, which need not be there any more."""
     try:
         return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
@@ -222,10 +216,6 @@ def link_orphans(viewer: Any) -> None:
 
     Files that are not open are left alone: what a file says is no reason to open
     another one.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
     """
     others = [(one, file_of(one)) for one in viewer.layers if not role_of(one)]
     known = [(one, place.path) for one, place in others if place is not None]
@@ -235,7 +225,7 @@ def link_orphans(viewer: Any) -> None:
 
 
 def made_from(viewer: Any, source_key: str | None) -> list[Any]:
-    """Give the predictions and uncertainties from a source, by whatever model."""
+    """Return the predictions and uncertainties from a source, by whatever model."""
     return [
         layer
         for layer in viewer.layers
@@ -246,14 +236,14 @@ def made_from(viewer: Any, source_key: str | None) -> list[Any]:
 
 def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
     """Write on a prediction which of the open layers its file means."""
-    told = layer.metadata[KEY].get("provenance")
-    request = told.get("request") if isinstance(told, dict) else None
+    provenance = layer.metadata[KEY].get("provenance")
+    request = provenance.get("request") if isinstance(provenance, dict) else None
     if not isinstance(request, dict):
         return
     source = _meant(str(request.get("input", "")), request.get("channel"), known)
     if source is None:
         return
-    found = {"source": str(source.name), "source_id": layer_key(source)}
+    link = {"source": str(source.name), "source_id": layer_key(source)}
     truths = request.get("truth")
     structure = layer.metadata[KEY]["structure"]
     if is_prediction(layer) and isinstance(truths, dict) and structure in truths:
@@ -262,8 +252,8 @@ def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
             path, _, channel = path.rpartition(":")
         truth = _meant(path, channel or structure, known)
         if truth is not None and truth is not source:
-            found |= {"truth": str(truth.name), "truth_id": layer_key(truth)}
-    add_to(layer, **found)
+            link |= {"truth": str(truth.name), "truth_id": layer_key(truth)}
+    add_to(layer, **link)
 
 
 def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | None:
@@ -280,7 +270,7 @@ def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | N
 
 
 def _named(channel: str, layers: Sequence[Any]) -> Any | None:
-    """Find the one layer that is named like a channel, or like a structure."""
+    """Find the layer that is named like a channel, or like a structure."""
     from napari_sparsessp.structures import match_channel
 
     names = [str(one.name) for one in layers]
@@ -295,11 +285,11 @@ _EVENTS = ("data", "scale", "translate", "metadata")
 
 
 class LayerWatch(QObject):
-    """Watches the voxels of layers, their place, and the run that they came from.
+    """Watch the voxels of layers, their place, and the run that they came from.
 
     Signals
     -------
-    changed : str
+    changed(str)
         Key of the layer.
     linked
         A prediction was given another truth.
@@ -311,8 +301,7 @@ class LayerWatch(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layers: dict[str, Any] = {}
-        self._made: dict[str, tuple[Any, ...]] = {}
-        self._truth: dict[str, Any] = {}
+        self._runs: dict[str, tuple[Any, Any]] = {}  # the run and the truth of each
 
     def follow(self, layers: Sequence[Any]) -> None:
         """Watch these layers and no others."""
@@ -322,12 +311,11 @@ class LayerWatch(QObject):
         for key, layer in wanted.items():
             if key not in self._layers:
                 self._layers[key] = layer
-                self._made[key] = _made(layer)
-                self._truth[key] = _truth(layer)
+                self._runs[key] = _run_and_truth(layer)
                 self._connect(layer, on=True)
 
     def release(self) -> None:
-        """Watch nothing more."""
+        """Watch no layer any more."""
         self.follow(())
 
     def _connect(self, layer: Any, *, on: bool) -> None:
@@ -345,28 +333,19 @@ class LayerWatch(QObject):
             self.changed.emit(key)
 
     def _on_metadata(self, event: Any) -> None:
-        """Of what stands on a layer, only another run makes it another one."""
+        """Emit `changed` for another run only, `linked` for another truth."""
         key = layer_key(event.source)
-        made = _made(event.source)
         if key not in self._layers:
             return
-        truth = _truth(event.source)
-        if made != self._made.get(key):
-            self._made[key], self._truth[key] = made, truth
+        before, now = self._runs[key], _run_and_truth(event.source)
+        self._runs[key] = now
+        if now[0] != before[0]:
             self.changed.emit(key)
-        elif truth != self._truth.get(key):
-            self._truth[key] = truth
+        elif now[1] != before[1]:
             self.linked.emit()
 
 
-def _made(layer: Any) -> tuple[Any, ...]:
-    about = layer.metadata.get(KEY)
-    if not isinstance(about, dict):
-        return ()
-    provenance = about.get("provenance") or {}
-    return about.get("state"), provenance.get("created")
-
-
-def _truth(layer: Any) -> Any:
-    about = layer.metadata.get(KEY)
-    return about.get("truth_id") if isinstance(about, dict) else None
+def _run_and_truth(layer: Any) -> tuple[Any, Any]:
+    about = _about(layer)
+    created = (about.get("provenance") or {}).get("created")
+    return (about.get("state"), created), about.get("truth_id")

@@ -1,4 +1,4 @@
-"""Files into layers: saved ones as they were, predictions with what made them.
+"""*File > Open*: saved layers as they were, predictions with their provenance.
 
 Only headers are read; voxels come when they are shown.
 """
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
-from superqt.utils import create_worker
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.contrast import limits_of
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.io.layers import LayerRecord
     from napari_sparsessp.ui.layers.reading import LayerReading
 
-# Files of a Zarr group, of either version; reading.py has no cheaper look.
+# files of a Zarr group, of either version
 _ZARR = ("zarr.json", ".zattrs", ".zgroup")
 _TIFF = (".ome.tif", ".ome.tiff")
 _FEW = 4
@@ -47,15 +46,14 @@ _PLANES_LOOKED_AT = 5
 
 @dataclass(eq=False)
 class OpenedFile:
-    """What a file holds, for the interface's thread to make layers of.
+    """Contents of a file, for the interface's thread to make layers of.
 
     Attributes
     ----------
-    path : Path
-    saved : list of (LayerRecord, levels)
-        Of a folder that `layer_saving` wrote.
-    plain : list of (data, attributes, "image")
-        Of every other file.
+    saved
+        Records and resolution levels of a folder that `save_layers` wrote.
+    plain
+        Layers of every other file.
     """
 
     path: Path
@@ -63,12 +61,7 @@ class OpenedFile:
     plain: list[LayerData] = field(default_factory=list)
 
     def layers(self) -> list[Any]:
-        """Make the layers, in the interface's thread.
-
-        Returns
-        -------
-        list of napari.layers.Image
-            In the file's order; not yet in any viewer.
+        """Make image layers in the file's order, not yet in any viewer.
 
         Raises
         ------
@@ -88,17 +81,9 @@ class OpenedFile:
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[..., list[Any]] | None:
-    """Offer to open a path; napari asks.
+    """Return `open_file` for a folder that is an OME-Zarr image, None for the rest.
 
-    Parameters
-    ----------
-    path : str or list of str
-
-    Returns
-    -------
-    callable or None
-        `open_file` for a folder that is an OME-Zarr image, whoever wrote it; None for
-        anything else.
+    napari calls this with whatever is opened.
     """
     if isinstance(path, str) and Path(path).is_dir() and _is_image(Path(path)):
         return open_file
@@ -113,12 +98,12 @@ def open_file(path: str | Sequence[str]) -> list[Any]:
     InputError
         It is damaged or no image.
     """
-    one = path if isinstance(path, str) else path[0]
-    return read_file(Path(one)).layers()
+    first = path if isinstance(path, str) else path[0]
+    return read_file(Path(first)).layers()
 
 
-def read_file(path: Path) -> OpenedFile:
-    """Read what a file holds, headers only; may run in any thread.
+def read_file(path: Path, _progress: object = None) -> OpenedFile:
+    """Read the headers of a file, in any thread.
 
     Raises
     ------
@@ -145,13 +130,13 @@ def read_file(path: Path) -> OpenedFile:
 
 
 def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerData]:
-    """Give a layer for each channel of a prediction, with what its file says.
+    """Return a layer for each channel of a prediction.
 
     Parameters
     ----------
-    predicted : Volume
+    predicted
         Channels named by structure.
-    about : dict
+    about
         Provenance, as the file has it.
     """
     names = predicted.channel_names or ("prediction",)
@@ -163,7 +148,7 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
         structure = structure_of(id_, names)
         role = PREDICTION if structure == id_ else UNCERTAINTY
         place = FilePlace(predicted.source, None, number).metadata()
-        told = {
+        metadata = {
             "schema_version": SCHEMA,
             "role": role,
             "structure": structure,
@@ -179,25 +164,25 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
             **spatial_attributes(one),
             "contrast_limits": _limits(one),
             "visible": role == PREDICTION and (few or id_ in DEFAULT_VISIBLE),
-            "metadata": {KEY: told},
+            "metadata": {KEY: metadata},
         }
         result.append((one.array, attributes, "image"))
     return result
 
 
 def _limits(one: Volume) -> tuple[float, float]:
-    """Give contrast limits from a few planes; a whole file would take its time."""
+    """Return contrast limits of a few planes; a whole file would take its time."""
     stack = one.time(0)
     last = stack.sizes["Z"] - 1
     chosen = np.unique(np.linspace(0, last, _PLANES_LOOKED_AT).round().astype(int))
-    some = stack.planes(chosen.tolist())
-    if not np.isfinite(some).any():
+    planes = stack.planes(chosen.tolist())
+    if not np.isfinite(planes).any():
         return 0.0, 1.0
-    return limits_of(np.repeat(some, 2, axis=0))  # it looks at every second plane
+    return limits_of(np.repeat(planes, 2, axis=0))  # it looks at every second plane
 
 
 def _linked(saved: "Sequence[tuple[LayerRecord, list[Any]]]", path: Path) -> list[Any]:
-    """Make layers as they were, and tie them to each other again."""
+    """Make layers as they were, and link them to each other again."""
     several = any(record.image for record, _ in saved)
     layers = [_image(record, levels, path, several) for record, levels in saved]
     for layer, (record, _) in zip(layers, saved, strict=True):
@@ -225,8 +210,8 @@ def _image(
         None if "C" in record.axes else record.channel,
     )
     about = {} if record.about is None else record.about.model_dump(mode="json")
-    told = {key: value for key, value in about.items() if value is not None}
-    turned = {
+    metadata = {key: value for key, value in about.items() if value is not None}
+    transforms = {
         name: np.asarray(getattr(record, name))
         for name in ("rotate", "shear", "affine")
         if getattr(record, name) is not None
@@ -247,13 +232,13 @@ def _image(
         blending=record.blending,
         rendering=record.rendering,
         visible=record.visible,
-        metadata={KEY: {**told, FILE: place.metadata()[KEY][FILE]}},
-        **turned,
+        metadata={KEY: {**metadata, FILE: place.metadata()[KEY][FILE]}},
+        **transforms,
     )
 
 
 def _colormap(record: "LayerRecord") -> Any:
-    """Give a colour map by its name where napari has the very same one."""
+    """Return the name of a colour map where napari has the very same one."""
     from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap
 
     if not record.colours:
@@ -280,7 +265,7 @@ def _is_image(folder: Path) -> bool:
 
 
 def _read(function: Callable[[Path], Any], path: Path) -> Any:
-    """Read; what zarr stumbles over in a damaged folder is told in one line."""
+    """Read; whatever zarr raises for a damaged folder becomes one line."""
     try:
         return function(path)
     except InputError:
@@ -297,17 +282,17 @@ FILTER = (
     "Image stacks (*.ome.tif *.ome.tiff *.tif *.tiff *.nd2 zarr.json .zattrs);;"
     "All files (*)"
 )
-_OF_ZARR = ("zarr.json", ".zattrs", ".zgroup")
 
 
 class FileOpening(QObject):
-    """Asks for a file, reads its header in a worker thread and adds layers.
+    """Asks for a file, reads its header in a thread and adds layers.
 
     Signals
     -------
-    opened : str
-        Key of the first layer that was added and is no prediction, if there is one.
-    failed : Exception
+    opened(str)
+        Key of the first added layer that is no prediction, if there is one.
+    failed(Exception)
+        The file cannot be opened.
     """
 
     opened = Signal(str)
@@ -319,8 +304,9 @@ class FileOpening(QObject):
 
     def ask(self) -> None:
         """Let the user choose a file."""
-        parent = self.parent()
-        path, _ = QFileDialog.getOpenFileName(parent, "Open a z-stack", "", FILTER)
+        path, _ = QFileDialog.getOpenFileName(
+            self.parent(), "Open a z-stack", "", FILTER
+        )
         if path:
             self.open(path)
 
@@ -330,16 +316,11 @@ class FileOpening(QObject):
         A file of Zarr's own stands for its folder: dialogs choose files only.
         """
         path = Path(path)
-        create_worker(
-            read_file,
-            path.parent if path.name in _OF_ZARR else path,
-            _connect={"returned": self._on_read, "errored": self._on_error},
-            _start_thread=True,
-            _ignore_errors=True,
-        )
-
-    def _on_error(self, error: Exception) -> None:
-        self.failed.emit(error)
+        folder = path.parent if path.name in _ZARR else path
+        task = BackgroundTask(read_file, folder, parent=self)
+        task.returned.connect(self._on_read)
+        task.failed.connect(self.failed)
+        task.start()
 
     def _on_read(self, opened: OpenedFile) -> None:
         try:
@@ -359,15 +340,11 @@ Size = tuple[float, float, float]
 
 
 class RecordedSize(QObject):
-    """Looks into files, one look a layer, in a thread.
-
-    Parameters
-    ----------
-    parent : QObject, optional
+    """Reads the voxel size that the file of a layer records; once for each layer.
 
     Signals
     -------
-    found : str, tuple
+    found(str, tuple)
         Key of the layer, and (z, y, x) in µm.
     """
 
@@ -375,43 +352,34 @@ class RecordedSize(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._known: dict[str, Size | None] = {}
+        self._sizes: dict[str, Size | None] = {}
 
     def look(self, layer: Any | None, reading: "LayerReading | None") -> None:
-        """Look into the file of a layer whose size nobody knows; `found` may follow.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image or None
-        reading : LayerReading or None
-            What was read from it.
-        """
+        """Read the size of a layer whose scale says nothing; `found` may follow."""
         if layer is None or reading is None or reading.volume.voxel_size is not None:
             return
         key, path = layer_key(layer), getattr(layer.source, "path", None)
-        if key in self._known:
-            self._tell(key)
+        if key in self._sizes:
+            self._emit(key)
         elif path and Path(path).exists():
-            self._known[key] = None
-            task = BackgroundTask(size_in, Path(path), parent=self)
-            task.returned.connect(lambda size: self._on_size(key, size))
+            self._sizes[key] = None
+            task = BackgroundTask(_recorded_size, key, Path(path), parent=self)
+            task.returned.connect(self._on_size)
             task.start()
 
-    def _on_size(self, key: str, size: Size | None) -> None:
-        self._known[key] = size
-        self._tell(key)
+    def _on_size(self, recorded: tuple[str, Size | None]) -> None:
+        key, size = recorded
+        self._sizes[key] = size
+        self._emit(key)
 
-    def _tell(self, key: str) -> None:
-        size = self._known[key]
+    def _emit(self, key: str) -> None:
+        size = self._sizes[key]
         if size is not None:
             self.found.emit(key, size)
 
 
-def size_in(path: Path, _progress: object = None) -> Size | None:
-    """Read (z, y, x) in µm from a file's header; None where it records none.
-
-    For a worker thread: it imports the readers.
-    """
+def _recorded_size(key: str, path: Path, _progress: object) -> tuple[str, Size | None]:
+    """Read (z, y, x) in µm from the header of a layer's file."""
     from napari_sparsessp.io.reading import load_volume
 
-    return load_volume(path).voxel_size
+    return key, load_volume(path).voxel_size

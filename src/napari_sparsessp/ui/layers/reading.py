@@ -17,41 +17,31 @@ if TYPE_CHECKING:
 
 
 LeadingAxis = Literal["T", "C"]
-_LETTERS = {
-    "t": "T",
-    "time": "T",
-    "frame": "T",
-    "frames": "T",
-    "c": "C",
-    "ch": "C",
-    "channel": "C",
-    "channels": "C",
-    "z": "Z",
-    "plane": "Z",
-    "slice": "Z",
-    "depth": "Z",
-    "y": "Y",
-    "row": "Y",
-    "x": "X",
-    "column": "X",
+_LABELS = {
+    "T": ("t", "time", "frame", "frames"),
+    "C": ("c", "ch", "channel", "channels"),
+    "Z": ("z", "plane", "slice", "depth"),
+    "Y": ("y", "row"),
+    "X": ("x", "column"),
 }
+_LETTERS = {label: letter for letter, labels in _LABELS.items() for label in labels}
 # A nameless fourth axis this short is taken for channels, a longer one for time.
 _MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class LayerReading:
-    """What was found in a layer.
+    """A layer as a volume.
 
     Attributes
     ----------
-    volume : Volume
+    volume
         All channels and times, lazy; axes out of TCZYX.
-    letters : str
+    letters
         One axis letter for each of the layer's own dimensions.
-    guessed : int or None
-        Dimension of the layer that may be time or channels, where nothing told which.
-    unit_assumed : bool
+    guessed
+        Dimension of the layer that may be time or channels, where nothing says which.
+    unit_assumed
         The scale had no unit of length and was taken for µm.
     """
 
@@ -71,16 +61,12 @@ def read_layer(
 
     Parameters
     ----------
-    layer : napari.layers.Image
+    layer
         numpy, dask, zarr or multiscale (its finest level counts).
-    leading : {"T", "C"}, optional
+    leading
         What a nameless fourth axis is; guessed from its length where left out.
-    voxel_size : tuple of float, optional
+    voxel_size
         (z, y, x) in µm, in place of what the layer says.
-
-    Returns
-    -------
-    LayerReading
 
     Raises
     ------
@@ -97,6 +83,7 @@ def read_layer(
     sizes = dict(zip(letters, array.shape, strict=True))
     found, pixel, assumed = _sizes_um(layer, letters)
     array, axes = _canonical(array, letters)
+    path = getattr(getattr(layer, "source", None), "path", None)
     volume = Volume(
         array,
         axes,
@@ -104,7 +91,7 @@ def read_layer(
         channel_names=(),
         origin=_origin_um(layer, letters, voxel_size),
         name=str(layer.name),
-        source=_source_of(layer),
+        source=str(path or layer.name),
         pixel_size=None if voxel_size else pixel,
     )
     ambiguous = guessed if guessed is not None and sizes[letters[guessed]] > 1 else None
@@ -112,7 +99,7 @@ def read_layer(
 
 
 def micrometres(unit: Any) -> float | None:
-    """How many µm a layer's unit is; None for pixels and other things."""
+    """Return how many µm a layer's unit is; None for pixels and other units."""
     check = getattr(unit, "is_compatible_with", None)
     if check is None or not check("micrometer"):
         return None
@@ -122,7 +109,7 @@ def micrometres(unit: Any) -> float | None:
 def axis_letters(
     layer: Any, shape: tuple[int, ...], leading: LeadingAxis | None
 ) -> tuple[str, int | None]:
-    """Give a letter for each dimension, and the index of one that was guessed."""
+    """Return a letter for each dimension, and the index of one that was guessed."""
     labels = [str(label).strip().lower() for label in layer.axis_labels]
     named = "".join(_LETTERS.get(label, "?") for label in labels)
     if "?" not in named and len(set(named)) == len(named) and {"Y", "X"} <= set(named):
@@ -164,7 +151,7 @@ def _canonical(array: Any, letters: str) -> tuple[Any, str]:
 
 
 def _lazy(array: Any) -> Any:
-    """Give an array that can be sliced and turned without being read."""
+    """Return an array that can be sliced and transposed without being read."""
     if isinstance(array, np.ndarray) or hasattr(array, "dask"):
         return array
     import dask.array as da
@@ -175,7 +162,7 @@ def _lazy(array: Any) -> Any:
 def _sizes_um(
     layer: Any, letters: str
 ) -> tuple[tuple[float, float, float] | None, tuple[float, float] | None, bool]:
-    """Give voxel size, pixel size (y, x) in µm, and whether the unit was assumed.
+    """Return voxel size, pixel size (y, x) in µm, and whether the unit was assumed.
 
     A scale of 1 in pixels on all axes is napari's default: it says nothing.
     """
@@ -204,7 +191,7 @@ def _sizes_um(
 def _origin_um(
     layer: Any, letters: str, voxel_size: tuple[float, float, float] | None
 ) -> tuple[float, float, float]:
-    """Position of the centre of voxel 0 in µm, along the layer's own axes."""
+    """Return the centre of voxel 0 in µm, along the layer's own axes."""
     origin = []
     for number, letter in enumerate("ZYX"):
         if letter not in letters:
@@ -218,26 +205,19 @@ def _origin_um(
     return origin[0], origin[1], origin[2]
 
 
-def _source_of(layer: Any) -> str:
-    """File that a layer came from, or its name."""
-    path = getattr(getattr(layer, "source", None), "path", None)
-    return str(path) if path else str(layer.name)
-
-
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def layers_of(
     volume: Volume, *, suffix: str = "", visible: bool | None = None
 ) -> list[LayerData]:
-    """Give one image layer for each channel.
+    """Return an image layer for each channel.
 
     Parameters
     ----------
-    volume : Volume
-    suffix : str
+    suffix
         Added to the names of channels that are structures, such as ``" · truth"``.
-    visible : bool, optional
+    visible
         Show the layers; where left out, the first one that is no stained structure.
 
     Returns
@@ -278,7 +258,7 @@ def layers_of(
 
 
 def spatial_attributes(volume: Volume) -> dict[str, Any]:
-    """Give scale, translate, units and axis labels of a volume without channels.
+    """Return scale, translate, units and axis labels of a volume without channels.
 
     An unknown voxel size stays 1 pixel: nothing is made up.
     """
@@ -306,18 +286,20 @@ _LIGHT_WORDS = (
 
 
 def image_layers(viewer: Any) -> list[Any]:
-    """Give the image layers that are not our own, lowest first."""
-    return [one for one in viewer.layers if _is_image(one) and not role_of(one)]
+    """Return the image layers that are not our own, lowest first."""
+    from napari.layers import Image
+
+    return [one for one in viewer.layers if isinstance(one, Image) and not role_of(one)]
 
 
 def input_choices(viewer: Any) -> Named:
-    """Give the layers to predict from as (key, name), the likeliest first."""
+    """Return the layers to predict from as (key, name), the likeliest first."""
     layers = sorted(image_layers(viewer), key=_unlikely_input)
     return [(layer_key(layer), str(layer.name)) for layer in layers]
 
 
 def truth_choices(viewer: Any, source_key: str | None) -> Named:
-    """Give the layers that may hold a ground truth as (key, name)."""
+    """Return the layers that may hold a ground truth as (key, name)."""
     return [
         (layer_key(layer), str(layer.name))
         for layer in image_layers(viewer)
@@ -335,14 +317,8 @@ def _unlikely_input(layer: Any) -> tuple[int, int]:
     return (2 if stained else 1), 0 if layer.ndim >= 3 else 1
 
 
-def _is_image(layer: Any) -> bool:
-    from napari.layers import Image
-
-    return isinstance(layer, Image)
-
-
 def input_voxel(plan: "Plan") -> tuple[float, float, float]:
-    """Give the (z, y, x) size in µm that the plan took the layer's voxels for.
+    """Return the (z, y, x) size in µm that the plan took the layer's voxels for.
 
     It follows from the geometry alone, also where the size was not known.
     """
@@ -357,22 +333,21 @@ def input_voxel(plan: "Plan") -> tuple[float, float, float]:
 
 
 def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]:
-    """Give the layer arguments that put a prediction where its input lies.
+    """Return the layer arguments that put a prediction where its input lies.
 
     Parameters
     ----------
-    layer : napari.layers.Image
+    layer
         The input.
-    reading : LayerReading
+    reading
         What was read from it.
-    plan : Plan
+    plan
         Grid of the prediction.
 
     Returns
     -------
-    dict
-        ``scale``, ``translate``, ``units``, ``axis_labels`` and, where the input is
-        turned, ``rotate``, ``shear`` and ``affine``; for axes ((T,) Z, Y, X).
+    ``scale``, ``translate``, ``units``, ``axis_labels`` and, where the input is
+    turned, ``rotate``, ``shear`` and ``affine``; for axes ((T,) Z, Y, X).
     """
     letters = "TZYX" if plan.output_axes.startswith("T") else "ZYX"
     at = [reading.letters.find(letter) for letter in letters]
@@ -413,7 +388,7 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
 
 
 def _sub_block(matrix: np.ndarray, at: list[int]) -> np.ndarray:
-    """Take the rows and columns of some axes; an axis of -1 is a fresh one."""
+    """Take the rows and columns of some axes; an axis of -1 is a new one."""
     block = np.eye(len(at))
     for row, i in enumerate(at):
         for column, j in enumerate(at):
@@ -423,7 +398,7 @@ def _sub_block(matrix: np.ndarray, at: list[int]) -> np.ndarray:
 
 
 def _upper(shear: Any, ndim: int) -> np.ndarray:
-    """Give the shear matrix; napari stores its upper triangle."""
+    """Return the shear matrix; napari stores its upper triangle."""
     values = np.asarray(shear, float)
     if values.ndim == 2:
         return values

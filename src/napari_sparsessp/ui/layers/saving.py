@@ -1,43 +1,42 @@
-"""*File > Save*: layers with all that is known of them, in one OME-Zarr folder.
-
-Opened again, the docks go on with them as if they had never been closed.
-"""
+"""*File > Save*: image layers with their metadata and links in one OME-Zarr folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.io.layers import (
+    About,
+    LayerRecord,
+    first_fault,
+    json_safe,
+    write_layers,
+)
 from napari_sparsessp.ui.layers.metadata import COMPOSED, FILE, KEY, role_of
 from napari_sparsessp.ui.layers.reading import LayerData, axis_letters
 from napari_sparsessp.ui.napari_compat import layer_key
 
-if TYPE_CHECKING:
-    from napari_sparsessp.io.layers import About, LayerRecord
-
-# Links go by numbers in a file; where the voxels were does not matter any more.
+# links go by numbers in a file; where the voxels were does not matter any more
 _OF_A_SESSION = ("source_id", "truth_id", "of_id", FILE)
 
 
 def save_layers(path: str, layers: list[LayerData]) -> list[str]:
     """Save image layers; napari calls this from its *Save* dialogs.
 
-    A folder that is there already is refused: the dialogs of most systems enter a
-    folder, and do not ask whether it may be replaced.
+    An existing folder is refused: the dialogs of most systems enter a folder, and do
+    not ask whether it may be replaced.
 
     Parameters
     ----------
-    path : str
+    path
         Gets the ending ``.ome.zarr`` where it has none of Zarr's.
-    layers : list of (data, attributes, "image")
 
     Returns
     -------
-    list of str
-        The folder.
+    The folder.
 
     Raises
     ------
@@ -47,17 +46,15 @@ def save_layers(path: str, layers: list[LayerData]) -> list[str]:
     from napari import current_viewer
     from napari.utils import progress
 
-    from napari_sparsessp.io.layers import write_layers
-
     viewer = current_viewer()
     saved = records_of(layers, () if viewer is None else viewer.layers)
     with progress(total=100, desc="saving layers") as bar:
 
-        def tell(done: float, total: float | None = None, what: str = "") -> None:
+        def report(done: float, total: float | None = None, what: str = "") -> None:
             bar.update(int(100 * done / (total or 1)) - bar.n)
             bar.set_description(f"saving {what}")
 
-        return [str(write_layers(with_ending(path), saved, tell))]
+        return [str(write_layers(with_ending(path), saved, report))]
 
 
 def with_ending(path: str) -> str:
@@ -66,27 +63,22 @@ def with_ending(path: str) -> str:
 
 
 def records_of(
-    layers: Sequence[LayerData], known: Iterable[Any] = ()
-) -> "list[tuple[LayerRecord, Any]]":
-    """Say what layers are, links between them included.
+    layers: Sequence[LayerData], viewer_layers: Iterable[Any] = ()
+) -> list[tuple[LayerRecord, Any]]:
+    """Return a record and the voxels of each layer, links between them included.
 
     Parameters
     ----------
-    layers : sequence of (data, attributes, "image")
-    known : iterable of Layer
-        Layers of the viewer, those to be saved among them.
-
-    Returns
-    -------
-    list of (LayerRecord, array)
+    viewer_layers
+        All layers of the viewer, those to be saved among them.
 
     Raises
     ------
     InputError
-        One is a colour picture or has axes that cannot be understood.
+        A layer is a colour picture or has axes that cannot be understood.
     """
-    known = list(known)
-    keys = [_key_of(attributes, known) for _, attributes, _ in layers]
+    viewer_layers = list(viewer_layers)
+    keys = [_key_of(attributes, viewer_layers) for _, attributes, _ in layers]
     names = [str(attributes.get("name")) for _, attributes, _ in layers]
     result = []
     for data, attributes, _ in layers:
@@ -105,25 +97,26 @@ def records_of(
     return result
 
 
-def _key_of(attributes: Mapping[str, Any], known: Sequence[Any]) -> str | None:
+def _key_of(attributes: Mapping[str, Any], layers: Sequence[Any]) -> str | None:
     """Find the key of the layer whose attributes these are: they share metadata."""
     mine = attributes.get("metadata")
-    same = [layer for layer in known if layer.metadata is mine]
+    same = [layer for layer in layers if layer.metadata is mine]
     return layer_key(same[0]) if same else None
 
 
-def _about(shown: Any) -> "About | None":
-    from napari_sparsessp.io.layers import About, json_safe
-
+def _about(shown: Any) -> About | None:
     # what was composed to be looked at is an image like any other once it is saved
     if role_of(shown) in ("", COMPOSED):
         return None
-    told = json_safe(shown.metadata[KEY])
-    told = {k: v for k, v in told.items() if k not in _OF_A_SESSION and v is not None}
-    if told.get("state") == "running":
-        told["state"] = "cancelled"  # that is what it is in the file
+    about = {
+        key: value
+        for key, value in json_safe(shown.metadata[KEY]).items()
+        if key not in _OF_A_SESSION and value is not None
+    }
+    if about.get("state") == "running":
+        about["state"] = "cancelled"  # as it is in the file
     try:
-        return About.model_validate(told)
+        return About.model_validate(about)
     except ValidationError:  # written by other hands; the voxels are worth saving
         return None
 
@@ -132,26 +125,23 @@ def _links(
     about: Mapping[str, Any], keys: Sequence[str | None], names: Sequence[str]
 ) -> dict[str, int | None]:
     """Number the layers that a layer came from, is compared with, is the error of."""
-    found: dict[str, int | None] = {}
+    numbers: dict[str, int | None] = {}
     for role in ("source", "truth", "of"):
         key, name = about.get(f"{role}_id"), about.get(role)
         if key in keys and key is not None:
-            found[role] = keys.index(key)
+            numbers[role] = keys.index(key)
         elif names.count(str(name)) == 1 and not any(keys):
-            found[role] = names.index(str(name))
-    return found
+            numbers[role] = names.index(str(name))
+    return numbers
 
 
 def _record(
     shown: Any,
     letters: str,
     multiscale: bool,
-    about: "About | None",
+    about: About | None,
     links: Mapping[str, int | None],
-) -> "LayerRecord":
-    from napari_sparsessp.io.layers import LayerRecord, first_fault
-
-    turned = _turns(shown, len(letters))
+) -> LayerRecord:
     try:
         return LayerRecord(
             name=str(shown.name)[:500],
@@ -160,7 +150,7 @@ def _record(
             units=tuple(map(str, shown.units)),
             scale=tuple(map(float, shown.scale)),
             translate=tuple(map(float, shown.translate)),
-            **turned,
+            **_transforms(shown, len(letters)),
             multiscale=multiscale,
             **_colours(shown.colormap),
             contrast_limits=tuple(map(float, shown.contrast_limits)),
@@ -179,23 +169,23 @@ def _record(
         ) from error
 
 
-def _turns(shown: Any, count: int) -> dict[str, Any]:
-    """Give rotation, shear and affine, where a layer has any."""
-    found: dict[str, Any] = {}
+def _transforms(shown: Any, count: int) -> dict[str, Any]:
+    """Return rotation, shear and affine, where a layer has any."""
+    transforms: dict[str, Any] = {}
     for name, size in (("rotate", count), ("affine", count + 1)):
         matrix = np.asarray(getattr(shown, name), float)
         if matrix.shape == (size, size) and not np.allclose(matrix, np.eye(size)):
-            found[name] = tuple(map(tuple, matrix.tolist()))
+            transforms[name] = tuple(map(tuple, matrix.tolist()))
     shear = np.asarray(shown.shear, float)
     if shear.ndim == 2:
         shear = shear[np.triu_indices(count, 1)]
     if np.any(shear):
-        found["shear"] = tuple(shear.tolist())
-    return found
+        transforms["shear"] = tuple(shear.tolist())
+    return transforms
 
 
 def _colours(colormap: Any) -> dict[str, Any]:
-    """Give name and colours of a colour map, as a layer tells its state."""
+    """Return name and colours of a colour map from the state of a layer."""
     rows = np.asarray(colormap["colors"], float).reshape(-1, 4)
     colours = tuple(map(tuple, np.clip(rows, 0, 1).round(6).tolist()))
     return {

@@ -1,4 +1,4 @@
-"""What the user looks at, told to the engine: those tiles come first."""
+"""What is on screen: the engine predicts those tiles first, plots follow the plane."""
 
 import threading
 from typing import TYPE_CHECKING, Any
@@ -27,68 +27,39 @@ class ViewportHolder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._box: Viewport | None = None
-        self._told = threading.Event()
-        self._told.set()
+        self._is_set = threading.Event()
+        self._is_set.set()
 
     def expect(self) -> None:
-        """Let the next question wait a moment for the first answer.
+        """Let the next call wait a moment for the first box.
 
         Otherwise a fast engine begins with the wrong tile, or time point, while the
-        layers are made from which one can tell what is on screen.
+        layers are made that show what is on screen.
         """
-        self._told.clear()
+        self._is_set.clear()
 
     def set(self, box: Viewport | None) -> None:
-        """Say what is looked at."""
+        """Set the box that is on screen."""
         with self._lock:
             self._box = box
-        self._told.set()
+        self._is_set.set()
 
     def __call__(self) -> Viewport | None:
-        """Tell what is looked at: (time, box in output voxels), or None."""
-        if not self._told.wait(_PATIENCE_S):
-            self._told.set()  # once is enough
+        """Return (time, box in output voxels), or None."""
+        if not self._is_set.wait(_PATIENCE_S):
+            self._is_set.set()  # once is enough
         with self._lock:
             return self._box
 
 
 def layer_index(viewer: Any, layer: Any) -> np.ndarray:
-    """Give the data index of the viewer's current point in a layer, shape (ndim,).
-
-    ``layer.world_to_data`` knows nothing of units, and ``dims.current_step`` counts
-    in steps of the finest layer: both are made up for here.
-    """
-    offset = viewer.dims.ndim - layer.ndim
-    point = np.asarray(viewer.dims.point[offset:], float)
-    world = getattr(viewer.dims, "units", None)
-    if world is not None and len(world) == viewer.dims.ndim:
-        point = np.array(
-            [
-                (value * unit).to(own).magnitude
-                for value, unit, own in zip(
-                    point, world[offset:], layer.units, strict=True
-                )
-            ]
-        )
-    index = np.round(layer.world_to_data(point))
+    """Return the data index of the viewer's current point in a layer, shape (ndim,)."""
+    index = np.round(data_position(viewer, layer))
     return np.clip(index, 0, np.asarray(layer.data.shape) - 1).astype(int)
 
 
 def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
-    """Give the part of a prediction that is on screen.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layer : napari.layers.Image
-        A prediction: ((T,) Z, Y, X), one voxel of data for each output voxel.
-    has_time : bool
-        Whether the prediction has a time axis.
-
-    Returns
-    -------
-    (time, (z, y, x) slices)
-    """
+    """Return the part of a prediction, ((T,) Z, Y, X), that is on screen."""
     shape = layer.data.shape
     index = layer_index(viewer, layer)
     offset = viewer.dims.ndim - layer.ndim
@@ -108,23 +79,10 @@ def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
 def part_in_sight(
     viewer: Any, layer: Any, reading: "LayerReading", plan: "Plan"
 ) -> Viewport | None:
-    """Give the field of a stack that is on screen, in all planes.
+    """Return the field of an input that is on screen, in all planes of its output.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layer : napari.layers.Image
-        The input.
-    reading : LayerReading
-        What was read from it.
-    plan : Plan
-        Of its prediction.
-
-    Returns
-    -------
-    (time, (z, y, x) slices of the output) or None
-        None where nothing of the stack is on screen. An axis that is not on screen, or
-        a canvas that was never drawn, gives the whole.
+    None where nothing of the stack is on screen; the whole for an axis that is not on
+    screen, or a canvas that was never drawn.
     """
     offset = viewer.dims.ndim - layer.ndim
     displayed = {axis - offset for axis in viewer.dims.displayed}
@@ -152,13 +110,7 @@ def part_in_sight(
 
 
 class ViewportTracker(QObject):
-    """Follows camera and sliders while a prediction runs.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    parent : QObject, optional
-    """
+    """Follow camera and sliders while a prediction runs."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -216,16 +168,11 @@ _SETTLE_MS = 25
 
 
 class PlaneLink(QObject):
-    """Follows z and time of the viewer in terms of one layer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    parent : QObject, optional
+    """Follow z and time of the viewer in terms of one layer.
 
     Signals
     -------
-    plane_changed : object
+    plane_changed(object)
         Plane that is on screen, a float; None where no single one is.
     time_changed
         Another time point of the layer is on screen.
@@ -258,7 +205,7 @@ class PlaneLink(QObject):
         self.look()
 
     def look(self) -> None:
-        """Tell what is on screen now."""
+        """Emit what is on screen now."""
         layer, dims = self._layer, self._viewer.dims
         if layer is None or layer not in self._viewer.layers:
             self.plane_changed.emit(None)
@@ -281,11 +228,7 @@ class PlaneLink(QObject):
         last = layer.data.shape[-3] - 1
         index = data_position(self._viewer, layer)
         index[-3] = np.clip(round(plane), 0, last)
-        world = np.asarray(layer.data_to_world(index), float)
-        axis = self._viewer.dims.ndim - 3
-        self._viewer.dims.set_point(
-            axis, world[-3] / _own_per_world(self._viewer, layer)[-3]
-        )
+        go_to(self._viewer, layer, index, layer.ndim - 3)
 
     def release(self) -> None:
         """Listen to the viewer no more."""
@@ -303,19 +246,27 @@ class PlaneLink(QObject):
 
 
 def data_position(viewer: Any, layer: Any, point: Any = None) -> np.ndarray:
-    """Give where a point of the world lies in a layer's data, shape (ndim,).
+    """Return where a point lies in a layer's data, shape (ndim,).
+
+    ``layer.world_to_data`` knows nothing of units, and ``dims.current_step`` counts in
+    steps of the finest layer: both are made up for here.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    layer : Layer
-    point : sequence of float, optional
-        In the viewer's units; what the sliders say where left out.
+    point
+        In the viewer's units; that of the sliders where left out.
     """
     offset = viewer.dims.ndim - layer.ndim
     world = viewer.dims.point if point is None else point
     there = np.asarray(world, float)[offset:] * _own_per_world(viewer, layer)
     return np.asarray(layer.world_to_data(there), float)
+
+
+def go_to(viewer: Any, layer: Any, index: np.ndarray, axis: int) -> None:
+    """Move one slider to an index of a layer's data."""
+    world = np.asarray(layer.data_to_world(index), float)[axis]
+    offset = viewer.dims.ndim - layer.ndim
+    viewer.dims.set_point(offset + axis, world / _own_per_world(viewer, layer)[axis])
 
 
 def _own_per_world(viewer: Any, layer: Any) -> np.ndarray:

@@ -1,65 +1,71 @@
-"""The Models dock: see what there is, take it in, hand it on, check it, throw it away.
-
-Wiring only: `models_table` lists, `model_page` shows a card, `model_chores` work in a
-thread, `model_intake` brings models in, `model_news` tells the other docks.
-"""
+"""The Models dock: list, import, fetch, check, export, rename and delete models."""
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, QObject, Qt, QUrl, Signal
+from qtpy.QtCore import QFileSystemWatcher, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
-    QSizePolicy,
     QSplitter,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_sparsessp.errors import SparseSSPError
-from napari_sparsessp.ui.dock import (
-    JoinOthers,
-    add_shortcut,
-    fill_with,
-    open_predict,
-    settling,
-)
-from napari_sparsessp.ui.engine.link import InstalledEngine
-from napari_sparsessp.ui.models import actions as model_chores
+from napari_sparsessp.models.library import WEIGHTS_NAME, Entry, card_of, user_folder
+from napari_sparsessp.models.manage import KEPT_DAYS, Deleted, Fetched
+from napari_sparsessp.ui.dock import Dock, open_predict
+from napari_sparsessp.ui.engine import InstalledEngine
+from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
-from napari_sparsessp.ui.models.import_dialog import (
-    CheckpointDrop,
-    ImportDialog,
-    choose_checkpoint,
-)
-from napari_sparsessp.ui.models.page import FlowLayout, ModelPage
+from napari_sparsessp.ui.models.import_dialog import ModelImporter
+from napari_sparsessp.ui.models.page import ModelPage, button_row
 from napari_sparsessp.ui.models.table import ModelsTable
 from napari_sparsessp.ui.preferences import model_news
-from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
-from napari_sparsessp.ui.widgets.basic import MessageBox
+from napari_sparsessp.ui.tasks import BackgroundTask
+from napari_sparsessp.ui.widgets.basic import NARROWEST, SHARES, Foot, in_a_row
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_sparsessp.models.library import Entry
-    from napari_sparsessp.models.manage import Deleted, Fetched
     from napari_sparsessp.models.verification import Verdict
 
 _WIDE_LETTERS = 110
 """From this width on, table and card lie side by side."""
 
+_SETTLE_MS = 150  # copying a file makes many events
+
+_FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
+
+
+class ModelsFoot(Foot):
+    """Message, progress of the work under way, and a button that stops it."""
+
+    def __init__(self) -> None:
+        super().__init__("the work with models")
+        self.cancel_button = QPushButton("Stop")
+        self.stack(self.bar, in_a_row(self.status, self.cancel_button))
+        self.show_work("")
+
+    def show_work(self, what: str, share: float = 0.0) -> None:
+        """Show what is under way; "" for nothing."""
+        self.bar.setVisible(bool(what))
+        self.cancel_button.setVisible(bool(what))
+        self.bar.setRange(0, SHARES if share > 0 else 0)
+        self.bar.setValue(round(SHARES * share))
+        self.set_status(f"{what[:1].upper()}{what[1:]}…" if what else "")
+
 
 class ModelsForm(QWidget):
-    """Only widgets; `models_dock` gives them their meaning."""
+    """Search and table above or beside the card of the chosen model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,29 +93,18 @@ class ModelsForm(QWidget):
         self.count.setProperty("role", "small")
         self.table = ModelsTable()
         self.page = ModelPage()
-        self.message = MessageBox()
-        self.status = QLabel("")
-        self.status.setProperty("role", "muted")
-        self.status.setWordWrap(True)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress")
-        self.cancel_button = QPushButton("Stop")
+        self.foot = ModelsFoot()
         self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self._upper = QWidget()
         self._arrange()
-        self.show_work("")
 
     def _arrange(self) -> None:
-        buttons = QWidget()
-        flow = FlowLayout(buttons)
-        for button in (self.import_button, self.fetch_button, self.undo_button):
-            flow.addWidget(button)
-        self._upper = QWidget()
+        buttons = (self.import_button, self.fetch_button, self.undo_button)
         above = QVBoxLayout(self._upper)
         above.setContentsMargins(0, 0, 0, 0)
         above.setSpacing(6)
         above.addWidget(self.search)
-        above.addWidget(buttons)
+        above.addWidget(button_row(*buttons))
         above.addWidget(self.table, 1)
         above.addWidget(self.count)
         self.splitter.addWidget(self._upper)
@@ -118,35 +113,28 @@ class ModelsForm(QWidget):
         self.splitter.setHandleWidth(9)
         self.splitter.setStretchFactor(0, 2)
         self.splitter.setStretchFactor(1, 3)
-        work = QHBoxLayout()
-        work.addWidget(self.status, 1)
-        work.addWidget(self.cancel_button)
+        self.splitter.setContentsMargins(9, 9, 9, 0)
         column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
+        column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(7)
         column.addWidget(self.splitter, 1)
-        column.addWidget(self.message)
-        column.addWidget(self.bar)
-        column.addLayout(work)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        column.addWidget(self.foot)
+        self.setMinimumWidth(NARROWEST)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the card beside the table where there is room."""
         super().resizeEvent(event)
         wide = self.width() > _WIDE_LETTERS * self.fontMetrics().averageCharWidth()
-        flat, tall = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        wanted = flat if wide else tall
+        wanted = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
         if self.splitter.orientation() != wanted:
             self.splitter.setOrientation(wanted)
             self._share_room()
 
     def show_models(self, first: bool) -> None:
-        """Say how many models are listed; share the room when they are first."""
-        shown, all_ = self.table.filter.rowCount(), len(self.table.rows.entries)
-        word = "model" if all_ == 1 else "models"
-        self.count.setText(
-            f"{all_} {word}" if shown == all_ else f"{shown} of {all_} {word}"
-        )
+        """Write how many models are listed; share the room when they are first."""
+        shown, all_ = self.table.model().rowCount(), len(self.table.entries)
+        number = f"{all_}" if shown == all_ else f"{shown} of {all_}"
+        self.count.setText(f"{number} {'model' if all_ == 1 else 'models'}")
         if first:
             self._share_room()
 
@@ -158,215 +146,105 @@ class ModelsForm(QWidget):
             return
         whole = self.splitter.height()
         around = self._upper.sizeHint().height() - self.table.sizeHint().height()
-        wanted = around + self.table.height_of(max(4, len(self.table.rows.entries)))
+        wanted = around + self.table.height_of(max(4, len(self.table.entries)))
         first = min(wanted, round(0.42 * whole))
         self.splitter.setSizes([first, whole - first])
 
-    def show_work(self, what: str, share: float = 0.0) -> None:
-        """Show what goes on; "" for nothing."""
-        busy = bool(what)
-        self.bar.setVisible(busy)
-        self.cancel_button.setVisible(busy)
-        if busy:
-            self.bar.setRange(0, 1000 if share > 0 else 0)
-            self.bar.setValue(round(1000 * share))
-            self.tell(f"{what[:1].upper()}{what[1:]}…")
 
-    def tell(self, text: str) -> None:
-        """Say something in the last line."""
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
-
-
-class ModelIntake(QObject):
-    """Opens the dialogs, one of each kind.
-
-    Parameters
-    ----------
-    engine
-        Anything with the methods of `InstalledEngine`.
-    owner : QWidget
-        The dock.
-
-    Signals
-    -------
-    arrived : str, Path
-        Id and file of a model that is now among the user's.
-    unchecked : str
-        SHA-256 of a download for which no checksum was known.
-    """
-
-    arrived = Signal(str, object)
-    unchecked = Signal(str)
-
-    def __init__(self, engine: Any, owner: QWidget) -> None:
-        super().__init__(owner)
-        self._engine = engine
-        self._owner = owner
-        self.import_dialog: ImportDialog | None = None
-        self.fetch_dialog: FetchDialog | None = None
-
-    def ask_import(self) -> None:
-        """Let the user choose a file; the import dialog opens with it."""
-        path = choose_checkpoint(self._owner)
-        if path:
-            self.import_file(path)
-
-    def import_file(
-        self, path: str | Path, then: Callable[[], None] | None = None
-    ) -> None:
-        """Open the import dialog with a file.
-
-        Parameters
-        ----------
-        path : str or Path
-        then : callable, optional
-            Called when it has been imported.
-        """
-        if self.import_dialog is None:
-            dialog = ImportDialog(self._engine, self._owner)
-            dialog.imported.connect(self._on_imported)
-            dialog.finished.connect(self._on_import_closed)
-            self.import_dialog = dialog
-        if then is not None:
-            self.import_dialog.imported.connect(lambda _id: then())
-        self.import_dialog.show()
-        self.import_dialog.raise_()
-        self.import_dialog.read(path)
-
-    def _on_import_closed(self, _result: int) -> None:
-        self.import_dialog = None
-
-    def _on_imported(self, id_: str) -> None:
-        from napari_sparsessp.models.library import user_folder
-
-        self.arrived.emit(id_, user_folder() / f"{id_}.safetensors")
-
-    def ask_fetch(self) -> None:
-        """Open the dialog for addresses and DOIs."""
-        if self.fetch_dialog is None:
-            dialog = FetchDialog(self._owner)
-            dialog.added.connect(self._on_added)
-            dialog.checkpoint.connect(self._on_checkpoint)
-            dialog.finished.connect(self._on_fetch_closed)
-            self.fetch_dialog = dialog
-        self.fetch_dialog.show()
-        self.fetch_dialog.raise_()
-        self.fetch_dialog.address.setFocus()
-
-    def _on_fetch_closed(self, _result: int) -> None:
-        self.fetch_dialog = None
-
-    def _on_added(self, path: Path, fetched: "Fetched") -> None:
-        self.arrived.emit(path.stem, path)
-        self._tell_unchecked(fetched)
-
-    def _on_checkpoint(self, fetched: "Fetched") -> None:
-        self._tell_unchecked(fetched)
-        self.import_file(fetched.path, fetched.forget)
-
-    def _tell_unchecked(self, fetched: "Fetched") -> None:
-        if not fetched.checked:
-            self.unchecked.emit(fetched.sha256)
-
-
-_FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
-_SETTLE_MS = 150  # copying a file makes many events
-
-
-class ModelsDock(QWidget):
+class ModelsDock(Dock):
     """Manage the models of this computer.
 
     Parameters
     ----------
-    napari_viewer : napari.Viewer
+    napari_viewer
         napari gives it by this name.
-    engine : optional
+    engine
         For tests: anything with the methods of `InstalledEngine`.
     """
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._engine = InstalledEngine() if engine is None else engine
-        self._chore: BackgroundTask | None = None
-        self._look: BackgroundTask | None = None
-        self._look_again = False
+        super().__init__(napari_viewer, settle_ms=_SETTLE_MS)
+        self._work: BackgroundTask | None = None
+        self._listing: BackgroundTask | None = None
+        self._list_again = False
         self._choose: Path | None = None
+        self._fetched: Fetched | None = None
         self._verdicts: dict[tuple[Path, int], Verdict] = {}
         self._deleted: list[Deleted] = []
-        self.form = ModelsForm()
-        self.intake = ModelIntake(self._engine, self)
-        fill_with(self, self.form)
+        self.fill(ModelsForm())
+        self.fetch_dialog: FetchDialog | None = None
+        self.importer = ModelImporter(
+            InstalledEngine() if engine is None else engine, self
+        )
         self._watcher = QFileSystemWatcher(self)
-        self._settle = settling(self, self.refresh, _SETTLE_MS)
-        JoinOthers(self)
         self._connect()
         self.refresh()
 
     def _connect(self) -> None:
         form, page = self.form, self.form.page
         form.search.textChanged.connect(self._on_search)
-        form.import_button.clicked.connect(lambda _on: self.intake.ask_import())
-        form.fetch_button.clicked.connect(lambda _on: self.intake.ask_fetch())
-        form.undo_button.clicked.connect(lambda _on: self.undo_delete())
-        form.cancel_button.clicked.connect(lambda _on: self.cancel())
-        form.table.chosen.connect(self._on_chosen)
-        form.table.use_asked.connect(self.use)
-        form.table.delete_asked.connect(self.delete)
-        form.table.rename_asked.connect(page.edit_name)
-        page.use_asked.connect(self.use)
-        page.check_asked.connect(self.check)
-        page.export_asked.connect(self.export)
-        page.rename_asked.connect(self.rename)
-        page.delete_asked.connect(self.delete)
-        page.folder_asked.connect(self.show_in_folder)
-        CheckpointDrop(self).dropped.connect(self.intake.import_file)
-        self.intake.arrived.connect(self._on_arrived)
-        self.intake.unchecked.connect(self._on_unchecked)
-        self._watcher.directoryChanged.connect(lambda _path: self._settle.start())
-        model_news().changed.connect(self._on_news)
-        add_shortcut(form, "Ctrl+F", form.search.setFocus)
-        add_shortcut(form, "Ctrl+Z", self.undo_delete)
-        add_shortcut(form, "Esc", self.cancel)
+        form.table.chosen.connect(self._show_chosen)
+        for asked, slot in (
+            (form.import_button.clicked, self.importer.ask),
+            (form.fetch_button.clicked, self.ask_fetch),
+            (form.undo_button.clicked, self.undo_delete),
+            (form.foot.cancel_button.clicked, self.cancel),
+            (form.table.use_asked, self.use),
+            (form.table.delete_asked, self.delete),
+            (form.table.rename_asked, page.edit_name),
+            (page.use_asked, self.use),
+            (page.check_asked, self.check),
+            (page.export_asked, self.export),
+            (page.rename_asked, self.rename),
+            (page.delete_asked, self.delete),
+            (page.folder_asked, self.show_in_folder),
+            (self.importer.imported, self._on_imported),
+            (self._watcher.directoryChanged, self.settle),
+            (model_news().changed, self._on_news),
+        ):
+            asked.connect(slot)
+        self.add_shortcut("Ctrl+F", form.search.setFocus)
+        self.add_shortcut("Ctrl+Z", self.undo_delete)
+        self.add_shortcut("Esc", self.cancel)
 
-    # what there is ------------------------------------------------------------
+    # the list -----------------------------------------------------------------
 
-    def refresh(self, choose: Path | None = None) -> None:
-        """Look for models in a thread; they are listed as soon as they are read."""
-        self._choose = choose or self._choose
-        if self._look is not None:
-            self._look_again = True
+    def refresh(self) -> None:
+        """List the models in a thread."""
+        if self._listing is not None:
+            self._list_again = True
             return
-        self._look = BackgroundTask(model_chores.look, parent=self)
-        self._look.returned.connect(self._on_looked)
-        self._look.failed.connect(self._on_look_failed)
-        self._look.start()
+        self._listing = self.run_task(
+            actions.list_entries,
+            returned=self._on_listed,
+            failed=self._on_list_failed,
+        )
 
-    def _on_looked(self, found: "tuple[list[Entry], list[Deleted]]") -> None:
-        self._look = None
-        if self._look_again:
-            self._look_again = False
+    def _on_listed(self, listed: tuple[list[Entry], list[Deleted]]) -> None:
+        self._listing = None
+        if self._list_again:
+            self._list_again = False
             self.refresh()
             return
-        entries, self._deleted = found
+        entries, self._deleted = listed
         choose, self._choose = self._choose, None
-        first = not self.form.table.rows.entries
-        self.form.table.show_entries(entries, choose)
+        table = self.form.table
+        first = not table.entries
+        if tuple(entries) != table.entries or choose is not None:
+            table.show_entries(entries, choose)
+            self._show_chosen()
         self.form.show_models(first)
-        self._watch(entries)
+        self._watch()
         self._offer_undo()
 
-    def _on_look_failed(self, error: Exception) -> None:
-        self._look = None
-        self._on_problem(error, "the search for models")
+    def _on_list_failed(self, error: Exception) -> None:
+        self._listing = None
+        self.show_error(error, "the search for models")
 
-    def _watch(self, entries: "list[Entry]") -> None:
-        """See what other programs put into the folder, also one chosen since."""
-        from napari_sparsessp.models.library import user_folder
-
+    def _watch(self) -> None:
+        """Follow what other programs put into the folder, also one chosen since."""
         watched, folder = self._watcher.directories(), str(user_folder())
         if watched != [folder] and Path(folder).is_dir():
             if watched:
@@ -374,215 +252,235 @@ class ModelsDock(QWidget):
             self._watcher.addPath(folder)
 
     def _offer_undo(self) -> None:
-        button = self.form.undo_button
-        button.setVisible(bool(self._deleted))
+        self.form.undo_button.setVisible(bool(self._deleted))
         if self._deleted:
-            from napari_sparsessp.models.manage import KEPT_DAYS
-
-            button.setToolTip(
+            self.form.undo_button.setToolTip(
                 f"Puts {self._deleted[0].path.stem} back (Ctrl+Z). What you delete is "
                 f"kept for {KEPT_DAYS} days."
             )
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Look again: the folder may have been another one meanwhile."""
+        """List again: the folder may have been another one meanwhile."""
         super().showEvent(event)
-        self._settle.start()
+        self.settle()
 
     def _on_news(self, _id: str) -> None:
         self.refresh()
 
     def _on_search(self, text: str) -> None:
         self.form.table.search(text)
+        self._show_chosen()
         self.form.show_models(False)
 
-    def _on_chosen(self, entry: "Entry | None") -> None:
-        verdict = None if entry is None else self._verdicts.get(_state_of(entry.path))
+    def _show_chosen(self, _path: object = None) -> None:
+        entry = self.form.table.current()
+        verdict = None if entry is None else self._verdicts.get(_version(entry.path))
         self.form.page.show_entry(entry, verdict)
 
-    def _on_arrived(self, id_: str, path: Path) -> None:
-        from napari_sparsessp.models.library import card_of
+    def _announce(self, id_: str, choose: Path | None, text: str) -> None:
+        """Announce a changed model to all docks, choose it here, and say so."""
+        self._choose = choose
+        model_news().changed.emit(id_)  # this dock hears it as well
+        self.form.foot.set_status(text)
 
-        self.form.search.clear()
-        told = f"{id_} is now among your models."
-        with suppress(SparseSSPError):  # it would be listed as damaged
-            told += f" Licence: {card_of(path).licence}."
-        self._changed(id_, path, told)
+    # models that come ---------------------------------------------------------
 
-    def _on_unchecked(self, sha256: str) -> None:
-        digits = " ".join(sha256[at : at + 16] for at in range(0, len(sha256), 16))
-        self.form.message.show_notices(
+    def _on_imported(self, id_: str, path: Path) -> None:
+        if self._fetched is not None and self._fetched.path == path:
+            self._fetched.forget()
+            self._fetched = None
+        self._on_arrived(id_, user_folder() / f"{id_}.safetensors")
+
+    def ask_fetch(self) -> None:
+        """Open the dialog for addresses and DOIs."""
+        if self.fetch_dialog is None:
+            self.fetch_dialog = FetchDialog(self)
+            self.fetch_dialog.added.connect(self._on_added)
+            self.fetch_dialog.checkpoint.connect(self._on_checkpoint)
+            self.fetch_dialog.finished.connect(self._on_fetch_closed)
+        self.fetch_dialog.show()
+        self.fetch_dialog.raise_()
+
+    def _on_fetch_closed(self, _result: int) -> None:
+        self.fetch_dialog = None
+
+    def _on_added(self, path: Path, fetched: Fetched) -> None:
+        self._on_arrived(path.stem, path)
+        self._show_checksum(fetched)
+
+    def _on_checkpoint(self, fetched: Fetched) -> None:
+        self._fetched = fetched
+        self._show_checksum(fetched)
+        self.importer.open(fetched.path)
+
+    def _show_checksum(self, fetched: Fetched) -> None:
+        if fetched.checked:
+            return
+        digits = fetched.sha256
+        blocks = " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
+        self.form.foot.message.show_notices(
             [
-                f"No checksum was given. What came has the SHA-256 {digits}; compare "
+                f"No checksum was given. What came has the SHA-256 {blocks}; compare "
                 "it with the page of the model"
             ]
         )
 
-    # chores -------------------------------------------------------------------
+    def _on_arrived(self, id_: str, path: Path) -> None:
+        self.form.search.clear()
+        text = f"{id_} is now among your models."
+        with suppress(SparseSSPError):  # it would be listed as damaged
+            text += f" Licence: {card_of(path).licence}."
+        self._announce(id_, path, text)
+
+    # work in the background ---------------------------------------------------
 
     @property
     def is_busy(self) -> bool:
         """Whether something is under way."""
-        return self._chore is not None
+        return self._work is not None
 
     def _start(
         self,
         what: str,
-        then: Callable[[Any], None],
-        chore: Callable[..., Any],
+        returned: Callable[[Any], None],
+        function: Callable[..., Any],
         *args: Any,
     ) -> None:
-        """Do one thing in a thread; `then` gets its result."""
-        if self._chore is not None:
+        """Run one function in a thread; others are not begun meanwhile."""
+        if self.is_busy:
             return
-        task = BackgroundTask(chore, *args, parent=self)
-        task.progressed.connect(self._on_progress)
-        task.returned.connect(lambda result: self._on_done(then, result))
-        task.failed.connect(lambda error: self._on_failed(error, what))
-        self._chore = task
-        self.form.message.clear()
+        self.form.foot.message.clear()
         self.form.page.set_busy(True)
-        self.form.show_work(what)
-        task.start()
+        self.form.foot.show_work(what)
+        self._work = self.run_task(
+            function,
+            *args,
+            returned=partial(self._on_returned, returned),
+            failed=partial(self._on_failed, what),
+        )
+        self._work.progressed.connect(self._on_progress)
 
     def _on_progress(self, share: float, what: str, _left: float | None) -> None:
-        if self._chore is not None and what:
-            self.form.show_work(what, share)
+        if self.is_busy and what:
+            self.form.foot.show_work(what, share)
 
     def _end(self) -> None:
-        self._chore = None
-        self.form.show_work("")
-        self.form.tell("")
+        self._work = None
+        self.form.foot.show_work("")
         self.form.page.set_busy(False)
 
-    def _on_done(self, then: Callable[[Any], None], result: Any) -> None:
+    def _on_returned(self, returned: Callable[[Any], None], result: Any) -> None:
         self._end()
-        then(result)
+        returned(result)
 
-    def _on_failed(self, error: Exception, what: str) -> None:
+    def _on_failed(self, what: str, error: Exception) -> None:
         self._end()
-        self._on_problem(error, what)
+        self.show_error(error, what)
         self.refresh()
-
-    def _on_problem(self, error: Exception, what: str) -> None:
-        told = readable_error(error, what)
-        self.form.message.show_error(str(told), error_details(told))
 
     def cancel(self) -> None:
-        """Stop what is under way; what cannot be stopped is no longer waited for."""
-        if self._chore is None:
-            return
-        self._chore.abandon()
-        self._end()
-        self.form.tell("Stopped.")
-        self.refresh()
-
-    def _changed(self, id_: str, choose: Path | None, told: str) -> None:
-        """Tell all docks, and show what has become of it."""
-        self._choose = choose
-        model_news().changed.emit(id_)  # this dock hears it as well
-        self.form.tell(told)
+        """Stop the work; a thread that cannot be stopped is no longer waited for."""
+        if self._work is not None:
+            self._work.abandon()
+            self._end()
+            self.form.foot.set_status("Stopped.")
+            self.refresh()
 
     # the chosen model ---------------------------------------------------------
 
+    def _usable(self) -> Entry | None:
+        """Return the chosen model, unless it is damaged."""
+        entry = self.form.table.current()
+        return None if entry is None or entry.card is None else entry
+
     def use(self) -> None:
         """Choose the model in the Predict dock of this viewer."""
-        entry = self.form.table.entry()
+        entry = self._usable()
         if entry is None or entry.card is None:
             return
         dock = open_predict(self._viewer, beside=self)
         if dock.run_in_progress is not None:
-            self.form.tell("A prediction is running; choose the model afterwards.")
-            return
-        dock.shelf.offer(entry.card.id)
-        self.form.tell(f"Predict now uses {entry.name}.")
+            text = "A prediction is running; choose the model afterwards."
+        else:
+            dock.shelf.offer(entry.card.id)
+            text = f"Predict now uses {entry.name}."
+        self.form.foot.set_status(text)
 
     def check(self) -> None:
-        """Verify the model: weights, and what it predicts for a test image."""
-        entry = self.form.table.entry()
-        if entry is None or entry.card is None:
-            return
-        path = entry.path
+        """Verify the model: its weights, and its prediction for a test image."""
+        if entry := self._usable():
+            keep = partial(self._on_verified, entry.path)
+            self._start("checking the model", keep, actions.verify, entry.path)
 
-        def keep(verdict: "Verdict") -> None:
-            self._verdicts[_state_of(path)] = verdict
-            now = self.form.table.entry()
-            if now is not None and now.path == path:
-                self.form.page.show_verdict(verdict)
-
-        self._start("checking the model", keep, model_chores.check, path)
+    def _on_verified(self, path: Path, verdict: "Verdict") -> None:
+        self._verdicts[_version(path)] = verdict
+        now = self.form.table.current()
+        if now is not None and now.path == path:
+            self.form.page.show_verdict(verdict)
 
     def export(self) -> None:
-        """Copy the model to where the user says."""
-        entry = self.form.table.entry()
+        """Copy the model to a file or folder."""
+        entry = self._usable()
         if entry is None or entry.card is None:
             return
         chosen = choose_place(self, entry.card.id)
-        if chosen is None:
-            return
-        out, replace = chosen
+        if chosen is not None:
+            work = (actions.export, entry.path, *chosen)
+            self._start("copying the model", self._on_exported, *work)
 
-        def tell(path: Path) -> None:
-            self.form.tell(f"Exported to {path}.")
-
-        chore = (model_chores.export, entry.path, out, replace)
-        self._start("copying the model", tell, *chore)
+    def _on_exported(self, path: Path) -> None:
+        self.form.foot.set_status(f"Exported to {path}.")
 
     def rename(self, name: str) -> None:
-        """Give the model another name for people."""
-        entry = self.form.table.entry()
-        if entry is None or entry.card is None:
-            return
-        id_ = entry.card.id
+        """Change the name of the model; its id stays."""
+        entry = self._usable()
+        if entry is not None and entry.card is not None:
+            renamed = partial(self._on_renamed, entry.card.id)
+            work = (actions.rename, entry.path, name)
+            self._start("writing the name", renamed, *work)
 
-        def tell(path: Path) -> None:
-            self._changed(id_, path, f"Renamed; its id is still {id_}.")
-
-        chore = (model_chores.rename, entry.path, name)
-        self._start("writing the name", tell, *chore)
+    def _on_renamed(self, id_: str, path: Path) -> None:
+        self._announce(id_, path, f"Renamed; its id is still {id_}.")
 
     def delete(self) -> None:
-        """Move the model into the trash; Undo puts it back."""
-        entry = self.form.table.entry()
+        """Move the model into the trash; Undo restores it."""
+        entry = self.form.table.current()
         if entry is None or self.is_busy:
             return
         if entry.shipped:
-            self.form.tell(self.form.page.delete_button.toolTip())
+            self.form.foot.set_status(self.form.page.delete_button.toolTip())
             return
+        deleted = partial(self._on_deleted, entry)
+        self._start("deleting the model", deleted, actions.delete, entry.path)
+
+    def _on_deleted(self, entry: Entry, _deleted: Deleted) -> None:
         id_ = entry.path.stem if entry.card is None else entry.card.id
-        name = entry.name
-
-        def tell(_deleted: "Deleted") -> None:
-            self._changed(id_, None, f"Deleted {name}. Undo delete puts it back.")
-
-        self._start("deleting the model", tell, model_chores.delete, entry.path)
+        text = f"Deleted {entry.name}. Undo delete puts it back."
+        self._announce(id_, None, text)
 
     def undo_delete(self) -> None:
-        """Put the model back that was deleted last."""
-        if not self._deleted or self.is_busy:
-            return
-        self.form.search.clear()
+        """Restore the model that was deleted last."""
+        if self._deleted and not self.is_busy:
+            self.form.search.clear()
+            work = (actions.restore, self._deleted[0])
+            self._start("putting the model back", self._on_restored, *work)
 
-        def tell(path: Path) -> None:
-            self._changed(path.stem, path, f"{path.stem} is back.")
-
-        chore = (model_chores.undelete, self._deleted[0])
-        self._start("putting the model back", tell, *chore)
+    def _on_restored(self, path: Path) -> None:
+        self._announce(path.stem, path, f"{path.stem} is back.")
 
     def show_in_folder(self) -> None:
         """Open the folder of the model in the system's file browser."""
-        entry = self.form.table.entry()
+        entry = self.form.table.current()
         if entry is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(entry.path.parent)))
 
 
-def choose_place(parent: QWidget, name: str) -> tuple[Path, bool] | None:
-    """Let the user choose where a copy goes.
+def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
+    """Let the user choose where a copy goes; None for nowhere.
 
     Returns
     -------
-    tuple of Path and bool, or None
-        The file or folder, and whether they agreed that it is replaced.
+    The file or folder, and whether the user agreed that it is replaced.
     """
     path, kind = QFileDialog.getSaveFileName(
         parent, "Export the model", f"{name}.safetensors", f"{_FILE};;{_FOLDER}"
@@ -597,10 +495,8 @@ def choose_place(parent: QWidget, name: str) -> tuple[Path, bool] | None:
     return chosen, chosen.is_file()  # the system's dialog has asked
 
 
-def _state_of(path: Path) -> tuple[Path, int]:
-    """A model as it was when it was checked: another file has another time."""
-    from napari_sparsessp.models.library import WEIGHTS_NAME
-
+def _version(path: Path) -> tuple[Path, int]:
+    """Return a model as it was when it was verified: a new file has another time."""
     try:
         return path, (path / WEIGHTS_NAME if path.is_dir() else path).stat().st_mtime_ns
     except OSError:

@@ -1,6 +1,5 @@
-"""What the dock does with models: offer, import, show and remove them."""
+"""Models in any dock: offer them, import one, show the card of the chosen one."""
 
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, QUrl, Signal
@@ -9,32 +8,28 @@ from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models.manage import delete_model
-from napari_sparsessp.ui.models.import_dialog import (
-    CheckpointDrop,
-    ImportDialog,
-    choose_checkpoint,
-)
+from napari_sparsessp.ui.models.import_dialog import ModelImporter
 from napari_sparsessp.ui.models.page import ModelInfo
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 
 
 class ModelShelf(QObject):
-    """Joins the picker with the import dialog and the card's pop-up.
+    """Joins the picker of a dock with the import dialog and the window of a card.
 
     Parameters
     ----------
     engine
         Anything with the methods of `InstalledEngine`.
-    picker : TopologyPicker
-    owner : QWidget
+    owner
         The dock; checkpoints may be dropped onto it.
 
     Signals
     -------
     changed
         Another model is chosen, or the chosen one is gone.
-    failed : Exception
+    failed(Exception)
+        The models cannot be listed.
     """
 
     changed = Signal()
@@ -45,22 +40,16 @@ class ModelShelf(QObject):
         self._engine = engine
         self._picker = picker
         self._owner = owner
-        self.dialog: ImportDialog | None = None
+        self.importer = ModelImporter(engine, owner)
         self.info: ModelInfo | None = None
         picker.changed.connect(self.changed)
-        picker.import_asked.connect(self.ask_import)
+        picker.import_asked.connect(self.importer.ask)
         picker.info_asked.connect(self.show_info)
-        CheckpointDrop(owner).dropped.connect(self.import_file)
+        self.importer.imported.connect(self._on_imported)
         model_news().changed.connect(self._on_news)
 
     def offer(self, choose: str = "") -> None:
-        """Look for models and offer them.
-
-        Parameters
-        ----------
-        choose : str
-            Id of the one to choose; the chosen one stays without it.
-        """
+        """Offer the models of now, and choose one by its id; without, the old stays."""
         before = self._picker.card()
         keep = choose or ("" if before is None else before.id)
         try:
@@ -70,7 +59,7 @@ class ModelShelf(QObject):
         self.changed.emit()
 
     def choose(self, id_: str) -> None:
-        """Choose a model, if it is here."""
+        """Choose a model, if it is installed."""
         try:
             here = any(card.id == id_ for card in self._engine.cards())
         except SparseSSPError as error:
@@ -79,28 +68,7 @@ class ModelShelf(QObject):
             if here:
                 self.offer(id_)
 
-    # importing ----------------------------------------------------------------
-
-    def ask_import(self) -> None:
-        """Let the user choose a checkpoint; the dialog opens with it."""
-        path = choose_checkpoint(self._owner)
-        if path:
-            self.import_file(path)
-
-    def import_file(self, path: str | Path) -> None:
-        """Open the import dialog with a file."""
-        if self.dialog is None:
-            self.dialog = ImportDialog(self._engine, self._owner)
-            self.dialog.imported.connect(self._on_imported)
-            self.dialog.finished.connect(self._on_dialog_closed)
-        self.dialog.show()
-        self.dialog.raise_()
-        self.dialog.read(path)
-
-    def _on_dialog_closed(self, _result: int) -> None:
-        self.dialog = None
-
-    def _on_imported(self, id_: str) -> None:
+    def _on_imported(self, id_: str, _path: object) -> None:
         model_news().changed.emit(id_)
         # while a prediction runs its own model stays; the new one is offered
         self.offer(id_ if self._picker.isEnabled() else "")
@@ -115,16 +83,13 @@ class ModelShelf(QObject):
         card = self._picker.card()
         if card is None:
             return
-        self._close_info()
+        if self.info is not None:
+            self.info.close()
         self.info = ModelInfo(card, self._engine.place(card), self._owner)
         self.info.folder_asked.connect(self.show_in_folder)
         self.info.removal_asked.connect(self.remove)
         self.info.finished.connect(self._on_info_closed)
         self.info.show()
-
-    def _close_info(self) -> None:
-        if self.info is not None:
-            self.info.close()
 
     def _on_info_closed(self, _result: int) -> None:
         self.info = None
@@ -136,7 +101,7 @@ class ModelShelf(QObject):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(place.path.parent)))
 
     def remove(self) -> None:
-        """Delete the model whose card is shown; the Models dock can put it back."""
+        """Delete the model whose card is shown; the Models dock can restore it."""
         info = self.info
         place = None if info is None else self._engine.place(info.card)
         if info is None or place is None or not place.own:
@@ -150,5 +115,5 @@ class ModelShelf(QObject):
         except SparseSSPError as error:
             info.show_problem(str(error))
             return
-        self._close_info()
+        info.close()
         model_news().changed.emit(info.card.id)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.evaluation.sweep_report import need_of, write_sweep_csv
 from napari_sparsessp.ui.dock import Dock, open_predict
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import layer_index
@@ -25,7 +26,6 @@ from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
     Measurement,
     PlanChoice,
-    PlanEngine,
     PlanJob,
     PlanPreview,
     SweepCache,
@@ -39,10 +39,9 @@ from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
 from napari_sparsessp.ui.widgets.basic import Mark
-from napari_sparsessp.ui.widgets.expectation import expectations
-from napari_sparsessp.ui.widgets.model_picker import TOPOLOGIES
-from napari_sparsessp.ui.widgets.stack_input import InputWatch
-from napari_sparsessp.ui.widgets.structure_model import FEW
+from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES
+from napari_sparsessp.ui.widgets.stack_input import InputWatch, expectations
+from napari_sparsessp.ui.widgets.structures import FEW
 
 if TYPE_CHECKING:
     import napari
@@ -60,14 +59,14 @@ class PlanDock(Dock):
     napari_viewer
         napari gives it by this name.
     engine
-        For tests: anything with the methods of `PlanEngine`.
+        For tests: anything with the methods of `InstalledEngine`.
     """
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
         super().__init__(napari_viewer)
-        self._engine = PlanEngine() if engine is None else engine
+        self._engine = InstalledEngine() if engine is None else engine
         self.preview = PlanPreview()
         self.record: SweepRecord | None = None
         self.cache = SweepCache(session_memory())
@@ -488,7 +487,7 @@ def open_in_predict(
         form.show_model()
     form.structures.tick(structures)
     form.input.changed.emit()
-    dock.look_ahead()  # it offers channels and axes, which can be chosen then
+    dock.refresh_now()  # it offers channels and axes, which can be chosen then
     if stack.leading is not None:
         form.input.axis.set_value(stack.leading)
     if stack.channel is not None:
@@ -496,7 +495,7 @@ def open_in_predict(
         form.input.channel_box.setCurrentIndex(place)
     form.sampling.set_ratio(float(ratio) if ratio > 1 else None)
     form.sampling.set_simulate(ratio > 1)
-    dock.look_ahead()
+    dock.refresh_now()
     return dock
 
 

@@ -16,7 +16,7 @@ from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.plan.curves import nth
 from napari_sparsessp.ui.plan.job import PlanChoice
 from napari_sparsessp.ui.plan.result import PlanResult
-from napari_sparsessp.ui.predict.planning import Choice
+from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import (
     SHARES,
@@ -25,12 +25,12 @@ from napari_sparsessp.ui.widgets.basic import (
     WorkFoot,
     link_button,
 )
+from napari_sparsessp.ui.widgets.card_text import cost_words
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.model_picker import TopologyPicker, cost_words
+from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 from napari_sparsessp.ui.widgets.stack_input import InputPanel
-from napari_sparsessp.ui.widgets.structure_model import Column, StructureModel
-from napari_sparsessp.ui.widgets.structures import StructureTable
+from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
@@ -192,23 +192,6 @@ class RatioPicker(QWidget):
         self.changed.emit()
 
 
-class PlanStructures(StructureModel):
-    """As in Predict; the eye shows a curve, and truths may be of no account."""
-
-    _with_truths = True
-
-    def set_with_truths(self, on: bool) -> None:
-        """Show the column of truth layers, or not."""
-        if on != self._with_truths:
-            self._with_truths = on
-            self.columns_changed.emit()
-
-    def columns(self) -> frozenset[Column]:
-        """Return the columns that have something to say."""
-        shown = super().columns() - {Column.EXPECTED}
-        return shown if self._with_truths else shown - {Column.TRUTH}
-
-
 class PlanForm(StepForm):
     """All widgets of the dock, arranged; the steps scroll, the footer stays.
 
@@ -220,7 +203,7 @@ class PlanForm(StepForm):
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()
-        self.structures = PlanStructures()
+        self.structures = StructureModel()
         self.input = InputPanel(with_colony=False)
         self.input.layer_box.setAccessibleName("Dense stack to plan from")
         self.ratios = RatioPicker()
@@ -281,7 +264,7 @@ class PlanForm(StepForm):
     def choice(self, time: int = 0) -> PlanChoice:
         """Return what the user has chosen, for the time point on screen."""
         chosen = preferences()
-        stack = Choice(
+        stack = FormState(
             layer=self.input.layer_key(),
             leading=self.input.leading(),
             channel=self.input.channel(),
@@ -306,7 +289,8 @@ class PlanForm(StepForm):
         """Show what goes with the chosen judge."""
         self.judge.set_value(DENSE if against_dense else TRUTH)
         self.judge_note.setVisible(against_dense)
-        self.structures.set_with_truths(not against_dense)
+        hidden = {"expected", "truth"} if against_dense else {"expected"}
+        self.table.hide_columns(hidden)
         what = "the dense prediction" if against_dense else "the ground truth"
         self.judge_step.set_headline(f"judged by <b>{what}</b>")
 

@@ -16,15 +16,14 @@ from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for, sweep_key
 from napari_sparsessp.prediction.plan import one_channel
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import TimeLeft
-from napari_sparsessp.ui.engine.link import InstalledEngine
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.planning import (
-    Choice,
-    Outlook,
+    FormState,
     PlanningEngine,
-    look_ahead,
+    PredictionPreview,
+    pixels_of,
+    preview_prediction,
 )
-from napari_sparsessp.ui.predict.session import pixels_of
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
@@ -59,7 +58,7 @@ class PlanChoice:
         Time point on screen.
     """
 
-    stack: Choice
+    stack: FormState
     against_dense: bool = False
     ratios: tuple[int, ...] = RATIOS
     all_phases: bool = False
@@ -109,7 +108,7 @@ class PlanPreview:
         What the user still has to do.
     """
 
-    seen: Outlook = field(default_factory=Outlook)
+    seen: PredictionPreview = field(default_factory=PredictionPreview)
     job: PlanJob | None = None
     offered: tuple[int, ...] = ()
     sparse: str = ""
@@ -127,7 +126,7 @@ def preview_plan(
     elif not untruthful:
         kept = tuple(id_ for id_ in stack.structures if id_ in stack.truths)
         stack = replace(stack, structures=kept)
-    seen = look_ahead(viewer, engine, stack)
+    seen = preview_prediction(viewer, engine, stack)
     if seen.reading is None:
         return PlanPreview(seen, waiting=seen.waiting)
     depth = seen.reading.volume.sizes["Z"]
@@ -169,7 +168,7 @@ def _time(volume: Volume, wanted: int) -> int:
     return min(wanted, volume.sizes.get("T", 1) - 1)
 
 
-def _why_sparse(card: "ModelCard | None", seen: Outlook, depth: int) -> str:
+def _why_sparse(card: "ModelCard | None", seen: PredictionPreview, depth: int) -> str:
     """Say why there is nothing to leave out, and what to do."""
     assert seen.reading is not None
     size = seen.reading.volume.voxel_size
@@ -220,20 +219,6 @@ class SweepMemory(OrderedDict[str, SweepRecord]):
             self.move_to_end(key)
         while len(self) > SWEEPS_KEPT:
             self.popitem(last=False)
-
-
-class PlanEngine(InstalledEngine):
-    """The installed package; it also returns the model itself."""
-
-    def model(self, request: "PredictionRequest") -> "Model":
-        """Load the model that a request names; in a worker thread, it loads torch.
-
-        Raises
-        ------
-        ModelError
-            It is gone or damaged.
-        """
-        return self._model(request)
 
 
 class LoadingEngine(Protocol):

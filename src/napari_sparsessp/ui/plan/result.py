@@ -282,10 +282,9 @@ class PlanResult(QWidget):
 
         Parameters
         ----------
-        report : SweepReport or None
-        growing : bool
+        growing
             More ratios will come: nothing is decided or saved yet.
-        planned : collection of int
+        planned
             All ratios that there will be.
         """
         self._growing, self._planned = growing, frozenset(planned)

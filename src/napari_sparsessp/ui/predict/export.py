@@ -1,7 +1,7 @@
-"""What was predicted in a viewer, as a request that the command line can run.
+"""Take a prediction out of the viewer: as a command, as a request, as saved layers.
 
-The layers are looked at in the interface's thread and frozen (`Replay`); files are
-opened, headers only, in another (`told_of`).
+The layers are read in the interface's thread and frozen (`PredictionSnapshot`); files
+are opened, headers only, in a worker thread (`reproducible_request`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
-from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QApplication, QFileDialog, QProgressDialog, QWidget
+from qtpy.QtCore import QObject, QPoint, Signal
+from qtpy.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QMenu,
+    QProgressDialog,
+    QPushButton,
+    QWidget,
+)
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.io.writing import disk_error
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.prediction.command_line import (
     command_of,
     request_text,
@@ -35,7 +42,6 @@ from napari_sparsessp.ui.layers.metadata import (
 from napari_sparsessp.ui.layers.reading import LeadingAxis, read_layer
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
-from napari_sparsessp.ui.predict.foot_menu import FootMenu
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,
     TaskProgress,
@@ -43,82 +49,59 @@ from napari_sparsessp.ui.tasks import (
 )
 
 if TYPE_CHECKING:
-    from napari_sparsessp.ui.predict.planning import Choice, Outlook
+    from napari_sparsessp.ui.predict.planning import FormState, PredictionPreview
     from napari_sparsessp.volume import Volume
-
 
 _CLOSE = 1e-9
 
 
 class NotInFile(InputError):
-    """A layer's voxels are nowhere but in memory."""
+    """The layer has no file on disk."""
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A layer as it is now.
-
-    Attributes
-    ----------
-    name : str
-    place : FilePlace or None
-    volume : Volume
-        Lazy.
-    """
+class LayerSnapshot:
+    """A layer as it is now; the volume is lazy."""
 
     name: str
     place: FilePlace | None
     volume: "Volume"
 
     @classmethod
-    def of(cls, layer: Any, volume: "Volume | None" = None) -> "Shown":
-        """Look at a layer; `volume` is what was read from it, if it was."""
+    def of(cls, layer: Any, volume: "Volume | None" = None) -> "LayerSnapshot":
+        """Read a layer, unless `volume` was read from it already."""
         read = read_layer(layer).volume if volume is None else volume
         return cls(str(layer.name), file_of(layer), read)
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
-    """A prediction that was, or would be, made in a viewer.
-
-    Attributes
-    ----------
-    request : PredictionRequest
-    source : Shown
-    truths : dict
-        Structure id to the layer that it is compared with.
-    """
+class PredictionSnapshot:
+    """A prediction that was, or would be, made in a viewer; truths by structure."""
 
     request: PredictionRequest
-    source: Shown
-    truths: Mapping[str, Shown] = field(default_factory=dict)
+    source: LayerSnapshot
+    truths: Mapping[str, LayerSnapshot] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A request with paths for names, and what it leaves out.
-
-    Attributes
-    ----------
-    request : PredictionRequest
-    out : str
-        A name for the output.
-    notes : tuple of str
-    """
+class ReproducibleRequest:
+    """A request with paths, a name for its output, and notes on what it leaves out."""
 
     request: PredictionRequest
     out: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def command(self) -> str:
+        """Command line for a shell."""
+        return shell_text(command_of(self.request, self.out))
 
-def replay_of(viewer: Any, layers: Iterable[Any]) -> Replay:
-    """Freeze what made some predictions of one run.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layers : iterable of Layer
-        Predictions from one source by one model.
+# from layers to a request ---------------------------------------------------------
+
+
+def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
+    """Freeze the origin of predictions from one source by one model.
 
     Raises
     ------
@@ -147,11 +130,19 @@ def replay_of(viewer: Any, layers: Iterable[Any]) -> Replay:
         str(one.metadata[KEY]["structure"]): layer_with_key(viewer, truth_of(one))
         for one in layers
     }
-    compared = {id_: Shown.of(one) for id_, one in truths.items() if one is not None}
-    return Replay(request, Shown.of(source, _as_then(source, request)), compared)
+    volume = read_layer(source).volume
+    if ("C" in volume.axes) != (request.channel is not None):
+        # read as the run did: a channel was chosen where there were any
+        leading: LeadingAxis = "T" if request.channel is None else "C"
+        volume = read_layer(source, leading=leading).volume
+    return PredictionSnapshot(
+        request, LayerSnapshot.of(source, volume), _snapshots(truths)
+    )
 
 
-def replay_ahead(viewer: Any, outlook: "Outlook", choice: "Choice") -> Replay:
+def snapshot_of_preview(
+    viewer: Any, preview: "PredictionPreview", state: "FormState"
+) -> PredictionSnapshot:
     """Freeze what Run would do.
 
     Raises
@@ -159,122 +150,90 @@ def replay_ahead(viewer: Any, outlook: "Outlook", choice: "Choice") -> Replay:
     InputError
         Something is still missing.
     """
-    ready = outlook.ready()
+    ready = preview.ready()
     if ready is None:
-        if outlook.problem is not None:
-            raise outlook.problem
-        raise InputError(outlook.waiting or "nothing is chosen yet")
-    layers = {id_: layer_with_key(viewer, choice.truths[id_]) for id_ in ready.truth}
-    truths = {id_: Shown.of(one) for id_, one in layers.items() if one is not None}
-    return Replay(ready.request, Shown.of(ready.layer, ready.reading.volume), truths)
+        if preview.problem is not None:
+            raise preview.problem
+        raise InputError(preview.waiting or "nothing is chosen yet")
+    source = LayerSnapshot.of(ready.layer, ready.reading.volume)
+    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
+    return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
-def siblings(viewer: Any, layer: Any) -> list[Any]:
-    """Give the predictions of the run that made one of them, itself included."""
-    about = layer.metadata[KEY]
-    return [
-        one
-        for one in viewer.layers
-        if is_prediction(one)
-        and one.metadata[KEY].get("source_id") == about.get("source_id")
-        and model_of(one) == model_of(layer)
-        and one.metadata[KEY].get("request") == about.get("request")
-    ]
+def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
+    there = {id_: layer for id_, layer in layers.items() if layer is not None}
+    return {id_: LayerSnapshot.of(layer) for id_, layer in there.items()}
 
 
-def told_of(replay: Replay, progress: TaskProgress | None = None) -> Told:
+def reproducible_request(
+    snapshot: PredictionSnapshot, progress: TaskProgress | None = None
+) -> ReproducibleRequest:
     """Find the files behind the layers; for a worker thread.
-
-    Parameters
-    ----------
-    replay : Replay
-    progress : callable, optional
 
     Raises
     ------
     InputError
         The source came from no file, or shows something else than its file.
     """
-    source, asked = replay.source, replay.request
+    source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
     size = _voxel_size(asked, source.volume, volume)
     truths, notes = {}, []
-    for structure, shown in replay.truths.items():
+    for structure, truth in snapshot.truths.items():
         if progress is not None:
-            progress(0.5, what=f"looking at {shown.name}")
+            progress(0.5, what=f"looking at {truth.name}")
         try:
-            truths[structure] = _truth_words(shown)
+            truths[structure] = _truth_argument(truth)
         except InputError:
             notes.append(
-                f"{shown.name!r} does not show a file as it is and is left out: the "
+                f"{truth.name!r} does not show a file as it is and is left out: the "
                 "numbers are the same, only the scores are missing"
             )
     if truths and not np.allclose(source.volume.origin, volume.origin, atol=1e-6):
         notes.append("the stack was moved in napari: scores may differ a little")
-    updates = {
-        "input": place.path,
-        "scene": place.scene,
-        "channel": channel,
-        "voxel_size": size,
-        "truth": truths,
-    }
-    request = asked.model_copy(update=updates)
+    where = {"input": place.path, "scene": place.scene, "channel": channel}
+    request = asked.model_copy(update={**where, "voxel_size": size, "truth": truths})
     stem = Path(place.path).name.split(".")[0]
-    return Told(request, f"{stem}-{Path(request.model).stem}.ome.zarr", tuple(notes))
-
-
-def _as_then(source: Any, request: PredictionRequest) -> "Volume":
-    """Read a source as the run did: a channel was chosen where there were any."""
-    volume = read_layer(source).volume
-    if ("C" in volume.axes) != (request.channel is not None):
-        leading: LeadingAxis = "T" if request.channel is None else "C"
-        volume = read_layer(source, leading=leading).volume
-    return volume
+    out = f"{stem}-{Path(request.model).stem}.ome.zarr"
+    return ReproducibleRequest(request, out, tuple(notes))
 
 
 def _behind(
-    shown: Shown, channel: str | int | None
+    layer: LayerSnapshot, channel: str | int | None
 ) -> "tuple[FilePlace, Volume, str | int | None]":
-    """Open the file behind a layer and see that it holds what the layer shows.
-
-    Returns
-    -------
-    (FilePlace, Volume, channel)
-        The volume is of that channel, where the layer shows a single one.
-    """
+    """Return a layer's file, the volume in it and the channel that the layer shows."""
     from napari_sparsessp.io.reading import load_volume
 
-    place, mine = shown.place, shown.volume
+    place, mine = layer.place, layer.volume
     if place is None or not Path(place.path).exists():
         raise NotInFile(
-            f"layer {shown.name!r} is not in a file, which a command needs; save it "
+            f"layer {layer.name!r} is not in a file, which a command needs; save it "
             "first (⋯ > Save with all that belongs to it), then copy again"
         )
-    found = load_volume(place.path, scene=place.scene)
-    if "C" in found.axes and "C" not in mine.axes:
+    stored = load_volume(place.path, scene=place.scene)
+    if "C" in stored.axes and "C" not in mine.axes:
         channel = place.channel
         if channel is None:
             raise InputError(
-                f"{Path(place.path).name} has several channels, and nothing tells "
-                f"which of them {shown.name!r} shows; open the file from the dock"
+                f"{Path(place.path).name} has several channels, and nothing says "
+                f"which of them {layer.name!r} shows; open the file from the dock"
             )
-        found = found.channel(channel)
-    elif "C" not in found.axes:
+        stored = stored.channel(channel)
+    elif "C" not in stored.axes:
         channel = None
-    same = (found.axes, found.shape) == (mine.axes, mine.shape)
-    if not same or _kind(found.array.dtype) != _kind(mine.array.dtype):
+    if _form(stored) != _form(mine):
         raise InputError(
-            f"layer {shown.name!r} shows {_size_words(mine)}, and its file holds "
-            f"{_size_words(found)}; save the layer first, or open the file from the "
+            f"layer {layer.name!r} shows {_size_text(mine)}, and its file holds "
+            f"{_size_text(stored)}; save the layer first, or open the file from the "
             "dock"
         )
-    return place, found, channel
+    return place, stored, channel
 
 
-def _truth_words(shown: Shown) -> str:
+def _truth_argument(layer: LayerSnapshot) -> str:
     """Write a truth as ``FILE[:CHANNEL]``."""
-    place, found, channel = _behind(shown, None)
-    if not _is_close(found.voxel_size, shown.volume.voxel_size):
+    place, stored, channel = _behind(layer, None)
+    if not _is_close(stored.voxel_size, layer.volume.voxel_size):
         raise InputError("a truth's voxel size cannot be given on the command line")
     path = Path(place.path)
     if place.scene is not None:
@@ -287,7 +246,7 @@ def _truth_words(shown: Shown) -> str:
 def _voxel_size(
     asked: PredictionRequest, mine: "Volume", file: "Volume"
 ) -> tuple[float, float, float] | None:
-    """Give the voxel size where the file says another than the layer."""
+    """Return the voxel size where the file's is not the layer's."""
     if asked.voxel_size is not None:
         return asked.voxel_size
     if mine.voxel_size is not None:
@@ -309,58 +268,107 @@ def _is_close(one: Any, other: Any) -> bool:
     return bool(np.allclose(one, other, rtol=_CLOSE, atol=0))
 
 
-def _kind(dtype: Any) -> np.dtype:
-    return np.dtype(dtype).newbyteorder("=")
+def _form(volume: "Volume") -> tuple[Any, ...]:
+    dtype = np.dtype(volume.array.dtype).newbyteorder("=")
+    return volume.axes, volume.shape, dtype
 
 
-def _size_words(volume: "Volume") -> str:
+def _size_text(volume: "Volume") -> str:
     size = " × ".join(map(str, volume.shape))
     return f"{size} ({volume.axes}, {np.dtype(volume.array.dtype).name})"
 
 
-class Takeaway(QObject):
-    """Does what a `FootMenu` offers; files are opened and written in a thread.
+# from the dock --------------------------------------------------------------------
+
+
+class ExportMenu(QPushButton):
+    """A button with three dots that opens a menu: command line, request, layers."""
+
+    def __init__(self) -> None:
+        super().__init__("⋯")
+        self.setToolTip(
+            "Take it with you: as a command line, as a saved request, or all layers "
+            "in one OME-Zarr to go on with later."
+        )
+        self.setAccessibleName("Take the prediction with you")
+        # no arrow beside three dots that say the same
+        self.setProperty("role", "dots")
+        self.entries = QMenu(self)
+        self.entries.setToolTipsVisible(True)
+        self.copy_action = self._add(
+            "Copy as command line",
+            "The exact `sparsessp predict …` for this prediction; it gives the same "
+            "numbers, on a server or for a hundred stacks.",
+        )
+        self.request_action = self._add(
+            "Save request as YAML…",
+            "All settings in a small file, for `sparsessp predict --request FILE`.",
+        )
+        self.entries.addSeparator()
+        self.save_action = self._add(
+            "Save with all that belongs to it…",
+            "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
+            "opened again, everything goes on where it was.",
+        )
+        self.clicked.connect(self.unfold)
+
+    def _add(self, text: str, tip: str) -> Any:
+        action: Any = self.entries.addAction(text)
+        action.setToolTip(tip)
+        return action
+
+    def unfold(self) -> None:
+        """Open the menu above the button, which is at the foot of its dock."""
+        size = self.entries.sizeHint()
+        left = self.width() - size.width()
+        self.entries.popup(self.mapToGlobal(QPoint(left, -size.height())))
+
+    def offer_save(self) -> None:
+        """Open the menu with saving chosen already, so that Enter is enough."""
+        self.unfold()
+        self.entries.setActiveAction(self.save_action)
+
+
+class Export(QObject):
+    """Exports what an `ExportMenu` offers, in a background task.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    menu : FootMenu
-    replay : callable
-        Gives the `Replay` of what was just run; raises `InputError` where there is
-        none.
-    source : callable
-        Gives the layer whose predictions are saved, or None.
-    parent : QWidget
+    snapshot
+        Returns what was just run; raises `InputError` where there is nothing.
+    source
+        Returns the layer whose predictions are saved, or None.
 
     Signals
     -------
-    told : str
+    exported(str)
         What was done, in one sentence.
-    failed : Exception
+    failed(Exception)
     """
 
-    told = Signal(str)
+    exported = Signal(str)
     failed = Signal(object)
 
     def __init__(
         self,
         viewer: Any,
-        menu: FootMenu,
-        replay: Callable[[], Replay],
+        menu: ExportMenu,
+        snapshot: Callable[[], PredictionSnapshot],
         source: Callable[[], Any | None],
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._viewer = viewer
-        self._menu = menu
-        self._replay = replay
-        self._source = source
+        self._viewer, self._menu = viewer, menu
+        self._snapshot, self._source = snapshot, source
+        self._window = parent
         self._task: BackgroundTask | None = None
         self._progress: QProgressDialog | None = None
         self._saving: list[str] = []
-        menu.copy_asked.connect(self.copy)
-        menu.request_asked.connect(self.ask_request)
-        menu.save_asked.connect(self.ask_save)
+        self._request_path = Path()
+        self._then: Callable[[Any], None] = self._on_command
+        menu.copy_action.triggered.connect(self.copy)
+        menu.request_action.triggered.connect(self._ask_request)
+        menu.save_action.triggered.connect(self._ask_save)
 
     @property
     def busy(self) -> bool:
@@ -368,34 +376,30 @@ class Takeaway(QObject):
         return self._task is not None
 
     def copy(self) -> None:
-        """Copy the command line; `told` or `failed` follows."""
-        self._look_up(self._on_command)
+        """Copy the command line; `exported` or `failed` follows."""
+        self._find_files(self._on_command)
 
-    def ask_request(self) -> None:
-        """Let the user choose a file for the request."""
-        path, _ = QFileDialog.getSaveFileName(
-            self._window(), "Save request", "request.yaml", "Request (*.yaml *.yml)"
-        )
-        if path:
+    def _ask_request(self) -> None:
+        kind = "Request (*.yaml *.yml)"
+        if path := self._ask("Save request", "request.yaml", kind):
             self.save_request(path)
 
     def save_request(self, path: str | Path) -> None:
-        """Save the request; `told` or `failed` follows."""
-        self._look_up(lambda told: self._on_request(told, Path(path)))
+        """Save the request; `exported` or `failed` follows."""
+        if not self.busy:
+            self._request_path = Path(path)
+            self._find_files(self._on_request)
 
-    def ask_save(self) -> None:
-        """Let the user choose a name for the layers."""
-        path, _ = QFileDialog.getSaveFileName(
-            self._window(),
-            "Save with all that belongs to it",
-            "prediction.ome.zarr",
-            "OME-Zarr (*.ome.zarr *.zarr)",
-        )
-        if path:
+    def _ask_save(self) -> None:
+        title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
+        if path := self._ask(title, "prediction.ome.zarr", kind):
             self.save(path)
 
+    def _ask(self, title: str, name: str, kind: str) -> str:
+        return QFileDialog.getSaveFileName(self._window, title, name, kind)[0]
+
     def save(self, path: str | Path) -> None:
-        """Save source, truths and what was made of them; `told` or `failed` follows."""
+        """Save source, truths and predictions; `exported` or `failed` follows."""
         if self.busy:
             return
         layers = belonging(self._viewer, self._source())
@@ -406,80 +410,71 @@ class Takeaway(QObject):
             self.failed.emit(readable_error(error, "saving"))
             return
         self._saving = [layer_key(layer) for layer in layers]
-        task = BackgroundTask(_write, with_ending(str(path)), records, parent=self)
-        task.returned.connect(self._on_saved)
-        self._begin(task)
-        self._show_progress(task, len(layers))
+        self._start(self._on_saved, _write, with_ending(str(path)), records)
+        self._show_progress(len(layers))
 
-    # lookups ------------------------------------------------------------------
-
-    def _look_up(self, then: Callable[[Told], None]) -> None:
+    def _find_files(self, then: Callable[[ReproducibleRequest], None]) -> None:
         if self.busy:
             return
         try:
-            replay = self._replay()
+            snapshot = self._snapshot()
         except Exception as error:
             self.failed.emit(readable_error(error, "the command line"))
             return
-        task = BackgroundTask(told_of, replay, parent=self)
-        task.returned.connect(lambda told: self._on_told(told, then))
-        self._begin(task)
+        self._start(then, reproducible_request, snapshot)
 
-    def _begin(self, task: BackgroundTask) -> None:
-        self._task = task
+    def _start(self, then: Callable[[Any], None], *call: Any) -> None:
+        self._then = then
+        self._task = task = BackgroundTask(*call, parent=self)
+        task.returned.connect(self._on_returned)
         task.failed.connect(self._on_failed)
         task.cancelled.connect(self._on_cancelled)
         task.start()
 
-    def _on_told(self, told: Told, then: Callable[[Told], None]) -> None:
+    def _on_returned(self, value: Any) -> None:
         self._end()
         try:
-            then(told)
+            self._then(value)
         except Exception as error:
-            self.failed.emit(readable_error(error, "the command line"))
+            self.failed.emit(readable_error(error, "the export"))
 
-    def _on_command(self, told: Told) -> None:
-        text = shell_text(command_of(told.request, told.out))
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(text)
-        self.told.emit("; ".join(["The command line is copied", *told.notes]))
+    def _on_command(self, found: ReproducibleRequest) -> None:
+        self.exported.emit(_copy(found))
 
-    def _on_request(self, told: Told, path: Path) -> None:
+    def _on_request(self, found: ReproducibleRequest) -> None:
+        path = self._request_path
         if not path.suffix:
             path = path.with_suffix(".yaml")
-        try:
-            path.write_text(request_text(told.request), encoding="utf-8")
-        except OSError as error:
-            raise disk_error(path, error) from error
-        self.told.emit("; ".join([f"The request is in {path.name}", *told.notes]))
+        with atomic_write(path, "request") as part:
+            part.write_text(request_text(found.request), encoding="utf-8")
+        self.exported.emit("; ".join([f"The request is in {path.name}", *found.notes]))
 
-    # saving -------------------------------------------------------------------
-
-    def _show_progress(self, task: BackgroundTask, count: int) -> None:
-        dialog = QProgressDialog(f"Saving {count} layers…", "Cancel", 0, 100)
-        dialog.setParent(self._window(), Qt.WindowType.Dialog)
+    def _show_progress(self, count: int) -> None:
+        assert self._task is not None
+        text = f"Saving {count} layers…"
+        dialog = QProgressDialog(text, "Cancel", 0, 100, self._window)
         dialog.setWindowTitle("Saving")
         dialog.setMinimumDuration(600)
         dialog.setAutoReset(False)
-        dialog.canceled.connect(task.cancel)
-        task.progressed.connect(
-            lambda share, _what, _left: dialog.setValue(min(int(100 * share), 99))
-        )
+        dialog.canceled.connect(self._task.cancel)
+        self._task.progressed.connect(self._on_progress)
         self._progress = dialog
 
+    def _on_progress(self, share: float, _what: str, _left: object) -> None:
+        if self._progress is not None:
+            self._progress.setValue(min(int(100 * share), 99))
+
     def _on_saved(self, places: list[FilePlace]) -> None:
-        keys, self._saving = self._saving, []
-        self._end()
-        for key, place in zip(keys, places, strict=True):
+        for key, place in zip(self._saving, places, strict=True):
             layer = layer_with_key(self._viewer, key)
             if layer is not None and not role_of(layer) and file_of(layer) is None:
                 layer.metadata = {**layer.metadata, **place.metadata()}
-        self.told.emit(f"{len(places)} layers are in {Path(places[0].path).name}")
+        name = Path(places[0].path).name
+        self.exported.emit(f"{len(places)} layers are in {name}")
 
     def _on_cancelled(self) -> None:
         self._end()
-        self.told.emit("Saving was stopped; nothing is left of it")
+        self.exported.emit("Saving was stopped; nothing is left of it")
 
     def _on_failed(self, error: Exception) -> None:
         self._end()
@@ -496,68 +491,45 @@ class Takeaway(QObject):
             dialog.close()
             dialog.deleteLater()
 
-    def _window(self) -> QWidget | None:
-        parent = self.parent()
-        return parent if isinstance(parent, QWidget) else None
-
 
 def belonging(viewer: Any, source: Any | None) -> list[Any]:
-    """Give a source, what was made of it and what that is compared with, in order.
+    """Return a source, its predictions and their truths in the viewer's order.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    source : Layer or None
-        All image layers where it is None.
+    All image layers where the source is None.
     """
     from napari.layers import Image
 
-    images = [
-        one
-        for one in viewer.layers
-        if isinstance(one, Image) and role_of(one) != COMPOSED
-    ]
+    own = (layer for layer in viewer.layers if role_of(layer) != COMPOSED)
+    images = [layer for layer in own if isinstance(layer, Image)]
     if source is None:
         return images
-    key = layer_key(source)
-    made = [
-        one
-        for one in images
-        if role_of(one) and one.metadata[KEY].get("source_id") == key
-    ]
+    key, marked = layer_key(source), filter(role_of, images)
+    made = [one for one in marked if one.metadata[KEY].get("source_id") == key]
     wanted = {key, *map(layer_key, made), *map(truth_of, made)}
-    return [one for one in images if layer_key(one) in wanted]
+    return [layer for layer in images if layer_key(layer) in wanted]
 
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
-    """Write; for the thread. Tells where each layer's voxels are now."""
+    """Write layers in a worker thread, and return where their voxels are now."""
     from napari_sparsessp.io.layers import read_layers, write_layers
 
-    folder = write_layers(path, records, progress)
-    found = [record for record, _ in read_layers(folder) or ()]
-    several = any(record.image for record in found)
-    return [
-        FilePlace(
-            str(folder),
-            record.image if several else None,
-            None if "C" in record.axes else record.channel,
-        )
-        for record in found
-    ]
+    folder = str(write_layers(path, records, progress))
+    written = [record for record, _ in read_layers(Path(folder)) or ()]
+    several = any(record.image for record in written)
+    places = []
+    for record in written:
+        channel = None if "C" in record.axes else record.channel
+        places.append(FilePlace(folder, record.image if several else None, channel))
+    return places
+
+
+# from the layer list and the Compare dock -------------------------------------------
 
 
 def copy_command(viewer: Any = None) -> BackgroundTask | None:
     """Copy the command line that gives the numbers of the selected prediction.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer, optional
-        The current one where none is given.
-
-    Returns
-    -------
-    BackgroundTask or None
-        What looks the files up; None where there is nothing to look up.
+    Returns the task that finds the files; None where there is nothing to copy.
     """
     if viewer is None:
         from napari import current_viewer
@@ -568,32 +540,50 @@ def copy_command(viewer: Any = None) -> BackgroundTask | None:
 
 
 def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
-    """Copy the command line of a prediction and of what was predicted with it."""
+    """Copy the command line of a prediction and of all that its run has predicted."""
     from napari.utils.notifications import show_warning
+
+    def warn(error: Exception) -> None:
+        show_warning(_sentence(readable_error(error, "the command line")))
 
     try:
         if chosen is None or not is_prediction(chosen):
             raise InputError("select a predicted layer first")
-        replay = replay_of(viewer, siblings(viewer, chosen))
+        predictions = filter(is_prediction, viewer.layers)
+        run = [one for one in predictions if _run_of(one) == _run_of(chosen)]
+        snapshot = snapshot_of(viewer, run)
     except Exception as error:
-        show_warning(_sentence(readable_error(error, "the command line")))
+        warn(error)
         return None
-    task = BackgroundTask(told_of, replay, parent=QApplication.instance())
-    task.returned.connect(_copy)
-    task.failed.connect(lambda error: show_warning(_sentence(error)))
-    for signal in (task.returned, task.failed):
-        signal.connect(lambda _what: task.deleteLater())
+    task = BackgroundTask(
+        reproducible_request, snapshot, parent=QApplication.instance()
+    )
+    task.returned.connect(_copy_and_show)
+    task.failed.connect(warn)
+    for ended in (task.returned, task.failed, task.cancelled):
+        ended.connect(task.deleteLater)
     task.start()
     return task
 
 
-def _copy(told: Told) -> None:
-    from napari.utils.notifications import show_info
+def _run_of(layer: Any) -> tuple[Any, ...]:
+    """Return what all predictions of a run have in common."""
+    about = layer.metadata[KEY]
+    return about.get("source_id"), model_of(layer), about.get("request")
 
+
+def _copy(found: ReproducibleRequest) -> str:
+    """Copy a command line, and return what was done."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
-        clipboard.setText(shell_text(command_of(told.request, told.out)))
-    show_info(_sentence("; ".join(["The command line is copied", *told.notes])))
+        clipboard.setText(found.command)
+    return "; ".join(["The command line is copied", *found.notes])
+
+
+def _copy_and_show(found: ReproducibleRequest) -> None:
+    from napari.utils.notifications import show_info
+
+    show_info(_sentence(_copy(found)))
 
 
 def _sentence(error: object) -> str:

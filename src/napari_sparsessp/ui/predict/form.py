@@ -1,32 +1,29 @@
-"""The Predict dock's form: five steps that read like a sentence, and a foot.
+"""The Predict dock's form: five steps that read like a sentence, and a footer.
 
 *From this stack · sampled at every r-th plane · predict these structures · with this
-network · on this device → Run.* Only widgets; `predict_dock` gives them their meaning.
+network · on this device → Run.* Widgets, and a preview shown in them.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_sparsessp.prediction.inference import TRANSFORMS as TURNS
+from napari_sparsessp.prediction.inference import TRANSFORMS
+from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import open_preferences
-from napari_sparsessp.ui.predict.foot_menu import FootMenu
-from napari_sparsessp.ui.predict.planning import Choice, Outlook, Pace, turns_of
+from napari_sparsessp.ui.predict.export import ExportMenu
+from napari_sparsessp.ui.predict.planning import (
+    FormState,
+    PredictionPreview,
+    SpeedEstimate,
+)
 from napari_sparsessp.ui.preferences import (
     PRECISIONS,
-    Precision,
     Preferences,
     preference_news,
     preferences,
@@ -35,55 +32,85 @@ from napari_sparsessp.ui.widgets.basic import (
     Mark,
     Segments,
     Step,
-    StepColumn,
     WorkFoot,
     in_a_row,
-    put_above,
+    link_button,
 )
-from napari_sparsessp.ui.widgets.device import DeviceBox
-from napari_sparsessp.ui.widgets.expectation import expectations
-from napari_sparsessp.ui.widgets.model_picker import (
+from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
-    TopologyPicker,
     cost_words,
     expected_quality,
-    is_pass_each,
     mean_quality,
 )
+from napari_sparsessp.ui.widgets.device import DeviceBox
+from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 from napari_sparsessp.ui.widgets.sampling import SamplingPanel, ordinal
-from napari_sparsessp.ui.widgets.stack_input import InputPanel
-from napari_sparsessp.ui.widgets.structure_model import StructureModel
-from napari_sparsessp.ui.widgets.structures import StructureTable
-from napari_sparsessp.ui.widgets.style import Dress, duration_text
+from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
+from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
+from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
-
+    from napari_sparsessp.prediction.plan import Plan
 
 _GB = 10**9
-_MOST_GB = 4096.0
-_TTA_TIP = (
-    f"Predict the stack in {len(TURNS)} turns (mirrored, and turned by 90°) and show "
-    "their mean: steadier, a little better, and as many times slower."
-)
-_UNCERTAINTY_TIP = (
-    "Add a hidden layer to each structure: how far off the prediction may be, in "
-    f"standard deviations of the truth. It comes from {len(TURNS)} turns of the stack "
-    "too, so that it costs nothing more where they are averaged."
-)
-_MEMORY_TIP = (
-    "The most memory that a prediction may take. Less means smaller tiles, not "
-    "another result."
-)
+_TIMES = len(TRANSFORMS)
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Options that few users need."""
+
+    tta: Annotated[
+        bool,
+        {
+            "label": f"Steadier: {_TIMES} turns, {_TIMES}× slower",
+            "tooltip": f"Predict the stack in {_TIMES} turns (mirrored, and turned by "
+            "90°) and show their mean (test-time augmentation): steadier, a little "
+            "better, and as many times slower.",
+        },
+    ] = False
+    uncertainty: Annotated[
+        bool,
+        {
+            "label": "Uncertainty: a ± layer for each structure",
+            "tooltip": "Add a hidden layer to each structure: how far off the "
+            "prediction may be, in standard deviations of the truth. It comes from "
+            f"{_TIMES} turns of the stack too, so that it costs nothing more where "
+            "they are averaged.",
+        },
+    ] = False
+    memory_gb: Annotated[
+        float | None,
+        {
+            "label": "Memory, at most",
+            "name": "Most memory to take",
+            "tooltip": "The most memory that a prediction may take. Less means smaller "
+            "tiles, not another result.",
+            "unit": " GB",
+            "decimals": 1,
+            "step": 0.5,
+            "max": 4096.0,
+            "none": "automatic",
+        },
+    ] = None
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes; None for automatic."""
+        return None if self.memory_gb is None else round(self.memory_gb * _GB)
 
 
 class OptionsPanel(QWidget):
-    """Options with sensible defaults; a line of text tells those that are not.
+    """Folded options; a line of text shows those that are not as usual.
 
     Attributes
     ----------
-    more_button : QPushButton
+    more_button
         Folds this panel; stands elsewhere.
+    rows
+        The options' form.
 
     Signals
     -------
@@ -95,151 +122,110 @@ class OptionsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.more_button = QPushButton("More…")
-        self.more_button.setProperty("role", "link")
-        self.more_button.setCheckable(True)
-        self.more_button.setToolTip("More turns, uncertainty, and a limit of memory.")
-        self.tta_box = QCheckBox(f"Steadier: {len(TURNS)} turns, {len(TURNS)}× slower")
-        self.tta_box.setToolTip(_TTA_TIP)
-        self.uncertainty_box = QCheckBox("Uncertainty: a ± layer for each structure")
-        self.uncertainty_box.setToolTip(_UNCERTAINTY_TIP)
-        self.memory_spin = QDoubleSpinBox()
-        self.memory_spin.setRange(0.0, _MOST_GB)
-        self.memory_spin.setDecimals(1)
-        self.memory_spin.setSingleStep(0.5)
-        self.memory_spin.setSuffix(" GB")
-        self.memory_spin.setSpecialValueText("automatic")
-        self.memory_spin.setToolTip(_MEMORY_TIP)
-        self.memory_spin.setAccessibleName("Most memory to take")
-        # a limit half typed would be planned with
-        self.memory_spin.setKeyboardTracking(False)
-        self.preferences_button = QPushButton("Preferences…")
-        self.preferences_button.setProperty("role", "link")
-        self.preferences_button.setToolTip(
-            "What holds for all docks: device, precision, memory, folders, colours "
-            "and how often a filling layer is drawn."
+        self.more_button = link_button(
+            "More…", "More turns, uncertainty, and a limit of memory."
         )
-        self.unload_button = QPushButton("Unload model")
-        self.unload_button.setProperty("role", "link")
-        self.unload_button.setToolTip(
+        self.more_button.setCheckable(True)
+        self.rows = Form(PredictOptions)
+        self.preferences_button = link_button(
+            "Preferences…",
+            "Settings for all docks: device, precision, memory, folders, colours "
+            "and how often a filling layer is drawn.",
+        )
+        self.unload_button = link_button(
+            "Unload model",
             "Free the memory of the model. It stays loaded so that the next run starts "
-            "at once; after a quarter of an hour without one it goes by itself."
+            "at once; after a quarter of an hour without one it goes by itself.",
         )
         self.unload_button.hide()
-        self.memory_note = QLabel("")
-        self.memory_note.setProperty("role", "small")
-        self.memory_note.setWordWrap(True)
-        self.memory_note.setTextFormat(Qt.TextFormat.PlainText)
-        self.summary = QLabel("")
-        self.summary.setProperty("role", "small")
-        self.summary.setTextFormat(Qt.TextFormat.PlainText)
+        self.memory_note, self.summary = _small_label(), _small_label()
         self.body = QWidget()
-        self._arrange()
-        self._follow_preferences()
-        self.tta_box.toggled.connect(self._tell)
-        self.uncertainty_box.toggled.connect(self._tell)
-        self.memory_spin.valueChanged.connect(self._tell)
-        self.more_button.toggled.connect(self._on_more)
-        self._on_more(False)
-
-    def _arrange(self) -> None:
-        memory = QHBoxLayout()
-        memory.setContentsMargins(0, 0, 0, 0)
-        memory.setSpacing(6)
-        label = QLabel("At most")
-        label.setProperty("role", "muted")
-        of = QLabel("of memory")
-        of.setProperty("role", "muted")
-        memory.addWidget(label)
-        memory.addWidget(self.memory_spin)
-        memory.addWidget(of)
-        memory.addStretch(1)
-        inner = QVBoxLayout(self.body)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.setSpacing(4)
-        inner.addWidget(self.tta_box)
-        inner.addWidget(self.uncertainty_box)
-        inner.addLayout(memory)
+        inner, column = QVBoxLayout(self.body), QVBoxLayout(self)
+        for layout in (inner, column):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(4)
+        inner.addWidget(self.rows)
         inner.addWidget(self.memory_note)
-        links = QHBoxLayout()
-        links.setContentsMargins(0, 0, 0, 0)
-        links.addWidget(self.preferences_button)
-        links.addWidget(self.unload_button)
+        links = in_a_row(self.preferences_button, self.unload_button, stretched=0)
         links.addStretch(1)
         inner.addLayout(links)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
         column.addWidget(self.summary)
         column.addWidget(self.body)
-
-    def tta(self) -> bool:
-        """Whether to average over turns."""
-        return self.tta_box.isChecked()
-
-    def uncertainty(self) -> bool:
-        """Whether to give an uncertainty for each structure."""
-        return self.uncertainty_box.isChecked()
-
-    def memory_limit(self) -> int | None:
-        """Most memory to take in bytes; None: whatever is sensible."""
-        value = float(self.memory_spin.value())
-        return round(value * _GB) if value > 0 else None
-
-    def precision(self) -> Precision:
-        """Give the precision that the preferences ask for."""
-        return preferences().precision
-
-    def show_memory(self, text: str) -> None:
-        """Say what a plan takes of the memory; nothing where there is no plan."""
-        self.memory_note.setText(f"Plan: {text}" if text else "")
-        self.memory_note.setVisible(bool(text))
-
-    def _follow_preferences(self) -> None:
         news = preference_news()
         self._show_limit(news.now)
         self.preferences_button.setVisible(news.has_page)
-        self.preferences_button.clicked.connect(lambda _on: open_preferences(self))
+        self.preferences_button.clicked.connect(self._open_preferences)
         news.changed.connect(self._on_preferences)
+        self.rows.changed.connect(self._on_changed)
+        self.more_button.toggled.connect(self._on_more)
+        self._on_more(False)
+
+    def show_memory(self, text: str) -> None:
+        """Show how much memory a plan takes; "" without a plan."""
+        self.memory_note.setText(f"Plan: {text}" if text else "")
+        self.memory_note.setVisible(bool(text))
+
+    def _open_preferences(self) -> None:
+        open_preferences(self)
 
     def _on_preferences(self, before: Preferences, now: Preferences) -> None:
         """Take over a new limit, unless another one was typed in here."""
-        if self.memory_limit() == before.memory_limit:
+        if self.rows.values().memory_limit == before.memory_limit:
             self._show_limit(now)
-        self._tell()
+        self._on_changed()
 
-    def _show_limit(self, wish: Preferences) -> None:
-        self.memory_spin.blockSignals(True)
-        self.memory_spin.setValue((wish.memory_limit or 0) / _GB)
-        self.memory_spin.blockSignals(False)
+    def _show_limit(self, chosen: Preferences) -> None:
+        self.rows.update(memory_gb=(chosen.memory_limit or 0) / _GB or None)
 
     def _on_more(self, on: bool) -> None:
         self.body.setVisible(on)
         self.more_button.setText("Less" if on else "More…")
-        self._sum_up()
+        self._summarise()
 
-    def _sum_up(self) -> None:
-        """Say what is not as usual, where the controls are folded away."""
-        said = [
-            f"mean of {len(TURNS)} turns" if self.tta() else "",
-            "with uncertainty" if self.uncertainty() else "",
-            f"at most {self.memory_spin.text()}" if self.memory_limit() else "",
-            "" if self.precision() == "auto" else f"in {_in_words(self.precision())}",
+    def _summarise(self) -> None:
+        """Show unusual options where the rows are folded away."""
+        options, precision = self.rows.values(), preferences().precision
+        parts = [
+            f"mean of {_TIMES} turns" if options.tta else "",
+            "with uncertainty" if options.uncertainty else "",
+            f"at most {options.memory_gb:.1f} GB" if options.memory_gb else "",
+            *(
+                f"in {label}"
+                for label, value in PRECISIONS.items()
+                if value == precision != "auto"
+            ),
         ]
-        self.summary.setText(" · ".join(filter(None, said)))
+        self.summary.setText(" · ".join(filter(None, parts)))
         folded = self.body.isHidden()
         self.summary.setVisible(folded and bool(self.summary.text()))
         self.setVisible(not folded or bool(self.summary.text()))
 
-    def _tell(self, *_: object) -> None:
-        self._sum_up()
+    def _on_changed(self) -> None:
+        self._summarise()
         self.changed.emit()
 
 
-def _in_words(precision: Precision) -> str:
-    return next(words for words, one in PRECISIONS.items() if one == precision)
+class RunState(Enum):
+    """State of a prediction."""
+
+    READY = "ready"
+    BLOCKED = "blocked"
+    RESUMABLE = "resumable"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
 
 
+_LOOKS = {
+    RunState.READY: ("Run", "run", "Predict the ticked structures (Ctrl+R)."),
+    RunState.BLOCKED: ("Run", "run", ""),
+    RunState.RESUMABLE: (
+        "Resume",
+        "run",
+        "Continue where it stopped; what is done is not done again (Ctrl+R).",
+    ),
+    RunState.RUNNING: ("Cancel", "stop", "Stop; what is done stays (Esc)."),
+    RunState.CANCELLING: ("Cancelling…", "stop", "Stops after this tile."),
+}
 _PART_TIP = (
     "Predict the field that is on screen, in all its planes, at this time point "
     "(Ctrl+Shift+R). The numbers are those of the whole; Resume adds the rest."
@@ -250,27 +236,16 @@ _NO_PART_TIP = (
 )
 
 
-class RunState(Enum):
-    """Where a prediction stands."""
-
-    READY = "ready"
-    BLOCKED = "blocked"
-    RESUMABLE = "resumable"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-
-
-class RunPanel(WorkFoot):
-    """Button, progress bar, status, message and layout switch.
+class PredictFoot(WorkFoot):
+    """Buttons, progress bar, status, message and layout switch.
 
     Signals
     -------
-    run_asked, resume_asked, cancel_asked
+    run_asked, resume_asked, cancel_asked, restore_asked
     part_asked
         Predict only what is on screen.
-    layout_asked : str
+    layout_asked(str)
         ``overlay`` or ``side``.
-    restore_asked
     """
 
     run_asked = Signal()
@@ -283,9 +258,7 @@ class RunPanel(WorkFoot):
     def __init__(self) -> None:
         super().__init__("the prediction", RunState.BLOCKED)
         self.again_button = QPushButton("Start over")
-        self.again_button.setToolTip(
-            "Predict everything anew; what is there is predicted over."
-        )
+        self.again_button.setToolTip("Predict everything again, over what is there.")
         self.part_button = QPushButton("Only what I see")
         self._flat = True
         self.layouts = Segments(
@@ -309,16 +282,7 @@ class RunPanel(WorkFoot):
             "Give back the view that you had before: grid, order, visibility."
         )
         self.restore_button.setEnabled(False)
-        self.menu = FootMenu()
-        self._arrange()
-        self.button.clicked.connect(self._on_clicked)
-        self.again_button.clicked.connect(lambda _on: self.run_asked.emit())
-        self.part_button.clicked.connect(lambda _on: self.part_asked.emit())
-        self.layouts.chosen.connect(self.layout_asked)
-        self.restore_button.clicked.connect(lambda _on: self.restore_asked.emit())
-        self.set_state(RunState.BLOCKED)
-
-    def _arrange(self) -> None:
+        self.menu = ExportMenu()
         label = QLabel("View")
         label.setProperty("role", "muted")
         view = in_a_row(
@@ -327,36 +291,25 @@ class RunPanel(WorkFoot):
         view.setStretch(1, 1)
         buttons = in_a_row(self.button, self.again_button, self.part_button)
         self.stack(buttons, self.bar, self.status, view)
+        self.button.clicked.connect(self._on_clicked)
+        self.again_button.clicked.connect(self.run_asked)
+        self.part_button.clicked.connect(self.part_asked)
+        self.layouts.chosen.connect(self.layout_asked)
+        self.restore_button.clicked.connect(self.restore_asked)
+        self.set_state(RunState.BLOCKED)
 
     def set_state(self, state: RunState, why: str = "") -> None:
-        """Change the button to what it does now.
-
-        Parameters
-        ----------
-        state : RunState
-        why : str
-            What keeps the button off, for its tool tip.
-        """
-        look = {
-            RunState.READY: ("Run", "run", "Predict the ticked structures (Ctrl+R)."),
-            RunState.BLOCKED: ("Run", "run", why),
-            RunState.RESUMABLE: (
-                "Resume",
-                "run",
-                "Go on where it stopped; what is done is not done again (Ctrl+R).",
-            ),
-            RunState.RUNNING: ("Cancel", "stop", "Stop; what is done stays (Esc)."),
-            RunState.CANCELLING: ("Cancelling…", "stop", "Stops after this tile."),
-        }[state]
+        """Change the button to what it does now; `why` it is off is its tool tip."""
+        text, role, tip = _LOOKS[state]
         off = state in (RunState.BLOCKED, RunState.CANCELLING)
-        self.take_state(state, look, not off)
+        self.take_state(state, (text, role, tip or why), not off)
         self.again_button.setVisible(state is RunState.RESUMABLE)
         self._offer_part()
         if state is RunState.CANCELLING:
             self.set_status("Cancelling after this tile…")
 
     def set_flat(self, flat: bool) -> None:
-        """Tell whether the viewer shows a slice; in 3D all of a stack is in sight."""
+        """Offer a part where the viewer shows a slice; in 3D all is in sight."""
         self._flat = flat
         self._offer_part()
 
@@ -367,51 +320,43 @@ class RunPanel(WorkFoot):
         self.part_button.setToolTip(_PART_TIP if self._flat else _NO_PART_TIP)
 
     def begin(self, done: int = 0, total: int = 0) -> None:
-        """Show that a run has begun; of one that goes on, how far it is already."""
+        """Show that a run has begun; of a resumed one, how far it is already."""
         self.message.clear()
         self.set_state(RunState.RUNNING)
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
-        what = f"Going on at {done} of {total} tiles" if total else "Loading the model"
-        self.set_status(f"{what}…")
+        self._move_bar(done, total)
+        self.set_status(
+            f"Resuming at {done} of {total} tiles…" if total else "Loading the model…"
+        )
 
     def show_progress(self, done: int, total: int, seconds_left: float) -> None:
-        """Move the bar; a total of 0 shows that work goes on, not how much."""
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
-        if total:
-            left = "" if done >= total else f" · {duration_text(seconds_left)} left"
-            self.set_status(f"{done} of {total} tiles{left}")
+        """Show tiles that are done."""
+        self._move_bar(done, total)
+        left = "" if done >= total else f" · {duration_text(seconds_left)} left"
+        self.set_status(f"{done} of {total} tiles{left}")
 
     def show_stopped(self, done: int, total: int, why: str) -> None:
         """Show how far a run came that was stopped."""
-        self.bar.setRange(0, max(total, 1))
-        self.bar.setValue(done)
-        if done:
-            self.set_status(f"{why}: {done} of {total} tiles are done and stay.")
-        else:
-            self.set_status(f"{why} before the first tile.")
-
-    def show_part_done(self, done: int, total: int) -> None:
-        """Show that what was in sight is predicted, and what Resume would add."""
-        self.bar.setRange(0, max(total, 1))
-        self.bar.setValue(done)
-        self.set_status(f"What you saw is done: {done} of {total} tiles.")
+        self._move_bar(done, max(total, 1))
+        after = f": {done} of {total} tiles are done and stay."
+        self.set_status(why + (after if done else " before the first tile."))
 
     def reset_progress(self) -> None:
         """Empty the bar."""
-        self.bar.setRange(0, 1)
-        self.bar.setValue(0)
+        self._move_bar(0, 1)
+
+    def _move_bar(self, done: int, total: int) -> None:
+        self.bar.setRange(0, total)  # a total of 0 moves for ever
+        self.bar.setValue(done)
 
     def show_layout(self, name: str | None) -> None:
-        """Show which layout is on; None or "": the user's own view."""
+        """Show which layout is on; None or "" for the user's own view."""
         if name in (OVERLAY, SIDE_BY_SIDE):
             self.layouts.set_value(str(name))
         else:  # the user's own, or one of the Compare dock
             self.layouts.clear()
         self.restore_button.setEnabled(bool(name))
 
-    def _on_clicked(self, _on: bool) -> None:
+    def _on_clicked(self) -> None:
         if self._state is RunState.RUNNING:
             self.set_state(RunState.CANCELLING)
             self.cancel_asked.emit()
@@ -421,21 +366,17 @@ class RunPanel(WorkFoot):
             self.run_asked.emit()
 
 
-_WIDTH = 424
-
-
-class PredictForm(QWidget):
-    """All widgets of the dock, arranged; the steps scroll, the foot stays.
+class PredictForm(StepForm):
+    """All widgets of the dock; the steps scroll, the footer stays.
 
     Parameters
     ----------
-    find_devices : callable
-        Gives the devices of this machine, slowly.
+    find_devices
+        Returns the devices of this machine, slowly.
     """
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
-        super().__init__()
-        Dress(self)
+        super().__init__(width=424)
         self.structures = StructureModel()
         self.input = InputPanel()
         self.sampling = SamplingPanel()
@@ -443,65 +384,50 @@ class PredictForm(QWidget):
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.options = OptionsPanel()
-        self.measured_note = QLabel("")
-        self.measured_note.setProperty("role", "small")
-        self.measured_note.setWordWrap(True)
-        self.measured_note.setTextFormat(Qt.TextFormat.PlainText)
-        self.foot = RunPanel()
-        self.all_button = _link("All", "Tick all structures")
-        self.none_button = _link("None", "Tick no structure")
-        self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
-        self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
+        self.measured_note = _small_label()
+        self.all_button = link_button("All", "Tick all structures")
+        self.none_button = link_button("None", "Tick no structure")
+        self.all_button.clicked.connect(self._tick_all)
+        self.none_button.clicked.connect(self._tick_none)
         self.stack_step = Step("From <b>this stack</b>")
         self.sampling_step = Step("sampled at <b>every r-th plane</b>")
         self.structure_step = Step("predict <b>these structures</b>")
         self.topology_step = Step("with <b>this network</b>")
         self.device_step = Step("on", last=True)
-        self._arrange()
-        self.options.more_button.toggled.connect(self._on_more)
-
-    def _arrange(self) -> None:
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
         self.structure_step.title_row.addWidget(self.none_button)
-        for step, body in (
-            (self.stack_step, self.input),
-            (self.sampling_step, self.sampling),
-            (self.structure_step, self.table),
-            (self.topology_step, self.topology),
-        ):
-            step.body.addWidget(body)
-        self.structure_step.body.addWidget(self.measured_note)
         self.device_step.title_row.addWidget(self.device, 12)
         self.device_step.title_row.addWidget(self.options.more_button)
-        self.device_step.body.addWidget(self.options)
-        self.scroll = StepColumn(
-            (
-                self.stack_step,
-                self.sampling_step,
-                self.structure_step,
-                self.topology_step,
-                self.device_step,
-            )
-        )
-        self.scroll.end()
-        put_above(self, self.scroll, self.foot)
+        steps = [
+            (self.stack_step, [self.input]),
+            (self.sampling_step, [self.sampling]),
+            (self.structure_step, [self.table, self.measured_note]),
+            (self.topology_step, [self.topology]),
+            (self.device_step, [self.options]),
+        ]
+        self.steps = tuple(step for step, _ in steps)
+        self.arrange(steps, PredictFoot(), below=0)
+        self.options.more_button.toggled.connect(self._on_more)
 
-    def sizeHint(self) -> QSize:
-        """Ask for a width at which nothing is cut."""
-        return QSize(_WIDTH, 760)
+    def _tick_all(self) -> None:
+        self.structures.tick(None)
+
+    def _tick_none(self) -> None:
+        self.structures.tick(())
 
     def _on_more(self, on: bool) -> None:
-        """Scroll to what was unfolded, once it has its place."""
+        """Scroll to unfolded options, once they have their place."""
         if on:
             QTimer.singleShot(0, self._to_options)
 
     def _to_options(self) -> None:
         self.scroll.ensureWidgetVisible(self.options, 0, 8)
 
-    def choice(self) -> Choice:
-        """Tell what the user has chosen."""
-        return Choice(
+    def state(self) -> FormState:
+        """Return all choices of the user."""
+        options = self.options.rows.values()
+        return FormState(
             layer=self.input.layer_key(),
             leading=self.input.leading(),
             channel=self.input.channel(),
@@ -513,181 +439,122 @@ class PredictForm(QWidget):
             insisted=self.structures.insisted(),
             card=self.topology.card(),
             device=self.device.device(),
-            precision=self.options.precision(),
-            tta=self.options.tta(),
-            uncertainty=self.options.uncertainty(),
-            memory_limit=self.options.memory_limit(),
-        )
-
-    def steps(self) -> tuple[Step, ...]:
-        """Give the steps from top to bottom."""
-        return (
-            self.stack_step,
-            self.sampling_step,
-            self.structure_step,
-            self.topology_step,
-            self.device_step,
+            precision=preferences().precision,
+            tta=options.tta,
+            uncertainty=options.uncertainty,
+            memory_limit=options.memory_limit,
         )
 
     def show_model(self) -> None:
-        """Offer the structures of the chosen model, and say what they cost."""
+        """Offer the structures of the chosen model, and show their cost."""
         card = self.topology.card()
         ids = () if card is None else card.structures
         cost = "" if card is None else cost_words(card)
         self.structures.set_structures(ids, cost)
 
-    def show_measured_on(self, images: str) -> None:
-        """Say where expected values come from; nothing where there are none."""
-        short = images.split(", ")[0]
-        told = f"Expected: the R² that was reached on {short}." if short else ""
-        self.measured_note.setText(told)
-        self.measured_note.setToolTip(images)
-        self.measured_note.setVisible(bool(told))
-
     def set_locked(self, locked: bool) -> None:
-        """Lock the form while a prediction runs; what is shown can still be chosen."""
-        self.input.edit_button.setEnabled(not locked)
-        for panel in (self.input, self.sampling, self.topology, self.device):
-            panel.setEnabled(not locked)
-        self.options.body.setEnabled(not locked)
-        self.all_button.setEnabled(not locked)
-        self.none_button.setEnabled(not locked)
+        """Lock the form while a prediction runs; eyes and truths stay free."""
+        for widget in (
+            self.input.edit_button,
+            self.input,
+            self.sampling,
+            self.topology,
+            self.device,
+            self.options.body,
+            self.all_button,
+            self.none_button,
+        ):
+            widget.setEnabled(not locked)
         self.structures.set_locked(locked)
 
+    # a preview ----------------------------------------------------------------
 
-def _link(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setProperty("role", "link")
-    button.setToolTip(tip)
-    return button
+    def show_preview(
+        self, state: FormState, preview: PredictionPreview, speed: SpeedEstimate
+    ) -> None:
+        """Show expected and found values in all steps; the footer stays."""
+        plan, reading = preview.plan, preview.reading
+        view = None if plan is None else plan.view
+        ratio = state.ratio if view is None else view.ratio
+        rows = []
+        if reading is not None:
+            known = None if view is None else view.ratio
+            rows = expectations(state.card, reading, state.channel, known)
+        self.input.show_expectations(rows)
+        sized = reading is not None and reading.volume.voxel_size is not None
+        step = plan.card.voxel_size[0] if plan is not None and sized else None
+        flat = state.card is not None and state.card.z_projection != "none"
+        self.sampling.show_view(view, step, flat)
+        self.options.show_memory("" if plan is None else plan.memory.text)
+        self._show_quality(state, plan, ratio, speed)
+        planes = "at <b>every r-th plane</b>" if ratio is None else ordinal(ratio)
+        self.sampling_step.set_headline(f"sampled {planes}")
+        count = len(state.structures)
+        what = "1 structure" if count == 1 else f"{count or 'no'} structures"
+        self.structure_step.set_headline(f"predict <b>{what}</b>")
+        label = "" if state.card is None else TOPOLOGIES[state.card.topology][0]
+        self.topology_step.set_headline(f"with a <b>{label} network</b>")
+        self._show_marks(state, preview, [row.mark for row in rows])
 
+    def _show_quality(
+        self,
+        state: FormState,
+        plan: "Plan | None",
+        ratio: float | None,
+        speed: SpeedEstimate,
+    ) -> None:
+        """Show the R² and the time that are expected of each network."""
+        card, ids = state.card, () if state.card is None else state.card.structures
+        quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
+        self.structures.set_expected(quality)
+        wanted = state.structures or ids
+        mean = mean_quality(card, wanted, ratio)
+        images = "" if mean is None else mean.measured_on
+        short = images.split(", ")[0]
+        self.measured_note.setText(
+            f"Expected: the R² that was reached on {short}." if short else ""
+        )
+        self.measured_note.setToolTip(images)
+        self.measured_note.setVisible(bool(short))
+        self.topology.show_prospects(
+            {
+                topology: (
+                    mean_quality(one, wanted, ratio),
+                    None if plan is None else speed.seconds(plan, one),
+                )
+                for topology, one in self.topology.served().items()
+            }
+        )
 
-# A stack whose z step is at most this much above the model's counts as dense.
-_DENSE = 1.25
+    def _show_marks(
+        self, state: FormState, preview: PredictionPreview, marks: list[Mark]
+    ) -> None:
+        planned = Mark.GOOD if preview.plan is not None else Mark.WAITING
+        self.stack_step.set_mark(max(marks, key=list(Mark).index, default=planned))
+        self.sampling_step.set_mark(planned)
+        self.structure_step.set_mark(Mark.GOOD if state.structures else Mark.WAITING)
+        self.topology_step.set_mark(Mark.BAD if state.card is None else Mark.GOOD)
+        self.device_step.set_mark(Mark.GOOD)
+        if preview.problem is not None:
+            self._step_of(str(preview.problem).lower()).set_mark(Mark.BAD)
 
-
-def show_outlook(form: PredictForm, choice: Choice, seen: Outlook, pace: Pace) -> None:
-    """Show everything but the foot.
-
-    Parameters
-    ----------
-    form : PredictForm
-    choice : Choice
-        What the user chose.
-    seen : Outlook
-        What comes of it.
-    pace : Pace
-        How long it takes here.
-    """
-    view = None if seen.plan is None else seen.plan.view
-    rows = []
-    if seen.reading is not None:
-        ratio = None if view is None else view.ratio
-        rows = expectations(choice.card, seen.reading, choice.channel, ratio)
-    form.input.show_expectations(rows)
-    known = seen.reading is not None and seen.reading.volume.voxel_size is not None
-    step = seen.plan.card.voxel_size[0] if seen.plan is not None and known else None
-    flat = choice.card is not None and choice.card.z_projection != "none"
-    form.sampling.show_view(view, step, flat)
-    memory = None if seen.plan is None else seen.plan.memory
-    form.options.show_memory("" if memory is None else memory.text)
-    _show_quality(form, choice, seen, pace)
-    _show_headlines(form, choice, seen)
-    _show_marks(form, choice, seen, [row.mark for row in rows])
-
-
-def _show_quality(form: PredictForm, choice: Choice, seen: Outlook, pace: Pace) -> None:
-    """Say what R² and what time are to be expected, of each topology."""
-    ratio = choice.ratio if seen.plan is None else seen.plan.view.ratio
-    ids = () if choice.card is None else choice.card.structures
-    form.structures.set_expected(
-        {id_: expected_quality(choice.card, id_, ratio) for id_ in ids}
-    )
-    wanted = choice.structures or ids
-    mean = mean_quality(choice.card, wanted, ratio)
-    form.show_measured_on("" if mean is None else mean.measured_on)
-    found = {}
-    for topology, card in form.topology.served().items():
-        seconds = None if seen.plan is None else pace.expected(seen.plan, card)
-        found[topology] = (mean_quality(card, wanted, ratio), seconds)
-    form.topology.show_prospects(found)
-
-
-def is_dense(choice: Choice, seen: Outlook) -> bool | None:
-    """Tell whether the stack's planes are as close as the model's; None: unknown."""
-    if seen.reading is None or choice.card is None:
-        return None
-    size = seen.reading.volume.voxel_size
-    return None if size is None else size[0] <= _DENSE * choice.card.voxel_size[0]
-
-
-def work_text(plan: Any, seconds: float | None = None) -> str:
-    """Say how much a plan will predict, and how long that takes if it is known."""
-    depth, height, width = plan.output_shape[-3:]
-    times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
-    count = len(plan.structures)
-    what = "1 structure" if count == 1 else f"{count} structures"
-    at = f" at {times} times" if times > 1 else ""
-    passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
-    turns = turns_of(plan)
-    cost = f" · {turns}× slower" if turns > 1 else ""
-    if seconds is not None:
-        cost = f" · {duration_text(seconds)}"
-    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
-
-
-def done_text(report: Any) -> str:
-    """Say how long it took and how good it is."""
-    found = [one.get("r2") for one in report.structures.values()]
-    values = [value for value in found if value is not None]
-    text = f"Done in {duration_text(report.seconds.total)}"
-    if values:
-        mean = sum(values) / len(values)
-        text += f" · mean R² {mean:.2f} of {len(values)} with truth"
-    return text.replace("-", "\u2212")
+    def _step_of(self, problem: str) -> Step:
+        """Return the step that a message is about: the stack where no word matches."""
+        words = {
+            "device": self.device_step,
+            "memory": self.device_step,
+            "truth": self.structure_step,
+            "structure": self.structure_step,
+            "ratio": self.sampling_step,
+            "simulat": self.sampling_step,
+        }
+        steps = (step for word, step in words.items() if word in problem)
+        return next(steps, self.stack_step)
 
 
-def _show_headlines(form: PredictForm, choice: Choice, seen: Outlook) -> None:
-    ratio = choice.ratio if seen.plan is None else seen.plan.view.ratio
-    form.sampling_step.set_headline(
-        "sampled at <b>every r-th plane</b>"
-        if ratio is None
-        else f"sampled {ordinal(ratio)}"
-    )
-    count = len(choice.structures)
-    form.structure_step.set_headline(
-        "predict <b>1 structure</b>"
-        if count == 1
-        else f"predict <b>{count or 'no'} structures</b>"
-    )
-    label = "" if choice.card is None else TOPOLOGIES[choice.card.topology][0]
-    form.topology_step.set_headline(f"with a <b>{label} network</b>")
-
-
-def _show_marks(
-    form: PredictForm, choice: Choice, seen: Outlook, marks: list[Mark]
-) -> None:
-    settled = Mark.GOOD if seen.plan is not None else Mark.WAITING
-    order = list(Mark)
-    form.stack_step.set_mark(max(marks, key=order.index) if marks else settled)
-    form.sampling_step.set_mark(settled)
-    form.structure_step.set_mark(Mark.GOOD if choice.structures else Mark.WAITING)
-    form.topology_step.set_mark(Mark.BAD if choice.card is None else Mark.GOOD)
-    form.device_step.set_mark(Mark.GOOD)
-    if seen.problem is not None:
-        _culprit(form, str(seen.problem).lower()).set_mark(Mark.BAD)
-
-
-def _culprit(form: PredictForm, text: str) -> Any:
-    """Guess from a message which step it is about; the stack where nothing tells."""
-    for word, step in (
-        ("device", form.device_step),
-        ("memory", form.device_step),
-        ("truth", form.structure_step),
-        ("structure", form.structure_step),
-        ("ratio", form.sampling_step),
-        ("simulat", form.sampling_step),
-    ):
-        if word in text:
-            return step
-    return form.stack_step
+def _small_label() -> QLabel:
+    label = QLabel("")
+    label.setProperty("role", "small")
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label

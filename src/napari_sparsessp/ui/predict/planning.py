@@ -1,55 +1,54 @@
-"""From what the user chose to a plan, or to the one thing that is in its way.
+"""From the form's state to a plan, or to the one thing that is in its way.
 
-Pure: reads layers' metadata, never a pixel, and changes nothing.
+Reads layers' metadata, never a pixel, and changes nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, SparseSSPError
-from napari_sparsessp.prediction.inference import TRANSFORMS as TURNS
+from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
+from napari_sparsessp.prediction.device import planned_device, planned_precision
+from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
 from napari_sparsessp.ui.tasks import readable_error
-from napari_sparsessp.ui.widgets.model_picker import is_pass_each
+from napari_sparsessp.ui.widgets.card_text import is_pass_each
+from napari_sparsessp.ui.widgets.style import duration_text
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
+    from napari_sparsessp.ui.engine import Speed
+
+# A stack whose z step is at most this much above the model's counts as dense.
+_DENSE = 1.25
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Everything that the user has chosen in the dock.
+class FormState:
+    """All choices in the dock.
 
     Attributes
     ----------
-    layer : str or None
+    layer
         Key of the input layer.
-    leading : {"T", "C"}, optional
-        What its nameless first axis is.
-    channel : int, optional
-    voxel_size : tuple of float, optional
+    leading
+        Meaning of its nameless first axis.
+    voxel_size
         Typed (z, y, x) in µm.
-    ratio : float, optional
-    simulate : bool
-    structures : tuple of str
-    truths : mapping
+    truths
         Structure id to the key of a layer.
-    insisted : frozenset of str
-        Structures whose truth the user chose; the others were found by name.
-    card : ModelCard, optional
-    device, precision : str
-    tta, uncertainty : bool
-    memory_limit : int, optional
+    insisted
+        Structures whose truth the user chose; the others were matched by name.
+    memory_limit
         Bytes.
     """
 
@@ -71,31 +70,20 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Ready:
-    """All that a run needs, and nothing that may be missing.
-
-    Attributes
-    ----------
-    layer : Layer
-    reading : LayerReading
-    request : PredictionRequest
-    truth : dict
-    plan : Plan
-    """
+class RunRequest:
+    """An input layer with the plan of its prediction: all that a run needs."""
 
     layer: Any
     reading: LayerReading
-    request: PredictionRequest
-    truth: dict[str, Volume]
     plan: "Plan"
 
     def new_buffer(self) -> np.ndarray:
-        """Give zeros for the result; the memory is taken as it is filled.
+        """Allocate zeros for the result; the memory is taken as it is filled.
 
         Raises
         ------
         InputError
-            When there is not enough memory.
+            There is not enough memory.
         """
         try:
             return np.zeros(self.plan.output_shape, np.float32)
@@ -107,41 +95,43 @@ class Ready:
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
-    """What would happen on Run.
+class PredictionPreview:
+    """What Run would do.
 
     Attributes
     ----------
-    layer : Layer or None
-    reading : LayerReading or None
-        What was found in it.
-    request : PredictionRequest or None
-    truth : dict
-        Structure id to `Volume`.
-    plan : Plan or None
+    plan
         None where something is in the way.
-    problem : SparseSSPError or None
+    problem
         What is in the way.
-    waiting : str
+    waiting
         What the user still has to do, where nothing is wrong yet.
-    notes : tuple of str
+    notes
         What the dock itself left out or assumed.
+    basis, pixels
+        All that the plan depends on, and the arrays whose identity is part of it.
     """
 
     layer: Any | None = None
     reading: LayerReading | None = None
     request: PredictionRequest | None = None
-    truth: dict[str, Volume] = field(default_factory=dict)
     plan: "Plan | None" = None
     problem: SparseSSPError | None = None
     waiting: str = ""
     notes: tuple[str, ...] = ()
+    basis: tuple[Any, ...] = ()
+    pixels: tuple[Any, ...] = ()
 
-    def ready(self) -> Ready | None:
-        """Give what a run needs; None where something is missing."""
-        if self.plan is None or self.reading is None or self.request is None:
+    @property
+    def truth(self) -> dict[str, Volume]:
+        """Ground truth of the plan, by structure."""
+        return {} if self.plan is None else self.plan.truth
+
+    def ready(self) -> RunRequest | None:
+        """Return what a run needs; None where something is missing."""
+        if self.plan is None or self.reading is None:
             return None
-        return Ready(self.layer, self.reading, self.request, self.truth, self.plan)
+        return RunRequest(self.layer, self.reading, self.plan)
 
 
 class PlanningEngine(Protocol):
@@ -158,82 +148,97 @@ class PlanningEngine(Protocol):
         ...
 
 
-def look_ahead(viewer: Any, engine: PlanningEngine, choice: Choice) -> Outlook:
+def preview_prediction(
+    viewer: Any,
+    engine: PlanningEngine,
+    state: FormState,
+    before: PredictionPreview | None = None,
+) -> PredictionPreview:
     """Plan what Run would do.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-    engine : PlanningEngine
-    choice : Choice
-
-    Returns
-    -------
-    Outlook
+    before
+        An earlier preview; returned as it is while nothing that its plan depends on
+        has changed.
     """
-    layer = layer_with_key(viewer, choice.layer)
+    layer = layer_with_key(viewer, state.layer)
     if layer is None:
-        return Outlook(waiting="Open a z-stack or choose an image layer.")
+        return PredictionPreview(waiting="Open a z-stack or choose an image layer.")
     try:
-        reading = read_layer(
-            layer, leading=choice.leading, voxel_size=choice.voxel_size
-        )
+        reading = read_layer(layer, leading=state.leading, voxel_size=state.voxel_size)
     except Exception as error:
-        return Outlook(layer=layer, problem=readable_error(error, "reading the layer"))
-    seen = Outlook(layer=layer, reading=reading)
-    if choice.card is None:
-        return _with(seen, waiting="Install a model first.")
-    if "C" in reading.volume.axes and choice.channel is None:
-        return _with(seen, waiting="Choose the channel with the transmitted light.")
-    if not choice.structures:
-        return _with(seen, waiting="Tick at least one structure.")
+        problem = readable_error(error, "reading the layer")
+        return PredictionPreview(layer=layer, problem=problem)
+    preview = PredictionPreview(layer=layer, reading=reading)
+    if state.card is None:
+        return replace(preview, waiting="Install a model first.")
+    if "C" in reading.volume.axes and state.channel is None:
+        waiting = "Choose the channel with the transmitted light."
+        return replace(preview, waiting=waiting)
+    if not state.structures:
+        return replace(preview, waiting="Tick at least one structure.")
     try:
-        truth = _truth_volumes(viewer, choice)
-        return _planned(viewer, engine, choice, seen, truth)
+        layers = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
+        layers = {id_: one for id_, one in layers.items() if one is not None}
+        truth = {id_: _truth_volume(one) for id_, one in layers.items()}
+        pixels = tuple(map(pixels_of, (layer, *layers.values())))
+        place = reading.letters, reading.guessed, reading.unit_assumed
+        volumes = tuple(map(_description, (reading.volume, *truth.values())))
+        device = planned_device(state.device)  # another one once torch is loaded
+        machine = device, planned_precision(state.precision, device)
+        basis = (state, machine, place, *map(id, pixels), tuple(truth), volumes)
+        if before is not None and before.plan is not None and before.basis == basis:
+            return before
+        preview = replace(preview, basis=basis, pixels=pixels)
+        return _planned(engine, state, preview, truth)
     except Exception as error:  # a bug must not leave the dock with an old plan
-        return _with(seen, problem=readable_error(error, "the planning"))
+        return replace(preview, problem=readable_error(error, "the planning"))
 
 
 def _planned(
-    viewer: Any,
     engine: PlanningEngine,
-    choice: Choice,
-    seen: Outlook,
+    state: FormState,
+    preview: PredictionPreview,
     truth: dict[str, Volume],
-) -> Outlook:
-    """Plan; a truth that was only found by its name may be left out for it."""
-    assert choice.card is not None
-    assert seen.reading is not None
-    volume = seen.reading.volume
+) -> PredictionPreview:
+    """Plan; a truth that was only matched by its name may be left out for it."""
+    assert state.card is not None
+    assert preview.reading is not None
+    card, volume = state.card, preview.reading.volume
+
+    def plan_with(truth: Mapping[str, Volume]) -> "Plan":
+        return engine.plan(card, volume, _request(state, volume, truth), truth)
+
     notes: tuple[str, ...] = ()
-    request = _request(viewer, choice, seen.reading, truth)
+    request = _request(state, volume, truth)
+    preview = replace(preview, request=request)
     try:
-        plan = engine.plan(choice.card, volume, request, truth)
+        plan = plan_with(truth)
+    except InputError as error:
+        left_out = [
+            id_
+            for id_, one in truth.items()
+            if id_ not in state.insisted and not _fits(plan_with, {id_: one})
+        ]
+        if not left_out:
+            return replace(preview, problem=error)
+        plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
+        notes = (_left_out_note([truth[id_].name for id_ in left_out]),)
+    return replace(preview, request=plan.request, plan=plan, notes=notes)
+
+
+def _fits(
+    plan_with: "Callable[[Mapping[str, Volume]], Plan]", truth: dict[str, Volume]
+) -> bool:
+    try:
+        plan_with(truth)
     except InputError:
-        kept = {}
-        for id_, one in truth.items():
-            try:
-                engine.plan(choice.card, volume, request, {id_: one})
-            except InputError:
-                if id_ in choice.insisted:
-                    raise
-            else:
-                kept[id_] = one
-        if len(kept) == len(truth):
-            raise
-        request = _request(viewer, choice, seen.reading, kept)
-        plan = engine.plan(choice.card, volume, request, kept)
-        lost = [one.name for id_, one in truth.items() if id_ not in kept]
-        notes = (_left_out(lost),)
-        truth = kept
-    return _with(seen, request=request, truth=truth, plan=plan, notes=notes)
+        return False
+    return True
 
 
-def _with(seen: Outlook, **more: Any) -> Outlook:
-    return Outlook(layer=seen.layer, reading=seen.reading, **more)
-
-
-def _left_out(names: list[str]) -> str:
+def _left_out_note(names: list[str]) -> str:
     if len(names) == 1:
         return f"{names[0]!r} does not lie on this stack: it gives no R²"
     return (
@@ -243,127 +248,151 @@ def _left_out(names: list[str]) -> str:
 
 
 def _request(
-    viewer: Any, choice: Choice, reading: LayerReading, truth: Mapping[str, Volume]
+    state: FormState, volume: Volume, truth: Mapping[str, Volume]
 ) -> PredictionRequest:
-    names = {
-        id_: str(getattr(layer_with_key(viewer, key), "name", key))
-        for id_, key in choice.truths.items()
-        if id_ in truth
-    }
+    assert state.card is not None
     try:
         return PredictionRequest(
-            input=reading.volume.source,
-            channel=choice.channel,
-            model=choice.card.id if choice.card is not None else "default",
-            structures=choice.structures,
-            ratio=choice.ratio,
-            simulate_sparse=choice.simulate,
-            voxel_size=choice.voxel_size,
-            device=choice.device,
-            precision=choice.precision,
-            truth=names,
-            tta=choice.tta,
-            uncertainty=choice.uncertainty,
-            memory_limit=choice.memory_limit,
+            input=volume.source,
+            channel=state.channel,
+            model=state.card.id,
+            structures=state.structures,
+            ratio=state.ratio,
+            simulate_sparse=state.simulate,
+            voxel_size=state.voxel_size,
+            device=state.device,
+            precision=state.precision,
+            truth={id_: one.name for id_, one in truth.items()},
+            tta=state.tta,
+            uncertainty=state.uncertainty,
+            memory_limit=state.memory_limit,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where} cannot be used: {first['msg']}") from error
+        where, why = invalid_field(error)
+        raise InputError(f"{where} cannot be used: {why}") from error
 
 
-def _truth_volumes(viewer: Any, choice: Choice) -> dict[str, Volume]:
-    """Read the truth layers; an error names the layer."""
-    volumes = {}
-    for id_, key in choice.truths.items():
-        layer = layer_with_key(viewer, key)
-        if layer is None:
-            continue
-        volume = read_layer(layer).volume
-        if "C" in volume.axes:
-            raise InputError(
-                f"truth layer {layer.name!r} has {volume.sizes['C']} channels; split "
-                "it (right click > Split Stack) and choose one of them"
-            )
-        volumes[id_] = volume
-    return volumes
+def _truth_volume(layer: Any) -> Volume:
+    """Read a truth layer; an error names it."""
+    volume = read_layer(layer).volume
+    if "C" in volume.axes:
+        raise InputError(
+            f"truth layer {layer.name!r} has {volume.sizes['C']} channels; split "
+            "it (right click > Split Stack) and choose one of them"
+        )
+    return volume
 
 
-def turns_of(plan: "Plan") -> int:
-    """How often the network sees each tile, because of what was asked for."""
+def _description(volume: Volume) -> tuple[Any, ...]:
+    """All that a plan takes from a volume."""
+    size = volume.voxel_size, volume.pixel_size, volume.origin
+    return (volume.axes, volume.shape, *size, volume.name, volume.source)
+
+
+def pixels_of(layer: Any) -> Any:
+    """Return a layer's array; of a multiscale layer its finest level."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+# how long it takes --------------------------------------------------------------
+
+
+def evaluations(plan: "Plan") -> int:
+    """How often the network sees each tile: eight times for TTA or uncertainty."""
     request = plan.request
-    return len(TURNS) if request.tta or request.uncertainty else 1
+    return len(TRANSFORMS) if request.tta or request.uncertainty else 1
 
 
 def work_of(plan: "Plan") -> float:
-    """Voxels that go through the network, in millions.
-
-    What a tile reads beyond its core is computed as well.
-    """
+    """Million voxels that go through the network, margins of tiles included."""
     read = sum(
         (tile.z[1] - tile.z[0])
         * (tile.read_y[1] - tile.read_y[0])
         * (tile.read_x[1] - tile.read_x[0])
         for tile in plan.tiles
     )
-    return read * len(plan.times or (0,)) * plan.passes * turns_of(plan) / 1e6
+    return read * len(plan.times or (0,)) * plan.passes * evaluations(plan) / 1e6
 
 
-class Pace:
-    """Remembers seconds for each million voxels, by model and device.
+class SpeedEstimate:
+    """Expected seconds of a prediction, from measured rates by model and device.
 
-    Of a model that has not run yet the multiply-adds tell, held against those of one
-    that has.
+    A model that has not run yet is compared by its multiply-adds with those that have.
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], float] = {}
+        self._rates: dict[tuple[str, str], float] = {}
         self._costs: dict[str, float] = {}
 
-    def learn(self, plan: "Plan", report: "Report") -> None:
+    def note_run(self, plan: "Plan", report: "Report") -> None:
         """Take a finished prediction into account."""
         seconds = report.seconds.total - report.seconds.load
         if seconds > 0:
-            self.learn_rate(plan, seconds / work_of(plan))
+            self._rates[plan.card.id, plan.request.device] = seconds / work_of(plan)
 
-    def learn_rate(self, plan: "Plan", rate: float) -> None:
-        """Take seconds for each million voxels of one pass into account."""
-        self._known[plan.card.id, plan.request.device] = rate
+    def note_speed(self, plan: "Plan", speed: "Speed") -> None:
+        """Take a measurement of one tile into account, where no run is known."""
+        self._costs.update(speed.costs)
+        if speed.rate is not None:
+            self._rates.setdefault((plan.card.id, plan.request.device), speed.rate)
 
-    def guess_rate(self, plan: "Plan", rate: float) -> None:
-        """Take a rate that is only about right, where none is known yet."""
-        if (plan.card.id, plan.request.device) not in self._known:
-            self.learn_rate(plan, rate)
-
-    def learn_costs(self, costs: Mapping[str, float]) -> None:
-        """Take multiply-adds for each voxel of one pass into account, by model's id."""
-        self._costs.update(costs)
-
-    def expected(self, plan: "Plan", card: "ModelCard | None" = None) -> float | None:
-        """Foretell the seconds of a prediction; None where nothing is known.
+    def seconds(self, plan: "Plan", card: "ModelCard | None" = None) -> float | None:
+        """Estimate seconds; None where nothing is known.
 
         Parameters
         ----------
-        plan : Plan
-        card : ModelCard, optional
-            Another model that were to do this work; then only about.
+        card
+            Another model for the same work; then the estimate is a rough one.
         """
-        if card is None or card.id == plan.card.id:
-            rate, work = self._rate(plan.card, plan.request.device), work_of(plan)
-        else:
-            rate = self._rate(card, plan.request.device)
+        rate, work = self._rate(card or plan.card, plan.request.device), work_of(plan)
+        if card is not None and card.id != plan.card.id:
             passes = len(plan.structures) if is_pass_each(card) else 1
-            work = work_of(plan) / plan.passes * passes
+            work = work / plan.passes * passes
         return None if rate is None else rate * work
 
     def _rate(self, card: "ModelCard", device: str) -> float | None:
-        known = self._known.get((card.id, device))
-        own = self._costs.get(card.id)
+        known, own = self._rates.get((card.id, device)), self._costs.get(card.id)
         if known is not None or own is None:
             return known
         rates = [
             rate * own / self._costs[id_]
-            for (id_, where), rate in self._known.items()
+            for (id_, where), rate in self._rates.items()
             if where == device and self._costs.get(id_)
         ]
         return sum(rates) / len(rates) if rates else None
+
+
+# in words -------------------------------------------------------------------------
+
+
+def is_dense(state: FormState, preview: PredictionPreview) -> bool | None:
+    """Whether the stack's planes are as close as the model's; None if unknown."""
+    if preview.reading is None or state.card is None:
+        return None
+    size = preview.reading.volume.voxel_size
+    return None if size is None else size[0] <= _DENSE * state.card.voxel_size[0]
+
+
+def work_text(plan: "Plan", seconds: float | None = None) -> str:
+    """Describe how much a plan predicts, and how long that takes if it is known."""
+    depth, height, width = plan.output_shape[-3:]
+    times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
+    count = len(plan.structures)
+    what = "1 structure" if count == 1 else f"{count} structures"
+    passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
+    at = f" at {times} times" if times > 1 else ""
+    slower = evaluations(plan)
+    cost = f" · {slower}× slower" if slower > 1 else ""
+    if seconds is not None:
+        cost = f" · {duration_text(seconds)}"
+    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
+
+
+def done_text(report: "Report") -> str:
+    """Describe how long a prediction took and how good it is."""
+    scores = [one.get("r2") for one in report.structures.values()]
+    known = [value for value in scores if value is not None]
+    text = f"Done in {duration_text(report.seconds.total)}"
+    if known:
+        text += f" · mean R² {sum(known) / len(known):.2f} of {len(known)} with truth"
+    return text.replace("-", "\u2212")

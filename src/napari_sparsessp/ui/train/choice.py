@@ -12,7 +12,7 @@ from napari_sparsessp.tasks import Progress
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
-from napari_sparsessp.ui.widgets.structure_model import structure_id
+from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
 
 if TYPE_CHECKING:

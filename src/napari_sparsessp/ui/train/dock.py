@@ -15,7 +15,7 @@ from napari_sparsessp.training.checkpoints import run_of, unfinished_runs
 from napari_sparsessp.training.config import read_config
 from napari_sparsessp.training.resolve import trainings_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
-from napari_sparsessp.ui.engine.link import InstalledEngine
+from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask

@@ -37,7 +37,7 @@ from napari_sparsessp.ui.train.choice import (
     read_stack,
     stacks_in,
 )
-from napari_sparsessp.ui.widgets.structure_model import structure_id
+from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import channel_key
 
 if TYPE_CHECKING:

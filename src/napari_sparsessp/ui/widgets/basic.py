@@ -37,43 +37,39 @@ class Mark(Enum):
     BAD = "needs you"
 
 
+# strokes within a circle of radius 1; a stroke of one place is a dot
+_STROKES: dict[Mark, tuple[tuple[tuple[float, float], ...], ...]] = {
+    Mark.WAITING: (),
+    Mark.GOOD: (((-0.45, 0.05), (-0.1, 0.4), (0.5, -0.35)),),
+    Mark.WARN: (((0, -0.5), (0, 0.1)), ((0, 0.52),)),
+    Mark.BAD: (((-0.38, -0.38), (0.38, 0.38)), ((-0.38, 0.38), (0.38, -0.38))),
+}
+
+
 def draw_mark(
     painter: QPainter, centre: QPointF, radius: float, mark: Mark, tones: Tones
 ) -> None:
-    """Draw a mark: its shape tells as much as its colour."""
-    colour = {
-        Mark.WAITING: tones.line,
-        Mark.GOOD: tones.good,
-        Mark.WARN: tones.warn,
-        Mark.BAD: tones.bad,
-    }[mark]
+    """Draw a mark: its shape says as much as its colour."""
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
+    painter.setBrush(
+        {
+            Mark.WAITING: tones.line,
+            Mark.GOOD: tones.good,
+            Mark.WARN: tones.warn,
+            Mark.BAD: tones.bad,
+        }[mark]
+    )
     painter.drawEllipse(centre, radius, radius)
-    ink = QColor("#15181b") if tones.dark else QColor("#ffffff")
-    pen = QPen(ink, radius * 0.28)
+    pen = QPen(QColor("#15181b" if tones.dark else "#ffffff"), radius * 0.28)
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     painter.setPen(pen)
-    x, y, r = centre.x(), centre.y(), radius
-    if mark is Mark.GOOD:
-        painter.drawPolyline(
-            [
-                QPointF(x - 0.45 * r, y + 0.05 * r),
-                QPointF(x - 0.1 * r, y + 0.4 * r),
-                QPointF(x + 0.5 * r, y - 0.35 * r),
-            ]
-        )
-    elif mark is Mark.WARN:
-        painter.drawLine(QPointF(x, y - 0.5 * r), QPointF(x, y + 0.1 * r))
-        painter.drawPoint(QPointF(x, y + 0.52 * r))
-    elif mark is Mark.BAD:
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y - 0.38 * r), QPointF(x + 0.38 * r, y + 0.38 * r)
-        )
-        painter.drawLine(
-            QPointF(x - 0.38 * r, y + 0.38 * r), QPointF(x + 0.38 * r, y - 0.38 * r)
-        )
+    for stroke in _STROKES[mark]:
+        places = [centre + QPointF(x * radius, y * radius) for x, y in stroke]
+        if len(places) == 1:
+            painter.drawPoint(places[0])
+        else:
+            painter.drawPolyline(places)
 
 
 class MarkDot(QWidget):
@@ -81,18 +77,12 @@ class MarkDot(QWidget):
 
     def __init__(self, mark: Mark = Mark.WAITING, size: int = 14) -> None:
         super().__init__()
-        self._mark = mark
         self.setFixedSize(QSize(size, size))
-        self.setAccessibleName(mark.value)
-
-    @property
-    def mark(self) -> Mark:
-        """The mark that is shown."""
-        return self._mark
+        self.set_mark(mark)
 
     def set_mark(self, mark: Mark) -> None:
         """Show another mark."""
-        self._mark = mark
+        self.mark = mark
         self.setAccessibleName(mark.value)
         self.update()
 
@@ -101,7 +91,7 @@ class MarkDot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         half = self.width() / 2
-        draw_mark(painter, QPointF(half, half), half - 1, self._mark, Tones.of(self))
+        draw_mark(painter, QPointF(half, half), half - 1, self.mark, Tones.of(self))
 
 
 class Step(QWidget):
@@ -109,9 +99,9 @@ class Step(QWidget):
 
     Parameters
     ----------
-    headline : str
+    headline
         Rich text; the variable part in bold.
-    last : bool
+    last
         No line leads on from the last step.
     """
 
@@ -147,31 +137,32 @@ class Step(QWidget):
         return self._mark
 
     def set_mark(self, mark: Mark) -> None:
-        """Say how settled this step is."""
+        """Set how settled this step is."""
         if mark is not self._mark:
             self._mark = mark
             self.setAccessibleDescription(mark.value)
             self.update()
 
     def set_headline(self, text: str) -> None:
-        """Write this piece of the sentence anew (rich text)."""
+        """Replace this piece of the sentence (rich text)."""
         if text != self.headline.text():
             self.headline.setText(text)
             self._fit_headline()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Know the theme's font from now on."""
+        """Fit to the theme's font, which is known from now on."""
         super().showEvent(event)
         self._fit_headline()
 
     def _fit_headline(self) -> None:
         """Let the headline wrap between words, and never within one."""
+        self.headline.ensurePolished()
         bold = QFont(self.headline.font())
         bold.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(bold)
         words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
         widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
-        self.headline.setMinimumWidth(widest + 2)
+        self.headline.setMinimumWidth(widest + 10)  # napari pads labels
 
     def paintEvent(self, _event: object) -> None:
         """Draw the mark and the line that leads to the next step."""
@@ -196,14 +187,14 @@ class StepColumn(QScrollArea):
 
     Parameters
     ----------
-    steps : iterable of QWidget
+    steps
         From top to bottom.
-    below : int
+    below
         Pixels under the last one.
 
     Attributes
     ----------
-    column : QVBoxLayout
+    column
         For what comes after the steps; see `end`.
     """
 
@@ -246,8 +237,7 @@ class Segments(QWidget):
 
     Parameters
     ----------
-    choices : sequence of (key, text, tool tip)
-    name : str
+    name
         What is chosen, for screen readers.
     """
 
@@ -284,7 +274,7 @@ class Segments(QWidget):
         return ""
 
     def set_value(self, key: str) -> None:
-        """Press a button without telling anyone."""
+        """Press a button without emitting `chosen`."""
         self._buttons[key].setChecked(True)
 
     def clear(self) -> None:
@@ -306,7 +296,7 @@ class _Segment(QPushButton):
     """A button that is never narrower than its text, which is bold while it is down."""
 
     def minimumSizeHint(self) -> QSize:
-        """Give the room that the bold text needs."""
+        """Return the room that the bold text needs."""
         bold = QFont(self.font())
         bold.setWeight(QFont.Weight.DemiBold)
         width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
@@ -331,29 +321,24 @@ class MessageBox(QFrame):
         self.text.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
         )
-        self.copy_button = QPushButton("Copy details")
-        self.copy_button.setProperty("role", "link")
-        self.copy_button.setToolTip(
-            "Copy the whole error, the request and the versions, to send to someone."
+        self.copy_button = link_button(
+            "Copy details",
+            "Copy the whole error, the request and the versions, to send to someone.",
         )
         self.copy_button.clicked.connect(self._copy)
         self._folded = ""
-        self.more_button = QPushButton("")
-        self.more_button.setProperty("role", "link")
-        self.more_button.setToolTip("Show all of them.")
+        self.more_button = link_button("", "Show all of them.")
         self.more_button.clicked.connect(self._unfold)
-        row = QHBoxLayout()
+        row = in_a_row(self.dot, self.text, stretched=0)
         row.setSpacing(8)
-        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.text, 1)
+        row.setAlignment(self.dot, Qt.AlignmentFlag.AlignTop)
+        row.setStretch(1, 1)
+        foot = in_a_row(self.more_button, self.copy_button, stretched=0)
+        foot.insertStretch(0, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 7, 9, 7)
         column.setSpacing(2)
         column.addLayout(row)
-        foot = QHBoxLayout()
-        foot.addStretch(1)
-        foot.addWidget(self.more_button)
-        foot.addWidget(self.copy_button)
         column.addLayout(foot)
         self.hide()
 
@@ -362,9 +347,9 @@ class MessageBox(QFrame):
 
         Parameters
         ----------
-        text : str
+        text
             One line: what is wrong and what to do.
-        details : str
+        details
             What "Copy details" copies; no button without them.
         """
         self._show("error", Mark.BAD, _sentence(text), details)
@@ -392,7 +377,7 @@ class MessageBox(QFrame):
 
     @property
     def is_error(self) -> bool:
-        """Whether an error is shown."""
+        """Return whether an error is shown."""
         return not self.isHidden() and self.property("role") == "error"
 
     def _show(self, role: str, mark: Mark, text: str, details: str) -> None:
@@ -433,11 +418,11 @@ SHARES = 1000
 
 
 class Foot(QWidget):
-    """What the feet of all docks have; each adds its own buttons and states.
+    """The footer of a dock: message, progress, status; each adds its own buttons.
 
     Parameters
     ----------
-    work : str
+    work
         What is done here, for screen readers: ``the prediction``.
     """
 
@@ -469,7 +454,7 @@ class Foot(QWidget):
                 column.addLayout(row)
 
     def set_status(self, text: str) -> None:
-        """Say in one line what is going on."""
+        """Show the status in one line."""
         self.status.setText(text)
         self.status.setToolTip(text)
 
@@ -479,9 +464,8 @@ class WorkFoot(Foot):
 
     Parameters
     ----------
-    work : str
-    state : Enum
-        Where the work stands at first; the dock's own states.
+    state
+        The first of the dock's own states.
     """
 
     def __init__(self, work: str, state: Enum) -> None:
@@ -491,7 +475,7 @@ class WorkFoot(Foot):
 
     @property
     def state(self) -> Enum:
-        """Where the work stands."""
+        """The state of the work."""
         return self._state
 
     def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
@@ -499,9 +483,7 @@ class WorkFoot(Foot):
 
         Parameters
         ----------
-        state : Enum
-        look : (text, role, tool tip)
-        on : bool
+        on
             Whether it can be pressed.
         """
         text, role, tip = look
@@ -522,8 +504,7 @@ def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
 
     Parameters
     ----------
-    widgets : QWidget
-    stretched : int
+    stretched
         How many of the first share the room that is left.
     """
     row = QHBoxLayout()
@@ -597,11 +578,9 @@ class _ElideMiddle(QObject):
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Put widgets beside one another, as wide as each other."""
     holder = QWidget()
-    row = QHBoxLayout(holder)
+    row = in_a_row(*widgets, stretched=len(widgets))
     row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget, 1)
+    holder.setLayout(row)
     return holder
 
 

@@ -1,123 +1,152 @@
 """Choose the device. Looking for GPUs imports torch: it happens when the list opens."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox
-from superqt.utils import create_worker
+from qtpy.QtCore import QEvent, QObject
 
 from napari_sparsessp.ui.napari_compat import show_warning
 from napari_sparsessp.ui.preferences import DEVICES, Preferences, preference_news
+from napari_sparsessp.ui.tasks import BackgroundTask
+from napari_sparsessp.ui.widgets.forms import Form
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
 
+# id, label, tool tip; those without an id cannot be chosen
+_AUTO = (
+    "auto",
+    "the fastest device (auto)",
+    "The fastest device that works here: CUDA, then MPS, then the CPU.",
+)
+_CPU = ("cpu", "the CPU", "")
+_LOOKING = ("", "looking for graphics cards…", "This takes a second or two.")
 
-_AUTO_TIP = "The fastest device that works here: CUDA, then MPS, then the CPU."
+
+@dataclass(frozen=True)
+class _Choice:
+    device: Annotated[
+        str,
+        {
+            "name": "Device",
+            "tooltip": "Where the network runs. Open the list to look for graphics "
+            "cards.",
+            "choices": [_AUTO, _CPU, _LOOKING],
+        },
+    ] = "auto"
 
 
-class DeviceBox(QComboBox):
+class DeviceBox(Form[_Choice]):
     """Devices of this machine; those that cannot be used are off and say why.
 
     Parameters
     ----------
-    find : callable
-        Gives the devices; called in a worker thread when the list first opens.
+    find
+        Returns the devices; called in a worker thread when the list first opens.
     """
 
-    changed = Signal()
-
     def __init__(self, find: "Callable[[], Sequence[DeviceInfo]]") -> None:
-        super().__init__()
+        super().__init__(_Choice)
         self._find: Callable[[], Sequence[DeviceInfo]] | None = find
-        self.setAccessibleName("Device")
-        self.setToolTip(
-            "Where the network runs. Open the list to look for graphics cards."
-        )
-        self.addItem("the fastest device (auto)", "auto")
-        self.setItemData(0, _AUTO_TIP, Qt.ItemDataRole.ToolTipRole)
-        self.addItem("the CPU", "cpu")
-        self.activated.connect(lambda _i: self.changed.emit())
-        self._followed = "auto"  # what the preferences made of it
+        self._box = self.native("device")
+        self._offer([_AUTO, _CPU, _LOOKING], off=[2])
+        self._box.view().installEventFilter(self)
+        self._followed = "auto"  # the choice that the preferences led to
         news = preference_news()
         self._prefer(news.now)
         news.changed.connect(self._on_preferences)
 
     def device(self) -> str:
-        """Id of the chosen device."""
-        return str(self.currentData())
+        """Return the id of the chosen device."""
+        return str(self.get("device"))
 
-    def showPopup(self) -> None:
-        """Open the list, and look for devices the first time."""
-        self._look()
-        super().showPopup()
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look for devices when the list opens."""
+        if event is not None and event.type() == QEvent.Type.Show:
+            self._look()
+        return super().eventFilter(watched, event)
 
     def _look(self) -> None:
         """Look for devices in a thread, once."""
         if self._find is not None:
-            find, self._find = self._find, None
-            self.addItem("looking for graphics cards…", "")
-            self._enable(self.count() - 1, False, "This takes a second or two.")
-            create_worker(
-                _safely,
-                find,
-                _connect={"returned": self.set_devices},
-                _start_thread=True,
-            )
+            task = BackgroundTask(_find_devices, self._find, parent=self)
+            self._find = None
+            task.returned.connect(self.set_devices)
+            # a broken torch must not break the list; running says what is wrong
+            task.failed.connect(self._on_failed)
+            task.start()
+
+    def _on_failed(self, _error: Exception) -> None:
+        self.set_devices(())
 
     def set_devices(self, devices: "Sequence[DeviceInfo]") -> None:
         """Offer these devices."""
-        chosen, opened = self.device(), self.view().isVisible()
-        while self.count() > 1:
-            self.removeItem(1)
-        known = list(devices)
-        for info in known:
-            if info.id == "auto":
-                continue
-            self.addItem(info.label, info.id)
-            self._enable(self.count() - 1, info.available, info.reason or info.label)
-        if all(info.id != "cpu" for info in known):
-            self.addItem("CPU", "cpu")
+        chosen, opened = self.device(), self._box.view().isVisible()
+        listed = [info for info in devices if info.id != "auto"]
+        choices = [
+            (
+                info.id,
+                info.label if info.available else f"{info.label} – {info.reason}",
+                info.reason or info.label,
+            )
+            for info in listed
+        ]
+        if all(info.id != "cpu" for info in listed):
+            choices.append(("cpu", "CPU", ""))
+        off = [row for row, info in enumerate(listed, 1) if not info.available]
+        self._offer([_AUTO, *choices], off)
         follows = chosen == self._followed
         self._choose(chosen)
         if follows:
             self._followed = self.device()
         if opened:  # the list keeps its old height otherwise
-            self.hidePopup()
-            super().showPopup()
+            self._box.hidePopup()
+            self._box.showPopup()
+
+    def _offer(
+        self, choices: Sequence[tuple[str, str, str]], off: Sequence[int]
+    ) -> None:
+        """Offer choices in this order, some of which cannot be chosen."""
+        with self.magic("device").changed.blocked():
+            self.magic("device").choices = []
+            self.offer("device", choices)
+        model: Any = self._box.model()
+        for row in off:
+            model.item(row).setEnabled(False)
 
     def _choose(self, wanted: str) -> None:
         """Choose a device, or the first of a kind; the fastest where it is not there.
 
         Parameters
         ----------
-        wanted : str
+        wanted
             ``cuda`` means the first NVIDIA GPU.
         """
-        model: Any = self.model()
-        for row in range(self.count()):
-            if str(self.itemData(row)).split(":")[0] != wanted.split(":")[0]:
-                continue
-            if wanted not in (self.itemData(row), self.itemData(row).split(":")[0]):
+        model: Any = self._box.model()
+        for row in range(self._box.count()):
+            id_ = str(self._box.itemData(row))
+            if wanted not in (id_, id_.split(":")[0]):
                 continue
             if model.item(row).isEnabled():
-                self.setCurrentIndex(row)
+                self.update(device=id_)
                 return
-            show_warning(f"SparseSSP: {self.itemText(row)}; the fastest is taken")
-        self.setCurrentIndex(0)
+            text = self._box.itemText(row)
+            show_warning(f"SparseSSP: {text}; the fastest is taken")
+        self.update(device="auto")
         if wanted != "auto":
             self.changed.emit()
 
-    def _prefer(self, wish: Preferences) -> None:
+    def _prefer(self, preferred: Preferences) -> None:
         """Choose the preferred device; which GPUs there are is looked up first."""
-        if self.findData(wish.device) < 0 and self._find is not None:
-            name = next(words for words, id_ in DEVICES.items() if id_ == wish.device)
-            self.addItem(name, wish.device)
-            self.setCurrentIndex(self.count() - 1)
+        wanted = preferred.device
+        if self._find is not None and wanted not in ("auto", "cpu"):
+            name = next(words for words, id_ in DEVICES.items() if id_ == wanted)
+            self._offer([_AUTO, _CPU, (wanted, name, ""), _LOOKING], off=[3])
+            self.update(device=wanted)
             self._look()
         else:
-            self._choose(wish.device)
+            self._choose(wanted)
         self._followed = self.device()
 
     def _on_preferences(self, before: Preferences, now: Preferences) -> None:
@@ -126,18 +155,8 @@ class DeviceBox(QComboBox):
             self._prefer(now)
             self.changed.emit()
 
-    def _enable(self, row: int, on: bool, tip: str) -> None:
-        model: Any = self.model()
-        item = model.item(row)
-        item.setEnabled(on)
-        item.setToolTip(tip)
-        if not on and tip and self.itemData(row):
-            self.setItemText(row, f"{self.itemText(row)} – {tip}")
 
-
-def _safely(find: "Callable[[], Sequence[DeviceInfo]]") -> "list[DeviceInfo]":
-    """Find devices; a broken torch must not break the list (Run will tell)."""
-    try:
-        return list(find())
-    except Exception:
-        return []
+def _find_devices(
+    find: "Callable[[], Sequence[DeviceInfo]]", _progress: object
+) -> "Sequence[DeviceInfo]":
+    return list(find())

@@ -40,6 +40,7 @@ from qtpy.QtWidgets import (
     QCompleter,
     QDoubleSpinBox,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSizePolicy,
@@ -52,6 +53,7 @@ from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
 
 OptionsT = TypeVar("OptionsT")
 
+_LEAST_LETTERS = 8
 _TIP_ROLE = Qt.ItemDataRole.ToolTipRole
 
 
@@ -85,6 +87,9 @@ class Row:
         Whether each letter counts, not only the end of typing.
     above
         Whether the label stands above the field, in strong letters.
+    widget
+        Makes a Qt widget of our own for what magicgui has no widget for, with `value`,
+        `set_value` and the signal `changed`; `value` raises ValueError.
     rest
         What magicgui gets.
     """
@@ -104,6 +109,7 @@ class Row:
     suggestions: Sequence[str] = ()
     live: bool = False
     above: bool = False
+    widget: Callable[[], QWidget] | None = None
     rest: Mapping[str, Any] | None = None
 
     @classmethod
@@ -162,7 +168,7 @@ class Form(QWidget, Generic[OptionsT]):
         self._layout.setVerticalSpacing(4)
         self._layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._layout.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow
+            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         )
         known = _declared(options)
         for name in (*only, *(name for name in known if name not in only)):
@@ -185,7 +191,7 @@ class Form(QWidget, Generic[OptionsT]):
         if field.label is None:
             self._layout.addRow(field.holder)
         elif field.row.above:
-            self._layout.addRow(field.label)
+            self._layout.addRow(field.head)
             self._layout.addRow(field.holder)
         else:
             self._layout.addRow(field.label, field.holder)
@@ -263,13 +269,23 @@ class Form(QWidget, Generic[OptionsT]):
         field.is_shown = on
         self._layout.setRowVisible(field.holder, on)
         if field.row.above and field.label is not None:
-            self._layout.setRowVisible(field.label, on)
+            self._layout.setRowVisible(field.head, on)
 
     def enable_row(self, name: str, on: bool, why: str = "") -> None:
         """Enable or disable a row; the tool tip says why."""
         field = self._fields[name]
         field.native.setEnabled(on)
         field.native.setToolTip(why or field.row.tooltip)
+
+    def rename_row(self, name: str, label: str) -> None:
+        """Write another label beside a row."""
+        field = self._fields[name]
+        if field.label is not None:
+            field.label.setText(label)
+
+    def show_note(self, name: str, text: str) -> None:
+        """Write a remark beside the label of a row that stands above its field."""
+        self._fields[name].note.setText(text)
 
     def show_problem(self, name: str, text: str) -> None:
         """Show below a row what is wrong with it; "" for nothing."""
@@ -284,6 +300,16 @@ class Form(QWidget, Generic[OptionsT]):
             self._quiet = False
 
     # layers -------------------------------------------------------------------
+
+    def offer_layers(self) -> None:
+        """Ask which layers the boxes accept, where that hangs on more than layers."""
+        self._quiet = True
+        try:
+            for field in self._fields.values():
+                if field.of_layers:
+                    field.follow_layers()
+        finally:
+            self._quiet = False
 
     def _follow_layers(self) -> None:
         boxes = [field for field in self._fields.values() if field.of_layers]
@@ -307,6 +333,22 @@ class Form(QWidget, Generic[OptionsT]):
         self.destroyed.connect(release)
 
 
+class _OwnWidget:
+    """A Qt widget of ours in the place of a magicgui widget."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self.changed = native.changed
+
+    @property
+    def value(self) -> Any:
+        return self.native.value()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.native.set_value(value)
+
+
 class _Field:
     """One row: its magicgui widget, its label, and what is wrong with it."""
 
@@ -325,6 +367,17 @@ class _Field:
         self.magic = self._make(default)
         self.native = self.magic.native
         self.label = self._make_label()
+        self.note = QLabel("")
+        self.note.setProperty("role", "small")
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setWordWrap(True)
+        self.head = QWidget()  # label and note, where they stand above the field
+        if row.above and self.label is not None:
+            beside = QHBoxLayout(self.head)
+            beside.setContentsMargins(0, 5, 0, 0)
+            beside.setSpacing(10)
+            beside.addWidget(self.label)
+            beside.addWidget(self.note, 1)
         self.problem = QLabel("")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
@@ -345,6 +398,8 @@ class _Field:
         """Let magicgui make the widget."""
         from magicgui.widgets import create_widget
 
+        if self.row.widget is not None:
+            return _OwnWidget(self.row.widget())
         options: dict[str, Any] = dict(self.row.rest or {})
         choices = self._choices()
         if choices is not None:
@@ -353,8 +408,8 @@ class _Field:
         if self.row.read is not None or self.kind is str:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
-            options = {"min": 0.0, "max": 1e9, "step": 1.0, **options}
-            options["widget_type"] = "FloatSpinBox"
+            options = {"min": 0.0, "max": 1e6, "step": 1.0, **options}
+            options.setdefault("widget_type", "FloatSpinBox")
             value = options["min"] if default in (None, MISSING) else float(default)
             return create_widget(value=value, annotation=float, options=options)
         if self.kind is bool:
@@ -423,6 +478,7 @@ class _Field:
         elif isinstance(native, QComboBox):
             shorten(native)
             native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            native.setMinimumContentsLength(_LEAST_LETTERS)
             self._show_tips()
         elif isinstance(native, QLineEdit) and self.row.none:
             native.setPlaceholderText(self.row.none)
@@ -513,6 +569,7 @@ class _Field:
         """Show what is wrong below the field."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+        self.holder.updateGeometry()  # a form that was hidden reckons with old heights
 
 
 def make_editable(box: QComboBox, placeholder: str = "") -> None:
@@ -539,7 +596,12 @@ def make_editable(box: QComboBox, placeholder: str = "") -> None:
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:
     """Return type, annotation's dict and default of each field, in order."""
-    hints = typing.get_type_hints(options, include_extras=True)
+    import napari.layers
+
+    # layer types may be written as strings: napari.layers is no import for a module
+    hints = typing.get_type_hints(
+        options, localns={"napari": napari}, include_extras=True
+    )
     found: dict[str, tuple[Any, Mapping[str, Any] | None, Any]] = {}
     for name, default in _defaults(options).items():
         kind, declared = hints[name], None

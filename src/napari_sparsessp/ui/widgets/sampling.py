@@ -1,35 +1,25 @@
 """How sparsely the stack was imaged, or is to be thinned out for a trial."""
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QFont, QMouseEvent, QPainter, QPolygonF
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.ui.widgets.basic import Segments
+from napari_sparsessp.ui.layers.viewport import data_position, go_to
+from napari_sparsessp.ui.widgets.basic import Segments, in_a_row
+from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
 def sampling_sentence(view: SparseView, flat: bool = False) -> str:
     """Say what a sparse view means in planes and exposures.
 
-    Parameters
-    ----------
-    view : SparseView
-    flat : bool
-        The model predicts one projection of them.
-
-    Returns
-    -------
-    str
-        For example ``13 planes measured, 52 predicted, 75 % fewer exposures``.
+    For example ``13 planes measured, 52 predicted, 75 % fewer exposures``; `flat` where
+    the model predicts one projection of the planes.
     """
     measured = len(view.planes)
     planes = "1 plane" if measured == 1 else f"{measured} planes"
@@ -52,7 +42,7 @@ class ZAxisDrawing(QWidget):
 
     Signals
     -------
-    plane_asked : float
+    plane_asked(float)
         A position in dense planes was clicked.
     """
 
@@ -77,15 +67,13 @@ class ZAxisDrawing(QWidget):
     def show_view(
         self, view: SparseView | None, step_um: float | None, flat: bool = False
     ) -> None:
-        """Draw another view.
+        """Draw another view, or an empty axis.
 
         Parameters
         ----------
-        view : SparseView or None
-            None draws an empty axis.
-        step_um : float or None
+        step_um
             Distance of two dense planes in µm, where it is known.
-        flat : bool
+        flat
             The model predicts one projection of the planes.
         """
         self._view = view
@@ -94,13 +82,7 @@ class ZAxisDrawing(QWidget):
         self.update()
 
     def show_position(self, position: float | None) -> None:
-        """Mark the plane that is on screen.
-
-        Parameters
-        ----------
-        position : float or None
-            In dense planes; None marks nothing.
-        """
+        """Mark the plane on screen, in dense planes; None marks nothing."""
         if position != self._position:
             self._position = position
             self.update()
@@ -114,21 +96,24 @@ class ZAxisDrawing(QWidget):
         painter.fillRect(
             QRectF(strip.left(), strip.bottom(), strip.width(), 1), tones.line
         )
-        if self._view is not None:
-            self._draw_planes(painter, strip, self._view, tones)
+        view = self._view
+        if view is not None:
+            self._draw_planes(painter, strip, view, tones)
         font = QFont(self.font())
         font.setPointSizeF(8.0)
         painter.setFont(font)
         painter.setPen(tones.muted)
         below = QRectF(strip.left(), strip.bottom() + 4, strip.width(), 15)
         left, right = "first plane", "last plane"
-        if self._view is not None and self._step is not None:
+        if view is not None and self._step is not None:
             left = "z = 0"
-            right = f"{self._step * max(self._view.depth - 1, 0):.1f} µm"
+            right = f"{self._step * max(view.depth - 1, 0):.1f} µm"
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, left)
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, right)
-        if self._view is not None and self._position is not None:
-            self._draw_position(painter, strip, below, tones)
+        if view is not None and self._position is not None:
+            pitch = strip.width() / max(view.depth, 1)
+            place = min(self._position, view.depth - 1) + 0.5
+            self._draw_position(painter, strip.left() + place * pitch, below, tones)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Ask for the plane under the mouse."""
@@ -157,15 +142,12 @@ class ZAxisDrawing(QWidget):
             self.plane_asked.emit(float(min(max(place, 0), self._view.depth - 1)))
 
     def _draw_position(
-        self, painter: QPainter, strip: QRectF, below: QRectF, tones: Tones
+        self, painter: QPainter, x: float, below: QRectF, tones: Tones
     ) -> None:
-        assert self._view is not None
-        assert self._position is not None
-        pitch = strip.width() / max(self._view.depth, 1)
-        x = strip.left() + (min(self._position, self._view.depth - 1) + 0.5) * pitch
+        """Draw an arrow head at x, and say which plane it is."""
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tones.text)
-        y = strip.bottom() + 1
+        y = below.top() - 3
         painter.drawPolygon(
             QPolygonF([QPointF(x, y), QPointF(x - 4, y + 6), QPointF(x + 4, y + 6)])
         )
@@ -185,9 +167,7 @@ class ZAxisDrawing(QWidget):
         predicted = mix(tones.back, tones.accent, 0.42)
         short = QRectF(0, strip.bottom() - 10, 0, 10)
         if pitch < 2.5:  # too many planes to tell apart: a band stands for them
-            band = QRectF(short)
-            band.setLeft(strip.left())
-            band.setRight(strip.right())
+            band = QRectF(strip.left(), short.top(), strip.width(), short.height())
             painter.fillRect(band, predicted)
         else:
             width = min(max(pitch * 0.5, 1.0), 5.0)
@@ -207,14 +187,33 @@ class ZAxisDrawing(QWidget):
 
 AUTO, OTHER = "auto", "other"
 RATIOS = (1, 2, 4, 8)
-_AUTO_TIP = (
-    "Take the ratio from the voxel size: the z step of this stack over the z step of "
-    "the model's grid."
-)
-_SIMULATE_TIP = (
-    "For a stack that is dense: use only every r-th plane and never look at the "
-    "others. This is the honest way to find out how sparsely you may image."
-)
+
+
+@dataclass(frozen=True)
+class _Other:
+    ratio: Annotated[
+        float,
+        {
+            "name": "Sparsity ratio r",
+            "tooltip": "Planes of the model's grid for each plane imaged.",
+            "prefix": "r = ",
+            "max": 64.0,
+            "decimals": 2,
+        },
+    ] = 3.0
+
+
+@dataclass(frozen=True)
+class _Trial:
+    simulate: Annotated[
+        bool,
+        {
+            "label": "Simulate it from this dense stack",
+            "tooltip": "For a stack that is dense: use only every r-th plane and never "
+            "look at the others. This is the honest way to find out how sparsely you "
+            "may image.",
+        },
+    ] = False
 
 
 def ordinal(ratio: float) -> str:
@@ -233,107 +232,91 @@ def ordinal(ratio: float) -> str:
 class SamplingPanel(QWidget):
     """Choose the sparsity ratio and see what it means.
 
-    `changed` is emitted when the user changes anything here.
+    Signals
+    -------
+    changed
+        By the user.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        choices = [(AUTO, "Auto", _AUTO_TIP)]
-        choices += [
-            (
-                str(r),
-                str(r),
-                "Every plane of the model's grid was imaged."
-                if r == 1
-                else f"One plane imaged for every {r} of the model's grid.",
-            )
-            for r in RATIOS
+        auto_tip = (
+            "Take the ratio from the voxel size: the z step of this stack over the z "
+            "step of the model's grid."
+        )
+        tips = {
+            r: f"One plane imaged for every {r} of the model's grid." for r in RATIOS
+        }
+        tips[1] = "Every plane of the model's grid was imaged."
+        choices = [
+            (AUTO, "Auto", auto_tip),
+            *((str(ratio), str(ratio), tip) for ratio, tip in tips.items()),
+            (OTHER, "Other", "Any ratio from 1 on, also a broken one."),
         ]
-        choices.append((OTHER, "Other", "Any ratio from 1 on, also a broken one."))
         self.segments = Segments(choices, "Sparsity ratio r")
-        self.spin = QDoubleSpinBox()
-        self.spin.setRange(0.0, 64.0)
-        self.spin.setDecimals(2)
-        self.spin.setValue(3.0)
-        self.spin.setPrefix("r = ")
-        self.spin.setToolTip("Planes of the model's grid for each plane imaged.")
-        self.spin.setAccessibleName("Sparsity ratio r")
-        self.spin.hide()
-        self.simulate_box = QCheckBox("Simulate it from this dense stack")
-        self.simulate_box.setToolTip(_SIMULATE_TIP)
+        self.other = Form(_Other, beside=True)
+        self.other.hide()
+        self.trial = Form(_Trial)
         self.drawing = ZAxisDrawing()
         self.sentence = QLabel("")
         self.sentence.setProperty("role", "small")
         self.sentence.setWordWrap(True)
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
-        self._arrange()
-        self._dense: bool | None = None
-        self.segments.chosen.connect(self._on_chosen)
-        self.spin.valueChanged.connect(self._tell)
-        self.simulate_box.toggled.connect(self._on_simulate)
-
-    def _arrange(self) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(self.segments, 1)
-        row.addWidget(self.spin)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(row)
-        column.addWidget(self.simulate_box)
-        column.addWidget(self.drawing)
-        column.addWidget(self.sentence)
+        column.addLayout(in_a_row(self.segments, self.other))
+        for widget in (self.trial, self.drawing, self.sentence):
+            column.addWidget(widget)
+        self._dense: bool | None = None
+        self.segments.chosen.connect(self._on_chosen)
+        self.other.changed.connect(self.changed)
+        self.trial.changed.connect(self._on_trial)
 
     def ratio(self) -> float | None:
-        """Sparsity ratio that the user asks for; None: from the voxel size."""
+        """Return the sparsity ratio asked for; None: from the voxel size."""
         key = self.segments.value()
         if key == AUTO:
             return None
-        return float(self.spin.value()) if key == OTHER else float(key)
+        return float(self.other.get("ratio") if key == OTHER else key)
 
     def set_ratio(self, ratio: float | None) -> None:
-        """Choose a ratio without telling anyone."""
+        """Choose a ratio without emitting `changed`."""
         if ratio is None:
             key = AUTO
         elif ratio in RATIOS:
             key = str(int(ratio))
         else:
             key = OTHER
-            self.spin.blockSignals(True)
-            self.spin.setValue(ratio)
-            self.spin.blockSignals(False)
+            self.other.update(ratio=ratio)
         self.segments.set_value(key)
-        self.spin.setVisible(key == OTHER)
+        self.other.setVisible(key == OTHER)
 
     def simulate(self) -> bool:
-        """Whether to thin out a dense stack."""
-        return self.simulate_box.isChecked()
+        """Return whether to thin out a dense stack."""
+        return bool(self.trial.get("simulate"))
 
     def set_simulate(self, on: bool) -> None:
-        """Tick the box without telling anyone."""
-        self.simulate_box.blockSignals(True)
-        self.simulate_box.setChecked(on)
-        self.simulate_box.blockSignals(False)
+        """Tick the box without emitting `changed`."""
+        self.trial.update(simulate=on)
 
     def set_stack(self, dense: bool | None) -> None:
-        """Tell what is known of the stack.
+        """Set what is known of the stack.
 
         Parameters
         ----------
-        dense : bool or None
+        dense
             True: its planes are as close as the model's, so that a ratio can only be
-            meant as a trial. False: it is sparse already. None: nobody knows.
+            meant as a trial. False: it is sparse already. None: not known.
         """
-        if dense is False and self.simulate():
+        if dense is False:
             self.set_simulate(False)
-        if dense and self.simulate() is False and (self.ratio() or 1) > 1:
+        elif dense and (self.ratio() or 1) > 1:
             self.set_simulate(True)
         self._dense = dense
-        self.simulate_box.setVisible(dense is not False)
+        self.trial.setVisible(dense is not False)
 
     def show_view(
         self,
@@ -341,33 +324,79 @@ class SamplingPanel(QWidget):
         step_um: float | None = None,
         flat: bool = False,
     ) -> None:
-        """Draw the planes and say what they mean; None clears the drawing.
-
-        Parameters
-        ----------
-        view : SparseView or None
-        step_um : float or None
-            Distance of two dense planes in µm.
-        flat : bool
-            The model predicts one projection of the planes.
-        """
+        """Draw the planes and say what they mean, see `ZAxisDrawing.show_view`."""
         self.drawing.show_view(view, step_um, flat)
         self.sentence.setText("" if view is None else sampling_sentence(view, flat))
 
     def _on_chosen(self, key: str) -> None:
-        self.spin.setVisible(key == OTHER)
+        self.other.setVisible(key == OTHER)
         if self._dense and (self.ratio() or 1) > 1:
             self.set_simulate(True)
         elif self.ratio() in (None, 1.0):
             self.set_simulate(False)
-        self._tell()
-
-    def _on_simulate(self, on: bool) -> None:
-        if on and (self.ratio() or 1) <= 1:
-            self.set_ratio(4.0)
-        elif not on and self._dense:
-            self.set_ratio(None)
-        self._tell()
-
-    def _tell(self, *_: object) -> None:
         self.changed.emit()
+
+    def _on_trial(self) -> None:
+        if self.simulate() and (self.ratio() or 1) <= 1:
+            self.set_ratio(4.0)
+        elif not self.simulate() and self._dense:
+            self.set_ratio(None)
+        self.changed.emit()
+
+
+class PlaneCursor(QObject):
+    """Move a mark on the drawing with the z slider, and the slider with a click."""
+
+    def __init__(
+        self, viewer: Any, drawing: ZAxisDrawing, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._drawing = drawing
+        self._layer: Any | None = None
+        self._axis = 0
+        self._view: SparseView | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(25)
+        self._timer.timeout.connect(self.look)
+        viewer.dims.events.point.connect(self._on_moved)
+        viewer.dims.events.ndisplay.connect(self._on_moved)
+        drawing.plane_asked.connect(self.go)
+
+    def follow(self, layer: Any | None, axis: int, view: SparseView | None) -> None:
+        """Follow the z slider in terms of this input and its z axis, or nothing."""
+        self._layer = layer if view is not None and axis >= 0 else None
+        self._axis, self._view = axis, view
+        self.look()
+
+    def look(self) -> None:
+        """Mark the plane that is on screen."""
+        layer, view, place = self._layer, self._view, None
+        shown = layer is not None and layer in self._viewer.layers
+        if shown and view is not None and self._viewer.dims.ndisplay == 2:
+            plane = float(data_position(self._viewer, layer)[self._axis])
+            at = view.positions[0] + (plane - view.planes[0]) * self._pace
+            place = at if -1 < at < view.depth + self._pace else None
+        self._drawing.show_position(place)
+
+    def go(self, position: float) -> None:
+        """Show the plane at a position, in dense planes."""
+        if self._layer is not None and self._view is not None:
+            above = (position - self._view.positions[0]) / self._pace
+            plane = self._view.planes[0] + above
+            index = np.zeros(self._layer.ndim)
+            index[self._axis] = plane
+            go_to(self._viewer, self._layer, index, self._axis)
+
+    @property
+    def _pace(self) -> float:
+        """Dense planes from one plane of the input to the next."""
+        view = self._view
+        if view is None or len(view.planes) < 2:
+            return 1.0 if view is None else view.ratio
+        rise = view.positions[1] - view.positions[0]
+        return rise / (view.planes[1] - view.planes[0])
+
+    def _on_moved(self, _event: object = None) -> None:
+        self._timer.start()

@@ -1,40 +1,265 @@
-"""Choose the stack: a layer or a file, its channel and, where nobody knows, its size.
+"""Choose the stack: a layer or a file, its channel and, where not recorded, its size.
 
-The panel shows what was found in it; it reads nothing itself.
+The panel shows how the stack compares with what a model expects; it reads nothing.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtGui import QDoubleValidator
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.widgets.basic import ElidingComboBox, Segments
-from napari_sparsessp.ui.widgets.expectation import Expectation, ExpectationTable
-from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
+from napari_sparsessp.ui.widgets.basic import (
+    ElidingComboBox,
+    Mark,
+    MarkDot,
+    Segments,
+    in_a_row,
+    link_button,
+)
+from napari_sparsessp.ui.widgets.card_text import ratios_text
+from napari_sparsessp.ui.widgets.forms import Form
 
 if TYPE_CHECKING:
-    from napari_sparsessp.sparse import SparseView
+    from napari_sparsessp.models.card import ModelCard
 
 
-class InputPanel(QWidget):
-    """What to predict from.
+# Resampling y/x by more than this turns details into what the model never saw.
+_FAR = 3.0
+# Below this difference no one would call it resampling.
+_SAME = 0.01
+_TIMES = "\u2009×\u2009"  # thin spaces: three numbers have to fit
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One line of expected against found; the tool tip says what to do."""
+
+    name: str
+    found: str
+    expected: str
+    mark: Mark
+    advice: str = ""
+
+
+def size_text(size: Sequence[float]) -> str:
+    """Write a voxel size: ``0.29 µm`` for a cube, else ``1.16 × 0.29 × 0.29 µm``."""
+    if max(size) - min(size) <= _SAME * max(size):
+        size = size[:1]
+    return _sizes_text(size)
+
+
+def _sizes_text(size: Sequence[float]) -> str:
+    numbers = (
+        f"{v:.2f}".rstrip("0").rstrip(".") if v >= 0.1 else f"{v:.3g}" for v in size
+    )
+    return _TIMES.join(numbers) + " µm"
+
+
+def expectations(
+    card: "ModelCard | None",
+    reading: "LayerReading",
+    channel: int | None = None,
+    ratio: float | None = None,
+) -> list[Expectation]:
+    """Compare a layer with a model's card: voxel size, planes, channels.
 
     Parameters
     ----------
-    with_colony : bool
+    channel
+        The one that the user chose.
+    ratio
+        Sparsity ratio of the plan, where there is one.
+    """
+    found, mark, advice = _voxel_size(card, reading)
+    expected = "" if card is None else size_text(card.voxel_size)
+    return [
+        Expectation("Voxel size", found, expected, mark, advice),
+        Expectation("Planes", *_planes(card, reading, ratio)),
+        Expectation("Channel", *_channels(card, reading, channel)),
+    ]
+
+
+def _voxel_size(
+    card: "ModelCard | None", reading: "LayerReading"
+) -> tuple[str, Mark, str]:
+    volume = reading.volume
+    if volume.pixel_size is None:
+        advice = (
+            "The layer has no scale, so its pixels are taken for the model's own. "
+            "Type the size in below if you know it: a wrong one costs quality."
+        )
+        return "not recorded", Mark.WARN, advice
+    if volume.voxel_size is None:
+        advice = (
+            "The distance between planes is not recorded: choose the ratio yourself, "
+            "or type the size in below."
+        )
+        return f"?{_TIMES}{_sizes_text(volume.pixel_size)}", Mark.WARN, advice
+    found = size_text(volume.voxel_size)
+    if reading.unit_assumed:
+        advice = "The layer's scale has no unit: it was taken for µm."
+        return found, Mark.WARN, advice
+    if card is None:
+        return found, Mark.GOOD, ""
+    pixels = zip(volume.pixel_size, card.voxel_size[1:], strict=True)
+    factors = [have / want for have, want in pixels]
+    if max(factors) > _FAR or min(factors) < 1 / _FAR:
+        advice = (
+            "The pixels are much larger or smaller than those the model learnt from: "
+            "check the scale, and do not expect much."
+        )
+        return found, Mark.WARN, advice
+    if all(abs(factor - 1) <= _SAME for factor in factors):
+        advice = "y and x are as the model learnt them; z follows from the ratio."
+    else:
+        advice = "y and x are resampled to the model's pixels; nothing for you to do."
+    return found, Mark.GOOD, advice
+
+
+def _planes(
+    card: "ModelCard | None", reading: "LayerReading", ratio: float | None
+) -> tuple[str, str, Mark, str]:
+    planes = reading.volume.sizes["Z"]
+    times = reading.volume.sizes.get("T", 1)
+    found = str(planes) + (f" × {times} times" if times > 1 else "")
+    if planes < 2:
+        advice = (
+            "One plane shows nothing of the depth: load the whole z-stack, or expect "
+            "a rough guess."
+        )
+        return f"{found} (no stack)", "2 or more", Mark.WARN, advice
+    if card is None or ratio is None:
+        return found, "2 or more", Mark.GOOD, "A z-stack."
+    found, expected = f"{found}, r = {ratio:.3g}", ratios_text(card.ratios)
+    low, high = min(card.ratios), max(card.ratios)
+    if low * 0.95 <= ratio <= high * 1.05:
+        return found, expected, Mark.GOOD, "As sparse as the model learnt it."
+    if ratio < 1.05 < high:
+        advice = (
+            f"This stack is dense: choose r = {high:g} and simulate it, or choose a "
+            "model for dense stacks."
+        )
+    else:
+        more = "more planes than the model uses"
+        fewer = "fewer planes than the model needs"
+        advice = f"The stack has {more if ratio < low else fewer}."
+    made = (
+        f"The model was made for {expected}, not for r = {ratio:.3g}: whatever it "
+        "answers has to be checked against something you know."
+    )
+    return found, expected, Mark.WARN, f"{made} {advice}"
+
+
+def _channels(
+    card: "ModelCard | None", reading: "LayerReading", channel: int | None
+) -> tuple[str, str, Mark, str]:
+    count = reading.volume.sizes.get("C", 1)
+    expected = "1" if card is None else card.modality
+    if count == 1:
+        advice = (
+            f"One channel. The model learnt from {expected} images: others may work, "
+            "but check them."
+        )
+        return "1", expected, Mark.GOOD, advice
+    if channel is None:
+        return str(count), expected, Mark.BAD, "Choose the channel above."
+    names = reading.volume.channel_names
+    name = names[channel] if names else f"number {channel}"
+    return f"{name} of {count}", expected, Mark.GOOD, "The others are not used."
+
+
+class ExpectationTable(QFrame):
+    """Rows of name, found, expected and a mark with a shape of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "panel")
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(9, 6, 9, 7)
+        self._grid.setHorizontalSpacing(8)
+        self._grid.setVerticalSpacing(3)
+        for column, title in enumerate(("", "found", "expected")):
+            self._grid.addWidget(_label(title, "muted"), 0, column)
+        self._grid.setColumnStretch(1, 1)
+        self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
+
+    def show_expectations(self, rows: Sequence[Expectation]) -> None:
+        """Show these lines in place of the former ones."""
+        while len(self._rows) < len(rows):
+            found = _label("", "")  # the only column that may take two lines
+            found.setMinimumWidth(60)
+            found.setWordWrap(True)
+            policy = QSizePolicy.Policy
+            found.setSizePolicy(policy.Expanding, policy.Preferred)
+            line = (_label("", "muted"), found, _label("", "muted"), MarkDot())
+            self._rows.append(line)
+            for column, widget in enumerate(line):
+                self._grid.addWidget(widget, len(self._rows), column)
+        for number, line in enumerate(self._rows):
+            for widget in line:
+                widget.setVisible(number < len(rows))
+        for row, (*labels, dot) in zip(rows, self._rows, strict=False):
+            texts = (row.name, row.found, row.expected)
+            for label, text in zip(labels, texts, strict=True):
+                label.setText(text)
+                label.setToolTip(f"{text}\n{row.advice}".strip())
+            dot.set_mark(row.mark)
+            dot.setToolTip(f"{row.mark.value.capitalize()}. {row.advice}")
+
+    def marks(self) -> list[Mark]:
+        """Return the marks of the lines that are shown."""
+        return [dot.mark for *_, dot in self._rows if not dot.isHidden()]
+
+
+def _micrometres(text: str) -> float:
+    """Read a length; a comma is a decimal point too."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        raise ValueError(f"{text} is no number") from None
+    if not 0 < value <= 1000:
+        raise ValueError("more than 0, at most 1000 µm")
+    return value
+
+
+def _size_row(axis: str) -> dict[str, Any]:
+    return {
+        "name": f"Voxel size along {axis} in µm",
+        "tooltip": f"Distance of two voxels along {axis} in µm; empty if not known.",
+        "none": axis,
+        "read": _micrometres,
+        "write": "{:g}".format,
+    }
+
+
+@dataclass(frozen=True)
+class _VoxelSize:
+    z: Annotated[float | None, _size_row("z")] = None
+    y: Annotated[float | None, _size_row("y")] = None
+    x: Annotated[float | None, _size_row("x")] = None
+
+
+class InputPanel(QWidget):
+    """Choose what to predict from.
+
+    Parameters
+    ----------
+    with_colony
         Offer the sample colony, which is sparse, beside the real samples.
 
     Signals
@@ -53,6 +278,7 @@ class InputPanel(QWidget):
     def __init__(self, *, with_colony: bool = True) -> None:
         super().__init__()
         self._with_colony = with_colony
+        self._key: str | None = None
         self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
         self.layer_box.setPlaceholderText("no image layer yet")
@@ -61,18 +287,14 @@ class InputPanel(QWidget):
             "Open a z-stack with its voxel size: OME-TIFF, TIFF or ND2; of an OME-Zarr "
             "folder, its zarr.json. What was saved with it comes along."
         )
-        self.sample_button = QPushButton("No stack? Try the sample colony")
-        self.sample_button.setProperty("role", "link")
-        self.sample_button.setToolTip(
-            "A simulated colony, imaged at every 4th plane, with its ground truth."
+        self.sample_button = link_button(
+            "No stack? Try the sample colony",
+            "A simulated colony, imaged at every 4th plane, with its ground truth.",
         )
-        self.samples_button = QPushButton(
-            "real stacks…" if with_colony else "No dense stack? Try a real one…"
-        )
-        self.samples_button.setProperty("role", "link")
-        self.samples_button.setToolTip(
+        self.samples_button = link_button(
+            "real stacks…" if with_colony else "No dense stack? Try a real one…",
             "Real cells from public collections. You see what it is and how large "
-            "before anything is downloaded."
+            "before anything is downloaded.",
         )
         self.axis = Segments(
             [
@@ -85,49 +307,31 @@ class InputPanel(QWidget):
         self.channel_box.setAccessibleName("Channel")
         self.table = ExpectationTable()
         # stands beside the headline, outside this panel
-        self.edit_button = QPushButton("Correct voxel size…")
-        self.edit_button.setProperty("role", "link")
-        self.edit_button.setCheckable(True)
-        self.edit_button.setToolTip(
-            "Type in the voxel size where the file has none, or a wrong one."
+        self.edit_button = link_button(
+            "Correct voxel size…",
+            "Type in the voxel size where the file has none, or a wrong one.",
         )
-        self._or = QLabel("or")
-        self._or.setProperty("role", "muted")
-        self._key: str | None = None
-        self._fields = {axis: _size_field(axis) for axis in "zyx"}
+        self.edit_button.setCheckable(True)
+        self.size = Form(_VoxelSize, beside=True)
+        self._or = _label("or", "muted")
         self._axis_row = _row("First axis is", self.axis)
         self._channel_row = _row("Channel", self.channel_box)
-        self._size_row = self._make_size_row()
+        self._size_row = _row("Voxel size", self.size, _label("µm", "muted"))
         self._arrange()
         self._connect()
 
-    def _make_size_row(self) -> QWidget:
-        unit = QLabel("µm")
-        unit.setProperty("role", "muted")
-        return _row("Voxel size", *self._fields.values(), unit)
-
     def _arrange(self) -> None:
-        first = QHBoxLayout()
-        first.setContentsMargins(0, 0, 0, 0)
-        first.setSpacing(6)
-        first.addWidget(self.layer_box, 1)
-        first.addWidget(self.open_button)
+        samples = in_a_row(self.sample_button, self._or, self.samples_button)
+        samples.setSpacing(0)
+        samples.setStretch(0, 0)
+        samples.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        column.addLayout(first)
-        second = QHBoxLayout()
-        second.setContentsMargins(0, 0, 0, 0)
-        second.setSpacing(0)
-        second.addWidget(self.sample_button)
-        second.addWidget(self._or)
-        second.addWidget(self.samples_button)
-        second.addStretch(1)
-        column.addLayout(second)
-        for row in (self._axis_row, self._channel_row, self.table):
+        column.addLayout(in_a_row(self.layer_box, self.open_button))
+        column.addLayout(samples)
+        for row in (self._axis_row, self._channel_row, self.table, self._size_row):
             column.addWidget(row)
-        column.addWidget(self._size_row)
-        for row in (self._axis_row, self._channel_row, self._size_row, self.table):
             row.hide()
         self.edit_button.hide()
 
@@ -139,10 +343,9 @@ class InputPanel(QWidget):
         self.axis.chosen.connect(lambda _key: self.changed.emit())
         self.channel_box.activated.connect(lambda _i: self.changed.emit())
         self.edit_button.toggled.connect(self._size_row.setVisible)
-        for field in self._fields.values():
-            field.editingFinished.connect(self.changed.emit)
+        self.size.changed.connect(self.changed)
 
-    # what the dock says -------------------------------------------------------
+    # what the dock shows ------------------------------------------------------
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer these layers as (key, name); the chosen one stays if it can."""
@@ -156,7 +359,7 @@ class InputPanel(QWidget):
             widget.setVisible(self._with_colony and not layers)
 
     def choose_layer(self, key: str | None) -> None:
-        """Choose a layer without telling anyone; None takes the first."""
+        """Choose a layer without emitting `changed`; None takes the first."""
         place = self.layer_box.findData(key) if key is not None else 0
         self.layer_box.setCurrentIndex(place if self.layer_box.count() else -1)
         self._start_afresh()
@@ -166,8 +369,7 @@ class InputPanel(QWidget):
 
         Parameters
         ----------
-        reading : LayerReading or None
-        guess : bool
+        guess
             Set the axis buttons to what was guessed.
         """
         guessed = None if reading is None else reading.guessed
@@ -180,50 +382,45 @@ class InputPanel(QWidget):
             self.edit_button.setChecked(True)
         self._size_row.setVisible(reading is not None and self.edit_button.isChecked())
 
-    def show_expectations(self, rows: Sequence[Expectation]) -> None:
-        """Show expected against found; nothing hides the table."""
+    def show_expectations(self, rows: "Sequence[Expectation]") -> None:
+        """Show expected against found; no rows hide the table."""
         self.table.setVisible(bool(rows))
         self.table.show_expectations(rows)
 
-    # what the dock asks -------------------------------------------------------
+    # what is chosen -----------------------------------------------------------
 
     def layer_key(self) -> str | None:
-        """Key of the chosen layer."""
+        """Return the key of the chosen layer."""
         return self.layer_box.currentData()
 
     def leading(self) -> LeadingAxis | None:
-        """Tell what the user says the first axis is; None: was not asked."""
+        """Return what the user says the first axis is; None: was not asked."""
         if self._axis_row.isHidden():
             return None
         return "C" if self.axis.value() == "C" else "T"
 
     def channel(self) -> int | None:
-        """Index of the chosen channel; None where there is only one."""
+        """Return the index of the chosen channel; None where there is only one."""
         return None if self._channel_row.isHidden() else self.channel_box.currentData()
 
     def typed_voxel_size(self) -> tuple[float, float, float] | None:
-        """(z, y, x) in µm that the user typed; None unless all three are there."""
-        values = []
-        for field in self._fields.values():
-            text = field.text().strip().replace(",", ".")
-            try:
-                value = float(text)
-            except ValueError:
-                return None
-            if value <= 0:
-                return None
-            values.append(value)
-        return values[0], values[1], values[2]
+        """Return the typed (z, y, x) in µm; None unless all three can be read."""
+        try:
+            size = self.size.values()
+        except InputError:
+            return None
+        if size.z is None or size.y is None or size.x is None:
+            return None
+        return size.z, size.y, size.x
 
     def type_voxel_size(self, size: tuple[float, float, float] | None) -> None:
-        """Fill the fields without telling anyone."""
-        for number, field in enumerate(self._fields.values()):
-            field.setText("" if size is None else f"{size[number]:g}")
+        """Fill the fields without emitting `changed`."""
+        self.size.set(_VoxelSize(*(size or ())))
 
     def half_typed(self) -> bool:
-        """Whether some, but not all, fields of the voxel size are filled."""
-        filled = [bool(field.text().strip()) for field in self._fields.values()]
-        return any(filled) and self.typed_voxel_size() is None
+        """Return whether some, but not all, fields of the voxel size are filled."""
+        typed = [self.size.native(one.name).text() for one in fields(_VoxelSize)]
+        return any(map(str.strip, typed)) and self.typed_voxel_size() is None
 
     def _on_layer(self, _index: int) -> None:
         self._start_afresh()
@@ -245,11 +442,12 @@ class InputPanel(QWidget):
 
     def _offer_channels(self, reading: LayerReading | None) -> None:
         count = 1 if reading is None else reading.volume.sizes.get("C", 1)
+        count = count if count > 1 else 0
         self._channel_row.setVisible(count > 1)
-        if self.channel_box.count() != (count if count > 1 else 0):
+        if reading is not None and self.channel_box.count() != count:
             self.channel_box.clear()
-            names = reading.volume.channel_names if reading is not None else ()
-            for number in range(count if count > 1 else 0):
+            names = reading.volume.channel_names
+            for number in range(count):
                 label = names[number] if names else f"Channel {number}"
                 self.channel_box.addItem(label, number)
             self.channel_box.setCurrentIndex(-1)
@@ -261,42 +459,28 @@ def _row(text: str, *widgets: QWidget) -> QWidget:
     row = QHBoxLayout(holder)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(6)
-    label = QLabel(text)
-    label.setProperty("role", "muted")
-    row.addWidget(label)
-    for widget in widgets:
+    for widget in (_label(text, "muted"), *widgets):
         row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
     return holder
 
 
-def _size_field(axis: str) -> QLineEdit:
-    field = QLineEdit()
-    field.setPlaceholderText(axis)
-    field.setAccessibleName(f"Voxel size along {axis} in µm")
-    field.setToolTip(
-        f"Distance of two voxels along {axis} in µm; empty where nobody knows."
-    )
-    validator = QDoubleValidator(0.0, 1000.0, 5, field)
-    validator.setNotation(QDoubleValidator.Notation.StandardNotation)
-    field.setValidator(validator)
-    field.setMinimumWidth(40)
-    return field
+def _label(text: str, role: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("role", role)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
 
 
 _EVENTS = ("data", "scale", "translate", "units", "axis_labels")
 
 
 class InputWatch(QObject):
-    """Watches one layer at a time.
-
-    Parameters
-    ----------
-    parent : QObject, optional
+    """Watch one layer at a time.
 
     Signals
     -------
     changed
-        What a plan was made of is not what it was.
+        Its voxels, or their place, are others than those of a plan.
     """
 
     changed = Signal()
@@ -304,124 +488,23 @@ class InputWatch(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layer: Any | None = None
+        self._key: str | None = None
 
     def follow(self, layer: Any | None) -> None:
         """Watch this layer and no other; None watches none."""
-        if self._key(layer) == self._key(self._layer):
+        key = None if layer is None else layer_key(layer)
+        if key == self._key:
             return
         for emitter in self._emitters():
             emitter.disconnect(self._on_changed)
-        self._layer = layer
+        self._layer, self._key = layer, key
         for emitter in self._emitters():
             emitter.connect(self._on_changed)
 
-    def _key(self, layer: Any | None) -> str | None:
-        return None if layer is None else layer_key(layer)
-
     def _emitters(self) -> list[Any]:
         events = getattr(self._layer, "events", None)
-        found = [getattr(events, name, None) for name in _EVENTS]
-        return [one for one in found if one is not None]
+        emitters = [getattr(events, name, None) for name in _EVENTS]
+        return [one for one in emitters if one is not None]
 
     def _on_changed(self, _event: Any = None) -> None:
         self.changed.emit()
-
-
-_SETTLE_MS = 25
-
-
-class PlaneCursor(QObject):
-    """Moves a mark on the drawing with the z slider, and the slider with a click.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    drawing : ZAxisDrawing
-    parent : QObject, optional
-    """
-
-    def __init__(
-        self, viewer: Any, drawing: ZAxisDrawing, parent: QObject | None = None
-    ) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._drawing = drawing
-        self._layer: Any | None = None
-        self._axis = 0
-        self._view: SparseView | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SETTLE_MS)
-        self._timer.timeout.connect(self.look)
-        viewer.dims.events.point.connect(self._on_moved)
-        viewer.dims.events.ndisplay.connect(self._on_moved)
-        drawing.plane_asked.connect(self.go)
-
-    def follow(self, layer: Any | None, axis: int, view: "SparseView | None") -> None:
-        """Follow the z slider in terms of this input.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image or None
-            The input; None follows nothing.
-        axis : int
-            Its z axis.
-        view : SparseView or None
-        """
-        self._layer = layer if view is not None and axis >= 0 else None
-        self._axis, self._view = axis, view
-        self.look()
-
-    def look(self) -> None:
-        """Mark the plane that is on screen."""
-        place = None
-        if self._layer is not None and self._viewer.dims.ndisplay == 2:
-            place = self._dense_position()
-        self._drawing.show_position(place)
-
-    def go(self, position: float) -> None:
-        """Show the plane at a position, in dense planes."""
-        if self._layer is None or self._view is None:
-            return
-        layer, view = self._layer, self._view
-        index = np.zeros(layer.ndim)
-        index[self._axis] = view.planes[0] + (position - view.positions[0]) / self._pace
-        world = float(np.asarray(layer.data_to_world(index))[self._axis])
-        offset = self._viewer.dims.ndim - layer.ndim
-        self._viewer.dims.set_point(
-            offset + self._axis, world * self._world_per_layer_unit()
-        )
-
-    @property
-    def _pace(self) -> float:
-        """Dense planes from one plane of the input to the next."""
-        view = self._view
-        if view is None or len(view.planes) < 2:
-            return 1.0 if view is None else view.ratio
-        rise = view.positions[1] - view.positions[0]
-        return rise / (view.planes[1] - view.planes[0])
-
-    def _dense_position(self) -> float | None:
-        layer, view, dims = self._layer, self._view, self._viewer.dims
-        if layer is None or view is None or layer not in self._viewer.layers:
-            return None
-        point = np.asarray(dims.point[dims.ndim - layer.ndim :], float)
-        point[self._axis] /= self._world_per_layer_unit()
-        index = float(np.asarray(layer.world_to_data(point))[self._axis])
-        place = view.positions[0] + (index - view.planes[0]) * self._pace
-        return place if -1 < place < view.depth + self._pace else None
-
-    def _world_per_layer_unit(self) -> float:
-        """How many of the viewer's units one of the layer's is, along z."""
-        world = getattr(self._viewer.dims, "units", None)
-        if self._layer is None or world is None:
-            return 1.0
-        unit = world[self._viewer.dims.ndim - self._layer.ndim + self._axis]
-        own = self._layer.units[self._axis]
-        try:
-            return float((1 * own).to(unit).magnitude)
-        except Exception:  # pint's errors of several kinds: pixels against µm
-            return 1.0
-
-    def _on_moved(self, _event: object = None) -> None:
-        self._timer.start()

@@ -1,295 +1,446 @@
-"""The table of structures: tick, colour, name, eyes, truth layer and scores."""
+"""The table of structures: tick, colour, eyes, truth layer and scores.
 
+It knows nothing of napari: layers appear as keys and names.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QObject, QSortFilterProxyModel, Qt
-from qtpy.QtGui import QFontMetrics, QKeyEvent, QResizeEvent
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QTableView,
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent
+
+from napari_sparsessp.structures import (
+    Structure,
+    match_channel,
+    structure_or_custom,
+)
+from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE
+from napari_sparsessp.ui.preferences import preference_news, preferences
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.card_text import Quality, r2_text
+from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel, RowsOrder
+from napari_sparsessp.ui.widgets.table_view import RowsView, toggle
+
+FEW = 4
+"""Up to so many structures are all shown at first."""
+
+_NAME = "Tick what is to be predicted."
+_EXPECTED = (
+    "The R² that this model reached at this sampling, on the images that its card "
+    "names. Other images may fare worse: compare with a truth."
+)
+_R2 = (
+    "R² over all predicted voxels against the z-scored truth: 1 is perfect, 0 is no "
+    "better than a flat grey image, below 0 is worse than that."
+)
+_PCC = (
+    "Pearson's correlation with the truth: 1 where both rise and fall together, "
+    "whatever their brightness."
 )
 
-from napari_sparsessp.ui.widgets.structure_model import (
-    HEADERS,
-    NARROW_TRUTH,
-    NUMBERS,
-    ROW_HEIGHT,
-    SHORT,
-    TIPS,
-    Cell,
-    Column,
-    EyeCell,
-    NameCell,
-    NumberCell,
-    ScoreCell,
-    StructureModel,
-    TruthCell,
-    toggle,
-)
 
-SORTABLE = (Column.NAME, *NUMBERS)
-_ARROWS = {
-    Qt.SortOrder.AscendingOrder: "\u2009▴",
-    Qt.SortOrder.DescendingOrder: "\u2009▾",
-}
+@dataclass
+class StructureRow:
+    """One structure.
 
-
-class StructureOrder(QSortFilterProxyModel):
-    """Sorts by name or by a score; what has no score comes last, either way.
-
-    Rows do not jump while scores come in: they are sorted when it is asked for and
-    when a prediction has ended.
-
-    Parameters
+    Attributes
     ----------
-    model : StructureModel
-        Its own order, the model's, is what the table begins with.
+    ticked
+        Whether it is to be predicted.
+    visible
+        Whether its layers are shown.
+    truth
+        Key of the layer that holds its ground truth.
+    chosen
+        The user chose `truth`: names no longer decide.
+    scores
+        Running ``r2`` and ``pcc``; None where undefined.
+    spread
+        Whether the layer of its uncertainty is shown; None where there is none.
+    doubts
+        How the input was unlike what the model was made for.
+    expected
+        Quality in the model's card.
     """
 
-    def __init__(self, model: StructureModel) -> None:
-        super().__init__()
-        self._model = model
-        self.short = False  # there is little room for headers
-        self.by: Column | None = None
-        self.order = Qt.SortOrder.AscendingOrder
-        self.setDynamicSortFilter(False)
-        self.setSourceModel(model)
-        model.modelReset.connect(self.settle)
-        model.unlocked.connect(self.settle)
+    structure: Structure
+    ticked: bool = True
+    visible: bool = True
+    truth: str | None = None
+    chosen: bool = False
+    scores: dict[str, float | None] | None = None
+    spread: bool | None = None
+    doubts: tuple[str, ...] = ()
+    expected: Quality | None = None
 
-    def cycle(self, column: int) -> None:
-        """Sort by a column, the other way round, or, the third time, not at all."""
-        wanted = Column(column)
-        if wanted not in SORTABLE:
-            return
-        up, down = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
-        first = up if wanted is Column.NAME else down  # the best first
-        if self.by is not wanted:
-            self.by, self.order = wanted, first
-        elif self.order == first:
-            self.order = down if first == up else up
-        else:
-            self.by = None
-        self.settle()
-        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
+    def score(self, key: str) -> float | None:
+        """Return ``r2`` or ``pcc``, or None."""
+        return None if self.scores is None else self.scores.get(key)
 
-    def cycle_on(self, columns: tuple[Column, ...]) -> None:
-        """Go on to the next way of sorting, for those who use the keyboard.
+    @property
+    def expected_r2(self) -> float | None:
+        """R² in the model's card."""
+        return None if self.expected is None else self.expected.r2
+
+    def expected_text(self) -> str:
+        """Return R² in the card, doubted where the input is unfamiliar."""
+        doubt = "?" if self.doubts else ""
+        return "" if self.expected is None else r2_text(self.expected.r2) + doubt
+
+    def expected_tip(self) -> str:
+        """Return on which images the expected quality was measured."""
+        if self.expected is None:
+            return f"The model's card says nothing of it here.\n{_EXPECTED}"
+        measured = f"R² {r2_text(self.expected.r2)} on {self.expected.measured_on}."
+        if self.doubts:
+            measured += " This stack is unlike those images: expect less."
+        return f"{measured}\n{_EXPECTED}"
+
+    def score_tip(self, meaning: str) -> str:
+        """Return all scores, and what one of them means."""
+        values = {
+            "R²": self.score("r2"),
+            "PCC": self.score("pcc"),
+            "expected R²": self.expected_r2,
+        }
+        scores = [f"{k} {r2_text(v)}" for k, v in values.items() if v is not None]
+        return f"{', '.join(scores)}\n{meaning}" if self.scores and scores else meaning
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else r2_text(value)
+
+
+def _has_scores(rows: Sequence[StructureRow]) -> bool:
+    return any(row.scores for row in rows)
+
+
+class StructureModel(RowsModel):
+    """Tick, visibility, truth layer and live scores of each structure.
+
+    Signals
+    -------
+    choice_changed
+        The next prediction depends on what changed.
+    visibility_changed(str, bool), spread_changed(str, bool)
+        A structure, or its uncertainty, was shown or hidden.
+    truth_chosen(str, object)
+        The user chose the layer (its key, or None) that a structure is compared with.
+    unlocked
+        A prediction has ended.
+    """
+
+    choice_changed = Signal()
+    visibility_changed = Signal(str, bool)
+    spread_changed = Signal(str, bool)
+    truth_chosen = Signal(str, object)
+    unlocked = Signal()
+
+    def __init__(self) -> None:
+        self._layers: list[tuple[str, str]] = []
+        self._locked = False
+        super().__init__(self._declare(), key=lambda row: row.structure.id)
+        preference_news().changed.connect(self._on_preferences)
+
+    def _declare(self) -> tuple[Column, ...]:
+        """Return the columns."""
+        return (
+            Column(
+                "name",
+                "Structure",
+                lambda row: row.structure.label,
+                _NAME,
+                kind=Kind.CHECK,
+                cell_tip=self._name_tip,
+                checked=lambda row: row.ticked,
+                set_checked=self._set_ticked,
+                can_edit=self._can_edit,
+                colour=lambda row: QColor(preferences().colour(row.structure.id)),
+                mark=lambda row: Mark.WARN if row.doubts else None,
+                sortable=True,
+            ),
+            Column(
+                "visible",
+                "",
+                tip="Show or hide this structure's layers (V).",
+                kind=Kind.EYE,
+                checked=lambda row: row.visible,
+                set_checked=lambda row, on: self.set_visible(row.structure.id, on),
+            ),
+            Column(
+                "spread",
+                "±",
+                tip="Show or hide how far off the prediction may be: a layer of the "
+                "standard deviation (U).",
+                kind=Kind.EYE,
+                checked=lambda row: row.spread,
+                set_checked=lambda row, on: self.set_spread(row.structure.id, on),
+                shown=lambda rows: any(row.spread is not None for row in rows),
+            ),
+            Column(
+                "truth",
+                "Truth",
+                lambda row: self.layer_name(row.truth),
+                "A layer that shows the real structure. Choose one and R² is computed "
+                "while the prediction runs.",
+                kind=Kind.CHOICE,
+                chosen=lambda row: row.truth,
+                choices=lambda _row: [(None, "– no truth –"), *self._layers],
+                choose=self._on_truth,
+                can_edit=self._can_edit,
+                sample="a truth layer",
+                narrow=36,
+            ),
+            # a notch on the bar of R² shows what was expected, tool tips say both
+            Column(
+                "expected",
+                "Expected",
+                StructureRow.expected_text,
+                _EXPECTED,
+                kind=Kind.NUMBER,
+                value=lambda row: row.expected_r2,
+                cell_tip=StructureRow.expected_tip,
+                ink=lambda _row: "muted",
+                sortable=True,
+                descending=True,
+                short="Exp.",
+                gives_way=2,
+                shown=lambda rows: any(row.expected is not None for row in rows),
+            ),
+            Column(
+                "r2",
+                "R²",
+                lambda row: _text(row.score("r2")),
+                _R2,
+                kind=Kind.BAR,
+                value=lambda row: row.score("r2"),
+                cell_tip=lambda row: row.score_tip(_R2),
+                ink=lambda row: "bad" if (row.score("r2") or 1) <= 0 else None,
+                notch=lambda row: row.expected_r2,
+                sortable=True,
+                descending=True,
+                sample="\u22120.00",
+                shown=_has_scores,
+            ),
+            Column(
+                "pcc",
+                "PCC",
+                lambda row: _text(row.score("pcc")),
+                _PCC,
+                kind=Kind.NUMBER,
+                value=lambda row: row.score("pcc"),
+                cell_tip=lambda row: row.score_tip(_PCC),
+                sortable=True,
+                descending=True,
+                sample="\u22120.00",
+                gives_way=1,
+                shown=_has_scores,
+            ),
+        )
+
+    # what the dock shows ------------------------------------------------------
+
+    def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
+        """Offer these structures; the choices for those that stay are kept.
 
         Parameters
         ----------
-        columns : tuple of Column
-            Those that are shown.
+        cost
+            What every structure more costs, in words.
         """
-        usable = [one for one in SORTABLE if one in columns]
-        if self.by is None or self.by not in usable:
-            self.cycle(usable[0])
+        few = len(ids) <= FEW
+        rows = [
+            self.row(id_)
+            or StructureRow(
+                structure_or_custom(id_), visible=few or id_ in DEFAULT_VISIBLE
+            )
+            for id_ in ids
+        ]
+        if not any(row.visible for row in rows):
+            for row in rows[:FEW]:
+                row.visible = True
+        name = replace(self.columns[0], tip=f"{_NAME} {cost}".strip())
+        self.columns = (name, *self.columns[1:])
+        self.set_rows(rows)
+        self._match()
+
+    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
+        """Offer layers, as (key, name), that may hold a truth."""
+        self._layers = list(layers)
+        self._match()
+
+    def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show live scores of some structures."""
+        for row in self.rows:
+            if (score := scores.get(row.structure.id)) is not None:
+                row.scores = {key: score.get(key) for key in ("r2", "pcc")}
+        self.refresh()
+
+    def clear_scores(self) -> None:
+        """Forget all scores."""
+        for row in self.rows:
+            row.scores = None
+        self.refresh()
+
+    def set_expected(self, expected: Mapping[str, Quality | None]) -> None:
+        """Show the quality in the model's card, by structure."""
+        for row in self.rows:
+            row.expected = expected.get(row.structure.id)
+        self.refresh()
+
+    def set_spreads(self, shown: Mapping[str, bool]) -> None:
+        """Set which structures have a layer of uncertainty, and which are shown."""
+        for row in self.rows:
+            row.spread = shown.get(row.structure.id)
+        self.refresh()
+
+    def set_doubts(self, doubts: Mapping[str, Sequence[str]]) -> None:
+        """Mark structures whose input was unlike what the model was made for.
+
+        Parameters
+        ----------
+        doubts
+            Structure id to why, in sentences; where there are none, there is no mark.
+        """
+        for row in self.rows:
+            row.doubts = tuple(doubts.get(row.structure.id, ()))
+        self.refresh()
+
+    def set_locked(self, locked: bool) -> None:
+        """Forbid everything but visibility while a prediction runs."""
+        freed = self._locked and not locked
+        self._locked = locked
+        self.refresh()
+        if freed:
+            self.unlocked.emit()
+
+    # what is chosen -----------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[tuple[str, str], ...]:
+        """Layers that may hold a truth, as (key, name)."""
+        return tuple(self._layers)
+
+    def ticked(self) -> tuple[str, ...]:
+        """Return the ids of the structures to predict."""
+        return tuple(row.structure.id for row in self.rows if row.ticked)
+
+    def visible(self) -> tuple[str, ...]:
+        """Return the ids of the structures that are shown."""
+        return tuple(row.structure.id for row in self.rows if row.visible)
+
+    def truths(self) -> dict[str, str]:
+        """Return the truth layer's key by structure, for the ticked ones."""
+        return {
+            row.structure.id: row.truth
+            for row in self.rows
+            if row.ticked and row.truth is not None
+        }
+
+    def insisted(self) -> frozenset[str]:
+        """Return the ids of the structures whose truth the user chose by hand."""
+        return frozenset(row.structure.id for row in self.rows if row.chosen)
+
+    def spreads(self) -> tuple[str, ...]:
+        """Return the ids of the structures whose uncertainty is shown."""
+        return tuple(row.structure.id for row in self.rows if row.spread)
+
+    def layer_name(self, key: str | None) -> str:
+        """Return the name of a truth layer; a dash for none."""
+        return dict(self._layers).get(key or "", "–")
+
+    # what is changed ----------------------------------------------------------
+
+    def tick(self, ids: Iterable[str] | None) -> None:
+        """Tick these and no others; None ticks all."""
+        if self._locked:
             return
-        place = usable.index(self.by) + 1
-        self.by = None if place == len(usable) else self.by
-        if self.by is None:
-            self.cycle_off()
-        else:
-            self.cycle(usable[place])
+        wanted = None if ids is None else set(ids)
+        for row in self.rows:
+            row.ticked = wanted is None or row.structure.id in wanted
+        self.refresh()
+        self.choice_changed.emit()
 
-    def cycle_off(self) -> None:
-        """Go back to the model's own order."""
-        self.by = None
-        self.settle()
-        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
+    def set_visible(self, id_: str, visible: bool, *, tell: bool = True) -> None:
+        """Show or hide a structure; emit `visibility_changed` if `tell`."""
+        row = self.row(id_)
+        if row is not None and row.visible != visible:
+            row.visible = visible
+            self.refresh()
+            if tell:
+                self.visibility_changed.emit(id_, visible)
 
-    def set_short(self, short: bool) -> None:
-        """Use short names for columns, or whole ones."""
-        if short != self.short:
-            self.short = short
-            self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
+    def set_spread(self, id_: str, shown: bool, *, tell: bool = True) -> None:
+        """Show or hide the uncertainty of a structure, where there is one."""
+        row = self.row(id_)
+        if row is not None and row.spread not in (None, shown):
+            row.spread = shown
+            self.refresh()
+            if tell:
+                self.spread_changed.emit(id_, shown)
 
-    def settle(self) -> None:
-        """Sort by what is known now."""
-        if self.by is None:
-            self.sort(-1)
-        else:
-            self.sort(self.by, self.order)
+    def choose_truth(self, number: int, key: str | None) -> None:
+        """Let a layer (or none) be the truth of a row, whatever its name."""
+        self._on_truth(self.rows[number], key)
 
-    def headerData(
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        """Name the columns; an arrow tells by which the rows are sorted."""
-        found = super().headerData(section, orientation, role)
-        if orientation != Qt.Orientation.Horizontal or section not in SORTABLE:
-            return found
-        if role == Qt.ItemDataRole.DisplayRole:
-            name = SHORT.get(Column(section), found) if self.short else found
-            return name + _ARROWS[self.order] if section == self.by else name
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{found or TIPS[Column(section)]}\nClick to sort (S)."
-        return found
+    def _on_truth(self, row: StructureRow, key: str | None) -> None:
+        row.truth, row.chosen, row.scores = key, True, None
+        self.refresh()
+        self.truth_chosen.emit(row.structure.id, key)
+        self.choice_changed.emit()
 
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
-        """Compare two cells."""
-        column = Column(left.column())
-        rows = self._model.rows
-        one, other = rows[left.row()], rows[right.row()]
-        if column is Column.NAME:
-            return one.structure.label.lower() < other.structure.label.lower()
-        first, second = one.number(column), other.number(column)
-        if first is None or second is None:
-            last = second is None and first is not None
-            missing = first is None and second is not None
-            up = self.order == Qt.SortOrder.AscendingOrder
-            return last if up else missing
-        return first < second
+    def _set_ticked(self, row: StructureRow, on: bool) -> None:
+        row.ticked = on
+        self.choice_changed.emit()
 
+    def _can_edit(self, _row: StructureRow) -> bool:
+        return not self._locked
 
-_EYE, _WIDE_TRUTH = 26, 92
-# Around a number, and before a name: its box.
-_PADDING, _BEFORE_NAME = 8, 30
+    def _name_tip(self, row: StructureRow) -> str:
+        origin = [row.structure.label, row.structure.protein, row.structure.cell_line]
+        doubts = ["Unfamiliar input:", *row.doubts] if row.doubts else []
+        title = " · ".join(filter(None, origin))
+        return "\n".join([title, *doubts, self.columns[0].tip])
+
+    def _match(self) -> None:
+        """Find truth layers by name, where the user has not chosen one."""
+        keys = [key for key, _ in self._layers]
+        names = [name for _, name in self._layers]
+        before = self.truths()
+        for row in self.rows:
+            if row.truth is not None and row.truth not in keys:
+                row.truth, row.chosen = None, False
+            if not row.chosen:
+                place = match_channel(row.structure, names)
+                row.truth = None if place is None else keys[place]
+        self.refresh()
+        if self.truths() != before:
+            self.choice_changed.emit()
+
+    def _on_preferences(self, *_: object) -> None:
+        """Show the colours of now."""
+        self.refresh()
 
 
-class StructureTable(QTableView):
-    """View of a `StructureModel`, in the order that the user asks for.
-
-    Space ticks, V shows or hides, U does so with the uncertainty, Enter picks a truth,
-    S sorts. Where there is little room, columns give way that other places tell too.
-
-    Parameters
-    ----------
-    model : StructureModel
-    """
+class StructureTable(RowsView):
+    """View of a `StructureModel`; V shows or hides, U does so with the uncertainty."""
 
     def __init__(self, model: StructureModel) -> None:
-        super().__init__()
+        order = RowsOrder(model)
+        super().__init__(order, "Structures", pale=lambda row: not row.ticked)
         self.structures = model
-        self.order = StructureOrder(model)
-        self.setModel(self.order)
-        self.setAccessibleName("Structures")
         self.setAccessibleDescription(
-            "Space ticks, V shows or hides, Enter chooses the truth, S sorts."
+            "Space ticks, V shows or hides, U shows the uncertainty, Enter chooses the "
+            "truth, S sorts."
         )
-        self._cells: list[Cell] = [
-            NameCell(self),
-            EyeCell(self),
-            EyeCell(self),
-            TruthCell(self, model),
-            NumberCell(self),
-            ScoreCell(self),
-            NumberCell(self),
-        ]
-        for column, cell in enumerate(self._cells):
-            self.setItemDelegateForColumn(column, cell)
-        self._arrange()
-        self.clicked.connect(self._on_clicked)
-        model.columns_changed.connect(self.fit_columns)
-        model.modelReset.connect(self._fit_height)
-        self._fit_height()
-
-    def _arrange(self) -> None:
-        self.setShowGrid(False)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.SelectedClicked)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        self.verticalHeader().setMinimumSectionSize(ROW_HEIGHT)
-        header = self.horizontalHeader()
-        header.setSectionsClickable(True)
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(24)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
-        header.sectionClicked.connect(self.order.cycle)
-
-    def shown_columns(self) -> tuple[Column, ...]:
-        """Give the columns that have room."""
-        return tuple(one for one in Column if not self.isColumnHidden(one))
-
-    def fit_columns(self) -> None:
-        """Give each column its width, and hide what has nothing to say or no room."""
-        room = self.viewport().width() - self._name_width()
-        wanted = self._widths(short=False)
-        if sum(wanted.values()) > room:
-            wanted = self._widths(short=True)
-            self.order.set_short(True)
-        else:
-            self.order.set_short(False)
-        # a notch on the bar of R² tells what was expected, tool tips tell both
-        for column in (Column.EXPECTED, Column.PCC):
-            if sum(wanted.values()) > room and Column.R2 in wanted:
-                wanted.pop(column, None)
-        for column in Column:
-            if column is not Column.NAME:
-                self.setColumnHidden(column, column not in wanted)
-                if column in wanted and self.columnWidth(column) != wanted[column]:
-                    self.setColumnWidth(column, wanted[column])
-
-    def _widths(self, *, short: bool) -> dict[Column, int]:
-        """Widths of the columns that have something to say, but of the names'."""
-        truth = max(NARROW_TRUTH, self._header_width(Column.TRUTH, short))
-        usual = {
-            Column.VISIBLE: _EYE,
-            Column.SPREAD: _EYE,
-            Column.TRUTH: truth if short else _WIDE_TRUTH,
-        }
-        doubtful = any(row.doubts for row in self.structures.rows)
-        widest = "\u22120.00?" if doubtful else "\u22120.00"
-        numbers = QFontMetrics(self.font()).horizontalAdvance(widest) + _PADDING
-        return {
-            column: usual.get(column, max(numbers, self._header_width(column, short)))
-            for column in sorted(self.structures.columns() - {Column.NAME})
-        }
-
-    def _header_width(self, column: Column, short: bool) -> int:
-        name = SHORT.get(column, HEADERS[column]) if short else HEADERS[column]
-        arrow = "\u2009▾" if column in SORTABLE else ""
-        metrics = self.horizontalHeader().fontMetrics()
-        return int(metrics.horizontalAdvance(name + arrow)) + 6
-
-    def _name_width(self) -> int:
-        metrics = QFontMetrics(self.font())
-        names = [row.structure.label for row in self.structures.rows]
-        widest = max(map(metrics.horizontalAdvance, names), default=0)
-        return int(widest) + _BEFORE_NAME
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room out anew."""
-        super().resizeEvent(event)
-        self.fit_columns()
+        model.unlocked.connect(order.settle)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Work without a mouse."""
-        index = self.currentIndex()
-        model = self.model()
-        if event.key() == Qt.Key.Key_S:
-            self.order.cycle_on(self.shown_columns())
-        elif index.isValid() and event.key() == Qt.Key.Key_Space:
-            toggle(model, index.siblingAtColumn(Column.NAME))
-        elif index.isValid() and event.key() == Qt.Key.Key_V:
-            toggle(model, index.siblingAtColumn(Column.VISIBLE))
-        elif index.isValid() and event.key() == Qt.Key.Key_U:
-            cell = index.siblingAtColumn(Column.SPREAD)
-            if cell.flags() & Qt.ItemFlag.ItemIsUserCheckable:
-                toggle(model, cell)
-        elif index.isValid() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.edit(index.siblingAtColumn(Column.TRUTH))
+        """Show and hide without a mouse."""
+        eyes = {Qt.Key.Key_V: "visible", Qt.Key.Key_U: "spread"}
+        index, eye = self.currentIndex(), eyes.get(Qt.Key(event.key()))
+        if index.isValid() and eye is not None:
+            toggle(index.siblingAtColumn(self.rows_model.column(eye)))
         else:
             super().keyPressEvent(event)
-
-    def wheelEvent(self, event: QObject) -> None:
-        """Leave scrolling to the dock: the whole table is always shown."""
-        event.ignore()
-
-    def _on_clicked(self, index: QModelIndex) -> None:
-        if index.column() == Column.TRUTH:
-            self.edit(index)
-
-    def _fit_height(self) -> None:
-        rows = self.model().rowCount()
-        header = self.horizontalHeader().sizeHint().height()
-        self.setFixedHeight(header + rows * ROW_HEIGHT + 8)
-        self.fit_columns()

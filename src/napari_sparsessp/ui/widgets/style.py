@@ -17,14 +17,10 @@ def mix(first: QColor, second: QColor, share: float) -> QColor:
 
     Parameters
     ----------
-    first, second : QColor
+    first, second
         Opaque colours.
-    share : float
+    share
         How much of `second`, 0 to 1.
-
-    Returns
-    -------
-    QColor
     """
     keep = 1.0 - share
     return QColor(
@@ -89,10 +85,6 @@ _COLOUR_NAMES = (
 
 def style_sheet(tones: Tones) -> str:
     """Write the style sheet of a dock for these tones.
-
-    Parameters
-    ----------
-    tones : Tones
 
     Returns
     -------
@@ -192,8 +184,6 @@ QScrollArea { border: none; }
 QTableView { background: %(panel)s; border: none; border-radius: 5px;
     gridline-color: transparent; alternate-background-color: %(panel)s; }
 QTableView[role="scores"] { font-size: 9pt; }
-QTableView[role="scores"]::indicator:unchecked { border: 1px solid %(muted)s;
-    border-radius: 2px; }
 QTableView:focus { border: 1px solid %(line)s; }
 QListWidget { background: %(panel)s; border: 1px solid transparent;
     border-radius: 5px; padding: 3px; }
@@ -216,7 +206,7 @@ class Dress(QObject):
 
     Parameters
     ----------
-    widget : QWidget
+    widget
         Owns the dress from now on.
     """
 
@@ -248,7 +238,7 @@ class Dress(QObject):
 
 
 def take_role(widget: QWidget, role: str) -> None:
-    """Give a widget another of the theme's roles, and the looks of it at once."""
+    """Change a widget's role in the style sheet, and its look at once."""
     if widget.property("role") != role:
         widget.setProperty("role", role)
         widget.style().unpolish(widget)
@@ -262,10 +252,6 @@ _PLACES = re.compile(r"(?<=[_./\\:?&=-])(?=\w)")
 def breakable(text: str) -> str:
     """Allow line breaks within long words, after their dots, dashes and slashes.
 
-    Parameters
-    ----------
-    text : str
-
     Returns
     -------
     str
@@ -278,12 +264,7 @@ def breakable(text: str) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Write how long something takes, or is still to take.
-
-    Parameters
-    ----------
-    seconds : float
-    """
+    """Write how long something takes, or is still to take."""
     if seconds < 1.5:
         return "about a second"
     if seconds < 90:

@@ -8,7 +8,7 @@ shows them: columns give way in a narrow dock, and all of it works by keyboard.
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import (
     QAbstractTableModel,
@@ -18,14 +18,9 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import (
-    QColor,
-)
+from qtpy.QtGui import QColor
 
 from napari_sparsessp.ui.widgets.basic import Mark
-
-if TYPE_CHECKING:
-    pass
 
 ROW = Qt.ItemDataRole.UserRole + 1
 """The row's object, of any cell."""
@@ -219,11 +214,14 @@ class RowsModel(QAbstractTableModel):
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, number, number)
 
     def as_text(
-        self, values: Mapping[str, Callable[[Any], object]], separator: str = "\t"
+        self,
+        values: Mapping[str, Callable[[Any], object]],
+        separator: str = "\t",
+        rows: Iterable[Any] | None = None,
     ) -> str:
         """Return a header line and a line for each row, for a spreadsheet."""
         lines = [list(values)]
-        for row in self._rows:
+        for row in self._rows if rows is None else rows:
             cells = [value(row) for value in values.values()]
             lines.append(["" if cell is None else str(cell) for cell in cells])
         return "".join(separator.join(line) + "\n" for line in lines)
@@ -313,7 +311,9 @@ class RowsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._titles.get(column.key, column.title)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{column.tip}\nClick to sort." if column.sortable else column.tip
+            return (
+                f"{column.tip}\nClick to sort (S)." if column.sortable else column.tip
+            )
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return alignment(column)
         return None
@@ -388,7 +388,10 @@ class RowsOrder(QSortFilterProxyModel):
 
     def settle(self) -> None:
         """Sort by the values of now."""
-        self.sort(-1 if self.by is None else self.by, self.order)
+        if self.by is None:  # in the other order Qt would turn the rows round
+            self.sort(-1, Qt.SortOrder.AscendingOrder)
+        else:
+            self.sort(self.by, self.order)
 
     def _show_order(self) -> None:
         self.settle()

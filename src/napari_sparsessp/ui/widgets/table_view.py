@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import (
     QAbstractItemModel,
@@ -37,10 +37,6 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
 from napari_sparsessp.ui.widgets.style import Tones, mix
-
-if TYPE_CHECKING:
-    pass
-
 from napari_sparsessp.ui.widgets.table import (
     ROW,
     Column,
@@ -110,6 +106,7 @@ class RowsView(QTableView):
         self.clicked.connect(self._on_clicked)
         model.dataChanged.connect(lambda *_: self.fit_columns())
         model.modelReset.connect(self._fit_height)
+        model.headerDataChanged.connect(lambda *_: self.fit_columns())
         self._fit_height()
 
     def _arrange(self) -> None:
@@ -197,12 +194,16 @@ class RowsView(QTableView):
 
     def _width(self, number: int, *, short: bool) -> int:
         column = self.rows_model.columns[number]
-        if short and column.narrow is not None:
-            return column.narrow
         header = self.horizontalHeader().fontMetrics()
         title = str(self.rows_model.headerData(number, Qt.Orientation.Horizontal))
         title = column.short if short and column.short else title
-        arrow = "\u2009▾" if column.sortable and self.order is not None else ""
+        sorts = column.sortable and self.order is not None
+        # where there is little room, only the column that is sorted by has an arrow's
+        by = self.order.by if short and self.order is not None else number
+        arrow = "\u2009▾" if sorts and by == number else ""
+        title_width = int(header.horizontalAdvance(title + arrow)) + 8
+        if short and column.narrow is not None:
+            return max(column.narrow, title_width)
         font = QFont(self.font())
         font.setBold(self.emphasised or column.kind is Kind.BAR)
         metrics = QFontMetrics(font)
@@ -214,9 +215,7 @@ class RowsView(QTableView):
         widest = max(map(metrics.horizontalAdvance, texts), default=0)
         if column.most_letters is not None:
             widest = min(widest, column.most_letters * metrics.averageCharWidth())
-        return max(
-            header.horizontalAdvance(title + arrow) + 8, widest + _around(column)
-        )
+        return max(title_width, widest + _around(column))
 
     def height_of(self, rows: int) -> int:
         """Return the height that shows so many rows below the header."""
@@ -391,9 +390,11 @@ class _RowsDelegate(QStyledItemDelegate):
 
 def _around(column: Column) -> int:
     """Pixels beside a text: its box, its mark and what keeps columns apart."""
+    if column.kind is Kind.EYE:
+        return 26
     boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
     chevron = 12 if column.kind is Kind.CHOICE else 0
-    return 12 + 20 * boxed + chevron
+    return 13 + 21 * boxed + chevron
 
 
 def _paint_box(

@@ -1,0 +1,320 @@
+"""Fit and judge the expected error that ``--uncertainty`` gives.
+
+    python -m benchmarks.figures.uncertainty compare               # what tells errors?
+    python -m benchmarks.figures.uncertainty fit MODEL...          # into cards
+    python -m benchmarks.figures.uncertainty judge MODEL... [--figure PNG]
+    python -m benchmarks.figures.uncertainty real MODEL --data FILE
+
+All but ``real`` use simulated colonies of 32×160×160 voxels that no model learned from,
+seeds from 2 100 000 for ``fit`` and from 2 300 000 for ``judge`` and ``compare``, at
+r = 2 and 8. ``compare`` holds the spread over eight turns against other signs of an
+error: measured planes left out, noise added, windows shifted in z. ``real`` says what
+is left of it on allen_hipsc_dna_top.ome.tif.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_sparsessp import PredictionRequest, Volume, load_model, load_volume, predict
+from napari_sparsessp.evaluation.quality import simulated_field
+from napari_sparsessp.metrics import zscore_truth
+from napari_sparsessp.models.library import Model
+from napari_sparsessp.prediction.uncertainty import binned, fit_calibration
+
+SHAPE, RATIOS = (32, 160, 160), (2, 8)
+FIT, JUDGE = 2_100_000, 2_300_000
+EVERY = 11  # voxels; the rest would only repeat them
+NOISE = 0.2  # deviations of the stack
+BLOCK = (4, 8, 8)  # voxels: about what a person looks at as one spot
+INK, GREY, COLOURS = "#20242c", "#8b8f98", {2: "#2563a8", 8: "#c2410c"}
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How expected errors and true ones belong together.
+
+    Attributes
+    ----------
+    expected, found
+        (bins,) root mean square of expectation and of error, by rising expectation.
+    ratio
+        Root mean square error over root mean square expectation: above 1 where the
+        expectation is too low.
+    within
+        Share of voxels whose error is below their expectation; 0.683 were errors
+        normally distributed.
+    rank
+        Spearman's correlation of expectation and absolute error.
+    """
+
+    expected: np.ndarray
+    found: np.ndarray
+    ratio: float
+    within: float
+    rank: float
+
+
+def reliability(expected: np.ndarray, error: np.ndarray, bins: int = 10) -> Reliability:
+    """Hold expected errors against true ones of the same voxels, (n,)."""
+    return Reliability(
+        np.sqrt(binned(expected, expected**2, bins)),
+        np.sqrt(binned(expected, error**2, bins)),
+        float(np.sqrt((error**2).mean() / (expected**2).mean())),
+        float((np.abs(error) <= expected).mean()),
+        rank_correlation(expected, np.abs(error)),
+    )
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation; NaN where one of them is constant."""
+    from scipy.stats import rankdata
+
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def block_means(volume: np.ndarray) -> np.ndarray:
+    """Mean of each block of a volume (D, H, W), flat; what is left over is left out."""
+    counts = [max(1, n // b) for n, b in zip(volume.shape, BLOCK, strict=True)]
+    sizes = [min(n, b) for n, b in zip(volume.shape, BLOCK, strict=True)]
+    inner = volume[tuple(slice(n * b) for n, b in zip(counts, sizes, strict=True))]
+    shape = [part for pair in zip(counts, sizes, strict=True) for part in pair]
+    return inner.reshape(shape).mean((1, 3, 5)).ravel()
+
+
+def block_rank(sign: np.ndarray, error: np.ndarray) -> float:
+    """Rank correlation of a sign of errors with the error, over blocks."""
+    return rank_correlation(block_means(sign), np.sqrt(block_means(error**2)))
+
+
+# predictions -------------------------------------------------------------------------
+
+
+def bare(model: Model) -> Model:
+    """The model without a calibration, so that it gives the bare spread."""
+    return replace(model, card=model.card.model_copy(update={"uncertainty": {}}))
+
+
+def run(model: Model, light: Volume, ratio: int, **changes: Any) -> np.ndarray:
+    """Predict from every r-th plane; all channels."""
+    request = PredictionRequest(
+        simulate_sparse=True, ratio=ratio, device="cpu", precision="fp32", **changes
+    )
+    return np.asarray(predict(model, light, request=request).volume.array)
+
+
+def errors_of(
+    model: Model, light: Volume, truth: dict[str, Volume], ratio: int
+) -> dict[str, list[np.ndarray]]:
+    """Spread over turns, error, error of the mean over turns, by structure."""
+    both = run(model, light, ratio, tta=True, uncertainty=True)
+    plain, names = run(model, light, ratio), model.card.structures
+    found = {}
+    for k, name in enumerate(names):
+        if name in truth:
+            true = zscore_truth(np.asarray(truth[name].array))
+            found[name] = [both[len(names) + k], plain[k] - true, both[k] - true]
+    return found
+
+
+def colonies(model: Model, first: int, count: int) -> Iterator[tuple[int, dict]]:
+    """(ratio, `errors_of`) of held-out colonies."""
+    for seed in range(first, first + count):
+        field = simulated_field(seed, SHAPE)
+        for ratio in RATIOS:
+            yield ratio, errors_of(model, field.light, field.truth, ratio)
+            print(f"colony {seed}, r = {ratio}", flush=True)
+
+
+def thinned(some: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Every so many voxels of volumes, put together by what they are."""
+    return [
+        np.concatenate([a.ravel()[::EVERY] for a in row])
+        for row in zip(*some, strict=True)
+    ]
+
+
+# verbs -------------------------------------------------------------------------------
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit every structure of the models, and write it into their cards.
+
+    Run ``python tools/make_checks.py`` after shipped models have changed.
+    """
+    from napari_sparsessp.models.library import weights_file
+    from napari_sparsessp.models.weights import copy_weights
+
+    for name in options.models:
+        model = bare(load_model(name))
+        every: dict[str, list[Any]] = {}
+        for _, found in colonies(model, FIT, options.colonies):
+            for structure, one in found.items():
+                every.setdefault(structure, []).append(one[:2])
+        table = {key: fit_calibration(*thinned(some)) for key, some in every.items()}
+        file = weights_file(model.path)
+        card = load_model(name).card.model_copy(update={"uncertainty": table})
+        copy_weights(file, file, card)
+        print(file)
+
+
+def judge(options: argparse.Namespace) -> None:
+    """Print a table for each model; draw the first."""
+    for number, name in enumerate(options.models):
+        model = load_model(name)
+        kept: dict[tuple[str, int], list[Any]] = {}
+        for ratio, found in colonies(bare(model), JUDGE, options.colonies):
+            for structure, one in found.items():
+                kept.setdefault((structure, ratio), []).append(one)
+        print(f"\n{model.card.id}\n")
+        print("| structure | r | floor | gain | error / expected | within | rank, "
+              "voxels | rank, blocks | lowest / highest tenth |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|---|---|")
+        drawn, means = {}, []
+        for (structure, ratio), some in sorted(kept.items()):
+            known = model.card.uncertainty[structure]
+            spread, error, error_mean = thinned(some)
+            expected = known.expected_error(spread)
+            one = drawn[structure, ratio] = reliability(expected, error)
+            blocks = float(np.mean([block_rank(a, b) for a, b, _ in some]))
+            turned = reliability(expected, error_mean).ratio
+            means.append((one.ratio, one.within, one.rank, blocks, turned))
+            tenths = one.found / one.expected
+            print(
+                f"| {structure} | {ratio} | {known.floor:.2f} | {known.gain:.1f} | "
+                f"{one.ratio:.2f} | {one.within:.2f} | {one.rank:.2f} | {blocks:.2f} | "
+                f"{tenths[0]:.2f} / {tenths[-1]:.2f} |"
+            )
+        words = (
+            "mean: error / expected {:.2f}, within {:.2f}, rank {:.2f}, blocks {:.2f}; "
+            "with --tta, error / expected {:.2f}"
+        )
+        print(words.format(*np.mean(means, axis=0)))
+        if number == 0 and options.figure:
+            draw(drawn, options.figure)
+
+
+def draw(table: dict[tuple[str, int], Reliability], path: Path) -> None:
+    """Expected against true error by tenths, a panel for each structure."""
+    from matplotlib.figure import Figure
+
+    from napari_sparsessp.structures import structure_or_custom
+
+    structures = sorted({structure for structure, _ in table})
+    figure = Figure(figsize=(9.6, 7.4), layout="constrained")
+    axes = figure.subplots(-(-len(structures) // 4), 4, squeeze=False).ravel()
+    for panel, structure in zip(axes, structures, strict=False):
+        edge = 0.0
+        for ratio in RATIOS:
+            one = table[structure, ratio]
+            panel.plot(one.expected, one.found, "o-", ms=3.5, lw=1.2,
+                       color=COLOURS[ratio], label=f"r = {ratio}")  # fmt: skip
+            edge = max(edge, 1.08 * max(one.expected.max(), one.found.max()))
+        panel.plot([0, edge], [0, edge], color=GREY, lw=0.8, ls=":", zorder=0)
+        panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal")
+        panel.set_title(structure_or_custom(structure).label, fontsize=10, color=INK)
+        panel.tick_params(labelsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=8)
+    figure.supxlabel("expected error (deviations of the truth)", fontsize=10)
+    figure.supylabel("root mean square error", fontsize=10)
+    figure.savefig(path, dpi=110)
+    print(path)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Rank signs of an error by how well they tell where it is."""
+    model = bare(load_model(options.models[0]))
+    ranks: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    middle = slice(16, 32)
+    for seed in range(JUDGE, JUDGE + options.colonies):
+        field = simulated_field(seed, (48, 128, 128))
+        for ratio in RATIOS:
+            plain, signs = signs_of(model, field.light, ratio)
+            for number, name in enumerate(model.card.structures):
+                true = zscore_truth(np.asarray(field.truth[name].array))
+                error = np.abs(plain[number] - true)[middle]
+                for sign, volume in signs.items():
+                    here = volume[number][middle]
+                    thin = (a.ravel()[::EVERY] for a in (here, error))
+                    both = rank_correlation(*thin), block_rank(here, error)
+                    ranks.setdefault((ratio, sign), []).append(both)
+            print(f"colony {seed}, r = {ratio}", flush=True)
+    print("\n| r | sign | rank, voxels | rank, blocks |\n|---|---|---|---|")
+    for (ratio, sign), some in sorted(ranks.items()):
+        voxels, blocks = np.mean(some, axis=0)
+        print(f"| {ratio} | {sign} | {voxels:.2f} | {blocks:.2f} |")
+
+
+def signs_of(
+    model: Model, light: Volume, ratio: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the prediction, and volumes (S, D, H, W) that may tell its errors."""
+
+    def size(some: Sequence[np.ndarray]) -> np.ndarray:
+        return np.sqrt(np.mean(np.square(some), axis=0))
+
+    count, array = len(model.card.structures), np.asarray(light.array)
+    plain = run(model, light, ratio)
+    left_out = [run(model, light, 2 * ratio, phase=p) - plain for p in (0, ratio)]
+    rng = np.random.default_rng(0)
+    noisy = []
+    for _ in range(2):
+        noise = rng.normal(0, NOISE * array.std(), array.shape).astype(np.float32)
+        noisy.append(run(model, light.with_(array=array + noise), ratio) - plain)
+    lower = run(model, light.with_(array=array[:32]), ratio)
+    upper = run(model, light.with_(array=array[16:]), ratio)
+    shifted = np.zeros_like(plain)
+    shifted[:, 16:32] = np.abs(lower[:, 16:] - upper[:, :16])
+    signs = {
+        "eight turns": run(model, light, ratio, uncertainty=True)[count:],
+        "planes left out": size(left_out),
+        "noise added": size(noisy),
+        "windows shifted in z": shifted,
+        "size of the prediction": np.abs(plain),
+    }
+    together = [signs[k] for k in ("eight turns", "planes left out", "noise added")]
+    return plain, {**signs, "turns, planes and noise": size(together)}
+
+
+def real(options: argparse.Namespace) -> None:
+    """Judge DNA on the real crop at every ratio."""
+    light = load_volume(options.data, channel="Bright-field")
+    truth = {"dna": load_volume(options.data, channel="DNA")}
+    print("| model | r | error / expected | within | rank, voxels | rank, blocks |")
+    print("|---|---|---|---|---|---|")
+    for name in options.models:
+        model = load_model(name)
+        known = model.card.uncertainty["dna"]
+        for ratio in (1, 2, 4, 8):
+            spread, error, _ = errors_of(bare(model), light, truth, ratio)["dna"]
+            one = reliability(known.expected_error(spread).ravel(), error.ravel())
+            print(
+                f"| {model.card.id} | {ratio} | {one.ratio:.2f} | {one.within:.2f} | "
+                f"{one.rank:.2f} | {block_rank(spread, error):.2f} |"
+            )
+
+
+def main() -> None:
+    """Choose what to do."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("compare", "fit", "judge", "real"))
+    parser.add_argument("models", nargs="*", default=["colony-3to2d"])
+    parser.add_argument("--colonies", type=int, default=6)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--data", type=Path)
+    options = parser.parse_args()
+    tasks = {"compare": compare, "fit": fit, "judge": judge, "real": real}
+    tasks[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

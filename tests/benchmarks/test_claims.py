@@ -1,0 +1,193 @@
+"""The study of the paper's claims: trials, what is tried, and what its page says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.claims import page, study
+from benchmarks.claims.study import Ground, Trial, run_trial
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.networks.cost import count_cost
+from napari_sparsessp.training.patches import Pair
+from thin import thin_network
+
+THIN = Trial("thin", thin_network(), (2, 4))
+
+
+@pytest.fixture
+def ground():
+    """Noise, and what it is blurred to: something that can be learnt."""
+    rng = np.random.default_rng(0)
+    light = rng.standard_normal((1, 8, 24, 24)).astype(np.float32)
+    target = (light[0] + np.roll(light[0], 1, -1)) / np.float32(1.4)
+    training = [Pair(light, [target], (label,)) for label in (0, 1)]
+    held = [Pair(light, [target, -target])]
+    return Ground(training, held, ("dna", "golgi_apparatus"), (16, 16))
+
+
+def test_a_trial_is_scored_at_each_mark_and_done_once(ground, tmp_path, monkeypatch):
+    """The rate is constant, so a mark on the way changes nothing."""
+    marks = run_trial(THIN, ground, 0, {"steps": 4, "time": 2}, tmp_path)["marks"]
+    assert {name: one["steps"] for name, one in marks.items()} == {
+        "steps": 4,
+        "time": 2,
+    }
+    by_structure = [one["4"] for one in marks["steps"]["structures"].values()]
+    assert marks["steps"]["r2"]["4"] == pytest.approx(np.mean(by_structure))
+    assert marks["steps"]["r2"] != marks["time"]["r2"]
+    alone = run_trial(THIN, ground, 0, {"a": 4}, tmp_path / "alone")
+    assert alone["marks"]["a"] == marks["steps"]
+    other = run_trial(THIN, ground, 1, {"a": 2}, tmp_path / "other")
+    assert other["marks"]["a"]["r2"] != marks["time"]["r2"]
+    monkeypatch.setattr(Ground, "train", None)
+    again = run_trial(THIN, ground, 0, {"steps": 4, "same": 2}, tmp_path)["marks"]
+    assert again["same"] == marks["time"]
+
+
+def test_networks_of_one_ratio_learn_from_its_planes(ground):
+    widths = {
+        "encoder_widths": (4, 4),
+        "encoder_blocks": (1, 1),
+        "decoder_widths": (4,),
+    }
+    every = NetworkConfig(
+        backbone="dod", topology="2d", mapping="none", ratio=4, depth=8, outputs=2,
+        **widths,
+    )  # fmt: skip
+    recipe = ground.recipe(Trial("none", every, (4,)))
+    assert (recipe.every, recipe.random_phase, recipe.ratios) == (4, False, (4,))
+    assert ground.recipe(THIN).random_phase
+
+
+def test_the_time_of_a_step_is_that_of_the_fastest(ground, monkeypatch):
+    moments = iter(np.cumsum([0.0, 5, 2, 3, 9, 4, 1e-9, 7]))
+    monkeypatch.setattr(study.time, "perf_counter", lambda: float(next(moments)))
+    assert study.step_seconds(THIN, ground) == 2
+
+
+def test_a_difference_is_shown_beyond_the_combined_spread():
+    value, spread = page.compare([0.3, 0.5], [0.0, 0.2])
+    assert value == pytest.approx(0.3)
+    assert spread == pytest.approx((0.02 + 0.02) ** 0.5)
+    assert page.verdict((value, spread), 0.1) == "agrees"
+    assert page.verdict((-value, spread), 0.1) == "**disagrees**"
+    assert page.verdict((0.1, spread), 0.1) == "not shown"
+    assert page.verdict(page.compare([0.9], [0.1, 0.1]), 0.1) == "one seed"
+
+
+def _study(r2):
+    """A study in which every trial has these R² by seed."""
+    runs = []
+    for name, trial in study.trials().items():
+        for seed, value in enumerate(r2(name)):
+            one = {"steps": 9, "r2": {str(r): value for r in trial.ratios}}
+            marks = dict.fromkeys(("steps", "time", "gmac"), one)
+            runs.append({"trial": name, "seed": seed, "marks": marks})
+    return {
+        "machine": {"cpu": "one", "torch": "2"},
+        "options": {
+            "steps": 9, "minutes_per_run": 1, "colonies": 2, "held": 2, "side": 48,
+            "batch": 2, "threads": 1,
+        },
+        "trials": {
+            name: {"parameters": 1e5, "gmac": 1, "gmac_all": 2, "step_seconds": 0.1}
+            for name in study.trials()
+        },
+        "patch": [32, 48, 48],
+        "ratios": [2, 4, 8],
+        "runs": runs,
+    }  # fmt: skip
+
+
+def test_every_claim_is_about_two_trials_at_their_ratios():
+    every = study.trials()
+    for claim in study.claims():
+        for name in (claim.better, claim.worse):
+            assert set(claim.paper) <= set(every[name].ratios), claim.text
+    assert set(study.RIVALS) <= set(every)
+
+
+def test_the_paper_finds_what_it_claims_at_r_2_and_4():
+    for claim in study.claims():
+        for ratio in {2, 4} & set(claim.paper):
+            assert claim.published(ratio) > 0, (claim.text, ratio)
+
+
+def test_the_default_costs_what_the_small_dodnet_does():
+    ours, base = (
+        count_cost(study.trials()[name].network, [0], study.PATCH).gmac
+        for name in ("slim", study.BASE)
+    )
+    assert ours == pytest.approx(base, rel=0.02)
+
+
+def test_conditioning_trials_differ_in_nothing_else():
+    def rest(name):
+        values = study.trials()[name].network.model_dump()
+        del values["conditioning"]
+        return values
+
+    for name in ("multihead", "condnet", "tgnet", "repmode"):
+        assert rest(name) == rest(study.BASE)
+
+
+def test_verdicts_agree_disagree_or_are_not_shown():
+    scores = {"3to2d": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
+    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+    rows = {
+        (cells[0], cells[1]): cells[-1]
+        for cells in (line.strip("| ").split(" | ") for line in text.splitlines())
+        if len(cells) >= 5
+    }
+    assert rows["3-to-2D beats 3D", "2"] == "agrees"
+    assert rows["3-to-2D beats 2D", "8"] == "**disagrees**"
+    assert rows["TGNet beats CondNet", "4"] == "not shown"
+    assert "Against the paper: “3-to-2D beats 2D” at r = 2, 4, 8" in text
+
+
+def test_one_seed_has_no_verdict():
+    text = page.page(_study(lambda name: (0.1,)))
+    assert "| one seed |" in text
+    assert "Of 0 comparisons" in text
+
+
+def test_what_was_not_run_is_said():
+    found = _study(lambda name: (0.1, 0.2))
+    found["runs"] = [one for one in found["runs"] if one["trial"] != "tgnet"]
+    line = next(
+        one
+        for one in page.page(found).splitlines()
+        if one.startswith("| TGNet beats DoDNet | 2 ")
+    )
+    assert "not run" in line
+
+
+def test_rivals_are_marked_against_the_default():
+    scores = {"slim": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
+    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+    table = text.partition("## Our default")[2]
+    marked = {line.split("`")[1]: line for line in table.splitlines() if "(9)" in line}
+    assert "▼" in marked["3d"]
+    assert "▲" in marked["2d"]
+    assert not {"▼", "▲"} & set(marked["slim"] + marked["tgnet"])
+
+
+def test_seeds_that_have_not_left_the_mean_are_told():
+    scores = {"2d": (0.01, 0.20), "3d": (0.06, 0.20)}
+    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+    assert "R² below 0.05): `2d` (1 of 2 seeds)." in text
+    assert "Late starters" not in page.page(_study(lambda name: (0.2, 0.3)))
+
+
+def test_groups_and_names_choose_trials():
+    chosen = study.chosen_trials
+    assert set(chosen("topology,slim")) == {"3to2d", "3d", "2to3d", "2d", "slim"}
+    with pytest.raises(SystemExit, match="no trial or group nonsense"):
+        chosen("nonsense")
+
+
+def test_the_page_is_up_to_date():
+    """Otherwise: python -m benchmarks.claims.study --page."""
+    found = json.loads((study.DOCS / "claims.json").read_text("utf-8"))
+    assert page.page(found) == (study.DOCS / "claims.md").read_text("utf-8")

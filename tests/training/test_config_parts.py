@@ -1,0 +1,153 @@
+"""Keys of a training's config that choose data, weights and words of the card."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from napari_sparsessp.cli.main import app_main
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.models.library import load_model
+from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.simulation.pool import fill_pool
+from napari_sparsessp.training.config import make_config
+from thin import save_random
+
+NETWORK = {
+    "depth": 8,
+    "encoder_widths": [4, 8],
+    "encoder_blocks": [1, 1],
+    "decoder_widths": [8, 8, 12],
+    "folded_width": 8,
+}
+
+
+def write_pair(folder, rows=slice(0, 0)):
+    """A stack with its target; `rows` of both hold something else."""
+    folder.mkdir(exist_ok=True)
+    image = np.random.default_rng(0).normal(10, 1, (2, 8, 48, 32)).astype("f4")
+    image[:, :, rows] = 1000
+    size = {f"PhysicalSize{axis}": 0.29 for axis in "ZYX"}
+    names = {"axes": "CZYX", "Channel": {"Name": ["light", "dna"]}, **size}
+    tifffile.imwrite(folder / "a.ome.tif", image, metadata=names)
+    head = "path,signal,path_target,target,structure\n"
+    (folder / "pairs.csv").write_text(head + "a.ome.tif,light,a.ome.tif,dna,dna\n")
+    return str(folder / "pairs.csv")
+
+
+def config_of(folder, pairs, **changes):
+    """The smallest training."""
+    return {
+        "out": str(folder),
+        "model": {"id": "m"},
+        "network": NETWORK,
+        "data": {"pairs": pairs},
+        "recipe": {"patch": [16, 16], "batch": 1, "precision": "fp32"},
+        "budget": {"steps": 2},
+        "validation": {"share": 0},
+        "device": "cpu",
+        **changes,
+    }
+
+
+def trained(config, tmp_path):
+    """Run the command and load what it wrote."""
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as end:
+        app_main(["train", str(tmp_path / "train.yaml"), "--quiet"])
+    assert not end.value.code
+    return load_model(f"{config['out']}/m.safetensors")
+
+
+def weights(model):
+    """All weights in one row."""
+    return np.concatenate(
+        [p.detach().numpy().ravel() for p in model.network.parameters()]
+    )
+
+
+def test_what_is_outside_of_the_crop_has_no_part_in_learning(tmp_path):
+    found = []
+    for name, rows in (("one", slice(0, 0)), ("other", slice(32, 48))):
+        path = write_pair(tmp_path / name, rows)
+        pairs = {"path": path, "crop": {"y": [0, 32]}}
+        found.append(trained(config_of(tmp_path / name / "run", pairs), tmp_path))
+    np.testing.assert_array_equal(*map(weights, found))
+    assert "8×32×32" in " ".join(found[0].card.limits)
+
+
+def test_a_crop_beyond_the_image_is_refused(tmp_path, capsys):
+    pairs = {"path": write_pair(tmp_path), "crop": {"x": [0, 64]}}
+    config = config_of(tmp_path / "run", pairs)
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as end:
+        app_main(["train", str(tmp_path / "train.yaml"), "--quiet"])
+    assert end.value.code == 2
+    assert (
+        "has 32 pixels in x; data.pairs.crop asks for 0 to 64"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"pairs": {"path": "p", "crop": {"x": [9, 9]}}}, "smaller pixel first"),
+        ({"pairs": {"path": "p", "share": 0.5}}, "share needs a pool"),
+        ({"pairs": {"path": "p", "crop": {"t": [0, 9]}}}, "should be 'y' or 'x'"),
+    ],
+)
+def test_impossible_parts_are_refused(tmp_path, data, said):
+    with pytest.raises(InputError, match=said):
+        make_config(config_of(tmp_path, None, data=data))
+
+
+def test_real_patches_are_drawn_as_often_as_asked(tmp_path, monkeypatch):
+    from napari_sparsessp.training import run
+
+    list(fill_pool(tmp_path / "pool", range(6), 1, shape=(8, 32, 32)))
+    data = {"simulated": {"pool": str(tmp_path / "pool")}}
+    data["pairs"] = {"path": write_pair(tmp_path), "share": 0.75}
+    seen = []
+    whole = run.train
+
+    def counted(network, pairs, *rest):
+        seen.extend(pair.name for pair in pairs)
+        return whole(network, pairs, *rest)
+
+    monkeypatch.setattr(run, "train", counted)
+    config = config_of(tmp_path / "run", None, data=data)
+    trained({**config, "model": {"id": "m", "structures": ["dna"]}}, tmp_path)
+    assert seen.count("a.ome.tif") / len(seen) == pytest.approx(0.75)
+
+
+def test_a_blend_lies_between_the_old_weights_and_the_new(tmp_path):
+    network = NetworkConfig.model_validate({**NETWORK, "outputs": 1})
+    old = save_random(tmp_path / "old.safetensors", network)
+    found = {}
+    for blend in (1.0, 0.25):
+        config = config_of(tmp_path / f"run-{blend}", write_pair(tmp_path))
+        config["network"] = {"from": str(old), "blend": blend}
+        found[blend] = trained(config, tmp_path)
+    start, new = weights(load_model(old)), weights(found[1.0])
+    assert np.abs(new - start).max() > 1e-5
+    np.testing.assert_allclose(
+        weights(found[0.25]), start + 0.25 * (new - start), atol=1e-6
+    )
+    assert "25% of the way" in found[0.25].card.trained_on
+
+
+def test_words_and_scores_of_the_card_can_be_given_later(tmp_path):
+    """The same command again, after the model was scored, writes them."""
+    config = config_of(tmp_path / "run", write_pair(tmp_path))
+    before = trained(config, tmp_path)
+    assert before.card.scores == {}
+    scores = {"cards": {"m": {"split": {"r2": 0.5}}}}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    config["model"] |= {"trained_on": "One stack.", "scores": "scores.json"}
+    after = trained(config, tmp_path)
+    assert after.card.trained_on == "One stack."
+    assert after.card.scores["split"] == {"r2": 0.5}
+    np.testing.assert_array_equal(weights(after), weights(before))

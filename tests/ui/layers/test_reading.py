@@ -1,0 +1,267 @@
+"""From layers of every kind to volumes, without reading a pixel, and back in place."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Image
+
+from fake_engine import card
+from napari_sparsessp.errors import InputError
+from napari_sparsessp.prediction.plan import plan_prediction
+from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.layers.reading import placement, read_layer
+
+UM = ("um",) * 3
+
+
+class Unreadable:
+    """An array that must not be read."""
+
+    def __init__(self, shape):
+        self.shape, self.dtype, self.ndim = shape, np.dtype("uint16"), len(shape)
+
+    def __getitem__(self, key):
+        raise AssertionError("a pixel was read")
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("the array was read")
+
+
+def layer(shape=(5, 8, 9), data=None, **changes):
+    data = np.zeros(shape, np.uint16) if data is None else data
+    return Image(data, contrast_limits=(0, 1), **changes)
+
+
+def test_scale_units_and_position_become_micrometres():
+    one = layer(
+        scale=(1160, 290, 290), units=("nm",) * 3, translate=(580, 0, 29), name="TL"
+    )
+    volume = read_layer(one).volume
+    assert volume.axes == "ZYX"
+    assert volume.voxel_size == pytest.approx((1.16, 0.29, 0.29))
+    assert volume.origin == pytest.approx((0.58, 0, 0.029))
+    assert volume.name == "TL"
+
+
+def test_napari_default_scale_means_unknown():
+    volume = read_layer(layer()).volume
+    assert volume.voxel_size is None
+    assert volume.pixel_size is None
+
+
+def test_scale_without_unit_is_taken_for_micrometres_and_said_so():
+    reading = read_layer(layer(scale=(1.16, 0.29, 0.29)))
+    assert reading.volume.voxel_size == pytest.approx((1.16, 0.29, 0.29))
+    assert reading.unit_assumed
+
+
+def test_unknown_step_with_known_pixels():
+    volume = read_layer(layer(scale=(1, 0.3, 0.3), units=("pixel", "um", "um"))).volume
+    assert volume.voxel_size is None
+    assert volume.pixel_size == pytest.approx((0.3, 0.3))
+
+
+def test_typed_size_counts_more_than_the_layer():
+    reading = read_layer(layer(scale=(2, 2, 2)), voxel_size=(1.0, 0.5, 0.5))
+    assert reading.volume.voxel_size == (1.0, 0.5, 0.5)
+    assert not reading.unit_assumed
+
+
+def test_rgb_is_refused_with_advice():
+    with pytest.raises(InputError, match="Split RGB"):
+        read_layer(layer((6, 7, 3), rgb=True))
+
+
+def test_multiscale_takes_the_finest_level():
+    levels = [np.zeros((4, 16, 16)), np.zeros((4, 8, 8))]
+    one = Image(levels, multiscale=True, contrast_limits=(0, 1))
+    assert read_layer(one).volume.shape == (4, 16, 16)
+
+
+def test_dask_and_zarr_stay_lazy(tmp_path):
+    lazy = da.zeros((5, 8, 9), chunks=(1, 8, 9))
+    assert hasattr(read_layer(layer(data=lazy)).volume.array, "dask")
+    store = zarr.create_array(
+        tmp_path / "a.zarr", shape=(5, 8, 9), chunks=(1, 8, 9), dtype="f4"
+    )
+    assert isinstance(read_layer(layer(data=store)).volume.array, zarr.Array)
+    four = zarr.create_array(
+        tmp_path / "b.zarr", shape=(1, 5, 8, 9), chunks=(1, 1, 8, 9), dtype="f4"
+    )
+    assert hasattr(read_layer(layer(data=four)).volume.array, "dask")
+
+
+def test_no_pixel_is_read():
+    class Stub:
+        name, rgb, multiscale, ndim = "TL", False, False, 3
+        axis_labels, scale, translate = ("z", "y", "x"), (1, 1, 1), (0, 0, 0)
+        units = ("um",) * 3
+        data = Unreadable((5, 8, 9))
+
+    assert read_layer(Stub()).volume.shape == (5, 8, 9)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 8, 9), (1, 1, 5, 8, 9)])
+def test_singleton_axes_go(shape):
+    reading = read_layer(layer(shape))
+    assert reading.volume.axes == "ZYX"
+    assert reading.guessed is None
+
+
+def test_nameless_fourth_axis_is_guessed_and_can_be_told():
+    short = read_layer(layer((3, 5, 8, 9)))
+    assert (short.volume.axes, short.guessed) == ("CZYX", 0)
+    long = read_layer(layer((10, 5, 8, 9)))
+    assert (long.volume.axes, long.guessed) == ("TZYX", 0)
+    assert read_layer(layer((3, 5, 8, 9)), leading="T").volume.axes == "TZYX"
+
+
+def test_named_axes_are_believed():
+    one = layer((10, 5, 8, 9), axis_labels=("time", "z", "y", "x"))
+    reading = read_layer(one)
+    assert (reading.volume.axes, reading.guessed) == ("TZYX", None)
+    odd = layer((5, 3, 8, 9), axis_labels=("z", "channel", "y", "x"))
+    assert read_layer(odd).volume.shape == (3, 5, 8, 9)
+    flat = layer((6, 8, 9), axis_labels=("t", "y", "x"))
+    assert read_layer(flat).volume.sizes == {"T": 6, "Z": 1, "Y": 8, "X": 9}
+
+
+def test_a_plain_picture_is_one_plane():
+    volume = read_layer(layer((8, 9), scale=(0.3, 0.3), units=("um", "um"))).volume
+    assert volume.shape == (1, 8, 9)
+    assert volume.voxel_size is None
+    assert volume.pixel_size == (0.3, 0.3)
+
+
+def test_too_many_axes_are_refused():
+    with pytest.raises(InputError, match="6 axes"):
+        read_layer(layer((2, 2, 2, 2, 8, 9)))
+
+
+UM = ("um",) * 3
+
+
+def placed(
+    shape=(8, 40, 50), voxel_size=None, request=None, z_projection="none", **changes
+):
+    """A layer and what would be predicted from it, as two layers."""
+    source = Image(np.zeros(shape, np.uint8), contrast_limits=(0, 1), **changes)
+    reading = read_layer(source, voxel_size=voxel_size)
+    request = request or PredictionRequest(voxel_size=voxel_size)
+    model = card().model_copy(update={"z_projection": z_projection})
+    plan = plan_prediction(model, reading.volume, request)
+    axes = 4 if plan.output_axes.startswith("T") else 3
+    shape = plan.output_shape[-3:]
+    if axes == 4:
+        shape = (plan.output_shape[0], *shape)
+    where = placement(source, reading, plan)
+    prediction = Image(np.zeros(shape, np.float32), contrast_limits=(0, 1), **where)
+    return source, prediction
+
+
+def world(layer, index):
+    return np.asarray(layer.data_to_world(np.asarray(index, float)))
+
+
+def outer(layer):
+    """World positions of the outer corners of the y/x field, at z index 0."""
+    height, width = layer.data.shape[-2:]
+    lead = (0.0,) * (layer.ndim - 2)
+    return np.stack(
+        [world(layer, (*lead, y, x)) for y in (-0.5, height - 0.5) for x in (-0.5,)]
+        + [world(layer, (*lead, -0.5, width - 0.5))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "units"),
+    [
+        ((1.16, 0.29, 0.29), UM),
+        ((1160, 290, 290), ("nm",) * 3),
+        ((0.29, 0.331, 0.294), UM),
+    ],
+)
+def test_fields_share_outer_edges_units_and_first_plane(scale, units):
+    source, prediction = placed(scale=scale, units=units, translate=(3, 7, 11))
+    assert prediction.units == source.units
+    size = np.asarray(scale[1:])
+    assert np.all(np.abs(outer(prediction) - outer(source))[:, 1:] <= size)
+    assert world(prediction, (0, 0, 0))[0] == pytest.approx(3)
+
+
+def test_planes_coincide_with_the_measured_ones():
+    source, prediction = placed(scale=(1.16, 0.29, 0.29), units=UM)
+    for plane in range(8):
+        dense = world(prediction, (4 * plane, 0, 0))
+        assert dense == pytest.approx(world(source, (plane, 0, 0)))
+
+
+def test_a_projection_is_one_plane_as_thick_as_its_stack():
+    """So that it is seen at every plane of the input."""
+    source, prediction = placed(
+        scale=(0.29, 0.29, 0.29), units=UM, translate=(3, 7, 11), z_projection="mean"
+    )
+    assert prediction.data.shape[0] == 1
+    assert prediction.scale[0] == pytest.approx(8 * 0.29)
+    np.testing.assert_allclose(
+        prediction.extent.world[:, 1:], source.extent.world[:, 1:]
+    )
+    for edge in (-0.5, 0.5):
+        plane = -0.5 if edge < 0 else 7.5
+        place = world(prediction, (edge, 0, 0))[0]
+        assert place == pytest.approx(world(source, (plane, 0, 0))[0])
+
+
+def test_pixels_of_unknown_size_stay_pixels():
+    source, prediction = placed()
+    assert [str(unit) for unit in prediction.units] == ["pixel"] * 3
+    assert tuple(prediction.scale) == pytest.approx((1, 1, 1))
+    assert tuple(prediction.extent.world[1]) == tuple(source.extent.world[1])
+
+
+def test_typed_voxel_size_overlays_the_layer_in_its_own_units():
+    source, prediction = placed(voxel_size=(1.16, 0.58, 0.58))
+    assert tuple(prediction.scale) == pytest.approx((0.25, 0.5, 0.5))
+    assert outer(prediction) == pytest.approx(outer(source))
+
+
+def test_ratio_without_voxel_size_spreads_the_planes():
+    _, prediction = placed(request=PredictionRequest(ratio=4))
+    assert prediction.scale[0] == pytest.approx(0.25)
+
+
+def test_rotation_shear_and_affine_are_kept():
+    turn = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
+    affine = np.eye(4)
+    affine[1, 3] = 5
+    source, prediction = placed(
+        scale=(0.29, 0.58, 0.58),
+        units=UM,
+        rotate=turn,
+        shear=[0, 0, 0.2],
+        affine=affine,
+        translate=(1, 2, 3),
+    )
+    assert outer(prediction) == pytest.approx(outer(source))
+
+
+def test_time_axis_keeps_its_scale_and_label():
+    source, prediction = placed(
+        shape=(10, 8, 40, 50),
+        scale=(30, 1.16, 0.29, 0.29),
+        units=("s", *UM),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    assert prediction.ndim == 4
+    assert prediction.scale[0] == 30
+    assert prediction.units == source.units
+    assert prediction.axis_labels == ("t", "z", "y", "x")
+
+
+def test_input_grid_keeps_the_inputs_pixels():
+    source, prediction = placed(
+        scale=(1.16, 0.5, 0.5), units=UM, request=PredictionRequest(grid="input")
+    )
+    assert prediction.data.shape[1:] == source.data.shape[1:]
+    assert tuple(prediction.scale[1:]) == tuple(source.scale[1:])

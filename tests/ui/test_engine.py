@@ -1,0 +1,64 @@
+"""Models that are really there, as the docks see them."""
+
+import shutil
+
+import pytest
+
+from napari_sparsessp.errors import ModelError
+from napari_sparsessp.models.library import find_model, read_card
+from napari_sparsessp.ui.engine import InstalledEngine
+
+
+@pytest.fixture
+def native(tmp_path):
+    """A model file of this package that has another id than the shipped one."""
+    from safetensors.numpy import load_file, save_file
+
+    card = read_card().model_copy(update={"id": "second"})
+    path = tmp_path / "copy.safetensors"
+    tensors = load_file(find_model())
+    save_file(tensors, path, metadata={"card": card.to_json(indent=None)})
+    return path
+
+
+def test_the_shipped_model_is_not_the_users_own():
+    engine = InstalledEngine()
+    place = engine.place(read_card())
+    assert place is not None
+    assert not place.own
+    assert place.parameters > 100_000
+
+
+def test_a_native_file_is_added_as_it_is(native, own_models_folder):
+    engine = InstalledEngine()
+    found = engine.inspect(native)
+    assert found.id == "second"
+    assert engine.bring_in(native, found, {}) == "second"
+    copy = own_models_folder / "second.safetensors"
+    assert copy.read_bytes() == native.read_bytes()
+    assert engine.place(found).own
+    assert [card.id for card in engine.cards()].count("second") == 1
+
+
+def test_a_native_file_never_replaces_another(native, own_models_folder):
+    engine = InstalledEngine()
+    engine.bring_in(native, engine.inspect(native), {})
+    with pytest.raises(ModelError, match="installed already"):
+        engine.bring_in(native, engine.inspect(native), {})
+    with pytest.raises(ModelError, match="installed already"):
+        engine.bring_in(find_model(), read_card(), {})
+
+
+def test_a_damaged_native_file_is_refused_before_it_is_copied(native):
+    native.write_bytes(native.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="damaged"):
+        InstalledEngine().inspect(native)
+
+
+def test_a_model_that_is_gone_has_no_place(native, own_models_folder):
+    engine = InstalledEngine()
+    card = engine.inspect(native)
+    assert engine.place(card) is None
+    shutil.copy(native, own_models_folder / "any.safetensors")
+    assert engine.place(card).path.name == "any.safetensors"
+    assert engine.place(card).own

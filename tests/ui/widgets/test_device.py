@@ -1,0 +1,103 @@
+"""The box of devices: what the preferences ask for, and what there is."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from napari_sparsessp.ui.preferences import PreferenceNews, Preferences
+from napari_sparsessp.ui.widgets import device as device_box
+from napari_sparsessp.ui.widgets.device import DeviceBox
+
+
+def device(id_, available=True, reason=""):
+    return SimpleNamespace(id=id_, label=id_, available=available, reason=reason)
+
+
+WITHOUT_GPU = [device("cpu"), device("cuda", False, "no GPU here")]
+WITH_GPUS = [device("cpu"), device("cuda:0"), device("cuda:1")]
+
+
+@pytest.fixture
+def news(qapp, monkeypatch):
+    news = PreferenceNews(None)
+    monkeypatch.setattr(device_box, "preference_news", lambda: news)
+    return news
+
+
+@pytest.fixture
+def said(monkeypatch):
+    said = []
+    monkeypatch.setattr(device_box, "show_warning", said.append)
+    return said
+
+
+@pytest.fixture
+def change(news):
+    """`change(device)`: set the preference."""
+
+    def go(wanted):
+        before, news.now = news.now, Preferences(device=wanted)
+        news.changed.emit(before, news.now)
+
+    return go
+
+
+def boxed(qtbot, devices):
+    box = DeviceBox(lambda: devices)
+    qtbot.addWidget(box)
+    return box
+
+
+def test_a_preferred_cpu_is_there_at_once(news, qtbot):
+    news.now = Preferences(device="cpu")
+    assert boxed(qtbot, WITH_GPUS).device() == "cpu"
+
+
+def test_a_preferred_gpu_is_looked_for(news, qtbot, said):
+    news.now = Preferences(device="cuda")
+    box = boxed(qtbot, WITH_GPUS)
+    assert box.device() == "cuda"
+    qtbot.waitUntil(lambda: box.device() == "cuda:0")
+    assert said == []
+
+
+def test_a_preferred_gpu_that_is_not_there_falls_back_with_a_word(news, qtbot, said):
+    news.now = Preferences(device="cuda")
+    box = boxed(qtbot, WITHOUT_GPU)
+    with qtbot.waitSignal(box.changed):
+        pass
+    assert box.device() == "auto"
+    assert len(said) == 1
+    assert "no GPU here" in said[0]
+
+
+def test_a_kind_that_this_machine_does_not_know_falls_back(news, qtbot):
+    news.now = Preferences(device="mps")
+    box = boxed(qtbot, WITH_GPUS)
+    qtbot.waitUntil(lambda: box.device() == "auto")
+
+
+def test_an_open_dock_follows_the_preference(news, qtbot, change, said):
+    box = boxed(qtbot, WITH_GPUS)
+    with qtbot.waitSignal(box.changed):
+        change("cpu")
+    assert box.device() == "cpu"
+    change("cuda")
+    qtbot.waitUntil(lambda: box.device() == "cuda:0")
+    change("cpu")
+    assert box.device() == "cpu"
+
+
+def test_it_follows_after_it_had_to_fall_back(news, qtbot, change, said):
+    news.now = Preferences(device="cuda")
+    box = boxed(qtbot, WITHOUT_GPU)
+    qtbot.waitUntil(lambda: box.device() == "auto")
+    change("cpu")
+    assert box.device() == "cpu"
+
+
+def test_what_was_chosen_in_the_dock_stays(news, qtbot, change):
+    box = boxed(qtbot, WITH_GPUS)
+    box.update(device="cpu")
+    change("cuda")
+    assert box.device() == "cpu"

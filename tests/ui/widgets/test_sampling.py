@@ -1,0 +1,88 @@
+"""Ratio, simulation and the sentence about the planes."""
+
+import pytest
+
+from napari_sparsessp.sparse import SparseView
+from napari_sparsessp.ui.widgets.sampling import (
+    SamplingPanel,
+    ordinal,
+    sampling_sentence,
+)
+
+
+@pytest.fixture
+def panel(qtbot):
+    panel = SamplingPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+def test_sentence_counts_planes_and_exposures():
+    said = sampling_sentence(SparseView.from_ratio(13, 4))
+    assert said == "13 planes measured, 52 predicted, 75 % fewer exposures"
+
+
+def test_sentence_of_a_dense_stack_promises_nothing():
+    assert "every plane is imaged" in sampling_sentence(SparseView.from_ratio(8, 1))
+
+
+def test_a_projection_promises_no_planes():
+    said = sampling_sentence(SparseView.from_ratio(13, 1), flat=True)
+    assert said == "13 planes measured, 1 projection of them predicted"
+
+
+def test_sentence_of_a_finer_stack():
+    said = sampling_sentence(SparseView.from_voxel_size(10, 0.145, 0.29))
+    assert said.startswith("10 planes measured, 5 predicted")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(1, "every plane"), (2, "2nd"), (3, "3rd"), (4, "4th"), (2.5, "2.5")],
+)
+def test_ratio_is_a_piece_of_the_sentence(ratio, said):
+    assert said in ordinal(ratio)
+
+
+def test_auto_takes_the_ratio_from_the_voxel_size(panel):
+    assert panel.ratio() is None
+
+
+def test_a_click_chooses_a_ratio(panel, qtbot):
+    with qtbot.waitSignal(panel.changed):
+        panel.segments.button("8").click()
+    assert panel.ratio() == 8
+
+
+def test_other_takes_any_number(panel):
+    panel.segments.button("other").click()
+    assert panel.other.isVisible()
+    panel.other.native("ratio").setValue(2.5)
+    assert panel.ratio() == 2.5
+
+
+def test_a_ratio_for_a_dense_stack_means_simulation(panel):
+    panel.set_stack(True)
+    panel.segments.button("4").click()
+    assert panel.simulate()
+    panel.segments.button("auto").click()
+    assert not panel.simulate()
+
+
+def test_a_sparse_stack_cannot_be_thinned_out(panel):
+    panel.set_simulate(True)
+    panel.set_stack(False)
+    assert not panel.simulate()
+    assert not panel.trial.isVisible()
+
+
+def test_simulation_without_a_ratio_takes_four(panel):
+    panel.trial.native("simulate").click()
+    assert panel.ratio() == 4
+
+
+@pytest.mark.parametrize("planes", [1, 7, 57, 900])
+def test_any_number_of_planes_can_be_drawn(panel, planes):
+    panel.show_view(SparseView.from_ratio(planes, 4), 0.29)
+    assert not panel.drawing.grab().isNull()

@@ -1,0 +1,275 @@
+"""The table of structures: ticks, eyes, truths found by name, live scores."""
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_sparsessp.structures import CATALOGUE
+from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.card_text import Quality
+from napari_sparsessp.ui.widgets.structures import (
+    StructureModel,
+    StructureTable,
+)
+from napari_sparsessp.ui.widgets.table import ROW
+
+
+@pytest.fixture
+def table(qtbot):
+    model = StructureModel()
+    model.set_structures(("dna", "nucleolus", "microtubule"))
+    model.set_layers([("k", "my truth")])
+    table = StructureTable(model)
+    qtbot.addWidget(table)
+    table.resize(380, 200)
+    table.show()
+    return table
+
+
+def cell_of(table, row, column):
+    return table.model().index(row, table.rows_model.column(column))
+
+
+def click(qtbot, table, row, column):
+    place = table.visualRect(cell_of(table, row, column)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_click_anywhere_on_the_name_ticks(qtbot, table):
+    click(qtbot, table, 1, "name")
+    assert table.structures.ticked() == ("dna", "microtubule")
+    click(qtbot, table, 1, "name")
+    assert table.structures.ticked() == ("dna", "nucleolus", "microtubule")
+
+
+def test_a_click_on_the_eye_hides(qtbot, table):
+    click(qtbot, table, 0, "visible")
+    assert table.structures.visible() == ("nucleolus", "microtubule")
+
+
+def test_truth_is_chosen_from_a_list(qtbot, table):
+    click(qtbot, table, 0, "truth")
+    cell = cell_of(table, 0, "truth")
+    editor = table.indexWidget(cell)
+    assert [editor.itemText(i) for i in range(editor.count())][1] == "my truth"
+    editor.setCurrentIndex(1)
+    editor.activated.emit(1)
+    assert table.structures.truths() == {"dna": "k"}
+
+
+def test_keyboard_ticks_and_hides(qtbot, table):
+    table.setFocus()
+    table.setCurrentIndex(cell_of(table, 0, "name"))
+    qtbot.keyClick(table, Qt.Key.Key_Space)
+    qtbot.keyClick(table, Qt.Key.Key_Down)
+    qtbot.keyClick(table, Qt.Key.Key_V)
+    assert table.structures.ticked() == ("nucleolus", "microtubule")
+    assert table.structures.visible() == ("dna", "microtubule")
+
+
+def test_all_rows_are_in_sight(table):
+    table.structures.set_structures(tuple(f"own_{i}" for i in range(12)))
+    last = table.visualRect(table.model().index(11, 0))
+    assert last.bottom() <= table.viewport().height()
+
+
+def names(table):
+    model = table.model()
+    return [model.index(row, 0).data() for row in range(model.rowCount())]
+
+
+def sort(table, column):
+    table.horizontalHeader().sectionClicked.emit(table.rows_model.column(column))
+
+
+def test_a_click_on_a_header_sorts_turns_round_and_lets_be(table):
+    own = names(table)
+    sort(table, "name")
+    assert names(table) == sorted(own)
+    sort(table, "name")
+    assert names(table) == sorted(own, reverse=True)
+    sort(table, "name")
+    assert names(table) == own
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_has_no_score_comes_last_either_way(table, times):
+    table.structures.set_scores({"nucleolus": {"r2": 0.2}, "microtubule": {"r2": 0.7}})
+    for _ in range(times):
+        sort(table, "r2")
+    labels = {row.structure.id: row.structure.label for row in table.structures.rows}
+    order = [labels["microtubule"], labels["nucleolus"]]
+    assert names(table)[:2] == (order if times == 1 else order[::-1])
+    assert names(table)[2] == labels["dna"]
+
+
+def test_sorting_changes_no_order_of_the_request(qtbot, table):
+    sort(table, "name")
+    sort(table, "name")
+    assert table.structures.ticked() == ("dna", "nucleolus", "microtubule")
+    click(qtbot, table, 0, "name")
+    first = next(
+        r for r in table.structures.rows if r.structure.label == names(table)[0]
+    )
+    assert first.structure.id not in table.structures.ticked()
+
+
+def test_rows_do_not_jump_while_scores_come_in(table):
+    table.structures.set_locked(True)
+    sort(table, "r2")
+    before = names(table)
+    table.structures.set_scores({"microtubule": {"r2": 0.9}})
+    assert names(table) == before
+    table.structures.set_locked(False)
+    assert names(table) != before
+
+
+def test_the_keyboard_sorts(qtbot, table):
+    own = names(table)
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_S)
+    assert names(table) == sorted(own)
+    qtbot.keyClick(table, Qt.Key.Key_S)
+    assert names(table) == own
+
+
+def test_scores_have_columns_once_there_are_any(table):
+    table.structures.set_expected({"dna": Quality(0.7, "some images")})
+    assert "expected" in table.shown_columns()
+    assert "r2" not in table.shown_columns()
+    table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
+    assert {"r2", "pcc"} <= set(table.shown_columns())
+
+
+def test_in_a_narrow_dock_names_are_whole_and_numbers_give_way(table):
+    table.structures.set_expected({"dna": Quality(0.7, "some images")})
+    table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
+    table.resize(700, 200)
+    wide = set(table.shown_columns())
+    assert {"expected", "r2", "pcc"} <= wide
+    table.resize(250, 200)
+    assert "r2" in table.shown_columns()
+    assert "expected" not in table.shown_columns()
+    metrics = table.fontMetrics()
+    widest = max(metrics.horizontalAdvance(name) for name in names(table))
+    assert table.columnWidth(0) >= widest + 30
+
+
+CHECK = Qt.ItemDataRole.CheckStateRole
+
+
+@pytest.fixture
+def model(qapp):
+    model = StructureModel()
+    model.set_structures(tuple(CATALOGUE))
+    return model
+
+
+def row_of(model, id_):
+    return [row.structure.id for row in model.rows].index(id_)
+
+
+def model_cell(model, id_, column):
+    return model.index(row_of(model, id_), model.column(column))
+
+
+def test_everything_is_ticked_and_only_a_few_are_shown(model):
+    assert model.ticked() == tuple(CATALOGUE)
+    assert set(model.visible()) == {"dna", "cell_membrane", "mitochondria"}
+
+
+def test_few_structures_are_all_shown(qapp):
+    model = StructureModel()
+    model.set_structures(("dapi", "map2", "nfh"))
+    assert model.visible() == ("dapi", "map2", "nfh")
+
+
+def test_truth_is_found_by_the_name_of_the_layer(model, qtbot):
+    with qtbot.waitSignal(model.choice_changed):
+        model.set_layers([("a", "Hoechst"), ("b", "LMNB1 lamin"), ("c", "noise")])
+    assert model.truths() == {"dna": "a", "nuclear_envelope": "b"}
+
+
+def test_a_chosen_truth_outlives_new_layers_and_goes_with_its_own(model):
+    model.set_layers([("a", "DNA"), ("b", "other")])
+    model.choose_truth(row_of(model, "dna"), "b")
+    model.set_layers([("a", "DNA"), ("b", "other"), ("c", "more")])
+    assert model.truths()["dna"] == "b"
+    assert model.insisted() == {"dna"}
+    model.set_layers([("a", "DNA")])
+    assert model.truths()["dna"] == "a"
+    assert not model.insisted()
+
+
+def test_no_truth_can_be_chosen_too(model):
+    model.set_layers([("a", "DNA")])
+    model.choose_truth(row_of(model, "dna"), None)
+    model.set_layers([("a", "DNA"), ("b", "noise")])
+    assert model.truths() == {}
+
+
+def test_truth_of_an_unticked_structure_is_not_asked_for(model):
+    model.set_layers([("a", "DNA")])
+    model.tick(("nucleolus",))
+    assert model.truths() == {}
+
+
+def test_scores_are_shown_as_they_come(model):
+    model.set_scores({"dna": {"r2": 0.614, "pcc": 0.8}, "nucleolus": {"r2": -0.2}})
+    cell = model_cell(model, "dna", "r2")
+    assert cell.data() == "0.61"
+    assert "0.80" in cell.data(Qt.ItemDataRole.ToolTipRole)
+    assert model_cell(model, "nucleolus", "r2").data() == "\u22120.20"
+    model.clear_scores()
+    assert cell.data() == ""
+
+
+def test_undefined_score_is_blank_not_nan(model):
+    model.set_scores({"dna": {"r2": None, "pcc": None}})
+    assert model_cell(model, "dna", "r2").data() == ""
+
+
+def test_eye_works_while_locked_and_ticks_do_not(model, qtbot):
+    model.set_locked(True)
+    with qtbot.waitSignal(model.visibility_changed) as told:
+        model.setData(
+            model_cell(model, "dna", "visible"), Qt.CheckState.Unchecked, CHECK
+        )
+    assert told.args == ["dna", False]
+    changed = model.setData(
+        model_cell(model, "dna", "name"), Qt.CheckState.Unchecked, CHECK
+    )
+    assert not changed
+    assert "dna" in model.ticked()
+
+
+def test_choices_stay_when_another_model_has_the_same_structures(model):
+    model.tick(("dna", "nucleolus"))
+    model.set_structures(("dna", "nucleolus", "map2"))
+    assert model.ticked() == ("dna", "nucleolus", "map2")
+
+
+def test_qt_finds_no_fault_with_the_model(model, qtmodeltester):
+    qtmodeltester.check(model)
+
+
+def test_uncertainties_are_shown_and_hidden_where_there_are_any(model, qtbot):
+    model.set_spreads({"dna": False})
+    cell = model_cell(model, "dna", "spread")
+    with qtbot.waitSignal(model.spread_changed):
+        model.setData(cell, Qt.CheckState.Checked, CHECK)
+    assert model.spreads() == ("dna",)
+    other = model_cell(model, "nucleolus", "spread")
+    assert other.data(CHECK) is None
+    assert not model.flags(other) & Qt.ItemFlag.ItemIsUserCheckable
+    model.set_spread("nucleolus", True)
+    assert model.spreads() == ("dna",)
+
+
+def test_doubts_mark_their_structures_and_say_why(model):
+    model.set_doubts({"dna": ["it is noise"]})
+    cell = model_cell(model, "dna", "name")
+    mark = model.columns[0].mark
+    assert mark(cell.data(ROW)) is Mark.WARN
+    assert "it is noise" in cell.data(Qt.ItemDataRole.ToolTipRole)
+    model.set_doubts({})
+    assert mark(cell.data(ROW)) is None

@@ -1,0 +1,65 @@
+"""Docks and dialogs follow the theme; long words may wrap."""
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_sparsessp.ui.widgets.style import Dress, breakable
+
+DARK, LIGHT = ("#202124", "#f0f0f0"), ("#ffffff", "#202020")
+ACCENTS = {DARK: "#3f9bd8", LIGHT: "#0b6bb0"}
+
+
+def theme(window, colours):
+    """Style a window as napari does."""
+    back, text = colours
+    window.setStyleSheet(f"QWidget {{ background-color: {back}; color: {text}; }}")
+
+
+@pytest.fixture
+def window(qtbot):
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    theme(widget, DARK)
+    widget.show()
+    return widget
+
+
+def dressed(owner, kind=Qt.WindowType.Widget):
+    widget = QWidget(owner, kind)
+    Dress(widget)
+    widget.show()
+    return widget
+
+
+def test_the_sheet_follows_the_theme_and_comes_to_rest(qtbot, window):
+    widget = dressed(window)
+    assert ACCENTS[DARK] in widget.styleSheet()
+    theme(window, LIGHT)
+    qtbot.waitUntil(lambda: ACCENTS[LIGHT] in widget.styleSheet())
+    settled = widget.styleSheet()
+    qtbot.wait(30)
+    assert widget.styleSheet() == settled
+
+
+def test_a_dialog_of_a_dressed_dock_is_dressed_alike_without_end(qtbot, window):
+    """A child inherits its owner's sheet; each change used to set off another."""
+    dock = dressed(window)
+    dialog = dressed(dock, Qt.WindowType.Dialog)
+    qtbot.wait(30)
+    assert ACCENTS[DARK] in dialog.styleSheet()
+    theme(window, LIGHT)
+    qtbot.waitUntil(lambda: ACCENTS[LIGHT] in dialog.styleSheet())
+    assert ACCENTS[LIGHT] in dock.styleSheet()
+
+
+def test_long_words_get_places_to_wrap_and_look_the_same():
+    path = "/home/ada/.local/share/napari-sparsessp/samples"
+    wrapped = breakable(f"it lies in {path} now")
+    assert wrapped.replace("\u200b", "") == f"it lies in {path} now"
+    assert max(len(part) for part in wrapped.split("\u200b")) < 24
+
+
+def test_short_words_stay():
+    text = "CC BY-NC 4.0, e.g. 3.14 or a/b\nand more"
+    assert breakable(text) == text
