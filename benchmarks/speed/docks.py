@@ -118,9 +118,9 @@ def measure_plan(_options: Any) -> Rows:
 def measure_train(options: Any) -> Rows:
     """Some minutes of learning from one pair, its curves and its preview."""
     viewer, dock = new_dock("Train", add_dense_pair)
-    dock.form.minutes.setValue(options.minutes)
-    wait_until(lambda: dock.outlook.job is not None, "a pair")
-    found = {"train": beat(dock, dock.train, lambda: not dock.running.busy)}
+    dock.form.time.update(minutes=options.minutes)
+    wait_until(lambda: dock.preview.job is not None, "a pair")
+    found = {"train": beat(dock, dock.train, lambda: not dock.session.busy)}
     viewer.close()
     return found
 
