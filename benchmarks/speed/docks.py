@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.pages import ROOT
 
 PATIENCE = 900.0
