@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from benchmarks.pages import ROOT
 
 PATIENCE = 900.0

@@ -4,27 +4,25 @@ Listing and finding read headers only and never load torch.
 """
 
 from __future__ import annotations
+
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from napari_sparsessp.errors import InputError
-from napari_sparsessp.errors import ModelError
-from napari_sparsessp.errors import invalid_field
-from napari_sparsessp.files import atomic_write
-from napari_sparsessp.files import folder_of
-from napari_sparsessp.files import output_errors
-from napari_sparsessp.models.card import ModelCard
-from napari_sparsessp.models.card import origin_words
-from napari_sparsessp.models.card import parse_card
-from napari_sparsessp.models.weights import CARD_KEY
-from napari_sparsessp.models.weights import file_sha256
-from napari_sparsessp.models.weights import read_header
-from napari_sparsessp.models.weights import write_tensors
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from pydantic import ValidationError
-from typing import Any
-from typing import TYPE_CHECKING
-import logging
+
+from napari_sparsessp.errors import InputError, ModelError, invalid_field
+from napari_sparsessp.files import atomic_write, folder_of, output_errors
+from napari_sparsessp.models.card import ModelCard, origin_words, parse_card
+from napari_sparsessp.models.weights import (
+    CARD_KEY,
+    file_sha256,
+    read_header,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     import torch
