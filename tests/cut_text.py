@@ -94,7 +94,7 @@ def _lines(widget: QWidget, text: str) -> int:
 
 
 def _bold(button: QPushButton, text: str) -> int:
-    """Width of a button's text; of one that is down it is bold (ui/look/theme.py)."""
+    """Width of a button's text, bold while it is down (ui/widgets/style.py)."""
     font = QFont(button.font())
     if button.isChecked():
         font.setWeight(QFont.Weight.DemiBold)

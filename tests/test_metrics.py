@@ -144,6 +144,7 @@ def test_undefined_values_are_none_and_leave_the_means_alone():
 
 def test_perfect_prediction_has_no_finite_psnr():
     z = metrics.zscore_truth(_pair()[1])
+    assert z.dtype == np.float32
     scores = metrics.score(z, z)
     assert scores["psnr"] is None
     assert scores["ssim"] == pytest.approx(1)
@@ -186,13 +187,6 @@ def test_lazy_stacks_are_read_plane_by_plane():
     assert lazy.largest == 2
 
 
-def test_zscored_truth_has_unit_variance():
-    z = metrics.zscore_truth(_pair()[1])
-    assert z.dtype == np.float32
-    assert z.mean(dtype=float) == pytest.approx(0, abs=1e-6)
-    assert z.std(dtype=float) == pytest.approx(1, abs=1e-6)
-
-
 @pytest.mark.parametrize("value", [0.0, 0.1, 4095.3])
 def test_constant_truth_is_refused(value):
     truth = np.full((3, 8, 8), value, np.float32)
@@ -230,20 +224,15 @@ MULTI_NET = {
 }
 
 
-def _table_7():
-    for name, value in MULTI_NET.items():
-        for _ in range(13 if name == "cell_membrane" else 20):
-            yield name, value
-
-
-def test_the_papers_all_is_the_mean_over_images():
-    both = means(_table_7())
+def test_the_papers_all_is_the_mean_over_images_not_over_structures():
+    images = [
+        (name, value)
+        for name, value in MULTI_NET.items()
+        for _ in range(13 if name == "cell_membrane" else 20)
+    ]
+    both = means(images)
     assert sum(both.counts.values()) == 233
     assert both.over_images == pytest.approx(0.5341, abs=5e-5)
-
-
-def test_the_mean_over_structures_weighs_them_alike():
-    both = means(_table_7())
     assert both.over_structures == pytest.approx(sum(MULTI_NET.values()) / 12)
     assert both.over_structures != pytest.approx(both.over_images, abs=1e-3)
     assert both.structures == pytest.approx(MULTI_NET)

@@ -46,27 +46,12 @@ def download(
     progress: Progress = no_progress,
     largest: int = LARGEST,
 ) -> Path:
-    """Download a file; the same call resumes a partial download.
+    """Download a file, whole or not at all; a broken download goes on where it broke.
 
-    Parameters
-    ----------
-    url
-        An https address, or a DOI of an archive (Zenodo, figshare, Dataverse) as
-        ``10.5281/zenodo.1234:file.name``, or the result of `find_by_doi`.
-    target
-        Destination; parent folders are created.
-    sha256
-        Expected checksum in hexadecimal digits. That of a DOI's archive is always
-        compared as well.
-    progress
-        Receives bytes, or the step while a server is asked. Whatever it raises stops
-        the download, and the part that has come stays for the next call.
-    largest
-        Bytes that the file may have.
-
-    Returns
-    -------
-    The file. A file that is there already with this `sha256` is not downloaded.
+    `url` is an https address, or a DOI with or without a file's name. `progress`
+    receives bytes, or the step while a server is asked; whatever it raises stops the
+    download, and the part that has come stays for the next call. A file that is there
+    already with this `sha256` is not downloaded.
 
     Raises
     ------

@@ -56,25 +56,14 @@ def output_errors(
 
 @contextmanager
 def atomic_write(path: Path, what: str = "", advice: str = ELSEWHERE) -> Iterator[Path]:
-    """Write under another name and rename, so that no half file is ever found.
+    """Yield where to write, and rename it at the end: no half file is ever found.
 
     Parameters
     ----------
-    path
-        The final name; what is there is replaced in one step.
     what
         Kind of file, for the message, for example ``"report"``.
     advice
         End of the message.
-
-    Yields
-    ------
-    Where to write.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, for example because the disk is full.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with output_errors(f"{what} {path}".strip(), advice):
@@ -86,13 +75,7 @@ def atomic_write(path: Path, what: str = "", advice: str = ELSEWHERE) -> Iterato
 
 
 def user_path(path: str | Path) -> Path:
-    """Resolve ``~``.
-
-    Raises
-    ------
-    InputError
-        There is no such user.
-    """
+    """Resolve ``~``; InputError where there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -135,7 +118,7 @@ class PartialOutput:
                 ) from None
             except NotImplementedError:
                 return  # some network drives know no locks
-            if self._is_named():
+            if self._lock_path.exists():
                 self._lock = lock
                 return
             # Its holder has just removed it: the name is another file's.
@@ -174,10 +157,6 @@ class PartialOutput:
             with suppress(OSError):  # the next process may have it open already
                 self._lock_path.unlink(missing_ok=True)
 
-    def _is_named(self) -> bool:
-        """Whether the lock that was acquired is the file of that name."""
-        return self._lock_path.exists()
-
 
 def place_of(path: Path) -> Path:
     """Resolve links, so that one output has one place and a link is kept."""
@@ -185,19 +164,9 @@ def place_of(path: Path) -> Path:
 
 
 def commit(image: Path, place: Path) -> None:
-    """Rename a finished image to `place`.
+    """Rename a finished image to `place`, which is on the same disk and no link.
 
-    Parameters
-    ----------
-    image
-        On the same disk.
-    place
-        No link (`place_of`). What is there is replaced, and stays if that fails.
-
-    Raises
-    ------
-    OSError
-        It cannot be given that name.
+    What is there is replaced, and stays if an OSError prevents that.
     """
     if not place.is_dir():
         image.replace(place)
@@ -262,17 +231,8 @@ def chosen_folders() -> dict[str, str]:
 def choose_folders(chosen: Mapping[Kind, str]) -> None:
     """Save folders for this and all later sessions.
 
-    Parameters
-    ----------
-    chosen
-        Kind to folder; "" restores the default. Kinds left out are kept.
-
-    Raises
-    ------
-    InputError
-        A folder's path is not a whole one, or belongs to a file.
-    OutputError
-        The choice cannot be written.
+    "" restores the default of a kind; kinds left out are kept. InputError: a path is
+    not a whole one, or belongs to a file.
     """
     import yaml
 
@@ -334,20 +294,8 @@ def _read_chosen(path: Path, _changed: int) -> tuple[tuple[str, str], ...]:
 def read_yaml(path: Path, what: str) -> Any:
     """Read a small YAML (or JSON) file; nothing in it is executed.
 
-    Parameters
-    ----------
-    what
-        Kind of file, for the message, for example ``"request"``.
-
-    Returns
-    -------
-    Its values, not validated.
-
-    Raises
-    ------
-    InputError
-        The file is missing, too large or no YAML, has a key twice, or aliases that
-        multiply.
+    InputError: the `what` ("request") is missing, too large or no YAML, has a key
+    twice, or aliases that multiply.
     """
     import yaml
 

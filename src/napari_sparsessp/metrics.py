@@ -8,6 +8,12 @@ within planes (`pcc_plane`); judge real data by the latter.
 Everything is streamed plane by plane in float64, so that a stack need not fit into
 memory. What is not defined (Pearson of a constant plane) is None, never NaN, so that
 reports stay valid JSON. Voxels that are not finite in either image are left out.
+
+Examples
+--------
+>>> from napari_sparsessp import metrics
+>>> metrics.r2([1.0, 2.0, 3.5], [1.0, 2.0, 3.0])
+0.875
 """
 
 from __future__ import annotations
@@ -48,18 +54,7 @@ class PixelSums:
     absolute_error: float = 0.0
 
     def update(self, prediction: Any, truth: Any) -> PixelSums:
-        """Add a block of voxel pairs and return self.
-
-        Parameters
-        ----------
-        prediction, truth
-            Same shape, any number of dimensions.
-
-        Raises
-        ------
-        InputError
-            When the shapes differ.
-        """
+        """Add a block of voxel pairs of any one shape and return self."""
         predicted = np.asarray(prediction, dtype=np.float64)
         true = np.asarray(truth, dtype=np.float64)
         if predicted.shape != true.shape:
@@ -144,21 +139,9 @@ def pcc(prediction: Any, truth: Any) -> float | None:
 
 
 def zscore_truth(truth: Any) -> np.ndarray:
-    """Bring a truth to mean 0 and standard deviation 1 over its whole stack.
+    """Bring a truth (D, H, W), maybe lazy, to mean 0 and standard deviation 1.
 
-    Parameters
-    ----------
-    truth
-        Shape (D, H, W); may be lazy.
-
-    Returns
-    -------
-    float32, the same shape.
-
-    Raises
-    ------
-    InputError
-        When the truth is constant or has no finite voxel.
+    InputError: it is constant or has no finite voxel.
     """
     mean, deviation = _truth_moments(truth)
     result = np.empty(truth.shape, np.float32)
@@ -174,10 +157,9 @@ def score(
 
     Parameters
     ----------
-    prediction
-        Shape (D, H, W), in units of the z-scored truth; not refitted. May be lazy.
-    truth
-        Shape (D, H, W), in any unit; z-scored here over all its planes. May be lazy.
+    prediction, truth
+        Shape (D, H, W); may be lazy. The prediction is in units of the z-scored truth
+        and is not refitted; the truth, in any unit, is z-scored here.
     planes
         Score these planes only. The z-score and the [0, 1] scaling are still those of
         the whole stacks.
@@ -190,11 +172,6 @@ def score(
     psnr in dB, nrmse relative to the range, ssim as the mean over planes of
     scikit-image's ``structural_similarity(truth, prediction, data_range=1)``.
     ``r2_per_plane``: list of R², each within its plane. None where not defined.
-
-    Raises
-    ------
-    InputError
-        When the shapes differ, the truth is constant, or a plane does not exist.
     """
     if tuple(prediction.shape) != tuple(truth.shape) or len(truth.shape) != 3:
         raise InputError(
@@ -336,11 +313,6 @@ def means(images: Iterable[tuple[str, float | None]]) -> Means:
     images
         Structure id and score of each image; None (not defined) is left out.
 
-    Examples
-    --------
-    >>> both = means([("dna", 0.9), ("dna", 0.9), ("golgi_apparatus", 0.3)])
-    >>> round(both.over_images, 3), round(both.over_structures, 3)
-    (0.7, 0.6)
     """
     values: dict[str, list[float]] = {}
     for structure, value in images:
@@ -359,13 +331,13 @@ def means(images: Iterable[tuple[str, float | None]]) -> Means:
 def mean_fields(
     images: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, dict[str, float | None]]:
-    """Average every score of some reports over images and over structures.
+    """Average every score of some fields of view over images and over structures.
 
     Parameters
     ----------
     images
-        Of each field of view: structure id to its scores, as a report has them;
-        structures without scores are left out.
+        Of each field: structure id to its scores, as a report has them; structures
+        without scores are left out.
 
     Returns
     -------
@@ -392,19 +364,8 @@ def improvement(
     """Return Δ_Imp in percent: how much better a score is than a baseline's.
 
     (M_base − M) / M_base for errors, (M − M_base) / M_base for the rest; the paper
-    takes M over all images, with the dense Multi-Net as the baseline.
-
-    Parameters
-    ----------
-    base, value
-        Score of the baseline and of the model.
-    score
-        Name of the score.
-
-    Raises
-    ------
-    InputError
-        When the baseline is not above 0: a percentage of it means nothing.
+    takes M over all images, with the dense Multi-Net as the baseline. InputError: the
+    baseline is not above 0, so that a percentage of it means nothing.
     """
     if not base > 0:
         raise InputError(

@@ -26,31 +26,14 @@ _SAME_STEP = 2e-6
 
 
 def resampled_size(n: int, step_in: float, step_out: float) -> int:
-    """Return how many pixels of `step_out` cover `n` pixels of `step_in`.
-
-    Returns
-    -------
-    The nearest whole number (halves up), at least 1.
-    """
+    """Return how many pixels of `step_out` cover `n` of `step_in`, at least 1."""
     return max(1, math.floor(n * step_in / step_out + 0.5 + 1e-9))
 
 
 def resampled_origin(
     origin: Sequence[float], step_in: Sequence[float], step_out: Sequence[float]
 ) -> tuple[float, ...]:
-    """Return the centre of output voxel 0 such that the outer edges coincide.
-
-    Parameters
-    ----------
-    origin
-        Centre of input voxel 0 in µm, one for each axis.
-    step_in, step_out
-        Voxel size of input and output in µm, one for each axis.
-
-    Returns
-    -------
-    Centre of output voxel 0 in µm.
-    """
+    """Return the centre (µm) of output voxel 0 such that the outer edges coincide."""
     axes = zip(origin, step_in, step_out, strict=True)
     return tuple(float(o + (b - a) / 2) for o, a, b in axes)
 
@@ -193,20 +176,11 @@ def resample_zyx(
         (z, y, x) voxel size of input and output in µm.
     origin_in, origin_out
         (z, y, x) centre of voxel (0, 0, 0) of input and output in µm.
-    size
-        (z, y, x) voxels of the output.
-    method
-        See `resample_yx`.
 
     Returns
     -------
     float32, shape `size`. Outside the input its edge voxels count: ask
     `grid_coverage` first where that matters.
-
-    Raises
-    ------
-    InputError
-        When a step is not a positive number.
     """
     _check_steps(voxel_in[0], voxel_out[0])
     shift = [there - here for here, there in zip(origin_in, origin_out, strict=True)]
@@ -244,18 +218,10 @@ def grid_coverage(
     voxel_out: Sequence[float],
     origin_out: Sequence[float],
 ) -> tuple[float, ...]:
-    """Give, for each axis, the share of the output's extent that the input covers.
+    """Return, for each axis, the share of the output's extent that the input covers.
 
-    Parameters
-    ----------
-    size_in, voxel_in, origin_in
-        Voxels, voxel size in µm and centre of voxel 0 in µm of the input.
-    size_out, voxel_out, origin_out
-        The same of the output.
-
-    Returns
-    -------
-    0 (apart) to 1 (covered), outer edge to outer edge.
+    Sizes are voxels, steps and origins (centres of voxel 0) µm; 0 (apart) to 1
+    (covered), outer edge to outer edge.
     """
     shares = []
     for n, a, o_in, m, b, o_out in zip(

@@ -25,6 +25,15 @@ LARGEST_DEPTH = 100_000
 class SparseView:
     """A stack as the measured planes of a dense grid.
 
+    Examples
+    --------
+    >>> from napari_sparsessp import SparseView
+    >>> view = SparseView.from_voxel_size(3, z_step=1.16, dense_step=0.29)
+    >>> view.depth, view.measured_planes
+    (12, (0, 4, 8))
+    >>> view.weights("linear")[1].tolist()
+    [0.75, 0.25, 0.0]
+
     Attributes
     ----------
     planes
@@ -55,19 +64,7 @@ class SparseView:
     def from_ratio(cls, n_planes: int, ratio: float, phase: float = 0.0) -> SparseView:
         """Take all planes of a stack that is `ratio` times coarser than the grid.
 
-        Parameters
-        ----------
-        n_planes
-            Planes of the stack.
-        ratio
-            Sparsity ratio r ≥ 1; plane j lies at ``phase + r * j``, D = round(n r).
-        phase
-            Dense planes before the first measured one, from 0 to below r.
-
-        Raises
-        ------
-        InputError
-            When the ratio is below 1 or not finite, or the phase is out of range.
+        Plane j lies at ``phase + r * j`` with 0 ≤ phase < r; D = round(n r).
         """
         _check_count(n_planes)
         ratio = _checked_ratio(ratio)
@@ -81,22 +78,10 @@ class SparseView:
     def from_voxel_size(
         cls, n_planes: int, z_step: float, dense_step: float
     ) -> SparseView:
-        """Take all planes of a stack with a known step in z.
+        """Take all planes of a stack with a known step in z, both steps in µm.
 
         Plane 0 lies on dense plane 0; r = z_step / dense_step, D = round(n r), at
         least 1. A stack finer than the grid (r < 1) is allowed here.
-
-        Parameters
-        ----------
-        n_planes
-            Planes of the stack.
-        z_step, dense_step
-            Distance of neighbouring planes of the stack and of the grid, in µm.
-
-        Raises
-        ------
-        InputError
-            When a step is not a positive number.
         """
         _check_count(n_planes)
         for step in (z_step, dense_step):
@@ -117,20 +102,11 @@ class SparseView:
 
         Parameters
         ----------
-        n_planes
-            Planes of the dense stack.
         ratio
-            Sparsity ratio r ≥ 1, a whole number: planes phase, phase + r, … are kept.
-        phase
-            First plane that is kept, from 0 to r - 1.
+            A whole number r ≥ 1: planes phase, phase + r, … are kept.
         step
             Distance of neighbouring input planes in dense planes; 1 where the stack
             is as dense as the grid. The view's ratio is ``r * step``.
-
-        Raises
-        ------
-        InputError
-            When the ratio is not a whole number of at least 1, or no plane is left.
         """
         _check_count(n_planes)
         ratio = _checked_ratio(ratio)
@@ -181,32 +157,17 @@ class SparseView:
         return matrix
 
     def distance(self) -> np.ndarray:
-        """Return the distance of each dense plane above its nearest measured plane.
+        """Return how far each dense plane lies above its nearest measured plane.
 
-        Returns
-        -------
-        float32, shape (D,), in dense planes: positive where the measured plane is
-        below (at smaller z), negative where it is above, 0 on it. Of two equally
-        near ones the lower counts.
+        float32 (D,) in dense planes, positive where the measured plane is below (at
+        smaller z); of two equally near planes the lower counts.
         """
         nearest = self._neighbours("nearest")[0]
         grid = np.arange(self.depth, dtype=np.float64)
         return (grid - np.asarray(self.positions)[nearest]).astype(np.float32)
 
     def to_dense(self, planes: Any, mapping: str) -> np.ndarray:
-        """Spread measured planes over the dense grid.
-
-        Parameters
-        ----------
-        planes
-            Shape (n, ...), the measured planes in the order of `planes`.
-        mapping
-            See `weights`.
-
-        Returns
-        -------
-        float32, shape (D, ...).
-        """
+        """Spread measured planes (n, …) over the dense grid (D, …); see `weights`."""
         measured = np.asarray(planes, dtype=np.float32)
         if len(measured) != len(self.planes):
             raise InputError(

@@ -85,8 +85,8 @@ CATALOGUE: dict[str, Structure] = {
 """Structure by id, in alphabetical order of the ids."""
 
 _OTHERS = {
-    one.id: one
-    for one in (
+    extra.id: extra
+    for extra in (
         Structure("dapi", "DAPI", "DAPI", "", "", "#00bfff"),
         Structure("map2", "MAP2", "MAP2", "", "", "#bfbf00"),
         Structure("nfh", "NFH", "neurofilament heavy chain", "", "", "#df0080"),
@@ -129,7 +129,10 @@ def _kin(structure: Structure) -> list[Structure]:
     if structure.id in CATALOGUE:
         return [structure]
     name = _words(structure.id)  # such as "dapi", which is a stain of DNA
-    return [structure, *(one for one in CATALOGUE.values() if name in _names(one))]
+    return [
+        structure,
+        *(other for other in CATALOGUE.values() if name in _names(other)),
+    ]
 
 
 def _names(structure: Structure) -> tuple[str, ...]:
@@ -140,18 +143,10 @@ def _names(structure: Structure) -> tuple[str, ...]:
 
 
 def find_structure(name: str) -> Structure:
-    """Find a catalogue structure by any of its names.
+    """Find a catalogue structure by id, label, data set, protein or a common name.
 
-    Parameters
-    ----------
-    name
-        Id, label, data-set name, protein or a common name, in any case, with spaces,
-        hyphens or underscores, or none at all.
-
-    Raises
-    ------
-    InputError
-        When no structure has this name; the message lists those that exist.
+    In any case, with spaces, hyphens or underscores, or none at all. InputError lists
+    the structures that exist.
     """
     wanted = _words(name).replace(" ", "")
     for structure in CATALOGUE.values():
@@ -160,24 +155,25 @@ def find_structure(name: str) -> Structure:
     raise InputError(f"no structure is called {name!r}; known: {', '.join(CATALOGUE)}")
 
 
+def structure_id(name: str) -> str:
+    """Return the catalogue's id for any name of a structure, other names unchanged."""
+    try:
+        return find_structure(name).id
+    except InputError:
+        return name
+
+
 def deviation_channel(structure: str) -> str:
     """Name the channel that holds a structure's standard deviation."""
     return structure + _DEVIATION
 
 
 def structure_or_custom(name: str) -> Structure:
-    """Return the catalogue's structure, or make one for a model's own id.
+    """Return the catalogue's structure, or make a structure for a model's own id.
 
-    Parameters
-    ----------
-    name
-        The id as the model's card has it.
-
-    Returns
-    -------
-    For an id outside the catalogue the label is made from it and the colour is
-    one of the catalogue's, the same for the same id everywhere; grey for the
-    deviation of a structure (``dna_std``).
+    Outside the catalogue the label is made from the id, and the colour is of the
+    catalogue, the same for the same id everywhere; grey for the deviation of a
+    structure (``dna_std``).
     """
     known = CATALOGUE.get(name) or _OTHERS.get(name)
     if known is not None:
@@ -197,24 +193,15 @@ def colours_of(names: Iterable[str]) -> list[str]:
 
 
 def match_channel(structure: Structure | str, names: Iterable[str]) -> int | None:
-    """Find the channel whose name means `structure`.
+    """Find the channel whose name, such as ``"Hoechst 33342"``, means `structure`.
 
-    Parameters
-    ----------
-    structure
-        The structure, or its id.
-    names
-        Channel names as the file has them, such as ``"Hoechst 33342"``.
-
-    Returns
-    -------
-    Index of the channel; a name that is exactly one of the structure's goes
-    before one that only contains it. None where no name, or none alone, fits.
+    A name that is exactly one of the structure's goes before a name that only contains
+    it. None where no name, or more than one, fits.
     """
     if isinstance(structure, str):
         structure = structure_or_custom(structure)
     kin = _kin(structure)
-    forms = list(dict.fromkeys(form for one in kin for form in _names(one)))
+    forms = list(dict.fromkeys(form for member in kin for form in _names(member)))
     channels = [_words(name) for name in names]
     for form in forms:
         if form in channels:

@@ -29,6 +29,15 @@ class Volume:
 
     Nothing is read or copied until `planes` or `numpy` is called.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_sparsessp import Volume
+    >>> array = np.zeros((2, 8, 64, 64), np.uint16)
+    >>> volume = Volume(array, "CZYX", (1.16, 0.29, 0.29), ("Bright-field", "DNA"))
+    >>> volume.channel("dna").planes([0, 4]).shape
+    (2, 64, 64)
+
     Attributes
     ----------
     array
@@ -100,22 +109,10 @@ class Volume:
         return dict(zip(self.axes, self.shape, strict=True))
 
     def channel(self, which: str | int) -> Volume:
-        """Take one channel and drop the channel axis.
+        """Take the channel of a name (in any case) or index; drop the channel axis.
 
-        Parameters
-        ----------
-        which
-            Name (in any case) or index of the channel; an index may be a string.
-
-        Returns
-        -------
-        Still lazy. A volume without a channel axis is returned as it is where
-        `which` is its name or 0.
-
-        Raises
-        ------
-        InputError
-            When there is no such channel; the message lists those that exist.
+        A volume without a channel axis is returned as it is where `which` is its name
+        or 0. InputError lists the channels that exist.
         """
         names, count = self.channel_names, self.sizes.get("C", 1)
         index = named_index("channel", which, names, count)
@@ -125,35 +122,17 @@ class Volume:
         return self._take("C", index, channel_names=names)
 
     def time(self, index: int) -> Volume:
-        """Take one time point and drop the time axis.
-
-        Raises
-        ------
-        InputError
-            When there is no such time point.
-        """
+        """Take one time point and drop the time axis."""
         times = self.sizes.get("T", 1)
         if not -times <= index < times:
             raise InputError(f"time point {index} does not exist; there are {times}")
         return self._take("T", index % times) if "T" in self.axes else self
 
     def planes(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Read some z planes, and no others.
+        """Read some z planes, in any order, and no others: float32 (n, H, W).
 
-        Parameters
-        ----------
-        indices
-            Plane numbers, in any order, repeats allowed.
-
-        Returns
-        -------
-        float32, shape (n, H, W).
-
-        Raises
-        ------
-        InputError
-            When the volume has a time or channel axis, lacks such a plane, or the file
-            is damaged there.
+        InputError: the volume has a time or channel axis, lacks such a plane, or the
+        file is damaged there.
         """
         whole = slice(None)
         return as_float32(self.region(indices, whole, whole))
@@ -161,24 +140,7 @@ class Volume:
     def region(
         self, indices: Sequence[int] | np.ndarray, rows: slice, columns: slice
     ) -> np.ndarray:
-        """Read a part of some z planes, and nothing else.
-
-        Parameters
-        ----------
-        indices
-            As `planes` takes them.
-        rows, columns
-            The part, in pixels of y and x.
-
-        Returns
-        -------
-        Shape (n, h, w), a copy, in the file's own data type.
-
-        Raises
-        ------
-        InputError
-            As `planes`.
-        """
+        """Read a part of some z planes: a copy (n, h, w) in the file's data type."""
         if self.axes != "ZYX":
             raise InputError(
                 f"planes can be read from one channel and time point, not from axes "
@@ -262,21 +224,10 @@ class Volume:
 
 
 def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
-    """Return the index of a channel or scene given by name or index.
+    """Return the index of a channel or scene (`kind`) given by name or index.
 
-    Parameters
-    ----------
-    kind
-        ``"channel"`` or ``"scene"``, for the message.
-    which
-        Name (in any case) or index; an index may be a string.
-    names
-        As many as there are, or none.
-
-    Raises
-    ------
-    InputError
-        There is none or several of this name; the message lists those that exist.
+    A name counts in any case, and an index may be a string. InputError lists those
+    that exist.
     """
     if isinstance(which, str) or not 0 <= which < count:
         # A number that is no index may be a name: channels are called 488 or 561.
@@ -300,11 +251,16 @@ def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -
         index = count  # no number either: falls through to the error
     if 0 <= index < count:
         return index
-    listed = ", ".join(
+    listed = listed_names(names, count)
+    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
+
+
+def listed_names(names: Sequence[str], count: int) -> str:
+    """Return the indices and names of channels or scenes, for a message."""
+    return ", ".join(
         f"{number} {name!r}" if name else str(number)
         for number, name in enumerate(names or ("",) * count)
     )
-    raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
 
 
 def channel_key(text: str) -> str | int:
@@ -340,7 +296,7 @@ def _computed(array: Any) -> np.ndarray:
 
     from dask.base import get_scheduler
 
-    if get_scheduler() is not None:  # somebody chose one: a cluster, or none at all
+    if get_scheduler() is not None:  # chosen by the caller: a cluster, or none at all
         return np.asarray(array.compute())
     largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
     fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)

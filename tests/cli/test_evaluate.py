@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from sklearn.metrics import r2_score
 
-from images import STEP, a_stack, write_stack
+from images import a_stack, write_stack
 from napari_sparsessp.evaluation import sweep as sweeping
 from napari_sparsessp.metrics import zscore_truth
 
@@ -64,28 +64,6 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     code, out, _ = sparsessp("evaluate", prediction, truth, "--truth-channel", 1)
     assert code == 0
     assert f"{expected:.3f}" in out
-
-
-def test_truth_on_another_grid_is_resampled_and_told(sparsessp, pair, tmp_path):
-    prediction, _, _ = pair
-    smooth = np.add.outer(np.add.outer(np.arange(8), np.arange(20)), np.arange(20))
-    truth = write_stack(
-        tmp_path / "coarse.ome.tif",
-        smooth.astype(np.float32),
-        voxel_size=(STEP, 2 * STEP, 2 * STEP),
-    )
-    report = tmp_path / "r.json"
-    code, _, err = sparsessp("evaluate", prediction, truth, "--report", report)
-    assert code == 0
-    assert "resampled" in err
-    assert "resampled" in json.loads(report.read_text())["warnings"][0]
-
-
-def test_truth_of_another_field_is_refused(refused, pair, tmp_path):
-    """Its edge would be repeated over what it does not show."""
-    prediction, _, _ = pair
-    part = write_stack(tmp_path / "part.ome.tif", a_stack(8, 20))
-    assert "covers only 50%" in refused("evaluate", prediction, part)
 
 
 def test_raw_counts_are_told_apart_from_a_bad_prediction(sparsessp, pair):
@@ -172,20 +150,6 @@ def test_out_gets_scores_figure_and_page(sweep, tmp_path):
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert report["model"]["sha256"] in (out / "sweep.html").read_text("utf-8")
     assert said.splitlines()[-1] == str(out / "sweep.html")
-
-
-def test_predict_gives_the_same_numbers(sweep, sparsessp, small_model, stack, truth):
-    folder = stack.parent
-    sweep("--ratios", "4", "--out", folder / "sweep")
-    sparsessp(
-        *("predict", stack, "--model", small_model, "--out", folder / "p.ome.tif"),
-        *("--simulate-sparse", "--ratio", "4", "--structures", "dna"),
-        *("--truth", f"dna={truth}", "--report", folder / "p.json", "--device", "cpu"),
-    )
-    swept = json.loads((folder / "sweep" / "sweep.json").read_text())
-    predicted = json.loads((folder / "p.json").read_text())["structures"]["dna"]
-    scores = swept["ratios"][0]["structures"]["dna"]
-    assert {name: scores[name] for name in predicted} == predicted
 
 
 def test_several_structures_have_a_mean(sweep, truth):

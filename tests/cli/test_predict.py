@@ -1,12 +1,10 @@
 """`sparsessp predict`: what it writes, and one clear line for each bad input."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import tifffile
-import torch
 
 from images import STEP, a_stack, write_stack
 from napari_sparsessp import load_volume
@@ -120,12 +118,6 @@ def test_a_saved_request_gives_the_same_numbers(predict, sparsessp, stack, tmp_p
     assert np.array_equal(a.numpy(), b.numpy())
 
 
-def test_structures_are_found_by_other_names(predict, stack, tmp_path):
-    predict(stack, "--structures", "Golgi apparatus,DNA")
-    names = load_volume(tmp_path / "out.ome.tif").channel_names
-    assert set(names) == {"golgi_apparatus", "dna"}
-
-
 def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
     code, out, err = sparsessp(
         *("predict", stack, "--model", small_model, "--out", tmp_path / "o.ome.tif"),
@@ -133,21 +125,6 @@ def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
     )
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
-
-
-def test_a_folder_is_refused(bad, tmp_path):
-    (tmp_path / "folder").mkdir()
-    assert "folder" in bad(tmp_path / "folder")
-
-
-def test_unnamed_channels_are_listed(bad, tmp_path):
-    two = np.stack([a_stack(), a_stack(seed=1)])
-    path = write_stack(tmp_path / "two.ome.tif", two, "CZYX", channels=["BF", "GFP"])
-    line = bad(path)
-    assert "BF" in line
-    assert "GFP" in line
-    assert "BF" in bad(path, "--channel", "RFP")
-    assert "BF" in bad(path, "--channel", "7")
 
 
 def test_a_named_channel_is_used(predict, tmp_path):
@@ -234,22 +211,6 @@ def test_a_constant_truth_is_refused(bad, stack, tmp_path):
     assert "constant" in bad(stack, "--truth", f"dna={path}")
 
 
-def test_truth_that_cannot_be_aligned_is_refused(bad, stack, tmp_path):
-    path = write_stack(tmp_path / "t.ome.tif", a_stack(5, 24), voxel_size=None)
-    assert "5, 24, 24" in bad(stack, "--truth", f"dna={path}").replace("×", ", ")
-
-
-def test_truth_on_another_grid_is_resampled_and_the_report_says_so(
-    predict, stack, tmp_path
-):
-    path = write_stack(
-        tmp_path / "t.ome.tif", a_stack(8, 20), voxel_size=(STEP, 2 * STEP, 2 * STEP)
-    )
-    predict(stack, "--truth", f"dna={path}", "--report", tmp_path / "r.json")
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert any("resampled" in warning for warning in report["warnings"])
-
-
 def test_an_existing_output_is_kept_unless_told(bad, predict, stack, tmp_path):
     (tmp_path / "out.ome.tif").write_text("precious")
     assert "exists already" in bad(stack)
@@ -264,16 +225,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
 ):
     (tmp_path / "file").write_text("not a folder")
     refused("predict", "/nope.tif", "--model", small_model, "--out", tmp_path / out)
-
-
-def test_a_damaged_model_is_refused(bad, stack, small_model, tmp_path):
-    broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(small_model.read_bytes()[:-10])
-    assert "damaged" in bad(stack, "--model", broken)
-    torch.save({"a": 1}, tmp_path / "old.pth")
-    assert "pickle" in bad(stack, "--model", tmp_path / "old.pth")
-    shutil.copy(tmp_path / "old.pth", tmp_path / "new.safetensors")
-    assert "pickle" in bad(stack, "--model", tmp_path / "new.safetensors")
 
 
 SPARSE = (1.16, 0.35, 0.25)
@@ -336,15 +287,6 @@ def test_the_file_keeps_the_scale_and_the_planes_that_took_no_part(
         (scale,) = report["normalisation"]
         assert scale["left_out"] == [4]
         assert any("plane 4 is empty" in text for text in report["warnings"])
-
-
-def test_a_saved_request_carries_the_scale(both, tmp_path):
-    path = write_stack(tmp_path / "in.ome.tif", a_stack(6, 40))
-    saved = tmp_path / "request.yaml"
-    saved.write_text("normalisation: [2000, 900]\n")
-    numbers, reports = both(path, ["--request", saved], normalisation=(2000, 900))
-    np.testing.assert_allclose(*numbers, atol=1e-5)
-    assert reports[0]["request"]["normalisation"] == [2000, 900]
 
 
 CPU = ("--device", "cpu", "--precision", "fp32", "--ratio", 1)
@@ -423,16 +365,3 @@ def test_what_is_unfamiliar_is_told_before_the_first_tile_and_in_every_record(
     assert len(said["unfamiliar"]) == 1
     assert said["unfamiliar"][0] in said["warnings"]
     assert read_provenance(out)["unfamiliar"] == said["unfamiliar"]
-
-
-def test_a_saved_request_may_ask_for_deviations(sparsessp, small_model, stack):
-    folder = stack.parent
-    request = folder / "request.yaml"
-    request.write_text("uncertainty: true\ntta: true\nratio: 1\n")
-    shutil.copy(stack, folder / "other.ome.tif")
-    code, _, err = sparsessp(
-        "predict", folder / "other.ome.tif", "--request", request, "--model",
-        small_model, "--out", folder / "out.ome.tif", "--device", "cpu",
-    )  # fmt: skip
-    assert code == 0, err
-    assert len(load_volume(folder / "out.ome.tif").channel_names) == 4

@@ -301,19 +301,6 @@ def test_what_is_wrong_is_told_before_anything_is_made(refused, pairs, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-def test_another_training_in_the_folder_is_not_overwritten(
-    sparsessp, refused, pool, tmp_path
-):
-    data = {"simulated": {"pool": str(pool)}}
-    assert sparsessp("train", written(tmp_path, data=data))[0] == 0
-    line = refused("train", written(tmp_path, data=data, loss="l1"))
-    assert "another loss" in line
-    longer = written(tmp_path, data=data, budget={"steps": 8, "save_steps": 3})
-    assert sparsessp("train", longer)[0] == 0
-    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in log] == [3, 6, 8]
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_ctrl_c_saves_and_says_how_to_go_on(sparsessp, pool, tmp_path):
     config = written(

@@ -168,11 +168,7 @@ def test_colonies_are_noisy_in_light_and_clean_in_truth():
 
 
 def test_a_pair_is_read_from_its_end():
-    pair = parse_pair("C:/data/cells.ome.tif:Bright-field:1:dna")
-    assert (pair.path, pair.signal, pair.target) == (
-        "C:/data/cells.ome.tif",
-        "Bright-field",
-        1,
-    )
+    path = "C:/data/cells.ome.tif"
+    assert parse_pair(f"{path}:Bright-field:1:dna") == (path, "Bright-field", 1, "dna")
     with pytest.raises(InputError, match="FILE:SIGNAL:TARGET:STRUCTURE"):
         parse_pair("cells.ome.tif:0:1")

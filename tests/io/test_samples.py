@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,10 +188,10 @@ def test_the_real_download_checks_what_comes(tmp_path, file_server, monkeypatch)
         whole[name] = path.read_bytes()
         file_server.files[name] = whole[name]
     parts = tuple(
-        one.model_copy(update={"sha256": hashlib.sha256(whole[name]).hexdigest()})
+        replace(one, sha256=hashlib.sha256(whole[name]).hexdigest())
         for one, name in zip(PAIR.files, whole, strict=True)
     )
-    sample = PAIR.model_copy(update={"files": parts})
+    sample = replace(PAIR, files=parts)
     real = samples.download
     local = {
         one.url: file_server.url(name) for one, name in zip(parts, whole, strict=True)

@@ -1,7 +1,6 @@
 """The user's models: added, renamed, exported, deleted, restored, downloaded."""
 
 import hashlib
-import json
 import os
 
 import pytest
@@ -394,9 +393,3 @@ def test_downloads_that_nobody_wanted_go_after_a_month(url, own_models_folder):
     os.utime(old, (1, 1))
     fetched = fetch_model(url)
     assert list(old.parent.iterdir()) == [fetched.path.parent]
-
-
-def test_an_origin_is_written_as_json(url):
-    fetched = fetch_model(url)
-    beside = fetched.path.with_name("origin.json")
-    assert json.loads(beside.read_text())["fetched"] == url

@@ -140,12 +140,6 @@ def test_names_as_first_published_are_understood(folder, tmp_path):
         torch.testing.assert_close(old(grey())[4], new(grey())[4])
 
 
-def test_half_precision_files_load_as_float32(folder):
-    where = folder(published("vit_b").half())
-    dtypes = {p.dtype for p in build("vit_b", where).parameters()}
-    assert dtypes == {torch.float32}
-
-
 def test_dinov2_comes_to_the_decoders_grid_by_default(folder):
     """A 14 px kernel and its positions become 16 px ones."""
     mine = build("dinov2_b", folder(published("dinov2_b", size=70)))

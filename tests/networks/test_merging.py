@@ -147,17 +147,14 @@ def test_a_merged_network_is_the_network_of_its_structure(network):
     for task in range(3):
         twin = merge(network, task)
         assert twin.config.conditioning != "repmode"
+        normed = any("running_mean" in name for name in twin.state_dict())
+        kind = network.config
+        assert normed == (kind.backbone == "dod" and kind.norm == "batch")
         with torch.no_grad():
             merged = twin(x)
         expected = as_trained(network, x, task)
         limit = 1e-4 * float(expected.abs().max())
         torch.testing.assert_close(merged, expected, atol=limit, rtol=0)
-
-
-def test_merging_leaves_no_norm_whose_statistics_could_be_folded(network):
-    twin = merge(network, 0)
-    kept = any("running_mean" in name for name in twin.state_dict())
-    assert kept == (network.config.backbone == "dod" and network.config.norm == "batch")
 
 
 def test_prediction_uses_merged_kernels_made_once(network):

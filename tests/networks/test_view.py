@@ -69,15 +69,6 @@ def config(**changes):
     return NetworkConfig(**{"backbone": "plain", "topology": "3to2d"} | TINY | changes)
 
 
-@pytest.mark.parametrize("topology", ["2d", "2to3d", "3to2d"])
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_sparse_planes_are_looked_at_as_if_interpolated_before(topology, n):
-    view = View(config(topology=topology))
-    x = torch.randn(2, 1, n, 16, 16)
-    dense = torch.einsum("dn,bcnhw->bcdhw", prefix_weights(n, 8, "linear"), x)
-    torch.testing.assert_close(view(x), view(dense))
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ratio", [2, 4, 8])
 @pytest.mark.parametrize("topology", ["2d", "2to3d"])

@@ -30,47 +30,55 @@ def root(tmp_path):
 
 
 @linux
-def test_the_second_version_of_groups_is_read(root):
-    """Pages of files that the group can give back are free."""
-    files = {
-        "job/memory.max": "1000\n",
-        "job/memory.current": "700\n",
-        "job/memory.stat": "anon 500\ninactive_file 150\n",
-    }
-    assert group_left(root("0::/job\n", files)) == [450]
-
-
-@linux
-def test_the_first_version_of_groups_is_read(root):
-    files = {
-        "memory/job/memory.limit_in_bytes": "1000",
-        "memory/job/memory.usage_in_bytes": "700",
-        "memory/job/memory.stat": "total_inactive_file 50",
-        "memory/memory.limit_in_bytes": str(2**63 - 4096),  # none
-        "memory/memory.usage_in_bytes": "9000",
-    }
-    assert group_left(root("7:cpu:/x\n4:memory:/job\n", files)) == [350]
-
-
-@linux
-def test_every_group_around_counts(root):
-    """A job of a user of a machine: each may have a limit."""
-    files = {
-        "user/job/memory.max": "max",
-        "user/job/memory.current": "10",
-        "user/memory.max": "500",
-        "user/memory.current": "480",
-        "memory.max": "800",
-        "memory.current": "900",
-    }
-    assert group_left(root("0::/user/job", files)) == [20, 0]
-
-
-@linux
-def test_in_a_container_the_mount_is_the_group(root):
-    """The path is then the host's, and not there."""
-    files = {"memory.max": "1000", "memory.current": "100"}
-    assert group_left(root("0::/docker/abc", files)) == [900]
+@pytest.mark.parametrize(
+    ("groups", "files", "left"),
+    [
+        pytest.param(
+            "0::/job\n",
+            {
+                "job/memory.max": "1000\n",
+                "job/memory.current": "700\n",
+                # Pages of files that the group can give back are free.
+                "job/memory.stat": "anon 500\ninactive_file 150\n",
+            },
+            [450],
+            id="second version",
+        ),
+        pytest.param(
+            "7:cpu:/x\n4:memory:/job\n",
+            {
+                "memory/job/memory.limit_in_bytes": "1000",
+                "memory/job/memory.usage_in_bytes": "700",
+                "memory/job/memory.stat": "total_inactive_file 50",
+                "memory/memory.limit_in_bytes": str(2**63 - 4096),  # none
+                "memory/memory.usage_in_bytes": "9000",
+            },
+            [350],
+            id="first version",
+        ),
+        pytest.param(
+            "0::/user/job",
+            {
+                "user/job/memory.max": "max",
+                "user/job/memory.current": "10",
+                "user/memory.max": "500",
+                "user/memory.current": "480",
+                "memory.max": "800",
+                "memory.current": "900",
+            },
+            [20, 0],
+            id="each group around has a limit",
+        ),
+        pytest.param(
+            "0::/docker/abc",  # the host's path, which is not there
+            {"memory.max": "1000", "memory.current": "100"},
+            [900],
+            id="in a container the mount is the group",
+        ),
+    ],
+)
+def test_the_limits_of_groups_are_read(root, groups, files, left):
+    assert group_left(root(groups, files)) == left
 
 
 @linux

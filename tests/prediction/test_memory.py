@@ -185,6 +185,8 @@ def test_a_gpu_takes_the_network_and_larger_tiles(card, machine, on_gpu):
     assert found.tile == (1024, 1024)
     assert found.on_device <= found.device_limit < 40 * GB
     assert "GB of the GPU's" in found.text
+    asked = plan(card, stack(40, 4000, 4000), stored=True, memory_limit=4 * GB).memory
+    assert asked.on_device <= 4 * GB
     machine(12 * GB, 2 * GB)
     small = plan(card, stack(40, 4000, 4000), stored=True).memory
     assert small.tile < (1024, 1024)
@@ -194,18 +196,12 @@ def test_a_gpu_takes_the_network_and_larger_tiles(card, machine, on_gpu):
         plan(card, stack(40, 4000, 4000), stored=True)
 
 
-def test_a_gpu_that_nobody_asked_bounds_nothing(card, machine, on_gpu):
-    """It sleeps while a dock plans; the run asks it."""
+def test_a_gpu_that_sleeps_bounds_nothing(card, machine, on_gpu):
+    """As it does while a dock plans; the run wakes it."""
     machine(12 * GB, None)
     found = plan(card, stack(40, 4000, 4000), stored=True).memory
     assert found.tile == (1024, 1024)
     assert found.device_limit is None
-
-
-def test_a_limit_also_bounds_a_gpu(card, machine, on_gpu):
-    machine(12 * GB, 40 * GB)
-    found = plan(card, stack(40, 4000, 4000), stored=True, memory_limit=4 * GB).memory
-    assert found.on_device <= 4 * GB
 
 
 def test_norms_that_see_the_whole_tile_keep_its_size(card):
@@ -231,13 +227,9 @@ def test_merged_networks_share_what_is_left(card):
     assert little.planned <= 3 * GB
 
 
-def test_the_text_is_one_line(card):
+def test_the_report_and_the_text_have_the_plan(card):
     found = plan(card, stack(40, 300, 300), memory_limit=3 * GB).memory
     assert re.fullmatch(r"tile 384×384, \d\.\d of 3\.0 GB", found.text)
-
-
-def test_the_report_has_the_plan(card):
-    found = plan(card, stack(40, 300, 300), memory_limit=3 * GB).memory
     said = planned_memory(found)
     assert said.limit_mb == pytest.approx(3 * GB / 2**20, abs=0.1)
     assert said.tile == (384, 384)

@@ -14,7 +14,6 @@ from napari_sparsessp.prediction.engine import (
     predict_stream,
 )
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.sparse import SparseView
 from thin import save_random
 
 SMALL = {
@@ -112,20 +111,31 @@ def test_a_network_of_fixed_ratio_gets_the_measured_planes(make_model, make_volu
             assert max(near) > 0.999
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
+FAR = {"encoder_widths": (4,) * 5, "decoder_widths": (4,) * 4, "kernel": 5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "side", "shape"),
+    [
+        ({"backbone": "dod", "norm": "batch"}, 32, (8, 200, 40)),
+        ({"backbone": "dod", "norm": "none"}, 32, (8, 200, 40)),
+        # Its halo ends before its reach does; what lies beyond counts little.
+        ({"backbone": "plain", "norm": "none", **FAR}, 64, (8, 400, 48)),
+    ],
+)
 def test_tiles_fit_without_seams_where_no_norm_looks_around(
-    make_model, make_volume, norm
+    make_model, make_volume, changes, side, shape
 ):
     """Halo = reach: the cuts do not change the prediction."""
-    model = make_model(backbone="dod", topology="2to3d", norm=norm)
-    volume = make_volume((8, 200, 40))
+    model = make_model(topology="2to3d", **changes)
+    assert (model.network.config.reach > 96) == ("kernel" in changes)
     whole, tiled = (
         predict(
             model,
-            volume,
-            request=PredictionRequest(precision="fp32", tile=(8, side, side)),
+            make_volume(shape),
+            request=PredictionRequest(precision="fp32", tile=(8, size, size)),
         ).volume.numpy()
-        for side in (512, 32)
+        for size in (512, side)
     )
     assert np.abs(whole - tiled).max() <= 0.02 * whole.std()
 
@@ -143,32 +153,3 @@ def test_each_pass_is_an_event_and_can_be_cancelled(make_model, make_volume):
             cancel.set()
     assert isinstance(seen[-1], PredictionCancelled)
     assert seen[-1].done == 1
-
-
-def test_measured_planes_of_a_sparse_view_lie_on_multiples_of_the_ratio():
-    """What the windows of a fixed ratio rely on."""
-    view = SparseView.from_ratio(5, 2)
-    assert view.positions == (0, 2, 4, 6, 8)
-
-
-def test_a_network_that_reaches_far_shows_no_seams_either(make_model, make_volume):
-    """Its halo ends before its reach does; what lies beyond counts little."""
-    model = make_model(
-        backbone="plain",
-        topology="2to3d",
-        norm="none",
-        kernel=5,
-        encoder_widths=(4,) * 5,
-        decoder_widths=(4,) * 4,
-    )
-    assert model.network.config.reach > 96
-    volume = make_volume((8, 400, 48))
-    whole, tiled = (
-        predict(
-            model,
-            volume,
-            request=PredictionRequest(precision="fp32", tile=(8, side, side)),
-        ).volume.numpy()
-        for side in (512, 64)
-    )
-    assert np.abs(whole - tiled).max() <= 0.02 * whole.std()

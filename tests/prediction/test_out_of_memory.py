@@ -43,6 +43,12 @@ class Small(Forward):
         yield from super().predict(stack, tile)
 
 
+class Nothing(Small):
+    """A device that holds nothing."""
+
+    most = 0
+
+
 def one_tile(model, volume, request=FP32):
     """Plan, stack and the plan's only tile."""
     plan = plan_prediction(model.card, volume, request)
@@ -237,18 +243,12 @@ def test_norms_that_see_the_whole_tile_are_not_split(thin_model, make_volume):
     assert len(inference_.notes) == 1
     assert inference_.device.type == "cpu"
 
-    class Nothing(Small):
-        most = 0
-
     with pytest.raises(PredictionError, match="close other programs"):
         together(Inference(model, plan, Nothing), stack, tile)
 
 
 def test_not_even_the_smallest_part_fits(thin_model, make_volume):
     plan, stack, tile = one_tile(thin_model, make_volume((8, 40, 40)))
-
-    class Nothing(Small):
-        most = 0
 
     with pytest.raises(PredictionError, match="smallest tiles") as caught:
         together(Inference(thin_model, plan, Nothing), stack, tile)

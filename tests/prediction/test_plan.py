@@ -81,9 +81,26 @@ BAD_REQUESTS = {
         "from 0 to 1",
     ),
     "phase of a sparse stack": ({"phase": 1}, "leave the phase out"),
+    "simulate from a sparse stack": (
+        {"simulate_sparse": True, "ratio": 2, "voxel_size": (1.16, 0.29, 0.29)},
+        "sparse already",
+    ),
     "simulate a fraction": ({"simulate_sparse": True, "ratio": 2.5}, "whole number"),
     "tile of nothing": ({"tile": (8, 0, 16)}, "above 0"),
 }
+
+
+@pytest.mark.parametrize(
+    ("shape", "voxel", "text"),
+    [
+        ((4, 20, 20), (0.29, 0.65, 0.65), "expect poor predictions"),
+        # A recorded z step does not make a stack of one plane.
+        ((1, 20, 20), (0.29, 0.29, 0.29), "one plane"),
+        ((1, 20, 20), (2.0, 0.29, 0.29), "one plane"),
+    ],
+)
+def test_an_unusual_stack_is_warned_about(plan, make_volume, shape, voxel, text):
+    assert any(text in said for said in plan(make_volume(shape, voxel=voxel)).warnings)
 
 
 @pytest.mark.parametrize("case", BAD_REQUESTS)
@@ -120,22 +137,6 @@ def test_one_plane_needs_to_be_told_what_it_stands_for(plan, make_volume):
     assert any("one plane" in text for text in known.warnings)
 
 
-def test_simulating_from_a_sparse_stack_is_refused(plan, make_volume):
-    """There is nothing left to leave out."""
-    with pytest.raises(InputError, match="sparse already"):
-        plan(
-            make_volume((8, 20, 20), voxel=(1.16, 0.29, 0.29)),
-            simulate_sparse=True,
-            ratio=2,
-        )
-
-
-def test_far_pixels_are_warned_about(plan, make_volume):
-    """A 20× objective is not what the model was made for."""
-    done = plan(make_volume((4, 20, 20), voxel=(0.29, 0.65, 0.65)))
-    assert any("expect poor predictions" in text for text in done.warnings)
-
-
 def test_truth_with_a_voxel_size_is_resampled_and_noted(plan, make_volume):
     """Dense truth of a sparse stack, on other pixels."""
     truth = make_volume((32, 40, 40), voxel=(0.29, 0.145, 0.145))
@@ -154,12 +155,6 @@ def test_truth_without_a_voxel_size_is_placed_by_its_shape(plan, make_volume):
         plan(volume, {"dna": make_volume((5, 19, 20), voxel=None)}, ratio=4)
 
 
-def test_truth_of_another_field_is_refused(plan, make_volume):
-    """Half the field is not the same field."""
-    with pytest.raises(InputError, match="covers only"):
-        plan(make_volume((8, 40, 40)), {"dna": make_volume((8, 20, 40))})
-
-
 def test_dense_truth_may_end_before_the_dense_grid(plan, make_volume):
     """Every 8th plane of 57 stands for 64: seven planes are not scored, and said."""
     truth = make_volume((57, 20, 20))
@@ -174,9 +169,11 @@ def test_a_prediction_larger_than_the_memory_is_refused(plan, make_volume):
         plan(make_volume((4, 2000, 2000), voxel=None), ratio=1e3)
 
 
-def test_truth_of_what_is_not_predicted_is_refused(plan, make_volume):
-    """A truth nobody compares with is a mistake."""
-    volume = make_volume((8, 20, 20))
+def test_truth_of_another_field_or_structure_is_refused(plan, make_volume):
+    """Half the field is not the same field; an unused truth is a mistake."""
+    volume = make_volume((8, 40, 40))
+    with pytest.raises(InputError, match="covers only"):
+        plan(volume, {"dna": make_volume((8, 20, 40))})
     with pytest.raises(InputError, match="not predicted"):
         plan(volume, {"mitochondria": volume}, structures=("dna",))
 
@@ -201,13 +198,6 @@ def test_truth_that_lies_elsewhere_is_noted_too(plan, make_volume):
     there = there.with_(origin=(0, 0.145, 0))
     assert not plan(volume, {"dna": here}).warnings
     assert "resampled" in plan(volume, {"dna": there}).warnings[0]
-
-
-@pytest.mark.parametrize("voxel", [(0.29, 0.29, 0.29), (2.0, 0.29, 0.29)])
-def test_one_plane_is_warned_about_whatever_its_step(plan, make_volume, voxel):
-    """A recorded z step does not make a stack of one plane."""
-    done = plan(make_volume((1, 20, 20), voxel=voxel))
-    assert any("one plane" in text for text in done.warnings)
 
 
 def test_requests_are_read_as_people_write_them(plan, make_volume):

@@ -91,7 +91,8 @@ def test_a_network_for_one_ratio_learns_that_one_at_phase_0():
 
 def test_the_paper_s_plan_is_the_paper_s():
     paper = resolved(recipe="paper")
-    plan = training_plan(paper, paper.network(["dna"]))
+    recipe, plan = paper.config.recipe, training_plan(paper, paper.network(["dna"]))
+    assert (recipe.turns, recipe.random_phase) == ("flips", False)
     assert (plan.optimiser, plan.learning_rate, plan.batch) == ("adam", 1e-4, 8)
     assert (plan.schedule, plan.average, plan.clip) == ("constant", 0, 0)
     assert (plan.steps, plan.save_steps, plan.precision) == (100, 10, "fp32")

@@ -40,6 +40,12 @@ def predicted(dock, viewer, finish):
     return dock
 
 
+@pytest.fixture
+def another_viewer(request):
+    """`another_viewer()`: made late, for it hides the first from napari."""
+    return lambda: request.getfixturevalue("make_napari_viewer_proxy")()
+
+
 def save(viewer, path):
     return viewer.layers.save(str(path), plugin=OURS)
 
@@ -52,7 +58,7 @@ def test_the_saving_dialog_offers_it(predicted, viewer):
 
 
 def test_all_of_it_comes_back_in_another_viewer(
-    predicted, viewer, make_napari_viewer_proxy, tmp_path
+    predicted, viewer, another_viewer, tmp_path
 ):
     dna = predicted.layers.layer("dna")
     dna.contrast_limits, dna.opacity, dna.colormap = (0.25, 1.5), 0.5, "viridis"
@@ -60,7 +66,7 @@ def test_all_of_it_comes_back_in_another_viewer(
     viewer.layers["Hoechst"].visible = False
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     yaozarrs.validate_zarr_store(path)
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     other.open(path, plugin=OURS)
     assert [one.name for one in other.layers] == [one.name for one in viewer.layers]
     for was, now in zip(viewer.layers, other.layers, strict=True):
@@ -73,11 +79,9 @@ def test_all_of_it_comes_back_in_another_viewer(
         assert role_of(now) == role_of(was)
 
 
-def test_links_and_scores_come_back(
-    predicted, viewer, make_napari_viewer_proxy, tmp_path
-):
+def test_links_and_scores_come_back(predicted, viewer, another_viewer, tmp_path):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     other.open(path, plugin=OURS)
     ours = [one for one in other.layers if role_of(one)]
     assert {one.metadata[KEY]["source_id"] for one in ours} == {
@@ -93,12 +97,12 @@ def test_links_and_scores_come_back(
 
 
 def test_layers_that_were_renamed_are_still_tied(
-    predicted, viewer, make_napari_viewer_proxy, tmp_path
+    predicted, viewer, another_viewer, tmp_path
 ):
     viewer.layers["bright-field"].name = "renamed"
     viewer.layers.move(0, len(viewer.layers))
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     other.open(path, plugin=OURS)
     dna = other.layers["DNA · predicted"]
     assert dna.metadata[KEY]["source_id"] == layer_key(other.layers["renamed"])
@@ -115,10 +119,10 @@ def test_a_prediction_saved_alone_belongs_to_no_other_layer(
 
 
 def test_the_dock_goes_on_with_what_was_opened(
-    predicted, viewer, engine, make_napari_viewer_proxy, tmp_path, finish, qtbot
+    predicted, viewer, engine, another_viewer, tmp_path, finish, qtbot
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     other.open(path, plugin=OURS)
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     dna = other.layers["DNA · predicted"]
@@ -135,14 +139,14 @@ def test_the_dock_goes_on_with_what_was_opened(
 
 
 def test_a_truth_of_any_name_is_taken_up_again(
-    predicted, viewer, make_napari_viewer_proxy, tmp_path, finish
+    predicted, viewer, another_viewer, tmp_path, finish
 ):
     odd = viewer.add_image(light(32, seed=5), name="odd", **DENSE)
     predicted.refresh_now()
     rows = [row.structure.id for row in predicted.form.structures.rows]
     predicted.form.structures.choose_truth(rows.index("dna"), layer_key(odd))
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     other.open(path, plugin=OURS)
     dock.refresh_now()
@@ -150,11 +154,11 @@ def test_a_truth_of_any_name_is_taken_up_again(
 
 
 def test_the_model_of_what_is_opened_is_chosen_once(
-    predicted, viewer, engine, make_napari_viewer_proxy, tmp_path
+    predicted, viewer, engine, another_viewer, tmp_path
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     engine.the_cards.insert(0, card(id="newer"))
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     assert dock.form.topology.model_id() == "newer"
     other.open(path, plugin=OURS)
@@ -172,10 +176,10 @@ def test_the_model_of_what_is_opened_is_chosen_once(
 
 
 def test_the_dock_opens_saved_layers_by_a_file_in_their_folder(
-    predicted, viewer, make_napari_viewer_proxy, tmp_path, qtbot
+    predicted, viewer, another_viewer, tmp_path, qtbot
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = make_napari_viewer_proxy()
+    other = another_viewer()
     _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
     with qtbot.waitSignal(dock._files.opened):
         dock._files.open(f"{path}/zarr.json")

@@ -21,13 +21,12 @@ from napari_sparsessp.cli.console import (
 from napari_sparsessp.cli.evaluate import BASELINES, SWEEP_SCORES
 from napari_sparsessp.cli.options import Group, console_of, parse_ratios, parse_sizes
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import find_structure
+from napari_sparsessp.structures import structure_id
 
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.quality import (
         FieldScores,
         FieldSource,
-        PairName,
         QualityOptions,
         QualityReport,
         Row,
@@ -111,7 +110,7 @@ def quality(
     )
     models = _load_models(model or ["default"], base)
     sources = colony_sources(colonies, seed, size, photons)
-    sources += [_pair_source(real) for real in pairs]
+    sources += [_pair_source(*pair) for pair in pairs]
     if not sources:
         raise InputError("there is nothing to score on; add --colonies or --pair")
     _measure_quality(console_of(context), models, sources, options, request, json)
@@ -179,26 +178,25 @@ def _load_models(wanted: Sequence[str], base: str | None) -> "dict[str, Model]":
     return loaded
 
 
-def _pair_source(pair: "PairName") -> "FieldSource":
+def _pair_source(
+    path: str, signal: str | int, target: str | int, name: str
+) -> "FieldSource":
     """Check at once that both channels are there; voxels are read later."""
     from napari_sparsessp.evaluation.quality import REAL, Field, FieldSource
     from napari_sparsessp.io.reading import load_volume
 
-    try:
-        structure = find_structure(pair.structure).id
-    except InputError:
-        structure = pair.structure  # of a model that brings its own
-    light = load_volume(pair.path, channel=pair.signal)
-    truth = load_volume(pair.path, channel=pair.target)
+    structure = structure_id(name)
+    light = load_volume(path, channel=signal)
+    truth = load_volume(path, channel=target)
     for volume in (light, truth):
         if volume.axes != "ZYX":
             raise InputError(
-                f"{pair.path} is no single stack but has axes {volume.axes}; cut one "
+                f"{path} is no single stack but has axes {volume.axes}; cut one "
                 "time point out"
             )
-    name = f"{Path(pair.path).name} ({structure})"
-    opened = Field(name, REAL, light, {structure: truth})
-    return FieldSource(name, REAL, lambda: opened)
+    title = f"{Path(path).name} ({structure})"
+    opened = Field(title, REAL, light, {structure: truth})
+    return FieldSource(title, REAL, lambda: opened)
 
 
 def _show_quality(console: Console, report: "QualityReport") -> None:

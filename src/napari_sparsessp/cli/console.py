@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import OutputError
-from napari_sparsessp.files import atomic_write
+from napari_sparsessp.files import atomic_write, output_errors
 from napari_sparsessp.tasks import Progress, TimeLeft
 
 if TYPE_CHECKING:
@@ -264,12 +264,8 @@ def check_output(path: Path | None, overwrite: bool, what: str = "report ") -> N
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, unless it is there."""
-    try:
+    with output_errors(folder, "choose another with --out", "make folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make folder {folder}: {error.strerror}; choose another with --out"
-        ) from error
 
 
 def write_report(path: Path, text: str) -> None:

@@ -13,9 +13,8 @@ from napari_sparsessp.errors import InputError, ModelError, OutputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.models.card import ModelCard, origin_words
 from napari_sparsessp.models.library import (
-    DEFAULT_MODEL,
+    all_entries,
     find_model,
-    installed_models,
     read_card,
     shipped_folder,
     user_folder,
@@ -352,8 +351,8 @@ def verify(
 
     console = console_of(context)
     chosen = [(model, model)] if model is not None else [
-        (path.stem if isinstance(card, ModelError) else card.id, str(path))
-        for path, card in installed_models()
+        (entry.card.id if entry.card else entry.path.stem, str(entry.path))
+        for entry in all_entries()
     ]  # fmt: skip
     failed = []
     for name, path in chosen:
@@ -446,11 +445,12 @@ def list_all(context: typer.Context) -> None:
     """List the installed models."""
     console = console_of(context)
     rows = []
-    for path, card in installed_models():
-        if isinstance(card, ModelError):
-            console.warning(str(card))
+    for entry in all_entries():
+        card = entry.card
+        if card is None:
+            console.warning(entry.problem)
             continue
-        star = "*" if card.id == DEFAULT_MODEL else " "
+        star = "*" if entry.is_default else " "
         ratios = ",".join(f"{ratio:g}" for ratio in card.ratios)
         rows.append(
             [
@@ -459,7 +459,7 @@ def list_all(context: typer.Context) -> None:
                 card.topology,
                 f"r={ratios}",
                 f"{len(card.structures)} structures",
-                str(path),
+                str(entry.path),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -10,10 +10,10 @@ from typer import Option
 from typer.core import TyperGroup
 
 from napari_sparsessp.cli.console import Console
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, invalid_field
 from napari_sparsessp.files import read_yaml
 from napari_sparsessp.prediction.request import PredictionRequest
-from napari_sparsessp.structures import find_structure, match_channel
+from napari_sparsessp.structures import match_channel, structure_id
 from napari_sparsessp.version import __version__
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def make_request(fields: dict[str, Any]) -> PredictionRequest:
     try:
         return PredictionRequest.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
+        first, reason = error.errors()[0], invalid_field(error)[1]
         field = str(first["loc"][0]) if first["loc"] else "request"
         field = " ".join(field.split())[:80] or repr(field)
         if first["type"] == "extra_forbidden":
@@ -261,9 +261,9 @@ def make_request(fields: dict[str, Any]) -> PredictionRequest:
                 f"a request has no field {field}; it has {names}"
             ) from error
         option = "--" + field.replace("_", "-")
-        reason = first["msg"][0].lower() + first["msg"][1:]
         raise InputError(
-            f"{option} {repr(fields.get(field))[:200]} cannot be used: {reason}"
+            f"{option} {repr(fields.get(field))[:200]} cannot be used: "
+            f"{reason[0].lower()}{reason[1:]}"
         ) from error
 
 
@@ -295,14 +295,9 @@ def load_truth(
 
 def model_structure(name: str, structures: Sequence[str]) -> str:
     """Return the model's id for any name of a structure."""
-    if name in structures:
-        return name
-    try:
-        id_ = find_structure(name).id
-    except InputError:
-        id_ = name
-    if id_ in structures:
-        return id_
+    for id_ in (name, structure_id(name)):
+        if id_ in structures:
+            return id_
     raise InputError(
         f"the model predicts no structure {name!r}; it predicts: "
         f"{', '.join(structures)}"

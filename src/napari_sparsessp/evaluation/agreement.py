@@ -84,10 +84,10 @@ class ComparisonReport:
     light: Volume | None = None  # The input, ZYX, where it is at hand
     # How the prediction came about; a report without scores, or empty
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    # Imaged planes on the prediction's grid; None where nobody knows
+    # Imaged planes on the prediction's grid; None where unknown
     measured: tuple[int, ...] | None = None
     time: int | None = None  # Of a time-lapse, the time point that was compared
-    # Of all voxel sizes: `"pixels"` where nobody knows how large those are
+    # Of all voxel sizes: `"pixels"` where the size is unknown
     unit: str = "µm"
 
     def scores(self) -> dict[str, dict[str, Any]]:

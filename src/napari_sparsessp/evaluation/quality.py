@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,16 @@ from napari_sparsessp.evaluation.sweep import (
     plan_sweep,
     run_sweep,
 )
-from napari_sparsessp.evaluation.sweep_report import Baselines, ReportPart, Scores
+from napari_sparsessp.evaluation.sweep_report import (
+    Baselines,
+    ReportPart,
+    Scores,
+    WholeReport,
+)
 from napari_sparsessp.metrics import FIELDS, improvement, mean_fields, means
 from napari_sparsessp.prediction.report import ModelId
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.tasks import Progress, no_progress
-from napari_sparsessp.version import __version__
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -120,17 +123,7 @@ def simulated_field(
     return Field(name, SIMULATED, volume, truth, noise_free=True)
 
 
-@dataclass(frozen=True)
-class PairName:
-    """A real pair as the command line names it; channels are names or numbers."""
-
-    path: str
-    signal: str | int
-    target: str | int
-    structure: str
-
-
-def parse_pair(text: str) -> PairName:
+def parse_pair(text: str) -> tuple[str, str | int, str | int, str]:
     """Read ``FILE:SIGNAL:TARGET:STRUCTURE``; a drive's colon in FILE does no harm."""
     parts = text.rsplit(":", 3)
     if len(parts) != 4 or not all(parts):
@@ -140,7 +133,7 @@ def parse_pair(text: str) -> PairName:
         )
     path, *channels, structure = parts
     signal, target = (int(c) if c.isdecimal() else c for c in channels)
-    return PairName(path, signal, target, structure)
+    return path, signal, target, structure
 
 
 class FieldScores(ReportPart):
@@ -187,15 +180,10 @@ class Group(ReportPart):
     baselines: dict[str, Row] = JsonField(alias="yardsticks")
 
 
-class QualityReport(ReportPart):
-    """The result of `sparsessp benchmark quality`; `to_json` returns its JSON."""
+class QualityReport(WholeReport):
+    """The result of `sparsessp benchmark quality`."""
 
-    schema_version: int = JsonField(1, alias="schema")
     kind: str = "quality"
-    package: str = __version__
-    created: str = JsonField(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
-    )
     finished: bool
     options: QualityOptions
     models: dict[str, ModelId]  # Name in the tables to id and sha256
@@ -203,10 +191,6 @@ class QualityReport(ReportPart):
     # Name of a model to the scores that belong on its card
     cards: dict[str, dict[str, Any]]
     fields: tuple[FieldScores, ...]
-
-    def to_json(self, indent: int | None = 1) -> str:
-        """Return the report as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=indent)
 
 
 def measure_quality(

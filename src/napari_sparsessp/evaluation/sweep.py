@@ -115,12 +115,6 @@ def plan_sweep(
     Returns
     -------
     By ratio, ascending, then by phase.
-
-    Raises
-    ------
-    InputError
-        No truth, a ratio that leaves no plane, a stack that is sparse already, or
-        whatever a prediction would refuse.
     """
     _check_sweep(volume, truth, against_dense)
     depth = volume.shape[0]
@@ -169,17 +163,7 @@ def run_sweep(
     progress: Progress = no_progress,
     cancel: threading.Event | None = None,
 ) -> Iterator[tuple[RatioResult, Volume]]:
-    """Predict and score, ratio by ratio.
-
-    Parameters
-    ----------
-    runs
-        As `plan_sweep` returns them.
-    progress
-        Called after each tile with all predictions' tiles, and the ratio and phase.
-    cancel
-        Once set, the sweep ends before the network's next layer; of the ratio that
-        was begun nothing is yielded.
+    """Predict and score, ratio by ratio; `progress` is called after each tile.
 
     Yields
     ------
@@ -191,7 +175,8 @@ def run_sweep(
     Raises
     ------
     Cancelled
-        `cancel` was set.
+        `cancel` was set: before the network's next layer. Of the ratio that was begun
+        nothing is yielded.
     """
     from napari_sparsessp.prediction.inference import cancellable_network
 

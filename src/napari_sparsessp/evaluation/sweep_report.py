@@ -92,16 +92,25 @@ class Baselines(ReportPart):
     ceiling: dict[str, dict[str, float | None] | None]
 
 
-class SweepReport(ReportPart):
-    """The result of a sweep; `to_json` returns its JSON."""
+class WholeReport(ReportPart):
+    """A report with its kind, version and date; `to_json` returns its JSON."""
 
     schema_version: int = Field(1, alias="schema")
-    # kind, package, created, model, input: As in the report of a run
-    kind: str = "sweep"
+    kind: str
     package: str = __version__
     created: str = Field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=2)
+
+
+class SweepReport(WholeReport):
+    """The result of a sweep."""
+
+    kind: str = "sweep"
     model: ModelId
     input: str
     finished: bool
@@ -127,10 +136,6 @@ class SweepReport(ReportPart):
     ratios: tuple[RatioScores, ...]  # ascending
     baselines: Baselines = Field(alias="yardsticks")
     warnings: tuple[str, ...]
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return the report as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=indent)
 
     @property
     def structures(self) -> tuple[str, ...]:

@@ -220,13 +220,6 @@ def write_layers(
         read a part at a time. The place of their voxels is filled in here.
     progress
         Whatever it raises stops the writing, and nothing is left.
-
-    Raises
-    ------
-    OutputError
-        The name is taken or has another ending, or the disk is full or fails.
-    InputError
-        A layer holds no real numbers.
     """
     path = check_output(path)
     if kind_of(path) != "zarr":

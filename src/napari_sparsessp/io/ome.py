@@ -36,18 +36,15 @@ _CLASSIC_LIMIT = 2**32 - 2**25
 
 @dataclass(frozen=True)
 class OmeMetadata:
-    """The same for every format."""
+    """Metadata of an image, the same for every format."""
 
-    axes: str  # ``"CZYX"`` or ``"TCZYX"``
-    channel_names: Sequence[str]  # One for each channel
-    # (z, y, x) in µm; without it no unit is written
-    voxel_size: tuple[float, float, float] | None
-    # (z, y, x) of the centre of voxel (0, 0, 0) in µm
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    colours: Sequence[str] = ()  # ``"#rrggbb"`` for each channel, or none
-    # What `read_provenance` gives back; must be JSON
-    provenance: Mapping[str, Any] | None = None
-    name: str = ""  # The image's name; that of the file where it is empty
+    axes: str  # "CZYX" or "TCZYX"
+    channel_names: Sequence[str]
+    voxel_size: tuple[float, float, float] | None  # µm; without it no unit is written
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # centre of voxel 0, µm
+    colours: Sequence[str] = ()  # "#rrggbb" for each channel, or none
+    provenance: Mapping[str, Any] | None = None  # must be JSON
+    name: str = ""  # of the file where it is empty
 
     @classmethod
     def of(cls, plan: Plan, provenance: Mapping[str, Any] | None, name: str) -> Self:
@@ -106,13 +103,7 @@ def blocks(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[slice, 
 
 
 def fill_levels(levels: Sequence[Any]) -> None:
-    """Make every coarser level from the one before, a chunk at a time.
-
-    Parameters
-    ----------
-    levels
-        The finest first; that one is complete.
-    """
+    """Make every coarser level from the one before, a chunk at a time; finest first."""
     for fine, coarse in zip(levels, levels[1:], strict=False):
         for block in blocks(coarse.shape, coarse.chunks):
             *lead, rows, columns = block
@@ -125,27 +116,20 @@ def fill_levels(levels: Sequence[Any]) -> None:
 
 
 def write_ome_zarr(path: Path, array: Any, metadata: OmeMetadata) -> None:
-    """Write one multiscale image; at most 32 planes are in memory at a time.
+    """Write (T)CZYX, maybe lazy, as one multiscale image of float32.
 
-    Parameters
-    ----------
-    path
-        The folder; must not exist. `napari_sparsessp.io.writing` is the safe way to a
-        final name.
-    array
-        (T)CZYX, may be lazy; written as float32.
-    metadata
-        Its origin is the translation; without a voxel size the scale is 1.
+    At most 32 planes are in memory at a time. The folder must not exist.
     """
     import zarr
 
     shape = tuple(int(size) for size in array.shape)
     group = zarr.create_group(path, zarr_format=3)
     levels = create_levels(group, shape, metadata.axes)
-    for index in _blocks(shape):
-        block = np.asarray(array[index], dtype=np.float32)
+    for *lead, z in blocks(shape[:-2], (*(1,) * (len(shape) - 3), CHUNK[0])):
+        place = (*(part.start for part in lead), z)
+        block = np.asarray(array[place], dtype=np.float32)
         for level in levels:
-            level[index] = block
+            level[place] = block
             block = halved(block)
     if not metadata.name:
         metadata = replace(metadata, name=path.name)
@@ -155,15 +139,7 @@ def write_ome_zarr(path: Path, array: Any, metadata: OmeMetadata) -> None:
 def image_attributes(
     levels: Sequence[Any], metadata: OmeMetadata, ngff: str = "0.5"
 ) -> dict[str, Any]:
-    """Return the attributes of an image's group.
-
-    Parameters
-    ----------
-    levels
-        All of them complete, the finest first.
-    ngff
-        Version of the format.
-    """
+    """Return the attributes of an image's group; its levels, finest first, are done."""
     image: dict[str, Any] = {
         "multiscales": [
             multiscale(
@@ -192,8 +168,8 @@ def read_ome_zarr_provenance(path: Path) -> dict[str, Any] | None:
     """Return the provenance in an OME-Zarr's attributes, None where there is none."""
     import zarr
 
-    found = zarr.open_group(path, mode="r").attrs.asdict().get(ATTRIBUTE)
-    return dict(found) if isinstance(found, Mapping) else None
+    held = zarr.open_group(path, mode="r").attrs.asdict().get(ATTRIBUTE)
+    return dict(held) if isinstance(held, Mapping) else None
 
 
 def create_levels(
@@ -205,20 +181,14 @@ def create_levels(
     *,
     coarser: bool = True,
 ) -> list[Any]:
-    """Make the empty levels of an image, as the group's version of Zarr wants them.
+    """Make the empty levels of an image, finest first, in the group's version of Zarr.
 
     Parameters
     ----------
-    shape
-        Of the finest level.
     chunk
         (z, y, x); other axes have chunks of 1.
     coarser
         False makes the finest level alone.
-
-    Returns
-    -------
-    The finest first.
     """
     new = group.metadata.zarr_format == 3
     how: dict[str, Any] = {"dtype": dtype, "fill_value": 0}
@@ -249,14 +219,6 @@ def create_levels(
         )
         for number, size in enumerate(level_shapes(shape) if coarser else [shape])
     ]
-
-
-def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Return the index of every run of planes that fills whole chunks."""
-    depth = shape[-3]
-    for leading in np.ndindex(*shape[:-3]):
-        for start in range(0, depth, CHUNK[0]):
-            yield (*leading, slice(start, min(start + CHUNK[0], depth)))
 
 
 def multiscale(
@@ -339,23 +301,13 @@ def _step(shape: tuple[int, ...], place: int) -> tuple[slice, ...]:
     for axis in range(len(others) - 2):
         steps[axis] = min(step, others[axis])
         step = -(-step // steps[axis])
-    return tuple(slice(None, None, one) for one in steps)
+    return tuple(slice(None, None, every) for every in steps)
 
 
 def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
-    """Write one image, plane by plane; BigTIFF above 4 GB.
+    """Write (T)CZYX, maybe lazy, as one image of float32; BigTIFF above 4 GB.
 
     Pixels are not compressed: readers map them into memory, and floats hardly shrink.
-
-    Parameters
-    ----------
-    path
-        The file; replaced where it exists. `napari_sparsessp.io.writing` is the safe
-        way to a final name.
-    array
-        (T)CZYX, may be lazy; written as float32.
-    metadata
-        Its origin goes into the position of every plane.
     """
     import tifffile
 
@@ -366,16 +318,17 @@ def write_ome_tiff(path: Path, array: Any, metadata: OmeMetadata) -> None:
         "Name": metadata.name or path.name.split(".")[0],
         "Channel": {"Name": list(metadata.channel_names)},
         "Plane": _positions(sizes, metadata.voxel_size, metadata.origin),
-        **_sizes(metadata.voxel_size),
     }
+    for axis, size in zip("ZYX", metadata.voxel_size or (), strict=False):
+        fields |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
     if metadata.colours:
         colours = [_signed_rgba(colour) for colour in metadata.colours]
         fields["Channel"]["Color"] = colours
     if metadata.provenance is not None:
         text = json.dumps(metadata.provenance, allow_nan=False)
         fields["CommentAnnotation"] = {"Namespace": NAMESPACE, "Value": text}
-    size = 4 * math.prod(shape)
-    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, ome=True) as tif:
+    large = 4 * math.prod(shape)
+    with tifffile.TiffWriter(path, bigtiff=large > _CLASSIC_LIMIT, ome=True) as tif:
         tif.write(
             _planes(array, len(shape)),
             shape=shape,
@@ -405,14 +358,6 @@ def _planes(array: Any, dimensions: int) -> Iterator[np.ndarray]:
         for first in range(0, depth, step):
             planes = slice(first, min(first + step, depth))
             yield from np.asarray(array[(*index, planes)], dtype=np.float32)
-
-
-def _sizes(voxel_size: tuple[float, float, float] | None) -> dict[str, Any]:
-    sizes: dict[str, Any] = {}
-    for axis, size in zip("ZYX", voxel_size or (), strict=False):
-        sizes[f"PhysicalSize{axis}"] = float(size)
-        sizes[f"PhysicalSize{axis}Unit"] = "µm"
-    return sizes
 
 
 def _positions(

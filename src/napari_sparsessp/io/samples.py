@@ -12,13 +12,13 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from napari_sparsessp.download import download
 from napari_sparsessp.errors import InputError
@@ -58,15 +58,14 @@ LARGEST = 200_000_000
 """Bytes that a file may have: all of them are far smaller."""
 
 
-class RemoteFile(BaseModel):
+@dataclass(frozen=True)
+class RemoteFile:
     """A file of a GitHub repository at a fixed commit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     repository: str
     commit: str
     path: str
-    sha256: str | None = None  # None where nobody has recorded it
+    sha256: str | None = None  # None where not recorded
 
     @property
     def url(self) -> str:
@@ -77,10 +76,9 @@ class RemoteFile(BaseModel):
         )
 
 
-class PublicSample(BaseModel):
+@dataclass(frozen=True)
+class PublicSample:
     """A stack, or a stack with its ground truth, that can be downloaded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str  # Also the name of its file
     title: str
@@ -127,11 +125,9 @@ _NEURONS = (
 
 
 def _neurons(part: str) -> RemoteFile:
-    return RemoteFile(
-        repository="google/in-silico-labeling",
-        commit="5db882bfab3a1409caca1c4a913c3aa7471c9a3a",
-        path=f"{_NEURONS}{part},is_mask-false.png",
-    )
+    commit = "5db882bfab3a1409caca1c4a913c3aa7471c9a3a"
+    path = f"{_NEURONS}{part},is_mask-false.png"
+    return RemoteFile("google/in-silico-labeling", commit, path)
 
 
 _ALL = (
@@ -146,9 +142,9 @@ _ALL = (
         "viewer",
         files=(
             RemoteFile(
-                repository="allen-cell-animated/volume-viewer",
-                commit="541dcd0a0c93edd1955086d1e24db4f1add00199",
-                path="example-data/AICS-12_881_atlas_1.png",
+                "allen-cell-animated/volume-viewer",
+                "541dcd0a0c93edd1955086d1e24db4f1add00199",
+                "example-data/AICS-12_881_atlas_1.png",
             ),
         ),
         stack="hipsc_field.ome.tif",
@@ -164,16 +160,16 @@ _ALL = (
         "(Ounkomol et al. 2018)",
         files=(
             RemoteFile(
-                repository="AllenCellModeling/pytorch_fnet",
-                commit="9eb05226dc42b69f8446c4461d31da51fdf5f9b6",
-                path=f"{_FNET}light.tif",
+                "AllenCellModeling/pytorch_fnet",
+                "9eb05226dc42b69f8446c4461d31da51fdf5f9b6",
+                f"{_FNET}light.tif",
                 sha256="3fc4786048785e3051bf8a7c00277c1a"
                 "998865d408446cb69e38e8ce6a802cb3",
             ),
             RemoteFile(
-                repository="AllenCellModeling/pytorch_fnet",
-                commit="9eb05226dc42b69f8446c4461d31da51fdf5f9b6",
-                path=f"{_FNET}nuc.tif",
+                "AllenCellModeling/pytorch_fnet",
+                "9eb05226dc42b69f8446c4461d31da51fdf5f9b6",
+                f"{_FNET}nuc.tif",
                 sha256="e79dd5519519630a1c137bd490b0c697"
                 "eaa29c5aa5182738b3d885b7151841cc",
             ),
@@ -214,9 +210,9 @@ _ALL = (
         credit="Pietsch et al., BABY (julianpietsch/baby)",
         files=tuple(
             RemoteFile(
-                repository="julianpietsch/baby",
-                commit="d0df909d5a0a19b65e4e21ec5b6a064e8002eeb7",
-                path=f"tests/images/prime95b_testC_tp{time}_Brightfield.png",
+                "julianpietsch/baby",
+                "d0df909d5a0a19b65e4e21ec5b6a064e8002eeb7",
+                f"tests/images/prime95b_testC_tp{time}_Brightfield.png",
             )
             for time in range(1, 6)
         ),
@@ -232,9 +228,9 @@ _ALL = (
         credit="Arcadia Science, arcadia-microscopy-tools",
         files=(
             RemoteFile(
-                repository="Arcadia-Science/arcadia-microscopy-tools",
-                commit="600341f4155d0f2034150451afb53b8de8fa5f51",
-                path="src/arcadia_microscopy_tools/tests/data/example-pbmc.nd2",
+                "Arcadia-Science/arcadia-microscopy-tools",
+                "600341f4155d0f2034150451afb53b8de8fa5f51",
+                "src/arcadia_microscopy_tools/tests/data/example-pbmc.nd2",
             ),
         ),
         stack="blood_cells.nd2",

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +28,8 @@ from napari_sparsessp.io.ome import (
     write_ome_tiff,
 )
 from napari_sparsessp.io.writing import check_output, disk_error, kind_of
-from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.prediction.blending import StreamBlend
+from napari_sparsessp.prediction.engine import Writer
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.report import Scaling
 from napari_sparsessp.prediction.tiling import Span, TileSize
@@ -47,7 +46,7 @@ SMALLEST_SIDE = 64
 """Pixels of a chunk; smaller ones make more files than voxels are worth."""
 
 FORMAT = 2
-"""Of what is unfinished; of another one nothing is resumed."""
+"""Version of partial outputs; others are not resumed."""
 
 _NOT_THE_NUMBERS = {
     "input", "truth", "model", "topology", "structures", "device", "precision",
@@ -66,15 +65,13 @@ _WORDS = {
 }
 
 
-class PredictionWriter:
+class PredictionWriter(Writer):
     """Stream a prediction into one image, and resume it after any accident.
 
-    A context, at whose end others may write; see `prediction.engine.Writer`.
+    A context, at whose end others may write.
 
     Parameters
     ----------
-    path
-        Ends in ``.ome.tif`` or ``.ome.zarr``.
     overwrite
         Whether an existing result may be replaced, and an unfinished one forgotten;
         the result stays until the new one is complete.
@@ -90,9 +87,6 @@ class PredictionWriter:
         is there and neither `resume` nor `overwrite` says what to do with it.
     """
 
-    buffer: np.ndarray | None = None
-    in_memory = False
-
     def __init__(
         self,
         path: str | Path,
@@ -101,17 +95,14 @@ class PredictionWriter:
         resume: bool = False,
         ngff: str = "0.5",
     ) -> None:
+        super().__init__()
         self.path = check_output(path, overwrite)
         self._ngff, self._is_zarr = ngff, kind_of(self.path) == "zarr"
         self._place = PartialOutput(self.path)
         self._folder = self._place.folder
         self._root = self._folder / "image.zarr"
-        self._plan: Plan | None = None
         self._levels: list[Any] = []
         self._header: dict[str, Any] | None = None
-        self._scalings: dict[int, Scaling] = {}
-        self.done = 0
-        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
         self._place.lock()
         try:
             with self._writing():
@@ -126,12 +117,7 @@ class PredictionWriter:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Keep what can be resumed, and let others write."""
         self.close()
 
@@ -151,13 +137,7 @@ class PredictionWriter:
         return _has_voxels(self._folder)
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """Make the image, or open the unfinished one.
-
-        Raises
-        ------
-        OutputError
-            What is unfinished there is of another run.
-        """
+        """Make the image, or open the unfinished one if it is of the same run."""
         import zarr
 
         kind = f"zarr {self._ngff}" if self._is_zarr else "tiff"
@@ -195,52 +175,35 @@ class PredictionWriter:
 
     def kept(self) -> int:
         """Count the tiles that a later run need not predict."""
-        assert self._plan is not None
         slots = range(len(self._plan.times or (0,)))
         return sum(self.blend(slot).done_before for slot in slots)
 
-    def scaling(self, slot: int) -> Scaling | None:
-        """Return the scaling that an earlier run has used for a time point."""
-        return self._scalings.get(slot)
-
     def note_scaling(self, slot: int, scaling: Scaling) -> None:
         """Remember the scaling of a time point."""
-        self._scalings[slot] = scaling
+        super().note_scaling(slot, scaling)
         with self._writing():
             self._note()
 
     def blend(self, slot: int) -> StreamBlend:
         """Return what blends what is left of a time point into the image."""
-        assert self._plan is not None
         return StreamBlend(self._plan, _TimePoint(self, self._plan, slot))
-
-    def sums(self, slot: int) -> dict[str, PixelSums] | None:
-        """Score finished time points alone."""
-        return None
 
     def output(self, slot: int) -> Any:
         """Return the finished voxels of a time point, read where they are indexed."""
         return _TimePoint(self, self._plan, slot)
 
     def finish(self, provenance: Mapping[str, Any] | None) -> Path:
-        """Make coarser levels or the TIFF, add the provenance, and give it its name.
-
-        Parameters
-        ----------
-        provenance
-            What `read_provenance` returns; must be JSON.
-        """
+        """Make coarser levels or the TIFF, add the provenance, and give it its name."""
         import zarr
 
-        assert self._plan is not None, "a run has begun"
         with self._writing():
             image, name = self._root, self.path.name.split(".")[0]
             metadata = OmeMetadata.of(self._plan, provenance, name)
             if self._is_zarr:
                 fill_levels(self._levels)
                 group = zarr.open_group(self._root, mode="r+")
-                found = image_attributes(self._levels, metadata, self._ngff)
-                group.attrs.update(found)
+                attributes = image_attributes(self._levels, metadata, self._ngff)
+                group.attrs.update(attributes)
             else:
                 image = self._folder / "image.tif"
                 write_ome_tiff(image, self._levels[0], metadata)
@@ -259,7 +222,9 @@ class PredictionWriter:
 
     def _note(self) -> None:
         """Write down what the run is, and how its input is scaled."""
-        scalings = {k: one.model_dump(mode="json") for k, one in self._scalings.items()}
+        scalings = {
+            k: scale.model_dump(mode="json") for k, scale in self._scalings.items()
+        }
         content = {"header": self._header, "scalings": scalings}
         with atomic_write(self._folder / "run.json", "the state of the run") as part:
             part.write_text(json.dumps(content), encoding="utf-8")
@@ -269,13 +234,13 @@ class PredictionWriter:
         try:
             content = json.loads((self._folder / "run.json").read_text("utf-8"))
             header, scalings = dict(content["header"]), dict(content["scalings"])
-            found = {int(k): Scaling.model_validate(v) for k, v in scalings.items()}
+            noted = {int(k): Scaling.model_validate(v) for k, v in scalings.items()}
         except (OSError, ValueError, KeyError, TypeError):
             return
         if not self.keeps_something:
             return
         if resume:
-            self._header, self._scalings = header, found
+            self._header, self._scalings = header, noted
         elif not overwrite:
             raise OutputError(
                 f"an unfinished {self.path.name} is there: add --resume to go on with "
@@ -287,15 +252,12 @@ class PredictionWriter:
         """Turn what a disk does into one line."""
         try:
             yield
-        except OSError as error:
-            raise self._disk_error(error) from error
-        except OutputError as error:
-            if not isinstance(error.__cause__, OSError):
+        except (OSError, OutputError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
                 raise
-            raise self._disk_error(error.__cause__) from error
-
-    def _disk_error(self, error: OSError) -> OutputError:
-        return disk_error(self._place.place, error, kept=self.keeps_something)
+            kept = self.keeps_something
+            raise disk_error(self._place.place, cause, kept=kept) from error
 
 
 class _TimePoint:
@@ -304,8 +266,7 @@ class _TimePoint:
     Indexing reads finished voxels, (C, D, H, W).
     """
 
-    def __init__(self, writer: PredictionWriter, plan: Plan | None, slot: int) -> None:
-        assert plan is not None
+    def __init__(self, writer: PredictionWriter, plan: Plan, slot: int) -> None:
         self._writer, self._plan, self._slot = writer, plan, slot
         self._array = writer._levels[0]
         self._lead = (slot,) if plan.times else ()
@@ -317,7 +278,6 @@ class _TimePoint:
         return np.asarray(self._array[(*self._lead, *parts)])
 
     def planes_done(self, column: int) -> int:
-        """Count the planes of a column's output that are there already."""
         leads = [(*self._lead, c) for c in range(len(self._plan.channels))]
         spans = self._plan.layout.columns[column].output
         return _planes_there(self._array, self._writer._root / "0", leads, spans)
@@ -325,19 +285,16 @@ class _TimePoint:
     def write(
         self, place: tuple[slice, slice, slice, slice], values: np.ndarray
     ) -> None:
-        """Write (C, D, H, W) to that place of the output."""
         with self._writer._writing():
             self._array[(*self._lead, *place)] = values
 
     def planes_kept(self, column: int) -> int:
-        """Count the planes of a column that are kept for its neighbours."""
         leads = [(column, c) for c in range(len(self._plan.channels))]
         size = self._plan.layout.columns[column].kept_size
         spans = (0, size[0]), (0, size[1])
         return _planes_there(self._kept_array(), self._path, leads, spans)
 
     def keep(self, column: int, first: int, values: np.ndarray) -> None:
-        """Keep planes of a column, (C, D, h, w), until its neighbours are there."""
         height, width = values.shape[-2:]
         z = slice(first, first + values.shape[1])
         with self._writer._writing():
@@ -345,11 +302,9 @@ class _TimePoint:
             self._kept_array()[place] = values
 
     def kept(self, column: int, row: int, z: slice, y: slice, x: slice) -> np.ndarray:
-        """Read one channel of what is kept of a column, (D, h, w)."""
         return np.asarray(self._kept_array()[column, row, z, y, x])
 
     def forget_kept(self) -> None:
-        """Remove all that is kept."""
         self._columns = None
         remove(self._path)
 
@@ -399,11 +354,8 @@ def chunk_side(step: int, usual: int) -> int:
     """
     parts = [step // n for n in range(1, step + 1) if step % n == 0]
     best = max(part for part in parts if part <= usual)
-    return (
-        best
-        if best >= SMALLEST_SIDE
-        else min(p for p in parts if p >= min(SMALLEST_SIDE, step))
-    )
+    least = min(SMALLEST_SIDE, step)
+    return best if best >= least else min(part for part in parts if part >= least)
 
 
 def _has_voxels(folder: Path) -> bool:

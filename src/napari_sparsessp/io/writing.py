@@ -21,30 +21,17 @@ from napari_sparsessp.io.ome import (
 from napari_sparsessp.structures import Structure, structure_or_custom
 from napari_sparsessp.volume import Volume
 
-_ENDINGS = {
-    ".ome.tif": "tiff",
-    ".ome.tiff": "tiff",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".ome.zarr": "zarr",
-    ".zarr": "zarr",
-}
+_ENDINGS = {".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr"}
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> Path:
-    """See that a result can be written, before anything is computed.
+    """Return the path of a result, checked before anything is computed.
 
     Parameters
     ----------
     path
-        The file (``.ome.tif``) or folder (``.ome.zarr``) to be. Where it is a link,
-        what that leads to is written, and the link stays.
-    overwrite
-        Whether an existing result may be replaced.
-
-    Returns
-    -------
-    The same, with ``~`` resolved.
+        The file (``.ome.tif``) or folder (``.ome.zarr``) to be. Of a link, what it
+        leads to is written, and the link stays.
 
     Raises
     ------
@@ -54,7 +41,13 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
     """
     path = user_path(path)
     kind = kind_of(path)
-    if _is_there(path):
+    try:
+        is_there = path.is_symlink() or path.exists()
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"{str(path)[:80]!r} cannot be the name of a file; choose another"
+        ) from error
+    if is_there:
         if not overwrite:
             raise OutputError(
                 f"{path} exists already; give another name or allow overwriting"
@@ -70,21 +63,12 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist; create it first")
     try:
-        # Permissions alone do not tell: file systems may be mounted read-only.
+        # Permissions do not say it all: file systems may be mounted read-only.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise disk_error(folder, error) from error
     return path
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_symlink() or path.exists()
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"{str(path)[:80]!r} cannot be the name of a file; choose another"
-        ) from error
 
 
 def write_prediction(
@@ -94,28 +78,19 @@ def write_prediction(
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write all structures of a prediction into one image.
+    """Write all structures of a prediction into one image, and return its path.
 
     It is written under a temporary name in the same folder and renamed at the end:
     nothing incomplete ever bears the final name, and nothing is left of a failure.
 
     Parameters
     ----------
-    path
-        Ends in ``.ome.tif`` or ``.ome.zarr``.
     result_volume
         Axes (T)CZYX, one channel for each structure; written as float32.
     structures
         They give the channels' names (ids) and colours.
     provenance
         Kept in the file as JSON; see `read_provenance`.
-    overwrite
-        Whether an existing result may be replaced; it stays until the new one is
-        complete.
-
-    Returns
-    -------
-    Where it is.
 
     Raises
     ------
@@ -124,7 +99,8 @@ def write_prediction(
     """
     path = check_output(path, overwrite)
     known = [
-        structure_or_custom(one) if isinstance(one, str) else one for one in structures
+        structure_or_custom(entry) if isinstance(entry, str) else entry
+        for entry in structures
     ]
     if result_volume.axes not in ("CZYX", "TCZYX") or result_volume.sizes["C"] != len(
         known
@@ -158,16 +134,12 @@ def write_prediction(
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """Return the provenance in a prediction's file.
-
-    Returns
-    -------
-    None where the image holds none.
+    """Return the provenance in a prediction's file; None where it holds none.
 
     Raises
     ------
     InputError
-        When the file is missing or no image that could hold one.
+        When the file is missing or no image that could hold any.
     """
     path = user_path(path)
     if not path.exists():
@@ -183,29 +155,21 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of output by the name's ending: "tiff" or "zarr".
-
-    Raises
-    ------
-    OutputError
-        It ends in neither.
-    """
-    name = path.name.lower()
-    ending = next((one for one in _ENDINGS if name.endswith(one)), None)
-    if ending is not None and name != ending:
-        return _ENDINGS[ending]
+    """Return the kind of output by the name's ending: "tiff" or "zarr"."""
+    stem, dot, ending = path.name.lower().rpartition(".")
+    kind = _ENDINGS.get(dot + ending)
+    if kind is not None and stem not in ("", ".ome"):
+        return kind
     raise OutputError(
         f"{path.name} has an unknown ending; end the name in .ome.tif or .ome.zarr"
     )
 
 
 def disk_error(path: Path, error: OSError, *, kept: bool = False) -> OutputError:
-    """Return an error of one line: why an output could not be written, and what to do.
+    """Return why an output could not be written, and what to do, in one line.
 
     Parameters
     ----------
-    path
-        The output.
     kept
         Whether a later run can go on with what is done.
     """

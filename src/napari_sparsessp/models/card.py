@@ -115,7 +115,15 @@ class Range(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Description of a model: network, training data, scores and known limits."""
+    """Description of a model: network, training data, scores and known limits.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> card = load_model("default").card
+    >>> card.topology, card.ratios, len(card.structures)
+    ('3to2d', (1.0, 2.0, 4.0, 8.0), 12)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -158,7 +166,7 @@ class ModelCard(BaseModel):
     # Structure id to its `Calibration`; without it `--uncertainty` returns the
     # uncalibrated spread
     uncertainty: dict[str, Calibration] = {}
-    # Image statistic (`napari_sparsessp.prediction.traits`) to its ranges in the
+    # Image statistic (`napari_sparsessp.prediction.domain_shift`) to its ranges in the
     # training data; without any, no image is called unfamiliar
     familiarity: dict[str, tuple[Range, ...]] = {}
     # Origin of the file: `format`, `file` and `sha256` of an imported checkpoint,

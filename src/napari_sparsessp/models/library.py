@@ -122,21 +122,20 @@ def all_entries() -> list[Entry]:
     return sorted(_entries(), key=lambda entry: not entry.is_default)
 
 
-def installed_models() -> Iterator[tuple[Path, ModelCard | ModelError]]:
-    """Iterate over all models, shipped ones first; a damaged one comes as its error."""
-    for entry in _entries():
-        yield entry.path, entry.card or ModelError(entry.problem)
-
-
 def list_models() -> list[ModelCard]:
-    """List the cards of all models that can be used, the default first."""
-    cards = []
-    for entry in all_entries():
-        if entry.card is not None:
-            cards.append(entry.card)
-        else:
+    """List the cards of all models that can be used, the default first.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import list_models
+    >>> [card.id for card in list_models()][:2]
+    ['colony-3to2d', 'colony-2d']
+    """
+    entries = all_entries()
+    for entry in entries:
+        if entry.card is None:
             logger.warning("left out model %s: %s", entry.path, entry.problem)
-    return cards
+    return [entry.card for entry in entries if entry.card is not None]
 
 
 def find_model(id_or_path: str | Path = "default", topology: str | None = None) -> Path:
@@ -198,24 +197,24 @@ def _entry(path: Path, version: tuple[tuple[int, int, int], ...]) -> Entry:
 
 
 def _by_id(model_id: str) -> Path | None:
-    broken = None
-    for path, card in installed_models():
-        if isinstance(card, ModelCard) and card.id == model_id:
-            return path
-        if isinstance(card, ModelError) and path.stem == model_id:
-            broken = card
-    if broken is not None:
-        raise broken
+    problem = ""
+    for entry in _entries():
+        if entry.card is None:
+            problem = entry.problem if entry.path.stem == model_id else problem
+        elif entry.card.id == model_id:
+            return entry.path
+    if problem:
+        raise ModelError(problem)
     return None
 
 
 def _of_topology(topology: str) -> Path:
     served = set()
-    for path, card in installed_models():
-        if isinstance(card, ModelCard):
-            if card.topology == topology:
-                return path
-            served.add(card.topology)
+    for entry in _entries():
+        if entry.card is not None:
+            if entry.card.topology == topology:
+                return entry.path
+            served.add(entry.card.topology)
     raise ModelError(
         f"no model of topology {topology} is installed; "
         f"choose one of: {', '.join(sorted(served)) or 'none'}"
@@ -240,7 +239,15 @@ def _unknown(wanted: str, path: Path) -> ModelError:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network ready to predict, with its card."""
+    """A network ready to predict, with its card.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import load_model
+    >>> model = load_model("default")
+    >>> model.card.id, model.network.training, len(model.sha256)
+    ('colony-3to2d', False, 64)
+    """
 
     card: ModelCard
     network: torch.nn.Module  # In evaluation mode, on the CPU, float32
@@ -321,6 +328,16 @@ def save_model(
         A weight is NaN or infinite.
     OutputError
         The file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from napari_sparsessp import load_model, save_model
+    >>> model = load_model("default")
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_model(f"{folder}/copy.safetensors", model.network, model.card)
+    ...     load_model(path).card == model.card
+    True
     """
     path = Path(path)
     single = path.suffix == ".safetensors"

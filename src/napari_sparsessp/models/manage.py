@@ -29,9 +29,9 @@ from napari_sparsessp.models.card import ModelCard, of_download
 from napari_sparsessp.models.library import (
     CARD_NAME,
     WEIGHTS_NAME,
+    all_entries,
     card_of,
     find_model,
-    installed_models,
     shipped_folder,
     user_folder,
     weights_file,
@@ -66,34 +66,16 @@ def add_model(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
-    """Copy a model file into the folder of the user's models.
+    """Copy a model file or folder into the folder of the user's models.
 
-    Parameters
-    ----------
-    path
-        A ``.safetensors`` file or a model's folder.
-    id
-        Id of the copy; that of its card if left out.
-    source
-        Added to the card's `source`. Without it, and with the same id, the copy is
-        the file bit by bit.
-    overwrite
-        Replace the user's own model of this id.
-
-    Returns
-    -------
-    The copy.
+    `id` replaces that of the card, and `source` is added to the card's; without both
+    the copy is the file bit by bit. `overwrite` replaces only the user's own model of
+    this id.
 
     Raises
     ------
-    ModelError
-        The file is no whole model.
     IdTaken
         A model of this id is installed already.
-    InputError
-        The id is not valid.
-    OutputError
-        It cannot be written.
     """
     path = Path(path)
     card, weights = card_of(path), weights_file(path)
@@ -121,15 +103,15 @@ def add_model(
 
 def _check_id_free(model_id: str, target: Path, overwrite: bool) -> None:
     """Never two models of one id, and none replaced without a word."""
-    for place, card in installed_models():
-        if isinstance(card, ModelError) or card.id != model_id:
+    for entry in all_entries():
+        if entry.card is None or entry.card.id != model_id:
             continue
-        if place.parent == shipped_folder():
+        if entry.shipped:
             raise IdTaken(
                 f"a model with the id {model_id} is installed already, with the "
                 "plugin; choose another id"
             )
-        if not (overwrite and place == target):
+        if not (overwrite and entry.path == target):
             raise IdTaken(
                 f"a model with the id {model_id} is installed already; remove that "
                 "model first, or choose another id"
@@ -258,7 +240,7 @@ def restore_model(deleted: Deleted) -> Path:
     target = user_folder() / deleted.path.name
     if not (deleted.path.exists() or deleted.path.is_symlink()):
         raise ModelError(f"{target.stem} is not in the trash any more")
-    taken = {card.id for _, card in installed_models() if isinstance(card, ModelCard)}
+    taken = {entry.card.id for entry in all_entries() if entry.card is not None}
     own_id = None
     with suppress(ModelError):  # a damaged model has no id that another could have
         own_id = card_of(deleted.path).id

@@ -13,7 +13,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.files import user_path
 from napari_sparsessp.sparse import SparseView
-from napari_sparsessp.structures import find_structure
+from napari_sparsessp.structures import structure_id
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +30,7 @@ def raw_forward(
     Parameters
     ----------
     model
-        Id, model file or folder, or a published checkpoint (RepMode, SparseSSP,
-        pytorch_fnet).
+        Id, model file or folder, or a published checkpoint.
     planes
         (n, H, W): the measured planes, n = D/r, or all D. Or (C, n, H, W) with all
         input channels of the network, n = D.
@@ -43,15 +42,6 @@ def raw_forward(
     Returns
     -------
     (T, D, H, W) float32.
-
-    Raises
-    ------
-    InputError
-        The array has another shape than the network takes, or a structure is unknown.
-    ModelError
-        The model cannot be loaded.
-    PredictionError
-        The network does not fit into memory.
     """
     import torch
 
@@ -78,10 +68,10 @@ def find_outputs(
         return list(range(outputs))
     known = list(names or ())
     found = []
-    for one in wanted:
-        name = one.strip()
+    for text in wanted:
+        name = text.strip()
         if name not in known and not name.isdecimal():
-            name = _catalogue_id(name)
+            name = structure_id(name)
         if name in known:
             found.append(known.index(name))
         elif name.isdecimal() and int(name) < outputs:
@@ -89,15 +79,8 @@ def find_outputs(
         else:
             numbers = "0" if outputs == 1 else f"0 to {outputs - 1}"
             there = f"{', '.join(known)} (or {numbers})" if known else numbers
-            raise InputError(f"the network has no output {one!r}; it has {there}")
+            raise InputError(f"the network has no output {text!r}; it has {there}")
     return found
-
-
-def _catalogue_id(name: str) -> str:
-    try:
-        return find_structure(name).id
-    except InputError:
-        return name
 
 
 def _opened(model: str | Path) -> tuple[tuple[str, ...] | None, Any, str, bool]:

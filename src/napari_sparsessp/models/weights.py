@@ -38,18 +38,9 @@ LARGEST_HEADER = 100_000_000
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2}
 _BYTES |= {"I8": 1, "U8": 1, "BOOL": 1}
 
-_CODES = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "int16": "I16",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
+# torch's words for them, in the same order.
+_WORDS = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
+_CODES = dict(zip(_WORDS.split(), _BYTES, strict=True))
 
 _CHUNK = 16 * 2**20
 

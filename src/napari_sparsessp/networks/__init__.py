@@ -25,12 +25,7 @@ if sys.platform == "linux":
 def build_network(
     config: NetworkConfig, backbone_weights: "Mapping[str, torch.Tensor] | None" = None
 ) -> "Network":
-    """Build a network with fresh random weights.
-
-    Parameters
-    ----------
-    backbone_weights
-        Published tensors of a 2D backbone by name.
+    """Build a network with fresh random weights, or published ones of its 2D backbone.
 
     Returns
     -------

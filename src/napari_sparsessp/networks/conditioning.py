@@ -204,16 +204,9 @@ class DynamicHead(nn.Module):
     def forward(
         self, x: torch.Tensor, context: torch.Tensor, indices: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """Predict from the shared feature.
+        """Predict (B, width, …) → (B, len(indices)·outputs, …), structures outermost.
 
-        Parameters
-        ----------
-        indices
-            Structure of each sample, (B,), once for each wanted output.
-
-        Returns
-        -------
-        (B, len(indices)·outputs, …), structures outermost.
+        `indices` are the structure of each sample, (B,), once for each wanted output.
         """
         flat = x.flatten(2)
         weights = [self._weights(context, index) for index in indices]

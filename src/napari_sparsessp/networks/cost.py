@@ -32,12 +32,8 @@ class Footprint:
     def bytes_of(self, pixels: int, precision: str = "fp32", copies: int = 1) -> int:
         """Bytes at the peak, weights left aside.
 
-        Parameters
-        ----------
-        pixels
-            Height times width of what the network sees.
-        copies
-            How often the results are there in float32 while they are handed on.
+        `pixels` are height times width of what the network sees, `copies` how often the
+        results are there in float32 while they are handed on.
         """
         size = VALUE_BYTES[precision]
         # What an autocast pass casts of its input is alive too.
@@ -297,11 +293,8 @@ def count_cost(
 ) -> Cost:
     """Count without memory for weights or images (on torch's meta device).
 
-    Parameters
-    ----------
-    structures
-        The predicted ones, all where left out. RepMode's are merged first, which is
-        not counted: it is done once, not for each patch.
+    RepMode's `structures` are merged first, which is not counted: it is done once, not
+    for each patch.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -148,18 +148,10 @@ DISTANCE_LIMIT = 2.0  # beyond 8 planes all is equally far
 
 
 def network_input(dense: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-    """Stack the interpolated stack and where it was measured.
+    """Stack the interpolated stack and where it was measured: (..., 2, D, H, W).
 
-    Parameters
-    ----------
-    dense
-        (..., D, H, W) interpolated over z, normalised.
-    distance
-        (D,) signed distance to the nearest measured plane, in dense planes.
-
-    Returns
-    -------
-    (..., 2, D, H, W).
+    `dense` (..., D, H, W) is interpolated over z and normalised; `distance` (D,) is the
+    signed distance to the nearest measured plane, in dense planes.
     """
     scaled = (distance / DISTANCE_SCALE).clamp(-DISTANCE_LIMIT, DISTANCE_LIMIT)
     where = scaled[:, None, None].expand_as(dense)

@@ -21,54 +21,22 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x: torch.Tensor) -> Any:
-        """Compute the features that all structures share.
+        """Compute the features that all structures share, for `decode`.
 
-        Parameters
-        ----------
-        x
-            (B, inputs, n, H, W): the network's planes, H and W multiples of
-            ``config.stride``. A network of fixed depth with a prefix mapping also takes
-            D/r of its D planes.
-
-        Returns
-        -------
-        For `decode` and `decode_tasks`.
-
-        Raises
-        ------
-        InputError
-            The shape does not fit; says which one would.
+        `x` is (B, inputs, n, H, W): the network's planes, H and W multiples of
+        ``config.stride``. A network of fixed depth with a prefix mapping also takes D/r
+        of its D planes. Raises InputError for another shape; says which would fit.
         """
 
     @abstractmethod
     def decode(
         self, features: Any, structures: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Predict structures from what `encode` gave.
-
-        Parameters
-        ----------
-        structures
-            Indices of the wanted outputs; all where left out.
-
-        Returns
-        -------
-        (B, S, D, H, W).
-        """
+        """Predict structures (B, S, D, H, W): those of these indices, or all."""
 
     @abstractmethod
     def decode_tasks(self, features: Any, index: torch.Tensor) -> torch.Tensor:
-        """Predict one structure for each sample.
-
-        Parameters
-        ----------
-        index
-            (B,) structure of each sample.
-
-        Returns
-        -------
-        (B, 1, D, H, W).
-        """
+        """Predict one structure for each sample: (B,) → (B, 1, D, H, W)."""
 
     def wanted(self, structures: Sequence[int] | None) -> list[int]:
         """Check which structures are asked for; all where left out."""
@@ -104,11 +72,9 @@ class Network(nn.Module, ABC):
 
 
 def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
-    """Share of each measured plane in each dense one, plane j on dense plane j·r.
+    """Share of each measured plane in each dense one, (D, n); rows sum to 1.
 
-    Returns
-    -------
-    (D, n) float32, rows sum to 1.
+    Plane j lies on dense plane j·r.
     """
     ratio = depth // planes
     dense = torch.arange(depth)
@@ -128,9 +94,9 @@ def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
 class View(nn.Module):
     """The network's way of looking at a stack; it has no parameters.
 
-    Takes (B, inputs, n, H, W). A network of fixed depth with a prefix mapping
-    interpolates where n is a whole share of its planes; every other one takes its
-    planes as they come. For a 2D encoder depth is folded into channels.
+    A network of fixed depth with a prefix mapping interpolates where n is a whole share
+    of its planes; every other one takes its planes as they come. For a 2D encoder depth
+    is folded into channels.
     """
 
     def __init__(self, config: NetworkConfig) -> None:

@@ -66,12 +66,7 @@ class Transform(nn.Module):
 def make_transform(
     config: NetworkConfig, widths: Sequence[int]
 ) -> tuple[Transform, tuple[int, ...]]:
-    """Transform of a topology.
-
-    Returns
-    -------
-    Channels of the features that the decoder gets.
-    """
+    """Return the transform, and the channels of the features that the decoder gets."""
     if config.encoder_3d == config.decoder_3d:
         return Transform([]), tuple(widths)
     space, ws = config.projection, config.standardised
@@ -362,20 +357,11 @@ class Head(nn.Module):
         tasks: Sequence[Task] | None = None,
         rows: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """Predict structures from the result of `prepare`.
+        """Predict structures (B, S, D, H, W) from the result of `prepare`.
 
-        Parameters
-        ----------
-        context
-            (B, C₅) pooled bottleneck, for dynamic heads.
-        tasks
-            Structure of each sample, once for each wanted output.
-        rows
-            Of a head for all structures: the wanted ones.
-
-        Returns
-        -------
-        (B, S, D, H, W).
+        `context` is the pooled bottleneck (B, C), for dynamic heads; `tasks` the
+        structure of each sample, once for each wanted output; `rows` the wanted outputs
+        of a head for all structures.
         """
         if self.dynamic is not None:
             assert tasks is not None

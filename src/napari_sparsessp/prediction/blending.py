@@ -401,8 +401,8 @@ class StreamBlend(Blend):
         self._store.forget_kept()
 
     def _kept(self, column: Column, row: int, z: slice) -> np.ndarray:
-        def read(one: Column, y: slice, x: slice) -> tuple[np.ndarray, np.ndarray]:
-            values = self._store.kept(one.index, row, z, y, x)[None]
+        def read(other: Column, y: slice, x: slice) -> tuple[np.ndarray, np.ndarray]:
+            values = self._store.kept(other.index, row, z, y, x)[None]
             return values, np.ones(values.shape[1], bool)
 
         return self._area(column, read)

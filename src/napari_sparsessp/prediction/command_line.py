@@ -14,18 +14,9 @@ _ROWS = ("voxel_size", "tile", "normalisation")
 
 
 def command_of(request: PredictionRequest, out: str | Path) -> list[str]:
-    """Give the command that runs a request.
+    """Return the words of ``sparsessp predict …`` for a request of paths.
 
-    Parameters
-    ----------
-    request
-        Its `input` and `truth` are paths.
-    out
-        Name of the output.
-
-    Returns
-    -------
-    ``sparsessp predict …``, one word each; defaults are left out.
+    Defaults are left out.
 
     Raises
     ------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """One device that a person could choose."""
+    """A device that a user can choose."""
 
     id: str  # ``cpu``, ``cuda:N`` or ``mps``
     label: str  # With the name of the card
@@ -49,7 +49,7 @@ def list_devices() -> list[DeviceInfo]:
 
 
 def choose_device(wanted: str) -> "torch.device":
-    """Turn a request's device into one that exists.
+    """Return the device of this machine that a request means.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def planned_precision(wanted: str, device: str) -> str:
     """Return the precision that a run will most likely take, without loading torch."""
     torch = loaded_torch()
     if wanted != "auto" or torch is None:
-        # Of two unknown ones, that which takes more memory.
+        # Of two that are possible, the larger in memory.
         return "fp32" if wanted == "auto" else wanted
     return choose_precision(wanted, torch.device(device))
 
@@ -178,7 +178,7 @@ def free_bytes(device: str = "cpu") -> int | None:
 
     Returns
     -------
-    None where nobody knows.
+    None where it is not known.
     """
     if device == "cpu":
         return _free_here()
@@ -249,24 +249,18 @@ def _groups(root: Path) -> Iterator[tuple[int, int]]:
         inner = base / path.strip("/")
         folders = [inner, *inner.parents] if inner.is_dir() else [base]
         for folder in folders:
-            limit = _number(folder / names[0])
-            used = _number(folder / names[1])
+            limit, used = (_number(folder / name) for name in names[:2])
             if limit is not None and used is not None and limit < _NO_LIMIT:
-                yield limit, used - _statistic(folder / "memory.stat", names[2])
+                cached = _number(folder / "memory.stat", names[2]) or 0
+                yield limit, used - cached
             if folder == base:
                 break
 
 
-def _number(path: Path) -> int | None:
+def _number(path: Path, name: str = "") -> int | None:
+    """Read the number of a file, or of the line of it that begins with a name."""
     try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # "max": no limit
+        words = path.read_text().split()
+        return int(words[words.index(name) + 1 if name else 0])
+    except (OSError, ValueError, IndexError):  # "max": no limit
         return None
-
-
-def _statistic(path: Path, name: str) -> int:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(one.split()[1]) for one in lines if one.startswith(f"{name} ")), 0)

@@ -139,7 +139,7 @@ _OTHER_LIGHT = {
                      "tritc", "rfp", "mcherry", "dna"),
     "bright-field": ("brightfield", "bright", "bf"),
 }  # fmt: skip
-"""Words of a channel's name that tell how it was recorded."""
+"""Words of a channel's name that say how it was recorded."""
 
 
 def check(plan: Plan) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def check(plan: Plan) -> tuple[str, ...]:
     traits, distance = measure(plan)
     found += _recording(traits)
     unlike = _outside(traits, distance, card.familiarity)
-    return (*found, *(_sentence(*one, card) for one in unlike))
+    return (*found, *(_sentence(*trait, card) for trait in unlike))
 
 
 def measure(plan: Plan) -> tuple[dict[str, float], float]:
@@ -188,7 +188,9 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
         mean = piece[finite].mean() if finite.any() else 0
         flat.append(piece if finite.all() else np.where(finite, piece, mean))
     seen = [resample_yx(piece, pixel, plan.model_pixel) for piece in flat]
-    compared = [(place[one], place[other]) for one, other in pairs if one != other]
+    compared = [
+        (place[lower], place[upper]) for lower, upper in pairs if lower != upper
+    ]
     traits = image_traits(seen, compared, plan.model_pixel[1], 0.5 / max(pixel))
     traits |= recording_traits(flat)
     gaps = [view.positions[b] - view.positions[a] for a, b in pairs]
@@ -268,7 +270,7 @@ def _outside(
         kind = ("fine" if name == "finest" else name.split("_")[0], above)
         if far > MARGIN and far > kinds.get(kind, ("", 0.0, 0.0))[1]:
             kinds[kind] = (name, far, value - span[int(above)])
-    return sorted(kinds.values(), key=lambda one: -one[1])
+    return sorted(kinds.values(), key=lambda row: -row[1])
 
 
 def _widths(value: float, low: float, high: float) -> float:
@@ -282,7 +284,7 @@ def fisher(correlation: float) -> float:
     Parameters
     ----------
     correlation
-        One that is almost 1 is taken for 0.9999.
+        Clipped to ±0.9999.
     """
     return float(np.arctanh(np.clip(correlation, -0.9999, 0.9999)))
 
@@ -305,11 +307,11 @@ def range_at(ranges: tuple[Range, ...], distance: float) -> tuple[float, float] 
         return None
     if ranges[0].distance is None:
         return ranges[0].low, ranges[0].high
-    places = [one.distance or 0.0 for one in ranges]
+    places = [entry.distance or 0.0 for entry in ranges]
     if not places[0] * 0.8 <= distance <= places[-1] * 1.1:
         return None
-    low = np.interp(distance, places, [one.low for one in ranges])
-    high = np.interp(distance, places, [one.high for one in ranges])
+    low = np.interp(distance, places, [entry.low for entry in ranges])
+    high = np.interp(distance, places, [entry.high for entry in ranges])
     return float(low), float(high)
 
 
@@ -383,10 +385,10 @@ def image_traits(
             inside = weight * ((radius >= low) & (radius < high))
             energy = ((np.abs(spectrum) ** 2) * inside).sum((1, 2))
             power[name] += float(energy.sum()) / len(piece)
-            for one, other in pairs:
-                both = spectrum[one] * spectrum[other].conj()
+            for lower, upper in pairs:
+                both = spectrum[lower] * spectrum[upper].conj()
                 cross[name] += float((both.real * inside).sum())
-                own[name] += float(energy[one] + energy[other]) / 2
+                own[name] += float(energy[lower] + energy[upper]) / 2
         moments += _moments(spectrum, radius, piece.shape)
     return _named(power, cross, own, moments, nyquist)
 
@@ -457,7 +459,7 @@ def _named(
         if power[name] > 0 and BANDS[name][1] <= nyquist:
             traits[name] = float(np.log10(power[name] / middle))
     count, *sums = moments
-    second, third, fourth = (one / count for one in sums)
+    second, third, fourth = (total / count for total in sums)
     traits["skewness"] = float(third / second**1.5)
     traits["peaks"] = float(np.log10(fourth / second**2))
     for name in ("middle", "fine"):

@@ -10,7 +10,7 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,15 @@ from napari_sparsessp.prediction.input_stack import InputStack, read_stack
 from napari_sparsessp.prediction.normalisation import Normalisation, left_out_note
 from napari_sparsessp.prediction.plan import Plan, fit_to_machine, plan_prediction
 from napari_sparsessp.prediction.report import (
+    ModelId,
     PredictionResult,
     Report,
     Scaling,
     Seconds,
-    make_report,
+    Shapes,
+    mean_scores,
+    peak_memory_mb,
+    planned_memory,
 )
 from napari_sparsessp.prediction.request import PredictionRequest, changed
 from napari_sparsessp.prediction.scoring import Scorer
@@ -76,7 +80,7 @@ class TileDone:
     # structures
     done: int
     total: int
-    time: int | None  # Index on the output's time axis; None without one
+    time: int | None  # Index on the output's time axis; None without a time axis
     box: Box  # (z, y, x) in output voxels that changed
     structures: tuple[str, ...]
     seconds_left: float  # Expected until the last tile
@@ -129,46 +133,58 @@ Event = (
 )
 
 
-class Writer(Protocol):
+class Writer:
     """Take the voxels of a prediction, and remember across runs what it was given.
 
     A slot is a place on the output's time axis, 0 where it has none. Every method may
     raise `OutputError`.
     """
 
-    in_memory: bool  # Whether the voxels are in memory
-    buffer: np.ndarray | None  # Where they are then, of the plan's output shape
-    done: int  # Tiles that earlier runs have done, and this one
-    # Slot to the scores of a finished time point
-    scores: dict[int, dict[str, dict[str, Any]]]
+    in_memory = False
+    buffer: np.ndarray | None = None  # of the plan's output shape, if in memory
+
+    def __init__(self) -> None:
+        self.done = 0  # tiles of earlier runs and of this one
+        # Of each time point that is finished.
+        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
+        self._scalings: dict[int, Scaling] = {}
+        self._plan: Any = None
 
     @property
     def tile_size(self) -> TileSize | None:
         """Tiling of the run that is resumed; None for a new one."""
+        return None if self._plan is None else self._plan.tile_size
 
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
         """Make ready for a run with these weights (SHA-256); refuse a different one."""
+        raise NotImplementedError
 
     def kept(self) -> int:
         """Count the tiles that a later run need not predict."""
+        return self.done
 
     def scaling(self, slot: int) -> Scaling | None:
         """Return the scaling that an earlier run has used for a time point."""
+        return self._scalings.get(slot)
 
     def note_scaling(self, slot: int, scaling: Scaling) -> None:
         """Remember the scaling of a time point."""
+        self._scalings[slot] = scaling
 
     def blend(self, slot: int) -> Blend:
         """Return what blends the tiles of a time point, or what is left of them."""
+        raise NotImplementedError
 
     def sums(self, slot: int) -> dict[str, PixelSums] | None:
         """Return running sums against the truth; None where tiles are not scored."""
+        return None
 
     def output(self, slot: int) -> Any:
         """Return the finished voxels of a time point, array-like (C, D, H, W)."""
+        raise NotImplementedError
 
 
-class ArrayWriter:
+class ArrayWriter(Writer):
     """Keep a prediction in memory; given again, it resumes a run that was cancelled.
 
     It holds voxels, neither network nor input; the result is that of one run.
@@ -182,28 +198,15 @@ class ArrayWriter:
     in_memory = True
 
     def __init__(self, buffer: np.ndarray | None = None) -> None:
+        super().__init__()
         self.buffer = buffer
-        self.done = self.total = 0  # Tiles; both 0 before the first run
-        self.scores: dict[int, dict[str, dict[str, Any]]] = {}
-        self._scalings: dict[int, Scaling] = {}
+        self.total = 0  # tiles; 0 before the first run
         self._blends: dict[int, MemoryBlend] = {}
         self._sums: dict[int, dict[str, PixelSums]] = {}
-        self._plan: Plan | None = None
         self._work: Any = None
 
-    @property
-    def tile_size(self) -> TileSize | None:
-        """Tiling of the run, which free memory may have decided."""
-        return None if self._plan is None else self._plan.tile_size
-
     def begin(self, plan: Plan, *, model: str, device: str, precision: str) -> None:
-        """See that a run resumes the same work.
-
-        Raises
-        ------
-        InputError
-            The request, the model, the image or the buffer is another one.
-        """
+        """Raise InputError where request, model, image or buffer is a different one."""
         work = (plan.request, model, plan.volume.shape, plan.tiles, plan.channels)
         if self._work is not None and self._work != work:
             raise InputError(
@@ -219,28 +222,14 @@ class ArrayWriter:
             )
         self._plan, self._work, self.total = plan, work, plan.total_tiles
 
-    def kept(self) -> int:
-        """Count the tiles that are done."""
-        return self.done
-
-    def scaling(self, slot: int) -> Scaling | None:
-        """Return the scaling that an earlier run has used for a time point."""
-        return self._scalings.get(slot)
-
-    def note_scaling(self, slot: int, scaling: Scaling) -> None:
-        """Remember the scaling of a time point."""
-        self._scalings[slot] = scaling
-
     def blend(self, slot: int) -> Blend:
         """Return what blends into the array."""
         if slot not in self._blends:
-            assert self._plan is not None
             self._blends[slot] = MemoryBlend(self._plan, self.output(slot))
         return self._blends[slot]
 
     def sums(self, slot: int) -> dict[str, PixelSums] | None:
         """Return running sums; None where an output voxel is not of one tile."""
-        assert self._plan is not None
         flat = self._plan.card.z_projection != "none"
         several = flat and len(self._plan.layout.windows) > 1
         if several or self._plan.request.grid != "model":
@@ -250,7 +239,6 @@ class ArrayWriter:
     def output(self, slot: int) -> np.ndarray:
         """Return the voxels of a time point."""
         assert self.buffer is not None
-        assert self._plan is not None
         return self.buffer[slot] if self._plan.times else self.buffer
 
 
@@ -268,21 +256,15 @@ def predict_stream(
     cancel: threading.Event | None = None,
     part: Part | None = None,
 ) -> Iterator[Event]:
-    """Predict tile by tile, with an event after each.
+    """Predict tile by tile, with an event after each; errors as in `predict`.
 
     Parameters
     ----------
-    volume
-        Transmitted-light stack, up to TCZYX.
-    structures, ratio, request
-        The first two override the request's; defaults where left out.
-    truth
-        Structure id to its ground truth.
     plan
-        What `plan_prediction` made of all these; they are not looked at again.
+        Result of `plan_prediction` for all of these, which are not checked again.
     writer
-        Takes the voxels; a new `ArrayWriter` where left out. One that an earlier,
-        cancelled run was given resumes that run.
+        Takes the voxels; a new `ArrayWriter` where left out. The writer of a run that
+        was cancelled resumes that run.
     viewport
         Returns (time index of the output or None, (z, y, x) slices in output voxels)
         of what is on screen, or None; asked before each tile, nearest tiles go first.
@@ -293,21 +275,18 @@ def predict_stream(
         needs are predicted, as a prediction of the whole predicts them; with the same
         `ArrayWriter`, a call without a part predicts the rest.
 
-    Raises
-    ------
-    InputError
-        The request or the image cannot be used.
-    OutputError
-        The writer cannot write.
-    PredictionError
-        The device failed; says what to do.
-
     Examples
     --------
     >>> from napari_sparsessp import load_model, load_volume, predict_stream
-    >>> model, volume = load_model("default"), load_volume("stack.ome.tif")
-    >>> for event in predict_stream(model, volume, structures=["dna"], ratio=4):
-    ...     print(event)
+    >>> from napari_sparsessp.io.samples import sample_paths
+    >>> model, volume = load_model("default"), load_volume(sample_paths()[0])
+    >>> for event in predict_stream(model, volume, structures=["dna"]):
+    ...     print(type(event).__name__)
+    Planned
+    Started
+    TileDone
+    StructureDone
+    Finished
     """
     writer = writer or ArrayWriter()
     stored, size = not writer.in_memory, writer.tile_size
@@ -331,14 +310,32 @@ def predict(
     request: PredictionRequest | None = None,
     truth: Mapping[str, Volume] | None = None,
 ) -> PredictionResult:
-    """Predict and wait for the whole; parameters and errors as `predict_stream`.
+    """Predict a stack and wait for the whole of it.
+
+    Parameters
+    ----------
+    volume
+        Transmitted-light stack, up to TCZYX.
+    structures, ratio, request
+        The first two override the request's; defaults where left out.
+    truth
+        Structure id to its ground truth.
+
+    Raises
+    ------
+    InputError
+        The request or the image cannot be used.
+    PredictionError
+        The device failed; says what to do.
 
     Examples
     --------
     >>> from napari_sparsessp import load_model, load_volume, predict
-    >>> result = predict(load_model("default"), load_volume("stack.ome.tif"), ratio=4)
-    >>> result["dna"].voxel_size
-    (0.29, 0.29, 0.29)
+    >>> from napari_sparsessp.io.samples import sample_paths
+    >>> volume = load_volume(sample_paths()[0])
+    >>> result = predict(load_model("default"), volume, structures=["dna"])
+    >>> result["dna"].shape, result["dna"].voxel_size
+    ((32, 144, 144), (0.29, 0.29, 0.29))
     """
     events = predict_stream(
         model, volume, structures=structures, ratio=ratio, request=request, truth=truth
@@ -375,12 +372,11 @@ class _Run:
         cancel: threading.Event | None,
         part: Part | None,
     ) -> None:
-        self.plan, self.writer, self.part = plan, writer, part
+        self.model, self.plan, self.writer, self.part = model, plan, writer, part
         self.viewport = viewport or (lambda: None)
         self.progress = cancellable(no_progress, cancel)
         self.began = clock.perf_counter()
         self.inference = Inference(model, plan)
-        self.model = model
         device, precision = self.inference.device.type, self.inference.precision
         try:
             writer.begin(plan, model=model.sha256, device=device, precision=precision)
@@ -414,7 +410,7 @@ class _Run:
                 self.waiting.remove(slot)
                 yield from self._time_point(slot)
                 if self.part is None and slot not in writer.scores:
-                    self.waiting.insert(0, slot)  # another one is on screen now
+                    self.waiting.insert(0, slot)  # another time point is on screen now
             if writer.done < total:
                 yield PartDone(writer.done, total)
             else:
@@ -441,11 +437,19 @@ class _Run:
                 device, precision = self.inference.device, self.inference.precision
                 yield Started(str(device), precision, self.unfamiliar, self.done_before)
         while not blend.finished:
-            wanted = self._wanted(blend)
-            if not wanted or self._elsewhere():
+            wanted = blend.choices()
+            if self.part is not None and not blend.begun:
+                box = plan.on_model_grid(self.part[1])
+                wanted = needed_for(wanted, plan.tiles, box)
+            seen = self.viewport()
+            elsewhere = writer.in_memory and seen and seen[0] in self.waiting
+            if not wanted or elsewhere:
                 return
             self.progress(writer.done, plan.total_tiles)
-            index = next_tile(wanted, plan.tiles, self._visible(shown))
+            visible = None
+            if seen is not None and seen[0] in (None, shown):
+                visible = plan.on_model_grid(seen[1])
+            index = next_tile(wanted, plan.tiles, visible)
             yield from self._tile(stack, blend, index, shown)
         self._close()
         blend.finish()
@@ -457,7 +461,7 @@ class _Run:
         self, stack: InputStack, blend: Blend, index: int, shown: int | None
     ) -> Iterator[Event]:
         """Predict a tile, or what is missing of its passes."""
-        plan, tile = self.plan, self.plan.tiles[index]
+        plan, tile, writer = self.plan, self.plan.tiles[index], self.writer
         there = blend.begun[1] if blend.begun else set()
         repeated = blend.repeated(index)
         started = clock.perf_counter()
@@ -470,35 +474,28 @@ class _Run:
                 self.scorer.add(place, rows, values)
             self.computing += clock.perf_counter() - started
             if not repeated:
-                yield self._tile_done(box, shown, rows)
+                writer.done += 1
+                self.first_tile = self.first_tile or clock.perf_counter() - self.began
+                each = self.computing / (writer.done - self.done_before)
+                names = plan.channels[: len(plan.structures)]
+                yield TileDone(
+                    done=writer.done,
+                    total=plan.total_tiles,
+                    time=shown,
+                    box=box,
+                    structures=tuple(names[row] for row in rows if row < len(names)),
+                    seconds_left=each * (plan.total_tiles - writer.done),
+                    scores=self.scorer.current(),
+                )
             if blend.begun:
-                self.progress(self.writer.done, plan.total_tiles)
+                self.progress(writer.done, plan.total_tiles)
             started = clock.perf_counter()
 
-    def _tile_done(self, box: Box, shown: int | None, rows: list[int]) -> TileDone:
-        """Count a tile."""
-        plan, writer = self.plan, self.writer
-        writer.done += 1
-        if self.first_tile is None:
-            self.first_tile = clock.perf_counter() - self.began
-        own = writer.done - self.done_before
-        return TileDone(
-            done=writer.done,
-            total=plan.total_tiles,
-            time=shown,
-            box=box,
-            structures=tuple(
-                plan.structures[row] for row in rows if row < len(plan.structures)
-            ),
-            seconds_left=self.computing / own * (plan.total_tiles - writer.done),
-            scores=self.scorer.current(),
-        )
-
     def _read(self, slot: int, time: int | None) -> InputStack:
-        found = self.writer.scaling(slot)
-        known = None if found is None else Normalisation(found.mean, found.std)
+        noted = self.writer.scaling(slot)
+        known = None if noted is None else Normalisation(noted.mean, noted.std)
         self.stack = stack = read_stack(self.plan, time, self.progress, known)
-        if found is None:
+        if noted is None:
             scale = stack.normalisation
             scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
             self.writer.note_scaling(slot, scaling)
@@ -510,39 +507,26 @@ class _Run:
             self.stack.close()
         self.stack = None
 
-    def _wanted(self, blend: Blend) -> list[int]:
-        """Tiles that may come next, of what was asked for."""
-        choices = blend.choices()
-        if self.part is None or blend.begun:
-            return choices
-        box = self.plan.on_model_grid(self.part[1])
-        return needed_for(choices, self.plan.tiles, box)
-
-    def _elsewhere(self) -> bool:
-        """Whether the user looks at a time point that still waits."""
-        seen = self.viewport()
-        return self.writer.in_memory and seen is not None and seen[0] in self.waiting
-
-    def _visible(self, shown: int | None) -> Box | None:
-        """Return what is on screen, in voxels of the model's grid."""
-        seen = self.viewport()
-        if seen is None or seen[0] not in (None, shown):
-            return None
-        return self.plan.on_model_grid(seen[1])
-
     def _report(self) -> Report:
         plan, writer = self.plan, self.writer
         slots = range(len(plan.times or (0,)))
-        scalings = [one for one in map(writer.scaling, slots) if one is not None]
+        scalings = [scale for scale in map(writer.scaling, slots) if scale is not None]
         times: Sequence[int | None] = plan.times or (None,)
-        left_out = left_out_note(
-            {time: one.left_out for time, one in zip(times, scalings, strict=False)}
-        )
         notes = [*self.scorer.notes, *self.inference.notes]
-        return make_report(
-            plan,
+        left_out = left_out_note(
+            {time: scale.left_out for time, scale in zip(times, scalings, strict=False)}
+        )
+        notes += [left_out] if left_out else []
+        return Report(
             package=__version__,
-            model=(self.model.card.id, self.model.sha256),
+            model=ModelId(id=self.model.card.id, sha256=self.model.sha256),
+            input=plan.request.input or plan.volume.source or plan.volume.name,
+            request=plan.request,
+            ratio=plan.view.ratio,
+            measured_planes=plan.view.measured_planes,
+            shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
+            voxel_size=plan.voxel_size,
+            origin=plan.origin,
             device=str(self.inference.device),
             precision=self.inference.precision,
             seconds=Seconds(
@@ -550,8 +534,11 @@ class _Run:
                 first_tile=round(self.first_tile or 0.0, 4),
                 total=round(clock.perf_counter() - self.began, 4),
             ),
-            scalings=scalings,
-            scores=[writer.scores[slot] for slot in slots],
+            peak_memory_mb=round(peak_memory_mb(), 1),
+            memory=planned_memory(plan.memory),
+            tiles=plan.total_tiles,
+            normalisation=tuple(scalings),
+            structures=mean_scores([writer.scores[slot] for slot in slots]),
             unfamiliar=self.unfamiliar,
-            notes=[*notes, left_out] if left_out else notes,
+            warnings=(*plan.warnings, *self.unfamiliar, *notes),
         )

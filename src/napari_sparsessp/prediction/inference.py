@@ -85,7 +85,7 @@ class RunningMoments:
 
         self.count += 1
         if self.mean is None or self._squares is None:
-            # A copy: in a mean that is updated in place, nobody else's array may be.
+            # A copy: the mean is updated in place, so the caller's array is left alone.
             self.mean = values.clone()
             self._squares = torch.zeros_like(values)
             return
@@ -369,7 +369,7 @@ def cancellable_network(
         if cancel.is_set():
             raise Cancelled
 
-    hooks = [one.register_forward_pre_hook(look) for one in network.modules()]
+    hooks = [module.register_forward_pre_hook(look) for module in network.modules()]
     try:
         yield
     finally:

@@ -389,7 +389,7 @@ class PixelsFromFile:
     """Pixels that are read, resampled and normalised region by region.
 
     One thread reads; while the network computes, it reads what is expected next. It
-    ends with `close`, or when nobody refers to this object any more.
+    ends with `close`, or with the last reference to this object.
     """
 
     def __init__(

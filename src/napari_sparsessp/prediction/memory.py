@@ -18,7 +18,7 @@ PROCESS_BYTES = {"cpu": 600 * MIB, "mps": 800 * MIB, "cuda": 2048 * MIB}
 """Memory of Python, torch and their libraries before a prediction; a guess for CUDA."""
 
 SHARE_OF_FREE = 0.6
-"""Of what is free, where nobody has said how much may be taken: others live here too,
+"""Of what is free, where no limit was asked for: other programs need memory too,
 and the system's cache of files is worth having."""
 
 MOST_OF_FREE = 0.9
@@ -68,14 +68,14 @@ class MemoryPlan:
     limit: int  # Most that the process may have
     process: int  # Python, torch and what they load
     network: int  # Weights; on the CPU counted with the rest, otherwise of the device
-    merged: int  # What merged networks may take there (`networks.merging`)
+    merged: int  # What merged networks (RepMode) may take there
     activations: int  # Features and results of one tile at their peak, there too
     input: int  # What is expected of the input
     input_share: int  # What reading and keeping the input may take at most
     output: int  # The whole result in memory, or what a column of it needs
     tile: tuple[int, int]  # (y, x) core of a tile, at most
     device: str = "cpu"
-    # Most that may be taken of a GPU's memory; None where nobody knows
+    # Most that may be taken of a GPU's memory; None where it is not known
     device_limit: int | None = None
 
     @property
@@ -177,9 +177,9 @@ class Limits:
     """Most bytes that may be taken."""
 
     process: int
-    # Of the memory of a GPU; None where there is none, or nobody knows
+    # Of the memory of a GPU; None without a GPU, or where it is not known
     device: int | None = None
-    asked: bool = False  # Whether somebody asked for this limit
+    asked: bool = False  # Whether the user asked for this limit
 
     def fits(self, plan: MemoryPlan) -> bool:
         """Whether a plan stays below them."""
@@ -220,7 +220,7 @@ def merged_bytes(config: NetworkConfig) -> int:
 
 
 def find_limits(device: str, asked: int | None) -> tuple[Limits, ...]:
-    """Limits from what is free and what somebody asked for."""
+    """Limits from what is free and what the user asked for."""
     kind = device.partition(":")[0]
     # What is free is free beside the process, which is there already.
     base = PROCESS_BYTES.get(kind, PROCESS_BYTES["cpu"])

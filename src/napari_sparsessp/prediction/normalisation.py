@@ -22,7 +22,7 @@ SAMPLE = 4_000_000
 """Values, at least, that the robust statistics of a larger stack are taken from."""
 
 LOOK = 4096
-"""Values of a plane, about, that tell whether it shows anything."""
+"""Values of a plane, about, that decide whether it shows anything."""
 
 FLAT = 0.95
 """Share of a plane that is one and the same value, where it shows nothing: zeros of a

@@ -1,12 +1,12 @@
 """From a request to a plan: everything that can be known before a voxel is read."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from napari_sparsessp.errors import InputError, ModelError
+from napari_sparsessp.errors import InputError, ModelError, invalid_field
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.prediction.device import planned_device, planned_precision
@@ -26,7 +26,7 @@ from napari_sparsessp.prediction.tiling import Box, Resize, Tile, TileGrid, Tile
 from napari_sparsessp.resampling import resampled_origin, resampled_size
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.structures import deviation_channel, find_structure
-from napari_sparsessp.volume import Grid, Volume
+from napari_sparsessp.volume import Grid, Volume, listed_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,8 @@ class Plan:
     @property
     def channels(self) -> tuple[str, ...]:
         """Of the output: the structures, then the deviation of each where asked for."""
-        return output_channels(self.structures, self.request)
+        spread = self.structures if self.request.uncertainty else ()
+        return (*self.structures, *map(deviation_channel, spread))
 
     @property
     def tile_size(self) -> TileSize:
@@ -117,55 +118,32 @@ def plan_prediction(
     stored: bool = False,
     tile_size: TileSize | None = None,
 ) -> Plan:
-    """Check a request and cut out the work. Reads no pixel and needs no torch.
+    """Check a request and cut out the work; reads no pixel and needs no torch.
 
     Where torch is loaded, tiles are cut for the device and precision that it finds;
-    otherwise for a CPU in fp32. A run plans once torch is there.
+    otherwise for a CPU in fp32. InputError says why a request cannot be met.
 
     Parameters
     ----------
-    volume
-        Up to TCZYX.
-    truth
-        Structure id to a volume (ZYX, or TZYX as the input).
     stored
-        The voxels go to a sink, so that their size is none of memory's business.
+        The voxels go to a file, so that they take no memory.
     tile_size
-        How to cut, where that is settled: by the run that is gone on with.
-
-    Raises
-    ------
-    InputError
-        The request cannot be met; says why and what to do.
+        Tiling of the run that is resumed.
     """
     volume = one_channel(volume, request.channel)
-    structures = _structures(card, request)
-    times = _times(volume, request.time)
+    structures, times = _structures(card, request), _times(volume, request.time)
     sampling = plan_sampling(card, volume, request)
-    warnings = [*sampling.warnings]
     model_shape, grid = _grids(card, volume, request, sampling)
-    if flat := card.z_projection != "none":
-        grid = _one_plane(grid)
-        warnings += _depth_notes(card, sampling.view.depth)
-    if request.uncertainty:
-        warnings += _deviation_notes(card, structures)
-    channels = output_channels(structures, request)
-    shape: tuple[int, ...] = (len(channels), *grid.shape)
-    if times is not None:
-        shape = (len(times), *shape)
-    checked, notes = check_truth(
+    channels = len(structures) * (1 + request.uncertainty)
+    shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
+    flat = card.z_projection != "none"
+    checked, aligned = check_truth(
         truth or {}, structures, volume, sampling, grid, flat=flat
     )
-    network = _network(card)
-    work = _workload(
-        network, request, sampling, volume, model_shape, shape, card.voxel_size[1:]
-    )
-    beside = flat or work.resize is not None or cross_fades(network)
-    held = 4 * math.prod(shape) + 8 * len(checked) * math.prod(shape[-3:])
-    # Columns are held on the model's grid beside an output that is another.
-    held += 4 * shape[-4] * math.prod(model_shape) * beside
-    work = replace(work, output_bytes=held, stored=stored)
+    work = _workload(card, request, sampling, volume, model_shape, shape, len(checked))
+    work = _on_device(work, request, stored)
     layout, memory = _cut(card, request, work, tile_size)
+    notes = [*sampling.warnings, *_notes(card, request, structures, model_shape[0])]
     return Plan(
         request=request,
         card=card,
@@ -182,52 +160,65 @@ def plan_prediction(
         memory=memory,
         work=work,
         times=times,
-        passes=len(structures) if network.per_structure else 1,
+        passes=len(structures) if work.config.per_structure else 1,
         truth=checked,
-        notes=(*warnings, *notes),
+        notes=(*notes, *aligned),
     )
 
 
 def _workload(
-    network: NetworkConfig,
+    card: ModelCard,
     request: PredictionRequest,
     sampling: Sampling,
     volume: Volume,
     model_shape: tuple[int, int, int],
     output_shape: tuple[int, ...],
-    model_pixel: tuple[float, float],
+    truths: int,
 ) -> Workload:
-    """Collect what memory depends on, but the size of what is held of the result."""
-    device = planned_device(request.device)
+    """Collect what memory depends on, but the device."""
+    try:
+        network = NetworkConfig.model_validate(card.network)
+    except ValidationError as error:
+        where, why = invalid_field(error)
+        raise ModelError(
+            f"model {card.id} describes a network that does not exist "
+            f"({where or 'network'}: {why}); get the file again"
+        ) from error
     planes, (height, width) = len(sampling.view.planes), volume.shape[-2:]
     resize = None
     if request.grid == "input":
-        y, x = sampling.pixel
-        resize = Resize((height, width), (y / model_pixel[0], x / model_pixel[1]))
+        own, model = sampling.pixel, card.voxel_size[1:]
+        resize = Resize((height, width), (own[0] / model[0], own[1] / model[1]))
+    channels = output_shape[-4]
+    held = 4 * math.prod(output_shape) + 8 * truths * math.prod(output_shape[-3:])
+    if card.z_projection != "none" or resize is not None or cross_fades(network):
+        # Columns are held on the model's grid beside an output that is another.
+        held += 4 * channels * math.prod(model_shape)
     return Workload(
         network,
         model_shape,
-        structures=output_shape[-4] // (1 + request.uncertainty),
-        channels=output_shape[-4],
+        structures=channels // (1 + request.uncertainty),
+        channels=channels,
         turned=request.tta or request.uncertainty,
-        precision=planned_precision(request.precision, device),
-        device=device.partition(":")[0],
         input_bytes=4 * planes * (height * width + math.prod(model_shape[1:])),
+        output_bytes=held,
         resize=resize,
     )
+
+
+def _on_device(work: Workload, request: PredictionRequest, stored: bool) -> Workload:
+    """Complete a workload by the device and precision that a run would take now."""
+    device = planned_device(request.device)
+    precision = planned_precision(request.precision, device)
+    kind = device.partition(":")[0]
+    return replace(work, device=kind, precision=precision, stored=stored)
 
 
 def fit_to_machine(
     plan: Plan, *, stored: bool = False, tile_size: TileSize | None = None
 ) -> Plan:
     """Cut a plan's tiles for this device and the memory that is free now."""
-    device = planned_device(plan.request.device)
-    work = replace(
-        plan.work,
-        device=device.partition(":")[0],
-        precision=planned_precision(plan.request.precision, device),
-        stored=stored,
-    )
+    work = _on_device(plan.work, plan.request, stored)
     if tile_size is None and work == plan.work:
         return plan
     layout, memory = _cut(plan.card, plan.request, work, tile_size)
@@ -250,61 +241,41 @@ def _grids(
     card: ModelCard, volume: Volume, request: PredictionRequest, sampling: Sampling
 ) -> tuple[tuple[int, int, int], Grid]:
     """Voxels of the model's grid, and the grid of the output."""
-    depth, (height, width) = sampling.view.depth, volume.shape[-2:]
-    pixel: tuple[float, float] = card.voxel_size[1:]
-    model_size = (
-        resampled_size(height, sampling.pixel[0], pixel[0]),
-        resampled_size(width, sampling.pixel[1], pixel[1]),
-    )
-    size = model_size
+    depth, own = sampling.view.depth, sampling.pixel
+    step, pixel = card.voxel_size[0], card.voxel_size[1:]
+    height, width = volume.shape[-2:]
+    y, x = map(resampled_size, (height, width), own, pixel)
+    shape, size = (depth, y, x), (y, x)
     if request.grid == "input":
-        pixel, size = sampling.pixel, (height, width)
-    y, x = resampled_origin(volume.origin[1:], sampling.pixel, pixel)
-    return (depth, *model_size), Grid(
-        (depth, *size), (card.voxel_size[0], *pixel), (volume.origin[0], y, x)
-    )
+        pixel, size = own, (height, width)
+    top, left = resampled_origin(volume.origin[1:], own, pixel)
+    z = volume.origin[0]
+    if card.z_projection != "none":
+        # One plane in the middle of the stack, as thick as all of it.
+        depth, step, z = 1, depth * step, z + (depth - 1) / 2 * step
+    return shape, Grid((depth, *size), (step, *pixel), (z, top, left))
 
 
-def output_channels(
-    structures: tuple[str, ...], request: PredictionRequest
-) -> tuple[str, ...]:
-    """Name the output's channels: structures, then their deviations if asked for."""
-    spread = structures if request.uncertainty else ()
-    return (*structures, *(deviation_channel(one) for one in spread))
-
-
-def _one_plane(grid: Grid) -> Grid:
-    """One plane in the middle of a grid, as thick as all of them."""
-    depth, height, width = grid.shape
-    step, first = grid.voxel_size[0], grid.origin[0]
-    return Grid(
-        (1, height, width),
-        (depth * step, *grid.voxel_size[1:]),
-        (first + (depth - 1) / 2 * step, *grid.origin[1:]),
-    )
-
-
-def _depth_notes(card: ModelCard, depth: int) -> list[str]:
-    """Warn of a stack of another depth than a model of projections learned from."""
+def _notes(
+    card: ModelCard,
+    request: PredictionRequest,
+    structures: tuple[str, ...],
+    depth: int,
+) -> Iterator[str]:
+    """Warn of a depth that projections were not learned from, and of raw spreads."""
     window = card.patch[0]
-    if depth == window:
-        return []
-    return [
-        f"the stack is {depth} planes deep on the model's grid and {card.id} learned "
-        f"projections of {window}; expect less, or give {window} planes"
-    ]
-
-
-def _deviation_notes(card: ModelCard, structures: tuple[str, ...]) -> list[str]:
-    """Warn of uncertainties that were never calibrated against true errors."""
+    if card.z_projection != "none" and depth != window:
+        yield (
+            f"the stack is {depth} planes deep on the model's grid and {card.id} "
+            f"learned projections of {window}; expect less, or give {window} planes"
+        )
     bare = [name for name in structures if name not in card.uncertainty]
-    if not bare:
-        return []
-    return [
-        f"the deviation of {', '.join(bare)} is the bare spread over eight turns: "
-        f"{card.id} has no calibration for it, and true errors are several times "
-        "larger; read it as more or less sure, not as an amount"
-    ]
+    if request.uncertainty and bare:
+        yield (
+            f"the deviation of {', '.join(bare)} is the bare spread over eight turns: "
+            f"{card.id} has no calibration for it, and true errors are several times "
+            "larger; read it as more or less sure, not as an amount"
+        )
 
 
 def one_channel(volume: Volume, channel: str | int | None) -> Volume:
@@ -322,27 +293,10 @@ def one_channel(volume: Volume, channel: str | int | None) -> Volume:
     count = volume.sizes["C"]
     if count == 1:
         return volume.channel(0)
-    names = volume.channel_names or ("",) * count
-    listed = (
-        f"{index} {name!r}" if name else str(index) for index, name in enumerate(names)
-    )
     raise InputError(
         f"the image has {count} channels; choose the transmitted-light one by name or "
-        f"index: {', '.join(listed)}"
+        f"index: {listed_names(volume.channel_names, count)}"
     )
-
-
-def _network(card: ModelCard) -> NetworkConfig:
-    """Read the network's description, which is the card's author's word."""
-    try:
-        return NetworkConfig.model_validate(card.network)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "network"
-        raise ModelError(
-            f"model {card.id} describes a network that does not exist ({field}: "
-            f"{first['msg'].removeprefix('Value error, ')}); get the file again"
-        ) from error
 
 
 def _structures(card: ModelCard, request: PredictionRequest) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The report of a run: what was done, how fast, how good."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,13 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sparsessp.prediction.memory import MemoryPlan
-from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class _Frozen(BaseModel):
@@ -71,7 +66,9 @@ class Report(BaseModel):
 
     schema_version: int = Field(1, alias="schema")  # ``schema`` in JSON
     package: str  # Version of this package
-    created: str = Field(default_factory=_now)  # When the run ended, ISO 8601, UTC
+    created: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )  # When the run ended, ISO 8601, UTC
     model: ModelId
     input: str
     request: PredictionRequest
@@ -106,37 +103,6 @@ class Report(BaseModel):
         return content
 
 
-def make_report(
-    plan: Plan,
-    *,
-    model: tuple[str, str],
-    scalings: Sequence[Scaling],
-    scores: list[dict[str, dict[str, Any]]],
-    unfamiliar: tuple[str, ...],
-    notes: Sequence[str],
-    **fields: Any,
-) -> Report:
-    """Write the report of a plan that is done."""
-    return Report(
-        model=ModelId(id=model[0], sha256=model[1]),
-        input=plan.request.input or plan.volume.source or plan.volume.name,
-        request=plan.request,
-        ratio=plan.view.ratio,
-        measured_planes=plan.view.measured_planes,
-        shape=Shapes(input=plan.volume.shape[-3:], output=plan.output_shape[-4:]),
-        voxel_size=plan.voxel_size,
-        origin=plan.origin,
-        peak_memory_mb=round(peak_memory_mb(), 1),
-        memory=planned_memory(plan.memory),
-        tiles=plan.total_tiles,
-        normalisation=tuple(scalings),
-        structures=mean_scores(scores),
-        unfamiliar=unfamiliar,
-        warnings=(*plan.warnings, *unfamiliar, *notes),
-        **fields,
-    )
-
-
 def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """Mean of each score over time points; a single one is left as it is."""
     if len(per_time) == 1:
@@ -148,7 +114,9 @@ def mean_scores(per_time: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str
             if isinstance(value, list):
                 continue
             known = [
-                one[name][field] for one in per_time if one[name][field] is not None
+                scores[name][field]
+                for scores in per_time
+                if scores[name][field] is not None
             ]
             entry[field] = sum(known) / len(known) if known else None
         entry["n"] = len(per_time)

@@ -12,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from napari_sparsessp.errors import InputError
+from napari_sparsessp.errors import InputError, invalid_field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,6 +23,13 @@ class PredictionRequest(BaseModel):
 
     Two equal requests on the same input and machine give equal numbers,
     whoever sends them.
+
+    Examples
+    --------
+    >>> from napari_sparsessp import PredictionRequest
+    >>> request = PredictionRequest(structures="dna, tom20", memory_limit="4GB")
+    >>> request.structures, request.memory_limit
+    (('dna', 'tom20'), 4000000000)
 
     Attributes
     ----------
@@ -157,8 +164,5 @@ def changed(
     try:
         return PredictionRequest.model_validate({**request.model_dump(), **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where} cannot be used: {first['msg']}; correct it"
-        ) from error
+        where, why = invalid_field(error)
+        raise InputError(f"{where} cannot be used: {why}; correct it") from error

@@ -38,8 +38,11 @@ def plan_sampling(
     step = voxel[0] if voxel else None
     pixel = voxel[1:] if voxel else volume.pixel_size
     if volume.sizes["Z"] == 1:
-        if step is None:
-            _check_single_plane(request, pixel is not None)
+        if step is None and request.ratio is None and pixel is None:
+            raise InputError(
+                "the image has no z axis, only one plane; open a z-stack, or say with "
+                "the ratio how many dense planes the one plane stands for"
+            )
         warnings.append(
             "the image is one plane: depth is guessed from it alone; image at least "
             "two planes for a stack that can be trusted"
@@ -52,14 +55,23 @@ def plan_sampling(
             f"the pixel size is unknown: {pixel[1]:g} µm, the model's own, was "
             "assumed; give the voxel size if it differs"
         )
-    _check_pixel(card, pixel)
-    for axis, got, wanted in zip("yx", pixel, card.voxel_size[1:], strict=True):
-        if not 1 / PIXEL_TOLERANCE <= got / wanted <= PIXEL_TOLERANCE:
-            warnings.append(
-                f"pixels of {got:g} µm in {axis} are far from the {wanted:g} µm that "
-                f"model {card.id} was made for; expect poor predictions"
-            )
-            break
+    axis, own, model, factor = max(
+        (
+            (axis, own, model, max(own / model, model / own))
+            for axis, own, model in zip("yx", pixel, card.voxel_size[1:], strict=True)
+        ),
+        key=lambda row: row[3],
+    )
+    if factor > LARGEST_FACTOR:
+        raise InputError(
+            f"pixels of {own:g} µm cannot be meant for model {card.id}, which was "
+            f"made for {model:g} µm; correct the voxel size"
+        )
+    if factor > PIXEL_TOLERANCE:
+        warnings.append(
+            f"pixels of {own:g} µm in {axis} are far from the {model:g} µm that "
+            f"model {card.id} was made for; expect poor predictions"
+        )
     low, high = min(card.ratios), max(card.ratios)
     if view.ratio > high * 1.05 or view.ratio < low / 1.5:
         span = f"outside the {low:g} to {high:g}"
@@ -69,24 +81,6 @@ def plan_sampling(
             "trained for"
         )
     return Sampling(view, pixel, step, known, tuple(warnings))
-
-
-def _check_pixel(card: ModelCard, pixel: tuple[float, float]) -> None:
-    """Refuse pixels that would make an image of the size of a town, or of nothing."""
-    for got, wanted in zip(pixel, card.voxel_size[1:], strict=True):
-        if not 1 / LARGEST_FACTOR <= got / wanted <= LARGEST_FACTOR:
-            raise InputError(
-                f"pixels of {got:g} µm cannot be meant for model {card.id}, which was "
-                f"made for {wanted:g} µm; correct the voxel size"
-            )
-
-
-def _check_single_plane(request: PredictionRequest, calibrated: bool) -> None:
-    if request.ratio is None and not calibrated:
-        raise InputError(
-            "the image has no z axis, only one plane; open a z-stack, or say with the "
-            "ratio how many dense planes the one plane stands for"
-        )
 
 
 def _view(

@@ -16,7 +16,7 @@ import numpy as np
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
 from napari_sparsessp.prediction.sampling import Sampling
-from napari_sparsessp.prediction.tiling import Tile
+from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import grid_coverage, resample_zyx
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.volume import Grid, Volume
@@ -135,71 +135,65 @@ def check_truth(
 ) -> tuple[dict[str, Volume], list[str]]:
     """Place each truth in space."""
     placed, notes = {}, []
-    for name, one in truth.items():
+    for name, stack in truth.items():
         if name not in structures:
             raise InputError(
                 f"a truth was given for {name}, which is not predicted; add the "
                 "structure or leave its truth out"
             )
-        if one.axes.replace("T", "") != "ZYX":
+        if stack.axes.replace("T", "") != "ZYX":
             raise InputError(
                 f"the truth of {name} has several channels; name one of: "
-                f"{', '.join(one.channel_names) or one.axes}"
+                f"{', '.join(stack.channel_names) or stack.axes}"
             )
-        if "T" in one.axes and one.sizes["T"] != volume.sizes.get("T"):
+        if "T" in stack.axes and stack.sizes["T"] != volume.sizes.get("T"):
             raise InputError(
-                f"the truth of {name} has {one.sizes['T']} time points, the input "
+                f"the truth of {name} has {stack.sizes['T']} time points, the input "
                 f"{volume.sizes.get('T', 1)}; give as many"
             )
-        if flat and one.sizes["Z"] > 1:
+        if flat and stack.sizes["Z"] > 1:
             raise InputError(
-                f"the truth of {name} has {one.sizes['Z']} planes and the prediction "
+                f"the truth of {name} has {stack.sizes['Z']} planes and the prediction "
                 "is a projection of one; give the truth's maximum projection"
             )
-        found = _placed(one, name, volume, sampling, grid)
-        if flat:
+        found = _placed(stack, name, volume, sampling, grid)
+        if flat and found.voxel_size:
             # A projection lies nowhere in z: it stands for the whole stack.
-            found = _at_the_depth_of(found, grid)
+            found = found.with_(
+                voxel_size=(grid.voxel_size[0], *found.voxel_size[1:]),
+                origin=(grid.origin[0], *found.origin[1:]),
+            )
         notes += check_alignment(found, grid, name)
         placed[name] = found
     return placed, notes
 
 
 def _placed(
-    one: Volume,
+    stack: Volume,
     name: str,
     volume: Volume,
     sampling: Sampling,
     grid: Grid,
 ) -> Volume:
     """Use the truth's own voxel size, or that of the stack whose shape it has."""
-    if one.voxel_size is not None and sampling.known:
-        return one
+    if stack.voxel_size is not None and sampling.known:
+        return stack
     shape = grid.shape
-    if one.shape[-3:] == shape:
-        return one.with_(voxel_size=grid.voxel_size, origin=grid.origin)
+    if stack.shape[-3:] == shape:
+        return stack.with_(voxel_size=grid.voxel_size, origin=grid.origin)
     planes, height, width = volume.shape[-3:]
     # Without physical sizes, a truth of the input's y/x pixels shares its field.
-    if one.shape[-2:] == (height, width):
-        depth = one.shape[-3]
+    if stack.shape[-2:] == (height, width):
+        depth = stack.shape[-3]
         step = shape[0] * grid.voxel_size[0] / depth
         if depth == planes and sampling.step is not None:
             step = sampling.step
         if depth in (planes, shape[0]):
-            return one.with_(voxel_size=(step, *sampling.pixel), origin=volume.origin)
+            return stack.with_(voxel_size=(step, *sampling.pixel), origin=volume.origin)
     raise InputError(
-        f"the truth of {name} has shape {one.shape[-3:]}, which fits neither the input "
-        f"{volume.shape[-3:]} nor the prediction {shape}, and no voxel size tells how "
-        "to align it; give one on the input's grid or with a voxel size"
-    )
-
-
-def _at_the_depth_of(one: Volume, grid: Grid) -> Volume:
-    """Place a single plane where that of a projection lies."""
-    assert one.voxel_size is not None
-    return one.with_(
-        voxel_size=(grid.voxel_size[0], *one.voxel_size[1:]),
-        origin=(grid.origin[0], *one.origin[1:]),
+        f"the truth of {name} has shape {stack.shape[-3:]}, which fits neither the "
+        f"input {volume.shape[-3:]} nor the prediction {shape}, and no voxel size says "
+        "how to align it; give one on the input's grid or with a voxel size"
     )
 
 
@@ -275,10 +269,7 @@ class Scorer:
     def add(self, tile: Tile, rows: Sequence[int], prediction: np.ndarray) -> None:
         """Count each voxel of some channels once, in the tile whose core it lies in."""
         core = tuple(slice(*span) for span in tile.core)
-        inner = tuple(
-            slice(span[0] - part.start, span[1] - part.start)
-            for span, part in zip(tile.core, tile.box, strict=True)
-        )
+        inner = inside(core, tile.box)
         names = [self._channels[row] for row in rows]
         for name, sums in self._sums.items():
             if name in names:
@@ -297,8 +288,8 @@ class Scorer:
         for name, volume in self._truth.items():
             number = self._channels.index(name)
             if not self.fits:
-                one = _at_time(volume, self._time)
-                scores[name] = _in_blocks(self._grid, one, output, number)
+                stack = _at_time(volume, self._time)
+                scores[name] = _in_blocks(self._grid, stack, output, number)
                 continue
             predicted, truth = np.asarray(output[number]), self._aligned[name]
             scores[name] = score(predicted, truth)
@@ -316,8 +307,8 @@ def deviation_scores(
     """Hold a deviation against the true error, plane by plane to save memory."""
     below = count = 0
     errors = deviations = 0.0
-    for one, expected, true in zip(predicted, deviation, truth, strict=True):
-        error = np.abs(one - true)
+    for plane, expected, true in zip(predicted, deviation, truth, strict=True):
+        error = np.abs(plane - true)
         known = np.isfinite(error) & np.isfinite(expected)
         count += int(known.sum())
         below += int((error[known] <= expected[known]).sum())
@@ -397,7 +388,6 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 def _block_of(truth: Volume, grid: Grid, rows: slice, columns: slice) -> np.ndarray:
     """Bring the part of a truth that lies there onto the grid."""
     assert truth.voxel_size is not None
-    part = truth
     origin, size, start = list(grid.origin), list(grid.shape), list(truth.origin)
     cuts = [slice(None)]
     for axis, wanted in ((1, rows), (2, columns)):

@@ -326,8 +326,8 @@ def within(part: Span, whole: Span) -> slice:
 def inside(part: Sequence[slice], whole: Sequence[slice]) -> tuple[slice, ...]:
     """Return where a box lies in another, as slices of that."""
     return tuple(
-        slice(one.start - all_.start, one.stop - all_.start)
-        for one, all_ in zip(part, whole, strict=True)
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(part, whole, strict=True)
     )
 
 

@@ -131,21 +131,10 @@ def learned_ranges(
     voxel: tuple[float, float, float],
     source: ModelCard | None = None,
 ) -> dict[str, tuple[Range, ...]]:
-    """Return the ranges of image statistics for a new model's card.
+    """Return `ModelCard.familiarity` of a new model; `voxel` is (z, y, x) in µm.
 
-    The windows have the size in which a prediction looks at its input, whatever the
-    size of the recipe's patches.
-
-    Parameters
-    ----------
-    voxel
-        (z, y, x) of the model's grid in µm.
-    source
-        Of the model that it began with; what that one learned from is familiar, too.
-
-    Returns
-    -------
-    As `ModelCard.familiarity`; empty where the stacks are too few or too small, and
+    The windows have the size in which a prediction looks at its input. Ranges that the
+    model began with stay familiar. Empty where the stacks are too few or too small, and
     where it is unknown what the model learned from before.
     """
     if source is not None and not source.familiarity:

@@ -343,13 +343,7 @@ def read_config(path: str | Path) -> TrainConfig:
 
 
 def make_config(values: Any, folder: Path | None = None) -> TrainConfig:
-    """Check a config.
-
-    Raises
-    ------
-    InputError
-        A value is impossible; names the field and what would be right.
-    """
+    """Check a config; raises InputError as `read_config` does."""
     if not isinstance(values, dict):
         raise InputError("the config has no `field: value` lines; see docs/training.md")
     try:
@@ -408,17 +402,10 @@ def _placed(part: PartT, folder: Path) -> PartT:
 
 
 def config_text(config: TrainConfig, folder: Path | None = None) -> str:
-    """Write a config as the YAML text that `read_config` reads.
+    """Write what differs from the defaults as YAML that `read_config` reads.
 
-    Parameters
-    ----------
-    folder
-        Where the file will lie: what is in it gets a relative path, so that both can
-        be moved together. Absolute paths without it.
-
-    Returns
-    -------
-    Only what differs from the defaults, and what decides about the result.
+    Paths of what lies in `folder`, where the file will be, are relative to it, so that
+    both can be moved together; absolute without it.
     """
     import yaml
 

@@ -44,7 +44,10 @@ class TrainingData:
 def split_pairs(
     pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
 ) -> tuple[list[Pair], list[Pair]]:
-    """Divide stacks, or each stack, into training and validation."""
+    """Divide stacks, or each stack, into training and validation.
+
+    Raises InputError where there is only one stack, or too little of it.
+    """
     named = [pair for pair, split in zip(pairs, splits, strict=True)
              if split == "validation"]  # fmt: skip
     rest = [pair for pair, split in zip(pairs, splits, strict=True)

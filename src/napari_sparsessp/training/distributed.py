@@ -87,11 +87,8 @@ class Group:
 def join_group(device: str = "auto") -> Group:
     """Join the processes that were started with this one, if there are any.
 
-    Raises
-    ------
-    InputError
-        There are several, but accelerate is missing or set up for something else, or
-        the device is a certain one.
+    Raises InputError where accelerate is missing or set up for something else, or the
+    device is a certain one.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return Group()

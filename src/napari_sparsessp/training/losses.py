@@ -41,12 +41,9 @@ def project(
 
 
 def make_loss(name: str) -> Loss:
-    """Return a loss by its name.
+    """Return a loss: prediction, target, weight → number.
 
-    Returns
-    -------
-    (prediction, target, weight), each (B, S, D, H, W), weight also
-    (B, S, D, 1, 1), to a number.
+    Each (B, S, D, H, W), the weight also (B, S, D, 1, 1).
     """
     return {
         # Squared error: what R² measures, and what the paper minimises.

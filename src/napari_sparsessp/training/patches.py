@@ -245,14 +245,9 @@ def _turned(x: torch.Tensor, turn: int) -> torch.Tensor:
 class RenewedPairs(list[Pair]):
     """Some stacks that stay, and others that follow from the step.
 
-    As a list it is what it was when it was last asked for a step.
-
-    Parameters
-    ----------
-    draw
-        Returns the others for a step, the same for the same step, with labels and
-        sizes that never change. It may wait; it raises `Cancelled` once the event is
-        set.
+    As a list it is what it was when it was last asked for a step. `draw` returns the
+    others, the same for the same step, with labels and sizes that never change; it may
+    wait, and raises `Cancelled` once the event is set.
     """
 
     def __init__(
@@ -316,14 +311,9 @@ def cut_batch(
 ) -> Batch:
     """Cut the batch of one step.
 
-    Parameters
-    ----------
-    outputs
-        All structures together, so many, with those that lack a label left out of
-        the loss. Otherwise one structure a patch.
-    rank
-        Which of several processes: together they cut the patches that one of them
-        would cut with a batch as large as all of theirs.
+    With `outputs` all structures together, so many, with those that lack a label left
+    out of the loss; otherwise one structure a patch. Processes of different `rank` cut
+    the patches that one of them would cut with a batch as large as all of theirs.
     """
     patches = []
     for place in range(rank * batch, (rank + 1) * batch):
@@ -376,13 +366,9 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """Batches from a step on, cut on threads while the network learns.
 
-    Parameters
-    ----------
-    workers
-        Threads; their number changes nothing in the batches.
-    waiting
-        Called while a batch is not ready; what it raises ends the batches, which are
-        endless otherwise.
+    Pairs that change are those of each step. The number of threads changes nothing in
+    the batches. `waiting` is called while a batch is not ready; what it raises, or what
+    went wrong on a thread, ends the batches, which are endless otherwise.
     """
     ended = Event()
 

@@ -48,20 +48,10 @@ class StackParts:
 def choose_validation(
     stacks: Sequence[StackShape], margin: int, stride: int
 ) -> Validation:
-    """Choose what is kept back.
+    """Keep back whole stacks where there are several of each structure, else the ends.
 
-    Parameters
-    ----------
-    margin
-        Pixels that the network can see in each direction: the gap, where there is
-        room for it.
-    stride
-        Of the network: no part is shorter.
-
-    Returns
-    -------
-    Whole stacks where there are several of each structure; else the far end of
-    each along its longer side.
+    `margin` is what the network sees in each direction in pixels: the gap, where there
+    is room for it. No part is shorter than the network's `stride`.
     """
     labels, free = _labels(stacks)
     whole = Validation(share=SHARE, by="stack")

@@ -96,14 +96,7 @@ def write_stacks(
 ) -> Path:
     """Write stacks as OME-TIFF, and a CSV that lists them for a training.
 
-    Parameters
-    ----------
-    folder
-        Gets an image for each stack and each mask.
-    list_path
-        The CSV; paths in it are relative to it.
-    step
-        µm between planes, where only the pixel size of a stack is known.
+    `step` is µm between planes, where only the pixel size of a stack is known.
 
     Raises
     ------

@@ -40,12 +40,9 @@ class Validator:
     progress: Progress = no_progress  # called between stacks and ratios
 
     def __call__(self, network: nn.Module) -> dict[str, Any]:
-        """Return R², each the mean over stacks.
+        """Return ``r2``, the mean, None where no truth varies, and ``scores``.
 
-        Returns
-        -------
-        ``r2``: mean over structures and ratios, None where no truth varies.
-        ``scores``: structure to ratio to R².
+        Scores are R², the mean over stacks: structure to ratio to R².
         """
         r2: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         done, total = 0, len(self.pairs) * len(self.ratios)
@@ -150,11 +147,8 @@ def preview_patch(
 ) -> Callable[[nn.Module], Preview] | None:
     """Cut one patch of the stack with the most labels; None without a stack.
 
-    Of the recipe its size and sampling count; its random changes of optics do not.
-
-    Returns
-    -------
-    Predicts the patch by a network in evaluation mode, on the device.
+    Of the recipe its size and sampling count; its random changes of optics do not. The
+    result predicts the patch by a network in evaluation mode, on the device.
     """
     fitting = [pair for pair in pairs if min(pair.looks.shape[-2:]) >= stride]
     if not fitting:

@@ -7,8 +7,8 @@ from typing import Any
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
-    QFormLayout,
     QFrame,
+    QGridLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -155,7 +155,7 @@ _COLONY_ABOUT = (
         "Kept in": "the package",
     },
 )
-_WIDTH, _HEIGHT = 580, 450
+_WIDTH, _HEIGHT = 620, 450
 _KEY = Qt.ItemDataRole.UserRole
 
 
@@ -181,12 +181,14 @@ class SampleDialog(TaskDialog):
         self.facts = {name: _text("muted") for name in _COLONY_ABOUT[2]}
         panel = QFrame()
         panel.setProperty("role", "panel")
-        facts = QFormLayout(panel)
+        facts = QGridLayout(panel)
         facts.setContentsMargins(11, 8, 11, 8)
         facts.setVerticalSpacing(4)
         facts.setHorizontalSpacing(12)
-        for name, label in self.facts.items():
-            facts.addRow(name, label)
+        facts.setColumnStretch(1, 1)
+        for row, (name, label) in enumerate(self.facts.items()):
+            facts.addWidget(QLabel(name), row, 0, Qt.AlignmentFlag.AlignTop)
+            facts.addWidget(label, row, 1)
         self.arrange(self.list, self.about, panel, self.message)
         self._list_samples()
         self.list.currentItemChanged.connect(self._show_chosen)
@@ -226,6 +228,7 @@ class SampleDialog(TaskDialog):
         rows = range(self.list.count())
         height = sum(self.list.sizeHintForRow(row) for row in rows)
         self.list.setFixedHeight(height + 2 * self.list.frameWidth() + 10)
+        self.fit()
 
     def _show_chosen(self, *_items: object) -> None:
         sample = PUBLIC_SAMPLES.get(self.key())
@@ -237,6 +240,7 @@ class SampleDialog(TaskDialog):
         facts = _COLONY_ABOUT[2] if sample is None else _facts(sample)
         for name, text in facts.items():
             self.facts[name].setText(breakable(text))
+        self.fit()
 
     # fetching -----------------------------------------------------------------
 

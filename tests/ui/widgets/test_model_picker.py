@@ -2,8 +2,12 @@
 
 from qtpy.QtCore import Qt
 
-from napari_sparsessp.ui.widgets.card_text import Quality
-from napari_sparsessp.ui.widgets.model_picker import IMPORT, TopologyPicker
+from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, Quality
+from napari_sparsessp.ui.widgets.model_picker import (
+    IMPORT,
+    TopologyDrawing,
+    TopologyPicker,
+)
 
 
 def test_unserved_topologies_are_off_and_say_why(qtbot, card):
@@ -114,3 +118,17 @@ def test_a_diagram_stands_for_the_chosen_model_of_its_topology(qtbot, card):
     qtbot.addWidget(picker)
     picker.set_cards([card(), card(id="mine", name="Mine")], default="mine")
     assert picker.served()["3to2d"].id == "mine"
+
+
+def test_each_topology_is_drawn_by_a_picture_of_its_own(qtbot):
+    pictures = []
+    for topology in TOPOLOGIES:
+        drawing = TopologyDrawing()
+        qtbot.addWidget(drawing)
+        empty = drawing.grab().toImage()
+        drawing.set_topology(topology)
+        pictures += [empty, drawing.grab().toImage()]
+    empty = pictures[0]
+    drawn = pictures[1::2]
+    for place, picture in enumerate(drawn):
+        assert picture not in (empty, *drawn[:place])

@@ -56,25 +56,17 @@ def import_checkpoint(
     progress: Progress = no_progress,
     source: Mapping[str, JsonValue] | None = None,
 ) -> Path:
-    """Convert a published checkpoint to a model file.
+    """Convert a published checkpoint to a model file that computes the same.
 
     Parameters
     ----------
-    path
-        RepMode ``.p``, SparseSSP ``.pth`` or pytorch_fnet ``.p``.
     answers
         For the card; see `answers_for`.
     folder
-        Folder of the file; the user's own models' folder if left out. May also be
-        the ``.safetensors`` file itself.
-    overwrite
-        Replace a file of the same name.
+        Of the file, or the ``.safetensors`` file itself; the user's own models' folder
+        if left out.
     source
         Added to the card's `source`.
-
-    Returns
-    -------
-    The ``.safetensors`` file. It computes exactly what the checkpoint computes.
 
     Raises
     ------
@@ -82,8 +74,6 @@ def import_checkpoint(
         The checkpoint is damaged, hostile, not finite, or of an unknown kind.
     InputError
         The answers do not fit the checkpoint, or the id is that of a shipped model.
-    OutputError
-        The file is there already, or cannot be written.
     """
     target = _target(answers, folder, overwrite)
     progress(0.0, None, "opening")

@@ -25,7 +25,7 @@ PREDICTION, UNCERTAINTY = "prediction", "uncertainty"
 ERROR, COMPOSED = "error", "composed"
 """Made by the Compare dock of a prediction and its truth."""
 _ROLES = (PREDICTION, UNCERTAINTY, ERROR, COMPOSED)
-# Black where the model is sure of itself; told apart also by colour-blind eyes.
+# black where the model is sure; also colour-blind eyes see its steps
 UNCERTAINTY_COLOURS = "magma"
 # meaningless once a prediction is compared with another truth
 _OF_A_TRUTH = ("truth", "truth_id", "scores")

@@ -270,7 +270,7 @@ def go_to(viewer: Any, layer: Any, index: np.ndarray, axis: int) -> None:
 
 
 def _own_per_world(viewer: Any, layer: Any) -> np.ndarray:
-    """How many of the layer's units one of the viewer's is, along each axis."""
+    """Return how many of the layer's units a unit of the viewer is, along each axis."""
     world = getattr(viewer.dims, "units", None)
     factors = np.ones(layer.ndim)
     if world is None or len(world) != viewer.dims.ndim:

@@ -382,6 +382,7 @@ class ModelsDock(Dock):
         """Stop the work; a thread that cannot be stopped is no longer waited for."""
         if self._work is not None:
             self._work.abandon()
+            self._work.deleteLater()
             self._end()
             self.form.foot.set_status("Stopped.")
             self.refresh()

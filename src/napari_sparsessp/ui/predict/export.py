@@ -288,7 +288,7 @@ class ExportMenu(QPushButton):
         super().__init__("⋯")
         self.setToolTip(
             "Take it with you: as a command line, as a saved request, or all layers "
-            "in one OME-Zarr to go on with later."
+            "in one OME-Zarr to continue with later."
         )
         self.setAccessibleName("Take the prediction with you")
         # no arrow beside three dots that say the same
@@ -308,7 +308,7 @@ class ExportMenu(QPushButton):
         self.save_action = self._add(
             "Save with all that belongs to it…",
             "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
-            "opened again, everything goes on where it was.",
+            "opened again, everything is where it was.",
         )
         self.clicked.connect(self.unfold)
 
@@ -342,7 +342,7 @@ class Export(QObject):
     Signals
     -------
     exported(str)
-        What was done, in one sentence.
+        One sentence for the user.
     failed(Exception)
     """
 
@@ -438,16 +438,16 @@ class Export(QObject):
         except Exception as error:
             self.failed.emit(readable_error(error, "the export"))
 
-    def _on_command(self, found: ReproducibleRequest) -> None:
-        self.exported.emit(_copy(found))
+    def _on_command(self, result: ReproducibleRequest) -> None:
+        self.exported.emit(_copy(result))
 
-    def _on_request(self, found: ReproducibleRequest) -> None:
+    def _on_request(self, result: ReproducibleRequest) -> None:
         path = self._request_path
         if not path.suffix:
             path = path.with_suffix(".yaml")
         with atomic_write(path, "request") as part:
-            part.write_text(request_text(found.request), encoding="utf-8")
-        self.exported.emit("; ".join([f"The request is in {path.name}", *found.notes]))
+            part.write_text(request_text(result.request), encoding="utf-8")
+        self.exported.emit("; ".join([f"The request is in {path.name}", *result.notes]))
 
     def _show_progress(self, count: int) -> None:
         assert self._task is not None
@@ -572,18 +572,18 @@ def _run_of(layer: Any) -> tuple[Any, ...]:
     return about.get("source_id"), model_of(layer), about.get("request")
 
 
-def _copy(found: ReproducibleRequest) -> str:
+def _copy(result: ReproducibleRequest) -> str:
     """Copy a command line, and return what was done."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
-        clipboard.setText(found.command)
-    return "; ".join(["The command line is copied", *found.notes])
+        clipboard.setText(result.command)
+    return "; ".join(["The command line is copied", *result.notes])
 
 
-def _copy_and_show(found: ReproducibleRequest) -> None:
+def _copy_and_show(result: ReproducibleRequest) -> None:
     from napari.utils.notifications import show_info
 
-    show_info(_sentence(_copy(found)))
+    show_info(_sentence(_copy(result)))
 
 
 def _sentence(error: object) -> str:

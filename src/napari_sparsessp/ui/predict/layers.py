@@ -395,8 +395,8 @@ class PredictionLayers(QObject):
 
     def all(self) -> dict[str, Any]:
         """All layers that are still there, by channel."""
-        found = {id_: self.layer(id_) for id_ in self._keys}
-        return {id_: layer for id_, layer in found.items() if layer is not None}
+        layers = {id_: self.layer(id_) for id_ in self._keys}
+        return {id_: layer for id_, layer in layers.items() if layer is not None}
 
     def layers(self, role: str = PREDICTION) -> dict[str, Any]:
         """Layers of a role that are still there, by structure."""
@@ -527,5 +527,5 @@ class PredictView(QObject):
     def _on_layer_eye(self, structure: str, role: str, visible: bool) -> None:
         if not self.arranging and self.layouts.eyes_hold:
             table = self._form.structures
-            tell = table.set_spread if role == UNCERTAINTY else table.set_visible
-            tell(structure, visible, tell=False)
+            show = table.set_spread if role == UNCERTAINTY else table.set_visible
+            show(structure, visible, tell=False)

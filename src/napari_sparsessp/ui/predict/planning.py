@@ -96,18 +96,18 @@ class RunRequest:
 
 @dataclass(frozen=True, eq=False)
 class PredictionPreview:
-    """What Run would do.
+    """Preview of the next run: its plan, or why there is none.
 
     Attributes
     ----------
     plan
         None where something is in the way.
     problem
-        What is in the way.
+        Error that is in the way.
     waiting
-        What the user still has to do, where nothing is wrong yet.
+        Next step for the user, where nothing is wrong yet.
     notes
-        What the dock itself left out or assumed.
+        Omissions and assumptions of the dock itself.
     basis, pixels
         All that the plan depends on, and the arrays whose identity is part of it.
     """
@@ -135,7 +135,7 @@ class PredictionPreview:
 
 
 class PlanningEngine(Protocol):
-    """What planning needs of an engine."""
+    """Engine that plans; `InstalledEngine` is one."""
 
     def plan(
         self,

@@ -207,7 +207,7 @@ class PredictionSession(QObject):
     task
         The prediction that runs, or None.
     run
-        What is predicted now, or was stopped and can be resumed.
+        The one that runs, or was stopped and can be resumed.
     speed
         Estimates the time of the next run.
     truth_scales

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QPushButton,
@@ -24,7 +23,7 @@ from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
 from napari_sparsessp.training.resolve import RATE, QuickOptions
 from napari_sparsessp.ui.dock import StepForm
-from napari_sparsessp.ui.models.import_dialog import model_id
+from napari_sparsessp.ui.models.import_form import model_id
 from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FILES, PairsPanel
@@ -369,11 +368,6 @@ class TrainForm(StepForm):
             "time": Step("for"),
             "name": Step("and <b>call it</b>", last=True),
         }
-        # a long name of a device may be shortened, not widen the dock
-        self.device.setMinimumContentsLength(10)
-        self.device.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.time.native("minutes").setMinimumWidth(112)
         self.more_button.setCheckable(True)
         self.options.hide()
@@ -515,6 +509,11 @@ def _not_shown(config: TrainConfig) -> list[str]:
         notes.append(
             f"The file's budget is {config.budget.steps} steps; the dock counts "
             "minutes: look at them."
+        )
+    if config.data.pairs is not None and config.data.pairs.crop:
+        notes.append(
+            "The file crops its images; the dock takes them whole. sparsessp train "
+            "crops them."
         )
     usual, given = Recipe(name="fast").model_dump(), config.recipe.model_dump()
     other = [

@@ -23,7 +23,7 @@ from napari_sparsessp.training.resolve import (
     make_folder,
     trainings_folder,
 )
-from napari_sparsessp.ui.models.import_dialog import model_id
+from napari_sparsessp.ui.models.import_form import model_id
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,

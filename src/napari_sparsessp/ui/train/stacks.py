@@ -9,7 +9,6 @@ from typing import cast
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFrame,
     QGridLayout,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.structures import CATALOGUE, structure_or_custom
+from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.train.choice import (
     FilesChoice,
     FilesScan,
@@ -40,7 +39,8 @@ from napari_sparsessp.ui.widgets.basic import (
     side_by_side,
     wrapped_label,
 )
-from napari_sparsessp.ui.widgets.forms import Form, make_editable
+from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.structure_fields import StructureBox
 
 LAYERS, FILES = "layers", "files"
 
@@ -155,7 +155,6 @@ class FilesPanel(QWidget):
         if not self.channels.get("structure"):
             self.channels.update(structure=structure)
         self._wanted = FilesChoice()
-        self.changed.emit()
 
     def files(self) -> FilesChoice:
         """Return what is chosen."""
@@ -180,20 +179,6 @@ _NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""
 
 
-def structure_box() -> QComboBox:
-    """Return an editable list of structures that completes what is typed."""
-    box = QComboBox()
-    box.addItems([structure.label for structure in CATALOGUE.values()])
-    make_editable(box, "shows…")
-    box.setMinimumContentsLength(7)
-    box.setToolTip(
-        "What the fluorescence shows. Choose from the catalogue, or type a name of "
-        "your own, such as the stain."
-    )
-    box.setAccessibleName("Structure")
-    return box
-
-
 class StackCard(QWidget):
     """Choose the light; layers of the same size are offered as its truths."""
 
@@ -205,7 +190,7 @@ class StackCard(QWidget):
         self._stacks: dict[StackKey, ViewerStack] = {}
         self._masks: tuple[ViewerStack, ...] = ()
         self._remembered: dict[StackKey, tuple[bool, str]] = {}
-        self.rows: dict[StackKey, tuple[QCheckBox, QComboBox]] = {}
+        self.rows: dict[StackKey, tuple[QCheckBox, StructureBox]] = {}
         self.light_box = ElidingComboBox()
         self.light_box.setAccessibleName("Transmitted light")
         self.light_box.setPlaceholderText("no stack yet")
@@ -265,7 +250,7 @@ class StackCard(QWidget):
     def choice(self) -> PairChoice:
         """Return what is chosen."""
         truths = tuple(
-            (key, box.currentText().strip())
+            (key, box.typed())
             for key, (tick, box) in self.rows.items()
             if tick.isChecked() and tick.isEnabled()
         )
@@ -323,9 +308,8 @@ class StackCard(QWidget):
         tick.setAccessibleName(f"Learn to predict {name}")
         tick.setChecked(ticked and not why_not)
         tick.setEnabled(not why_not)
-        box = structure_box()
-        box.setEditText(typed)
-        cast(QComboBox, box).lineEdit().setCursorPosition(0)
+        box = StructureBox()
+        box.show_text(typed)
         box.setEnabled(tick.isChecked())
         row = self._grid.rowCount()
         self._grid.addWidget(tick, row, 0)
@@ -354,7 +338,7 @@ class StackCard(QWidget):
         """Keep ticks and structures, whatever light is chosen next."""
         for key, (tick, box) in self.rows.items():
             if tick.isEnabled():
-                self._remembered[key] = tick.isChecked(), box.currentText().strip()
+                self._remembered[key] = tick.isChecked(), box.typed()
 
 
 class PairsPanel(QWidget):

@@ -217,16 +217,6 @@ class StepColumn(QScrollArea):
         self.column.addStretch(1)
 
 
-def put_above(form: QWidget, steps: StepColumn, foot: QWidget) -> None:
-    """Arrange a dock: its steps take all the room that its foot leaves."""
-    outer = QVBoxLayout(form)
-    outer.setContentsMargins(0, 0, 0, 0)
-    outer.setSpacing(0)
-    outer.addWidget(steps, 1)
-    outer.addWidget(foot)
-    form.setMinimumWidth(NARROWEST)
-
-
 # Padding and borders of a segment in the style sheet, and its least width.
 _AROUND = 12
 _NARROWEST = 26
@@ -500,13 +490,7 @@ class WorkFoot(Foot):
 
 
 def in_a_row(*widgets: QWidget, stretched: int = 1) -> QHBoxLayout:
-    """Put widgets beside each other.
-
-    Parameters
-    ----------
-    stretched
-        How many of the first share the room that is left.
-    """
+    """Put widgets beside each other; so many of the first share the room."""
     row = QHBoxLayout()
     row.setSpacing(6)
     for place, widget in enumerate(widgets):
@@ -578,9 +562,7 @@ class _ElideMiddle(QObject):
 def side_by_side(*widgets: QWidget) -> QWidget:
     """Put widgets beside one another, as wide as each other."""
     holder = QWidget()
-    row = in_a_row(*widgets, stretched=len(widgets))
-    row.setContentsMargins(0, 0, 0, 0)
-    holder.setLayout(row)
+    in_a_column(holder, in_a_row(*widgets, stretched=len(widgets)))
     return holder
 
 
@@ -602,12 +584,9 @@ def labelled_row(text: str, *widgets: QWidget) -> QWidget:
     label = QLabel(text)
     label.setProperty("role", "muted")
     holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    row.addWidget(label)
-    for place, widget in enumerate(widgets):
-        row.addWidget(widget, int(place == 0))
+    row = in_a_row(label, *widgets, stretched=0)
+    row.setStretchFactor(widgets[0], 1)
+    in_a_column(holder, row)
     return holder
 
 

@@ -66,12 +66,13 @@ class _Plot(QWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.setAntialiasing(True)
             plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            for side in ("bottom", "left"):
+                plot.getAxis(side).enableAutoSIPrefix(False)
             self._outer.addWidget(plot)
         self._tones = tones = Tones.of(self)
         self._plot.setBackground(tones.panel)
         for side, label in zip(("bottom", "left"), self._labels, strict=True):
             axis = self._plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
             axis.setPen(tones.line)
             axis.setTextPen(tones.muted)
             style = {"color": tones.muted.name(), "font-size": "8.5pt"}
@@ -363,7 +364,9 @@ def _quality_view(
             return "bad" if (value(row) or 1) <= 0 else None
 
         title = f"r = {ratio:g}"
-        return Column(title, title, text, kind=Kind.BAR, value=value, ink=ink)
+        return Column(
+            title, title, text, kind=Kind.BAR, value=value, ink=ink, bold=False
+        )
 
     name = Column("structure", "", lambda row: structure_or_custom(row[0]).label)
     model = RowsModel((name, *map(column, ratios)), key=lambda row: row[0])

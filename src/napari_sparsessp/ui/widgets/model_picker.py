@@ -73,7 +73,7 @@ class TopologyDrawing(QWidget):
     def paintEvent(self, _event: object) -> None:
         """Draw the diagram."""
         if self.topology:
-            tones = Tones.of(self.window())  # a panel's own back may be transparent
+            tones = Tones.of(self)
             painter, area = QPainter(self), QRectF(self.rect())
             _draw_diagram(painter, area, self.topology, tones.text, tones.accent)
 
@@ -108,7 +108,7 @@ class TopologyButton(QAbstractButton):
         return font
 
     def sizeHint(self) -> QSize:
-        """Give room for a diagram, its name and the lines below."""
+        """Return room for a diagram, its name and the lines below."""
         name, line = (
             QFontMetrics(self._font(size)).height() for size in (_LARGE, _SMALL)
         )

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.layers.viewport import data_position, go_to
-from napari_sparsessp.ui.widgets.basic import Segments, in_a_row
+from napari_sparsessp.ui.widgets.basic import Segments
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
@@ -61,7 +61,7 @@ class ZAxisDrawing(QWidget):
         )
 
     def sizeHint(self) -> QSize:
-        """Give a flat strip."""
+        """Return the size of a flat strip."""
         return QSize(260, 50)
 
     def show_view(
@@ -256,7 +256,7 @@ class SamplingPanel(QWidget):
             (OTHER, "Other", "Any ratio from 1 on, also a broken one."),
         ]
         self.segments = Segments(choices, "Sparsity ratio r")
-        self.other = Form(_Other, beside=True)
+        self.other = Form(_Other)
         self.other.hide()
         self.trial = Form(_Trial)
         self.drawing = ZAxisDrawing()
@@ -267,8 +267,8 @@ class SamplingPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(in_a_row(self.segments, self.other))
-        for widget in (self.trial, self.drawing, self.sentence):
+        column.addWidget(self.segments)
+        for widget in (self.other, self.trial, self.drawing, self.sentence):
             column.addWidget(widget)
         self._dense: bool | None = None
         self.segments.chosen.connect(self._on_chosen)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -20,7 +21,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.basic import (
@@ -226,15 +226,13 @@ class ExpectationTable(QFrame):
         return [dot.mark for *_, dot in self._rows if not dot.isHidden()]
 
 
-def _micrometres(text: str) -> float:
-    """Read a length; a comma is a decimal point too."""
+def _micrometres(text: str) -> float | None:
+    """Read a length, with a decimal point or comma; None while it is half typed."""
     try:
         value = float(text.replace(",", "."))
     except ValueError:
-        raise ValueError(f"{text} is no number") from None
-    if not 0 < value <= 1000:
-        raise ValueError("more than 0, at most 1000 µm")
-    return value
+        return None
+    return value if value > 0 else None
 
 
 def _size_row(axis: str) -> dict[str, Any]:
@@ -313,6 +311,12 @@ class InputPanel(QWidget):
         )
         self.edit_button.setCheckable(True)
         self.size = Form(_VoxelSize, beside=True)
+        for axis in fields(_VoxelSize):
+            field = self.size.native(axis.name)
+            validator = QDoubleValidator(0.0, 1000.0, 5, field)
+            validator.setNotation(QDoubleValidator.Notation.StandardNotation)
+            field.setValidator(validator)
+            field.setMinimumWidth(40)
         self._or = _label("or", "muted")
         self._axis_row = _row("First axis is", self.axis)
         self._channel_row = _row("Channel", self.channel_box)
@@ -405,10 +409,7 @@ class InputPanel(QWidget):
 
     def typed_voxel_size(self) -> tuple[float, float, float] | None:
         """Return the typed (z, y, x) in µm; None unless all three can be read."""
-        try:
-            size = self.size.values()
-        except InputError:
-            return None
+        size = self.size.values()
         if size.z is None or size.y is None or size.x is None:
             return None
         return size.z, size.y, size.x

@@ -116,6 +116,55 @@ def _has_scores(rows: Sequence[StructureRow]) -> bool:
     return any(row.scores for row in rows)
 
 
+_SCORES = (
+    # a notch on the bar of R² shows what was expected, tool tips say both
+    Column(
+        "expected",
+        "Expected",
+        StructureRow.expected_text,
+        _EXPECTED,
+        kind=Kind.NUMBER,
+        value=lambda row: row.expected_r2,
+        cell_tip=StructureRow.expected_tip,
+        ink=lambda _row: "muted",
+        sortable=True,
+        descending=True,
+        short="Exp.",
+        gives_way=2,
+        shown=lambda rows: any(row.expected is not None for row in rows),
+    ),
+    Column(
+        "r2",
+        "R²",
+        lambda row: _text(row.score("r2")),
+        _R2,
+        kind=Kind.BAR,
+        value=lambda row: row.score("r2"),
+        cell_tip=lambda row: row.score_tip(_R2),
+        ink=lambda row: "bad" if (row.score("r2") or 1) <= 0 else None,
+        notch=lambda row: row.expected_r2,
+        sortable=True,
+        descending=True,
+        sample="\u22120.00",
+        shown=_has_scores,
+    ),
+    Column(
+        "pcc",
+        "PCC",
+        lambda row: _text(row.score("pcc")),
+        _PCC,
+        kind=Kind.NUMBER,
+        value=lambda row: row.score("pcc"),
+        cell_tip=lambda row: row.score_tip(_PCC),
+        sortable=True,
+        descending=True,
+        sample="\u22120.00",
+        gives_way=1,
+        shown=_has_scores,
+    ),
+)
+
+
 class StructureModel(RowsModel):
     """Tick, visibility, truth layer and live scores of each structure.
 
@@ -192,51 +241,7 @@ class StructureModel(RowsModel):
                 sample="a truth layer",
                 narrow=36,
             ),
-            # a notch on the bar of R² shows what was expected, tool tips say both
-            Column(
-                "expected",
-                "Expected",
-                StructureRow.expected_text,
-                _EXPECTED,
-                kind=Kind.NUMBER,
-                value=lambda row: row.expected_r2,
-                cell_tip=StructureRow.expected_tip,
-                ink=lambda _row: "muted",
-                sortable=True,
-                descending=True,
-                short="Exp.",
-                gives_way=2,
-                shown=lambda rows: any(row.expected is not None for row in rows),
-            ),
-            Column(
-                "r2",
-                "R²",
-                lambda row: _text(row.score("r2")),
-                _R2,
-                kind=Kind.BAR,
-                value=lambda row: row.score("r2"),
-                cell_tip=lambda row: row.score_tip(_R2),
-                ink=lambda row: "bad" if (row.score("r2") or 1) <= 0 else None,
-                notch=lambda row: row.expected_r2,
-                sortable=True,
-                descending=True,
-                sample="\u22120.00",
-                shown=_has_scores,
-            ),
-            Column(
-                "pcc",
-                "PCC",
-                lambda row: _text(row.score("pcc")),
-                _PCC,
-                kind=Kind.NUMBER,
-                value=lambda row: row.score("pcc"),
-                cell_tip=lambda row: row.score_tip(_PCC),
-                sortable=True,
-                descending=True,
-                sample="\u22120.00",
-                gives_way=1,
-                shown=_has_scores,
-            ),
+            *_SCORES,
         )
 
     # what the dock shows ------------------------------------------------------

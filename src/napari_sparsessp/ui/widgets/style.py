@@ -53,8 +53,11 @@ class Tones:
     @classmethod
     def of(cls, widget: QWidget) -> "Tones":
         """Read the tones from a widget's palette."""
+        back = widget.palette().color(QPalette.ColorRole.Window)
+        while not back.alpha() and (below := widget.parentWidget()) is not None:
+            widget = below  # a transparent widget shows the one below
+            back = widget.palette().color(QPalette.ColorRole.Window)
         palette = widget.palette()
-        back = palette.color(QPalette.ColorRole.Window)
         text = palette.color(QPalette.ColorRole.WindowText)
         text.setAlpha(255)
         dark = back.lightness() < 128

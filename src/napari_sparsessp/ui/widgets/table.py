@@ -75,6 +75,8 @@ class Column:
         A `Mark` or a letter behind the text, or None.
     notch
         Second value on a bar, or None.
+    bold
+        Whether the number over a bar is bold.
     sortable, descending
         Whether a click on the header sorts, and whether the greatest come first.
     short
@@ -111,6 +113,7 @@ class Column:
     ink: Callable[[Any], str | None] | None = None
     mark: Callable[[Any], "Mark | str | None"] | None = None
     notch: Callable[[Any], float | None] | None = None
+    bold: bool = True
     sortable: bool = False
     descending: bool = False
     short: str = ""

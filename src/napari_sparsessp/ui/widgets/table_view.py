@@ -205,7 +205,7 @@ class RowsView(QTableView):
         if short and column.narrow is not None:
             return max(column.narrow, title_width)
         font = QFont(self.font())
-        font.setBold(self.emphasised or column.kind is Kind.BAR)
+        font.setBold(self.emphasised or (column.kind is Kind.BAR and column.bold))
         metrics = QFontMetrics(font)
         texts = (
             [column.sample]
@@ -318,7 +318,8 @@ class _RowsDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = QFont(view.font())
-        font.setBold(column.kind is Kind.BAR or (view.emphasised and current))
+        bold = column.kind is Kind.BAR and column.bold
+        font.setBold(bold or (view.emphasised and current))
         painter.setFont(font)
         strength = 0.28 if view.hasFocus() or view.emphasised else view.unfocused
         if current and strength:
@@ -392,9 +393,11 @@ def _around(column: Column) -> int:
     """Pixels beside a text: its box, its mark and what keeps columns apart."""
     if column.kind is Kind.EYE:
         return 26
-    boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
-    chevron = 12 if column.kind is Kind.CHOICE else 0
-    return 13 + 21 * boxed + chevron
+    if column.right:
+        return 9
+    if column.kind in (Kind.CHECK, Kind.SWATCH):
+        return 30
+    return 13 + (12 if column.kind is Kind.CHOICE else 0)
 
 
 def _paint_box(
@@ -473,8 +476,12 @@ def _paint_text(
 ) -> None:
     """Paint the text, a mark behind it, and the chevron of a choice."""
     row = index.data(ROW)
-    area = area.adjusted(6, 0, -6, -3 if column.kind is Kind.BAR else 0)
-    narrow = column.narrow is not None and area.width() < column.narrow
+    boxed = column.kind in (Kind.CHECK, Kind.SWATCH)
+    below = 3 if column.kind is Kind.BAR else 0
+    area = area.adjusted(2 if column.right else 6, 0, -2 if boxed else -6, -below)
+    # less than a few letters of a name say nothing
+    letters = 5 * QFontMetrics(painter.font()).averageCharWidth()
+    narrow = column.narrow is not None and area.width() < max(column.narrow, letters)
     if column.kind is Kind.CHOICE:
         if index.flags() & Qt.ItemFlag.ItemIsEditable:
             x, y = area.right() - 3, area.center().y() + 0.5
