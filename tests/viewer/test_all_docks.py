@@ -114,11 +114,6 @@ def test_a_dock_from_the_menu_is_the_one_that_others_lead_to(viewer, engine):
     assert open_predict(viewer, beside=models) is from_menu
 
 
-def test_a_dock_from_a_program_is_the_one_that_others_lead_to(viewer, engine):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    assert open_predict(viewer) == dock
-
-
 def test_what_leads_to_predict_opens_it_once_and_as_the_menu_does(viewer, engine):
     first = open_predict(viewer)
     assert open_predict(viewer) is first

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.form import RunState
+from predicted import predictions
 
 
 class Told(list):
@@ -151,22 +152,17 @@ def own_models(thin_folder, tmp_path, monkeypatch, thin_engine):
     return folder
 
 
-def test_a_model_that_is_gone_at_run(thin_dock, own_models, fails, works):
+@pytest.mark.parametrize("cut", [0, 0.5])
+def test_a_model_that_is_gone_or_damaged_at_run(
+    thin_dock, own_models, fails, works, cut
+):
     dock = thin_dock(light(8, 40, 40))
     weights = own_models / "thin.safetensors"
     kept = weights.read_bytes()
     weights.unlink()
-    fails(dock, "thin", ";")
-    weights.write_bytes(kept)
-    works(dock)
-
-
-def test_a_model_that_is_damaged_at_run(thin_dock, own_models, fails, works):
-    dock = thin_dock(light(8, 40, 40))
-    weights = own_models / "thin.safetensors"
-    kept = weights.read_bytes()
-    weights.write_bytes(kept[: len(kept) // 2])
-    fails(dock, "thin")
+    if cut:
+        weights.write_bytes(kept[: int(cut * len(kept))])
+    fails(dock, "thin", "" if cut else ";")
     weights.write_bytes(kept)
     works(dock)
 
@@ -199,6 +195,11 @@ def test_a_device_that_vanishes(dock, engine, error, advice, fails, works):
     engine.fail_at, engine.error, engine.tile = 2, error, 48
     fails(dock, advice)
     assert "2 of" in dock.form.foot.status.text()
+    dock.refresh_now()  # whatever happens to layers, the error stays to be read
+    message = dock.form.foot.message
+    assert message.is_error
+    assert message.copy_button.isVisibleTo(message)
+    assert dock.layers.layer("dna").metadata[KEY]["state"] == "failed"
     engine.fail_at = None
     works(dock)
 
@@ -236,37 +237,22 @@ def test_no_memory_for_the_result(dock, monkeypatch, told, works):
     works(dock)
 
 
+@pytest.mark.parametrize("made", [0, 1])
 def test_a_layer_that_napari_cannot_make(
-    dock, viewer, engine, monkeypatch, fails, works
-):
-    engine.wait_at = 0
-
-    def broken(*_):
-        raise ValueError("no texture")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(dock.layers, "_add", broken)
-        fails(dock, "no texture")
-    assert not any(is_prediction(layer) for layer in viewer.layers)
-    engine.wait_at = None
-    works(dock)
-
-
-def test_a_later_layer_that_napari_cannot_make(
-    dock, viewer, engine, monkeypatch, fails, works
+    dock, viewer, engine, monkeypatch, fails, works, made
 ):
     engine.wait_at = 0
     make = dock.layers._add
 
-    def second_broken(one):
-        if any(is_prediction(layer) for layer in viewer.layers):
+    def broken(one):
+        if len(predictions(viewer)) == made:
             raise ValueError("no texture")
         make(one)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dock.layers, "_add", second_broken)
+        patch.setattr(dock.layers, "_add", broken)
         fails(dock, "no texture")
-    assert sum(is_prediction(layer) for layer in viewer.layers) == 1
+    assert len(predictions(viewer)) == made
     engine.wait_at = None
     works(dock)
 

@@ -42,16 +42,8 @@ def test_finish(dock, viewer, finish):
         assert about["measured_planes"] == list(range(0, 32, 4))
         assert about["request"]["model"] == "colony-3to2d"
         assert about["provenance"]["model"]["sha256"]
-
-
-def test_layers_lie_on_their_input(dock, viewer, finish):
-    dock.run()
-    finish(dock)
-    source = viewer.layers["bright-field"]
-    for layer in predictions(viewer):
         assert tuple(layer.scale) == pytest.approx((0.29, 0.29, 0.29))
-        assert tuple(layer.translate) == pytest.approx((0, 0, 0))
-        assert layer.units == source.units
+        assert layer.units == viewer.layers["bright-field"].units
         assert layer.axis_labels == ("z", "y", "x")
         assert layer.blending == "additive"
     assert viewer.layers.units is not None
@@ -85,21 +77,6 @@ def test_cancel(dock, viewer, finish, engine, qtbot):
     assert predictions(viewer)[0].metadata[KEY]["state"] == "cancelled"
 
 
-def test_error_in_the_worker(dock, viewer, finish, engine):
-    engine.fail_at = 1
-    dock.run()
-    finish(dock)
-    message = dock.form.foot.message
-    assert message.is_error
-    assert "ran out of memory" in message.text.text()
-    dock.refresh_now()  # whatever happens to layers, the error stays to be read
-    assert message.is_error
-    assert message.copy_button.isVisibleTo(message)
-    assert dock.form.foot.state is RunState.RESUMABLE
-    assert dock.form.input.isEnabled()
-    assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
-
-
 def test_removing_one_layer_leaves_the_others_running(
     dock, viewer, finish, engine, qtbot
 ):
@@ -118,39 +95,6 @@ def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
         viewer.layers.remove(layer)
     finish(dock)
     assert "Cancelled" in dock.form.foot.status.text()
-
-
-def test_closing_the_viewer_stops_the_worker(
-    make_napari_viewer, engine, qtbot, monkeypatch
-):
-    many_tiles(engine)
-    viewer = make_napari_viewer()
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    with qtbot.waitSignal(dock.layers.destroyed, raising=False):
-        dock.run()
-        with qtbot.waitSignal(dock.session.tile_done):
-            pass
-        viewer.close()
-    qtbot.waitUntil(lambda: engine.closed == 1)
-
-
-def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
-    many_tiles(engine)
-    dock.run()
-    ref = weakref.ref(predictions(viewer)[0].data.base)
-    with qtbot.waitSignal(dock.session.tile_done):
-        pass
-    dock.cancel()
-    finish(dock)
-    qtbot.waitUntil(lambda: engine.closed == 1)
-    viewer.layers.clear()
-
-    def gone():
-        gc.collect()
-        return ref() is None
-
-    qtbot.waitUntil(gone)
 
 
 def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
@@ -196,38 +140,6 @@ def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, finish):
     finish(dock)
     dock.layers.layer("dna").visible = False
     assert "dna" not in dock.form.structures.visible()
-
-
-def test_time_lapse(viewer, engine, finish, qtbot):
-    viewer.add_image(
-        np.stack([light()] * 6),
-        name="bright-field",
-        scale=(60, 1.16, 0.29, 0.29),
-        units=("s", "um", "um", "um"),
-        axis_labels=("t", "z", "y", "x"),
-    )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    viewer.dims.set_point(0, 180)
-    dock.run()
-    finish(dock)
-    layer = predictions(viewer)[0]
-    assert layer.data.shape == (6, 32, 96, 128)
-    assert layer.scale[0] == 60
-    assert np.all(layer.data > 0)
-    assert 3 in {seen[0] for seen in engine.seen if seen}
-
-
-def test_two_viewers_do_not_disturb_each_other(make_napari_viewer, engine, finish):
-    docks = []
-    for _ in range(2):
-        viewer = make_napari_viewer()
-        viewer.add_image(light(), name="bright-field", **MICRO)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        docks.append((viewer, dock))
-    docks[0][1].run()
-    finish(docks[0][1])
-    assert len(predictions(docks[0][0])) == 12
-    assert predictions(docks[1][0]) == []
 
 
 @pytest.mark.parametrize("running", [False, True])

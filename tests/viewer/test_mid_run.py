@@ -129,14 +129,6 @@ def other_data_in_the_source(viewer, _dock):
     viewer.layers["bright-field"].data = np.zeros((3, 10, 10), np.uint16)
 
 
-def float_the_dock(_viewer, dock):
-    dock.parentWidget().setFloating(True)
-
-
-def hide_the_dock(_viewer, dock):
-    dock.parentWidget().hide()
-
-
 def clear_the_selection(viewer, _dock):
     viewer.layers.selection.clear()
 
@@ -167,8 +159,6 @@ def settings_as_before(qapp):
         slice_in_a_thread,
         move_the_source,
         other_data_in_the_source,
-        float_the_dock,
-        hide_the_dock,
         clear_the_selection,
     ],
     ids=lambda event: event.__name__,
@@ -243,21 +233,6 @@ def test_cancel_after_the_layers_are_gone_is_no_matter(begun, go, viewer, finish
     go.set()
     finish(begun)
     assert begun.run_in_progress is None
-
-
-def test_the_dock_is_closed_and_opened_again_while_it_runs(
-    begun, go, viewer, engine, finish, qtbot
-):
-    viewer.window.remove_dock_widget(begun.parentWidget())
-    _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    go.set()
-    qtbot.waitUntil(lambda: engine.closed == 1)
-    again.refresh_now()
-    assert again.form.foot.state is RunState.READY
-    again.form.structures.tick(TICKED)
-    again.run()
-    finish(again)
-    assert whole(viewer)  # the same layers, renewed
 
 
 @pytest.mark.parametrize("in_3d", [False, True])

@@ -1,7 +1,5 @@
 """The table of scores."""
 
-from functools import partial
-
 import pytest
 from qtpy.QtCore import Qt
 
@@ -38,14 +36,6 @@ def sort_by(table, key):
 def test_scores_have_two_digits(table):
     assert cells(table, "r2") == ["0.50", "–", "−0.25"]
     assert cells(table, "pcc") == ["0.75", "", "–"]
-
-
-def test_a_row_without_scores_comes_last_whichever_way_it_is_sorted(table):
-    labels = partial(cells, table, "structure")
-    sort_by(table, "r2")
-    assert labels() == ["DNA", "Actin", "Nucleolus"]
-    sort_by(table, "r2")
-    assert labels() == ["Actin", "DNA", "Nucleolus"]
 
 
 def test_a_tick_is_emitted_and_outlives_new_scores(table, qtbot):

@@ -151,9 +151,3 @@ def test_damaged_and_default_are_said_to_a_screen_reader(table):
     assert table.order.index(3, 0).data(role) == "broken.safetensors, damaged"
     tip = table.order.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert "get it again" in tip
-
-
-def test_two_hundred_models_are_listed_and_painted(table, entry):
-    table.show_entries([entry(f"model-{number}") for number in range(200)])
-    assert table.order.rowCount() == 200
-    assert not table.grab().isNull()

@@ -33,15 +33,6 @@ def test_a_button_that_can_do_nothing_is_off_and_says_why(foot, state):
     assert foot.button.toolTip()
 
 
-def test_a_key_is_never_a_surprise(foot, qtbot):
-    foot.set_state(PlanState.RUNNING)
-    with qtbot.assertNotEmitted(foot.stop_asked):
-        foot.press(PlanState.READY)
-    with qtbot.waitSignal(foot.stop_asked):
-        foot.press(PlanState.RUNNING)
-    assert foot.state is PlanState.STOPPING
-
-
 def test_progress_says_what_is_done_and_how_far(foot):
     foot.show_progress(0.75, "r = 2: tile 3 of 4 · 12 s left", 12.0)
     assert foot.bar.value() == 0.75 * foot.bar.maximum()
@@ -73,9 +64,3 @@ def test_what_the_stack_cannot_give_is_neither_shown_nor_tried(picker):
     assert picker.button(4).isHidden()
     picker.offer(RATIOS)
     assert picker.ratios() == (1, 2, 4, 8), "what was chosen comes back"
-
-
-def test_starting_planes_can_be_tried(picker, qtbot):
-    with qtbot.waitSignal(picker.changed):
-        picker.options.native("all_phases").click()
-    assert picker.options.get("all_phases")

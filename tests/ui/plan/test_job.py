@@ -73,13 +73,6 @@ def test_the_same_pixels_are_not_swept_again(engine):
     assert other.record is not first.record
 
 
-def test_a_truth_makes_a_sweep_against_it(engine):
-    job = _job(engine, {"dna": _volume(1)})
-    record = _measure(engine, job, SweepMemory()).record
-    assert record.report.reference == "truth"
-    assert record.report.baselines.trivial["dna"]
-
-
 class Stopping(TaskProgress):
     """Cancels itself once so many ratios are published."""
 

@@ -4,8 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPalette
 
-from napari_sparsessp.ui.plan.result import COLUMNS, PlanResult, visible_on
-from napari_sparsessp.ui.widgets.style import Tones
+from napari_sparsessp.ui.plan.result import COLUMNS, PlanResult
 from swept import report_of
 
 GOOD = {"dna": (0.6, 0.59, 0.58, 0.4)}
@@ -105,19 +104,6 @@ def test_nothing_measured_shows_nothing(result):
     assert result.isHidden()
     assert result.report() is None
     assert result.ratio() is None
-
-
-def test_a_pale_curve_is_seen_on_a_pale_back(result):
-    dark = Tones.of(result)
-    pale = Tones(
-        **{
-            **{name: getattr(dark, name) for name in Tones.__dataclass_fields__},
-            "panel": QColor("#dddddd"),
-            "text": QColor("#222222"),
-        }
-    )
-    assert QColor(visible_on(QColor("#ccffff"), pale)).lightness() < 166
-    assert visible_on(QColor("#0044aa"), pale) == "#0044aa"
 
 
 def test_in_a_narrow_dock_no_number_is_cut(result):

@@ -91,15 +91,6 @@ def test_notices_are_no_errors(panel):
     assert not panel.message.isVisible()
 
 
-def test_layouts_can_be_undone_only_when_one_is_on(panel):
-    assert not panel.restore_button.isEnabled()
-    panel.show_layout("side")
-    assert panel.restore_button.isEnabled()
-    assert panel.layouts.value() == "side"
-    panel.show_layout(None)
-    assert panel.layouts.value() == ""
-
-
 def test_many_notices_are_folded_and_can_be_opened(panel):
     panel.message.show_notices(["one is unknown", "two is unknown", "three is unknown"])
     assert panel.message.text.text() == "One is unknown.\nTwo is unknown."
@@ -128,17 +119,6 @@ def test_usual_options_take_no_room(options):
     assert (values.tta, values.uncertainty, values.memory_limit) == (False, False, None)
     assert options.rows.native("memory_gb").text() == "automatic"
     assert options.isHidden()
-
-
-def test_each_change_is_emitted(options, qtbot):
-    for change in (
-        options.rows.native("tta").toggle,
-        options.rows.native("uncertainty").toggle,
-        lambda: options.rows.native("memory_gb").setValue(2.5),
-    ):
-        with qtbot.waitSignal(options.changed):
-            change()
-    assert options.rows.values().memory_limit == 2_500_000_000
 
 
 def test_unusual_options_stay_in_sight(options):

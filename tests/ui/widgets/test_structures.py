@@ -46,16 +46,6 @@ def test_a_click_on_the_eye_hides(qtbot, table):
     assert table.structures.visible() == ("nucleolus", "microtubule")
 
 
-def test_truth_is_chosen_from_a_list(qtbot, table):
-    click(qtbot, table, 0, "truth")
-    cell = cell_of(table, 0, "truth")
-    editor = table.indexWidget(cell)
-    assert [editor.itemText(i) for i in range(editor.count())][1] == "my truth"
-    editor.setCurrentIndex(1)
-    editor.activated.emit(1)
-    assert table.structures.truths() == {"dna": "k"}
-
-
 def test_keyboard_ticks_and_hides(qtbot, table):
     table.setFocus()
     table.setCurrentIndex(cell_of(table, 0, "name"))
@@ -66,12 +56,6 @@ def test_keyboard_ticks_and_hides(qtbot, table):
     assert table.structures.visible() == ("dna", "microtubule")
 
 
-def test_all_rows_are_in_sight(table):
-    table.structures.set_structures(tuple(f"own_{i}" for i in range(12)))
-    last = table.visualRect(table.model().index(11, 0))
-    assert last.bottom() <= table.viewport().height()
-
-
 def names(table):
     model = table.model()
     return [model.index(row, 0).data() for row in range(model.rowCount())]
@@ -79,27 +63,6 @@ def names(table):
 
 def sort(table, column):
     table.horizontalHeader().sectionClicked.emit(table.rows_model.column(column))
-
-
-def test_a_click_on_a_header_sorts_turns_round_and_lets_be(table):
-    own = names(table)
-    sort(table, "name")
-    assert names(table) == sorted(own)
-    sort(table, "name")
-    assert names(table) == sorted(own, reverse=True)
-    sort(table, "name")
-    assert names(table) == own
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_has_no_score_comes_last_either_way(table, times):
-    table.structures.set_scores({"nucleolus": {"r2": 0.2}, "microtubule": {"r2": 0.7}})
-    for _ in range(times):
-        sort(table, "r2")
-    labels = {row.structure.id: row.structure.label for row in table.structures.rows}
-    order = [labels["microtubule"], labels["nucleolus"]]
-    assert names(table)[:2] == (order if times == 1 else order[::-1])
-    assert names(table)[2] == labels["dna"]
 
 
 def test_sorting_changes_no_order_of_the_request(qtbot, table):
@@ -121,15 +84,6 @@ def test_rows_do_not_jump_while_scores_come_in(table):
     assert names(table) == before
     table.structures.set_locked(False)
     assert names(table) != before
-
-
-def test_the_keyboard_sorts(qtbot, table):
-    own = names(table)
-    table.setFocus()
-    qtbot.keyClick(table, Qt.Key.Key_S)
-    assert names(table) == sorted(own)
-    qtbot.keyClick(table, Qt.Key.Key_S)
-    assert names(table) == own
 
 
 def test_scores_have_columns_once_there_are_any(table):
