@@ -181,15 +181,6 @@ def test_scores_that_were_cancelled_wait_until_they_are_asked_for(
     assert dock.form.compute_button.isHidden()
 
 
-def test_an_unfinished_prediction_says_so(stacks, viewer, compare):
-    layer = viewer.layers["dna · predicted"]
-    about = {**layer.metadata[KEY], "state": "cancelled"}
-    layer.metadata = {**layer.metadata, KEY: about}
-    dock = compare()
-    choose(dock, "dna")
-    assert "not complete" in dock.form.foot.message.text.text()
-
-
 def test_a_prediction_that_runs_is_not_scored(stacks, viewer, compare):
     layer = viewer.layers["dna · predicted"]
     about = {**layer.metadata[KEY], "state": "running"}
@@ -197,9 +188,11 @@ def test_a_prediction_that_runs_is_not_scored(stacks, viewer, compare):
     dock = compare()
     assert dock.comparison.state("dna") == "predicting"
     assert dock.comparison.agreement("dna") is None
-    layer.metadata = {**layer.metadata, KEY: {**about, "state": "done"}}
+    layer.metadata = {**layer.metadata, KEY: {**about, "state": "cancelled"}}
     compare.wait(dock)
     assert dock.comparison.agreement("dna") is not None
+    choose(dock, "dna")
+    assert "not complete" in dock.form.foot.message.text.text()
 
 
 def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
+from napari_sparsessp.ui.layers.metadata import truth_of
 from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.ui.widgets.basic import Mark
 
@@ -42,12 +43,15 @@ def test_truth_layers_are_matched_by_name(dock, viewer, finish):
     assert "mean R² 0.50 of 1" in dock.form.foot.status.text()
 
 
-def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer):
+def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer, finish):
     viewer.add_image(
         light(4), name="DAPI", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
     )
     assert "gives no R²" in said(dock)
     assert dock.form.foot.state is RunState.READY
+    dock.run()
+    finish(dock)
+    assert truth_of(dock.layers.layer("dna")) is None
 
 
 def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):

@@ -191,7 +191,7 @@ def test_a_model_that_goes_while_it_runs(
         (KeyError("a bug"), "copy the details"),
     ],
 )
-def test_a_device_that_vanishes(dock, engine, error, advice, fails, works):
+def test_a_device_that_vanishes(dock, viewer, engine, error, advice, fails, works):
     engine.fail_at, engine.error, engine.tile = 2, error, 48
     fails(dock, advice)
     assert "2 of" in dock.form.foot.status.text()
@@ -199,7 +199,7 @@ def test_a_device_that_vanishes(dock, engine, error, advice, fails, works):
     message = dock.form.foot.message
     assert message.is_error
     assert message.copy_button.isVisibleTo(message)
-    assert dock.layers.layer("dna").metadata[KEY]["state"] == "failed"
+    assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
     engine.fail_at = None
     works(dock)
 
@@ -259,7 +259,7 @@ def test_a_layer_that_napari_cannot_make(
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io import samples
+    from napari_sparsessp.ui import samples
 
     def missing():
         raise InputError("the sample is not installed; install the package again")

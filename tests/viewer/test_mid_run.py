@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from napari.settings import get_settings
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
@@ -66,40 +67,11 @@ def add_truth(viewer, dock, name="DNA"):
     return truth
 
 
-def rename_source(viewer, _dock):
-    viewer.layers["bright-field"].name = "something else"
-
-
-def move_source_to_the_top(viewer, _dock):
-    viewer.layers.move(0, len(viewer.layers))
-
-
-def delete_source(viewer, _dock):
-    viewer.layers.remove("bright-field")
-
-
 def add_and_delete_others(viewer, _dock):
     other = viewer.add_image(light(3, 20, 20), name="DNA of another field")
     viewer.add_points(np.zeros((1, 3)))
     viewer.add_labels(np.zeros((4, 8, 8), int))
     viewer.layers.remove(other)
-
-
-def look_in_3d_and_back(viewer, _dock):
-    viewer.dims.ndisplay = 3
-    viewer.dims.ndisplay = 2
-
-
-def stay_in_3d(viewer, _dock):
-    viewer.dims.ndisplay = 3
-
-
-def turn_the_axes(viewer, _dock):
-    viewer.dims.order = (2, 0, 1)
-
-
-def show_the_grid(viewer, dock):
-    dock.view.show("side")
 
 
 def hide_and_show_all(viewer, _dock):
@@ -109,62 +81,37 @@ def hide_and_show_all(viewer, _dock):
 
 
 def other_theme(_viewer, _dock):
-    from napari.settings import get_settings
-
-    appearance = get_settings().appearance
-    appearance.theme = "light" if appearance.theme == "dark" else "dark"
+    get_settings().appearance.theme = "light"
 
 
 def slice_in_a_thread(_viewer, _dock):
-    from napari.settings import get_settings
-
     get_settings().experimental.async_ = True
 
 
-def move_the_source(viewer, _dock):
-    viewer.layers["bright-field"].translate = (5, 5, 5)
+def source(name, value):
+    return lambda viewer, _: setattr(viewer.layers["bright-field"], name, value)
 
 
-def other_data_in_the_source(viewer, _dock):
-    viewer.layers["bright-field"].data = np.zeros((3, 10, 10), np.uint16)
+EVENTS = {
+    "rename the source": source("name", "something else"),
+    "move the source": source("translate", (5, 5, 5)),
+    "other data in the source": source("data", np.zeros((3, 10, 10), np.uint16)),
+    "source to the top": lambda viewer, _: viewer.layers.move(0, len(viewer.layers)),
+    "delete the source": lambda viewer, _: viewer.layers.remove("bright-field"),
+    "add and delete others": add_and_delete_others,
+    "stay in 3D": lambda viewer, _: setattr(viewer.dims, "ndisplay", 3),
+    "turn the axes": lambda viewer, _: setattr(viewer.dims, "order", (2, 0, 1)),
+    "show the grid": lambda _, dock: dock.view.show("side"),
+    "hide and show all": hide_and_show_all,
+    "another theme": other_theme,
+    "slice in a thread": slice_in_a_thread,
+    "clear the selection": lambda viewer, _: viewer.layers.selection.clear(),
+}
 
 
-def clear_the_selection(viewer, _dock):
-    viewer.layers.selection.clear()
-
-
-@pytest.fixture(autouse=True)
-def settings_as_before(qapp):
-    from napari.settings import get_settings
-
-    settings = get_settings()
-    before = settings.appearance.theme, settings.experimental.async_
-    yield
-    settings.appearance.theme, settings.experimental.async_ = before
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        rename_source,
-        move_source_to_the_top,
-        delete_source,
-        add_and_delete_others,
-        look_in_3d_and_back,
-        stay_in_3d,
-        turn_the_axes,
-        show_the_grid,
-        hide_and_show_all,
-        other_theme,
-        slice_in_a_thread,
-        move_the_source,
-        other_data_in_the_source,
-        clear_the_selection,
-    ],
-    ids=lambda event: event.__name__,
-)
+@pytest.mark.parametrize("event", EVENTS)
 def test_the_result_is_whole(begun, go, viewer, finish, qtbot, event):
-    event(viewer, begun)
+    EVENTS[event](viewer, begun)
     qtbot.wait(20)
     assert begun.run_in_progress is not None
     go.set()

@@ -50,22 +50,23 @@ def save(viewer, path):
     return viewer.layers.save(str(path), plugin=OURS)
 
 
-def test_the_saving_dialog_offers_it(predicted, viewer):
-    from napari.plugins import _npe2
-
-    text, _ = _npe2.file_extensions_string_for_layers(list(viewer.layers))
-    assert "SparseSSP OME-Zarr, to go on with later (*.ome.zarr *.zarr)" in text
-
-
 def test_all_of_it_comes_back_in_another_viewer(
     predicted, viewer, another_viewer, tmp_path
 ):
+    from napari.plugins import _npe2
+
+    offered, _ = _npe2.file_extensions_string_for_layers(list(viewer.layers))
+    assert "SparseSSP OME-Zarr, to go on with later (*.ome.zarr *.zarr)" in offered
     dna = predicted.layers.layer("dna")
     dna.contrast_limits, dna.opacity, dna.colormap = (0.25, 1.5), 0.5, "viridis"
     viewer.layers["bright-field"].gamma = 0.5
+    viewer.layers["bright-field"].name = "renamed"
     viewer.layers["Hoechst"].visible = False
+    viewer.layers.move(0, len(viewer.layers))
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     yaozarrs.validate_zarr_store(path)
+    with pytest.raises(OutputError, match="exists already"):
+        save(viewer, path)
     other = another_viewer()
     other.open(path, plugin=OURS)
     assert [one.name for one in other.layers] == [one.name for one in viewer.layers]
@@ -77,35 +78,17 @@ def test_all_of_it_comes_back_in_another_viewer(
             assert getattr(now, name) == getattr(was, name)
         np.testing.assert_allclose(now.colormap.colors, was.colormap.colors, atol=1e-5)
         assert role_of(now) == role_of(was)
-
-
-def test_links_and_scores_come_back(predicted, viewer, another_viewer, tmp_path):
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    other.open(path, plugin=OURS)
     ours = [one for one in other.layers if role_of(one)]
     assert {one.metadata[KEY]["source_id"] for one in ours} == {
-        layer_key(other.layers["bright-field"])
+        layer_key(other.layers["renamed"])
     }
-    dna = other.layers["DNA · predicted"]
-    assert truth_of(dna) == layer_key(other.layers["Hoechst"])
-    assert dna.metadata[KEY]["scores"] == {"r2": 0.5, "pcc": 0.7}
-    assert dna.metadata[KEY]["provenance"]["model"]["id"] == "colony-3to2d"
-    was = predicted.layers.layer("dna").metadata[KEY]
+    was, now = dna.metadata[KEY], other.layers["DNA · predicted"]
+    assert truth_of(now) == layer_key(other.layers["Hoechst"])
+    now = now.metadata[KEY]
+    assert now["scores"] == {"r2": 0.5, "pcc": 0.7}
+    assert now["provenance"]["model"]["id"] == "colony-3to2d"
     for name in ("request", "measured_planes", "ratio", "state", "structure"):
-        assert dna.metadata[KEY][name] == was[name]
-
-
-def test_layers_that_were_renamed_are_still_tied(
-    predicted, viewer, another_viewer, tmp_path
-):
-    viewer.layers["bright-field"].name = "renamed"
-    viewer.layers.move(0, len(viewer.layers))
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    other.open(path, plugin=OURS)
-    dna = other.layers["DNA · predicted"]
-    assert dna.metadata[KEY]["source_id"] == layer_key(other.layers["renamed"])
+        assert now[name] == was[name]
 
 
 def test_a_prediction_saved_alone_belongs_to_no_other_layer(
@@ -240,13 +223,6 @@ def test_turned_layers_come_back_turned(viewer, tmp_path):
     for name in ("rotate", "shear"):
         np.testing.assert_allclose(getattr(again, name), getattr(turned, name))
     np.testing.assert_allclose(again.affine.affine_matrix, turned.affine.affine_matrix)
-
-
-def test_nothing_is_overwritten(viewer, tmp_path):
-    viewer.add_image(light(4), name="one", **MICRO)
-    save(viewer, tmp_path / "a.ome.zarr")
-    with pytest.raises(OutputError, match="exists already"):
-        save(viewer, tmp_path / "a.ome.zarr")
 
 
 def test_colour_pictures_are_refused_before_anything_is_written(viewer, tmp_path):

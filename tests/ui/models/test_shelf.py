@@ -126,10 +126,16 @@ def show(shelf, id_):
     return shelf.info
 
 
-def test_the_card_can_be_read_with_its_file(shelf):
-    told = dict(show(shelf, "mine").rows)
-    assert told["Parameters"] == "5 million"
-    assert told["File"].endswith("mine.safetensors")
+def test_the_card_can_be_read_and_its_folder_opened(shelf, monkeypatch):
+    opened = []
+    monkeypatch.setattr(model_shelf.QDesktopServices, "openUrl", opened.append)
+    info = show(shelf, "mine")
+    said = dict(info.rows)
+    assert said["Parameters"] == "5 million"
+    assert said["File"].endswith("mine.safetensors")
+    info.folder_button.click()
+    place = shelf._engine.place(info.card)
+    assert opened[0].toLocalFile() == str(place.path.parent)
 
 
 def test_shipped_models_cannot_be_removed(shelf):
@@ -174,14 +180,3 @@ def test_no_model_is_removed_under_a_running_prediction(shelf):
     info.remove_button.click()
     assert taken() == []
     assert "running" in info.message.text.text()
-
-
-def test_show_in_folder_opens_the_folder(shelf, monkeypatch):
-    opened = []
-    monkeypatch.setattr(
-        model_shelf.QDesktopServices, "openUrl", lambda url: opened.append(url)
-    )
-    info = show(shelf, "mine")
-    info.folder_button.click()
-    place = shelf._engine.place(info.card)
-    assert opened[0].toLocalFile() == str(place.path.parent)

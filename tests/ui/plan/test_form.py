@@ -33,12 +33,6 @@ def test_a_button_that_can_do_nothing_is_off_and_says_why(foot, state):
     assert foot.button.toolTip()
 
 
-def test_progress_says_what_is_done_and_how_far(foot):
-    foot.show_progress(0.75, "r = 2: tile 3 of 4 · 12 s left", 12.0)
-    assert foot.bar.value() == 0.75 * foot.bar.maximum()
-    assert "12 s left" in foot.status.text()
-
-
 @pytest.fixture
 def picker(qtbot):
     widget = RatioPicker()
@@ -46,12 +40,8 @@ def picker(qtbot):
     return widget
 
 
-def test_the_papers_ratios_are_tried_at_first(picker):
-    assert picker.ratios() == (1, 2, 4, 8)
-    assert not picker.options.get("all_phases")
-
-
 def test_a_click_adds_or_drops_a_ratio(picker, qtbot):
+    assert picker.ratios() == (1, 2, 4, 8), "those of the paper"
     with qtbot.waitSignal(picker.changed):
         picker.button(3).click()
     picker.button(8).click()

@@ -41,6 +41,9 @@ def test_asking_for_less_suggests_fewer_planes(result):
     assert result.report().share == 0.6
     result.rule.native("keep").setValue(99)
     assert result.ratio() == 1
+    result.show_report(None)
+    assert result.isHidden()
+    assert (result.report(), result.ratio()) == (None, None)
 
 
 def test_a_click_on_the_chart_or_a_row_chooses(result, qtbot):
@@ -82,12 +85,8 @@ def test_a_time_lapse_has_a_column_of_its_own(result):
     assert "series" in result.view.shown_columns()
     assert result.imaging.native("stacks").text() == "× 100 stacks"
     assert _cells(result, 0)[5] == "2.7 min"
-
-
-def test_no_exposure_no_seconds(result):
-    result.show_report(report_of(GOOD))
     result.imaging.native("plane_ms").setValue(0)
-    assert _cells(result, 0)[4] == "–"
+    assert _cells(result, 0)[4] == "–", "no exposure, no seconds"
 
 
 def test_curves_follow_the_eyes(result):
@@ -96,14 +95,6 @@ def test_curves_follow_the_eyes(result):
     result.show_structures(["golgi_apparatus"])
     assert "Golgi" in result.legend.text()
     assert "DNA" not in result.legend.text()
-
-
-def test_nothing_measured_shows_nothing(result):
-    result.show_report(report_of(GOOD))
-    result.show_report(None)
-    assert result.isHidden()
-    assert result.report() is None
-    assert result.ratio() is None
 
 
 def test_in_a_narrow_dock_no_number_is_cut(result):
@@ -118,14 +109,6 @@ def test_in_a_narrow_dock_no_number_is_cut(result):
         for column in shown:
             assert view.columnWidth(column) >= view._width(column, short=True)
         assert {"ratio", "planes", "score", "light"} <= set(view.shown_columns())
-
-
-def test_large_letters_fit_into_a_narrow_dock(result):
-    font = result.font()
-    font.setPointSizeF(1.5 * font.pointSizeF())
-    result.setFont(font)
-    result.show_report(report_of(GOOD))
-    assert result.minimumSizeHint().width() <= 300
 
 
 def test_curves_follow_the_theme(result, qtbot):

@@ -23,12 +23,18 @@ def panel(qtbot):
     return panel
 
 
-def test_run_becomes_cancel_becomes_cancelling(panel, qtbot):
+def test_the_button_says_what_it_does_or_why_it_cannot(panel, qtbot):
+    panel.set_state(RunState.BLOCKED, "Choose the channel.")
+    assert not panel.button.isEnabled()
+    assert panel.button.toolTip() == "Choose the channel."
     panel.set_state(RunState.READY)
     with qtbot.waitSignal(panel.run_asked):
         panel.button.click()
     panel.set_state(RunState.RUNNING)
     assert panel.button.text() == "Cancel"
+    panel.show_progress(3, 12, 42.0)
+    assert panel.status.text() == "3 of 12 tiles · 42 s left"
+    assert (panel.bar.value(), panel.bar.maximum()) == (3, 12)
     with qtbot.waitSignal(panel.cancel_asked):
         panel.button.click()
     assert panel.button.text() == "Cancelling…"
@@ -47,18 +53,6 @@ def test_resume_stands_beside_start_over(panel, qtbot):
         panel.again_button.click()
     panel.set_state(RunState.READY)
     assert not panel.again_button.isVisible()
-
-
-def test_a_blocked_button_says_why(panel):
-    panel.set_state(RunState.BLOCKED, "Choose the channel.")
-    assert not panel.button.isEnabled()
-    assert panel.button.toolTip() == "Choose the channel."
-
-
-def test_progress_tells_tiles_and_time_left(panel):
-    panel.show_progress(3, 12, 42.0)
-    assert panel.status.text() == "3 of 12 tiles · 42 s left"
-    assert (panel.bar.value(), panel.bar.maximum()) == (3, 12)
 
 
 @pytest.mark.parametrize(
@@ -83,25 +77,15 @@ def test_an_error_is_shown_and_can_be_copied(panel, qapp):
         assert part in copied
 
 
-def test_notices_are_no_errors(panel):
-    panel.message.show_notices(["the z step is unknown"])
-    assert panel.message.isVisible()
-    assert not panel.message.is_error
-    panel.message.show_notices([])
-    assert not panel.message.isVisible()
-
-
-def test_many_notices_are_folded_and_can_be_opened(panel):
-    panel.message.show_notices(["one is unknown", "two is unknown", "three is unknown"])
-    assert panel.message.text.text() == "One is unknown.\nTwo is unknown."
+def test_notices_are_no_errors_and_many_are_folded(panel):
+    panel.message.show_notices(["one is unknown", "x.tif is large", "three is unknown"])
+    assert panel.message.text.text() == "One is unknown.\nx.tif is large."
     assert panel.message.more_button.text() == "1 more…"
     panel.message.more_button.click()
     assert "Three is unknown." in panel.message.text.text()
-
-
-def test_names_of_files_keep_their_case(panel):
-    panel.message.show_error("stack.tif cannot be read; check it")
-    assert panel.message.text.text().startswith("stack.tif")
+    assert not panel.message.is_error
+    panel.message.show_notices([])
+    assert not panel.message.isVisible()
 
 
 # options ----------------------------------------------------------------------
@@ -114,14 +98,9 @@ def options(qtbot):
     return options
 
 
-def test_usual_options_take_no_room(options):
-    values = options.rows.values()
-    assert (values.tta, values.uncertainty, values.memory_limit) == (False, False, None)
-    assert options.rows.native("memory_gb").text() == "automatic"
-    assert options.isHidden()
-
-
 def test_unusual_options_stay_in_sight(options):
+    assert options.isHidden()
+    assert options.rows.native("memory_gb").text() == "automatic"
     options.more_button.click()
     options.rows.native("tta").setChecked(True)
     options.rows.native("memory_gb").setValue(4)
@@ -129,9 +108,6 @@ def test_unusual_options_stay_in_sight(options):
     assert options.body.isHidden()
     assert not options.summary.isHidden()
     assert options.summary.text() == "mean of 8 turns · at most 4.0 GB"
-
-
-def test_the_memory_of_a_plan_is_shown_where_there_is_one(options):
     options.show_memory("tile 384×384, 1.2 of 8.0 GB")
     assert options.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
     options.show_memory("")
