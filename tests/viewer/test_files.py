@@ -5,7 +5,6 @@ import pytest
 
 from fake_engine import MICRO, light
 from images import write_stack
-from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
 from napari_sparsessp.volume import Volume
@@ -66,23 +65,6 @@ def test_show_names_a_missing_file(tmp_path, capsys):
 
     assert main([str(tmp_path / "no.tif"), str(tmp_path / "no2.tif")]) == 2
     assert "no.tif" in capsys.readouterr().err
-
-
-def test_sample_opens_ready_to_run(viewer, engine, qtbot):
-    try:
-        light_path, _ = sample_paths()
-    except Exception as error:
-        pytest.skip(f"the sample is not here: {error}")
-    viewer.open_sample("napari-sparsessp", "sparse_colony")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
-    assert dock.preview.plan is not None
-    assert dock.preview.plan.view.ratio == pytest.approx(4, rel=0.02)
-    assert len(dock.preview.truth) == 12
-    assert [layer.name for layer in viewer.layers if layer.visible] == [
-        "Colony · bright-field"
-    ]
-    assert viewer.layers.units is not None
 
 
 def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):

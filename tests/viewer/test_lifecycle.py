@@ -63,20 +63,6 @@ def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
     finish(dock)
 
 
-def test_cancel(dock, viewer, finish, engine, qtbot):
-    many_tiles(engine)
-    dock.run()
-    with qtbot.waitSignal(dock.session.tile_done):
-        pass
-    dock.form.foot.button.click()
-    assert dock.form.foot.button.text() == "Cancelling…"
-    finish(dock)
-    assert "Cancelled" in dock.form.foot.status.text()
-    assert dock.form.foot.state is RunState.RESUMABLE
-    assert all(np.any(layer.data) for layer in predictions(viewer))
-    assert predictions(viewer)[0].metadata[KEY]["state"] == "cancelled"
-
-
 def test_removing_one_layer_leaves_the_others_running(
     dock, viewer, finish, engine, qtbot
 ):

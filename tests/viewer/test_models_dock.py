@@ -83,11 +83,6 @@ def test_a_deleted_model_comes_back_with_undo(models, own, done):
     model_news().changed.disconnect(told.append)
 
 
-def test_a_shipped_model_says_why_it_stays(models, qtbot):
-    models.delete()
-    assert "cannot be deleted" in models.form.foot.status.text()
-
-
 def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
     choose(models, "thin")
     models.form.page.check_button.click()

@@ -31,6 +31,8 @@ def stopped(dock, engine, finish, qtbot):
 def test_resume_goes_on_where_it_stopped(stopped, viewer, engine, finish):
     foot = stopped.form.foot
     before = [layer.unique_id for layer in predictions(viewer)]
+    states = {layer.metadata[KEY]["state"] for layer in predictions(viewer)}
+    assert states == {"cancelled"}
     assert foot.button.text() == "Resume"
     assert foot.status.text() == "Cancelled: 5 of 12 tiles are done and stay."
     foot.button.click()

@@ -104,11 +104,3 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     options.more_button.click()
     assert options.summary.text() == "mean of 8 turns"
     assert options.summary.isVisibleTo(dock)
-
-
-def test_the_time_of_a_run_foretells_the_next(dock, finish):
-    dock.run()
-    finish(dock)
-    dock.form.options.rows.native("tta").setChecked(True)
-    dock.refresh_now()  # the fake engine says that it took half a second
-    assert dock.form.foot.status.text().endswith(" · 4 s")

@@ -9,7 +9,7 @@ from napari.utils import Colormap
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.layers import LayerRecord, write_layers
-from napari_sparsessp.ui.layers.metadata import KEY, FilePlace, file_of, is_same_file
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.layers.opening import open_file, read_file
 from napari_sparsessp.ui.layers.saving import records_of
 from napari_sparsessp.ui.napari_compat import layer_key
@@ -54,13 +54,6 @@ def test_unknown_looks_are_told_in_one_line(folder, name, value):
     with pytest.raises(InputError, match="cannot be shown") as told:
         open_file(str(folder))
     assert "\n" not in str(told.value)
-
-
-def test_a_layer_knows_its_file_and_channel(folder):
-    light, dna = open_file([str(folder)])
-    assert file_of(light) == FilePlace(str(folder), None, 0)
-    assert file_of(dna) == FilePlace(str(folder), None, 1)
-    assert is_same_file(str(folder), f"{folder}/../{folder.name}")
 
 
 def test_opening_twice_ties_each_to_its_own(folder):

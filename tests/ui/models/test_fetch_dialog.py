@@ -119,14 +119,6 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
     assert read_card("thin").id == "thin"
 
 
-def test_a_checkpoint_is_handed_on(qtbot, dialog, server):
-    server.files["best.pth"] = b"PK\x03\x04 weights"
-    with qtbot.waitSignal(dialog.checkpoint) as caught:
-        fill(dialog, server.url("best.pth"))
-    (fetched,) = caught.args
-    assert fetched.path.read_bytes() == server.files["best.pth"]
-
-
 def test_a_closed_dialog_hears_no_more(qtbot, dialog, server):
     server.hold, server.cut = threading.Event(), 40_000
     fill(dialog, server.url("thin.safetensors"))

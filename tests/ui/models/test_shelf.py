@@ -56,16 +56,6 @@ def import_file(qtbot, shelf, path="best.pth"):
     return dialog
 
 
-def test_an_imported_model_is_chosen_at_once(qtbot, shelf):
-    told = []
-    shelf.changed.connect(lambda: told.append(shelf._picker.card().id))
-    import_file(qtbot, shelf)
-    assert told[-1] == "best"
-    assert shelf._picker.buttons["3d"].isEnabled()
-    assert shelf._picker.card().structures == ("dna", "nucleolus")
-    assert shelf.importer.dialog is None
-
-
 def test_a_running_prediction_keeps_its_model(qtbot, shelf):
     shelf._picker.setEnabled(False)
     import_file(qtbot, shelf)

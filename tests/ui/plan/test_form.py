@@ -2,35 +2,7 @@
 
 import pytest
 
-from napari_sparsessp.ui.plan.form import RATIOS, PlanFoot, PlanState, RatioPicker
-
-
-@pytest.fixture
-def foot(qtbot):
-    widget = PlanFoot()
-    qtbot.addWidget(widget)
-    return widget
-
-
-@pytest.mark.parametrize(
-    ("state", "signal"),
-    [
-        (PlanState.READY, "run_asked"),
-        (PlanState.KNOWN, "run_asked"),
-        (PlanState.RUNNING, "stop_asked"),
-    ],
-)
-def test_the_button_does_what_it_says(foot, qtbot, state, signal):
-    foot.set_state(state)
-    with qtbot.waitSignal(getattr(foot, signal)):
-        foot.button.click()
-
-
-@pytest.mark.parametrize("state", [PlanState.BLOCKED, PlanState.STOPPING])
-def test_a_button_that_can_do_nothing_is_off_and_says_why(foot, state):
-    foot.set_state(state, "Open a z-stack.")
-    assert not foot.button.isEnabled()
-    assert foot.button.toolTip()
+from napari_sparsessp.ui.plan.form import RATIOS, RatioPicker
 
 
 @pytest.fixture

@@ -352,6 +352,9 @@ def test_curves_show_each_structure_and_where_it_began(qtbot):
     watch = TrainWatch()
     qtbot.addWidget(watch)
     watch.clear("mine", 10)
+    watch.add_entry({"spent": 0.0, "step": 0, "loss": 0.4, "r2": None, "scores": {}})
+    assert watch.best is None  # without a score there is no point
+    assert not watch.r2_chart.curves
     for minutes, r2 in ((0, 0.1), (1, 0.4), (2, 0.3)):
         watch.add_entry(entry(minutes, r2))
     assert watch.headline.text() == "mine: R² 0.10 → 0.40"
@@ -363,12 +366,3 @@ def test_curves_show_each_structure_and_where_it_began(qtbot):
     assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
     assert watch.overfits()
-
-
-def test_a_validation_without_a_score_leaves_no_point(qtbot):
-    watch = TrainWatch()
-    qtbot.addWidget(watch)
-    watch.clear("mine", 10)
-    watch.add_entry({"spent": 5.0, "step": 3, "loss": 0.4, "r2": None, "scores": {}})
-    assert watch.best is None
-    assert not watch.r2_chart.curves

@@ -29,14 +29,6 @@ def reading(shape, **changes):
     return read_layer(Image(np.zeros(shape), contrast_limits=(0, 1), **changes))
 
 
-def test_without_layers_the_sample_is_offered(panel, qtbot):
-    panel.set_layers([])
-    assert panel.sample_button.isVisible()
-    assert panel.layer_key() is None
-    with qtbot.waitSignal(panel.sample_asked):
-        panel.sample_button.click()
-
-
 def test_the_chosen_layer_stays_when_others_come_and_go(panel):
     panel.set_layers([("a", "one"), ("b", "two")])
     panel.choose_layer("b")
@@ -60,15 +52,6 @@ def test_a_size_is_asked_for_where_it_is_unknown_and_corrected_on_demand(panel):
     assert panel.half_typed()
     panel.type_voxel_size((1, 0.5, 0.25))
     assert panel.typed_voxel_size() == (1, 0.5, 0.25)
-
-
-def test_channels_are_offered_and_none_is_taken_for_granted(panel):
-    panel.show_reading(reading((3, 8, 9, 9)))
-    assert panel.leading() == "C"
-    assert panel.channel_box.count() == 3
-    assert panel.channel() is None
-    panel.channel_box.setCurrentIndex(2)
-    assert panel.channel() == 2
 
 
 def test_a_typed_size_belongs_to_its_layer(panel):
