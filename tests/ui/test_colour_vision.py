@@ -20,10 +20,9 @@ THEMES = {"dark": ("#262930", "#f0f1f2"), "light": ("#efebe9", "#3b3a39")}
 
 
 @pytest.fixture(params=THEMES)
-def tones(request, qtbot):
+def tones(request, added):
     back, text = THEMES[request.param]
-    widget = QWidget()
-    qtbot.addWidget(widget)
+    widget = added(QWidget())
     palette = widget.palette()
     palette.setColor(QPalette.ColorRole.Window, QColor(back))
     palette.setColor(QPalette.ColorRole.WindowText, QColor(text))

@@ -39,10 +39,8 @@ def viewer():
 
 
 @pytest.fixture
-def dock(qtbot, viewer):
-    dock = Small(viewer)
-    qtbot.addWidget(dock)
-    return dock
+def dock(added, viewer):
+    return added(Small(viewer))
 
 
 def test_many_changes_are_one_refresh(dock, viewer, qtbot):

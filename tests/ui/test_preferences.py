@@ -148,7 +148,7 @@ def test_colours_of_the_table_change_at_once(news, page, qtbot):
     assert colours == ["#4d7dff", "#ff0000"]
 
 
-def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot):
+def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot, added):
     follows, typed = OptionsPanel(), OptionsPanel()
     for panel in (follows, typed):
         qtbot.addWidget(panel)
@@ -159,7 +159,6 @@ def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot):
         news.settle()
     assert follows.rows.values().memory_limit == 3_000_000_000
     assert typed.rows.values().memory_limit == 8_000_000_000
-    later = OptionsPanel()
-    qtbot.addWidget(later)
+    later = added(OptionsPanel())
     assert later.rows.values().memory_limit == 3_000_000_000
     assert follows.summary.text() == "at most 3.0 GB · in 16 bits (bfloat16)"

@@ -142,6 +142,17 @@ def finish(qtbot):
 
 
 @pytest.fixture
+def ran(finish):
+    """`ran(dock)`: run its prediction to the end."""
+
+    def go(dock):
+        dock.run()
+        finish(dock)
+
+    return go
+
+
+@pytest.fixture
 def stacks(viewer):
     """A sparse input, two truths and two predictions, as a finished run leaves them."""
     source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)

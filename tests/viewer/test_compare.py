@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from compared import (
-    CUBES,
     add_prediction,
     choose,
     choose_truth,
@@ -210,19 +209,6 @@ def test_layers_may_go_while_they_are_compared(stacks, viewer, compare):
     viewer.layers.clear()
     dock.refresh_now()
     assert not dock.form.nothing.isHidden()
-
-
-def test_a_viewer_may_close_while_it_computes(make_napari_viewer, qtbot):
-    viewer = make_napari_viewer()
-    source = viewer.add_image(light(2, 24, 32), name="bright-field", **MICRO)
-    truth = counts()
-    viewer.add_image(truth, name="DNA · truth", **CUBES)
-    add_prediction(viewer, source, "dna", predicted(truth))
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Compare")
-    dock.refresh_now()
-    dock.compute()
-    viewer.close()
-    qtbot.wait(50)
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "html", "figure"])

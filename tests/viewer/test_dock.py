@@ -29,28 +29,26 @@ def test_transmitted_light_goes_before_stains(viewer, engine):
     assert dock.form.input.layer_box.currentText() == "Bright-field"
 
 
-def test_truth_layers_are_matched_by_name(dock, viewer, finish):
+def test_truth_layers_are_matched_by_name(dock, viewer, ran):
     viewer.add_image(light(32), name="Hoechst", scale=(0.29,) * 3, units=("um",) * 3)
     dock.refresh_now()
     assert (
         dock.form.structures.layer_name(dock.form.structures.truths()["dna"])
         == "Hoechst"
     )
-    dock.run()
-    finish(dock)
+    ran(dock)
     row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
     assert "mean R² 0.50 of 1" in dock.form.foot.status.text()
 
 
-def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer, finish):
+def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer, ran):
     viewer.add_image(
         light(4), name="DAPI", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
     )
     assert "gives no R²" in said(dock)
     assert dock.form.foot.state is RunState.READY
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert truth_of(dock.layers.layer("dna")) is None
 
 
@@ -70,10 +68,9 @@ def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
 # one plan for one run ---------------------------------------------------------
 
 
-def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, finish):
+def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, ran):
     plan, planned = dock.preview.plan, engine.planned
-    dock.run()
-    finish(dock)
+    ran(dock)
     dock.refresh_now()
     assert engine.ran == [plan]
     assert engine.planned == planned
@@ -187,7 +184,7 @@ def test_unknown_voxel_size_asks_and_warns(opened):
 
 
 @pytest.fixture
-def compared(viewer, engine, finish):
+def compared(viewer, engine, ran):
     """A finished prediction with all truths."""
     viewer.add_image(light(), name="bright-field", **MICRO)
     for name in ("DNA", "mitochondria", "membrane", "golgi"):
@@ -196,8 +193,7 @@ def compared(viewer, engine, finish):
         )
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     viewer.canvas.grid.stride = 2
-    dock.run()
-    finish(dock)
+    ran(dock)
     return viewer, dock
 
 
@@ -247,11 +243,10 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
     assert tuple(truth.contrast_limits) == before
 
 
-def test_a_second_run_leaves_my_view_alone(compared, finish):
+def test_a_second_run_leaves_my_view_alone(compared, ran):
     viewer, dock = compared
     dock.view.restore()
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert dock.view.layouts.current is None
     assert not dock.form.foot.restore_button.isEnabled()
 

@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from fake_engine import MICRO, light
+from fake_engine import light
 from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
@@ -54,25 +54,23 @@ def usable(dock):
 
 
 @pytest.fixture
-def fails(finish, told):
+def fails(ran, told):
     """`fails(dock, *words)`: the run ends with one error that has these words."""
 
     def check(dock, *words):
-        dock.run()
-        finish(dock)
+        ran(dock)
         told.once(*words)
 
     return check
 
 
 @pytest.fixture
-def works(finish):
+def works(ran):
     """`works(dock)`: the next run succeeds."""
 
     def check(dock):
         usable(dock)
-        dock.run()
-        finish(dock)
+        ran(dock)
         foot = dock.form.foot
         assert foot.status.text().startswith("Done"), foot.message.text.text()
 
@@ -116,27 +114,15 @@ def thin_dock(viewer, thin_engine):
     return go
 
 
-def test_a_file_that_cannot_be_read_any_more(thin_dock, fails, works):
+@pytest.mark.parametrize("truth", [False, True])
+def test_a_file_that_cannot_be_read_any_more(thin_dock, viewer, fails, works, truth):
     disk = Dying(light(8, 40, 40))
-    dock = thin_dock(disk.lazy())
-    disk.gone = True
-    fails(dock, "the disk is gone")
-    disk.gone = False
-    works(dock)
-
-
-def test_a_truth_that_cannot_be_read(thin_dock, viewer, fails, works):
-    dock = thin_dock(light(8, 40, 40))
-    disk = Dying(light(8, 40, 40))
-    viewer.add_image(
-        disk.lazy(),
-        name="DNA",
-        scale=(0.29,) * 3,
-        units=("um",) * 3,
-        contrast_limits=(0, 1),
-    )
-    dock.refresh_now()
-    assert "dna" in dock.form.structures.truths()
+    dock = thin_dock(light(8, 40, 40) if truth else disk.lazy())
+    if truth:
+        place = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+        viewer.add_image(disk.lazy(), name="DNA", contrast_limits=(0, 1), **place)
+        dock.refresh_now()
+        assert "dna" in dock.form.structures.truths()
     disk.gone = True
     fails(dock, "the disk is gone")
     disk.gone = False
@@ -271,11 +257,10 @@ def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     assert "install" in told[0]
 
 
-def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
+def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told, ran):
     engine.fail_at, engine.tile = 2, 48
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     engine.fail_at = 4
     dock.resume()
     finish(dock)
@@ -286,25 +271,3 @@ def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
     assert not dock.form.foot.message.is_error
     finish(dock)
     assert np.all(dock.layers.layer("dna").data == 1)
-
-
-def test_a_renamed_and_a_deleted_input_while_stopped(
-    dock, viewer, engine, qtbot, finish, told, works
-):
-    engine.tile, engine.wait_at = 48, 2
-    dock.run()
-    qtbot.waitUntil(lambda: len(engine.computed) == 2)
-    dock.cancel()
-    finish(dock)
-    viewer.layers["bright-field"].name = "mine"
-    qtbot.wait(150)
-    assert dock.form.foot.state is RunState.RESUMABLE
-    viewer.layers.remove("mine")
-    qtbot.wait(150)
-    dock.resume()
-    assert dock.run_in_progress is None
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    qtbot.wait(150)
-    engine.wait_at = None
-    works(dock)
-    assert told == []

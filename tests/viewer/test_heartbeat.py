@@ -30,14 +30,13 @@ def busy(viewer, engine):
 
 
 @pytest.fixture
-def pulse(busy, finish, qtbot):
+def pulse(busy, ran, qtbot):
     """`pulse(what)`: run and give the longest stretch in seconds of work."""
 
     def go(what):
         heart = Heartbeat()
         heart.start()
-        busy.run()
-        finish(busy)
+        ran(busy)
         qtbot.wait(100)
         heart.stop()
         print(

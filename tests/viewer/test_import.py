@@ -45,7 +45,7 @@ def two_clicks(qtbot, monkeypatch):
 
 
 def test_repmode_is_used_after_two_clicks(
-    open_dock, tmp_path, two_clicks, finish, own_models_folder
+    open_dock, tmp_path, two_clicks, ran, own_models_folder
 ):
     import published
 
@@ -60,8 +60,7 @@ def test_repmode_is_used_after_two_clicks(
     dock.refresh_now()
     assert "2 structures in 2 passes" in dock.form.foot.status.text()
 
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     for id_ in ids:
         layer = dock.layers.layer(id_)

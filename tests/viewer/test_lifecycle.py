@@ -63,17 +63,6 @@ def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
     finish(dock)
 
 
-def test_removing_one_layer_leaves_the_others_running(
-    dock, viewer, finish, engine, qtbot
-):
-    engine.pause, engine.tile = 0.05, 16
-    start(dock, qtbot)
-    viewer.layers.remove(predictions(viewer)[0])
-    finish(dock)
-    assert len(predictions(viewer)) == 11
-    assert dock.form.foot.status.text().startswith("Done")
-
-
 def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
     many_tiles(engine)
     start(dock, qtbot)
@@ -84,10 +73,9 @@ def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
 
 
 def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
-    dock, viewer, finish, engine
+    dock, viewer, ran, engine
 ):
-    dock.run()
-    finish(dock)
+    ran(dock)
     layer = predictions(viewer)[4]
     layer.contrast_limits = (0.5, 9)
     layer.colormap = "magenta"
@@ -95,8 +83,7 @@ def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
     dock.form.structures.set_visible(layer.metadata[KEY]["structure"], False)
     before = list(predictions(viewer))
     engine.paint = lambda plan, id_, box: 7
-    dock.run()
-    finish(dock)
+    ran(dock)
     after = predictions(viewer)
     assert [a.unique_id for a in after] == [b.unique_id for b in before]
     assert tuple(layer.contrast_limits) == (0.5, 9)
@@ -121,9 +108,8 @@ def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
     assert form.input.isEnabled()
 
 
-def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, finish):
-    dock.run()
-    finish(dock)
+def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, ran):
+    ran(dock)
     dock.layers.layer("dna").visible = False
     assert "dna" not in dock.form.structures.visible()
 
@@ -171,32 +157,26 @@ def test_a_dock_that_is_closed_in_mid_run_leaves_nothing_behind(viewer, engine, 
 
 
 @pytest.fixture
-def two_models(dock, engine, finish):
+def two_models(dock, engine, ran):
     """A dock where two models have predicted DNA from the same stack."""
     from fake_engine import card
 
     engine.the_cards.append(card(id="other", name="Other", structures=("dna",)))
     dock.shelf.offer()
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     dock.shelf.offer("other")
     engine.the_cards.reverse()  # the fake engine plans with the first one
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
-def test_another_model_does_not_overwrite_what_the_first_predicted(two_models, viewer):
+def test_each_model_has_its_own_predictions_and_shows_them(two_models, viewer, finish):
     made = {layer.name: layer for layer in predictions(viewer)}
     assert set(made) == {"DNA · predicted", "DNA · other"}
     models = [one.metadata[KEY]["request"]["model"] for one in made.values()]
     assert models == ["colony-3to2d", "other"]
     assert [one.visible for one in made.values()] == [False, True]
-
-
-def test_choosing_a_model_shows_its_own_predictions(two_models, viewer, finish):
-    made = {layer.name: layer for layer in predictions(viewer)}
     two_models.shelf.offer("colony-3to2d")
     assert [one.visible for one in made.values()] == [True, False]
     assert two_models.layers.layer("dna").name == "DNA · predicted"

@@ -123,7 +123,7 @@ def test_the_result_is_whole(begun, go, viewer, finish, qtbot, event):
 
 
 def test_what_floats_and_is_hidden_comes_back_with_its_result(
-    begun, go, viewer, finish, qtbot
+    begun, go, viewer, finish, qtbot, ran
 ):
     outer = begun.parentWidget()
     outer.setFloating(True)
@@ -134,8 +134,7 @@ def test_what_floats_and_is_hidden_comes_back_with_its_result(
     outer.setFloating(False)
     qtbot.wait(50)
     assert begun.form.foot.status.text().startswith("Done")
-    begun.run()
-    finish(begun)
+    ran(begun)
     assert whole(viewer)
 
 

@@ -76,15 +76,12 @@ def test_another_field_is_added_to_the_same_layers(close, viewer, engine, finish
     assert by_structure(viewer)["dna"].unique_id == layer.unique_id
 
 
-def test_in_3d_the_button_is_off_and_says_why(close, viewer):
+def test_where_nothing_can_be_predicted_it_says_why(close, viewer, engine):
     viewer.dims.ndisplay = 3
     assert not close.form.foot.part_button.isEnabled()
     assert "2D" in close.form.foot.part_button.toolTip()
     viewer.dims.ndisplay = 2
     assert close.form.foot.part_button.isEnabled()
-
-
-def test_nothing_on_screen_is_told_and_nothing_runs(close, viewer, engine):
     zoom_in(viewer, 4000.0, 4000.0, zoom=200.0)
     close.form.foot.part_button.click()
     assert "press Home" in close.form.foot.message.text.text()
@@ -110,7 +107,7 @@ def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, fin
     assert {time for time, _ in engine.computed} == {3}
 
 
-def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
+def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish, ran):
     viewer.add_image(light(), name="bright-field", **MICRO)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.refresh_now()
@@ -122,8 +119,7 @@ def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
     assert parts
     dock.resume()
     finish(dock)
-    dock.run()
-    finish(dock)
+    ran(dock)
     for id_, layer in by_structure(viewer).items():
         assert not np.array_equal(parts[id_], layer.data)
         np.testing.assert_allclose(parts[id_][z, y, x], layer.data[z, y, x], atol=1e-5)

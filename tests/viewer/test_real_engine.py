@@ -43,7 +43,7 @@ def run_until(dock, engine, qtbot, tiles):
 @pytest.mark.parametrize("lapse", [False, True])
 @pytest.mark.parametrize("unsure", [False, True])
 def test_cancelled_and_resumed_is_as_if_it_had_not_been(
-    open_dock, viewer, thin_engine, finish, qtbot, lapse, unsure, monkeypatch
+    open_dock, viewer, thin_engine, finish, qtbot, lapse, unsure, monkeypatch, ran
 ):
     """To the bit where the tiles come in the same order, whatever is looked at."""
     one = light(12, 70, 90)
@@ -54,8 +54,7 @@ def test_cancelled_and_resumed_is_as_if_it_had_not_been(
     )
     monkeypatch.setattr(dock.tracker, "follow", lambda *_, **__: dock.tracker.stop())
     dock.form.options.rows.native("uncertainty").setChecked(unsure)
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     whole = {name: layer.data.copy() for name, layer in dock.layers.all().items()}
     assert len(whole) == (6 if unsure else 3)
@@ -134,26 +133,24 @@ def test_a_moved_camera_calls_for_other_tiles(
 
 
 def test_the_time_point_and_plane_on_screen_come_first(
-    open_dock, viewer, thin_engine, finish, qtbot
+    open_dock, viewer, thin_engine, ran, qtbot
 ):
     one = light(40, 40, 40)
     dock = open_dock(np.stack([one] * 3), **LAPSE)
     viewer.dims.set_point(0, 120)
     viewer.dims.set_point(1, 30 * 0.29)
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     time, box = thin_engine.boxes[0]
     assert time == 2
     assert box[0].start <= 30 < box[0].stop
 
 
 def test_three_dimensions_finish_and_resume(
-    open_dock, viewer, thin_engine, finish, qtbot
+    open_dock, viewer, thin_engine, finish, qtbot, ran
 ):
     dock = open_dock(light(12, 70, 90), **DENSE)
-    dock.run()
-    finish(dock)
+    ran(dock)
     whole = {name: layer.data.copy() for name, layer in dock.layers.all().items()}
     run_until(dock, thin_engine, qtbot, 2)
     viewer.dims.ndisplay = 3

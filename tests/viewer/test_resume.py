@@ -149,4 +149,6 @@ def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):
     viewer.layers.remove("bright-field")
     stopped.refresh_now()
     assert stopped.session.run is None
+    stopped.resume()
+    assert stopped.run_in_progress is None
     assert stopped.form.foot.state is not RunState.RESUMABLE

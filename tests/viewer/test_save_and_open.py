@@ -30,13 +30,12 @@ def no_doubtful_save():
 
 
 @pytest.fixture
-def predicted(dock, viewer, finish):
+def predicted(dock, viewer, ran):
     """A finished run on a sparse stack, with a truth and uncertainties."""
     viewer.add_image(light(32), name="Hoechst", **DENSE)
     dock.refresh_now()
     dock.form.options.rows.native("uncertainty").setChecked(True)
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
@@ -102,7 +101,7 @@ def test_a_prediction_saved_alone_belongs_to_no_other_layer(
 
 
 def test_the_dock_goes_on_with_what_was_opened(
-    predicted, viewer, engine, another_viewer, tmp_path, finish, qtbot
+    predicted, viewer, engine, another_viewer, tmp_path, ran, qtbot
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     other = another_viewer()
@@ -115,8 +114,7 @@ def test_the_dock_goes_on_with_what_was_opened(
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
     count = len(other.layers)
     qtbot.waitUntil(lambda: dock.preview.plan is not None)
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert len(other.layers) == count  # the same layers, filled anew
     assert isinstance(dna.data, np.ndarray)
 

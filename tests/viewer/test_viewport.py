@@ -71,10 +71,9 @@ def test_the_drawing_marks_the_plane_on_screen_and_a_click_goes_there(
 
 
 def test_planes_between_the_measured_ones_are_called_predicted(
-    dock, viewer, qtbot, finish
+    dock, viewer, qtbot, ran
 ):
-    dock.run()
-    finish(dock)
+    ran(dock)
     viewer.dims.set_point(0, 6 * 0.29)
     drawing = dock.form.sampling.drawing
     qtbot.waitUntil(lambda: drawing.plane_text() == "1.7 µm, predicted")

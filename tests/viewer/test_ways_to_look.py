@@ -37,7 +37,7 @@ def turned():
 
 
 @pytest.fixture
-def predict(viewer, thin_engine, finish):
+def predict(viewer, thin_engine, ran):
     """`predict(data, …)`: what the thin model makes of DNA in a layer with it."""
 
     def go(data, **more):
@@ -46,8 +46,7 @@ def predict(viewer, thin_engine, finish):
         _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
         dock.refresh_now()
         dock.form.structures.tick(("dna",))
-        dock.run()
-        finish(dock)
+        ran(dock)
         message = dock.form.foot.message
         assert not message.is_error, message.text.text()
         return dock.layers.layer("dna").data

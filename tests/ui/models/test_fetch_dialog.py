@@ -22,11 +22,9 @@ def server(file_server, content):
 
 
 @pytest.fixture
-def owner(qtbot):
+def owner(added):
     """Takes its dialogs along, and their threads have time to end."""
-    owner = QWidget()
-    qtbot.addWidget(owner)
-    return owner
+    return added(QWidget())
 
 
 @pytest.fixture

@@ -125,21 +125,13 @@ def test_cancel_stops_an_import_before_anything_is_written(qtbot, dialog, engine
 
 def test_closing_while_reading_hears_no_more_of_it(qtbot, dialog, engine):
     engine.hold = threading.Event()
+    dialog.read("first.pth")
     dialog.read("best.pth")
     assert dialog.state is ImportState.READING
     with qtbot.waitSignal(dialog.finished):
         dialog.close_button.click()
     engine.hold.set()
     qtbot.wait(50)
-
-
-def test_a_second_file_replaces_the_one_being_read(qtbot, dialog, engine):
-    engine.hold = threading.Event()
-    dialog.read("first.pth")
-    dialog.read("second.pth")
-    engine.hold.set()
-    qtbot.waitUntil(lambda: dialog.state is ImportState.ASKING)
-    assert dialog.form.rows.get("name") == "second"
 
 
 def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):

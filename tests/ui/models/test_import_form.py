@@ -10,10 +10,8 @@ from napari_sparsessp.ui.models.import_form import ImportForm, model_id, numbers
 
 
 @pytest.fixture
-def form(qtbot):
-    widget = ImportForm()
-    qtbot.addWidget(widget)
-    return widget
+def form(added):
+    return added(ImportForm())
 
 
 def offer(form, what, taken=()):

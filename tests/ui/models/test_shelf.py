@@ -31,9 +31,8 @@ def engine(card, tmp_path, own_models_folder):
 
 
 @pytest.fixture
-def shelf(qtbot, engine):
-    owner = QWidget()
-    qtbot.addWidget(owner)
+def shelf(added, engine):
+    owner = added(QWidget())
     picker = TopologyPicker()
     picker.setParent(owner)
     shelf = ModelShelf(engine, picker, owner)

@@ -28,9 +28,8 @@ def broken():
 
 
 @pytest.fixture
-def table(qtbot, entry, broken):
-    table = ModelsTable()
-    qtbot.addWidget(table)
+def table(added, entry, broken):
+    table = added(ModelsTable())
     entries = [
         entry("colony-3to2d", shipped=True, size=9_300_000),
         entry("wide", structures=("dna", "golgi_apparatus"), topology="2d", size=5e9),

@@ -12,13 +12,10 @@ from napari_sparsessp.ui.plan.curves import (
     curves_of,
     each_sentence,
     legend_of,
-    listed,
     nth,
     range_of,
-    ratio_at,
     rows_of,
     seconds_text,
-    ticks_of,
 )
 from swept import report_of
 
@@ -94,12 +91,6 @@ def test_a_row_tells_whether_the_ratio_is_enough():
     assert [row.enough for row in worthless] == [None, None]
 
 
-def test_a_click_finds_the_nearest_ratio():
-    assert ratio_at(1.4, (1, 2, 4, 8)) == 2
-    assert ratio_at(2.6, (1, 2, 4, 8)) == 8
-    assert ticks_of((1, 4)) == [(0, "1"), (2, "4")]
-
-
 @pytest.mark.parametrize(
     ("ratio", "said"),
     [
@@ -113,14 +104,6 @@ def test_a_click_finds_the_nearest_ratio():
 )
 def test_a_ratio_is_counted_as_people_count(ratio, said):
     assert nth(ratio) == said
-
-
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
-)
-def test_a_list_reads_as_a_sentence(parts, said):
-    assert listed(parts) == said
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,8 @@ from napari_sparsessp.ui.plan.form import RATIOS, RatioPicker
 
 
 @pytest.fixture
-def picker(qtbot):
-    widget = RatioPicker()
-    qtbot.addWidget(widget)
-    return widget
+def picker(added):
+    return added(RatioPicker())
 
 
 def test_a_click_adds_or_drops_a_ratio(picker, qtbot):

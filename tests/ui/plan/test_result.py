@@ -11,9 +11,8 @@ GOOD = {"dna": (0.6, 0.59, 0.58, 0.4)}
 
 
 @pytest.fixture
-def result(qtbot):
-    widget = PlanResult()
-    qtbot.addWidget(widget)
+def result(added):
+    widget = added(PlanResult())
     widget.resize(380, 700)
     widget.show_structures(["dna"])
     return widget

@@ -16,9 +16,8 @@ from napari_sparsessp.ui.widgets.style import duration_text
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = PredictFoot()
-    qtbot.addWidget(panel)
+def panel(added):
+    panel = added(PredictFoot())
     panel.show()
     return panel
 
@@ -92,10 +91,8 @@ def test_notices_are_no_errors_and_many_are_folded(panel):
 
 
 @pytest.fixture
-def options(qtbot):
-    options = OptionsPanel()
-    qtbot.addWidget(options)
-    return options
+def options(added):
+    return added(OptionsPanel())
 
 
 def test_unusual_options_stay_in_sight(options):
@@ -114,9 +111,8 @@ def test_unusual_options_stay_in_sight(options):
     assert options.memory_note.isHidden()
 
 
-def test_unfolded_options_are_scrolled_into_sight(qtbot):
-    form = PredictForm(list)
-    qtbot.addWidget(form)
+def test_unfolded_options_are_scrolled_into_sight(qtbot, added):
+    form = added(PredictForm(list))
     form.resize(412, 420)
     form.show()
     qtbot.waitExposed(form)
@@ -126,9 +122,8 @@ def test_unfolded_options_are_scrolled_into_sight(qtbot):
     qtbot.waitUntil(lambda: not row.visibleRegion().isEmpty())
 
 
-def test_the_export_menu_is_known_by_name_and_teaches(qtbot):
-    menu = ExportMenu()
-    qtbot.addWidget(menu)
+def test_the_export_menu_is_known_by_name_and_teaches(added):
+    menu = added(ExportMenu())
     assert menu.accessibleName()
     for action in (menu.copy_action, menu.request_action, menu.save_action):
         assert action.toolTip() != action.text()

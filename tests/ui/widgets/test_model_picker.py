@@ -12,10 +12,8 @@ from napari_sparsessp.ui.widgets.model_picker import (
 
 
 @pytest.fixture
-def picker(qtbot):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
-    return picker
+def picker(added):
+    return added(TopologyPicker())
 
 
 def test_unserved_topologies_are_off_and_say_why(picker, card):

@@ -11,9 +11,8 @@ from napari_sparsessp.ui.widgets.sampling import (
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = SamplingPanel()
-    qtbot.addWidget(panel)
+def panel(added):
+    panel = added(SamplingPanel())
     panel.show()
     return panel
 

@@ -17,9 +17,8 @@ UM = ("um",) * 3
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = InputPanel()
-    qtbot.addWidget(panel)
+def panel(qtbot, added):
+    panel = added(InputPanel())
     qtbot.addWidget(panel.edit_button)
     panel.show()
     return panel
@@ -95,9 +94,8 @@ def test_sizes_are_written_short(size, said):
     assert size_text(size).replace("\u2009", " ") == said
 
 
-def test_marks_are_told_by_words_as_well(qtbot, card):
-    table = ExpectationTable()
-    qtbot.addWidget(table)
+def test_marks_are_told_by_words_as_well(added, card):
+    table = added(ExpectationTable())
     table.show_expectations(rows(card()))
     assert table.marks()[0] is Mark.WARN
     assert Mark.WARN.value in table._rows[0][3].accessibleName()

@@ -12,12 +12,11 @@ from napari_sparsessp.ui.widgets.structures import (
 
 
 @pytest.fixture
-def table(qtbot):
+def table(added):
     model = StructureModel()
     model.set_structures(("dna", "nucleolus", "microtubule"))
     model.set_layers([("k", "my truth")])
-    table = StructureTable(model)
-    qtbot.addWidget(table)
+    table = added(StructureTable(model))
     table.resize(380, 200)
     table.show()
     return table

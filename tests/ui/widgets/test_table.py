@@ -92,9 +92,8 @@ def model(qapp, rows):
 
 
 @pytest.fixture
-def view(qtbot, model):
-    view = RowsView(RowsOrder(model), "Structures")
-    qtbot.addWidget(view)
+def view(added, model):
+    view = added(RowsView(RowsOrder(model), "Structures"))
     view.resize(400, 200)
     view.show()
     return view
