@@ -4,20 +4,17 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
-from fake_engine import MICRO, light
+from fake_engine import light
 from napari_sparsessp.ui.predict import session
 
 pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
-def ready(thin_engine, viewer, monkeypatch):
+def ready(thin_engine, predict_on, monkeypatch):
     """The real engine's dock with a plan, on a machine with memory to spare."""
     monkeypatch.setattr(session, "free_bytes", lambda: 2**40)
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
-    return dock
+    return predict_on(light())
 
 
 def test_it_is_loaded_and_timed_before_run_and_used_by_it(

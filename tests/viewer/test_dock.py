@@ -114,16 +114,7 @@ def test_what_does_not_matter_makes_no_new_plan(dock, viewer, engine):
 # bad input: one clear message, Run off ----------------------------------------
 
 
-@pytest.fixture
-def opened(viewer, engine):
-    """`opened(data, …)`: the dock of a viewer with this layer, or with none."""
-
-    def go(data=None, **changes):
-        if data is not None:
-            viewer.add_image(data, **changes)
-        return viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")[1]
-
-    return go
+UNSCALED = {"scale": None, "units": None}
 
 
 @pytest.mark.parametrize(
@@ -134,14 +125,17 @@ def opened(viewer, engine):
         (None, {}, "Open a z-stack"),
     ],
 )
-def test_what_is_no_stack_is_refused_with_advice(opened, shape, changes, words):
-    dock = opened(None if shape is None else np.zeros(shape, np.uint8), **changes)
+def test_what_is_no_stack_is_refused_with_advice(
+    engine, predict_on, shape, changes, words
+):
+    array = None if shape is None else np.zeros(shape, np.uint8)
+    dock = predict_on(array, **UNSCALED, **changes)
     assert words in said(dock) + dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
 
 
-def test_several_channels_and_none_chosen(opened):
-    dock = opened(np.zeros((3, 8, 20, 30), np.uint8))
+def test_several_channels_and_none_chosen(engine, predict_on):
+    dock = predict_on(np.zeros((3, 8, 20, 30), np.uint8), **UNSCALED)
     assert "Choose the channel" in dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
     dock.form.input.channel_box.setCurrentIndex(1)
@@ -169,8 +163,8 @@ def test_ratio_against_the_voxel_size(dock):
     assert dock.form.foot.state is RunState.READY
 
 
-def test_unknown_voxel_size_asks_and_warns(opened):
-    dock = opened(light())
+def test_unknown_voxel_size_asks_and_warns(engine, predict_on):
+    dock = predict_on(light(), **UNSCALED)
     assert "unknown" in said(dock)
     assert dock.form.foot.state is RunState.READY
     assert dock.form.stack_step.mark is Mark.WARN

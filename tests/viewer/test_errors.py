@@ -95,19 +95,11 @@ class Dying:
 
 
 @pytest.fixture
-def thin_dock(viewer, thin_engine):
-    """`thin_dock(array, …)`: a dock with the real engine."""
+def thin_dock(thin_engine, predict_on):
+    """`thin_dock(array)`: a dock with the real engine."""
 
-    def go(array, scale=(0.29,) * 3):
-        viewer.add_image(
-            array,
-            name="light",
-            scale=scale,
-            units=("um",) * 3,
-            contrast_limits=(900, 1100),
-        )
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
+    def go(array):
+        dock = predict_on(array, scale=(0.29,) * 3, contrast_limits=(900, 1100))
         dock.form.structures.tick(("dna",))
         return dock
 

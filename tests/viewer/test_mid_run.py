@@ -183,13 +183,13 @@ def test_cancel_after_the_layers_are_gone_is_no_matter(begun, go, viewer, finish
 
 @pytest.mark.parametrize("in_3d", [False, True])
 @pytest.mark.parametrize("moment", ["at once", "running", "cancelling"])
-def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
+def test_the_viewer_is_closed(
+    make_napari_viewer, predict_on, engine, qtbot, moment, in_3d
+):
     engine.tile, engine.pause = 8, 0.05
     viewer = make_napari_viewer()
-    viewer.add_image(light(), name="bright-field", **MICRO)
+    dock = predict_on(light(), viewer)
     viewer.dims.ndisplay = 3 if in_3d else 2
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
     dock.run()
     if moment != "at once":
         with qtbot.waitSignal(dock.session.tile_done):
@@ -199,39 +199,3 @@ def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
     viewer.close()
     qtbot.waitUntil(lambda: engine.closed == 1)
     qtbot.wait(100)  # pytest-qt fails the test for what a dead window raises
-
-
-@pytest.mark.parametrize("kind", ["array", "dask", "zarr", "multiscale"])
-def test_time_lapses_of_every_kind(viewer, engine, finish, kind):
-    import dask.array as da
-    import zarr
-
-    movie = np.stack([light(seed=time) for time in range(3)])
-    if kind == "zarr":
-        stored = zarr.create_array(
-            zarr.storage.MemoryStore(), shape=movie.shape, dtype=movie.dtype
-        )
-        stored[:] = movie
-    data = {
-        "array": lambda: movie,
-        "dask": lambda: da.from_array(movie, chunks=(1, 3, 50, 128)),
-        "zarr": lambda: stored,
-        "multiscale": lambda: [movie, movie[..., ::2, ::2]],
-    }[kind]()
-    viewer.add_image(
-        data,
-        name="bright-field",
-        multiscale=kind == "multiscale",
-        contrast_limits=(900, 1100),
-        scale=(60, 1.16, 0.29, 0.29),
-        units=("s", "um", "um", "um"),
-        axis_labels=("t", "z", "y", "x"),
-    )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
-    dock.form.structures.tick(TICKED)
-    dock.run()
-    viewer.dims.set_point(0, 120)
-    finish(dock)
-    assert predictions(viewer)[0].data.shape == (3, 32, 96, 128)
-    assert whole(viewer)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fake_engine import MICRO, light
+from fake_engine import light
 from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.layers.viewport import part_in_sight
 from napari_sparsessp.ui.napari_compat import camera_of
@@ -89,16 +89,15 @@ def test_where_nothing_can_be_predicted_it_says_why(close, viewer, engine):
     assert engine.computed == []
 
 
-def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, finish):
-    data = np.stack([light(seed=seed) for seed in range(6)])
-    viewer.add_image(
-        data,
-        name="bright-field",
+def test_of_a_time_lapse_the_current_time_point_is_predicted(
+    viewer, engine, predict_on, finish
+):
+    dock = predict_on(
+        np.stack([light(seed=seed) for seed in range(6)]),
         scale=(1, 1.16, 0.29, 0.29),
         units=("pixel", "um", "um", "um"),
         axis_labels=("t", "z", "y", "x"),
     )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.structures.tick(("dna",))
     viewer.dims.set_point(0, 3)
     viewer.screenshot(canvas_only=True, flash=False)
@@ -107,10 +106,10 @@ def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, fin
     assert {time for time, _ in engine.computed} == {3}
 
 
-def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish, ran):
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
+def test_the_numbers_are_those_of_the_whole(
+    thin_engine, viewer, predict_on, finish, ran
+):
+    dock = predict_on(light())
     zoom_in(viewer, 3.0, 4.0, zoom=200.0)
     _, (z, y, x) = seen_of(dock, viewer)
     dock.run_part()

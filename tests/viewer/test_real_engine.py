@@ -21,16 +21,9 @@ LAPSE = {
 
 
 @pytest.fixture
-def open_dock(viewer, thin_engine):
+def open_dock(thin_engine, predict_on):
     """`open_dock(array, …)`: a dock that predicts from it with the thin model."""
-
-    def go(array, viewer=viewer, **place):
-        viewer.add_image(array, name="bright-field", **place)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
-        return dock
-
-    return go
+    return predict_on
 
 
 def run_until(dock, engine, qtbot, tiles):

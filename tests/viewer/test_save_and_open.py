@@ -119,24 +119,13 @@ def test_the_dock_goes_on_with_what_was_opened(
     assert isinstance(dna.data, np.ndarray)
 
 
-def test_a_truth_of_any_name_is_taken_up_again(
-    predicted, viewer, another_viewer, tmp_path, finish
+def test_model_and_truths_of_what_is_opened_are_chosen_once(
+    predicted, viewer, engine, another_viewer, tmp_path
 ):
     odd = viewer.add_image(light(32, seed=5), name="odd", **DENSE)
     predicted.refresh_now()
     rows = [row.structure.id for row in predicted.form.structures.rows]
     predicted.form.structures.choose_truth(rows.index("dna"), layer_key(odd))
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
-    other.open(path, plugin=OURS)
-    dock.refresh_now()
-    assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
-
-
-def test_the_model_of_what_is_opened_is_chosen_once(
-    predicted, viewer, engine, another_viewer, tmp_path
-):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     engine.the_cards.insert(0, card(id="newer"))
     other = another_viewer()
@@ -145,9 +134,8 @@ def test_the_model_of_what_is_opened_is_chosen_once(
     other.open(path, plugin=OURS)
     dock.refresh_now()
     assert dock.form.topology.model_id() == "colony-3to2d"
-    assert dock.form.structures.ticked() == tuple(
-        row.structure.id for row in predicted.form.structures.rows
-    )
+    assert dock.form.structures.ticked() == tuple(rows)
+    assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
     assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
     dock.shelf.choose("newer")

@@ -37,14 +37,12 @@ def turned():
 
 
 @pytest.fixture
-def predict(viewer, thin_engine, ran):
+def predict(thin_engine, predict_on, ran):
     """`predict(data, …)`: what the thin model makes of DNA in a layer with it."""
 
     def go(data, **more):
-        place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
-        viewer.add_image(data, name="light", contrast_limits=(900, 1100), **place)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
+        place = {"scale": (0.29,) * 3, "contrast_limits": (900, 1100), **more}
+        dock = predict_on(data, **place)
         dock.form.structures.tick(("dna",))
         ran(dock)
         message = dock.form.foot.message

@@ -42,13 +42,9 @@ def change(news):
     return go
 
 
-def boxed(added, devices):
-    return added(DeviceBox(lambda: devices))
-
-
-def test_a_preferred_gpu_is_looked_for(news, qtbot, said):
+def test_a_preferred_gpu_is_looked_for(news, qtbot, said, added):
     news.now = Preferences(device="cuda")
-    box = boxed(qtbot, WITH_GPUS)
+    box = added(DeviceBox(lambda: WITH_GPUS))
     assert box.device() == "cuda"
     qtbot.waitUntil(lambda: box.device() == "cuda:0")
     assert said == []
@@ -59,18 +55,18 @@ def test_a_preferred_gpu_is_looked_for(news, qtbot, said):
     [("cuda", WITHOUT_GPU, "no GPU here"), ("mps", WITH_GPUS, "")],
 )
 def test_a_preferred_gpu_that_is_not_there_falls_back_with_a_word(
-    news, qtbot, said, change, kind, devices, words
+    news, qtbot, said, change, kind, devices, words, added
 ):
     news.now = Preferences(device=kind)
-    box = boxed(qtbot, devices)
+    box = added(DeviceBox(lambda: devices))
     qtbot.waitUntil(lambda: box.device() == "auto")
     assert [words in one for one in said] == [True] * bool(words)
     change("cpu")  # it goes on following
     assert box.device() == "cpu"
 
 
-def test_an_open_dock_follows_the_preference(news, qtbot, change, said):
-    box = boxed(qtbot, WITH_GPUS)
+def test_an_open_dock_follows_the_preference(news, qtbot, change, said, added):
+    box = added(DeviceBox(lambda: WITH_GPUS))
     with qtbot.waitSignal(box.changed):
         change("cpu")
     assert box.device() == "cpu"
@@ -80,8 +76,8 @@ def test_an_open_dock_follows_the_preference(news, qtbot, change, said):
     assert box.device() == "cpu"
 
 
-def test_what_was_chosen_in_the_dock_stays(news, qtbot, change):
-    box = boxed(qtbot, WITH_GPUS)
+def test_what_was_chosen_in_the_dock_stays(news, change, added):
+    box = added(DeviceBox(lambda: WITH_GPUS))
     box.update(device="cpu")
     change("cuda")
     assert box.device() == "cpu"
