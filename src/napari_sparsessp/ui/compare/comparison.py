@@ -41,17 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """All predictions of one model from one input; layers by structure id.
-
-    Attributes
-    ----------
-    key
-        Identifies it for as long as its layers live.
-    label
-        Input and model, for people.
-    source
-        Layer of the input, where it is still there.
-    """
+    """All predictions of one model from one input; layers by structure id."""
 
     key: str
     label: str
@@ -114,15 +104,9 @@ def truth_of(
     viewer: Any,
     compared: PredictionSet,
     structure: str,
-    chosen: Mapping[str, str | None],
+    chosen: Mapping[str, str | None],  # key of a layer, None for no truth
 ) -> Any | None:
-    """Return the truth of a structure: the user's choice, the run's, or by its name.
-
-    Parameters
-    ----------
-    chosen
-        Structure id to a layer's key, or None for no truth, where the user chose.
-    """
+    """Return the truth of a structure: the user's choice, the run's, or by its name."""
     if structure in chosen:
         return layer_with_key(viewer, chosen[structure])
     about = compared.predictions[structure].metadata[KEY]
@@ -148,20 +132,7 @@ def pair_of(
     time: int | None,
     channel: int | str | None = None,
 ) -> Pair:
-    """Freeze the layers of a prediction and its truth; no voxel is read.
-
-    Parameters
-    ----------
-    source
-        The input's layer.
-    channel
-        Of a truth with several.
-
-    Raises
-    ------
-    InputError
-        The two cannot be compared.
-    """
+    """Freeze the layers of a prediction and its truth; no voxel is read."""
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
     predicted = read_layer(prediction, leading=leading).volume
@@ -306,25 +277,13 @@ class Computation(NamedTuple):
 
 
 class Comparison(QObject):
-    """The state of one Compare dock: the compared set, its truths and results.
+    """The state of one Compare dock: the compared set, its truths and results."""
 
-    Signals
-    -------
-    changed()
-        Layers or choices changed; the dock has to refresh.
-    scored(str), failed(str)
-        A structure has scores now, or cannot be compared; `problem` says why.
-    computed(str, object, object)
-        `ERROR` or `TRUTH`, the pair, and its voxels.
-    outdated(str)
-        Key of a layer whose results were discarded.
-    """
-
-    changed = Signal()
-    scored = Signal(str)
-    failed = Signal(str)
-    computed = Signal(str, object, object)
-    outdated = Signal(str)
+    changed = Signal()  # layers or choices: the dock has to refresh
+    scored = Signal(str)  # structure
+    failed = Signal(str)  # structure; `problem` says why
+    computed = Signal(str, object, object)  # `ERROR` or `TRUTH`, pair, voxels
+    outdated = Signal(str)  # key of a layer whose results were discarded
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -467,13 +426,7 @@ class Comparison(QObject):
         self.queue.add(tag, _COMPUTE[what], pair)
 
     def pair(self, structure: str) -> Pair:
-        """Freeze a structure's prediction and truth for a thread.
-
-        Raises
-        ------
-        InputError
-            They cannot be compared, or there is no truth.
-        """
+        """Freeze a structure's prediction and truth for a thread."""
         truth = self.truth(structure)
         if self.compared is None or truth is None:
             raise InputError(f"{structure} has no truth; choose a layer that shows it")

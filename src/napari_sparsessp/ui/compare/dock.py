@@ -40,13 +40,7 @@ _UNFINISHED = (
 
 
 class CompareDock(Dock):
-    """Compares predictions with the truth.
-
-    Parameters
-    ----------
-    engine
-        Not needed here; docks are made alike.
-    """
+    """Compares predictions with the truth."""
 
     form: CompareForm
 

@@ -52,13 +52,7 @@ class Export:
 
 
 def ask_path(parent: QWidget, kind: str) -> Path | None:
-    """Let the user choose a file; None where they cancel.
-
-    Raises
-    ------
-    OutputError
-        The file exists and the user was not asked about it: a suffix was added.
-    """
+    """Let the user choose a file; None where they cancel."""
     title, suffix, filters = _DIALOGS[kind]
     path, chosen = QFileDialog.getSaveFileName(
         parent, title, f"comparison{suffix}", filters
@@ -79,20 +73,7 @@ def ask_path(parent: QWidget, kind: str) -> Path | None:
 def export_of(
     viewer: Any, comparison: Comparison, shown: Sequence[str], kind: str, path: Path
 ) -> Export:
-    """Collect what a file of a kind holds.
-
-    Parameters
-    ----------
-    shown
-        Structures of a figure; all other files hold all.
-    kind
-        ``"csv"``, ``"json"``, ``"html"`` or ``"figure"``.
-
-    Raises
-    ------
-    InputError
-        Nothing is scored yet.
-    """
+    """Collect what a file of a kind holds."""
     compared = comparison.compared
     wanted = (kind == "figure" and shown) or comparison.structures()
     pairs = []

@@ -152,15 +152,9 @@ EXPORTS = {
 
 
 class CompareFoot(Foot):
-    """Message, progress, status and buttons.
+    """Message, progress, status and buttons."""
 
-    Signals
-    -------
-    export_asked(str)
-        A key of `EXPORTS`.
-    """
-
-    export_asked = Signal(str)
+    export_asked = Signal(str)  # a key of `EXPORTS`
 
     def __init__(self) -> None:
         super().__init__("the comparison")
@@ -218,13 +212,7 @@ class CompareFoot(Foot):
 
 
 class CompareForm(StepForm):
-    """All widgets of the dock; the steps scroll, the foot stays.
-
-    Parameters
-    ----------
-    can_be_truth
-        Whether the truth box offers a layer.
-    """
+    """All widgets of the dock; the steps scroll, the foot stays."""
 
     def __init__(self, viewer: Any, can_be_truth: Callable[[Any], bool]) -> None:
         super().__init__()

@@ -74,13 +74,6 @@ class Composed:
     """A stack composed of truth and prediction, plane by plane as it is looked at.
 
     It serves napari as an array: a border is dragged without a voxel being copied.
-
-    Parameters
-    ----------
-    truth, prediction
-        (D, H, W), both in standard deviations of the truth.
-    pattern
-        May be changed at any time.
     """
 
     ndim = 3
@@ -160,13 +153,7 @@ class CompareLayers(QObject):
                     layer.name = f"{layer.name}{OUTDATED}"
 
     def compose(self, pair: Pair, truth: np.ndarray, pattern: Pattern) -> None:
-        """Add the layer of truth and prediction, if the prediction is still there.
-
-        Parameters
-        ----------
-        truth
-            (D, H, W), z-scored, on the prediction's grid.
-        """
+        """Compose a prediction and its z-scored truth, (D, H, W) on its grid."""
         prediction = layer_with_key(self._viewer, pair.prediction_key)
         if prediction is None:
             return
@@ -247,15 +234,9 @@ def _about(role: str, pair: Pair, prediction: Any) -> dict[str, Any]:
 
 
 class SwipeHandle(QObject):
-    """The border across a composed layer, a line that follows the mouse.
+    """The border across a composed layer, a line that follows the mouse."""
 
-    Signals
-    -------
-    moved(float)
-        Share of the width at which the user has put the border.
-    """
-
-    moved = Signal(float)
+    moved = Signal(float)  # share of the width, by the user
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -22,64 +22,32 @@ _LIGHT = (0.3, 99.7)
 
 
 def limits_of(stack: Any) -> tuple[float, float]:
-    """Return limits that show a stained structure, from some voxels of a stack.
-
-    Parameters
-    ----------
-    stack
-        Shape (D, H, W); every second plane and third pixel of it is read.
-
-    Returns
-    -------
-    (low, high)
-        Outliers would darken the rest, the background would cover what lies below.
-    """
+    """Return limits that show a stained structure, from some voxels of (D, H, W)."""
     some = np.asarray(stack[::2, ::3, ::3])
     low, high = np.nanpercentile(some, (_LOW, _HIGH))
     return float(low), float(max(high, low + 1e-3))
 
 
 def light_limits_of(stack: Any) -> tuple[float, float]:
-    """Return limits that show transmitted light: all but its few glints and specks.
-
-    Parameters
-    ----------
-    stack
-        Shape (D, H, W); every second plane and third pixel of it is read.
-    """
+    """Return limits that show transmitted light, but for glints and specks."""
     low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), _LIGHT)
     return float(low), float(max(high, low + 1e-3))
 
 
 class ContrastEstimate:
-    """Collect a few voxels of each finished tile; used in the worker thread.
-
-    Parameters
-    ----------
-    structures
-        Channels, in the order of the buffer's channel axis.
-    from_zero
-        Those whose limits begin at 0: uncertainties, where black is to mean none.
-    """
+    """Collect a few voxels of each finished tile; used in the worker thread."""
 
     def __init__(
         self, structures: Sequence[str], from_zero: Collection[str] = ()
     ) -> None:
         self._structures = tuple(structures)
+        # uncertainties: black is to mean none
         self._from_zero = frozenset(from_zero)
         self._samples: dict[str, list[np.ndarray]] = {id_: [] for id_ in structures}
         self._kept = dict.fromkeys(structures, 0)
 
     def add(self, tile: np.ndarray, structures: Sequence[str] | None = None) -> None:
-        """Take some voxels of a tile.
-
-        Parameters
-        ----------
-        tile
-            Shape (S, d, h, w).
-        structures
-            Those that are predicted in it; all if left out.
-        """
+        """Take some voxels of a tile, (S, d, h, w), of all structures or these."""
         if tile.size == 0:
             return
         voxels = tile[0].size
@@ -96,13 +64,8 @@ class ContrastEstimate:
     ) -> dict[str, tuple[float, float]]:
         """Return limits (low, high) by structure, as far as they are known.
 
-        Parameters
-        ----------
-        complete
-            Whether all voxels are predicted. Before, the lower limit is at least 0,
-            so that missing voxels (0 in the buffer) stay black.
-        structures
-            For these only.
+        Until all voxels are predicted the lower limit is at least 0, so that missing
+        voxels (0 in the buffer) stay black.
         """
         limits = {}
         for id_ in self._structures if structures is None else structures:
@@ -121,13 +84,7 @@ _PLANES = 7
 
 
 def truth_scale(volume: Volume) -> Scale:
-    """Return mean and standard deviation of a truth, from some of its planes.
-
-    Parameters
-    ----------
-    volume
-        ZYX or TZYX; of several time points the first counts.
-    """
+    """Return mean and standard deviation of a truth, from some of its planes."""
     one = volume.time(0)
     last = one.sizes["Z"] - 1
     chosen = sorted({round(k * last / (_PLANES - 1)) for k in range(_PLANES)})
@@ -136,13 +93,7 @@ def truth_scale(volume: Volume) -> Scale:
 
 
 class ContrastLink:
-    """Keep a truth's contrast limits at those of its prediction, until undone.
-
-    Parameters
-    ----------
-    scale
-        Of the truth.
-    """
+    """Keep a truth's contrast limits at those of its prediction, until undone."""
 
     def __init__(self, truth: Any, prediction: Any, scale: Scale) -> None:
         self._truth = truth
@@ -166,13 +117,7 @@ class ContrastLink:
 
 
 class Recolouring(QObject):
-    """Recolour a viewer's structures; those that the user coloured stay.
-
-    Parameters
-    ----------
-    parent
-        Ends it.
-    """
+    """Recolour a viewer's structures; those that the user coloured stay."""
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)

@@ -94,17 +94,7 @@ def truth_of(layer: Any) -> str | None:
 def about_layer(
     plan: "Plan", channel: str, source: Any, truth: Any | None = None
 ) -> dict[str, Any]:
-    """Return the metadata of the layer of a channel.
-
-    Parameters
-    ----------
-    channel
-        One of ``plan.channels``.
-    source
-        The input.
-    truth
-        What the structure really looks like; a prediction is compared with it.
-    """
+    """Return the metadata of the layer of a channel."""
     structure = structure_of(channel, plan.channels)
     role = PREDICTION if channel == structure else UNCERTAINTY
     return {
@@ -132,13 +122,6 @@ def set_truth(layer: Any, truth: Any | None) -> None:
     """Set the layer that a prediction is compared with from now on.
 
     Scores against another truth say nothing about this one and are taken away.
-
-    Parameters
-    ----------
-    layer
-        A prediction.
-    truth
-        None: nothing is known of what is really there.
     """
     link = _truth_link(truth)
     about = layer.metadata[KEY]
@@ -148,13 +131,7 @@ def set_truth(layer: Any, truth: Any | None) -> None:
 
 
 def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
-    """Mark a prediction as doubtful, in its metadata and its name.
-
-    Parameters
-    ----------
-    doubts
-        Sentences; none takes an older mark away.
-    """
+    """Mark a prediction as doubtful, in metadata and name; without doubts undo it."""
     add_to(layer, unfamiliar=list(doubts))
     name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
     if layer.name != name:
@@ -173,19 +150,11 @@ FILE = "file"
 
 @dataclass(frozen=True)
 class FilePlace:
-    """The place of a layer's voxels on disk.
-
-    Attributes
-    ----------
-    scene
-        Number of the image, where the file has several.
-    channel
-        The one that the layer shows; None where it shows all there are.
-    """
+    """The place of a layer's voxels on disk."""
 
     path: str
-    scene: int | None = None
-    channel: int | None = None
+    scene: int | None = None  # where the file has several images
+    channel: int | None = None  # None: the layer shows all
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata of a layer at this place."""
@@ -285,18 +254,10 @@ _EVENTS = ("data", "scale", "translate", "metadata")
 
 
 class LayerWatch(QObject):
-    """Watch the voxels of layers, their place, and the run that they came from.
+    """Watch the voxels of layers, their place, and the run that they came from."""
 
-    Signals
-    -------
-    changed(str)
-        Key of the layer.
-    linked
-        A prediction was given another truth.
-    """
-
-    changed = Signal(str)
-    linked = Signal()
+    changed = Signal(str)  # key of the layer
+    linked = Signal()  # a prediction was given another truth
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

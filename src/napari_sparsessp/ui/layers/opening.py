@@ -46,28 +46,15 @@ _PLANES_LOOKED_AT = 5
 
 @dataclass(eq=False)
 class OpenedFile:
-    """Contents of a file, for the interface's thread to make layers of.
-
-    Attributes
-    ----------
-    saved
-        Records and resolution levels of a folder that `save_layers` wrote.
-    plain
-        Layers of every other file.
-    """
+    """Contents of a file, for the interface's thread to make layers of."""
 
     path: Path
+    # records and resolution levels of a folder that `save_layers` wrote
     saved: "list[tuple[LayerRecord, list[Any]]]" = field(default_factory=list)
     plain: list[LayerData] = field(default_factory=list)
 
     def layers(self) -> list[Any]:
-        """Make image layers in the file's order, not yet in any viewer.
-
-        Raises
-        ------
-        InputError
-            napari does not know a unit, blending or rendering.
-        """
+        """Make image layers in the file's order, not yet in any viewer."""
         from napari.layers import Image
 
         try:
@@ -91,25 +78,13 @@ def get_reader(path: str | Sequence[str]) -> Callable[..., list[Any]] | None:
 
 
 def open_file(path: str | Sequence[str]) -> list[Any]:
-    """Open a file or folder as layers.
-
-    Raises
-    ------
-    InputError
-        It is damaged or no image.
-    """
+    """Open a file or folder as layers."""
     first = path if isinstance(path, str) else path[0]
     return read_file(Path(first)).layers()
 
 
 def read_file(path: Path, _progress: object = None) -> OpenedFile:
-    """Read the headers of a file, in any thread.
-
-    Raises
-    ------
-    InputError
-        It is damaged or no image.
-    """
+    """Read the headers of a file, in any thread."""
     from napari_sparsessp.io.layers import read_layers
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import read_provenance
@@ -130,15 +105,7 @@ def read_file(path: Path, _progress: object = None) -> OpenedFile:
 
 
 def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerData]:
-    """Return a layer for each channel of a prediction.
-
-    Parameters
-    ----------
-    predicted
-        Channels named by structure.
-    about
-        Provenance, as the file has it.
-    """
+    """Return a layer for each channel of a prediction."""
     names = predicted.channel_names or ("prediction",)
     few = len({structure_of(id_, names) for id_ in names}) < _FEW
     doubts = about.get("unfamiliar")
@@ -285,17 +252,9 @@ FILTER = (
 
 
 class FileOpening(QObject):
-    """Asks for a file, reads its header in a thread and adds layers.
+    """Asks for a file, reads its header in a thread and adds layers."""
 
-    Signals
-    -------
-    opened(str)
-        Key of the first added layer that is no prediction, if there is one.
-    failed(Exception)
-        The file cannot be opened.
-    """
-
-    opened = Signal(str)
+    opened = Signal(str)  # key of the first added layer that is no prediction
     failed = Signal(object)
 
     def __init__(self, viewer: Any, parent: QWidget) -> None:
@@ -340,15 +299,9 @@ Size = tuple[float, float, float]
 
 
 class RecordedSize(QObject):
-    """Reads the voxel size that the file of a layer records; once for each layer.
+    """Reads the voxel size that the file of a layer records; once for each layer."""
 
-    Signals
-    -------
-    found(str, tuple)
-        Key of the layer, and (z, y, x) in µm.
-    """
-
-    found = Signal(str, object)
+    found = Signal(str, object)  # key of the layer, and (z, y, x) in µm
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -31,24 +31,12 @@ _MOST_CHANNELS = 4
 
 @dataclass(frozen=True, eq=False)
 class LayerReading:
-    """A layer as a volume.
+    """A layer as a volume."""
 
-    Attributes
-    ----------
-    volume
-        All channels and times, lazy; axes out of TCZYX.
-    letters
-        One axis letter for each of the layer's own dimensions.
-    guessed
-        Dimension of the layer that may be time or channels, where nothing says which.
-    unit_assumed
-        The scale had no unit of length and was taken for µm.
-    """
-
-    volume: Volume
-    letters: str
-    guessed: int | None
-    unit_assumed: bool
+    volume: Volume  # all channels and times, lazy
+    letters: str  # of the layer's own dimensions
+    guessed: int | None  # dimension that may be time or channels
+    unit_assumed: bool  # a scale without a unit was taken for µm
 
 
 def read_layer(
@@ -57,21 +45,11 @@ def read_layer(
     leading: LeadingAxis | None = None,
     voxel_size: tuple[float, float, float] | None = None,
 ) -> LayerReading:
-    """Take a napari image layer as a volume.
+    """Take a napari image layer, of any array or multiscale, as a volume.
 
-    Parameters
-    ----------
-    layer
-        numpy, dask, zarr or multiscale (its finest level counts).
-    leading
-        What a nameless fourth axis is; guessed from its length where left out.
-    voxel_size
-        (z, y, x) in µm, in place of what the layer says.
-
-    Raises
-    ------
-    InputError
-        When the layer is RGB, or its axes cannot be understood.
+    A nameless fourth axis is `leading`, or guessed from its length; a voxel size,
+    (z, y, x) in µm, stands in place of the layer's. InputError where the layer is RGB
+    or its axes cannot be understood.
     """
     if getattr(layer, "rgb", False):
         raise InputError(
@@ -211,19 +189,10 @@ LayerData = tuple[Any, dict[str, Any], str]
 def layers_of(
     volume: Volume, *, suffix: str = "", visible: bool | None = None
 ) -> list[LayerData]:
-    """Return an image layer for each channel.
+    """Return an image layer for each channel, as napari's readers give them.
 
-    Parameters
-    ----------
-    suffix
-        Added to the names of channels that are structures, such as ``" · truth"``.
-    visible
-        Show the layers; where left out, the first one that is no stained structure.
-
-    Returns
-    -------
-    list of (data, attributes, "image")
-        As napari's readers and samples give them.
+    `suffix` is added to the names of stained structures. Without `visible`, the first
+    layer that is none of these is shown.
     """
     count = volume.sizes.get("C", 1)
     result, first = [], True
@@ -333,22 +302,7 @@ def input_voxel(plan: "Plan") -> tuple[float, float, float]:
 
 
 def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]:
-    """Return the layer arguments that put a prediction where its input lies.
-
-    Parameters
-    ----------
-    layer
-        The input.
-    reading
-        What was read from it.
-    plan
-        Grid of the prediction.
-
-    Returns
-    -------
-    ``scale``, ``translate``, ``units``, ``axis_labels`` and, where the input is
-    turned, ``rotate``, ``shear`` and ``affine``; for axes ((T,) Z, Y, X).
-    """
+    """Return the layer arguments that put a prediction where its input lies."""
     letters = "TZYX" if plan.output_axes.startswith("T") else "ZYX"
     at = [reading.letters.find(letter) for letter in letters]
     scale, translate, units = [], [], []

@@ -168,17 +168,9 @@ _SETTLE_MS = 25
 
 
 class PlaneLink(QObject):
-    """Follow z and time of the viewer in terms of one layer.
+    """Follow z and time of the viewer in terms of one layer."""
 
-    Signals
-    -------
-    plane_changed(object)
-        Plane that is on screen, a float; None where no single one is.
-    time_changed
-        Another time point of the layer is on screen.
-    """
-
-    plane_changed = Signal(object)
+    plane_changed = Signal(object)  # a float; None where no single plane is seen
     time_changed = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -250,11 +242,6 @@ def data_position(viewer: Any, layer: Any, point: Any = None) -> np.ndarray:
 
     ``layer.world_to_data`` knows nothing of units, and ``dims.current_step`` counts in
     steps of the finest layer: both are made up for here.
-
-    Parameters
-    ----------
-    point
-        In the viewer's units; that of the sliders where left out.
     """
     offset = viewer.dims.ndim - layer.ndim
     world = viewer.dims.point if point is None else point

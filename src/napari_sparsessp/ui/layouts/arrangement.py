@@ -55,17 +55,8 @@ def arrange(cells: _Cells, others: Sequence[Any]) -> tuple[list[Any], int] | Non
     """Order layers so that napari's grid puts each cell's layers together.
 
     The grid takes a fixed number of layers (the stride) for each cell, hidden ones
-    included: cells with fewer layers are filled up with hidden ones.
-
-    Parameters
-    ----------
-    others
-        To be hidden; they serve as fillers.
-
-    Returns
-    -------
-    (order, stride) or None
-        None where there are not enough fillers.
+    included: cells with fewer layers are filled up with hidden `others`. Return
+    (order, stride), or None where those are too few.
     """
     stride = max((len(cell) for cell in cells), default=1)
     fillers = list(others)
@@ -83,14 +74,7 @@ def arrange(cells: _Cells, others: Sequence[Any]) -> tuple[list[Any], int] | Non
 def best_shape(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int, int]:
     """Return (rows, columns): a row, unless another shape shows cells clearly larger.
 
-    Parameters
-    ----------
-    count
-        Cells.
-    aspect
-        Width over height of the image.
-    canvas
-        (height, width) in pixels.
+    `aspect` is width over height of the image; the canvas is (height, width).
     """
     in_row, in_column = (
         _cell_height(one, aspect, canvas) for one in ((1, count), (count, 1))
@@ -263,19 +247,7 @@ def _show_name(layer: Any, on: bool, size: float = _LARGEST_NAME) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """The layers that a layout arranges, by structure id where there are several.
-
-    Attributes
-    ----------
-    source
-        The transmitted light.
-    composed
-        Layers that show truth and prediction by turns.
-    scales
-        Mean and standard deviation of truths, where they are known.
-    shown, shown_uncertainties, shown_errors
-        Structures whose layers the user wants to see.
-    """
+    """The layers that a layout arranges, by structure id where there are several."""
 
     source: Any | None
     truths: dict[str, Any]
@@ -326,17 +298,7 @@ def scene_of(
     predictions: dict[str, Any],
     scales: Mapping[tuple[str, str], Scale],
 ) -> Scene:
-    """Collect the layers of a prediction that are still there.
-
-    Parameters
-    ----------
-    source
-        The input's layer.
-    rows
-        Structures with their truth layers and eyes.
-    scales
-        Structure id and truth layer's key to the truth's mean and deviation.
-    """
+    """Collect the layers of a prediction that are still there."""
     truths = {row.structure.id: layer_with_key(viewer, row.truth) for row in rows}
     key = None if source is None else layer_key(source)
     errors = {
@@ -361,28 +323,15 @@ def scene_of(
 
 
 class Layouts(QObject):
-    """Applies a layout to a viewer and can undo it; `layouts_of` returns a viewer's.
+    """Applies a layout to a viewer and can undo it; `layouts_of` returns a viewer's."""
 
-    Attributes
-    ----------
-    current
-        The layout that is on; None for the user's own view.
-    arranging
-        Whether layers are being shown, hidden and moved by a layout, not by the user.
-
-    Signals
-    -------
-    changed(str)
-        The layout that is on now; "" for the user's own view.
-    """
-
-    changed = Signal(str)
+    changed = Signal(str)  # the layout that is on, "" for the user's own view
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.viewer = viewer
         self.current: str | None = None
-        self.arranging = False
+        self.arranging = False  # layers are shown and moved by a layout, not by the user
         self._own = ViewState(viewer)
         self._links: list[ContrastLink | FlatTruth] = []
 

@@ -26,24 +26,14 @@ _LOWEST = -0.5
 
 @dataclass(frozen=True)
 class RatioRow:
-    """One ratio, as the table shows it.
-
-    Attributes
-    ----------
-    score, kept
-        Mean over structures, and its share of the densest stack's; None if unknown.
-    enough
-        By the report's rule; None where nobody can tell.
-    predicted
-        Seconds that predicting the stack took.
-    """
+    """One ratio, as the table shows it."""
 
     ratio: int
     score: float | None
-    kept: float | None
-    enough: bool | None
+    kept: float | None  # share of the densest stack's score
+    enough: bool | None  # by the report's rule
     cost: ImagingCost
-    predicted: float
+    predicted: float  # seconds of one prediction
 
 
 def place_of(ratio: float) -> float:

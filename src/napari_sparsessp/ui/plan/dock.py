@@ -52,15 +52,7 @@ _STARTS = (PlanState.READY, PlanState.KNOWN)
 
 
 class PlanDock(Dock):
-    """Find the sparsest sampling that still predicts well.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Find the sparsest sampling that still predicts well."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None

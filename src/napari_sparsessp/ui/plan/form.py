@@ -193,13 +193,7 @@ class RatioPicker(QWidget):
 
 
 class PlanForm(StepForm):
-    """All widgets of the dock, arranged; the steps scroll, the footer stays.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-    """
+    """All widgets of the dock, arranged; the steps scroll, the footer stays."""
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()

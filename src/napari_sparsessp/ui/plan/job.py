@@ -44,24 +44,12 @@ _SPARSE = 1.5
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """Everything that the user has chosen in the dock.
-
-    Attributes
-    ----------
-    stack
-        As in the Predict dock: stack, structures, truths, model, device.
-    against_dense
-        Judge by the dense prediction; truths do not count then.
-    all_phases
-        Start at each of the first r planes in turn.
-    time
-        Time point on screen.
-    """
+    """Everything that the user has chosen in the dock."""
 
     stack: FormState
-    against_dense: bool = False
+    against_dense: bool = False  # truths do not count then
     ratios: tuple[int, ...] = RATIOS
-    all_phases: bool = False
+    all_phases: bool = False  # start at each of the first r planes in turn
     time: int = 0
 
     @property
@@ -92,26 +80,13 @@ class PlanJob:
 
 @dataclass(frozen=True, eq=False)
 class PlanPreview:
-    """What would be measured.
+    """What would be measured."""
 
-    Attributes
-    ----------
-    seen
-        Preview of the prediction from every plane.
-    job
-        None where something is in the way.
-    offered
-        Ratios that this stack can give.
-    sparse
-        Why this stack cannot be thinned out and what to do; "" where it can.
-    waiting
-        What the user still has to do.
-    """
-
+    # of the prediction from every plane
     seen: PredictionPreview = field(default_factory=PredictionPreview)
     job: PlanJob | None = None
     offered: tuple[int, ...] = ()
-    sparse: str = ""
+    sparse: str = ""  # why this stack cannot be thinned out, and what to do
     waiting: str = ""
 
 
@@ -231,33 +206,17 @@ class LoadingEngine(Protocol):
 
 @dataclass(frozen=True)
 class Measurement:
-    """A whole sweep.
-
-    Attributes
-    ----------
-    key
-        By which `SweepMemory` holds it.
-    remembered
-        Nothing was predicted: the same pixels were swept before.
-    """
+    """A whole sweep."""
 
     record: SweepRecord
     key: str
-    remembered: bool = False
+    remembered: bool = False  # the same pixels were swept before
 
 
 def measure_plan(
     engine: LoadingEngine, job: PlanJob, memory: SweepMemory, progress: TaskProgress
 ) -> Measurement:
-    """Sweep, unless the same was swept before; publishes a record after each ratio.
-
-    Raises
-    ------
-    Cancelled
-        The records published so far hold what is done.
-    InputError, ModelError, PredictionError
-        What a prediction refuses.
-    """
+    """Sweep, unless the same was swept before; publishes a record after each ratio."""
     from napari_sparsessp.evaluation.sweep import plan_sweep
 
     progress(0.0, what="Loading the network…")
@@ -327,13 +286,7 @@ def session_memory() -> SweepMemory:
 
 
 class MeasuredChoice:
-    """A choice and the arrays that it was measured with, which it does not keep alive.
-
-    Parameters
-    ----------
-    arrays
-        The stack, then its truths.
-    """
+    """A choice and the arrays it was measured with, which it does not keep alive."""
 
     def __init__(self, choice: PlanChoice, arrays: Sequence[Any]) -> None:
         self.choice = choice

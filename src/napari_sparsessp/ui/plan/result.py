@@ -170,17 +170,7 @@ class Imaging:
 
 
 class PlanResult(QWidget):
-    """Answer, chart, table, drawing and what to do with them.
-
-    Signals
-    -------
-    ratio_chosen(int)
-        Another ratio is looked at.
-    use_asked(int)
-        The user wants to predict at this ratio.
-    csv_asked, page_asked
-        The user wants to save the table, or the report.
-    """
+    """Answer, chart, table, drawing and what to do with them."""
 
     ratio_chosen = Signal(int)
     use_asked = Signal(int)
@@ -278,15 +268,7 @@ class PlanResult(QWidget):
         growing: bool = False,
         planned: Collection[int] = (),
     ) -> None:
-        """Show a sweep, whole or as far as it is; None hides all.
-
-        Parameters
-        ----------
-        growing
-            More ratios will come: nothing is decided or saved yet.
-        planned
-            All ratios that there will be.
-        """
+        """Show a sweep, whole or as far as it is; None hides all."""
         self._growing, self._planned = growing, frozenset(planned)
         fresh = report is None or self._measured is None or not growing
         self._measured = report
