@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import OutputError, SparseSSPError
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.comparison import (
-    SCORES,
-    UNASKED_VOXELS,
-    Comparison,
+from napari_sparsessp.ui.compare.comparison import SCORES, UNASKED_VOXELS, Comparison
+from napari_sparsessp.ui.compare.export import (
+    ask_path,
+    measured_planes,
+    report_of,
+    write,
 )
-from napari_sparsessp.ui.compare.export import ask_path, export_of, write
 from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.layers.viewport import PlaneLink
+from napari_sparsessp.ui.layers.viewport import PlaneLink, layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.export import copy_command_of
@@ -67,7 +68,7 @@ class CompareDock(Dock):
         form.table.shown_changed.connect(self._show_planes)
         form.planes.clicked.connect(self.planes.go)
         form.predict_button.clicked.connect(self._open_predict)
-        form.compute_button.clicked.connect(self._on_compute)
+        form.compute_button.clicked.connect(self.compute)
         form.foot.cancel_button.clicked.connect(self.cancel)
         form.foot.copy_button.clicked.connect(form.table.copy)
         form.foot.export_asked.connect(self._on_export)
@@ -114,11 +115,9 @@ class CompareDock(Dock):
             self.view.update()
 
     def _rows(self) -> list[ScoreRow]:
-        compared = self.comparison.compared
-        if compared is None:
-            return []
-        ids, truths = self.comparison.structures(), self.comparison.truths()
-        visible = [id_ for id_ in ids if compared.predictions[id_].visible]
+        layers, truths = self.comparison.predictions(), self.comparison.truths()
+        ids = list(layers)
+        visible = [id_ for id_ in ids if layers[id_].visible]
         ticked = visible or ids[: len(ids) if len(ids) < _FEW else 1]
         rows = []
         for id_ in ids:
@@ -199,18 +198,17 @@ class CompareDock(Dock):
 
     def _doubts(self, structure: str) -> list[str]:
         """Return what the layer itself says against its scores."""
-        compared = self.comparison.compared
-        if compared is None or structure not in compared.predictions:
+        prediction = self.comparison.predictions().get(structure)
+        if prediction is None:
             return []
-        about = compared.predictions[structure].metadata[KEY]
+        about = prediction.metadata[KEY]
         unfinished = about.get("state") in ("cancelled", "failed", "partial")
         doubts = [_UNFINISHED] if unfinished else []
         return [*doubts, *(str(doubt) for doubt in about.get("unfamiliar") or ())]
 
     def _show_planes(self, *_: object) -> None:
         """Draw R² over z of the ticked structures and the chosen one."""
-        form, compared = self.form, self.comparison.compared
-        chosen = form.table.structure()
+        form, chosen = self.form, self.form.table.structure()
         wanted = {*form.table.shown(), chosen}
         curves = []
         for row in form.table.rows:
@@ -218,13 +216,14 @@ class CompareDock(Dock):
             if row.id in wanted and len(values) > 1:
                 y = [float("nan") if value is None else value for value in values]
                 curves.append(Curve(row.label, range(len(y)), y, row.colour))
-        layer = None if compared is None else compared.predictions.get(chosen)
+        layer = self.comparison.predictions().get(chosen)
         form.plane_step.setVisible(bool(curves))
         form.plane_step.set_mark(Mark.GOOD)
         if curves:
             low = min(min(y for y in curve.y if y == y) for curve in curves)
             form.planes.set_y_range(max(min(low, 0.0), -0.5), 1.0)
-            form.planes.set_curves(curves, _measured_planes(layer))
+            planes = () if layer is None else measured_planes(layer)
+            form.planes.set_curves(curves, [float(plane) for plane in planes])
         self.planes.follow(layer)
 
     # slots --------------------------------------------------------------------
@@ -239,9 +238,6 @@ class CompareDock(Dock):
         key = None if layer is None else layer_key(layer)
         self.comparison.choose_truth(self.form.table.structure(), key)
 
-    def _on_compute(self, _on: bool) -> None:
-        self.compute()
-
     def _on_scored(self, structure: str) -> None:
         self._show_result(structure)
         if self.view.layouts.current == SIDE_BY_SIDE:
@@ -254,13 +250,12 @@ class CompareDock(Dock):
         else:
             self._show_planes()
 
-    def _open_predict(self, _on: bool) -> None:
+    def _open_predict(self) -> None:
         open_predict(self._viewer, beside=self)
 
     def _copy_command(self, _on: bool) -> None:
-        compared = self.comparison.compared
-        layers = [] if compared is None else list(compared.predictions.values())
-        copy_command_of(self._viewer, layers[0] if layers else None)
+        layers = self.comparison.predictions().values()
+        copy_command_of(self._viewer, next(iter(layers), None))
 
     # files --------------------------------------------------------------------
 
@@ -278,18 +273,17 @@ class CompareDock(Dock):
         try:
             if self._writing is not None:
                 raise OutputError("a file is being written; wait until it is done")
-            shown = self.form.table.shown()
-            export = export_of(self._viewer, self.comparison, shown, kind, path)
+            # a figure has room for what is ticked, all other files hold all
+            shown = self.form.table.shown() if kind == "figure" else ()
+            report = report_of(self.comparison, shown or self.comparison.structures())
         except SparseSSPError as error:
             self.show_error(error)
             return
+        first = self.comparison.predictions()[report.items[0].name]
+        plane = int(layer_index(self._viewer, first)[-3])
         self._show_saving(f"Writing {path.name}…")
-        self._writing = self.run_task(
-            write,
-            export,
-            returned=self._on_saved,
-            failed=self._on_not_saved,
-        )
+        slots: Any = {"returned": self._on_saved, "failed": self._on_not_saved}
+        self._writing = self.run_task(write, report, kind, path, plane, **slots)
 
     def _on_saved(self, path: Path) -> None:
         self._writing = None
@@ -301,13 +295,3 @@ class CompareDock(Dock):
 
     def _show_saving(self, text: str) -> None:
         self.form.foot.set_busy(self.comparison.queue.busy, text)
-
-
-def _measured_planes(layer: Any | None) -> tuple[float, ...]:
-    """Return the planes that were imaged, on the prediction's grid."""
-    if layer is None:
-        return ()
-    about = layer.metadata[KEY]
-    provenance = about.get("provenance") or {}
-    planes = provenance.get("measured_planes") or about.get("measured_planes") or ()
-    return tuple(float(plane) for plane in planes)

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.layers.metadata import KEY, PREDICTION, role_of
+from napari_sparsessp.ui.layers.metadata import (
+    KEY,
+    PREDICTION,
+    role_of,
+)
 from napari_sparsessp.ui.preferences import Preferences, preference_news
 from napari_sparsessp.volume import Volume
 
@@ -21,17 +24,17 @@ _LOW, _HIGH = 65.0, 99.8
 _LIGHT = (0.3, 99.7)
 
 
-def limits_of(stack: Any) -> tuple[float, float]:
+def limits_of(
+    stack: Any, shares: tuple[float, float] = (_LOW, _HIGH)
+) -> tuple[float, float]:
     """Return limits that show a stained structure, from some voxels of (D, H, W)."""
-    some = np.asarray(stack[::2, ::3, ::3])
-    low, high = np.nanpercentile(some, (_LOW, _HIGH))
+    low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), shares)
     return float(low), float(max(high, low + 1e-3))
 
 
 def light_limits_of(stack: Any) -> tuple[float, float]:
     """Return limits that show transmitted light, but for glints and specks."""
-    low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), _LIGHT)
-    return float(low), float(max(high, low + 1e-3))
+    return limits_of(stack, _LIGHT)
 
 
 class ContrastEstimate:
@@ -140,10 +143,8 @@ def _structure_shown(layer: Any) -> str | None:
     if role_of(layer):
         own = role_of(layer) == PREDICTION
         return str(layer.metadata[KEY]["structure"]) if own else None
-    return next(
-        (one.id for one in CATALOGUE.values() if match_channel(one, [layer.name]) == 0),
-        None,
-    )
+    named = structure_named(layer.name)
+    return None if named is None else named.id
 
 
 class FlatTruth:
@@ -156,8 +157,10 @@ class FlatTruth:
     def __init__(self, truth: Any, prediction: Any) -> None:
         self._truth = truth
         self._before = np.array(truth.scale), np.array(truth.translate)
-        truth.scale = _with_z(truth.scale, prediction.scale)
-        truth.translate = _with_z(truth.translate, prediction.translate)
+        for name in ("scale", "translate"):
+            values = np.array(getattr(truth, name))
+            values[-3] = getattr(prediction, name)[-3]
+            setattr(truth, name, values)
 
     def undo(self) -> None:
         """Put the truth back where it lay."""
@@ -168,18 +171,6 @@ def lies_flat(truth: Any, prediction: Any) -> bool:
     """Return whether both are one plane, at different depths or not as thick."""
     if truth.ndim < 3 or prediction.ndim < 3:
         return False
-    if truth.data.shape[-3] != 1 or prediction.data.shape[-3] != 1:
-        return False
-    return any(
-        not np.isclose(ours[-3], theirs[-3])
-        for ours, theirs in (
-            (truth.scale, prediction.scale),
-            (truth.translate, prediction.translate),
-        )
-    )
-
-
-def _with_z(values: Any, others: Any) -> np.ndarray:
-    changed = np.array(values)
-    changed[-3] = others[-3]
-    return changed
+    own, other = ((one.scale[-3], one.translate[-3]) for one in (truth, prediction))
+    flat = truth.data.shape[-3] == prediction.data.shape[-3] == 1
+    return flat and not np.allclose(own, other)

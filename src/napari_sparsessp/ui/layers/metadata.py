@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.structures import deviation_channel, structure_or_custom
+from napari_sparsessp.structures import (
+    CATALOGUE,
+    Structure,
+    deviation_channel,
+    match_channel,
+    structure_or_custom,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 
@@ -72,14 +78,18 @@ def structure_of(channel: str, channels: Sequence[str]) -> str:
     return next((one for one in channels if deviation_channel(one) == channel), channel)
 
 
+def structure_named(name: str) -> Structure | None:
+    """Return the structure that a name means, such as ``"Hoechst 33342"``."""
+    known = CATALOGUE.values()
+    return next((one for one in known if match_channel(one, [name]) == 0), None)
+
+
 def first_look(structure: str, role: str) -> dict[str, str]:
     """Return name, colours and blending of a layer, before the user changes them."""
-    known = structure_or_custom(structure)
     spread = role == UNCERTAINTY
+    label = structure_or_custom(structure).label + (" ± std" if spread else "")
     return {
-        "name": f"{known.label} ± std · predicted"
-        if spread
-        else f"{known.label} · predicted",
+        "name": f"{label} · predicted",
         "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
         "blending": "additive",
     }
@@ -165,9 +175,8 @@ def file_of(layer: Any) -> FilePlace | None:
     """Return the file that a layer came from; None where it came from none."""
     known = _about(layer).get(FILE)
     if isinstance(known, dict):
-        return FilePlace(
-            str(known.get("path")), known.get("scene"), known.get("channel")
-        )
+        path, scene, channel = (known.get(n) for n in ("path", "scene", "channel"))
+        return FilePlace(str(path), scene, channel)
     path = getattr(getattr(layer, "source", None), "path", None)
     return FilePlace(str(path)) if path else None
 
@@ -221,7 +230,7 @@ def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
             path, _, channel = path.rpartition(":")
         truth = _meant(path, channel or structure, known)
         if truth is not None and truth is not source:
-            link |= {"truth": str(truth.name), "truth_id": layer_key(truth)}
+            link |= _truth_link(truth)
     add_to(layer, **link)
 
 
@@ -240,8 +249,6 @@ def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | N
 
 def _named(channel: str, layers: Sequence[Any]) -> Any | None:
     """Find the layer that is named like a channel, or like a structure."""
-    from napari_sparsessp.structures import match_channel
-
     names = [str(one.name) for one in layers]
     ending = [i for i, name in enumerate(names) if name.endswith(f" · {channel}")]
     if len(ending) == 1:

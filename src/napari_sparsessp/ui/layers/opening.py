@@ -17,7 +17,6 @@ from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.metadata import (
     DEFAULT_VISIBLE,
     ERROR,
-    FILE,
     KEY,
     PREDICTION,
     SCHEMA,
@@ -40,6 +39,10 @@ if TYPE_CHECKING:
 # files of a Zarr group, of either version
 _ZARR = ("zarr.json", ".zattrs", ".zgroup")
 _TIFF = (".ome.tif", ".ome.tiff")
+_RECORDED = (  # of a layer, as they are in its record
+    *("name", "axis_labels", "units", "scale", "translate", "contrast_limits"),
+    *("gamma", "opacity", "blending", "rendering", "visible"),
+)
 _FEW = 4
 _PLANES_LOOKED_AT = 5
 
@@ -99,9 +102,8 @@ def read_file(path: Path, _progress: object = None) -> OpenedFile:
         about = read_provenance(path)
     if about is not None and isinstance(about.get("request"), dict):
         return OpenedFile(path, plain=prediction_layers(volume, about))
-    return OpenedFile(
-        path, plain=layers_of(volume.with_(name=volume.name or path.name.split(".")[0]))
-    )
+    named = volume.with_(name=volume.name or path.name.split(".")[0])
+    return OpenedFile(path, plain=layers_of(named))
 
 
 def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerData]:
@@ -114,7 +116,6 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
         one = predicted.channel(number) if "C" in predicted.axes else predicted
         structure = structure_of(id_, names)
         role = PREDICTION if structure == id_ else UNCERTAINTY
-        place = FilePlace(predicted.source, None, number).metadata()
         metadata = {
             "schema_version": SCHEMA,
             "role": role,
@@ -124,7 +125,7 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
             "source": "",
             "state": "done",
             "provenance": about,
-            **place[KEY],
+            **FilePlace(predicted.source, None, number).metadata()[KEY],
         }
         attributes = {
             **first_look(structure, role),
@@ -171,11 +172,8 @@ def _image(
     from napari.layers import Image
 
     several = record.multiscale and len(levels) > 1
-    place = FilePlace(
-        str(path),
-        record.image if series else None,
-        None if "C" in record.axes else record.channel,
-    )
+    channel = None if "C" in record.axes else record.channel
+    place = FilePlace(str(path), record.image if series else None, channel)
     about = {} if record.about is None else record.about.model_dump(mode="json")
     metadata = {key: value for key, value in about.items() if value is not None}
     transforms = {
@@ -187,19 +185,9 @@ def _image(
         list(levels) if several else levels[0],
         multiscale=several,
         rgb=False,
-        name=record.name,
-        axis_labels=record.axis_labels,
-        units=record.units,
-        scale=record.scale,
-        translate=record.translate,
         colormap=_colormap(record),
-        contrast_limits=record.contrast_limits,
-        gamma=record.gamma,
-        opacity=record.opacity,
-        blending=record.blending,
-        rendering=record.rendering,
-        visible=record.visible,
-        metadata={KEY: {**metadata, FILE: place.metadata()[KEY][FILE]}},
+        metadata={KEY: {**metadata, **place.metadata()[KEY]}},
+        **{name: getattr(record, name) for name in _RECORDED},
         **transforms,
     )
 
@@ -263,18 +251,15 @@ class FileOpening(QObject):
 
     def ask(self) -> None:
         """Let the user choose a file."""
-        path, _ = QFileDialog.getOpenFileName(
-            self.parent(), "Open a z-stack", "", FILTER
-        )
+        parent = self.parent()
+        path, _ = QFileDialog.getOpenFileName(parent, "Open a z-stack", "", FILTER)
         if path:
             self.open(path)
 
     def open(self, path: str | Path) -> None:
-        """Open a file or folder; `opened` or `failed` follows.
-
-        A file of Zarr's own stands for its folder: dialogs choose files only.
-        """
+        """Open a file or folder; `opened` or `failed` follows."""
         path = Path(path)
+        # a file of Zarr's own stands for its folder: dialogs choose files only
         folder = path.parent if path.name in _ZARR else path
         task = BackgroundTask(read_file, folder, parent=self)
         task.returned.connect(self._on_read)
@@ -313,7 +298,7 @@ class RecordedSize(QObject):
             return
         key, path = layer_key(layer), getattr(layer.source, "path", None)
         if key in self._sizes:
-            self._emit(key)
+            self._on_size((key, self._sizes[key]))
         elif path and Path(path).exists():
             self._sizes[key] = None
             task = BackgroundTask(_recorded_size, key, Path(path), parent=self)
@@ -323,10 +308,6 @@ class RecordedSize(QObject):
     def _on_size(self, recorded: tuple[str, Size | None]) -> None:
         key, size = recorded
         self._sizes[key] = size
-        self._emit(key)
-
-    def _emit(self, key: str) -> None:
-        size = self._sizes[key]
         if size is not None:
             self.found.emit(key, size)
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.layers.metadata import FilePlace, role_of
+from napari_sparsessp.ui.layers.metadata import FilePlace, role_of, structure_named
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
@@ -107,20 +106,14 @@ def axis_letters(
 
 def _canonical(array: Any, letters: str) -> tuple[Any, str]:
     """Drop T and C of length 1, sort the axes to TCZYX and add a missing z."""
-    keep = [
-        i
-        for i, letter in enumerate(letters)
-        if letter in "ZYX" or int(array.shape[i]) > 1
-    ]
+    sizes = zip(letters, array.shape, strict=True)
+    keep = [i for i, (axis, n) in enumerate(sizes) if axis in "ZYX" or int(n) > 1]
     order = sorted(keep, key=lambda i: "TCZYX".index(letters[i]))
     axes = "".join(letters[i] for i in order)
     if order != list(range(len(letters))) or "Z" not in axes:
         array = _lazy(array)
-        array = array[
-            tuple(slice(None) if i in keep else 0 for i in range(len(letters)))
-        ]
-        kept = sorted(keep)
-        array = array.transpose([kept.index(i) for i in order])
+        index = (slice(None) if i in keep else 0 for i in range(len(letters)))
+        array = array[tuple(index)].transpose([keep.index(i) for i in order])
     if "Z" not in axes:
         place = axes.index("Y")
         array = array[(slice(None),) * place + (None,)]
@@ -199,10 +192,7 @@ def layers_of(
     for number in range(count):
         one = volume.channel(number) if "C" in volume.axes else volume
         name = one.channel_names[0] if one.channel_names else ""
-        structure = next(
-            (s for s in CATALOGUE.values() if match_channel(s, [name]) is not None),
-            None,
-        )
+        structure = structure_named(name)
         attributes = spatial_attributes(one)
         if volume.source:
             shown = number if "C" in volume.axes else None
@@ -237,11 +227,10 @@ def spatial_attributes(volume: Volume) -> dict[str, Any]:
         scale, units = list(size), ["um"] * 3
     elif volume.pixel_size is not None:
         scale, units = [1.0, *volume.pixel_size], ["pixel", "um", "um"]
-    origin = list(volume.origin)
     extra = len(volume.axes) - 3
     return {
         "scale": [1.0] * extra + scale,
-        "translate": [0.0] * extra + origin,
+        "translate": [0.0] * extra + list(volume.origin),
         "units": ["pixel"] * extra + units,
         "axis_labels": [letter.lower() for letter in volume.axes],
     }
@@ -282,8 +271,7 @@ def _unlikely_input(layer: Any) -> tuple[int, int]:
     words = name.lower().replace("-", " ").replace("_", " ").split()
     if any(word.strip(".,;:()[]×") in _LIGHT_WORDS for word in words):
         return 0, 0
-    stained = any(match_channel(one, [name]) is not None for one in CATALOGUE.values())
-    return (2 if stained else 1), 0 if layer.ndim >= 3 else 1
+    return (2 if structure_named(name) else 1), 0 if layer.ndim >= 3 else 1
 
 
 def input_voxel(plan: "Plan") -> tuple[float, float, float]:
@@ -321,7 +309,7 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
         scale.append(plan.voxel_size[number] * per_um)
         step[place] = shift[number] * per_um
     turn = _sub_block(np.asarray(layer.rotate), at)
-    shear = _sub_block(_upper(layer.shear, layer.ndim), at)
+    shear = _sub_block(shear_matrix(layer), at)
     result: dict[str, Any] = {
         "scale": scale,
         "translate": list(np.asarray(translate) + turn @ shear @ step),
@@ -344,18 +332,17 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
 def _sub_block(matrix: np.ndarray, at: list[int]) -> np.ndarray:
     """Take the rows and columns of some axes; an axis of -1 is a new one."""
     block = np.eye(len(at))
-    for row, i in enumerate(at):
-        for column, j in enumerate(at):
-            if i >= 0 and j >= 0:
-                block[row, column] = matrix[i, j]
+    old = [place for place, i in enumerate(at) if i >= 0]
+    axes = [at[place] for place in old]
+    block[np.ix_(old, old)] = matrix[np.ix_(axes, axes)]
     return block
 
 
-def _upper(shear: Any, ndim: int) -> np.ndarray:
-    """Return the shear matrix; napari stores its upper triangle."""
-    values = np.asarray(shear, float)
+def shear_matrix(layer: Any) -> np.ndarray:
+    """Return the shear over all axes; napari stores its upper triangle."""
+    values = np.asarray(layer.shear, float)
     if values.ndim == 2:
         return values
-    matrix = np.eye(ndim)
-    matrix[np.triu_indices(ndim, 1)] = values
+    matrix = np.eye(layer.ndim)
+    matrix[np.triu_indices(layer.ndim, 1)] = values
     return matrix

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -28,9 +28,6 @@ from napari_sparsessp.ui.napari_compat import (
     set_gridded,
 )
 from napari_sparsessp.ui.widgets.structures import StructureRow
-
-if TYPE_CHECKING:
-    pass
 
 OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
 CHECKERBOARD, GALLERY = "checkerboard", "gallery"
@@ -76,9 +73,8 @@ def best_shape(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int,
 
     `aspect` is width over height of the image; the canvas is (height, width).
     """
-    in_row, in_column = (
-        _cell_height(one, aspect, canvas) for one in ((1, count), (count, 1))
-    )
+    in_row = _cell_height((1, count), aspect, canvas)
+    in_column = _cell_height((count, 1), aspect, canvas)
     # four cells in a row are slits on a canvas that a square of them would fill
     square = best_grid(count, aspect, canvas)
     best = max(in_row, in_column)
@@ -108,25 +104,13 @@ def _aspect_of(layer: Any) -> float:
     return float(width / height) if height > 0 and width > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class LayerState:
+class LayerState(NamedTuple):
     """How a layer is shown; the size of its name is in points."""
 
     visible: bool
     opacity: float
     name_shown: bool
     name_size: float
-
-    @classmethod
-    def of(cls, layer: Any) -> "LayerState":
-        """Read it from a layer."""
-        overlay = getattr(layer, "name_overlay", None)
-        return cls(
-            bool(layer.visible),
-            float(layer.opacity),
-            bool(overlay is not None and overlay.visible),
-            float(getattr(overlay, "font_size", _LARGEST_NAME)),
-        )
 
 
 class ViewState:
@@ -162,12 +146,19 @@ class ViewState:
             self._bar = bool(bar.visible), gridded, float(bar.font_size)
         for layer in self._viewer.layers:
             if role_of(layer) not in (ERROR, COMPOSED):
-                self._layers.setdefault(layer_key(layer), LayerState.of(layer))
+                name = getattr(layer, "name_overlay", None)
+                state = LayerState(
+                    bool(layer.visible),
+                    float(layer.opacity),
+                    bool(name is not None and name.visible),
+                    float(getattr(name, "font_size", _LARGEST_NAME)),
+                )
+                self._layers.setdefault(layer_key(layer), state)
 
     def opacity_of(self, layer: Any) -> float:
         """Return the opacity that the user gave a layer."""
-        state = self._layers.get(layer_key(layer))
-        return float(layer.opacity) if state is None else state.opacity
+        state = self._layers.get(layer_key(layer), layer)
+        return float(state.opacity)
 
     def restore(self) -> None:
         """Show everything as it was; layers that came since stay as they are.
@@ -187,10 +178,10 @@ class ViewState:
                 _show(layer, state.visible)
                 layer.opacity = state.opacity
                 _show_name(layer, state.name_shown, state.name_size)
-            else:
-                _show_name(layer, False)
-                if role_of(layer) in (ERROR, COMPOSED):
-                    _show(layer, False)
+                continue
+            _show_name(layer, False)
+            if role_of(layer) in (ERROR, COMPOSED):
+                _show(layer, False)
         _sort(self._viewer, list(self._layers))
         self._restore_camera()
         self._grid, self._layers = {}, {}
@@ -262,16 +253,10 @@ class Scene:
 
     def only(self, structure: str) -> "Scene":
         """Return the scene with one structure shown at most."""
+        names = ("shown_uncertainties", "shown_errors")
 
-        def kept(ids: tuple[str, ...]) -> tuple[str, ...]:
-            return (structure,) if structure in ids else ()
-
-        return replace(
-            self,
-            shown=(structure,),
-            shown_uncertainties=kept(self.shown_uncertainties),
-            shown_errors=kept(self.shown_errors),
-        )
+        kept = {n: (structure,) if structure in getattr(self, n) else () for n in names}
+        return replace(self, shown=(structure,), **kept)
 
     def cells(self) -> list[list[Any]]:
         """Return the layers of each cell side by side, without empty cells."""
@@ -294,7 +279,7 @@ class Scene:
 def scene_of(
     viewer: Any,
     source: Any | None,
-    rows: "Sequence[StructureRow]",
+    rows: Sequence[StructureRow],
     predictions: dict[str, Any],
     scales: Mapping[tuple[str, str], Scale],
 ) -> Scene:
@@ -331,7 +316,9 @@ class Layouts(QObject):
         super().__init__()
         self.viewer = viewer
         self.current: str | None = None
-        self.arranging = False  # layers are shown and moved by a layout, not by the user
+        self.arranging = (
+            False  # layers are shown and moved by a layout, not by the user
+        )
         self._own = ViewState(viewer)
         self._links: list[ContrastLink | FlatTruth] = []
 
@@ -461,10 +448,9 @@ class Layouts(QObject):
         size = float(np.clip(round(width / 22), _SMALLEST_NAME, _LARGEST_NAME))
         grid = grid_of(self.viewer)
         same_grid = (grid.stride, tuple(grid.shape)) == (stride, (rows, columns))
-        same_layers = keys == [layer_key(layer) for layer in layers] and shown == {
-            layer_key(layer) for layer in layers if layer.visible
-        }
-        if not (grid.enabled and same_grid and same_layers):
+        same_order = keys == [layer_key(layer) for layer in layers]
+        same_layers = shown == {layer_key(layer) for layer in layers if layer.visible}
+        if not (grid.enabled and same_grid and same_order and same_layers):
             grid.enabled = False  # napari makes all cells again at each change
         for layer in layers:
             on = layer_key(layer) in shown
@@ -505,9 +491,7 @@ def layouts_of(viewer: Any) -> Layouts:
     """
     raw = getattr(viewer, "__wrapped__", viewer)
     layouts = _layouts.get(id(raw))
-    if (
-        layouts is None
-        or getattr(layouts.viewer, "__wrapped__", layouts.viewer) is not raw
-    ):
+    held = None if layouts is None else layouts.viewer
+    if layouts is None or getattr(held, "__wrapped__", held) is not raw:
         layouts = _layouts[id(raw)] = Layouts(viewer)
     return layouts
