@@ -1,8 +1,4 @@
-"""Which layers are compared, and the scores, errors and truths computed from them.
-
-Results belong to layers as they were: another run, another truth or another place of a
-layer discards them.
-"""
+"""Which layers are compared, and the scores, errors and truths computed from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,10 +50,7 @@ class PredictionSet:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prediction and its truth at one time point, frozen for a thread.
-
-    Both are ZYX, placed so that what lies over one another on screen is compared.
-    """
+    """A prediction and its truth at one time point, ZYX, placed as they are on screen."""
 
     structure: str
     prediction: Volume
@@ -290,8 +283,6 @@ class Comparison(QObject):
         self.queue.done.connect(self._on_done)
         self.queue.failed.connect(self._on_failed)
 
-    # layers -------------------------------------------------------------------
-
     def refresh(self) -> list[PredictionSet]:
         """Return what the viewer holds now; the compared set stays where it can."""
         sets = prediction_sets(self._viewer)
@@ -348,8 +339,6 @@ class Comparison(QObject):
         first = next(iter(self.predictions().values()), None)
         return None if first is None else time_of(self._viewer, first)
 
-    # results ------------------------------------------------------------------
-
     def agreement(self, structure: str) -> "Agreement | None":
         """Return the agreement of a structure's layers as they are now."""
         result = self._result(structure)
@@ -393,8 +382,6 @@ class Comparison(QObject):
         layers = self.predictions()
         shapes = [layers[id_].data.shape[-3:] for id_ in self.unscored()]
         return int(sum(np.prod(shape, dtype=float) for shape in shapes))
-
-    # computing ----------------------------------------------------------------
 
     def compute(self, what: str, structure: str) -> None:
         """Compute `SCORES`, `ERROR` or `TRUTH` in the background, if it is possible."""

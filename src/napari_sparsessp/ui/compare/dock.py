@@ -83,8 +83,6 @@ class CompareDock(Dock):
         self.add_shortcut("Esc", self.cancel)
         self.add_shortcut("Ctrl+E", form.foot.export_button.showMenu)
 
-    # layers -------------------------------------------------------------------
-
     def _on_layers(self, _event: Any = None) -> None:
         if not self.view.layouts.arranging:
             super()._on_layers()
@@ -131,8 +129,6 @@ class CompareDock(Dock):
     def _score_of(self, structure: str) -> tuple[dict[str, Any] | None, str]:
         return self.comparison.scores(structure), self.comparison.state(structure)
 
-    # scores -------------------------------------------------------------------
-
     def compute(self, *, asked: bool = True) -> None:
         """Compute missing scores; large stacks, or after Cancel, only when asked."""
         self._cancelled = self._cancelled and not asked
@@ -172,8 +168,6 @@ class CompareDock(Dock):
         marks = {True: Mark.GOOD, False: Mark.WAITING}
         self.form.score_step.set_mark(marks[scored])
         self.form.view_step.set_mark(marks[self.view.layouts.current is not None])
-
-    # the chosen structure -----------------------------------------------------
 
     def _show_structure(self, *_: object) -> None:
         """Show truth, density and notes of the chosen structure, and all planes."""
@@ -226,8 +220,6 @@ class CompareDock(Dock):
             form.planes.set_curves(curves, [float(plane) for plane in planes])
         self.planes.follow(layer)
 
-    # slots --------------------------------------------------------------------
-
     def _on_set(self) -> None:
         self._cancelled = False
         self.comparison.choose(self.form.compared.get("key"))
@@ -257,16 +249,14 @@ class CompareDock(Dock):
         layers = self.comparison.predictions().values()
         copy_command_of(self._viewer, next(iter(layers), None))
 
-    # files --------------------------------------------------------------------
-
     def _on_export(self, kind: str) -> None:
         try:
             path = ask_path(self, kind)
         except OutputError as error:
             self.show_error(error)
-        else:
-            if path is not None:
-                self.save(kind, path)
+            return
+        if path is not None:
+            self.save(kind, path)
 
     def save(self, kind: str, path: Path) -> None:
         """Write a file of a kind in the background, in place of one that is there."""

@@ -1,7 +1,4 @@
-"""The Compare dock's form: what is compared, how it is seen, and how good it is.
-
-*Compare this prediction · seen this way · it agrees this well · and here.*
-"""
+"""The Compare dock's form: what is compared, how it is seen, and how good it is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

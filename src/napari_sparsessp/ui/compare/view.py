@@ -152,8 +152,6 @@ class CompareView(QObject):
             options = self._form.composition.values()
             self.layers.set_pattern(options.pattern(layout, layer.data.shape))
 
-    # slots --------------------------------------------------------------------
-
     def _on_composition(self) -> None:
         self._set_pattern()
         self.handle.put(self._form.composition.get("border"))

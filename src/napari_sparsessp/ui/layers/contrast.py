@@ -10,6 +10,7 @@ from napari_sparsessp.ui.layers.metadata import (
     KEY,
     PREDICTION,
     role_of,
+    structure_named,
 )
 from napari_sparsessp.ui.preferences import Preferences, preference_news
 from napari_sparsessp.volume import Volume

@@ -1,7 +1,4 @@
-"""The metadata of our layers: role, source, truth, file, doubts.
-
-It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
-"""
+"""The metadata of our layers, JSON values in ``layer.metadata["sparsessp"]``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -129,10 +126,7 @@ def add_to(layer: Any, **more: Any) -> None:
 
 
 def set_truth(layer: Any, truth: Any | None) -> None:
-    """Set the layer that a prediction is compared with from now on.
-
-    Scores against another truth say nothing about this one and are taken away.
-    """
+    """Set the layer that a prediction is compared with; scores against others go."""
     link = _truth_link(truth)
     about = layer.metadata[KEY]
     if about.get("truth_id") != link.get("truth_id"):
@@ -190,11 +184,7 @@ def is_same_file(one: str, other: str) -> bool:
 
 
 def link_orphans(viewer: Any) -> None:
-    """Tie predictions without a source, or a truth, to layers from the files they name.
-
-    Files that are not open are left alone: what a file says is no reason to open
-    another one.
-    """
+    """Tie predictions to open layers from the files that they name."""
     others = [(one, file_of(one)) for one in viewer.layers if not role_of(one)]
     known = [(one, place.path) for one, place in others if place is not None]
     for layer in viewer.layers:
@@ -282,18 +272,11 @@ class LayerWatch(QObject):
                 self._runs[key] = _run_and_truth(layer)
                 self._connect(layer, on=True)
 
-    def release(self) -> None:
-        """Watch no layer any more."""
-        self.follow(())
-
     def _connect(self, layer: Any, *, on: bool) -> None:
         for name in _EVENTS:
             emitter = getattr(layer.events, name)
             slot = self._on_metadata if name == "metadata" else self._on_changed
-            if on:
-                emitter.connect(slot)
-            else:
-                emitter.disconnect(slot)
+            (emitter.connect if on else emitter.disconnect)(slot)
 
     def _on_changed(self, event: Any) -> None:
         key = layer_key(event.source)

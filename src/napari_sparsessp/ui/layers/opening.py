@@ -1,7 +1,4 @@
-"""*File > Open*: saved layers as they were, predictions with their provenance.
-
-Only headers are read; voxels come when they are shown.
-"""
+"""*File > Open*: saved layers as they were, predictions with their provenance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -71,10 +68,7 @@ class OpenedFile:
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[..., list[Any]] | None:
-    """Return `open_file` for a folder that is an OME-Zarr image, None for the rest.
-
-    napari calls this with whatever is opened.
-    """
+    """Return `open_file` for a folder with an OME-Zarr image; napari calls this."""
     if isinstance(path, str) and Path(path).is_dir() and _is_image(Path(path)):
         return open_file
     return None

@@ -182,11 +182,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 def layers_of(
     volume: Volume, *, suffix: str = "", visible: bool | None = None
 ) -> list[LayerData]:
-    """Return an image layer for each channel, as napari's readers give them.
-
-    `suffix` is added to the names of stained structures. Without `visible`, the first
-    layer that is none of these is shown.
-    """
+    """Return a layer for each channel; `suffix` names those of stained structures."""
     count = volume.sizes.get("C", 1)
     result, first = [], True
     for number in range(count):
@@ -217,10 +213,7 @@ def layers_of(
 
 
 def spatial_attributes(volume: Volume) -> dict[str, Any]:
-    """Return scale, translate, units and axis labels of a volume without channels.
-
-    An unknown voxel size stays 1 pixel: nothing is made up.
-    """
+    """Return scale, translate, units and axis labels; an unknown size is 1 pixel."""
     size = volume.voxel_size
     scale, units = [1.0, 1.0, 1.0], ["pixel"] * 3
     if size is not None:
@@ -275,10 +268,7 @@ def _unlikely_input(layer: Any) -> tuple[int, int]:
 
 
 def input_voxel(plan: "Plan") -> tuple[float, float, float]:
-    """Return the (z, y, x) size in µm that the plan took the layer's voxels for.
-
-    It follows from the geometry alone, also where the size was not known.
-    """
+    """Return the (z, y, x) size in µm that the plan took the layer's voxels for."""
     view = plan.view
     step = plan.card.voxel_size[0]  # of the dense grid; a projection is thicker
     if len(view.planes) > 1:

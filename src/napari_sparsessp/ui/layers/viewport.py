@@ -30,11 +30,7 @@ class ViewportHolder:
         self._is_set.set()
 
     def expect(self) -> None:
-        """Let the next call wait a moment for the first box.
-
-        Otherwise a fast engine begins with the wrong tile, or time point, while the
-        layers are made that show what is on screen.
-        """
+        """Let the next call wait for the first box, while layers are being made."""
         self._is_set.clear()
 
     def set(self, box: Viewport | None) -> None:
@@ -76,11 +72,7 @@ def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
 def part_in_sight(
     viewer: Any, layer: Any, reading: "LayerReading", plan: "Plan"
 ) -> Viewport | None:
-    """Return the field of an input that is on screen, in all planes of its output.
-
-    None where nothing of the stack is on screen; the whole for an axis that is not on
-    screen, or a canvas that was never drawn.
-    """
+    """Return the field of an input on screen, in all planes of its output, or None."""
     offset = viewer.dims.ndim - layer.ndim
     displayed = {axis - offset for axis in viewer.dims.displayed}
     corners = np.asarray(layer.corner_pixels, float)

@@ -119,11 +119,6 @@ class ViewState:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._grid: dict[str, Any] = {}
-        self._camera: dict[str, Any] = {}
-        self._ndisplay = 2
-        self._canvas = (1, 1)
-        self._bar: tuple[bool, bool, float] = (False, False, _LARGEST_NAME)
-        self._background: Any | None = None
         # in the order of the layer list
         self._layers: dict[str, LayerState] = {}
 
@@ -161,10 +156,7 @@ class ViewState:
         return float(state.opacity)
 
     def restore(self) -> None:
-        """Show everything as it was; layers that came since stay as they are.
-
-        Errors and compositions were made for a layout: they are hidden.
-        """
+        """Show everything as it was; what came since stays, what a layout made is hidden."""
         grid, bar = grid_of(self._viewer), scale_bar_of(self._viewer)
         grid.enabled = False
         for name in reversed(_GRID_FIELDS):
@@ -253,10 +245,13 @@ class Scene:
 
     def only(self, structure: str) -> "Scene":
         """Return the scene with one structure shown at most."""
-        names = ("shown_uncertainties", "shown_errors")
-
-        kept = {n: (structure,) if structure in getattr(self, n) else () for n in names}
-        return replace(self, shown=(structure,), **kept)
+        errors, spreads = self.shown_errors, self.shown_uncertainties
+        return replace(
+            self,
+            shown=(structure,),
+            shown_errors=(structure,) if structure in errors else (),
+            shown_uncertainties=(structure,) if structure in spreads else (),
+        )
 
     def cells(self) -> list[list[Any]]:
         """Return the layers of each cell side by side, without empty cells."""
@@ -332,9 +327,8 @@ class Layouts(QObject):
         layout = {
             OVERLAY: self._overlay,
             SIDE_BY_SIDE: self._side_by_side,
-            SWIPE: self._composition,
-            CHECKERBOARD: self._composition,
             GALLERY: self._gallery,
+            **dict.fromkeys(COMPOSITIONS, self._composition),
         }.get(name)
         if layout is None:
             return
@@ -481,14 +475,12 @@ class Layouts(QObject):
         self._links = []
 
 
+# each lives as long as a dock holds it
 _layouts: WeakValueDictionary[int, Layouts] = WeakValueDictionary()
 
 
 def layouts_of(viewer: Any) -> Layouts:
-    """Return the `Layouts` of a viewer, or of napari's proxy, that its docks share.
-
-    It lives as long as a dock holds it.
-    """
+    """Return the `Layouts` of a viewer, or of napari's proxy, that its docks share."""
     raw = getattr(viewer, "__wrapped__", viewer)
     layouts = _layouts.get(id(raw))
     held = None if layouts is None else layouts.viewer

@@ -1,8 +1,4 @@
-"""The Plan dock: how sparsely may I image these cells? One dense stack tells.
-
-Wiring: the form says what was chosen, `job` makes a sweep of it and measures it in the
-background, `result` shows what came out.
-"""
+"""The Plan dock: how sparsely may I image these cells? One dense stack shows it."""
 
 import re
 from collections.abc import Sequence
@@ -105,8 +101,6 @@ class PlanDock(Dock):
         self.add_shortcut("Ctrl+R", lambda: form.foot.press(*_STARTS))
         self.add_shortcut("Esc", lambda: form.foot.press(PlanState.RUNNING))
 
-    # what can be chosen -------------------------------------------------------
-
     def _on_model(self) -> None:
         self.form.show_model()
         self.settle()
@@ -135,8 +129,6 @@ class PlanDock(Dock):
         self.form.input.choose_layer(key)
         self._on_input()
 
-    # before measuring ---------------------------------------------------------
-
     def refresh(self) -> None:
         """Plan what would be measured; show what is known and what is missing."""
         if self.task is not None:
@@ -149,7 +141,7 @@ class PlanDock(Dock):
         reading = plan.seen.reading
         form.input.show_reading(reading, guess=choice.stack.leading is None)
         form.ratios.offer(RATIOS if reading is None else plan.offered)
-        again, _ = self._settled_choice()
+        again = self._settled_choice()
         if again.identity != choice.identity:  # it corrected itself
             choice, plan = self._chosen()
         self.preview = plan
@@ -164,22 +156,21 @@ class PlanDock(Dock):
 
     def _chosen(self) -> tuple[PlanChoice, PlanPreview]:
         """Return the choice and its preview; without a truth it judges itself."""
-        choice, by_itself = self._settled_choice()
+        choice = self._settled_choice()
         plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         seen = plan.seen
         untrue = plan.job is None and seen.plan is not None and not seen.truth
-        if by_itself and untrue and not choice.against_dense:
+        if untrue and not self._judge_by_hand and not choice.against_dense:
             self.form.show_judge(True)
             choice = self.form.choice()
             plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         return choice, plan
 
-    def _settled_choice(self) -> tuple[PlanChoice, bool]:
-        """Return the choice, and whether the judge follows from the layers."""
-        form = self.form
+    def _settled_choice(self) -> PlanChoice:
+        """Return the choice; the judge follows from the layers until it is chosen."""
         if not self._judge_by_hand:
-            form.show_judge(not form.structures.truths())
-        return form.choice(), not self._judge_by_hand
+            self.form.show_judge(not self.form.structures.truths())
+        return self.form.choice()
 
     def _show_known(self, choice: PlanChoice) -> None:
         """Keep, show again or hide what was measured."""
@@ -216,8 +207,6 @@ class PlanDock(Dock):
 
     def _on_eye(self) -> None:
         self.form.result.show_structures(self.form.structures.visible())
-
-    # measuring ----------------------------------------------------------------
 
     def run(self) -> None:
         """Measure what is chosen; the curve grows ratio by ratio."""
@@ -325,8 +314,6 @@ class PlanDock(Dock):
         here = 1 if reading is None else reading.volume.sizes.get("T", 1)
         return max(here, self.form.result.imaging.values().stacks)
 
-    # with the result ----------------------------------------------------------
-
     def use(self, ratio: int) -> None:
         """Open Predict with the chosen ratio."""
         if self._measured is None or self.record is None:
@@ -420,9 +407,8 @@ def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
         foot.set_state(PlanState.BLOCKED, plan.sparse)
         foot.set_status("There is nothing to leave out of this stack: see above.")
     elif seen.problem is not None:
-        foot.message.show_error(
-            str(seen.problem), error_details(seen.problem, seen.request)
-        )
+        details = error_details(seen.problem, seen.request)
+        foot.message.show_error(str(seen.problem), details)
         foot.set_state(PlanState.BLOCKED, str(seen.problem))
         foot.set_status("Something is in the way: see above.")
     elif plan.job is None:

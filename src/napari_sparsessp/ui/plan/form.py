@@ -1,8 +1,4 @@
-"""The Plan dock's form: steps that read like a sentence, then what was measured.
-
-*From this dense stack · keep every 2nd, 4th and 8th plane · judged by the truth · with
-this network · on this device → how sparsely may I image?* Only widgets.
-"""
+"""The Plan dock's form: steps that read like a sentence, then what was measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -140,10 +136,7 @@ class PlanOptions:
 
 
 class RatioPicker(QWidget):
-    """Buttons of which any number may be down, and the options of a sweep.
-
-    `changed` is emitted when the user changes anything here.
-    """
+    """Buttons of which any number may be down, and the options of a sweep."""
 
     changed = Signal()
 

@@ -157,9 +157,6 @@ def _why_sparse(card: "ModelCard | None", seen: PredictionPreview, depth: int) -
     )
 
 
-# measuring ------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class SweepRecord:
     """A sweep as it is kept: scores, and small pictures where they are drawn."""
@@ -205,15 +202,9 @@ def measure_plan(
     # The first curve needs it, and the interface would stand still for its import.
     importlib.import_module("pyqtgraph")
     model = engine.model(job.request)
-    runs = plan_sweep(
-        job.card,
-        job.volume,
-        job.truth,
-        job.request,
-        job.ratios,
-        all_phases=job.all_phases,
-        against_dense=job.against_dense,
-    )
+    stack = job.card, job.volume, job.truth, job.request, job.ratios
+    phases, dense = job.all_phases, job.against_dense
+    runs = plan_sweep(*stack, all_phases=phases, against_dense=dense)
     progress(0.0, what="Reading the stack…")
     key = sweep_key(model.sha256, runs, lambda *_: progress.check())
     known = memory.recall(key)
@@ -256,9 +247,6 @@ def _measured(
         if results.drawn:
             progress.publish(SweepRecord(results.report(), results.gallery))
     return SweepRecord(results.report(), results.gallery)
-
-
-# what was measured before ---------------------------------------------------------
 
 
 @cache

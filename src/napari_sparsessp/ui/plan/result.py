@@ -262,8 +262,6 @@ class PlanResult(QWidget):
         self.csv_button.clicked.connect(self.csv_asked)
         self.page_button.clicked.connect(self.page_asked)
 
-    # what the dock says -------------------------------------------------------
-
     def show_report(
         self,
         report: "SweepReport | None",
@@ -296,8 +294,6 @@ class PlanResult(QWidget):
         self.imaging.update(stacks=count)
         self._draw_rows()
 
-    # what the dock asks -------------------------------------------------------
-
     def report(self) -> "SweepReport | None":
         """What is shown, with the answer by the rule that is chosen."""
         if self._measured is None:
@@ -319,8 +315,6 @@ class PlanResult(QWidget):
         other = event is not None and event.type() == QEvent.Type.PaletteChange
         if other and self._measured is not None and Tones.of(self) != self._tones:
             self._draw()
-
-    # inside -------------------------------------------------------------------
 
     def _suggest(self) -> None:
         """Choose what the answer names, and the score that it goes by."""
