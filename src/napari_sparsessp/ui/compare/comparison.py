@@ -1,8 +1,4 @@
-"""Which layers are compared, and the scores, errors and truths computed from them.
-
-Results belong to layers as they were: another run, another truth or another place of a
-layer discards them.
-"""
+"""Which layers are compared, and the scores, errors and truths computed from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +23,7 @@ from napari_sparsessp.ui.layers.reading import (
     LeadingAxis,
     micrometres,
     read_layer,
+    shear_matrix,
     truth_choices,
 )
 from napari_sparsessp.ui.layers.viewport import layer_index
@@ -41,17 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """All predictions of one model from one input; layers by structure id.
-
-    Attributes
-    ----------
-    key
-        Identifies it for as long as its layers live.
-    label
-        Input and model, for people.
-    source
-        Layer of the input, where it is still there.
-    """
+    """All predictions of one model from one input; layers by structure id."""
 
     key: str
     label: str
@@ -63,10 +50,7 @@ class PredictionSet:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prediction and its truth at one time point, frozen for a thread.
-
-    Both are ZYX, placed so that what lies over one another on screen is compared.
-    """
+    """A prediction and its truth at one time point, ZYX, placed as they are on screen."""
 
     structure: str
     prediction: Volume
@@ -80,11 +64,8 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
     """Return what can be compared, lowest layer first."""
     sets: dict[str, PredictionSet] = {}
     owners: dict[str, tuple[PredictionSet, str]] = {}
-    errors = []
     for layer in viewer.layers:
         role = role_of(layer)
-        if role == ERROR:
-            errors.append(layer)
         if role not in (PREDICTION, UNCERTAINTY):
             continue
         about = layer.metadata[KEY]
@@ -103,10 +84,11 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
             owners[layer_key(layer)] = sets[key], structure
         else:
             sets[key].uncertainties[structure] = layer
-    for layer in errors:
-        owner = owners.get(layer.metadata[KEY].get("of_id"))
-        if owner is not None:
-            owner[0].errors[owner[1]] = layer
+    for layer in viewer.layers:
+        of = layer.metadata[KEY].get("of_id") if role_of(layer) == ERROR else None
+        if of in owners:
+            owner, structure = owners[of]
+            owner.errors[structure] = layer
     return [one for one in sets.values() if one.predictions]
 
 
@@ -114,25 +96,23 @@ def truth_of(
     viewer: Any,
     compared: PredictionSet,
     structure: str,
-    chosen: Mapping[str, str | None],
+    chosen: Mapping[str, str | None],  # key of a layer, None for no truth
 ) -> Any | None:
-    """Return the truth of a structure: the user's choice, the run's, or by its name.
-
-    Parameters
-    ----------
-    chosen
-        Structure id to a layer's key, or None for no truth, where the user chose.
-    """
+    """Return the truth of a structure: the user's choice, the run's, or by its name."""
     if structure in chosen:
         return layer_with_key(viewer, chosen[structure])
     about = compared.predictions[structure].metadata[KEY]
     linked = layer_with_key(viewer, about.get("truth_id"))
     if linked is not None:
         return linked
-    source = None if compared.source is None else layer_key(compared.source)
-    offers = truth_choices(viewer, source)
+    offers = truth_choices(viewer, _source_key(compared))
     place = match_channel(structure_or_custom(structure), [name for _, name in offers])
     return None if place is None else layer_with_key(viewer, offers[place][0])
+
+
+def _source_key(compared: PredictionSet | None) -> str | None:
+    source = None if compared is None else compared.source
+    return None if source is None else layer_key(source)
 
 
 def time_of(viewer: Any, prediction: Any) -> int | None:
@@ -148,20 +128,7 @@ def pair_of(
     time: int | None,
     channel: int | str | None = None,
 ) -> Pair:
-    """Freeze the layers of a prediction and its truth; no voxel is read.
-
-    Parameters
-    ----------
-    source
-        The input's layer.
-    channel
-        Of a truth with several.
-
-    Raises
-    ------
-    InputError
-        The two cannot be compared.
-    """
+    """Freeze the layers of a prediction and its truth; no voxel is read."""
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
     predicted = read_layer(prediction, leading=leading).volume
@@ -249,31 +216,19 @@ def _placed_like(
     )
 
 
-def shear_of(layer: Any) -> np.ndarray:
-    """Return a layer's shear as a matrix over all its axes."""
-    shear = np.asarray(layer.shear, float)
-    if shear.ndim == 1:
-        matrix = np.eye(layer.ndim)
-        matrix[np.triu_indices(layer.ndim, 1)] = shear
-        return matrix
-    return shear
-
-
 def _orientation(layer: Any) -> np.ndarray:
     """Return rotation and shear of z, y and x."""
-    return np.asarray(layer.rotate)[-3:, -3:] @ shear_of(layer)[-3:, -3:]
+    return np.asarray(layer.rotate)[-3:, -3:] @ shear_matrix(layer)[-3:, -3:]
 
 
 def _same_orientation(one: Any, other: Any) -> bool:
     if one.ndim < 3 or other.ndim < 3:
         return True
-    affine, other_affine = (
-        np.asarray(layer.affine)[-4:, -4:] for layer in (one, other)
-    )
+    affine, other_affine = np.asarray(one.affine), np.asarray(other.affine)
     return (
         np.allclose(_orientation(one), _orientation(other))
         and np.array_equal(np.sign(one.scale[-3:]), np.sign(other.scale[-3:]))
-        and np.allclose(affine, other_affine)
+        and np.allclose(affine[-4:, -4:], other_affine[-4:, -4:])
     )
 
 
@@ -306,25 +261,13 @@ class Computation(NamedTuple):
 
 
 class Comparison(QObject):
-    """The state of one Compare dock: the compared set, its truths and results.
+    """The state of one Compare dock: the compared set, its truths and results."""
 
-    Signals
-    -------
-    changed()
-        Layers or choices changed; the dock has to refresh.
-    scored(str), failed(str)
-        A structure has scores now, or cannot be compared; `problem` says why.
-    computed(str, object, object)
-        `ERROR` or `TRUTH`, the pair, and its voxels.
-    outdated(str)
-        Key of a layer whose results were discarded.
-    """
-
-    changed = Signal()
-    scored = Signal(str)
-    failed = Signal(str)
-    computed = Signal(str, object, object)
-    outdated = Signal(str)
+    changed = Signal()  # layers or choices: the dock has to refresh
+    scored = Signal(str)  # structure
+    failed = Signal(str)  # structure; `problem` says why
+    computed = Signal(str, object, object)  # `ERROR` or `TRUTH`, pair, voxels
+    outdated = Signal(str)  # key of a layer whose results were discarded
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -340,8 +283,6 @@ class Comparison(QObject):
         self.queue.done.connect(self._on_done)
         self.queue.failed.connect(self._on_failed)
 
-    # layers -------------------------------------------------------------------
-
     def refresh(self) -> list[PredictionSet]:
         """Return what the viewer holds now; the compared set stays where it can."""
         sets = prediction_sets(self._viewer)
@@ -350,11 +291,10 @@ class Comparison(QObject):
         ]
         wanted = [one for one in sets if one.key == self._wanted]
         self.compared = next(iter(wanted or visible or sets), None)
-        if self.compared is not None:
-            self._wanted = self.compared.key
+        self._wanted = self._wanted if self.compared is None else self.compared.key
         there = {layer_key(layer) for layer in self._viewer.layers}
         self._discard(lambda which: not {*which[:2]} <= there)
-        self._watch.follow([*self._predictions().values(), *self.truths().values()])
+        self._watch.follow([*self.predictions().values(), *self.truths().values()])
         return sets
 
     def choose(self, key: str) -> None:
@@ -371,35 +311,33 @@ class Comparison(QObject):
 
     def can_be_truth(self, layer: Any) -> bool:
         """Return whether an image layer may hold the truth of a prediction."""
-        source = None if self.compared is None else self.compared.source
-        key = layer_key(layer)
-        offers = truth_choices(
-            self._viewer, None if source is None else layer_key(source)
-        )
-        return any(key == one for one, _ in offers)
+        offers = truth_choices(self._viewer, _source_key(self.compared))
+        return any(layer_key(layer) == key for key, _ in offers)
+
+    def predictions(self) -> dict[str, Any]:
+        """Return structure id to the layer of its prediction."""
+        return {} if self.compared is None else self.compared.predictions
 
     def structures(self) -> tuple[str, ...]:
         """Return the ids of the predicted structures."""
-        return tuple(self._predictions())
+        return tuple(self.predictions())
 
     def truth(self, structure: str) -> Any | None:
         """Return the layer that a structure is compared with."""
-        if self.compared is None or structure not in self.compared.predictions:
+        if self.compared is None or structure not in self.predictions():
             return None
         chosen = self._truths.get(self.compared.key, {})
         return truth_of(self._viewer, self.compared, structure, chosen)
 
     def truths(self) -> dict[str, Any]:
         """Return structure id to the layer of its truth, where there is one."""
-        truths = {id_: self.truth(id_) for id_ in self._predictions()}
+        truths = {id_: self.truth(id_) for id_ in self.predictions()}
         return {id_: layer for id_, layer in truths.items() if layer is not None}
 
     def time(self) -> int | None:
         """Return the time point on screen; None where there are none."""
-        first = next(iter(self._predictions().values()), None)
+        first = next(iter(self.predictions().values()), None)
         return None if first is None else time_of(self._viewer, first)
-
-    # results ------------------------------------------------------------------
 
     def agreement(self, structure: str) -> "Agreement | None":
         """Return the agreement of a structure's layers as they are now."""
@@ -418,10 +356,9 @@ class Comparison(QObject):
             return agreement.scores
         if truth is None or self.time() is not None or self._running(structure):
             return None
-        about = self._predictions()[structure].metadata[KEY]
-        if about.get("truth_id") != layer_key(truth):
-            return None
-        return about.get("scores") or None
+        about = self.predictions()[structure].metadata[KEY]
+        known = about.get("truth_id") == layer_key(truth)
+        return (about.get("scores") or None) if known else None
 
     def state(self, structure: str) -> str:
         """Return why there are no scores: a state of `table.STATES`, or ""."""
@@ -437,19 +374,14 @@ class Comparison(QObject):
 
     def unscored(self) -> list[str]:
         """Return the structures with a truth whose scores are to be computed."""
-        return [
-            id_
-            for id_ in self.truths()
-            if self._result(id_) is None and not self._running(id_)
-        ]
+        ids = self.truths()
+        return [i for i in ids if self._result(i) is None and not self._running(i)]
 
     def voxels(self) -> int:
         """Return how many voxels are to be scored."""
-        layers = self._predictions()
+        layers = self.predictions()
         shapes = [layers[id_].data.shape[-3:] for id_ in self.unscored()]
         return int(sum(np.prod(shape, dtype=float) for shape in shapes))
-
-    # computing ----------------------------------------------------------------
 
     def compute(self, what: str, structure: str) -> None:
         """Compute `SCORES`, `ERROR` or `TRUTH` in the background, if it is possible."""
@@ -464,16 +396,10 @@ class Comparison(QObject):
         except InputError as error:
             self._on_failed(tag, error)
             return
-        self.queue.add(tag, _COMPUTE[what], pair)
+        self.queue.add(tag, _compute, what, pair)
 
     def pair(self, structure: str) -> Pair:
-        """Freeze a structure's prediction and truth for a thread.
-
-        Raises
-        ------
-        InputError
-            They cannot be compared, or there is no truth.
-        """
+        """Freeze a structure's prediction and truth for a thread."""
         truth = self.truth(structure)
         if self.compared is None or truth is None:
             raise InputError(f"{structure} has no truth; choose a layer that shows it")
@@ -496,7 +422,7 @@ class Comparison(QObject):
         if tag.which != self._which(tag.structure) or tag.which[2] is not None:
             return
         assert truth is not None
-        prediction = self._predictions()[tag.structure]
+        prediction = self.predictions()[tag.structure]
         about, key = prediction.metadata[KEY], layer_key(truth)
         if about.get("scores") != scores or about.get("truth_id") != key:
             add_to(prediction, scores=dict(scores), truth=str(truth.name), truth_id=key)
@@ -521,48 +447,29 @@ class Comparison(QObject):
 
     def _running(self, structure: str) -> bool:
         """Return whether a structure is being predicted right now."""
-        layer = self._predictions().get(structure)
+        layer = self.predictions().get(structure)
         return layer is not None and layer.metadata[KEY].get("state") == "running"
 
     def _which(self, structure: str) -> Which | None:
         truth = self.truth(structure)
         if truth is None:
             return None
-        prediction = self._predictions()[structure]
+        prediction = self.predictions()[structure]
         return layer_key(prediction), layer_key(truth), self.time()
 
     def _result(self, structure: str) -> "Agreement | SparseSSPError | None":
         which = self._which(structure)
         return None if which is None else self._results.get(which)
 
-    def _predictions(self) -> dict[str, Any]:
-        return {} if self.compared is None else self.compared.predictions
 
+def _compute(what: str, pair: Pair, progress: TaskProgress) -> tuple[Pair, Any]:
+    from napari_sparsessp.evaluation import agreement
 
-def _compute_scores(pair: Pair, progress: TaskProgress) -> "tuple[Pair, Agreement]":
-    from napari_sparsessp.evaluation.agreement import agreement
-
-    progress(0.0, what=f"Scoring {structure_or_custom(pair.structure).label}…")
-    scored = agreement(pair.truth, pair.prediction, pair.structure, progress)
-    return pair, scored
-
-
-def _compute_error(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
-    from napari_sparsessp.evaluation.agreement import error_of
-
-    progress(0.0, what=f"Error of {structure_or_custom(pair.structure).label}…")
-    return pair, error_of(pair.truth, pair.prediction)
-
-
-def _compute_truth(pair: Pair, progress: TaskProgress) -> tuple[Pair, np.ndarray]:
-    from napari_sparsessp.evaluation.agreement import aligned_truth
-
-    progress(0.0, what=f"Truth of {structure_or_custom(pair.structure).label}…")
-    return pair, aligned_truth(pair.truth, pair.prediction)
-
-
-_COMPUTE: dict[str, Callable[..., Any]] = {
-    SCORES: _compute_scores,
-    ERROR: _compute_error,
-    TRUTH: _compute_truth,
-}
+    label = structure_or_custom(pair.structure).label
+    doing = {SCORES: "Scoring", ERROR: "Error of", TRUTH: "Truth of"}[what]
+    progress(0.0, what=f"{doing} {label}…")
+    if what == SCORES:
+        volumes = pair.truth, pair.prediction
+        return pair, agreement.agreement(*volumes, pair.structure, progress)
+    function = agreement.error_of if what == ERROR else agreement.aligned_truth
+    return pair, function(pair.truth, pair.prediction)

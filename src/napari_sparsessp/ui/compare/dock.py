@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import OutputError, SparseSSPError
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.comparison import (
-    SCORES,
-    UNASKED_VOXELS,
-    Comparison,
+from napari_sparsessp.ui.compare.comparison import SCORES, UNASKED_VOXELS, Comparison
+from napari_sparsessp.ui.compare.export import (
+    ask_path,
+    measured_planes,
+    report_of,
+    write,
 )
-from napari_sparsessp.ui.compare.export import ask_path, export_of, write
 from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.layers.viewport import PlaneLink
+from napari_sparsessp.ui.layers.viewport import PlaneLink, layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.export import copy_command_of
@@ -40,13 +41,7 @@ _UNFINISHED = (
 
 
 class CompareDock(Dock):
-    """Compares predictions with the truth.
-
-    Parameters
-    ----------
-    engine
-        Not needed here; docks are made alike.
-    """
+    """Compares predictions with the truth."""
 
     form: CompareForm
 
@@ -73,7 +68,7 @@ class CompareDock(Dock):
         form.table.shown_changed.connect(self._show_planes)
         form.planes.clicked.connect(self.planes.go)
         form.predict_button.clicked.connect(self._open_predict)
-        form.compute_button.clicked.connect(self._on_compute)
+        form.compute_button.clicked.connect(self.compute)
         form.foot.cancel_button.clicked.connect(self.cancel)
         form.foot.copy_button.clicked.connect(form.table.copy)
         form.foot.export_asked.connect(self._on_export)
@@ -87,8 +82,6 @@ class CompareDock(Dock):
         self.planes.time_changed.connect(self.settle)
         self.add_shortcut("Esc", self.cancel)
         self.add_shortcut("Ctrl+E", form.foot.export_button.showMenu)
-
-    # layers -------------------------------------------------------------------
 
     def _on_layers(self, _event: Any = None) -> None:
         if not self.view.layouts.arranging:
@@ -120,11 +113,9 @@ class CompareDock(Dock):
             self.view.update()
 
     def _rows(self) -> list[ScoreRow]:
-        compared = self.comparison.compared
-        if compared is None:
-            return []
-        ids, truths = self.comparison.structures(), self.comparison.truths()
-        visible = [id_ for id_ in ids if compared.predictions[id_].visible]
+        layers, truths = self.comparison.predictions(), self.comparison.truths()
+        ids = list(layers)
+        visible = [id_ for id_ in ids if layers[id_].visible]
         ticked = visible or ids[: len(ids) if len(ids) < _FEW else 1]
         rows = []
         for id_ in ids:
@@ -137,8 +128,6 @@ class CompareDock(Dock):
 
     def _score_of(self, structure: str) -> tuple[dict[str, Any] | None, str]:
         return self.comparison.scores(structure), self.comparison.state(structure)
-
-    # scores -------------------------------------------------------------------
 
     def compute(self, *, asked: bool = True) -> None:
         """Compute missing scores; large stacks, or after Cancel, only when asked."""
@@ -180,8 +169,6 @@ class CompareDock(Dock):
         self.form.score_step.set_mark(marks[scored])
         self.form.view_step.set_mark(marks[self.view.layouts.current is not None])
 
-    # the chosen structure -----------------------------------------------------
-
     def _show_structure(self, *_: object) -> None:
         """Show truth, density and notes of the chosen structure, and all planes."""
         id_, form = self.form.table.structure(), self.form
@@ -205,18 +192,17 @@ class CompareDock(Dock):
 
     def _doubts(self, structure: str) -> list[str]:
         """Return what the layer itself says against its scores."""
-        compared = self.comparison.compared
-        if compared is None or structure not in compared.predictions:
+        prediction = self.comparison.predictions().get(structure)
+        if prediction is None:
             return []
-        about = compared.predictions[structure].metadata[KEY]
+        about = prediction.metadata[KEY]
         unfinished = about.get("state") in ("cancelled", "failed", "partial")
         doubts = [_UNFINISHED] if unfinished else []
         return [*doubts, *(str(doubt) for doubt in about.get("unfamiliar") or ())]
 
     def _show_planes(self, *_: object) -> None:
         """Draw R² over z of the ticked structures and the chosen one."""
-        form, compared = self.form, self.comparison.compared
-        chosen = form.table.structure()
+        form, chosen = self.form, self.form.table.structure()
         wanted = {*form.table.shown(), chosen}
         curves = []
         for row in form.table.rows:
@@ -224,16 +210,15 @@ class CompareDock(Dock):
             if row.id in wanted and len(values) > 1:
                 y = [float("nan") if value is None else value for value in values]
                 curves.append(Curve(row.label, range(len(y)), y, row.colour))
-        layer = None if compared is None else compared.predictions.get(chosen)
+        layer = self.comparison.predictions().get(chosen)
         form.plane_step.setVisible(bool(curves))
         form.plane_step.set_mark(Mark.GOOD)
         if curves:
             low = min(min(y for y in curve.y if y == y) for curve in curves)
             form.planes.set_y_range(max(min(low, 0.0), -0.5), 1.0)
-            form.planes.set_curves(curves, _measured_planes(layer))
+            planes = () if layer is None else measured_planes(layer)
+            form.planes.set_curves(curves, [float(plane) for plane in planes])
         self.planes.follow(layer)
-
-    # slots --------------------------------------------------------------------
 
     def _on_set(self) -> None:
         self._cancelled = False
@@ -244,9 +229,6 @@ class CompareDock(Dock):
         layer = self.form.truth.get("layer")
         key = None if layer is None else layer_key(layer)
         self.comparison.choose_truth(self.form.table.structure(), key)
-
-    def _on_compute(self, _on: bool) -> None:
-        self.compute()
 
     def _on_scored(self, structure: str) -> None:
         self._show_result(structure)
@@ -260,42 +242,38 @@ class CompareDock(Dock):
         else:
             self._show_planes()
 
-    def _open_predict(self, _on: bool) -> None:
+    def _open_predict(self) -> None:
         open_predict(self._viewer, beside=self)
 
     def _copy_command(self, _on: bool) -> None:
-        compared = self.comparison.compared
-        layers = [] if compared is None else list(compared.predictions.values())
-        copy_command_of(self._viewer, layers[0] if layers else None)
-
-    # files --------------------------------------------------------------------
+        layers = self.comparison.predictions().values()
+        copy_command_of(self._viewer, next(iter(layers), None))
 
     def _on_export(self, kind: str) -> None:
         try:
             path = ask_path(self, kind)
         except OutputError as error:
             self.show_error(error)
-        else:
-            if path is not None:
-                self.save(kind, path)
+            return
+        if path is not None:
+            self.save(kind, path)
 
     def save(self, kind: str, path: Path) -> None:
         """Write a file of a kind in the background, in place of one that is there."""
         try:
             if self._writing is not None:
                 raise OutputError("a file is being written; wait until it is done")
-            shown = self.form.table.shown()
-            export = export_of(self._viewer, self.comparison, shown, kind, path)
+            # a figure has room for what is ticked, all other files hold all
+            shown = self.form.table.shown() if kind == "figure" else ()
+            report = report_of(self.comparison, shown or self.comparison.structures())
         except SparseSSPError as error:
             self.show_error(error)
             return
+        first = self.comparison.predictions()[report.items[0].name]
+        plane = int(layer_index(self._viewer, first)[-3])
         self._show_saving(f"Writing {path.name}…")
-        self._writing = self.run_task(
-            write,
-            export,
-            returned=self._on_saved,
-            failed=self._on_not_saved,
-        )
+        slots: Any = {"returned": self._on_saved, "failed": self._on_not_saved}
+        self._writing = self.run_task(write, report, kind, path, plane, **slots)
 
     def _on_saved(self, path: Path) -> None:
         self._writing = None
@@ -307,13 +285,3 @@ class CompareDock(Dock):
 
     def _show_saving(self, text: str) -> None:
         self.form.foot.set_busy(self.comparison.queue.busy, text)
-
-
-def _measured_planes(layer: Any | None) -> tuple[float, ...]:
-    """Return the planes that were imaged, on the prediction's grid."""
-    if layer is None:
-        return ()
-    about = layer.metadata[KEY]
-    provenance = about.get("provenance") or {}
-    planes = provenance.get("measured_planes") or about.get("measured_planes") or ()
-    return tuple(float(plane) for plane in planes)

@@ -1,7 +1,6 @@
 """Save a comparison: a table, a report, a page, a figure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +8,12 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.ui.compare.comparison import (
-    Comparison,
-    Pair,
-    has_length,
-    light_of,
-)
+from napari_sparsessp.ui.compare.comparison import Comparison, has_length, light_of
 from napari_sparsessp.ui.layers.metadata import KEY, model_of
-from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.tasks import TaskProgress
-from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_sparsessp.evaluation.agreement import Agreement, ComparisonReport
+    from napari_sparsessp.evaluation.agreement import ComparisonReport
 
 _DIALOGS = {
     "csv": ("Save the table", ".csv", "Table (*.csv)"),
@@ -35,30 +27,8 @@ _DIALOGS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Export:
-    """A file to write, with all that the thread needs, taken from the layers."""
-
-    kind: str
-    path: Path
-    pairs: tuple[tuple[Pair, str, "Agreement"], ...]
-    input: str
-    model: str
-    light: Volume | None
-    about: dict[str, Any]
-    time: int | None
-    plane: int
-    unit: str
-
-
 def ask_path(parent: QWidget, kind: str) -> Path | None:
-    """Let the user choose a file; None where they cancel.
-
-    Raises
-    ------
-    OutputError
-        The file exists and the user was not asked about it: a suffix was added.
-    """
+    """Let the user choose a file; None where they cancel."""
     title, suffix, filters = _DIALOGS[kind]
     path, chosen = QFileDialog.getSaveFileName(
         parent, title, f"comparison{suffix}", filters
@@ -69,96 +39,70 @@ def ask_path(parent: QWidget, kind: str) -> Path | None:
     if not target.suffix:
         # the suffix that the chosen filter stands for
         target = target.with_suffix(chosen.partition("(*")[2].rstrip(")") or suffix)
-        if target.exists():
+        if target.exists():  # the dialog asked about the name without a suffix
             raise OutputError(
                 f"{target} exists already; type its whole name to replace it"
             )
     return target
 
 
-def export_of(
-    viewer: Any, comparison: Comparison, shown: Sequence[str], kind: str, path: Path
-) -> Export:
-    """Collect what a file of a kind holds.
+def report_of(comparison: Comparison, wanted: Sequence[str]) -> "ComparisonReport":
+    """Collect the scored ones of the structures; InputError where there are none."""
+    from napari_sparsessp.evaluation.agreement import ComparisonReport, ScoredStructure
 
-    Parameters
-    ----------
-    shown
-        Structures of a figure; all other files hold all.
-    kind
-        ``"csv"``, ``"json"``, ``"html"`` or ``"figure"``.
-
-    Raises
-    ------
-    InputError
-        Nothing is scored yet.
-    """
-    compared = comparison.compared
-    wanted = (kind == "figure" and shown) or comparison.structures()
-    pairs = []
+    items = []
     for id_ in wanted:
         truth, agreement = comparison.truth(id_), comparison.agreement(id_)
         if truth is not None and agreement is not None:
-            pairs.append((comparison.pair(id_), str(truth.name), agreement))
-    if compared is None or not pairs:
+            pair = comparison.pair(id_)
+            volumes = pair.prediction, pair.truth
+            items.append(ScoredStructure(id_, *volumes, str(truth.name), agreement))
+    compared = comparison.compared
+    if compared is None or not items:
         raise InputError(
             "nothing is scored yet; choose a truth below the table and wait for "
             "the scores"
         )
-    structure = pairs[0][0].structure
-    first = compared.predictions[structure]
-    about = dict(first.metadata[KEY])
-    source = compared.source
-    return Export(
-        kind,
-        path,
-        tuple(pairs),
+    first, source = compared.predictions[items[0].name], compared.source
+    about = first.metadata[KEY]
+    return ComparisonReport(
+        tuple(items),
         str(about.get("source", "") if source is None else source.name),
         model_of(first),
-        light_of(compared, structure, comparison.time()),
-        about,
+        light_of(compared, items[0].name, comparison.time()),
+        about.get("provenance") or {},
+        tuple(map(int, measured_planes(first))) or None,
         comparison.time(),
-        int(layer_index(viewer, first)[-3]),
         "µm" if has_length(first) else "pixels",
     )
 
 
-def write(export: Export, progress: TaskProgress) -> Path:
+def measured_planes(layer: Any) -> Sequence[float]:
+    """Return the planes that were imaged, on the prediction's grid."""
+    about = layer.metadata[KEY]
+    provenance = about.get("provenance") or {}
+    return provenance.get("measured_planes") or about.get("measured_planes") or ()
+
+
+def write(
+    report: "ComparisonReport",
+    kind: str,
+    path: Path,
+    plane: int,
+    progress: TaskProgress,
+) -> Path:
     """Write the file, in place of one that is there; return its path."""
-    progress(0.0, what=f"Writing {export.path.name}…")
-    report = _report(export)
-    if export.kind == "html":
+    progress(0.0, what=f"Writing {path.name}…")
+    if kind == "html":
         from napari_sparsessp.evaluation.html import write_comparison_page
 
-        write_comparison_page(report, export.path)
-    elif export.kind == "figure":
+        write_comparison_page(report, path)
+    elif kind == "figure":
         from napari_sparsessp.evaluation.figures import comparison_figure, write_figure
 
-        write_figure(comparison_figure(report, export.plane), export.path, dpi=200)
+        write_figure(comparison_figure(report, plane), path, dpi=200)
     else:
-        text = report.to_json() if export.kind == "json" else report.to_csv()
-        with atomic_write(export.path, export.kind) as part:
+        text = report.to_json() if kind == "json" else report.to_csv()
+        with atomic_write(path, kind) as part:
             part.write_text(text, encoding="utf-8")
-    return export.path
-
-
-def _report(export: Export) -> "ComparisonReport":
-    from napari_sparsessp.evaluation.agreement import ComparisonReport, ScoredStructure
-
-    provenance = export.about.get("provenance") or {}
-    measured = provenance.get("measured_planes") or export.about.get("measured_planes")
-    return ComparisonReport(
-        tuple(
-            ScoredStructure(
-                pair.structure, pair.prediction, pair.truth, name, agreement
-            )
-            for pair, name, agreement in export.pairs
-        ),
-        export.input,
-        export.model,
-        export.light,
-        provenance,
-        None if measured is None else tuple(int(plane) for plane in measured),
-        export.time,
-        export.unit,
-    )
+    return path

@@ -1,7 +1,4 @@
-"""The Compare dock's form: what is compared, how it is seen, and how good it is.
-
-*Compare this prediction · seen this way · it agrees this well · and here.*
-"""
+"""The Compare dock's form: what is compared, how it is seen, and how good it is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton
 
-from napari_sparsessp.ui.compare.layers import Checkerboard, Pattern, Swipe
+from napari_sparsessp.ui.compare.layers import Pattern, checkerboard, swipe
 from napari_sparsessp.ui.compare.table import ScoreTable
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import (
@@ -82,8 +79,8 @@ class CompositionOptions:
     def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
         """Return what divides truth and prediction in planes (…, height, width)."""
         if layout == SWIPE:
-            return Swipe(self.border)
-        return Checkerboard(max(shape[-2:]) / self.fields)
+            return swipe(self.border)
+        return checkerboard(max(shape[-2:]) / self.fields)
 
 
 @dataclass(frozen=True)
@@ -152,15 +149,9 @@ EXPORTS = {
 
 
 class CompareFoot(Foot):
-    """Message, progress, status and buttons.
+    """Message, progress, status and buttons."""
 
-    Signals
-    -------
-    export_asked(str)
-        A key of `EXPORTS`.
-    """
-
-    export_asked = Signal(str)
+    export_asked = Signal(str)  # a key of `EXPORTS`
 
     def __init__(self) -> None:
         super().__init__("the comparison")
@@ -218,23 +209,17 @@ class CompareFoot(Foot):
 
 
 class CompareForm(StepForm):
-    """All widgets of the dock; the steps scroll, the foot stays.
-
-    Parameters
-    ----------
-    can_be_truth
-        Whether the truth box offers a layer.
-    """
+    """All widgets of the dock; the steps scroll, the foot stays."""
 
     def __init__(self, viewer: Any, can_be_truth: Callable[[Any], bool]) -> None:
         super().__init__()
         self.compared = Form(ComparedSet)
         self.nothing = _note(_NOTHING, "muted")
-        self.predict_button = QPushButton("Open Predict")
+        self.predict_button = predict = QPushButton("Open Predict")
         self.picker = LayoutPicker()
         self.composition = Form(CompositionOptions)
         self.cells = Form(CellOptions, beside=True)
-        self.view_note = _note()
+        self.view_note = note = _note()
         self.table = ScoreTable()
         self.truth = Form(TruthChoice, viewer, {"layer": {"layers": can_be_truth}})
         self.compute_button = _button(
@@ -257,14 +242,8 @@ class CompareForm(StepForm):
         self.value_step = Step("and at <b>these values</b>", last=True)
         self.arrange(
             [
-                (
-                    self.compared_step,
-                    [self.compared, self.nothing, self.predict_button],
-                ),
-                (
-                    self.view_step,
-                    [self.picker, self.composition, self.cells, self.view_note],
-                ),
+                (self.compared_step, [self.compared, self.nothing, predict]),
+                (self.view_step, [self.picker, self.composition, self.cells, note]),
                 (self.score_step, [self.table, self.truth, self.compute_button]),
                 (self.plane_step, [self.planes, plane_note]),
                 (self.value_step, [self.density_title, self.density]),
@@ -304,9 +283,8 @@ class CompareForm(StepForm):
         self.composition.show_row("border", layout == SWIPE)
         self.composition.show_row("fields", layout == CHECKERBOARD)
         self.cells.setVisible(layout == SIDE_BY_SIDE)
-        note = _NOTES.get(layout, "")
-        if layout == SIDE_BY_SIDE and not self.cells.get("error"):
-            note = ""
+        hidden = layout == SIDE_BY_SIDE and not self.cells.get("error")
+        note = "" if hidden else _NOTES.get(layout, "")
         self.view_note.setText(note)
         self.view_note.setVisible(bool(note))
 

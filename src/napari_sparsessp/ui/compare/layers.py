@@ -1,16 +1,15 @@
 """Layers that a comparison makes: errors, truth and prediction composed, the border."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.comparison import Pair, shear_of
+from napari_sparsessp.ui.compare.comparison import Pair
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
     ERROR,
@@ -20,6 +19,7 @@ from napari_sparsessp.ui.layers.metadata import (
     model_of,
     role_of,
 )
+from napari_sparsessp.ui.layers.reading import shear_matrix
 from napari_sparsessp.ui.layers.viewport import data_position
 from napari_sparsessp.ui.napari_compat import camera_of, layer_key, layer_with_key
 
@@ -38,49 +38,27 @@ _ERROR_COLOURS = {
 _REACH = 12.0
 
 
-class Pattern(Protocol):
-    """Divides a plane between truth and prediction."""
-
-    def truth(self, height: int, width: int) -> np.ndarray:
-        """Return where the truth is shown, (height, width) bool."""
+Pattern = Callable[[int, int], np.ndarray]
+"""Returns where the truth is shown in planes of a height and width, bool."""
 
 
-@dataclass(frozen=True)
-class Swipe:
-    """Truth left of a border at `share` of the width, prediction right of it."""
-
-    share: float = 0.5
-
-    def truth(self, height: int, width: int) -> np.ndarray:
-        """Return the left part."""
-        left = np.arange(width) < round(self.share * width)
-        return np.broadcast_to(left, (height, width))
+def swipe(share: float) -> Pattern:
+    """Show the truth left of a border at a share of the width."""
+    return lambda height, width: np.broadcast_to(
+        np.arange(width) < round(share * width), (height, width)
+    )
 
 
-@dataclass(frozen=True)
-class Checkerboard:
-    """Truth and prediction in alternate fields; `field` is their side in pixels."""
-
-    field: float = 64
-
-    def truth(self, height: int, width: int) -> np.ndarray:
-        """Return every other field, the first one included."""
-        side = max(self.field, 1)
-        rows = (np.arange(height) // side).astype(int)[:, None]
-        return (rows + (np.arange(width) // side).astype(int)) % 2 == 0
+def checkerboard(field: float) -> Pattern:
+    """Show truth and prediction in alternate fields; `field` is a side in pixels."""
+    numbers = lambda size: (np.arange(size) // max(field, 1)).astype(int)  # noqa: E731
+    return lambda height, width: (numbers(height)[:, None] + numbers(width)) % 2 == 0
 
 
 class Composed:
     """A stack composed of truth and prediction, plane by plane as it is looked at.
 
     It serves napari as an array: a border is dragged without a voxel being copied.
-
-    Parameters
-    ----------
-    truth, prediction
-        (D, H, W), both in standard deviations of the truth.
-    pattern
-        May be changed at any time.
     """
 
     ndim = 3
@@ -96,7 +74,7 @@ class Composed:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        mask = np.broadcast_to(self.pattern.truth(*self.shape[1:]), self.shape)
+        mask = np.broadcast_to(self.pattern(*self.shape[1:]), self.shape)
         predicted = np.asarray(self._prediction[key], np.float32)
         return np.where(mask[key], self._truth[key], predicted)
 
@@ -119,54 +97,39 @@ class CompareLayers(QObject):
             return
         about = _about(ERROR, pair, prediction)
         when = "" if pair.time is None else f" · time {pair.time + 1}"
-        layer = next(
-            (
-                layer
-                for layer in self._viewer.layers
-                if role_of(layer) == ERROR
-                and layer.metadata[KEY].get("of_id") == pair.prediction_key
-            ),
-            None,
-        )
-        if layer is None:
-            label = structure_or_custom(pair.structure).label
-            with self._keep_active():
-                self._viewer.add_image(
-                    values,
-                    name=f"{label} · error{when}",
-                    colormap=_ERROR_COLOURS,
-                    contrast_limits=(-ERROR_LIMIT, ERROR_LIMIT),
-                    blending="additive",
-                    metadata={KEY: about},
-                    **_place_of(prediction, 3),
-                )
-            return
-        layer.data = values
-        layer.metadata = {**layer.metadata, KEY: about}
-        # the user's name stays but for the time point
-        name = str(layer.name).removesuffix(OUTDATED).rsplit(" · time ", 1)[0]
-        layer.name = f"{name}{when}"
+        for layer in self._viewer.layers:
+            of = layer.metadata[KEY].get("of_id") if role_of(layer) == ERROR else None
+            if of == pair.prediction_key:
+                layer.data = values
+                layer.metadata = {**layer.metadata, KEY: about}
+                # the user's name stays but for the time point
+                name = str(layer.name).removesuffix(OUTDATED).rsplit(" · time ", 1)[0]
+                layer.name = f"{name}{when}"
+                return
+        label = structure_or_custom(pair.structure).label
+        with self._keep_active():
+            self._viewer.add_image(
+                values,
+                name=f"{label} · error{when}",
+                colormap=_ERROR_COLOURS,
+                contrast_limits=(-ERROR_LIMIT, ERROR_LIMIT),
+                blending="additive",
+                metadata={KEY: about},
+                **_place_of(prediction, 3),
+            )
 
     def outdate_errors(self, key: str) -> None:
         """Mark the errors of a prediction or truth that has changed."""
         for layer in list(self._viewer.layers):
-            about = layer.metadata.get(KEY)
-            if role_of(layer) == ERROR and key in (
-                about.get("of_id"),
-                about.get("truth_id"),
-            ):
+            about = layer.metadata.get(KEY, {})
+            of = about.get("of_id"), about.get("truth_id")
+            if role_of(layer) == ERROR and key in of:
                 add_to(layer, state="outdated")
                 if not str(layer.name).endswith(OUTDATED):
                     layer.name = f"{layer.name}{OUTDATED}"
 
     def compose(self, pair: Pair, truth: np.ndarray, pattern: Pattern) -> None:
-        """Add the layer of truth and prediction, if the prediction is still there.
-
-        Parameters
-        ----------
-        truth
-            (D, H, W), z-scored, on the prediction's grid.
-        """
+        """Compose a prediction and its z-scored truth, (D, H, W) on its grid."""
         prediction = layer_with_key(self._viewer, pair.prediction_key)
         if prediction is None:
             return
@@ -222,7 +185,7 @@ def _place_of(layer: Any, ndim: int) -> dict[str, Any]:
         "scale": layer.scale[-ndim:],
         "translate": layer.translate[-ndim:],
         "rotate": np.asarray(layer.rotate)[-ndim:, -ndim:],
-        "shear": shear_of(layer)[-ndim:, -ndim:][np.triu_indices(ndim, 1)],
+        "shear": shear_matrix(layer)[-ndim:, -ndim:][np.triu_indices(ndim, 1)],
         "affine": np.asarray(layer.affine)[-ndim - 1 :, -ndim - 1 :],
         "units": layer.units[-ndim:],
         "axis_labels": layer.axis_labels[-ndim:],
@@ -247,15 +210,9 @@ def _about(role: str, pair: Pair, prediction: Any) -> dict[str, Any]:
 
 
 class SwipeHandle(QObject):
-    """The border across a composed layer, a line that follows the mouse.
+    """The border across a composed layer, a line that follows the mouse."""
 
-    Signals
-    -------
-    moved(float)
-        Share of the width at which the user has put the border.
-    """
-
-    moved = Signal(float)
+    moved = Signal(float)  # share of the width, by the user
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -9,7 +9,6 @@ from napari_sparsessp.ui.compare.form import CompareForm
 from napari_sparsessp.ui.compare.layers import CompareLayers, SwipeHandle
 from napari_sparsessp.ui.layers.metadata import ERROR, KEY
 from napari_sparsessp.ui.layouts.arrangement import (
-    CHECKERBOARD,
     COMPOSITIONS,
     GALLERY,
     OVERLAY,
@@ -63,8 +62,9 @@ class CompareView(QObject):
             self._compose(name)
         else:
             self.layouts.apply(name, self.scene(name))
-            if name == SIDE_BY_SIDE:
-                self._compute_error()
+            if name == SIDE_BY_SIDE and self._form.cells.get("error"):
+                for id_ in {*self._chosen()} - {*self._errors()}:
+                    self._comparison.compute(ERROR, id_)
 
     def update(self, *_: object) -> None:
         """Show the layout that is on with the layers and options of now."""
@@ -79,8 +79,7 @@ class CompareView(QObject):
         if compared is None:
             return
         views = {OVERLAY, SIDE_BY_SIDE, GALLERY}
-        if self._comparison.truths():
-            views |= {SWIPE, CHECKERBOARD}
+        views |= set(COMPOSITIONS) if self._comparison.truths() else set()
         self._form.picker.set_possible(views, _NEEDS_TRUTH)
         why_not = "" if compared.uncertainties else _NO_UNCERTAINTY
         self._form.cells.enable_row("uncertainty", not why_not, why_not)
@@ -115,23 +114,14 @@ class CompareView(QObject):
     def _errors(self) -> dict[str, Any]:
         """Return the errors of predictions and truths as they are now, at this time."""
         compared = self._comparison.compared
-        if compared is None:
-            return {}
         truths, time = self._comparison.truths(), self._comparison.time()
         errors = {}
-        for id_, layer in compared.errors.items():
+        for id_, layer in ({} if compared is None else compared.errors).items():
             about = layer.metadata[KEY]
             same = about.get("state") == "done" and about.get("time") == time
             if same and id_ in truths and about["truth_id"] == layer_key(truths[id_]):
                 errors[id_] = layer
         return errors
-
-    def _compute_error(self) -> None:
-        if self._form.cells.get("error"):
-            errors = self._errors()
-            for id_ in self._chosen():
-                if id_ not in errors:
-                    self._comparison.compute(ERROR, id_)
 
     def _compose(self, name: str) -> None:
         """Show truths and predictions composed; truths that are needed come later."""
@@ -148,29 +138,19 @@ class CompareView(QObject):
         self._show_composed()
 
     def _show_composed(self) -> None:
-        composed = self.layers.composed()
-        if not composed or not self._asked:
+        first, name = next(iter(self.layers.composed().values()), None), self._asked
+        if first is None or not name:
             return
-        name = self._asked
         self._set_pattern()
         self.layouts.apply(name, self.scene(name))
         if name == SWIPE and not self.handle.on:
-            first = next(iter(composed.values()))
             self.handle.show(first, self._form.composition.get("border"))
 
     def _set_pattern(self) -> None:
-        composed = self.layers.composed()
-        if composed:
-            first = next(iter(composed.values()))
+        for layer in list(self.layers.composed().values())[:1]:
             layout = self._asked or self.layouts.current or ""
             options = self._form.composition.values()
-            self.layers.set_pattern(options.pattern(layout, first.data.shape))
-
-    def _clear(self) -> None:
-        self.handle.hide()
-        self.layers.remove_composed()
-
-    # slots --------------------------------------------------------------------
+            self.layers.set_pattern(options.pattern(layout, layer.data.shape))
 
     def _on_composition(self) -> None:
         self._set_pattern()
@@ -188,7 +168,7 @@ class CompareView(QObject):
         """Follow the viewer: another dock may have asked."""
         self._form.show_layout(name)
         if name not in COMPOSITIONS:
-            self._clear()
+            self.layers.remove_composed()
         if name != SWIPE:
             self.handle.hide()
 
@@ -209,4 +189,5 @@ class CompareView(QObject):
         self.layers.outdate_errors(key)
         if self.layers.composed() and not self.layouts.arranging:
             self._asked = self.layouts.current or ""
-            self._clear()
+            self.handle.hide()
+            self.layers.remove_composed()

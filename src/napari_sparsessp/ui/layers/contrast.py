@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.layers.metadata import KEY, PREDICTION, role_of
+from napari_sparsessp.ui.layers.metadata import (
+    KEY,
+    PREDICTION,
+    role_of,
+    structure_named,
+)
 from napari_sparsessp.ui.preferences import Preferences, preference_news
 from napari_sparsessp.volume import Volume
 
@@ -21,65 +25,33 @@ _LOW, _HIGH = 65.0, 99.8
 _LIGHT = (0.3, 99.7)
 
 
-def limits_of(stack: Any) -> tuple[float, float]:
-    """Return limits that show a stained structure, from some voxels of a stack.
-
-    Parameters
-    ----------
-    stack
-        Shape (D, H, W); every second plane and third pixel of it is read.
-
-    Returns
-    -------
-    (low, high)
-        Outliers would darken the rest, the background would cover what lies below.
-    """
-    some = np.asarray(stack[::2, ::3, ::3])
-    low, high = np.nanpercentile(some, (_LOW, _HIGH))
+def limits_of(
+    stack: Any, shares: tuple[float, float] = (_LOW, _HIGH)
+) -> tuple[float, float]:
+    """Return limits that show a stained structure, from some voxels of (D, H, W)."""
+    low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), shares)
     return float(low), float(max(high, low + 1e-3))
 
 
 def light_limits_of(stack: Any) -> tuple[float, float]:
-    """Return limits that show transmitted light: all but its few glints and specks.
-
-    Parameters
-    ----------
-    stack
-        Shape (D, H, W); every second plane and third pixel of it is read.
-    """
-    low, high = np.nanpercentile(np.asarray(stack[::2, ::3, ::3]), _LIGHT)
-    return float(low), float(max(high, low + 1e-3))
+    """Return limits that show transmitted light, but for glints and specks."""
+    return limits_of(stack, _LIGHT)
 
 
 class ContrastEstimate:
-    """Collect a few voxels of each finished tile; used in the worker thread.
-
-    Parameters
-    ----------
-    structures
-        Channels, in the order of the buffer's channel axis.
-    from_zero
-        Those whose limits begin at 0: uncertainties, where black is to mean none.
-    """
+    """Collect a few voxels of each finished tile; used in the worker thread."""
 
     def __init__(
         self, structures: Sequence[str], from_zero: Collection[str] = ()
     ) -> None:
         self._structures = tuple(structures)
+        # uncertainties: black is to mean none
         self._from_zero = frozenset(from_zero)
         self._samples: dict[str, list[np.ndarray]] = {id_: [] for id_ in structures}
         self._kept = dict.fromkeys(structures, 0)
 
     def add(self, tile: np.ndarray, structures: Sequence[str] | None = None) -> None:
-        """Take some voxels of a tile.
-
-        Parameters
-        ----------
-        tile
-            Shape (S, d, h, w).
-        structures
-            Those that are predicted in it; all if left out.
-        """
+        """Take some voxels of a tile, (S, d, h, w), of all structures or these."""
         if tile.size == 0:
             return
         voxels = tile[0].size
@@ -96,13 +68,8 @@ class ContrastEstimate:
     ) -> dict[str, tuple[float, float]]:
         """Return limits (low, high) by structure, as far as they are known.
 
-        Parameters
-        ----------
-        complete
-            Whether all voxels are predicted. Before, the lower limit is at least 0,
-            so that missing voxels (0 in the buffer) stay black.
-        structures
-            For these only.
+        Until all voxels are predicted the lower limit is at least 0, so that missing
+        voxels (0 in the buffer) stay black.
         """
         limits = {}
         for id_ in self._structures if structures is None else structures:
@@ -121,13 +88,7 @@ _PLANES = 7
 
 
 def truth_scale(volume: Volume) -> Scale:
-    """Return mean and standard deviation of a truth, from some of its planes.
-
-    Parameters
-    ----------
-    volume
-        ZYX or TZYX; of several time points the first counts.
-    """
+    """Return mean and standard deviation of a truth, from some of its planes."""
     one = volume.time(0)
     last = one.sizes["Z"] - 1
     chosen = sorted({round(k * last / (_PLANES - 1)) for k in range(_PLANES)})
@@ -136,13 +97,7 @@ def truth_scale(volume: Volume) -> Scale:
 
 
 class ContrastLink:
-    """Keep a truth's contrast limits at those of its prediction, until undone.
-
-    Parameters
-    ----------
-    scale
-        Of the truth.
-    """
+    """Keep a truth's contrast limits at those of its prediction, until undone."""
 
     def __init__(self, truth: Any, prediction: Any, scale: Scale) -> None:
         self._truth = truth
@@ -166,13 +121,7 @@ class ContrastLink:
 
 
 class Recolouring(QObject):
-    """Recolour a viewer's structures; those that the user coloured stay.
-
-    Parameters
-    ----------
-    parent
-        Ends it.
-    """
+    """Recolour a viewer's structures; those that the user coloured stay."""
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
@@ -195,10 +144,8 @@ def _structure_shown(layer: Any) -> str | None:
     if role_of(layer):
         own = role_of(layer) == PREDICTION
         return str(layer.metadata[KEY]["structure"]) if own else None
-    return next(
-        (one.id for one in CATALOGUE.values() if match_channel(one, [layer.name]) == 0),
-        None,
-    )
+    named = structure_named(layer.name)
+    return None if named is None else named.id
 
 
 class FlatTruth:
@@ -211,8 +158,10 @@ class FlatTruth:
     def __init__(self, truth: Any, prediction: Any) -> None:
         self._truth = truth
         self._before = np.array(truth.scale), np.array(truth.translate)
-        truth.scale = _with_z(truth.scale, prediction.scale)
-        truth.translate = _with_z(truth.translate, prediction.translate)
+        for name in ("scale", "translate"):
+            values = np.array(getattr(truth, name))
+            values[-3] = getattr(prediction, name)[-3]
+            setattr(truth, name, values)
 
     def undo(self) -> None:
         """Put the truth back where it lay."""
@@ -223,18 +172,6 @@ def lies_flat(truth: Any, prediction: Any) -> bool:
     """Return whether both are one plane, at different depths or not as thick."""
     if truth.ndim < 3 or prediction.ndim < 3:
         return False
-    if truth.data.shape[-3] != 1 or prediction.data.shape[-3] != 1:
-        return False
-    return any(
-        not np.isclose(ours[-3], theirs[-3])
-        for ours, theirs in (
-            (truth.scale, prediction.scale),
-            (truth.translate, prediction.translate),
-        )
-    )
-
-
-def _with_z(values: Any, others: Any) -> np.ndarray:
-    changed = np.array(values)
-    changed[-3] = others[-3]
-    return changed
+    own, other = ((one.scale[-3], one.translate[-3]) for one in (truth, prediction))
+    flat = truth.data.shape[-3] == prediction.data.shape[-3] == 1
+    return flat and not np.allclose(own, other)

@@ -1,7 +1,4 @@
-"""The metadata of our layers: role, source, truth, file, doubts.
-
-It stands in ``layer.metadata["sparsessp"]``, in values that JSON can hold.
-"""
+"""The metadata of our layers, JSON values in ``layer.metadata["sparsessp"]``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.structures import deviation_channel, structure_or_custom
+from napari_sparsessp.structures import (
+    CATALOGUE,
+    Structure,
+    deviation_channel,
+    match_channel,
+    structure_or_custom,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 
@@ -72,14 +75,18 @@ def structure_of(channel: str, channels: Sequence[str]) -> str:
     return next((one for one in channels if deviation_channel(one) == channel), channel)
 
 
+def structure_named(name: str) -> Structure | None:
+    """Return the structure that a name means, such as ``"Hoechst 33342"``."""
+    known = CATALOGUE.values()
+    return next((one for one in known if match_channel(one, [name]) == 0), None)
+
+
 def first_look(structure: str, role: str) -> dict[str, str]:
     """Return name, colours and blending of a layer, before the user changes them."""
-    known = structure_or_custom(structure)
     spread = role == UNCERTAINTY
+    label = structure_or_custom(structure).label + (" ± std" if spread else "")
     return {
-        "name": f"{known.label} ± std · predicted"
-        if spread
-        else f"{known.label} · predicted",
+        "name": f"{label} · predicted",
         "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
         "blending": "additive",
     }
@@ -94,17 +101,7 @@ def truth_of(layer: Any) -> str | None:
 def about_layer(
     plan: "Plan", channel: str, source: Any, truth: Any | None = None
 ) -> dict[str, Any]:
-    """Return the metadata of the layer of a channel.
-
-    Parameters
-    ----------
-    channel
-        One of ``plan.channels``.
-    source
-        The input.
-    truth
-        What the structure really looks like; a prediction is compared with it.
-    """
+    """Return the metadata of the layer of a channel."""
     structure = structure_of(channel, plan.channels)
     role = PREDICTION if channel == structure else UNCERTAINTY
     return {
@@ -129,17 +126,7 @@ def add_to(layer: Any, **more: Any) -> None:
 
 
 def set_truth(layer: Any, truth: Any | None) -> None:
-    """Set the layer that a prediction is compared with from now on.
-
-    Scores against another truth say nothing about this one and are taken away.
-
-    Parameters
-    ----------
-    layer
-        A prediction.
-    truth
-        None: nothing is known of what is really there.
-    """
+    """Set the layer that a prediction is compared with; scores against others go."""
     link = _truth_link(truth)
     about = layer.metadata[KEY]
     if about.get("truth_id") != link.get("truth_id"):
@@ -148,13 +135,7 @@ def set_truth(layer: Any, truth: Any | None) -> None:
 
 
 def mark_doubts(layer: Any, doubts: Sequence[str]) -> None:
-    """Mark a prediction as doubtful, in its metadata and its name.
-
-    Parameters
-    ----------
-    doubts
-        Sentences; none takes an older mark away.
-    """
+    """Mark a prediction as doubtful, in metadata and name; without doubts undo it."""
     add_to(layer, unfamiliar=list(doubts))
     name = str(layer.name).removesuffix(DOUBTFUL) + (DOUBTFUL if doubts else "")
     if layer.name != name:
@@ -173,19 +154,11 @@ FILE = "file"
 
 @dataclass(frozen=True)
 class FilePlace:
-    """The place of a layer's voxels on disk.
-
-    Attributes
-    ----------
-    scene
-        Number of the image, where the file has several.
-    channel
-        The one that the layer shows; None where it shows all there are.
-    """
+    """The place of a layer's voxels on disk."""
 
     path: str
-    scene: int | None = None
-    channel: int | None = None
+    scene: int | None = None  # where the file has several images
+    channel: int | None = None  # None: the layer shows all
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata of a layer at this place."""
@@ -196,9 +169,8 @@ def file_of(layer: Any) -> FilePlace | None:
     """Return the file that a layer came from; None where it came from none."""
     known = _about(layer).get(FILE)
     if isinstance(known, dict):
-        return FilePlace(
-            str(known.get("path")), known.get("scene"), known.get("channel")
-        )
+        path, scene, channel = (known.get(n) for n in ("path", "scene", "channel"))
+        return FilePlace(str(path), scene, channel)
     path = getattr(getattr(layer, "source", None), "path", None)
     return FilePlace(str(path)) if path else None
 
@@ -212,11 +184,7 @@ def is_same_file(one: str, other: str) -> bool:
 
 
 def link_orphans(viewer: Any) -> None:
-    """Tie predictions without a source, or a truth, to layers from the files they name.
-
-    Files that are not open are left alone: what a file says is no reason to open
-    another one.
-    """
+    """Tie predictions to open layers from the files that they name."""
     others = [(one, file_of(one)) for one in viewer.layers if not role_of(one)]
     known = [(one, place.path) for one, place in others if place is not None]
     for layer in viewer.layers:
@@ -252,7 +220,7 @@ def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
             path, _, channel = path.rpartition(":")
         truth = _meant(path, channel or structure, known)
         if truth is not None and truth is not source:
-            link |= {"truth": str(truth.name), "truth_id": layer_key(truth)}
+            link |= _truth_link(truth)
     add_to(layer, **link)
 
 
@@ -271,8 +239,6 @@ def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | N
 
 def _named(channel: str, layers: Sequence[Any]) -> Any | None:
     """Find the layer that is named like a channel, or like a structure."""
-    from napari_sparsessp.structures import match_channel
-
     names = [str(one.name) for one in layers]
     ending = [i for i, name in enumerate(names) if name.endswith(f" · {channel}")]
     if len(ending) == 1:
@@ -285,18 +251,10 @@ _EVENTS = ("data", "scale", "translate", "metadata")
 
 
 class LayerWatch(QObject):
-    """Watch the voxels of layers, their place, and the run that they came from.
+    """Watch the voxels of layers, their place, and the run that they came from."""
 
-    Signals
-    -------
-    changed(str)
-        Key of the layer.
-    linked
-        A prediction was given another truth.
-    """
-
-    changed = Signal(str)
-    linked = Signal()
+    changed = Signal(str)  # key of the layer
+    linked = Signal()  # a prediction was given another truth
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -314,18 +272,11 @@ class LayerWatch(QObject):
                 self._runs[key] = _run_and_truth(layer)
                 self._connect(layer, on=True)
 
-    def release(self) -> None:
-        """Watch no layer any more."""
-        self.follow(())
-
     def _connect(self, layer: Any, *, on: bool) -> None:
         for name in _EVENTS:
             emitter = getattr(layer.events, name)
             slot = self._on_metadata if name == "metadata" else self._on_changed
-            if on:
-                emitter.connect(slot)
-            else:
-                emitter.disconnect(slot)
+            (emitter.connect if on else emitter.disconnect)(slot)
 
     def _on_changed(self, event: Any) -> None:
         key = layer_key(event.source)

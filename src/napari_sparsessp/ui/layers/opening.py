@@ -1,7 +1,4 @@
-"""*File > Open*: saved layers as they were, predictions with their provenance.
-
-Only headers are read; voxels come when they are shown.
-"""
+"""*File > Open*: saved layers as they were, predictions with their provenance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +14,6 @@ from napari_sparsessp.ui.layers.contrast import limits_of
 from napari_sparsessp.ui.layers.metadata import (
     DEFAULT_VISIBLE,
     ERROR,
-    FILE,
     KEY,
     PREDICTION,
     SCHEMA,
@@ -40,34 +36,25 @@ if TYPE_CHECKING:
 # files of a Zarr group, of either version
 _ZARR = ("zarr.json", ".zattrs", ".zgroup")
 _TIFF = (".ome.tif", ".ome.tiff")
+_RECORDED = (  # of a layer, as they are in its record
+    *("name", "axis_labels", "units", "scale", "translate", "contrast_limits"),
+    *("gamma", "opacity", "blending", "rendering", "visible"),
+)
 _FEW = 4
 _PLANES_LOOKED_AT = 5
 
 
 @dataclass(eq=False)
 class OpenedFile:
-    """Contents of a file, for the interface's thread to make layers of.
-
-    Attributes
-    ----------
-    saved
-        Records and resolution levels of a folder that `save_layers` wrote.
-    plain
-        Layers of every other file.
-    """
+    """Contents of a file, for the interface's thread to make layers of."""
 
     path: Path
+    # records and resolution levels of a folder that `save_layers` wrote
     saved: "list[tuple[LayerRecord, list[Any]]]" = field(default_factory=list)
     plain: list[LayerData] = field(default_factory=list)
 
     def layers(self) -> list[Any]:
-        """Make image layers in the file's order, not yet in any viewer.
-
-        Raises
-        ------
-        InputError
-            napari does not know a unit, blending or rendering.
-        """
+        """Make image layers in the file's order, not yet in any viewer."""
         from napari.layers import Image
 
         try:
@@ -81,35 +68,20 @@ class OpenedFile:
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[..., list[Any]] | None:
-    """Return `open_file` for a folder that is an OME-Zarr image, None for the rest.
-
-    napari calls this with whatever is opened.
-    """
+    """Return `open_file` for a folder with an OME-Zarr image; napari calls this."""
     if isinstance(path, str) and Path(path).is_dir() and _is_image(Path(path)):
         return open_file
     return None
 
 
 def open_file(path: str | Sequence[str]) -> list[Any]:
-    """Open a file or folder as layers.
-
-    Raises
-    ------
-    InputError
-        It is damaged or no image.
-    """
+    """Open a file or folder as layers."""
     first = path if isinstance(path, str) else path[0]
     return read_file(Path(first)).layers()
 
 
 def read_file(path: Path, _progress: object = None) -> OpenedFile:
-    """Read the headers of a file, in any thread.
-
-    Raises
-    ------
-    InputError
-        It is damaged or no image.
-    """
+    """Read the headers of a file, in any thread."""
     from napari_sparsessp.io.layers import read_layers
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.io.writing import read_provenance
@@ -124,21 +96,12 @@ def read_file(path: Path, _progress: object = None) -> OpenedFile:
         about = read_provenance(path)
     if about is not None and isinstance(about.get("request"), dict):
         return OpenedFile(path, plain=prediction_layers(volume, about))
-    return OpenedFile(
-        path, plain=layers_of(volume.with_(name=volume.name or path.name.split(".")[0]))
-    )
+    named = volume.with_(name=volume.name or path.name.split(".")[0])
+    return OpenedFile(path, plain=layers_of(named))
 
 
 def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerData]:
-    """Return a layer for each channel of a prediction.
-
-    Parameters
-    ----------
-    predicted
-        Channels named by structure.
-    about
-        Provenance, as the file has it.
-    """
+    """Return a layer for each channel of a prediction."""
     names = predicted.channel_names or ("prediction",)
     few = len({structure_of(id_, names) for id_ in names}) < _FEW
     doubts = about.get("unfamiliar")
@@ -147,7 +110,6 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
         one = predicted.channel(number) if "C" in predicted.axes else predicted
         structure = structure_of(id_, names)
         role = PREDICTION if structure == id_ else UNCERTAINTY
-        place = FilePlace(predicted.source, None, number).metadata()
         metadata = {
             "schema_version": SCHEMA,
             "role": role,
@@ -157,7 +119,7 @@ def prediction_layers(predicted: Volume, about: dict[str, Any]) -> list[LayerDat
             "source": "",
             "state": "done",
             "provenance": about,
-            **place[KEY],
+            **FilePlace(predicted.source, None, number).metadata()[KEY],
         }
         attributes = {
             **first_look(structure, role),
@@ -204,11 +166,8 @@ def _image(
     from napari.layers import Image
 
     several = record.multiscale and len(levels) > 1
-    place = FilePlace(
-        str(path),
-        record.image if series else None,
-        None if "C" in record.axes else record.channel,
-    )
+    channel = None if "C" in record.axes else record.channel
+    place = FilePlace(str(path), record.image if series else None, channel)
     about = {} if record.about is None else record.about.model_dump(mode="json")
     metadata = {key: value for key, value in about.items() if value is not None}
     transforms = {
@@ -220,19 +179,9 @@ def _image(
         list(levels) if several else levels[0],
         multiscale=several,
         rgb=False,
-        name=record.name,
-        axis_labels=record.axis_labels,
-        units=record.units,
-        scale=record.scale,
-        translate=record.translate,
         colormap=_colormap(record),
-        contrast_limits=record.contrast_limits,
-        gamma=record.gamma,
-        opacity=record.opacity,
-        blending=record.blending,
-        rendering=record.rendering,
-        visible=record.visible,
-        metadata={KEY: {**metadata, FILE: place.metadata()[KEY][FILE]}},
+        metadata={KEY: {**metadata, **place.metadata()[KEY]}},
+        **{name: getattr(record, name) for name in _RECORDED},
         **transforms,
     )
 
@@ -285,17 +234,9 @@ FILTER = (
 
 
 class FileOpening(QObject):
-    """Asks for a file, reads its header in a thread and adds layers.
+    """Asks for a file, reads its header in a thread and adds layers."""
 
-    Signals
-    -------
-    opened(str)
-        Key of the first added layer that is no prediction, if there is one.
-    failed(Exception)
-        The file cannot be opened.
-    """
-
-    opened = Signal(str)
+    opened = Signal(str)  # key of the first added layer that is no prediction
     failed = Signal(object)
 
     def __init__(self, viewer: Any, parent: QWidget) -> None:
@@ -304,18 +245,15 @@ class FileOpening(QObject):
 
     def ask(self) -> None:
         """Let the user choose a file."""
-        path, _ = QFileDialog.getOpenFileName(
-            self.parent(), "Open a z-stack", "", FILTER
-        )
+        parent = self.parent()
+        path, _ = QFileDialog.getOpenFileName(parent, "Open a z-stack", "", FILTER)
         if path:
             self.open(path)
 
     def open(self, path: str | Path) -> None:
-        """Open a file or folder; `opened` or `failed` follows.
-
-        A file of Zarr's own stands for its folder: dialogs choose files only.
-        """
+        """Open a file or folder; `opened` or `failed` follows."""
         path = Path(path)
+        # a file of Zarr's own stands for its folder: dialogs choose files only
         folder = path.parent if path.name in _ZARR else path
         task = BackgroundTask(read_file, folder, parent=self)
         task.returned.connect(self._on_read)
@@ -340,15 +278,9 @@ Size = tuple[float, float, float]
 
 
 class RecordedSize(QObject):
-    """Reads the voxel size that the file of a layer records; once for each layer.
+    """Reads the voxel size that the file of a layer records; once for each layer."""
 
-    Signals
-    -------
-    found(str, tuple)
-        Key of the layer, and (z, y, x) in µm.
-    """
-
-    found = Signal(str, object)
+    found = Signal(str, object)  # key of the layer, and (z, y, x) in µm
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -360,7 +292,7 @@ class RecordedSize(QObject):
             return
         key, path = layer_key(layer), getattr(layer.source, "path", None)
         if key in self._sizes:
-            self._emit(key)
+            self._on_size((key, self._sizes[key]))
         elif path and Path(path).exists():
             self._sizes[key] = None
             task = BackgroundTask(_recorded_size, key, Path(path), parent=self)
@@ -370,10 +302,6 @@ class RecordedSize(QObject):
     def _on_size(self, recorded: tuple[str, Size | None]) -> None:
         key, size = recorded
         self._sizes[key] = size
-        self._emit(key)
-
-    def _emit(self, key: str) -> None:
-        size = self._sizes[key]
         if size is not None:
             self.found.emit(key, size)
 

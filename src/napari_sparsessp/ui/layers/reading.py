@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import CATALOGUE, match_channel
-from napari_sparsessp.ui.layers.metadata import FilePlace, role_of
+from napari_sparsessp.ui.layers.metadata import FilePlace, role_of, structure_named
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.volume import Volume
@@ -31,24 +30,12 @@ _MOST_CHANNELS = 4
 
 @dataclass(frozen=True, eq=False)
 class LayerReading:
-    """A layer as a volume.
+    """A layer as a volume."""
 
-    Attributes
-    ----------
-    volume
-        All channels and times, lazy; axes out of TCZYX.
-    letters
-        One axis letter for each of the layer's own dimensions.
-    guessed
-        Dimension of the layer that may be time or channels, where nothing says which.
-    unit_assumed
-        The scale had no unit of length and was taken for µm.
-    """
-
-    volume: Volume
-    letters: str
-    guessed: int | None
-    unit_assumed: bool
+    volume: Volume  # all channels and times, lazy
+    letters: str  # of the layer's own dimensions
+    guessed: int | None  # dimension that may be time or channels
+    unit_assumed: bool  # a scale without a unit was taken for µm
 
 
 def read_layer(
@@ -57,21 +44,11 @@ def read_layer(
     leading: LeadingAxis | None = None,
     voxel_size: tuple[float, float, float] | None = None,
 ) -> LayerReading:
-    """Take a napari image layer as a volume.
+    """Take a napari image layer, of any array or multiscale, as a volume.
 
-    Parameters
-    ----------
-    layer
-        numpy, dask, zarr or multiscale (its finest level counts).
-    leading
-        What a nameless fourth axis is; guessed from its length where left out.
-    voxel_size
-        (z, y, x) in µm, in place of what the layer says.
-
-    Raises
-    ------
-    InputError
-        When the layer is RGB, or its axes cannot be understood.
+    A nameless fourth axis is `leading`, or guessed from its length; a voxel size,
+    (z, y, x) in µm, stands in place of the layer's. InputError where the layer is RGB
+    or its axes cannot be understood.
     """
     if getattr(layer, "rgb", False):
         raise InputError(
@@ -129,20 +106,14 @@ def axis_letters(
 
 def _canonical(array: Any, letters: str) -> tuple[Any, str]:
     """Drop T and C of length 1, sort the axes to TCZYX and add a missing z."""
-    keep = [
-        i
-        for i, letter in enumerate(letters)
-        if letter in "ZYX" or int(array.shape[i]) > 1
-    ]
+    sizes = zip(letters, array.shape, strict=True)
+    keep = [i for i, (axis, n) in enumerate(sizes) if axis in "ZYX" or int(n) > 1]
     order = sorted(keep, key=lambda i: "TCZYX".index(letters[i]))
     axes = "".join(letters[i] for i in order)
     if order != list(range(len(letters))) or "Z" not in axes:
         array = _lazy(array)
-        array = array[
-            tuple(slice(None) if i in keep else 0 for i in range(len(letters)))
-        ]
-        kept = sorted(keep)
-        array = array.transpose([kept.index(i) for i in order])
+        index = (slice(None) if i in keep else 0 for i in range(len(letters)))
+        array = array[tuple(index)].transpose([keep.index(i) for i in order])
     if "Z" not in axes:
         place = axes.index("Y")
         array = array[(slice(None),) * place + (None,)]
@@ -211,29 +182,13 @@ LayerData = tuple[Any, dict[str, Any], str]
 def layers_of(
     volume: Volume, *, suffix: str = "", visible: bool | None = None
 ) -> list[LayerData]:
-    """Return an image layer for each channel.
-
-    Parameters
-    ----------
-    suffix
-        Added to the names of channels that are structures, such as ``" · truth"``.
-    visible
-        Show the layers; where left out, the first one that is no stained structure.
-
-    Returns
-    -------
-    list of (data, attributes, "image")
-        As napari's readers and samples give them.
-    """
+    """Return a layer for each channel; `suffix` names those of stained structures."""
     count = volume.sizes.get("C", 1)
     result, first = [], True
     for number in range(count):
         one = volume.channel(number) if "C" in volume.axes else volume
         name = one.channel_names[0] if one.channel_names else ""
-        structure = next(
-            (s for s in CATALOGUE.values() if match_channel(s, [name]) is not None),
-            None,
-        )
+        structure = structure_named(name)
         attributes = spatial_attributes(one)
         if volume.source:
             shown = number if "C" in volume.axes else None
@@ -258,21 +213,17 @@ def layers_of(
 
 
 def spatial_attributes(volume: Volume) -> dict[str, Any]:
-    """Return scale, translate, units and axis labels of a volume without channels.
-
-    An unknown voxel size stays 1 pixel: nothing is made up.
-    """
+    """Return scale, translate, units and axis labels; an unknown size is 1 pixel."""
     size = volume.voxel_size
     scale, units = [1.0, 1.0, 1.0], ["pixel"] * 3
     if size is not None:
         scale, units = list(size), ["um"] * 3
     elif volume.pixel_size is not None:
         scale, units = [1.0, *volume.pixel_size], ["pixel", "um", "um"]
-    origin = list(volume.origin)
     extra = len(volume.axes) - 3
     return {
         "scale": [1.0] * extra + scale,
-        "translate": [0.0] * extra + origin,
+        "translate": [0.0] * extra + list(volume.origin),
         "units": ["pixel"] * extra + units,
         "axis_labels": [letter.lower() for letter in volume.axes],
     }
@@ -313,15 +264,11 @@ def _unlikely_input(layer: Any) -> tuple[int, int]:
     words = name.lower().replace("-", " ").replace("_", " ").split()
     if any(word.strip(".,;:()[]×") in _LIGHT_WORDS for word in words):
         return 0, 0
-    stained = any(match_channel(one, [name]) is not None for one in CATALOGUE.values())
-    return (2 if stained else 1), 0 if layer.ndim >= 3 else 1
+    return (2 if structure_named(name) else 1), 0 if layer.ndim >= 3 else 1
 
 
 def input_voxel(plan: "Plan") -> tuple[float, float, float]:
-    """Return the (z, y, x) size in µm that the plan took the layer's voxels for.
-
-    It follows from the geometry alone, also where the size was not known.
-    """
+    """Return the (z, y, x) size in µm that the plan took the layer's voxels for."""
     view = plan.view
     step = plan.card.voxel_size[0]  # of the dense grid; a projection is thicker
     if len(view.planes) > 1:
@@ -333,22 +280,7 @@ def input_voxel(plan: "Plan") -> tuple[float, float, float]:
 
 
 def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]:
-    """Return the layer arguments that put a prediction where its input lies.
-
-    Parameters
-    ----------
-    layer
-        The input.
-    reading
-        What was read from it.
-    plan
-        Grid of the prediction.
-
-    Returns
-    -------
-    ``scale``, ``translate``, ``units``, ``axis_labels`` and, where the input is
-    turned, ``rotate``, ``shear`` and ``affine``; for axes ((T,) Z, Y, X).
-    """
+    """Return the layer arguments that put a prediction where its input lies."""
     letters = "TZYX" if plan.output_axes.startswith("T") else "ZYX"
     at = [reading.letters.find(letter) for letter in letters]
     scale, translate, units = [], [], []
@@ -367,7 +299,7 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
         scale.append(plan.voxel_size[number] * per_um)
         step[place] = shift[number] * per_um
     turn = _sub_block(np.asarray(layer.rotate), at)
-    shear = _sub_block(_upper(layer.shear, layer.ndim), at)
+    shear = _sub_block(shear_matrix(layer), at)
     result: dict[str, Any] = {
         "scale": scale,
         "translate": list(np.asarray(translate) + turn @ shear @ step),
@@ -390,18 +322,17 @@ def placement(layer: Any, reading: LayerReading, plan: "Plan") -> dict[str, Any]
 def _sub_block(matrix: np.ndarray, at: list[int]) -> np.ndarray:
     """Take the rows and columns of some axes; an axis of -1 is a new one."""
     block = np.eye(len(at))
-    for row, i in enumerate(at):
-        for column, j in enumerate(at):
-            if i >= 0 and j >= 0:
-                block[row, column] = matrix[i, j]
+    old = [place for place, i in enumerate(at) if i >= 0]
+    axes = [at[place] for place in old]
+    block[np.ix_(old, old)] = matrix[np.ix_(axes, axes)]
     return block
 
 
-def _upper(shear: Any, ndim: int) -> np.ndarray:
-    """Return the shear matrix; napari stores its upper triangle."""
-    values = np.asarray(shear, float)
+def shear_matrix(layer: Any) -> np.ndarray:
+    """Return the shear over all axes; napari stores its upper triangle."""
+    values = np.asarray(layer.shear, float)
     if values.ndim == 2:
         return values
-    matrix = np.eye(ndim)
-    matrix[np.triu_indices(ndim, 1)] = values
+    matrix = np.eye(layer.ndim)
+    matrix[np.triu_indices(layer.ndim, 1)] = values
     return matrix

@@ -28,20 +28,6 @@ def save_layers(path: str, layers: list[LayerData]) -> list[str]:
 
     An existing folder is refused: the dialogs of most systems enter a folder, and do
     not ask whether it may be replaced.
-
-    Parameters
-    ----------
-    path
-        Gets the ending ``.ome.zarr`` where it has none of Zarr's.
-
-    Returns
-    -------
-    The folder.
-
-    Raises
-    ------
-    InputError, OutputError
-        Nothing was written.
     """
     from napari import current_viewer
     from napari.utils import progress
@@ -65,18 +51,7 @@ def with_ending(path: str) -> str:
 def records_of(
     layers: Sequence[LayerData], viewer_layers: Iterable[Any] = ()
 ) -> list[tuple[LayerRecord, Any]]:
-    """Return a record and the voxels of each layer, links between them included.
-
-    Parameters
-    ----------
-    viewer_layers
-        All layers of the viewer, those to be saved among them.
-
-    Raises
-    ------
-    InputError
-        A layer is a colour picture or has axes that cannot be understood.
-    """
+    """Return a record and the voxels of each layer, links between them included."""
     viewer_layers = list(viewer_layers)
     keys = [_key_of(attributes, viewer_layers) for _, attributes, _ in layers]
     names = [str(attributes.get("name")) for _, attributes, _ in layers]

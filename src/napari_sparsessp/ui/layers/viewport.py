@@ -25,31 +25,24 @@ class ViewportHolder:
     """A box that one thread writes and another reads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._box: Viewport | None = None
         self._is_set = threading.Event()
         self._is_set.set()
 
     def expect(self) -> None:
-        """Let the next call wait a moment for the first box.
-
-        Otherwise a fast engine begins with the wrong tile, or time point, while the
-        layers are made that show what is on screen.
-        """
+        """Let the next call wait for the first box, while layers are being made."""
         self._is_set.clear()
 
     def set(self, box: Viewport | None) -> None:
         """Set the box that is on screen."""
-        with self._lock:
-            self._box = box
+        self._box = box
         self._is_set.set()
 
     def __call__(self) -> Viewport | None:
         """Return (time, box in output voxels), or None."""
         if not self._is_set.wait(_PATIENCE_S):
             self._is_set.set()  # once is enough
-        with self._lock:
-            return self._box
+        return self._box
 
 
 def layer_index(viewer: Any, layer: Any) -> np.ndarray:
@@ -79,11 +72,7 @@ def visible_box(viewer: Any, layer: Any, has_time: bool) -> Viewport:
 def part_in_sight(
     viewer: Any, layer: Any, reading: "LayerReading", plan: "Plan"
 ) -> Viewport | None:
-    """Return the field of an input that is on screen, in all planes of its output.
-
-    None where nothing of the stack is on screen; the whole for an axis that is not on
-    screen, or a canvas that was never drawn.
-    """
+    """Return the field of an input on screen, in all planes of its output, or None."""
     offset = viewer.dims.ndim - layer.ndim
     displayed = {axis - offset for axis in viewer.dims.displayed}
     corners = np.asarray(layer.corner_pixels, float)
@@ -109,43 +98,57 @@ def part_in_sight(
     return time, (box[0], box[1], box[2])
 
 
-class ViewportTracker(QObject):
+class _Follower(QObject):
+    """Calls `look` once the user has stopped moving in the viewer."""
+
+    def __init__(self, viewer: Any, parent: QObject | None, after_ms: int) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layer: Any | None = None
+        self._timer = QTimer(self, singleShot=True, interval=after_ms)
+        self._timer.timeout.connect(self.look)
+        self._emitters: list[Any] = []
+
+    def look(self) -> None:
+        """Take what is on screen now."""
+        raise NotImplementedError
+
+    def _listen(self, *emitters: Any) -> None:
+        dims = self._viewer.dims.events
+        self._emitters = [dims.point, dims.ndisplay, dims.order, *emitters]
+        for emitter in self._emitters:
+            emitter.connect(self._on_moved)
+
+    def release(self) -> None:
+        """Listen to the viewer no more."""
+        self._timer.stop()
+        for emitter in self._emitters:
+            emitter.disconnect(self._on_moved)
+        self._emitters = []
+
+    def _on_moved(self, _event: object = None) -> None:
+        self._timer.start()
+
+
+class ViewportTracker(_Follower):
     """Follow camera and sliders while a prediction runs."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(viewer, parent, _DEBOUNCE_MS)
         self.holder = ViewportHolder()
-        self._viewer = viewer
-        self._layer: Any | None = None
         self._has_time = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DEBOUNCE_MS)
-        self._timer.timeout.connect(self.look)
-        self._emitters: list[Any] = []
 
     def follow(self, layer: Any, *, has_time: bool) -> None:
         """Follow what is seen of a prediction layer."""
         self.stop()
         self._layer, self._has_time = layer, has_time
-        camera, dims = camera_of(self._viewer), self._viewer.dims
-        self._emitters = [
-            camera.events.center,
-            camera.events.zoom,
-            dims.events.point,
-            dims.events.ndisplay,
-            dims.events.order,
-        ]
-        for emitter in self._emitters:
-            emitter.connect(self._on_moved)
+        camera = camera_of(self._viewer).events
+        self._listen(camera.center, camera.zoom)
         self.look()
 
     def stop(self) -> None:
         """Follow nothing any more."""
-        for emitter in self._emitters:
-            emitter.disconnect(self._on_moved)
-        self._emitters = []
-        self._timer.stop()
+        self.release()
         self._layer = None
         self.holder.set(None)
 
@@ -160,43 +163,20 @@ class ViewportTracker(QObject):
             box = None
         self.holder.set(box)
 
-    def _on_moved(self, _event: object = None) -> None:
-        self._timer.start()
-
 
 _SETTLE_MS = 25
 
 
-class PlaneLink(QObject):
-    """Follow z and time of the viewer in terms of one layer.
+class PlaneLink(_Follower):
+    """Follow z and time of the viewer in terms of one layer."""
 
-    Signals
-    -------
-    plane_changed(object)
-        Plane that is on screen, a float; None where no single one is.
-    time_changed
-        Another time point of the layer is on screen.
-    """
-
-    plane_changed = Signal(object)
+    plane_changed = Signal(object)  # a float; None where no single plane is seen
     time_changed = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._layer: Any | None = None
+        super().__init__(viewer, parent, _SETTLE_MS)
         self._time: int | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SETTLE_MS)
-        self._timer.timeout.connect(self.look)
-        self._emitters = (
-            viewer.dims.events.point,
-            viewer.dims.events.ndisplay,
-            viewer.dims.events.order,
-        )
-        for emitter in self._emitters:
-            emitter.connect(self._on_moved)
+        self._listen()
 
     def follow(self, layer: Any | None) -> None:
         """Follow a prediction, ((T,) Z, Y, X), or nothing."""
@@ -230,19 +210,10 @@ class PlaneLink(QObject):
         index[-3] = np.clip(round(plane), 0, last)
         go_to(self._viewer, layer, index, layer.ndim - 3)
 
-    def release(self) -> None:
-        """Listen to the viewer no more."""
-        self._timer.stop()
-        for emitter in self._emitters:
-            emitter.disconnect(self._on_moved)
-
     def _time_now(self) -> int | None:
         if self._layer is None or self._layer.ndim < 4:
             return None
         return round(float(data_position(self._viewer, self._layer)[0]))
-
-    def _on_moved(self, _event: object = None) -> None:
-        self._timer.start()
 
 
 def data_position(viewer: Any, layer: Any, point: Any = None) -> np.ndarray:
@@ -250,11 +221,6 @@ def data_position(viewer: Any, layer: Any, point: Any = None) -> np.ndarray:
 
     ``layer.world_to_data`` knows nothing of units, and ``dims.current_step`` counts in
     steps of the finest layer: both are made up for here.
-
-    Parameters
-    ----------
-    point
-        In the viewer's units; that of the sliders where left out.
     """
     offset = viewer.dims.ndim - layer.ndim
     world = viewer.dims.point if point is None else point

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -29,9 +29,6 @@ from napari_sparsessp.ui.napari_compat import (
 )
 from napari_sparsessp.ui.widgets.structures import StructureRow
 
-if TYPE_CHECKING:
-    pass
-
 OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
 CHECKERBOARD, GALLERY = "checkerboard", "gallery"
 COMPOSITIONS = (SWIPE, CHECKERBOARD)
@@ -55,17 +52,8 @@ def arrange(cells: _Cells, others: Sequence[Any]) -> tuple[list[Any], int] | Non
     """Order layers so that napari's grid puts each cell's layers together.
 
     The grid takes a fixed number of layers (the stride) for each cell, hidden ones
-    included: cells with fewer layers are filled up with hidden ones.
-
-    Parameters
-    ----------
-    others
-        To be hidden; they serve as fillers.
-
-    Returns
-    -------
-    (order, stride) or None
-        None where there are not enough fillers.
+    included: cells with fewer layers are filled up with hidden `others`. Return
+    (order, stride), or None where those are too few.
     """
     stride = max((len(cell) for cell in cells), default=1)
     fillers = list(others)
@@ -83,18 +71,10 @@ def arrange(cells: _Cells, others: Sequence[Any]) -> tuple[list[Any], int] | Non
 def best_shape(count: int, aspect: float, canvas: tuple[int, int]) -> tuple[int, int]:
     """Return (rows, columns): a row, unless another shape shows cells clearly larger.
 
-    Parameters
-    ----------
-    count
-        Cells.
-    aspect
-        Width over height of the image.
-    canvas
-        (height, width) in pixels.
+    `aspect` is width over height of the image; the canvas is (height, width).
     """
-    in_row, in_column = (
-        _cell_height(one, aspect, canvas) for one in ((1, count), (count, 1))
-    )
+    in_row = _cell_height((1, count), aspect, canvas)
+    in_column = _cell_height((count, 1), aspect, canvas)
     # four cells in a row are slits on a canvas that a square of them would fill
     square = best_grid(count, aspect, canvas)
     best = max(in_row, in_column)
@@ -124,25 +104,13 @@ def _aspect_of(layer: Any) -> float:
     return float(width / height) if height > 0 and width > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class LayerState:
+class LayerState(NamedTuple):
     """How a layer is shown; the size of its name is in points."""
 
     visible: bool
     opacity: float
     name_shown: bool
     name_size: float
-
-    @classmethod
-    def of(cls, layer: Any) -> "LayerState":
-        """Read it from a layer."""
-        overlay = getattr(layer, "name_overlay", None)
-        return cls(
-            bool(layer.visible),
-            float(layer.opacity),
-            bool(overlay is not None and overlay.visible),
-            float(getattr(overlay, "font_size", _LARGEST_NAME)),
-        )
 
 
 class ViewState:
@@ -151,11 +119,6 @@ class ViewState:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._grid: dict[str, Any] = {}
-        self._camera: dict[str, Any] = {}
-        self._ndisplay = 2
-        self._canvas = (1, 1)
-        self._bar: tuple[bool, bool, float] = (False, False, _LARGEST_NAME)
-        self._background: Any | None = None
         # in the order of the layer list
         self._layers: dict[str, LayerState] = {}
 
@@ -178,18 +141,22 @@ class ViewState:
             self._bar = bool(bar.visible), gridded, float(bar.font_size)
         for layer in self._viewer.layers:
             if role_of(layer) not in (ERROR, COMPOSED):
-                self._layers.setdefault(layer_key(layer), LayerState.of(layer))
+                name = getattr(layer, "name_overlay", None)
+                state = LayerState(
+                    bool(layer.visible),
+                    float(layer.opacity),
+                    bool(name is not None and name.visible),
+                    float(getattr(name, "font_size", _LARGEST_NAME)),
+                )
+                self._layers.setdefault(layer_key(layer), state)
 
     def opacity_of(self, layer: Any) -> float:
         """Return the opacity that the user gave a layer."""
-        state = self._layers.get(layer_key(layer))
-        return float(layer.opacity) if state is None else state.opacity
+        state = self._layers.get(layer_key(layer), layer)
+        return float(state.opacity)
 
     def restore(self) -> None:
-        """Show everything as it was; layers that came since stay as they are.
-
-        Errors and compositions were made for a layout: they are hidden.
-        """
+        """Show everything as it was; what came since stays, what a layout made is hidden."""
         grid, bar = grid_of(self._viewer), scale_bar_of(self._viewer)
         grid.enabled = False
         for name in reversed(_GRID_FIELDS):
@@ -203,10 +170,10 @@ class ViewState:
                 _show(layer, state.visible)
                 layer.opacity = state.opacity
                 _show_name(layer, state.name_shown, state.name_size)
-            else:
-                _show_name(layer, False)
-                if role_of(layer) in (ERROR, COMPOSED):
-                    _show(layer, False)
+                continue
+            _show_name(layer, False)
+            if role_of(layer) in (ERROR, COMPOSED):
+                _show(layer, False)
         _sort(self._viewer, list(self._layers))
         self._restore_camera()
         self._grid, self._layers = {}, {}
@@ -263,19 +230,7 @@ def _show_name(layer: Any, on: bool, size: float = _LARGEST_NAME) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """The layers that a layout arranges, by structure id where there are several.
-
-    Attributes
-    ----------
-    source
-        The transmitted light.
-    composed
-        Layers that show truth and prediction by turns.
-    scales
-        Mean and standard deviation of truths, where they are known.
-    shown, shown_uncertainties, shown_errors
-        Structures whose layers the user wants to see.
-    """
+    """The layers that a layout arranges, by structure id where there are several."""
 
     source: Any | None
     truths: dict[str, Any]
@@ -290,15 +245,12 @@ class Scene:
 
     def only(self, structure: str) -> "Scene":
         """Return the scene with one structure shown at most."""
-
-        def kept(ids: tuple[str, ...]) -> tuple[str, ...]:
-            return (structure,) if structure in ids else ()
-
+        errors, spreads = self.shown_errors, self.shown_uncertainties
         return replace(
             self,
             shown=(structure,),
-            shown_uncertainties=kept(self.shown_uncertainties),
-            shown_errors=kept(self.shown_errors),
+            shown_errors=(structure,) if structure in errors else (),
+            shown_uncertainties=(structure,) if structure in spreads else (),
         )
 
     def cells(self) -> list[list[Any]]:
@@ -322,21 +274,11 @@ class Scene:
 def scene_of(
     viewer: Any,
     source: Any | None,
-    rows: "Sequence[StructureRow]",
+    rows: Sequence[StructureRow],
     predictions: dict[str, Any],
     scales: Mapping[tuple[str, str], Scale],
 ) -> Scene:
-    """Collect the layers of a prediction that are still there.
-
-    Parameters
-    ----------
-    source
-        The input's layer.
-    rows
-        Structures with their truth layers and eyes.
-    scales
-        Structure id and truth layer's key to the truth's mean and deviation.
-    """
+    """Collect the layers of a prediction that are still there."""
     truths = {row.structure.id: layer_with_key(viewer, row.truth) for row in rows}
     key = None if source is None else layer_key(source)
     errors = {
@@ -361,28 +303,17 @@ def scene_of(
 
 
 class Layouts(QObject):
-    """Applies a layout to a viewer and can undo it; `layouts_of` returns a viewer's.
+    """Applies a layout to a viewer and can undo it; `layouts_of` returns a viewer's."""
 
-    Attributes
-    ----------
-    current
-        The layout that is on; None for the user's own view.
-    arranging
-        Whether layers are being shown, hidden and moved by a layout, not by the user.
-
-    Signals
-    -------
-    changed(str)
-        The layout that is on now; "" for the user's own view.
-    """
-
-    changed = Signal(str)
+    changed = Signal(str)  # the layout that is on, "" for the user's own view
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.viewer = viewer
         self.current: str | None = None
-        self.arranging = False
+        self.arranging = (
+            False  # layers are shown and moved by a layout, not by the user
+        )
         self._own = ViewState(viewer)
         self._links: list[ContrastLink | FlatTruth] = []
 
@@ -396,9 +327,8 @@ class Layouts(QObject):
         layout = {
             OVERLAY: self._overlay,
             SIDE_BY_SIDE: self._side_by_side,
-            SWIPE: self._composition,
-            CHECKERBOARD: self._composition,
             GALLERY: self._gallery,
+            **dict.fromkeys(COMPOSITIONS, self._composition),
         }.get(name)
         if layout is None:
             return
@@ -512,10 +442,9 @@ class Layouts(QObject):
         size = float(np.clip(round(width / 22), _SMALLEST_NAME, _LARGEST_NAME))
         grid = grid_of(self.viewer)
         same_grid = (grid.stride, tuple(grid.shape)) == (stride, (rows, columns))
-        same_layers = keys == [layer_key(layer) for layer in layers] and shown == {
-            layer_key(layer) for layer in layers if layer.visible
-        }
-        if not (grid.enabled and same_grid and same_layers):
+        same_order = keys == [layer_key(layer) for layer in layers]
+        same_layers = shown == {layer_key(layer) for layer in layers if layer.visible}
+        if not (grid.enabled and same_grid and same_order and same_layers):
             grid.enabled = False  # napari makes all cells again at each change
         for layer in layers:
             on = layer_key(layer) in shown
@@ -546,19 +475,15 @@ class Layouts(QObject):
         self._links = []
 
 
+# each lives as long as a dock holds it
 _layouts: WeakValueDictionary[int, Layouts] = WeakValueDictionary()
 
 
 def layouts_of(viewer: Any) -> Layouts:
-    """Return the `Layouts` of a viewer, or of napari's proxy, that its docks share.
-
-    It lives as long as a dock holds it.
-    """
+    """Return the `Layouts` of a viewer, or of napari's proxy, that its docks share."""
     raw = getattr(viewer, "__wrapped__", viewer)
     layouts = _layouts.get(id(raw))
-    if (
-        layouts is None
-        or getattr(layouts.viewer, "__wrapped__", layouts.viewer) is not raw
-    ):
+    held = None if layouts is None else layouts.viewer
+    if layouts is None or getattr(held, "__wrapped__", held) is not raw:
         layouts = _layouts[id(raw)] = Layouts(viewer)
     return layouts

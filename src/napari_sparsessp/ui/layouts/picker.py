@@ -129,13 +129,7 @@ class LayoutButton(QAbstractButton):
 
 
 class LayoutPicker(QWidget):
-    """Six tiles; the one of the layout that is on is down.
-
-    Signals
-    -------
-    asked(str)
-        The user wants a layout, or `OWN`.
-    """
+    """Six tiles; the one of the layout that is on is down."""
 
     asked = Signal(str)
 

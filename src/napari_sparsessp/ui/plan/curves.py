@@ -26,24 +26,14 @@ _LOWEST = -0.5
 
 @dataclass(frozen=True)
 class RatioRow:
-    """One ratio, as the table shows it.
-
-    Attributes
-    ----------
-    score, kept
-        Mean over structures, and its share of the densest stack's; None if unknown.
-    enough
-        By the report's rule; None where nobody can tell.
-    predicted
-        Seconds that predicting the stack took.
-    """
+    """One ratio, as the table shows it."""
 
     ratio: int
     score: float | None
-    kept: float | None
-    enough: bool | None
+    kept: float | None  # share of the densest stack's score
+    enough: bool | None  # by the report's rule
     cost: ImagingCost
-    predicted: float
+    predicted: float  # seconds of one prediction
 
 
 def place_of(ratio: float) -> float:
@@ -78,9 +68,8 @@ def rows_of(
         if least is not None and value is not None and len(curve) > 1:
             enough = value >= least - 1e-9
         cost = ImagingCost(one.planes, report.depth, plane_ms, times)
-        rows.append(
-            RatioRow(one.ratio, value, kept, enough, cost, one.phases[0].seconds)
-        )
+        seconds = one.phases[0].seconds
+        rows.append(RatioRow(one.ratio, value, kept, enough, cost, seconds))
     return rows
 
 
@@ -111,11 +100,7 @@ def curves_of(
 
 
 def _lines(
-    report: "SweepReport",
-    score: str,
-    ends: Sequence[float],
-    densest: float,
-    faint: str,
+    report: "SweepReport", score: str, ends: list[float], densest: float, faint: str
 ) -> list[Curve]:
     """Level lines: what is enough, and what needs no network."""
     lines = []
@@ -125,9 +110,9 @@ def _lines(
     known = reference_scores(report, score)
     best = max(
         (value for key in BASELINES if (value := known[key]) is not None),
-        default=None,
+        default=_LOWEST,
     )
-    if best is not None and best > _LOWEST:
+    if best > _LOWEST:
         lines.append(Curve("possible without a network", ends, [best] * 2, faint))
     return lines
 
@@ -175,9 +160,6 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-# in words -------------------------------------------------------------------------
-
-
 def nth(ratio: int) -> str:
     """Write ``every plane``, ``2nd``, ``3rd``, ``4th``."""
     if ratio == 1:
@@ -207,30 +189,24 @@ def seconds_text(seconds: float) -> str:
 
 def cost_sentence(cost: ImagingCost, predicted: float) -> str:
     """Say what a ratio means at the microscope; `predicted` is in seconds."""
-    share = f"{100 * cost.light:.3g}"
+    dense = cost.planes == cost.dense_planes
+
+    def compared(seconds: float, dense_seconds: float) -> str:
+        text = seconds_text(seconds)
+        return text if dense else f"{text} instead of {seconds_text(dense_seconds)}"
+
     planes = f"{cost.planes} of {cost.dense_planes} planes"
-    if cost.planes == cost.dense_planes:
+    parts = [f"{planes}: {100 * cost.light:.3g} % of the light"]
+    if dense:
         parts = [f"All {cost.dense_planes} planes: all of the light"]
-        if cost.plane_ms:
-            parts.append(f"{seconds_text(cost.stack_seconds)} a stack")
-        if cost.plane_ms and cost.times > 1:
-            series = seconds_text(cost.series_seconds)
-            parts.append(f"{series} of imaging for {cost.times} stacks")
-    else:
-        parts = [f"{planes}: {share} % of the light"]
-        if cost.plane_ms:
-            parts.append(
-                f"{seconds_text(cost.stack_seconds)} instead of "
-                f"{seconds_text(cost.dense_stack_seconds)} a stack"
-            )
-        if cost.plane_ms and cost.times > 1:
-            parts.append(
-                f"{seconds_text(cost.series_seconds)} instead of "
-                f"{seconds_text(cost.dense_series_seconds)} of imaging for "
-                f"{cost.times} stacks"
-            )
+    if cost.plane_ms:
+        stack = compared(cost.stack_seconds, cost.dense_stack_seconds)
+        parts.append(f"{stack} a stack")
+    if cost.plane_ms and cost.times > 1:
+        series = compared(cost.series_seconds, cost.dense_series_seconds)
+        parts.append(f"{series} of imaging for {cost.times} stacks")
     text = f"{', '.join(parts)}."
-    if cost.planes < cost.dense_planes:
+    if not dense:
         more = _short(cost.stacks_for_one)
         text += f" Or {more} times as many stacks with the light of dense ones."
     return f"{text} Predicting one took {seconds_text(predicted)} here."

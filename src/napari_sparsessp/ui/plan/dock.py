@@ -1,9 +1,6 @@
-"""The Plan dock: how sparsely may I image these cells? One dense stack tells.
+"""The Plan dock: how sparsely may I image these cells? One dense stack shows it."""
 
-Wiring: the form says what was chosen, `job` makes a sweep of it and measures it in the
-background, `result` shows what came out.
-"""
-
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,21 +43,12 @@ from napari_sparsessp.ui.widgets.structures import FEW
 if TYPE_CHECKING:
     import napari
 
-    from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 _STARTS = (PlanState.READY, PlanState.KNOWN)
 
 
 class PlanDock(Dock):
-    """Find the sparsest sampling that still predicts well.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Find the sparsest sampling that still predicts well."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
@@ -103,18 +91,15 @@ class PlanDock(Dock):
         self.shelf.changed.connect(self._on_model)
         self._files.opened.connect(self._on_opened)
         model_news().changed.connect(self._on_news)
-        for changes in (
-            *(form.ratios.changed, form.structures.choice_changed),
-            *(form.device.changed, self.watch.changed),
-        ):
-            changes.connect(self.settle)
+        form.ratios.changed.connect(self.settle)
+        form.structures.choice_changed.connect(self.settle)
+        form.device.changed.connect(self.settle)
+        self.watch.changed.connect(self.settle)
         for failures in (self.shelf, self._files, self._samples):
             failures.failed.connect(self.show_error)
         self.follow_layers()
         self.add_shortcut("Ctrl+R", lambda: form.foot.press(*_STARTS))
         self.add_shortcut("Esc", lambda: form.foot.press(PlanState.RUNNING))
-
-    # what can be chosen -------------------------------------------------------
 
     def _on_model(self) -> None:
         self.form.show_model()
@@ -135,7 +120,7 @@ class PlanDock(Dock):
         self._offer_truths()
         self.settle()
 
-    def _on_judge(self, _key: str) -> None:
+    def _on_judge(self) -> None:
         self._judge_by_hand = True
         self.settle()
 
@@ -143,8 +128,6 @@ class PlanDock(Dock):
         self._offer_layers()
         self.form.input.choose_layer(key)
         self._on_input()
-
-    # before measuring ---------------------------------------------------------
 
     def refresh(self) -> None:
         """Plan what would be measured; show what is known and what is missing."""
@@ -158,7 +141,7 @@ class PlanDock(Dock):
         reading = plan.seen.reading
         form.input.show_reading(reading, guess=choice.stack.leading is None)
         form.ratios.offer(RATIOS if reading is None else plan.offered)
-        again, _ = self._settled_choice()
+        again = self._settled_choice()
         if again.identity != choice.identity:  # it corrected itself
             choice, plan = self._chosen()
         self.preview = plan
@@ -173,22 +156,21 @@ class PlanDock(Dock):
 
     def _chosen(self) -> tuple[PlanChoice, PlanPreview]:
         """Return the choice and its preview; without a truth it judges itself."""
-        choice, by_itself = self._settled_choice()
+        choice = self._settled_choice()
         plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         seen = plan.seen
         untrue = plan.job is None and seen.plan is not None and not seen.truth
-        if by_itself and untrue and not choice.against_dense:
+        if untrue and not self._judge_by_hand and not choice.against_dense:
             self.form.show_judge(True)
             choice = self.form.choice()
             plan = preview_plan(self._viewer, self._engine, choice, RATIOS)
         return choice, plan
 
-    def _settled_choice(self) -> tuple[PlanChoice, bool]:
-        """Return the choice, and whether the judge follows from the layers."""
-        form = self.form
+    def _settled_choice(self) -> PlanChoice:
+        """Return the choice; the judge follows from the layers until it is chosen."""
         if not self._judge_by_hand:
-            form.show_judge(not form.structures.truths())
-        return form.choice(), not self._judge_by_hand
+            self.form.show_judge(not self.form.structures.truths())
+        return self.form.choice()
 
     def _show_known(self, choice: PlanChoice) -> None:
         """Keep, show again or hide what was measured."""
@@ -209,21 +191,22 @@ class PlanDock(Dock):
         form.result.show_report(report, growing=growing, planned=planned)
         if record is not None and record.gallery is None:
             form.result.page_button.setEnabled(False)  # stopped while it was drawn
-        form.result_step.set_mark(result_mark(report, growing))
+        mark = Mark.WAITING
+        if report is not None and not growing:
+            doubtful = report.against_dense or need_of(report) is None
+            mark = Mark.WARN if doubtful else Mark.GOOD
+        form.result_step.set_mark(mark)
         if report is None:
             form.structures.clear_scores()
 
     def _show_scores(self, ratio: int) -> None:
         """Show the scores at the chosen ratio in the table of structures."""
-        if self.record is not None:
-            for result in self.record.report.ratios:
-                if result.ratio == ratio:
-                    self.form.structures.set_scores(result.structures)
+        for result in () if self.record is None else self.record.report.ratios:
+            if result.ratio == ratio:
+                self.form.structures.set_scores(result.structures)
 
-    def _on_eye(self, _id: str, _visible: bool) -> None:
+    def _on_eye(self) -> None:
         self.form.result.show_structures(self.form.structures.visible())
-
-    # measuring ----------------------------------------------------------------
 
     def run(self) -> None:
         """Measure what is chosen; the curve grows ratio by ratio."""
@@ -240,9 +223,8 @@ class PlanDock(Dock):
                 form.structures.set_visible(id_, True, tell=False)
         self._job = job
         self._measuring = MeasuredChoice(choice, arrays_of(self._viewer, choice))
-        self.task = task = BackgroundTask(
-            measure_plan, self._engine, job, self.cache.memory, parent=self
-        )
+        work = measure_plan, self._engine, job, self.cache.memory
+        self.task = task = BackgroundTask(*work, parent=self)
         task.progressed.connect(form.foot.show_progress)
         task.published.connect(self._on_grown)
         task.returned.connect(self._on_measured)
@@ -332,16 +314,13 @@ class PlanDock(Dock):
         here = 1 if reading is None else reading.volume.sizes.get("T", 1)
         return max(here, self.form.result.imaging.values().stacks)
 
-    # with the result ----------------------------------------------------------
-
     def use(self, ratio: int) -> None:
         """Open Predict with the chosen ratio."""
         if self._measured is None or self.record is None:
             return
         structures = self.record.report.structures
-        choice = self._measured.choice
         try:
-            open_in_predict(self._viewer, self, choice, structures, ratio)
+            open_in_predict(self, self._measured.choice, structures, ratio)
         except Exception as error:
             self.show_error(error, "the opening of Predict")
 
@@ -369,13 +348,9 @@ class PlanDock(Dock):
         if path is None:
             return
         self.form.foot.set_status("Writing the report…")
-        self._saving = self.run_task(
-            write_record,
-            SweepRecord(report, self.record.gallery),
-            path,
-            returned=self._on_saved,
-            what="the writing of the report",
-        )
+        work = write_record, SweepRecord(report, self.record.gallery), path
+        what = "the writing of the report"
+        self._saving = self.run_task(*work, returned=self._on_saved, what=what)
 
     def _on_saved(self, path: Path) -> None:
         self._saving = None
@@ -401,12 +376,11 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
-    ratios = [ratio for ratio in choice.ratios if ratio > 1]
-    form.ratio_step.set_headline(
-        f"keep every <b>{listed([nth(one) for one in ratios])} plane</b>"
-        if ratios
-        else "keep <b>every r-th plane</b>"
+    ratios = [nth(ratio) for ratio in choice.ratios if ratio > 1]
+    every = (
+        f"every <b>{listed(ratios)} plane</b>" if ratios else "<b>every r-th plane</b>"
     )
+    form.ratio_step.set_headline(f"keep {every}")
     label = "" if stack.card is None else TOPOLOGIES[stack.card.topology][0]
     form.topology_step.set_headline(f"with a <b>{label} network</b>")
     ready = plan.job is not None
@@ -424,13 +398,6 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     form.device_step.set_mark(Mark.GOOD)
 
 
-def result_mark(report: "SweepReport | None", growing: bool) -> Mark:
-    """Say how far the answer can be relied on."""
-    if report is None or growing:
-        return Mark.WAITING
-    return Mark.WARN if report.against_dense or need_of(report) is None else Mark.GOOD
-
-
 def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
     """Show whether the button can be pressed, and why not."""
     foot, seen = form.foot, plan.seen
@@ -440,9 +407,8 @@ def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
         foot.set_state(PlanState.BLOCKED, plan.sparse)
         foot.set_status("There is nothing to leave out of this stack: see above.")
     elif seen.problem is not None:
-        foot.message.show_error(
-            str(seen.problem), error_details(seen.problem, seen.request)
-        )
+        details = error_details(seen.problem, seen.request)
+        foot.message.show_error(str(seen.problem), details)
         foot.set_state(PlanState.BLOCKED, str(seen.problem))
         foot.set_status("Something is in the way: see above.")
     elif plan.job is None:
@@ -453,28 +419,18 @@ def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
         warnings = () if seen.plan is None else seen.plan.warnings
         foot.message.show_notices([*seen.notes, *warnings])
         foot.set_state(PlanState.KNOWN if known else PlanState.READY)
-        foot.set_status("Measured." if known else _work(plan))
-
-
-def _work(plan: PlanPreview) -> str:
-    """Say how much is going to be predicted."""
-    job = plan.job
-    assert job is not None
-    count = len(job.request.structures)
-    what = "1 structure" if count == 1 else f"{count} structures"
-    times = sum(job.ratios) if job.all_phases else len(job.ratios)
-    return f"Ready: {what}, the stack predicted {times} times."
+        job, count = plan.job, len(plan.job.request.structures)
+        what = "1 structure" if count == 1 else f"{count} structures"
+        times = sum(job.ratios) if job.all_phases else len(job.ratios)
+        ready = f"Ready: {what}, the stack predicted {times} times."
+        foot.set_status("Measured." if known else ready)
 
 
 def open_in_predict(
-    viewer: Any,
-    widget: QWidget,
-    choice: PlanChoice,
-    structures: Sequence[str],
-    ratio: int,
-) -> Any:
+    plan: PlanDock, choice: PlanChoice, structures: Sequence[str], ratio: int
+) -> None:
     """Open the viewer's Predict dock with what was planned; nothing is started."""
-    dock = open_predict(viewer, beside=widget)
+    dock = open_predict(plan._viewer, beside=plan)
     if dock.run_in_progress is not None:
         raise InputError(
             "Predict is busy; wait for its prediction or cancel it, then use the ratio"
@@ -496,19 +452,13 @@ def open_in_predict(
     form.sampling.set_ratio(float(ratio) if ratio > 1 else None)
     form.sampling.set_simulate(ratio > 1)
     dock.refresh_now()
-    return dock
 
 
 def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
     """Let the user choose where to save; what is there is replaced only when asked."""
-    stem = "".join(
-        one if one.isalnum() or one in "-_" else "_"
-        for one in Path(source).name.split(".")[0]
-    )
-    name = f"{stem or 'stack'}_plan{ending}"
-    path, _ = QFileDialog.getSaveFileName(
-        parent, f"Save the {kind}", name, f"{ending[1:].upper()} (*{ending})"
-    )
+    stem = re.sub(r"[^\w-]", "_", Path(source).name.split(".")[0]) or "stack"
+    title, kinds = f"Save the {kind}", f"{ending[1:].upper()} (*{ending})"
+    path, _ = QFileDialog.getSaveFileName(parent, title, f"{stem}_plan{ending}", kinds)
     if not path:
         return None
     chosen = Path(path)

@@ -1,8 +1,4 @@
-"""The Plan dock's form: steps that read like a sentence, then what was measured.
-
-*From this dense stack · keep every 2nd, 4th and 8th plane · judged by the truth · with
-this network · on this device → how sparsely may I image?* Only widgets.
-"""
+"""The Plan dock's form: steps that read like a sentence, then what was measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.plan.curves import nth
@@ -23,6 +19,7 @@ from napari_sparsessp.ui.widgets.basic import (
     Segments,
     Step,
     WorkFoot,
+    in_a_column,
     link_button,
 )
 from napari_sparsessp.ui.widgets.card_text import cost_words
@@ -46,6 +43,11 @@ _EMPTY = (
     "One dense stack tells how sparsely all the others may be imaged. It is predicted "
     "from every plane and from every r-th one, planes between are never looked at, and "
     "the results are compared. The curve appears here."
+)
+_TRUTH_TIP = "Layers that show the real structures, imaged with the stack."
+_DENSE_TIP = (
+    "Where there is no truth: how much does the prediction from fewer planes differ "
+    "from the one from every plane?"
 )
 _DENSE_NOTE = (
     "No truth: this tells whether fewer planes change the picture, not whether the "
@@ -134,10 +136,7 @@ class PlanOptions:
 
 
 class RatioPicker(QWidget):
-    """Buttons of which any number may be down, and the options of a sweep.
-
-    `changed` is emitted when the user changes anything here.
-    """
+    """Buttons of which any number may be down, and the options of a sweep."""
 
     changed = Signal()
 
@@ -159,25 +158,19 @@ class RatioPicker(QWidget):
                 f"Keep one plane of {ratio} and let the network predict the others; "
                 "the planes between are never looked at."
             )
-            button.clicked.connect(self._on_clicked)
+            button.clicked.connect(self.changed)
             self._buttons[ratio] = button
             row.addWidget(button, 1)
         self.options = Form(PlanOptions)
         self.options.changed.connect(self.changed)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(row)
-        column.addWidget(self.options)
+        in_a_column(self, row, self.options, spacing=4)
 
     def ratios(self) -> tuple[int, ...]:
         """Return the ratios to try, every plane among them, ascending."""
-        chosen = [
-            ratio
-            for ratio, button in self._buttons.items()
-            if button.isChecked() and not button.isHidden()
-        ]
-        return (1, *chosen)
+        down = {
+            r for r, b in self._buttons.items() if b.isChecked() and not b.isHidden()
+        }
+        return (1, *sorted(down))
 
     def offer(self, ratios: Sequence[int]) -> None:
         """Show only the ratios that the stack can give."""
@@ -188,18 +181,9 @@ class RatioPicker(QWidget):
         """Return the button of a ratio."""
         return self._buttons[ratio]
 
-    def _on_clicked(self, _on: bool) -> None:
-        self.changed.emit()
-
 
 class PlanForm(StepForm):
-    """All widgets of the dock, arranged; the steps scroll, the footer stays.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-    """
+    """All widgets of the dock, arranged; the steps scroll, the footer stays."""
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__()
@@ -209,17 +193,8 @@ class PlanForm(StepForm):
         self.ratios = RatioPicker()
         self.judge = Segments(
             [
-                (
-                    TRUTH,
-                    "Ground truth",
-                    "Layers that show the real structures, imaged with the stack.",
-                ),
-                (
-                    DENSE,
-                    "Dense prediction",
-                    "Where there is no truth: how much does the prediction from fewer "
-                    "planes differ from the one from every plane?",
-                ),
+                (TRUTH, "Ground truth", _TRUTH_TIP),
+                (DENSE, "Dense prediction", _DENSE_TIP),
             ],
             "Judged by",
         )

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.evaluation.sweep import RATIOS, ratios_for, sweep_key
 from napari_sparsessp.prediction.plan import one_channel
@@ -40,28 +40,17 @@ SWEEPS_KEPT = 12
 
 # The engine refuses to thin out a stack whose planes are further apart than this.
 _SPARSE = 1.5
+_NO_TRUTH = "Choose a truth layer for a structure, or judge by the dense prediction."
 
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """Everything that the user has chosen in the dock.
-
-    Attributes
-    ----------
-    stack
-        As in the Predict dock: stack, structures, truths, model, device.
-    against_dense
-        Judge by the dense prediction; truths do not count then.
-    all_phases
-        Start at each of the first r planes in turn.
-    time
-        Time point on screen.
-    """
+    """Everything that the user has chosen in the dock."""
 
     stack: FormState
-    against_dense: bool = False
+    against_dense: bool = False  # truths do not count then
     ratios: tuple[int, ...] = RATIOS
-    all_phases: bool = False
+    all_phases: bool = False  # start at each of the first r planes in turn
     time: int = 0
 
     @property
@@ -92,26 +81,13 @@ class PlanJob:
 
 @dataclass(frozen=True, eq=False)
 class PlanPreview:
-    """What would be measured.
+    """What would be measured."""
 
-    Attributes
-    ----------
-    seen
-        Preview of the prediction from every plane.
-    job
-        None where something is in the way.
-    offered
-        Ratios that this stack can give.
-    sparse
-        Why this stack cannot be thinned out and what to do; "" where it can.
-    waiting
-        What the user still has to do.
-    """
-
+    # of the prediction from every plane
     seen: PredictionPreview = field(default_factory=PredictionPreview)
     job: PlanJob | None = None
     offered: tuple[int, ...] = ()
-    sparse: str = ""
+    sparse: str = ""  # why this stack cannot be thinned out, and what to do
     waiting: str = ""
 
 
@@ -120,52 +96,41 @@ def preview_plan(
 ) -> PlanPreview:
     """Return what would be measured; `wanted` are the ratios that the dock offers."""
     stack = replace(choice.stack, ratio=1.0, simulate=True)
-    untruthful = not choice.against_dense and not stack.truths
     if choice.against_dense:
         stack = replace(stack, truths={}, insisted=frozenset())
-    elif not untruthful:
+    elif stack.truths:
         kept = tuple(id_ for id_ in stack.structures if id_ in stack.truths)
         stack = replace(stack, structures=kept)
     seen = preview_prediction(viewer, engine, stack)
     if seen.reading is None:
         return PlanPreview(seen, waiting=seen.waiting)
     depth = seen.reading.volume.sizes["Z"]
-    offered = ratios_for(depth, wanted)
+    plan = PlanPreview(seen, offered=ratios_for(depth, wanted))
     if sparse := _why_sparse(stack.card, seen, depth):
-        return PlanPreview(seen, sparse=sparse, offered=offered)
+        return replace(plan, sparse=sparse)
     if seen.plan is None or seen.request is None or stack.card is None:
-        return PlanPreview(seen, offered=offered, waiting=seen.waiting)
+        return replace(plan, waiting=seen.waiting)
     if not choice.against_dense and not seen.truth:
-        return PlanPreview(
-            seen,
-            offered=offered,
-            waiting="Choose a truth layer for a structure, or judge by the dense "
-            "prediction.",
-        )
-    ratios = tuple(sorted({1, *choice.ratios} & {1, *offered}))
+        return replace(plan, waiting=_NO_TRUTH)
+    ratios = tuple(sorted({1, *choice.ratios} & {1, *plan.offered}))
     if len(ratios) < 2:
-        return PlanPreview(
-            seen, offered=offered, waiting="Choose at least one ratio above 1."
-        )
-    volume = one_channel(seen.reading.volume, choice.stack.channel)
-    structures = tuple(seen.truth) if seen.truth else stack.structures
+        return replace(plan, waiting="Choose at least one ratio above 1.")
+
+    def at_time(volume: Volume) -> Volume:
+        # a truth without a time axis stands for every time point
+        return volume.time(min(choice.time, volume.sizes.get("T", 1) - 1))
+
+    structures = tuple(seen.truth) or stack.structures
     job = PlanJob(
         card=stack.card,
-        volume=volume.time(_time(volume, choice.time)),
-        truth={
-            id_: one.time(_time(one, choice.time)) for id_, one in seen.truth.items()
-        },
+        volume=at_time(one_channel(seen.reading.volume, choice.stack.channel)),
+        truth={id_: at_time(one) for id_, one in seen.truth.items()},
         request=seen.request.model_copy(update={"structures": structures}),
         ratios=ratios,
         all_phases=choice.all_phases,
         against_dense=choice.against_dense,
     )
-    return PlanPreview(seen, job=job, offered=offered)
-
-
-def _time(volume: Volume, wanted: int) -> int:
-    """A truth without a time axis stands for every time point."""
-    return min(wanted, volume.sizes.get("T", 1) - 1)
+    return replace(plan, job=job)
 
 
 def _why_sparse(card: "ModelCard | None", seen: PredictionPreview, depth: int) -> str:
@@ -190,9 +155,6 @@ def _why_sparse(card: "ModelCard | None", seen: PredictionPreview, depth: int) -
         f"{planes} planes here), and open it. Once is enough; all others may then be "
         "as sparse as it tells. This one can be predicted as it is, in Predict."
     )
-
-
-# measuring ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,58 +183,28 @@ class SweepMemory(OrderedDict[str, SweepRecord]):
             self.popitem(last=False)
 
 
-class LoadingEngine(Protocol):
-    """What `measure_plan` needs of an engine."""
-
-    def model(self, request: "PredictionRequest") -> "Model":
-        """Load a model."""
-        ...
-
-
 @dataclass(frozen=True)
 class Measurement:
-    """A whole sweep.
-
-    Attributes
-    ----------
-    key
-        By which `SweepMemory` holds it.
-    remembered
-        Nothing was predicted: the same pixels were swept before.
-    """
+    """A whole sweep."""
 
     record: SweepRecord
     key: str
-    remembered: bool = False
+    remembered: bool = False  # the same pixels were swept before
 
 
 def measure_plan(
-    engine: LoadingEngine, job: PlanJob, memory: SweepMemory, progress: TaskProgress
+    engine: Any, job: PlanJob, memory: SweepMemory, progress: TaskProgress
 ) -> Measurement:
-    """Sweep, unless the same was swept before; publishes a record after each ratio.
-
-    Raises
-    ------
-    Cancelled
-        The records published so far hold what is done.
-    InputError, ModelError, PredictionError
-        What a prediction refuses.
-    """
+    """Sweep, unless the same was swept before; publishes a record after each ratio."""
     from napari_sparsessp.evaluation.sweep import plan_sweep
 
     progress(0.0, what="Loading the network…")
     # The first curve needs it, and the interface would stand still for its import.
     importlib.import_module("pyqtgraph")
     model = engine.model(job.request)
-    runs = plan_sweep(
-        job.card,
-        job.volume,
-        job.truth,
-        job.request,
-        job.ratios,
-        all_phases=job.all_phases,
-        against_dense=job.against_dense,
-    )
+    stack = job.card, job.volume, job.truth, job.request, job.ratios
+    phases, dense = job.all_phases, job.against_dense
+    runs = plan_sweep(*stack, all_phases=phases, against_dense=dense)
     progress(0.0, what="Reading the stack…")
     key = sweep_key(model.sha256, runs, lambda *_: progress.check())
     known = memory.recall(key)
@@ -317,9 +249,6 @@ def _measured(
     return SweepRecord(results.report(), results.gallery)
 
 
-# what was measured before ---------------------------------------------------------
-
-
 @cache
 def session_memory() -> SweepMemory:
     """Return the sweeps of this session, of all viewers: pixels tell them apart."""
@@ -327,13 +256,7 @@ def session_memory() -> SweepMemory:
 
 
 class MeasuredChoice:
-    """A choice and the arrays that it was measured with, which it does not keep alive.
-
-    Parameters
-    ----------
-    arrays
-        The stack, then its truths.
-    """
+    """A choice and the arrays it was measured with, which it does not keep alive."""
 
     def __init__(self, choice: PlanChoice, arrays: Sequence[Any]) -> None:
         self.choice = choice
@@ -341,14 +264,11 @@ class MeasuredChoice:
 
     def fits(self, choice: PlanChoice, arrays: Sequence[Any]) -> bool:
         """Return whether this is the same choice of the same arrays."""
-        return (
-            choice.identity == self.choice.identity
-            and len(self._references) == len(arrays)
-            and all(
-                reference() is one
-                for reference, one in zip(self._references, arrays, strict=True)
-            )
-        )
+        if choice.identity != self.choice.identity:
+            return False
+        same = len(self._references) == len(arrays)
+        pairs = zip(self._references, arrays, strict=False)
+        return same and all(reference() is one for reference, one in pairs)
 
 
 class SweepCache:

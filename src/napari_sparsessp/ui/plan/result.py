@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_sparsessp.evaluation.sampling_advice import KeepShare
 from napari_sparsessp.evaluation.sweep_report import judged, need_of
@@ -29,7 +29,12 @@ from napari_sparsessp.ui.plan.curves import (
     ticks_of,
 )
 from napari_sparsessp.ui.preferences import preferences
-from napari_sparsessp.ui.widgets.basic import Segments, side_by_side, wrapped_label
+from napari_sparsessp.ui.widgets.basic import (
+    Segments,
+    in_a_column,
+    side_by_side,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.charts import Chart
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.sampling import ZAxisDrawing
@@ -170,17 +175,7 @@ class Imaging:
 
 
 class PlanResult(QWidget):
-    """Answer, chart, table, drawing and what to do with them.
-
-    Signals
-    -------
-    ratio_chosen(int)
-        Another ratio is looked at.
-    use_asked(int)
-        The user wants to predict at this ratio.
-    csv_asked, page_asked
-        The user wants to save the table, or the report.
-    """
+    """Answer, chart, table, drawing and what to do with them."""
 
     ratio_chosen = Signal(int)
     use_asked = Signal(int)
@@ -250,26 +245,22 @@ class PlanResult(QWidget):
             button.setProperty("letters", "compact")
             button.setMinimumWidth(60)
         saving = side_by_side(self.csv_button, self.page_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        for widget in (
+        in_a_column(
+            self,
             *(self.answer, top, self.chart, self.legend, self.view, self.use_button),
             *(self.imaging, self.drawing, self.sentence, self.each, saving),
-        ):
-            column.addWidget(widget)
+            spacing=6,
+        )
 
     def _connect(self) -> None:
-        self.score.chosen.connect(lambda _key: self._draw())
+        self.score.chosen.connect(self._draw)
         self.rule.changed.connect(self._on_rule)
         self.imaging.changed.connect(self._draw_rows)
         self.chart.clicked.connect(self._on_chart)
         self.view.chosen.connect(self.choose)
         self.use_button.clicked.connect(self._on_use)
-        self.csv_button.clicked.connect(lambda _on: self.csv_asked.emit())
-        self.page_button.clicked.connect(lambda _on: self.page_asked.emit())
-
-    # what the dock says -------------------------------------------------------
+        self.csv_button.clicked.connect(self.csv_asked)
+        self.page_button.clicked.connect(self.page_asked)
 
     def show_report(
         self,
@@ -278,15 +269,7 @@ class PlanResult(QWidget):
         growing: bool = False,
         planned: Collection[int] = (),
     ) -> None:
-        """Show a sweep, whole or as far as it is; None hides all.
-
-        Parameters
-        ----------
-        growing
-            More ratios will come: nothing is decided or saved yet.
-        planned
-            All ratios that there will be.
-        """
+        """Show a sweep, whole or as far as it is; None hides all."""
         self._growing, self._planned = growing, frozenset(planned)
         fresh = report is None or self._measured is None or not growing
         self._measured = report
@@ -311,8 +294,6 @@ class PlanResult(QWidget):
         self.imaging.update(stacks=count)
         self._draw_rows()
 
-    # what the dock asks -------------------------------------------------------
-
     def report(self) -> "SweepReport | None":
         """What is shown, with the answer by the rule that is chosen."""
         if self._measured is None:
@@ -334,8 +315,6 @@ class PlanResult(QWidget):
         other = event is not None and event.type() == QEvent.Type.PaletteChange
         if other and self._measured is not None and Tones.of(self) != self._tones:
             self._draw()
-
-    # inside -------------------------------------------------------------------
 
     def _suggest(self) -> None:
         """Choose what the answer names, and the score that it goes by."""
@@ -386,8 +365,7 @@ class PlanResult(QWidget):
         rows = rows_of(report, score, imaging.plane_ms, imaging.stacks)
         self.table.set_title("score", "R²" if score == "r2" else "Pattern")
         self.table.set_rows(rows)
-        chosen = self._chosen if self._chosen is not None else rows[0].ratio
-        self._choose(chosen)
+        self._choose(rows[0].ratio if self._chosen is None else self._chosen)
 
     def _choose(self, ratio: int) -> None:
         report = self.report()
@@ -420,7 +398,7 @@ class PlanResult(QWidget):
             ratios = [one.ratio for one in self._measured.ratios]
             self.choose(ratio_at(place, ratios))
 
-    def _on_use(self, _on: bool) -> None:
+    def _on_use(self) -> None:
         if self._chosen is not None:
             self.use_asked.emit(self._chosen)
 
