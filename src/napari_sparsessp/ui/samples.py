@@ -111,9 +111,8 @@ def _with_contrast(layer: LayerData) -> LayerData:
     """Set the contrast of a stack; a time-lapse by its first time point."""
     data, attributes, kind = layer
     stack = data[0] if data.ndim == 4 else data
-    light = attributes.get("colormap") == "gray"
-    limits = light_limits_of(stack) if light else limits_of(stack)
-    return data, attributes | {"contrast_limits": limits}, kind
+    measure = light_limits_of if attributes.get("colormap") == "gray" else limits_of
+    return data, attributes | {"contrast_limits": measure(stack)}, kind
 
 
 def _stains(truth: Volume) -> list[LayerData]:
@@ -160,15 +159,9 @@ _KEY = Qt.ItemDataRole.UserRole
 
 
 class SampleDialog(TaskDialog):
-    """Lists the samples; its button opens the chosen one, or fetches it first.
+    """Lists the samples; its button opens the chosen one, or fetches it first."""
 
-    Signals
-    -------
-    ready(str)
-        Key of a sample that can be opened; the dialog closes itself.
-    """
-
-    ready = Signal(str)
+    ready = Signal(str)  # key of the sample; the dialog closes itself
 
     STOPPED = "Stopped. The next try resumes the download."
 
@@ -192,8 +185,8 @@ class SampleDialog(TaskDialog):
         self.arrange(self.list, self.about, panel, self.message)
         self._list_samples()
         self.list.currentItemChanged.connect(self._show_chosen)
-        self.list.itemActivated.connect(self._on_start)
-        self.start_button.clicked.connect(self._on_start)
+        self.list.itemActivated.connect(self.start)
+        self.start_button.clicked.connect(self.start)
         self._show_chosen()
         self.resize(_WIDTH, _HEIGHT)
 
@@ -244,10 +237,7 @@ class SampleDialog(TaskDialog):
 
     # fetching -----------------------------------------------------------------
 
-    def _on_start(self, *_item: object) -> None:
-        self.start()
-
-    def start(self) -> None:
+    def start(self, *_: object) -> None:
         """Open the chosen sample, or fetch it first; only this uses the network."""
         key = self.key()
         sample = PUBLIC_SAMPLES.get(key)
@@ -295,18 +285,7 @@ def _text(role: str) -> QLabel:
 
 
 class SampleOpening(QObject):
-    """Asks which sample, and adds its layers.
-
-    Attributes
-    ----------
-    dialog
-        While it is open.
-
-    Signals
-    -------
-    failed(SparseSSPError)
-        A sample cannot be opened.
-    """
+    """Asks which sample, and adds its layers."""
 
     failed = Signal(object)
 
@@ -314,7 +293,7 @@ class SampleOpening(QObject):
         super().__init__(owner)
         self._viewer = viewer
         self._owner = owner
-        self.dialog: SampleDialog | None = None
+        self.dialog: SampleDialog | None = None  # while it is open
 
     def ask(self) -> None:
         """Show the samples; the chosen one is opened."""

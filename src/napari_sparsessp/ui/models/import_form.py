@@ -199,13 +199,7 @@ def _licence_hint(format_: str) -> str:
 
 
 class ImportForm(QWidget):
-    """Contents of a file, and the questions that it leaves open.
-
-    Signals
-    -------
-    changed
-        The answers changed.
-    """
+    """Contents of a file, and the questions that it leaves open."""
 
     changed = Signal()
 
@@ -232,17 +226,7 @@ class ImportForm(QWidget):
         name: str,
         taken: Collection[str],
     ) -> None:
-        """Show what was read, and ask for the rest.
-
-        Parameters
-        ----------
-        contents
-            A checkpoint's contents; the card of a model of this plugin asks nothing.
-        name
-            Suggestion for the name.
-        taken
-            Ids of the installed models.
-        """
+        """Show what was read, and ask for the rest."""
         self._taken = frozenset(taken)
         self.panel.show_contents(contents, path)
         native = not hasattr(contents, "questions")

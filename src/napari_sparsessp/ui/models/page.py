@@ -92,20 +92,7 @@ def _let_scroll(area: QScrollArea, inside: QWidget) -> None:
 
 
 class ModelInfo(QDialog):
-    """The card in a window that can stay open beside a dock.
-
-    Parameters
-    ----------
-    place
-        Where the model is; None where it is gone.
-
-    Signals
-    -------
-    folder_asked
-        Show the file in the system's file browser.
-    removal_asked
-        The user has asked to delete the model, and confirmed it.
-    """
+    """The card in a window that can stay open beside a dock."""
 
     folder_asked = Signal()
     removal_asked = Signal()
@@ -198,15 +185,7 @@ class ModelInfo(QDialog):
 
 
 class ModelPage(QScrollArea):
-    """Title, buttons, expected quality and all that the card says.
-
-    Signals
-    -------
-    use_asked, check_asked, export_asked, delete_asked, folder_asked
-        A button was pressed.
-    rename_asked(str)
-        The new name.
-    """
+    """Title, buttons, expected quality and all that the card says."""
 
     use_asked = Signal()
     check_asked = Signal()

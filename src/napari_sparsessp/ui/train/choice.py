@@ -38,15 +38,7 @@ class StackKey:
 
 @dataclass(frozen=True, eq=False)
 class ViewerStack:
-    """A z-stack in the viewer: a layer, or a channel of it.
-
-    Attributes
-    ----------
-    volume
-        ZYX, lazy.
-    structure
-        Id of the structure that its name says, or "".
-    """
+    """A z-stack in the viewer: a layer, or a channel of it."""
 
     key: StackKey
     name: str
@@ -94,13 +86,7 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
 
 
 def read_stack(viewer: Any, key: StackKey) -> Volume:
-    """Return a stack as it is now.
-
-    Raises
-    ------
-    InputError
-        The layer is gone, or is no stack any more.
-    """
+    """Return a stack as it is now."""
     layer = layer_with_key(viewer, key.layer)
     if layer is None:
         raise InputError("a chosen layer is gone; choose another one")
@@ -145,13 +131,7 @@ def misfit(light: Volume, other: Volume) -> str:
 
 @dataclass(frozen=True)
 class PairChoice:
-    """Layers of one field of view.
-
-    Attributes
-    ----------
-    truths
-        Stacks to learn from, each with the structure as it was typed.
-    """
+    """Layers of one field of view."""
 
     light: StackKey | None
     truths: tuple[tuple[StackKey, str], ...] = ()
@@ -210,13 +190,7 @@ class FilesChoice:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """What is chosen to learn from and to judge by.
-
-    Attributes
-    ----------
-    part, share
-        What is kept back; `share` does not count for ``auto``.
-    """
+    """What is chosen to learn from and to judge by."""
 
     from_files: bool
     pairs: tuple[PairChoice, ...]
@@ -230,15 +204,7 @@ class TrainChoice:
 
 @dataclass(frozen=True, eq=False)
 class FilesScan:
-    """Contents of the chosen files.
-
-    Attributes
-    ----------
-    channels
-        Of the first image, where no CSV says which to take.
-    labels, shapes
-        Empty while channels or structure are not chosen.
-    """
+    """Contents of the chosen files."""
 
     files: FilesChoice
     channels: tuple[str, ...]
@@ -249,18 +215,7 @@ class FilesScan:
 def scan_files(
     files: FilesChoice, voxel_size: tuple[float, float, float], progress: Progress
 ) -> FilesScan:
-    """Read lists and headers; for a background task.
-
-    Parameters
-    ----------
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-
-    Raises
-    ------
-    InputError
-        A list, folder or image cannot be used.
-    """
+    """Read lists and headers; for a background task."""
     from napari_sparsessp.training.data import look_at_stacks
 
     progress(0.0, what="looking into the files")
@@ -306,12 +261,7 @@ def _channels(files: FilesChoice) -> tuple[str, ...]:
 
 
 def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
-    """Guess transmitted light, fluorescence and structure from channel names.
-
-    Returns
-    -------
-    Indices of both, -1 where nothing tells, and the structure's label or "".
-    """
+    """Guess transmitted light, fluorescence and structure from channel names."""
     light = next(
         (
             index

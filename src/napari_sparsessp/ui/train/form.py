@@ -175,13 +175,7 @@ class ModelPanel(QWidget):
         return self._cards.get(self.source.get("source"))
 
     def choose(self, source: str, freeze_encoder: bool) -> None:
-        """Show another choice without emitting `changed`.
-
-        Raises
-        ------
-        InputError
-            The model is not here.
-        """
+        """Show another choice without emitting `changed`."""
         if source not in self._cards:
             raise InputError(
                 f"the file begins with {source}, which is not among the models here; "
@@ -220,13 +214,7 @@ class NameForm(Form[QuickOptions]):
         self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
-        """Suggest a name for what will be learnt, and an id that is free.
-
-        Parameters
-        ----------
-        taken
-            Ids of models and trainings that are there.
-        """
+        """Suggest a name for what will be learnt, and an id that is free."""
         self._taken = frozenset(taken)
         labels = [structure_or_custom(id_).label for id_ in structures]
         more = f" and {len(labels) - _MOST_NAMED} more" * (len(labels) > _MOST_NAMED)
@@ -314,18 +302,7 @@ class UnfinishedBar(QFrame):
 
 
 class TrainForm(StepForm):
-    """All widgets of the dock, arranged.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-
-    Signals
-    -------
-    changed
-        Something was chosen or typed.
-    """
+    """All widgets of the dock, arranged."""
 
     changed = Signal()
 
@@ -444,13 +421,7 @@ class TrainForm(StepForm):
             widget.setEnabled(not locked)
 
     def show_config(self, config: TrainConfig) -> list[str]:
-        """Fill the form with a config; return sentences on what has no row here.
-
-        Raises
-        ------
-        InputError
-            It is of a training that the dock cannot run; nothing was filled in.
-        """
+        """Fill the form with a config; return sentences on what has no row here."""
         network, pairs = config.network, config.data.pairs
         if not isinstance(network, FineTune) or pairs is None or config.data.simulated:
             raise InputError(

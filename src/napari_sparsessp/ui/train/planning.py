@@ -52,19 +52,7 @@ _LEAST_PATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class TrainJob:
-    """A training that can start; all that its thread may know.
-
-    Attributes
-    ----------
-    stacks
-        Of layers, to be written into the run's folder; empty where files are read.
-    labels
-        Of images that were picked; to be listed in the run's folder.
-    step
-        µm between planes of the model's grid.
-    resumes
-        The folder holds all this already, and a state.
-    """
+    """A training that can start; all that its thread may know."""
 
     config: TrainConfig
     stacks: "Sequence[TrainingStack]" = ()
@@ -88,26 +76,7 @@ class TrainJob:
 
 @dataclass
 class TrainPreview:
-    """What is known before a training starts.
-
-    Attributes
-    ----------
-    stacks
-        Of layers, frozen as they are now.
-    parts
-        Of each stack: what is learnt from, and what judges.
-    split_note
-        A warning about the split.
-    problems
-        What keeps it from starting, by step: ``pairs``, ``part``, ``model``, ``time``
-        or ``name``.
-    waiting
-        What is still to be chosen, where nothing is wrong.
-    notes
-        Warnings that do not keep it from starting.
-    job
-        Ready to start, or None.
-    """
+    """What is known before a training starts."""
 
     stacks: list[TrainingStack] = field(default_factory=list)
     shapes: list[StackShape] = field(default_factory=list)
@@ -141,15 +110,7 @@ def preview_training(
     card: "ModelCard | None",
     scan: FilesScan | None,
 ) -> TrainPreview:
-    """Return what would come of a choice; `add_job` makes a job of it.
-
-    Parameters
-    ----------
-    card
-        Of the model to begin with.
-    scan
-        Contents of the chosen files, once that is known.
-    """
+    """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
     if card is None:
         preview.problems["model"] = (
@@ -353,13 +314,7 @@ def add_job(
     card: "ModelCard",
     scan: FilesScan | None,
 ) -> None:
-    """Make the job of a preview without problems, or add the problem.
-
-    Parameters
-    ----------
-    options
-        Fields of `QuickOptions`, without those that follow from the choice.
-    """
+    """Make the job of a preview without problems, or add the problem."""
     if (options["patch"] or _LEAST_PATCH) < _LEAST_PATCH:
         preview.problems["time"] = f"a patch needs at least {_LEAST_PATCH} pixels"
         return

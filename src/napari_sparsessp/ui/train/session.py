@@ -52,17 +52,7 @@ _HARDLY_BETTER = 0.05
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended.
-
-    Attributes
-    ----------
-    id
-        Of the new model among the user's; "" where training was paused.
-    before, best
-        R² on what was kept back, before the first step and at the best.
-    step
-        Of the best.
-    """
+    """How a training ended."""
 
     id: str
     before: float | None = None
@@ -83,20 +73,6 @@ def train_model(
 
     It publishes ``("status", Status)``, ``("entry", dict)`` of the log,
     ``("preview", Preview)`` and ``("note", str)``.
-
-    Parameters
-    ----------
-    install
-        Puts a model file among the user's and returns its id.
-    keep_best
-        Whether a training that is cancelled leaves a model of its best state, too.
-
-    Raises
-    ------
-    Cancelled
-        Before the first step.
-    SparseSSPError
-        Anything that the user can mend.
     """
     out = job.config.out
     existed = out.exists()
@@ -188,20 +164,7 @@ def _with_advice(error: Exception) -> PredictionError:
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
-    """Write all that a training needs: its stacks, their list and its config.
-
-    Parameters
-    ----------
-    file
-        The YAML file that ``sparsessp train`` runs, in the run's folder or beside it.
-
-    Raises
-    ------
-    InputError
-        An image cannot be read, or the folder holds another training.
-    OutputError
-        Something cannot be written.
-    """
+    """Write all that a training needs: its stacks, their list and its config."""
     from napari_sparsessp.training.config import config_text
     from napari_sparsessp.training.pairs import write_list
     from napari_sparsessp.training.stacks import write_stacks
@@ -232,27 +195,7 @@ def _install(engine: Any, path: Path) -> str:
 
 
 class TrainSession(QObject):
-    """Run one job at a time, and show on the form how it goes.
-
-    Parameters
-    ----------
-    engine
-        Anything with the methods of `InstalledEngine`.
-
-    Attributes
-    ----------
-    task
-        While a training runs.
-    newest
-        Id of the model that was trained last, or "".
-    shows_end
-        The footer says how the last training ended.
-
-    Signals
-    -------
-    ended
-        In whichever way; the form is free again.
-    """
+    """Run one job at a time, and show on the form how it goes."""
 
     ended = Signal()
 

@@ -223,15 +223,7 @@ class StackCard(QWidget):
         light: StackKey | None,
         masks: Sequence[ViewerStack] = (),
     ) -> None:
-        """Offer stacks, the likeliest light first.
-
-        Parameters
-        ----------
-        light
-            Is chosen where the stack that was chosen is gone.
-        masks
-            Labels layers, which can only be masks.
-        """
+        """Offer stacks, the likeliest light first."""
         before = self.light()
         self._masks = tuple(masks)
         self._stacks = {stack.key: stack for stack in stacks}
@@ -342,14 +334,7 @@ class StackCard(QWidget):
 
 
 class PairsPanel(QWidget):
-    """Cards of stacks that are open, or the panel of files.
-
-    Signals
-    -------
-    changed
-    file_asked, sample_asked
-        The user wants to open a stack, or a public pair.
-    """
+    """Cards of stacks that are open, or the panel of files."""
 
     changed = Signal()
     file_asked = Signal()

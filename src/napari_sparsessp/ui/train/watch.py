@@ -52,13 +52,7 @@ def score_text(value: float) -> str:
 
 
 class PictureCell(QWidget):
-    """A small grey picture with its name above.
-
-    Attributes
-    ----------
-    pixels
-        (H, W) uint8, as shown.
-    """
+    """A small grey picture with its name above."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -107,13 +101,7 @@ class PictureCell(QWidget):
 
 
 class PatchPreview(QWidget):
-    """Three pictures of one plane; a slider for the plane, a list for the structure.
-
-    Attributes
-    ----------
-    preview
-        The newest state, or None.
-    """
+    """Three pictures of one plane; a slider for the plane, a list for the structure."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -226,15 +214,7 @@ class TrainWatch(QWidget):
         self.clear()
 
     def clear(self, name: str = "", minutes: float = 10.0) -> None:
-        """Start with empty curves.
-
-        Parameters
-        ----------
-        name
-            Of the model that is trained; "" for none.
-        minutes
-            Budget.
-        """
+        """Start with empty curves."""
         self._name, self._minutes = name, minutes
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []

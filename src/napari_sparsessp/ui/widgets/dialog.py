@@ -26,15 +26,6 @@ class TaskDialog(QDialog):
 
     `start_button` begins the work, `close_button` stops it or closes the dialog, as
     Escape does. One task runs at a time; it ends with the dialog.
-
-    Parameters
-    ----------
-    title
-        Of the window.
-    work
-        What an error interrupts, such as "the download".
-    start
-        Text of `start_button`.
     """
 
     STOPPED = "Stopped."
@@ -88,15 +79,7 @@ class TaskDialog(QDialog):
         returned: Callable[[Any], None],
         status: str,
     ) -> None:
-        """Run ``function(*args, progress)`` in place of what ran before.
-
-        Parameters
-        ----------
-        returned
-            Called with the result, once the dialog is free again.
-        status
-            Shown until the first progress.
-        """
+        """Run ``function(*args, progress)`` in place of what ran before."""
         self.end_task()
         self.message.clear()
         task = BackgroundTask(function, *args, parent=self)

@@ -96,10 +96,6 @@ class StructureFields(QWidget):
     """One field for each output; completes from the catalogue, takes any name.
 
     A list with commas that is typed or pasted into a field fills those below it.
-
-    Signals
-    -------
-    changed
     """
 
     changed = Signal()
@@ -122,13 +118,7 @@ class StructureFields(QWidget):
         column.addWidget(self._area)
 
     def offer(self, count: int, ids: Sequence[str] = ()) -> None:
-        """Make a field for each output of the network.
-
-        Parameters
-        ----------
-        ids
-            Suggestions, in the order of the outputs.
-        """
+        """Make a field for each output of the network."""
         columns = 1 if count < 4 else 2
         rows = -(-count // columns)
         holder = QWidget()

@@ -54,26 +54,6 @@ class RowsView(QTableView):
 
     Arrows and clicks choose a row, Space toggles the first column's box, Enter opens
     the first choice, S sorts; Escape is left to the dock.
-
-    Parameters
-    ----------
-    model
-        What to show.
-    name
-        Accessible name of the table.
-    all_rows
-        Be as high as all rows are, and leave scrolling to the dock; otherwise scroll.
-    emphasised
-        The current row is bold and has a bar at its left, with and without focus.
-    even
-        Share spare room among all columns instead of giving it to the first.
-    pale
-        Whether a row is drawn in pale letters.
-
-    Signals
-    -------
-    chosen(object)
-        The user made another row the current one: its key, None for none.
     """
 
     chosen = Signal(object)
