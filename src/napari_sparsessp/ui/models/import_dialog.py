@@ -14,13 +14,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
 from napari_sparsessp.ui.tasks import TaskProgress
 from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
-SUFFIXES = (".p", ".pth", ".pt", ".ckpt", ".safetensors")
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
 _WIDTH = 560
 _HINT = (

@@ -17,8 +17,8 @@ from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 class ModelShelf(QObject):
     """Joins the picker of a dock with the import dialog and the window of a card."""
 
-    changed = Signal()
-    failed = Signal(object)
+    changed = Signal()  # another model is chosen, or the chosen one is gone
+    failed = Signal(object)  # why the models cannot be listed
 
     def __init__(self, engine: Any, picker: TopologyPicker, owner: QWidget) -> None:
         super().__init__(owner)

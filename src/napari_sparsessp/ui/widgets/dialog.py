@@ -52,7 +52,7 @@ class TaskDialog(QDialog):
         self.start_button = QPushButton(start)
         self.start_button.setProperty("role", "run")
         self.start_button.setDefault(True)
-        self.close_button.clicked.connect(self._on_close)
+        self.close_button.clicked.connect(self.reject)
 
     def arrange(self, *rows: QWidget, stretched: QWidget | None = None) -> None:
         """Put rows above the bar and the buttons; one of them may take spare room."""
@@ -79,7 +79,10 @@ class TaskDialog(QDialog):
         returned: Callable[[Any], None],
         status: str,
     ) -> None:
-        """Run ``function(*args, progress)`` in place of what ran before."""
+        """Run ``function(*args, progress)`` in place of what ran before.
+
+        `status` is shown until the first progress.
+        """
         self.end_task()
         self.message.clear()
         task = BackgroundTask(function, *args, parent=self)
@@ -149,9 +152,6 @@ class TaskDialog(QDialog):
         layout.activate()
         needed = layout.totalHeightForWidth(self.width())
         self.resize(self.width(), max(self.height(), needed))
-
-    def _on_close(self) -> None:
-        self.reject()
 
     def reject(self) -> None:
         """Stop the task, or close the dialog."""

@@ -56,16 +56,16 @@ class RowsView(QTableView):
     the first choice, S sorts; Escape is left to the dock.
     """
 
-    chosen = Signal(object)
+    chosen = Signal(object)  # by the user: key of the current row, None for none
 
     def __init__(
         self,
         model: RowsModel | RowsOrder,
         name: str,
         *,
-        all_rows: bool = True,
-        emphasised: bool = False,
-        even: bool = False,
+        all_rows: bool = True,  # as high as they are, instead of scrolling
+        emphasised: bool = False,  # current row bold, with and without focus
+        even: bool = False,  # all columns share spare room, not only the first
         pale: Callable[[Any], bool] | None = None,
     ) -> None:
         super().__init__()
