@@ -10,7 +10,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel
 from napari_sparsessp.tasks import Progress
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
-from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
@@ -42,8 +42,8 @@ class ViewerStack:
 
     key: StackKey
     name: str
-    volume: Volume
-    structure: str
+    volume: Volume  # ZYX, lazy
+    structure: str  # id of the one that its name says, or ""
 
 
 def stacks_in(viewer: Any) -> list[ViewerStack]:
@@ -78,28 +78,9 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
-        structure = structure_named(channel)
-        stacks.append(
-            ViewerStack(StackKey(key, index), f"{name} · {channel}", one, structure)
-        )
+        place, title = StackKey(key, index), f"{name} · {channel}"
+        stacks.append(ViewerStack(place, title, one, structure_named(channel)))
     return stacks
-
-
-def read_stack(viewer: Any, key: StackKey) -> Volume:
-    """Return a stack as it is now."""
-    layer = layer_with_key(viewer, key.layer)
-    if layer is None:
-        raise InputError("a chosen layer is gone; choose another one")
-    volume = read_layer(layer).volume
-    if "T" in volume.axes:
-        raise InputError(
-            f"layer {layer.name!r} is a time-lapse; crop one time point to learn from"
-        )
-    if key.channel is not None and "C" in volume.axes:
-        volume = volume.channel(key.channel)
-    if volume.axes != "ZYX":
-        raise InputError(f"layer {layer.name!r} is no z-stack any more; choose another")
-    return volume
 
 
 def structure_named(name: str) -> str:
@@ -134,8 +115,11 @@ class PairChoice:
     """Layers of one field of view."""
 
     light: StackKey | None
-    truths: tuple[tuple[StackKey, str], ...] = ()
+    truths: tuple[tuple[StackKey, str], ...] = ()  # with what was typed as structure
     mask: StackKey | None = None
+
+
+_CHANNEL = {"choices": (), "none": "choose…"}  # the choices come with a scan
 
 
 @dataclass(frozen=True)
@@ -149,21 +133,11 @@ class FilesChoice:
     images: tuple[Path, ...] = ()
     signal: Annotated[
         str | None,
-        {
-            "label": "Light is",
-            "name": "Channel of the transmitted light",
-            "choices": (),
-            "none": "choose…",
-        },
+        {"label": "Light is", "name": "Channel of the transmitted light", **_CHANNEL},
     ] = None
     target: Annotated[
         str | None,
-        {
-            "label": "Fluorescence is",
-            "name": "Channel of the fluorescence",
-            "choices": (),
-            "none": "choose…",
-        },
+        {"label": "Fluorescence is", "name": "Channel of the fluorescence", **_CHANNEL},
     ] = None
     structure: Annotated[
         str,
@@ -195,8 +169,8 @@ class TrainChoice:
     from_files: bool
     pairs: tuple[PairChoice, ...]
     files: FilesChoice
-    part: Part
-    share: float
+    part: Part  # kept back
+    share: float  # of it; does not count for "auto"
 
 
 # files ------------------------------------------------------------------------
@@ -207,8 +181,8 @@ class FilesScan:
     """Contents of the chosen files."""
 
     files: FilesChoice
-    channels: tuple[str, ...]
-    labels: "list[Label]"
+    channels: tuple[str, ...]  # of the first image, where no CSV says which to take
+    labels: "list[Label]"  # none while channels or structure are not chosen
     shapes: "list[StackShape]"
 
 
@@ -245,9 +219,7 @@ def _channels(files: FilesChoice) -> tuple[str, ...]:
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.training.pairs import images_in
 
-    images = files.images
-    if not images and files.path is not None:
-        images = tuple(images_in(files.path))
+    images = files.images or tuple(images_in(files.path) if files.path else ())
     if not images:
         raise InputError(f"folder {files.path} holds no image; choose another one")
     volume = load_volume(images[0])
@@ -261,15 +233,9 @@ def _channels(files: FilesChoice) -> tuple[str, ...]:
 
 
 def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
-    """Guess transmitted light, fluorescence and structure from channel names."""
-    light = next(
-        (
-            index
-            for index, name in enumerate(channels)
-            if any(word in name.lower() for word in _LIGHT_WORDS)
-        ),
-        -1,
-    )
+    """Guess light, fluorescence (indices, or -1) and structure from channel names."""
+    lit = [any(word in name.lower() for word in _LIGHT_WORDS) for name in channels]
+    light = lit.index(True) if True in lit else -1
     for structure in CATALOGUE.values():
         target = match_channel(structure, channels)
         if target is not None and target != light:

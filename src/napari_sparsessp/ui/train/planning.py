@@ -32,13 +32,14 @@ from napari_sparsessp.ui.train.choice import (
     AUTO,
     FilesScan,
     PairChoice,
+    StackKey,
     TrainChoice,
+    masks_in,
     misfit,
-    read_stack,
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
-from napari_sparsessp.volume import channel_key
+from napari_sparsessp.volume import Volume, channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -55,10 +56,11 @@ class TrainJob:
     """A training that can start; all that its thread may know."""
 
     config: TrainConfig
+    # of layers, to be written into the run's folder; empty where files are read
     stacks: "Sequence[TrainingStack]" = ()
-    labels: "Sequence[Label]" = ()
-    step: float = 0.29
-    resumes: bool = False
+    labels: "Sequence[Label]" = ()  # of images that were picked, to be listed there
+    step: float = 0.29  # µm between planes of the model's grid
+    resumes: bool = False  # the folder holds all this already, and a state
 
     def beside(self, file: Path) -> "TrainJob":
         """Return the same job with its run folder beside a YAML file."""
@@ -78,13 +80,13 @@ class TrainJob:
 class TrainPreview:
     """What is known before a training starts."""
 
-    stacks: list[TrainingStack] = field(default_factory=list)
+    stacks: list[TrainingStack] = field(default_factory=list)  # as they are now
     shapes: list[StackShape] = field(default_factory=list)
     parts: list[StackParts] = field(default_factory=list)
     validation: Validation | None = None
-    split_note: str = ""
-    problems: dict[str, str] = field(default_factory=dict)
-    waiting: str = ""
+    split_note: str = ""  # a warning about the split
+    problems: dict[str, str] = field(default_factory=dict)  # by step of the form
+    waiting: str = ""  # what is still to be chosen, where nothing is wrong
     notes: list[str] = field(default_factory=list)
     job: TrainJob | None = None
 
@@ -135,14 +137,16 @@ def _preview_layers(
     if not pairs:
         preview.waiting = "Open a stack of transmitted light with its fluorescence."
         return
+    listed = [*stacks_in(viewer), *masks_in(viewer)]
+    volumes = {stack.key: stack.volume for stack in listed}
     try:
         for number, pair in enumerate(pairs, 1):
-            stack = _stack_of(viewer, pair, number)
+            stack = _stack_of(volumes, pair, number)
             if not stack.truths:
                 preview.waiting = (
                     "Tick what shows the fluorescence, and say what it is."
                 )
-                _explain_no_truth(preview, viewer, stack)
+                _explain_no_truth(preview, list(volumes.values()), stack)
                 return
             check_stack(stack)
             preview.stacks.append(stack)
@@ -160,9 +164,17 @@ def _preview_layers(
     ]
 
 
-def _stack_of(viewer: Any, pair: PairChoice, number: int) -> TrainingStack:
+def _stack_of(
+    volumes: Mapping[StackKey, Volume], pair: PairChoice, number: int
+) -> TrainingStack:
+    keys = [pair.light, pair.mask, *(key for key, _ in pair.truths)]
+    if any(key is not None and key not in volumes for key in keys):
+        raise InputError(
+            f"a chosen layer of stack {number} is gone, or is no z-stack any more; "
+            "choose another one"
+        )
     assert pair.light is not None
-    light = read_stack(viewer, pair.light)
+    light = volumes[pair.light]
     truths = {}
     for key, typed in pair.truths:
         id_ = structure_id(typed)
@@ -182,14 +194,15 @@ def _stack_of(viewer: Any, pair: PairChoice, number: int) -> TrainingStack:
                 f"stack {number} has the same layer as light and as truth; choose "
                 "another one"
             )
-        truths[id_] = read_stack(viewer, key)
-    mask = None if pair.mask is None else read_stack(viewer, pair.mask)
+        truths[id_] = volumes[key]
+    mask = None if pair.mask is None else volumes[pair.mask]
     return TrainingStack(light.name or f"stack {number}", light, truths, mask)
 
 
-def _explain_no_truth(preview: TrainPreview, viewer: Any, stack: TrainingStack) -> None:
+def _explain_no_truth(
+    preview: TrainPreview, volumes: Sequence[Volume], stack: TrainingStack
+) -> None:
     """Explain where nothing that is open can be the truth of a sparse light."""
-    volumes = [one.volume for one in stacks_in(viewer)]
     depth, *area = stack.light.shape
     planes = [volume.shape[0] for volume in volumes if [*volume.shape[1:]] == area]
     alike = [volume for volume in volumes if not misfit(stack.light, volume)]

@@ -4,10 +4,8 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,20 +52,17 @@ _HARDLY_BETTER = 0.05
 class TrainResult:
     """How a training ended."""
 
-    id: str
-    before: float | None = None
+    id: str  # of the new model; "" where training was paused
+    before: float | None = None  # R² on what was kept back, before the first step
     best: float | None = None
-    step: int = 0
+    step: int = 0  # of the best
 
 
 # in the thread: no viewer, no layer, no widget --------------------------------
 
 
 def train_model(
-    job: TrainJob,
-    install: Callable[[Path], str],
-    keep_best: threading.Event,
-    progress: TaskProgress,
+    job: TrainJob, engine: Any, keep_best: threading.Event, progress: TaskProgress
 ) -> TrainResult:
     """Train a model; for a background task.
 
@@ -87,7 +82,7 @@ def train_model(
     scored = [entry for entry in read_log(out) if entry.get("r2") is not None]
     best = max(scored, key=lambda entry: entry["r2"], default={})
     before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
-    id_ = "" if path is None else install(path)
+    id_ = "" if path is None else str(engine.bring_in(path, engine.inspect(path), {}))
     return TrainResult(id_, before, best.get("r2"), best.get("step", 0))
 
 
@@ -104,7 +99,7 @@ def _trained(
         counted = "" if total is None else f" {done:g} of {total:g}"
         progress(done, total, what + counted)
 
-    def check(done: float, total: float | None = None, what: str = "") -> None:
+    def check(*_: object) -> None:
         progress.check()
 
     def note(text: str) -> None:
@@ -118,16 +113,16 @@ def _trained(
             for entry in read_log(job.config.out):
                 progress.publish(("entry", entry))
         progress(0.0, what="judging the model to begin with")
-        listener = _Listener(progress)
+        report = _Reports(progress)
         try:
-            return run_training(resolved, data, listener, check, show=listener.show)
+            return run_training(resolved, data, report, check, show=report.show)
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
         except (RuntimeError, MemoryError) as error:
             raise _with_advice(error) from error
 
 
-class _Listener:
+class _Reports:
     """Publish the status some times a second, and each entry, note and preview."""
 
     def __init__(self, progress: TaskProgress) -> None:
@@ -186,11 +181,6 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     return file
 
 
-def _install(engine: Any, path: Path) -> str:
-    """Put a model file among the user's models and return its id."""
-    return str(engine.bring_in(path, engine.inspect(path), {}))
-
-
 # in the interface -------------------------------------------------------------
 
 
@@ -204,13 +194,9 @@ class TrainSession(QObject):
         self._engine = engine
         self._form = form
         self.task: BackgroundTask | None = None
-        self._keep_best = threading.Event()
-        self._name = ""
-        self._minutes = 0.0
         self._notes: list[str] = []
-        self._learning = False
-        self.newest = ""
-        self.shows_end = False
+        self.newest = ""  # id of the model that was trained last
+        self.shows_end = False  # the footer says how the last training ended
 
     @property
     def busy(self) -> bool:
@@ -231,9 +217,8 @@ class TrainSession(QObject):
         self._keep_best = threading.Event()
         self._notes = []
         self._learning = self.shows_end = False
-        install = partial(_install, self._engine)
         self.task = task = BackgroundTask(
-            train_model, job, install, self._keep_best, parent=self
+            train_model, job, self._engine, self._keep_best, parent=self
         )
         task.progressed.connect(self._on_progress)
         task.published.connect(self._on_published)
