@@ -301,16 +301,18 @@ class TaskQueue(QObject):
         self._next()
 
 
-def readable_error(error: BaseException, what: str) -> SparseSSPError:
+def readable_error(
+    error: BaseException,
+    what: str,
+    memory: str = "choose the CPU, fewer structures or a smaller image",
+) -> SparseSSPError:
     """Return an error whose text can be shown: advice, or how to report a bug."""
     if isinstance(error, SparseSSPError):
         return error
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, RuntimeError) and "out of memory" in text.lower():
-        advice = (
-            "the device ran out of memory; choose the CPU, fewer structures or a "
-            f"smaller image ({text[:120]})"
-        )
+    full = isinstance(error, RuntimeError) and "out of memory" in text.lower()
+    if full or isinstance(error, MemoryError):
+        advice = f"the device ran out of memory; {memory} ({text[:120]})"
     else:
         advice = (
             f"an unexpected error stopped {what}: {text[:300]}; "

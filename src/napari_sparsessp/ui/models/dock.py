@@ -206,9 +206,7 @@ class ModelsDock(Dock):
             self._list_again = True
             return
         self._listing = self.run_task(
-            actions.list_entries,
-            returned=self._on_listed,
-            failed=self._on_list_failed,
+            actions.list_entries, returned=self._on_listed, failed=self._on_list_failed
         )
 
     def _on_listed(self, listed: tuple[list[Entry], list[Deleted]]) -> None:

@@ -93,10 +93,7 @@ class ModelInfo(QDialog):
     removal_asked = Signal()  # the user has confirmed it
 
     def __init__(
-        self,
-        card: ModelCard,
-        place: "ModelPlace | None",
-        parent: QWidget | None = None,
+        self, card: ModelCard, place: "ModelPlace | None", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         Dress(self)

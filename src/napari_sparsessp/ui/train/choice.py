@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.training.split import StackShape
 
 _LIGHT_WORDS = ("bright", "light", "phase", "dic", "trans", "mono", "bf", "tl")
+
+_MOST_NAMED = 3
 
 AUTO = "auto"
 Part = Literal["auto", "stack", "y", "x"]
@@ -94,6 +96,13 @@ def name_as_structure(name: str) -> str:
     """Return the last words of a layer's name, without file endings."""
     last = re.split(r"[·|:]", name)[-1].strip()
     return re.sub(r"\.(ome\.)?(tiff?|zarr|nd2)$", "", last)[:60]
+
+
+def named_structures(ids: Sequence[str]) -> str:
+    """Name the first structures, and count the others."""
+    labels = [structure_or_custom(id_).label for id_ in ids]
+    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+    return f"{', '.join(labels[:_MOST_NAMED])}{more}"
 
 
 def misfit(light: Volume, other: Volume) -> str:

@@ -36,6 +36,7 @@ from napari_sparsessp.ui.train.choice import (
     TrainChoice,
     masks_in,
     misfit,
+    named_structures,
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
@@ -99,18 +100,13 @@ class TrainPreview:
     @property
     def summary(self) -> str:
         """What Train would do, in one line."""
-        labels = [structure_or_custom(id_).label for id_ in self.structures]
-        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         stacks = sum(one.learn is not None for one in self.parts)
-        what = f"{', '.join(labels[:3])}{more}"
+        what = named_structures(self.structures)
         return f"Ready: {what} from {stacks} stack{'s' * (stacks != 1)}."
 
 
 def preview_training(
-    viewer: Any,
-    choice: TrainChoice,
-    card: "ModelCard | None",
-    scan: FilesScan | None,
+    viewer: Any, choice: TrainChoice, card: "ModelCard | None", scan: FilesScan | None
 ) -> TrainPreview:
     """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
@@ -153,15 +149,10 @@ def _preview_layers(
     except InputError as error:
         preview.problems["pairs"] = str(error)
         return
-    preview.shapes = [
-        StackShape(
-            stack.name,
-            tuple(stack.truths),
-            grid_shape(stack.light, card.voxel_size),
-            stack.split,
-        )
-        for stack in preview.stacks
-    ]
+    for stack in preview.stacks:
+        shape = grid_shape(stack.light, card.voxel_size)
+        names = tuple(stack.truths)
+        preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
 
 
 def _stack_of(
@@ -333,21 +324,20 @@ def add_job(
         return
     out = run_folder(options["id"])
     pairs = Pairs(path=out / PAIRS_FILE)
-    labels: tuple[Label, ...] = ()
+    labels: Sequence[Label] = ()
     files = choice.files
     if choice.from_files and files.path is None:
         assert scan is not None
-        labels = tuple(scan.labels)
+        labels = scan.labels
     elif choice.from_files and files.path is not None:
         pairs = Pairs(path=files.path.absolute())
         if not files.is_list:
-            pairs = pairs.model_copy(
-                update={
-                    "structure": structure_id(files.structure),
-                    "signal": channel_key(files.signal or ""),
-                    "target": channel_key(files.target or ""),
-                }
-            )
+            chosen = {
+                "structure": structure_id(files.structure),
+                "signal": channel_key(files.signal or ""),
+                "target": channel_key(files.target or ""),
+            }
+            pairs = pairs.model_copy(update=chosen)
     assert preview.validation is not None
     wanted = QuickOptions(pairs=pairs, validation=preview.validation, **options)
     try:

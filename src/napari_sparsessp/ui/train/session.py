@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.checkpoints import has_state, read_log
@@ -118,8 +118,6 @@ def _trained(
             return run_training(resolved, data, report, check, show=report.show)
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
-        except (RuntimeError, MemoryError) as error:
-            raise _with_advice(error) from error
 
 
 class _Reports:
@@ -143,19 +141,6 @@ class _Reports:
 
     def show(self, preview: "Preview") -> None:
         self._progress.publish(("preview", replace(preview, step=self._step)))
-
-
-def _with_advice(error: Exception) -> PredictionError:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        return PredictionError(
-            "the device ran out of memory; choose a smaller patch under More, or the "
-            f"CPU ({text[:120]})"
-        )
-    return PredictionError(
-        f"the training failed: {text[:300]}; what was learnt is saved: try the CPU, or "
-        "copy the details"
-    )
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
@@ -321,7 +306,8 @@ class TrainSession(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         self._end_early("The training stopped: see above.")
-        readable = readable_error(error, "the training")
+        memory = "choose a smaller patch under More, or the CPU"
+        readable = readable_error(error, "the training", memory)
         self._form.foot.message.show_error(_as_here(readable), error_details(readable))
         self.ended.emit()
 

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QImage, QPainter
-from qtpy.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QSlider,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import StepColumn, in_a_column
+from napari_sparsessp.ui.widgets.basic import (
+    StepColumn,
+    in_a_column,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.charts import Chart, Curve
 from napari_sparsessp.ui.widgets.style import Tones
 
@@ -57,7 +55,7 @@ class PictureCell(QWidget):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._image: QImage | None = None
-        self.pixels = np.zeros((1, 1), np.uint8)
+        self.pixels = np.zeros((1, 1), np.uint8)  # as shown
         self.title = title
         self.setAccessibleName(title)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -116,14 +114,11 @@ class PatchPreview(QWidget):
         self.plane.setToolTip("Another plane of the same patch.")
         self.plane_label = QLabel("")
         self.plane_label.setProperty("role", "small")
-        pictures, foot = QHBoxLayout(), QHBoxLayout()
+        cells = (self.light, self.truth, self.prediction)
+        pictures = in_a_row(*cells, stretched=len(cells))
         pictures.setSpacing(4)
-        for cell in (self.light, self.truth, self.prediction):
-            pictures.addWidget(cell, 1)
-        foot.setSpacing(6)
-        foot.addWidget(self.plane_label)
-        foot.addWidget(self.plane, 1)
-        foot.addWidget(self.structure_box)
+        foot = in_a_row(self.plane_label, self.plane, self.structure_box, stretched=0)
+        foot.setStretch(1, 1)
         in_a_column(self, pictures, foot, spacing=4).setStretch(0, 1)
         self.plane.valueChanged.connect(self._draw)
         self.structure_box.activated.connect(self._draw)
@@ -182,14 +177,7 @@ class TrainWatch(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headline = QLabel("")
-        self.headline.setProperty("role", "title")
-        self.headline.setWordWrap(True)
-        self.headline.setTextFormat(Qt.TextFormat.PlainText)
-        self.hint = QLabel("")
-        self.hint.setProperty("role", "muted")
-        self.hint.setWordWrap(True)
-        self.hint.setTextFormat(Qt.TextFormat.PlainText)
+        self.headline, self.hint = wrapped_label("title"), wrapped_label("muted")
         self.r2_label = _heading("Score on the part kept back")
         self.r2_label.setToolTip(_ABOUT_R2)
         self.r2_chart = Chart("minutes", "R²")
