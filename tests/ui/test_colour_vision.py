@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPalette
 from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.structures import CATALOGUE, structure_or_custom
-from napari_sparsessp.ui.preferences import CLASSIC, colour_in
+from napari_sparsessp.ui.preferences import CLASSIC, Preferences
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
 from napari_sparsessp.ui.widgets.style import Tones
 from vision import VISION, contrast, distances
@@ -34,13 +34,13 @@ def tones(request, qtbot):
 
 @pytest.mark.parametrize("vision", VISION)
 def test_the_usual_palette_is_safe(vision):
-    colours = [colour_in("safe", {}, id_) for id_ in CATALOGUE]
+    colours = [Preferences(palette="safe").colour(id_) for id_ in CATALOGUE]
     assert distances(colours, vision).min() > 14
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_stains_of_a_shipped_model_outside_the_catalogue_are_safe(vision):
-    colours = [colour_in("safe", {}, id_) for id_ in OWN]
+    colours = [Preferences(palette="safe").colour(id_) for id_ in OWN]
     assert distances(colours, vision).min() > 14
 
 
@@ -48,7 +48,7 @@ def test_the_classic_palette_is_not_and_is_never_the_default():
     """So that the page's words stay true."""
     worst = min(distances(list(CLASSIC.values()), one).min() for one in VISION)
     assert worst < CLEAR
-    assert colour_in("safe", {}, "dna") == CATALOGUE["dna"].colour
+    assert Preferences(palette="safe").colour("dna") == CATALOGUE["dna"].colour
 
 
 def test_a_models_own_structures_take_safe_colours_with_their_name_beside():

@@ -6,7 +6,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.preferences import (
     CLASSIC,
-    colour_in,
+    Preferences,
     read_own_colours,
 )
 
@@ -19,7 +19,7 @@ def test_the_classic_palette_names_each_structure_once():
 @pytest.mark.parametrize("palette", ["safe", "classic"])
 def test_every_structure_has_a_colour(palette):
     for structure in (*CATALOGUE, "map2", "a_models_own", "dna_std"):
-        assert len(colour_in(palette, {}, structure)) == 7
+        assert len(Preferences(palette=palette).colour(structure)) == 7
 
 
 def test_own_colours_are_written_as_people_write_them():
@@ -29,8 +29,11 @@ def test_own_colours_are_written_as_people_write_them():
         "nuclear_envelope": "#ff8800",
         "my_marker": "#ff0000",
     }
-    assert colour_in("classic", found, "dna") == "#00ffff"
-    assert colour_in("classic", found, "nucleolus") == CLASSIC["nucleolus"]
+    assert Preferences(palette="classic", own_colours=found).colour("dna") == "#00ffff"
+    assert (
+        Preferences(palette="classic", own_colours=found).colour("nucleolus")
+        == CLASSIC["nucleolus"]
+    )
     assert read_own_colours("  ") == {}
 
 

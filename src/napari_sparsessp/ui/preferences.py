@@ -5,7 +5,6 @@ value that cannot be used the user is warned once, and its default is taken.
 """
 
 import threading
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -62,7 +61,11 @@ class Preferences(BaseModel):
 
     def colour(self, structure: str) -> str:
         """Return a structure's colour as ``"#rrggbb"``."""
-        return colour_in(self.palette, self.own_colours, structure)
+        if structure in self.own_colours:
+            return self.own_colours[structure]
+        if self.palette == "classic" and structure in CLASSIC:
+            return CLASSIC[structure]
+        return structure_or_custom(structure).colour
 
 
 class PreferenceNews(QObject):
@@ -206,15 +209,6 @@ def read_own_colours(text: str) -> dict[str, str]:
             id_ = name
         colours[id_] = colour.name()
     return colours
-
-
-def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
-    """Return the colour of a structure id as ``"#rrggbb"``: the user's `own` first."""
-    if structure in own:
-        return own[structure]
-    if palette == "classic" and structure in CLASSIC:
-        return CLASSIC[structure]
-    return structure_or_custom(structure).colour
 
 
 class ModelNews(QObject):

@@ -1,5 +1,6 @@
 """*File > Open Sample*: samples, and the dialog that fetches and opens them."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,31 +54,6 @@ def sparse_colony() -> list[LayerData]:
     return layers
 
 
-def hipsc_field() -> list[LayerData]:
-    """Open a whole field of view of an hiPSC colony; asks before it is fetched."""
-    return _on_demand("hipsc_field")
-
-
-def hipsc_dna_pair() -> list[LayerData]:
-    """Open bright-field with DNA as truth; asks before it is fetched."""
-    return _on_demand("hipsc_dna_pair")
-
-
-def neurons() -> list[LayerData]:
-    """Open neurons in phase contrast with three stains; asks before it is fetched."""
-    return _on_demand("neurons")
-
-
-def yeast_timelapse() -> list[LayerData]:
-    """Open yeast at five time points; asks before it is fetched."""
-    return _on_demand("yeast_timelapse")
-
-
-def blood_cells() -> list[LayerData]:
-    """Open a Nikon file with one plane; asks before it is fetched."""
-    return _on_demand("blood_cells")
-
-
 def sample_layers(key: str) -> list[LayerData]:
     """Open a sample by its key; InputError where it is not downloaded, or damaged."""
     if key == COLONY:
@@ -91,20 +67,32 @@ def sample_layers(key: str) -> list[LayerData]:
     return layers
 
 
-def _on_demand(key: str) -> list[LayerData]:
-    """Open a public sample, once the user has agreed to what it takes."""
-    if PUBLIC_SAMPLES[key].is_here:
-        return sample_layers(key)
-    wanted: list[str] = []
-    dialog = SampleDialog(QApplication.activeWindow())
-    dialog.ready.connect(wanted.append)
-    dialog.choose(key)
-    dialog.exec()  # napari wants the layers when this function ends
-    if not wanted:
-        raise InputError(
-            "no sample was opened; choose it again when you want to fetch it"
-        )
-    return sample_layers(wanted[0])
+def _on_demand(key: str) -> Callable[[], list[LayerData]]:
+    """Return what opens a public sample, once the user has agreed to what it takes."""
+
+    def layers() -> list[LayerData]:
+        if PUBLIC_SAMPLES[key].is_here:
+            return sample_layers(key)
+        wanted: list[str] = []
+        dialog = SampleDialog(QApplication.activeWindow())
+        dialog.ready.connect(wanted.append)
+        dialog.choose(key)
+        dialog.exec()  # napari wants the layers when this function ends
+        if not wanted:
+            raise InputError(
+                "no sample was opened; choose it again when you want to fetch it"
+            )
+        return sample_layers(wanted[0])
+
+    return layers
+
+
+# what napari.yaml names
+hipsc_field = _on_demand("hipsc_field")
+hipsc_dna_pair = _on_demand("hipsc_dna_pair")
+neurons = _on_demand("neurons")
+yeast_timelapse = _on_demand("yeast_timelapse")
+blood_cells = _on_demand("blood_cells")
 
 
 def _with_contrast(layer: LayerData) -> LayerData:
@@ -205,10 +193,8 @@ class SampleDialog(TaskDialog):
         return COLONY if item is None else str(item.data(_KEY))
 
     def _list_samples(self) -> None:
-        for key, title, here in (
-            (COLONY, _COLONY_ABOUT[0], True),
-            *((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values()),
-        ):
+        public = ((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
+        for key, title, here in ((COLONY, _COLONY_ABOUT[0], True), *public):
             item = QListWidgetItem(title if here else f"{title}  (download)")
             item.setData(_KEY, key)
             item.setToolTip("at hand" if here else "is fetched when you ask for it")
@@ -241,13 +227,14 @@ class SampleDialog(TaskDialog):
         """Open the chosen sample, or fetch it first; only this uses the network."""
         key = self.key()
         sample = PUBLIC_SAMPLES.get(key)
+        finish = partial(self._finish, key)
         if self.busy:
             return
         if sample is None or sample.is_here:
-            self._finish(key)
-            return
-        status = f"Asking {_host(sample)}…"
-        self.run(fetch, sample, returned=partial(self._finish, key), status=status)
+            finish()
+        else:
+            status = f"Asking {_host(sample)}…"
+            self.run(fetch, sample, returned=finish, status=status)
 
     def _finish(self, key: str, _fetched: object = None) -> None:
         self.ready.emit(key)

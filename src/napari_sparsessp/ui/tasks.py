@@ -330,16 +330,12 @@ def error_details(
     lines = [f"{type(error).__name__}: {error}", ""]
     if request is not None:
         lines += ["Request:", request.model_dump_json(indent=2), ""]
-    lines += ["Versions:", *_versions(), ""]
-    lines += ["Traceback:", *traceback.format_exception(error)]
-    return "\n".join(line.rstrip("\n") for line in lines)
-
-
-def _versions() -> list[str]:
-    versions = [f"Python {sys.version.split()[0]} on {platform.platform()}"]
+    python = f"Python {sys.version.split()[0]} on {platform.platform()}"
+    lines += ["Versions:", python]
     for package in _PACKAGES:
         try:
-            versions.append(f"{package} {version(package)}")
+            lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
-            versions.append(f"{package} not installed")
-    return versions
+            lines.append(f"{package} not installed")
+    lines += ["", "Traceback:", *traceback.format_exception(error)]
+    return "\n".join(line.rstrip("\n") for line in lines)

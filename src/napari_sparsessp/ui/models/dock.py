@@ -261,7 +261,7 @@ class ModelsDock(Dock):
         verdict = None if entry is None else self._verdicts.get(_version(entry.path))
         self.form.page.show_entry(entry, verdict)
 
-    def _announce(self, id_: str, choose: Path | None, text: str) -> None:
+    def _announce(self, id_: str, text: str, choose: Path | None) -> None:
         """Announce a changed model to all docks, choose it here, and say so."""
         self._choose = choose
         model_news().changed.emit(id_)  # this dock hears it as well
@@ -302,19 +302,18 @@ class ModelsDock(Dock):
             return
         digits = fetched.sha256
         blocks = " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
-        self.form.foot.message.show_notices(
-            [
-                f"No checksum was given. What came has the SHA-256 {blocks}; compare "
-                "it with the page of the model"
-            ]
+        notice = (
+            f"No checksum was given. What came has the SHA-256 {blocks}; compare it "
+            "with the page of the model"
         )
+        self.form.foot.message.show_notices([notice])
 
     def _on_arrived(self, id_: str, path: Path) -> None:
         self.form.search.clear()
         text = f"{id_} is now among your models."
         with suppress(SparseSSPError):  # it would be listed as damaged
             text += f" Licence: {card_of(path).licence}."
-        self._announce(id_, path, text)
+        self._announce(id_, text, path)
 
     # work in the background ---------------------------------------------------
 
@@ -411,12 +410,10 @@ class ModelsDock(Dock):
     def rename(self, name: str) -> None:
         """Change the name of the model; its id stays."""
         if (chosen := self._chosen()) is not None:
-            renamed = partial(self._on_renamed, chosen[1].id)
-            work = (actions.rename, chosen[0], name)
-            self._start("writing the name", renamed, *work)
-
-    def _on_renamed(self, id_: str, path: Path) -> None:
-        self._announce(id_, path, f"Renamed; its id is still {id_}.")
+            path, id_ = chosen[0], chosen[1].id
+            text = f"Renamed; its id is still {id_}."
+            renamed = partial(self._announce, id_, text)
+            self._start("writing the name", renamed, actions.rename, path, name)
 
     def delete(self) -> None:
         """Move the model into the trash; Undo restores it."""
@@ -426,23 +423,19 @@ class ModelsDock(Dock):
         if entry.shipped:
             self.form.foot.set_status(self.form.page.delete_button.toolTip())
             return
-        deleted = partial(self._on_deleted, entry)
-        self._start("deleting the model", deleted, actions.delete, entry.path)
-
-    def _on_deleted(self, entry: Entry, _deleted: Deleted) -> None:
         id_ = entry.path.stem if entry.card is None else entry.card.id
         text = f"Deleted {entry.name}. Undo delete puts it back."
-        self._announce(id_, None, text)
+        deleted = partial(self._announce, id_, text)
+        self._start("deleting the model", deleted, actions.delete, entry.path)
 
     def undo_delete(self) -> None:
         """Restore the model that was deleted last."""
         if self._deleted and self._work is None:
             self.form.search.clear()
-            work = (actions.restore, self._deleted[0])
-            self._start("putting the model back", self._on_restored, *work)
-
-    def _on_restored(self, path: Path) -> None:
-        self._announce(path.stem, path, f"{path.stem} is back.")
+            deleted = self._deleted[0]
+            id_ = deleted.path.stem
+            restored = partial(self._announce, id_, f"{id_} is back.")
+            self._start("putting the model back", restored, actions.restore, deleted)
 
     def show_in_folder(self) -> None:
         """Open the folder of the model in the system's file browser."""

@@ -84,6 +84,9 @@ def _write_numbers(values: Any) -> str:
     return ", ".join(f"{value:g}" for value in listed)
 
 
+_NUMBERS = {"above": True, "live": True, "write": _write_numbers}
+
+
 class OutputFields(StructureFields):
     """The structures of a network's outputs, as a row of a form."""
 
@@ -130,10 +133,8 @@ class ImportAnswers:
             "label": "Sparsity ratio r it was trained for",
             "name": "Sparsity ratios",
             "none": "for example 8, or 1, 2, 4, 8",
-            "above": True,
-            "live": True,
             "read": _read_ratios,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     voxel_size: Annotated[
@@ -142,10 +143,8 @@ class ImportAnswers:
             "label": "Voxel grid it was trained on: z, y, x in µm",
             "name": "Voxel size along z, y and x in µm",
             "none": "for example 0.29, 0.29, 0.29",
-            "above": True,
-            "live": True,
             "read": _read_voxel_size,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     scaling: Annotated[

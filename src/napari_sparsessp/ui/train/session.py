@@ -99,7 +99,7 @@ def _trained(
         counted = "" if total is None else f" {done:g} of {total:g}"
         progress(done, total, what + counted)
 
-    def check(*_: object) -> None:
+    def check(*_: object, **__: object) -> None:
         progress.check()
 
     def note(text: str) -> None:
@@ -294,7 +294,11 @@ class TrainSession(QObject):
             return
         self.newest = result.id
         foot.show_share(1.0)
-        foot.set_status(_end_words(result))
+        done = "Done. Nothing was kept back, so nobody knows how good it is."
+        if result.best is not None:
+            before = "" if result.before is None else f"{score_text(result.before)} → "
+            done = f"Done: R² {before}{score_text(result.best)} on the part kept back."
+        foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
             f"{self._name} is among the models now, with a card that says what it was "
@@ -308,7 +312,10 @@ class TrainSession(QObject):
         self._end_early("The training stopped: see above.")
         memory = "choose a smaller patch under More, or the CPU"
         readable = readable_error(error, "the training", memory)
-        self._form.foot.message.show_error(_as_here(readable), error_details(readable))
+        text = str(readable)
+        for name, place in _PLACES.items():
+            text = text.replace(name, place)
+        self._form.foot.message.show_error(text, error_details(readable))
         self.ended.emit()
 
     def _on_cancelled(self) -> None:
@@ -335,7 +342,7 @@ class TrainSession(QObject):
 
 # words ------------------------------------------------------------------------
 
-# Fields of a config, as errors of the training name them, and where they are here.
+# Fields of a config, as errors of the training name them, and where the dock has them
 _PLACES = {
     "recipe.learning_rate": "the learning rate under More",
     "recipe.patch": "the patch under More",
@@ -346,14 +353,6 @@ _PLACES = {
 }
 
 
-def _as_here(error: Exception) -> str:
-    """Say of an error what to change in this dock, not in a file."""
-    text = str(error)
-    for name, place in _PLACES.items():
-        text = text.replace(name, place)
-    return text
-
-
 def _status_words(status: "Status", minutes: float, best: float | None) -> str:
     """Say how far a training is."""
     score = "" if best is None else f" · best R² {score_text(best)}"
@@ -362,14 +361,6 @@ def _status_words(status: "Status", minutes: float, best: float | None) -> str:
         left = f" · {duration_text(status.seconds_left)} left"
     done = status.share * minutes
     return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
-
-
-def _end_words(result: TrainResult) -> str:
-    """Say in one line what came out."""
-    if result.best is None:
-        return "Done. Nothing was kept back, so nobody knows how good it is."
-    before = "" if result.before is None else f"{score_text(result.before)} → "
-    return f"Done: R² {before}{score_text(result.best)} on the part kept back."
 
 
 def _warnings(result: TrainResult) -> list[str]:
