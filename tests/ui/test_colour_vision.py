@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, structure_or_custom
-from napari_sparsessp.ui.preferences import CLASSIC, colour_in, read_own_colours
+from napari_sparsessp.ui.preferences import CLASSIC, Preferences, read_own_colours
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
 from napari_sparsessp.ui.widgets.style import Tones
 from vision import VISION, contrast, distances
@@ -33,7 +33,7 @@ def tones(request, added):
 @pytest.mark.parametrize("ids", [tuple(CATALOGUE), ("dapi", "map2", "nfh")])
 @pytest.mark.parametrize("vision", VISION)
 def test_the_usual_palette_is_safe(vision, ids):
-    colours = [colour_in("safe", {}, id_) for id_ in ids]
+    colours = [Preferences(palette="safe").colour(id_) for id_ in ids]
     assert distances(colours, vision).min() > 14
 
 
@@ -41,7 +41,7 @@ def test_the_classic_palette_is_not_and_is_never_the_default():
     """So that the page's words stay true."""
     worst = min(distances(list(CLASSIC.values()), one).min() for one in VISION)
     assert worst < CLEAR
-    assert colour_in("safe", {}, "dna") == CATALOGUE["dna"].colour
+    assert Preferences(palette="safe").colour("dna") == CATALOGUE["dna"].colour
 
 
 def test_a_models_own_structures_take_safe_colours_with_their_name_beside():
@@ -102,7 +102,7 @@ def test_the_classic_palette_names_each_structure_once():
 @pytest.mark.parametrize("palette", ["safe", "classic"])
 def test_every_structure_has_a_colour(palette):
     for structure in (*CATALOGUE, "map2", "a_models_own", "dna_std"):
-        assert len(colour_in(palette, {}, structure)) == 7
+        assert len(Preferences(palette=palette).colour(structure)) == 7
 
 
 def test_own_colours_are_written_as_people_write_them():
@@ -112,8 +112,9 @@ def test_own_colours_are_written_as_people_write_them():
         "nuclear_envelope": "#ff8800",
         "my_marker": "#ff0000",
     }
-    assert colour_in("classic", found, "dna") == "#00ffff"
-    assert colour_in("classic", found, "nucleolus") == CLASSIC["nucleolus"]
+    preferences = Preferences(palette="classic", own_colours=found)
+    assert preferences.colour("dna") == "#00ffff"
+    assert preferences.colour("nucleolus") == CLASSIC["nucleolus"]
     assert read_own_colours("  ") == {}
 
 

@@ -38,7 +38,7 @@ def models(viewer, own, qtbot):
 @pytest.fixture
 def done(qtbot):
     def wait(dock):
-        qtbot.waitUntil(lambda: not dock.is_busy and dock._listing is None)
+        qtbot.waitUntil(lambda: dock._work is None and dock._listing is None)
 
     return wait
 
@@ -192,7 +192,7 @@ def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
     models.form.page.check_button.click()
     assert not models.form.foot.cancel_button.isHidden()
     models.form.foot.cancel_button.click()
-    assert not models.is_busy
+    assert models._work is None
     assert models.form.page.check_button.isEnabled()
     release.set()
 

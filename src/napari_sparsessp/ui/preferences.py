@@ -5,7 +5,6 @@ value that cannot be used the user is warned once, and its default is taken.
 """
 
 import threading
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -47,48 +46,32 @@ _SETTLE_MS = 400
 
 
 class Preferences(BaseModel):
-    """Preferences of the user; device and precision as in a `PredictionRequest`.
-
-    Attributes
-    ----------
-    memory_limit
-        Bytes; None is automatic.
-    own_colours
-        Structure id to ``"#rrggbb"``.
-    refresh_2d_ms, refresh_3d_ms
-        Least pause in milliseconds between two drawings of a layer that fills.
-    """
+    """Preferences of the user; device and precision as in a `PredictionRequest`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Device = "auto"
     precision: Precision = "auto"
-    memory_limit: int | None = None
+    memory_limit: int | None = None  # bytes; None is automatic
     palette: Palette = "safe"
-    own_colours: dict[str, str] = {}
+    own_colours: dict[str, str] = {}  # structure id to "#rrggbb"
+    # least pause between two drawings of a layer that fills
     refresh_2d_ms: int = 100
     refresh_3d_ms: int = 700
 
     def colour(self, structure: str) -> str:
         """Return a structure's colour as ``"#rrggbb"``."""
-        return colour_in(self.palette, self.own_colours, structure)
+        if structure in self.own_colours:
+            return self.own_colours[structure]
+        if self.palette == "classic" and structure in CLASSIC:
+            return CLASSIC[structure]
+        return structure_or_custom(structure).colour
 
 
 class PreferenceNews(QObject):
-    """Reads the page and emits when it changes; `preference_news` returns the one.
+    """Reads the page and emits when it changes; `preference_news` returns the one."""
 
-    Parameters
-    ----------
-    page
-        The settings as napari gives them; None where it has none.
-
-    Signals
-    -------
-    changed(Preferences, Preferences)
-        The former and the new preferences.
-    """
-
-    changed = Signal(object, object)
+    changed = Signal(object, object)  # the former and the new preferences
 
     def __init__(self, page: Any | None) -> None:
         super().__init__()
@@ -208,23 +191,7 @@ Some of them look alike to colour-blind eyes; the catalogue's own do not.
 
 
 def read_own_colours(text: str) -> dict[str, str]:
-    """Read the colours of structures, such as ``dna: cyan, nucleolus: #ff8800``.
-
-    Parameters
-    ----------
-    text
-        A structure by any of its names or a model's own id, and a colour by its English
-        name or as ``#rrggbb``.
-
-    Returns
-    -------
-    Structure id to ``"#rrggbb"``.
-
-    Raises
-    ------
-    InputError
-        A part of it is no structure and colour.
-    """
+    """Read the colours of structures, such as ``dna: cyan, nucleolus: #ff8800``."""
     colours = {}
     for part in text.replace(";", ",").split(","):
         if not part.strip():
@@ -244,25 +211,10 @@ def read_own_colours(text: str) -> dict[str, str]:
     return colours
 
 
-def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
-    """Return the colour of a structure id as ``"#rrggbb"``: the user's `own` first."""
-    if structure in own:
-        return own[structure]
-    if palette == "classic" and structure in CLASSIC:
-        return CLASSIC[structure]
-    return structure_or_custom(structure).colour
-
-
 class ModelNews(QObject):
-    """Emits when the user's models change; `model_news` returns the only one.
+    """Emits when the user's models change; `model_news` returns the only one."""
 
-    Signals
-    -------
-    changed(str)
-        Id of a model that was added, changed or deleted; "" for another folder.
-    """
-
-    changed = Signal(str)
+    changed = Signal(str)  # id of the model; "" for another folder
 
 
 @cache

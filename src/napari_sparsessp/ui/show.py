@@ -38,22 +38,7 @@ def show(
     *,
     layout: str | None = None,
 ) -> tuple[Any, Any]:
-    """Open a viewer with all layers; return it and its Predict dock.
-
-    Parameters
-    ----------
-    light, prediction
-        The transmitted-light stack and what was predicted from it.
-    truth
-        Channels named by structure.
-    layout
-        Side by side where there is a truth, otherwise overlay.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read.
-    """
+    """Open a viewer with all layers; return it and its Predict dock."""
     import napari
 
     lit = load_volume(light)

@@ -341,7 +341,7 @@ def test_curves_show_each_structure_and_where_it_began(added):
     assert list(dna.y) == pytest.approx([0.1, 0.4, 0.3])
     assert before.name == "before"
     assert set(before.y) == {0.1}
-    assert (watch.before, watch.best) == (0.1, 0.4)
+    assert watch.best == 0.4
     assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
     assert watch.overfits()

@@ -35,9 +35,9 @@ def rename(path: Path, name: str, progress: TaskProgress) -> Path:
     return path
 
 
-def delete(path: Path, _progress: TaskProgress) -> manage.Deleted:
+def delete(path: Path, _progress: TaskProgress) -> None:
     """Move a model into the trash."""
-    return manage.delete_model(path)
+    manage.delete_model(path)
 
 
 def restore(deleted: manage.Deleted, _progress: TaskProgress) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QWidget
 
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -83,6 +84,9 @@ def _write_numbers(values: Any) -> str:
     return ", ".join(f"{value:g}" for value in listed)
 
 
+_NUMBERS = {"above": True, "live": True, "write": _write_numbers}
+
+
 class OutputFields(StructureFields):
     """The structures of a network's outputs, as a row of a form."""
 
@@ -129,10 +133,8 @@ class ImportAnswers:
             "label": "Sparsity ratio r it was trained for",
             "name": "Sparsity ratios",
             "none": "for example 8, or 1, 2, 4, 8",
-            "above": True,
-            "live": True,
             "read": _read_ratios,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     voxel_size: Annotated[
@@ -141,10 +143,8 @@ class ImportAnswers:
             "label": "Voxel grid it was trained on: z, y, x in µm",
             "name": "Voxel size along z, y and x in µm",
             "none": "for example 0.29, 0.29, 0.29",
-            "above": True,
-            "live": True,
             "read": _read_voxel_size,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     scaling: Annotated[
@@ -199,13 +199,7 @@ def _licence_hint(format_: str) -> str:
 
 
 class ImportForm(QWidget):
-    """Contents of a file, and the questions that it leaves open.
-
-    Signals
-    -------
-    changed
-        The answers changed.
-    """
+    """Contents of a file, and the questions that it leaves open."""
 
     changed = Signal()
 
@@ -217,12 +211,7 @@ class ImportForm(QWidget):
         self.panel = CheckpointPanel()
         self.rows = Form(ImportAnswers, rows={"id": {"read": self._read_id}})
         self.rows.native("name").setMaxLength(120)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(11)
-        column.addWidget(self.panel)
-        column.addWidget(self.rows)
-        column.addStretch(1)
+        in_a_column(self, self.panel, self.rows, spacing=11).addStretch(1)
         self.rows.changed.connect(self._on_changed)
 
     def offer(
@@ -232,17 +221,7 @@ class ImportForm(QWidget):
         name: str,
         taken: Collection[str],
     ) -> None:
-        """Show what was read, and ask for the rest.
-
-        Parameters
-        ----------
-        contents
-            A checkpoint's contents; the card of a model of this plugin asks nothing.
-        name
-            Suggestion for the name.
-        taken
-            Ids of the installed models.
-        """
+        """Show what was read, and ask for the rest."""
         self._taken = frozenset(taken)
         self.panel.show_contents(contents, path)
         native = not hasattr(contents, "questions")
@@ -255,8 +234,8 @@ class ImportForm(QWidget):
         self.shown = tuple(row for row in rows if row in asked)
         for row in rows:
             self.rows.show_row(row, row in asked)
-        self.rows.set(ImportAnswers(name=name, id=model_id(name, taken)))
         self._names = (name, model_id(name, taken))
+        self.rows.set(ImportAnswers(*self._names))
         self.rows.native("structures").offer(getattr(contents, "outputs", 0))
         for row, question in questions.items():
             self.rows.show_note(row, _reason(question))
@@ -316,22 +295,17 @@ class CheckpointPanel(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         self.drawing = TopologyDrawing()
-        self.headline, self.facts = _label("strong"), _label("")
-        self.structures, self.notes = _label(""), _label("muted")
-        words = QVBoxLayout()
-        words.setSpacing(1)
-        words.addWidget(self.headline)
-        words.addWidget(self.facts)
-        head = QHBoxLayout()
+        self.headline, self.facts = wrapped_label("strong"), wrapped_label("")
+        self.structures, self.notes = wrapped_label(""), wrapped_label("muted")
+        words = QWidget()
+        in_a_column(words, self.headline, self.facts, spacing=1)
+        head = in_a_row(self.drawing, words, stretched=0)
         head.setSpacing(10)
-        head.addWidget(self.drawing, 0, Qt.AlignmentFlag.AlignTop)
-        head.addLayout(words, 1)
-        column = QVBoxLayout(self)
+        head.setStretch(1, 1)
+        for widget in (self.drawing, words):
+            head.setAlignment(widget, Qt.AlignmentFlag.AlignTop)
+        column = in_a_column(self, head, self.structures, self.notes)
         column.setContentsMargins(11, 9, 11, 10)
-        column.setSpacing(5)
-        column.addLayout(head)
-        column.addWidget(self.structures)
-        column.addWidget(self.notes)
 
     def show_contents(self, contents: Any, path: Path) -> None:
         """Show a `CheckpointInfo`, or the `ModelCard` of a model of this plugin."""
@@ -361,12 +335,3 @@ class CheckpointPanel(QFrame):
         self.notes.setText("\n".join(lines))
         self.notes.setVisible(bool(notes))
         self.setToolTip(str(path))
-
-
-def _label(role: str) -> QLabel:
-    label = QLabel("")
-    if role:
-        label.setProperty("role", role)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    return label

@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -21,7 +20,14 @@ from superqt import QFlowLayout
 from napari_sparsessp.models.card import ModelCard, expected_quality
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.models.table import megabytes
-from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox
+from napari_sparsessp.ui.widgets.basic import (
+    Mark,
+    MarkDot,
+    MessageBox,
+    in_a_column,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.card_text import card_rows, count_text
 from napari_sparsessp.ui.widgets.charts import QualityTable
 from napari_sparsessp.ui.widgets.style import Dress, breakable, take_role
@@ -65,23 +71,12 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     grid.setVerticalSpacing(9)
     grid.setColumnStretch(1, 1)
     for number, (name, text) in enumerate(rows):
-        title, body = QLabel(name), _plain("", breakable(text))
+        title, body = QLabel(name), wrapped_label("", breakable(text))
         title.setProperty("role", "muted")
-        body.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(title, number, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(body, number, 1, Qt.AlignmentFlag.AlignTop)
     grid.setRowStretch(len(rows), 1)
     return panel
-
-
-def _plain(role: str, text: str = "") -> QLabel:
-    label = QLabel(text)
-    if role:
-        label.setProperty("role", role)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    label.setMinimumWidth(60)  # a long word must not make the page wide
-    return label
 
 
 def _let_scroll(area: QScrollArea, inside: QWidget) -> None:
@@ -92,29 +87,13 @@ def _let_scroll(area: QScrollArea, inside: QWidget) -> None:
 
 
 class ModelInfo(QDialog):
-    """The card in a window that can stay open beside a dock.
-
-    Parameters
-    ----------
-    place
-        Where the model is; None where it is gone.
-
-    Signals
-    -------
-    folder_asked
-        Show the file in the system's file browser.
-    removal_asked
-        The user has asked to delete the model, and confirmed it.
-    """
+    """The card in a window that can stay open beside a dock."""
 
     folder_asked = Signal()
-    removal_asked = Signal()
+    removal_asked = Signal()  # the user has confirmed it
 
     def __init__(
-        self,
-        card: ModelCard,
-        place: "ModelPlace | None",
-        parent: QWidget | None = None,
+        self, card: ModelCard, place: "ModelPlace | None", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         Dress(self)
@@ -138,34 +117,32 @@ class ModelInfo(QDialog):
         self.close_button = QPushButton("Close")
         self.close_button.setDefault(True)
         self._arrange()
-        self.folder_button.clicked.connect(self._on_folder)
+        self.folder_button.clicked.connect(self.folder_asked)
         self.remove_button.clicked.connect(self._on_remove)
         self.close_button.clicked.connect(self._on_close)
-
-    def show_problem(self, text: str) -> None:
-        """Show what went wrong."""
-        self._ask(False)
-        self.message.show_error(text)
 
     def _arrange(self) -> None:
         version = self.card.version
         version = version if version == "imported" else f"version {version}"
         table, area = card_table(self.rows), QScrollArea()
         _let_scroll(area, table)
-        foot = QHBoxLayout()
-        foot.addWidget(self.folder_button)
-        foot.addStretch(1)
-        foot.addWidget(self.remove_button)
-        foot.addWidget(self.close_button)
+        buttons = (self.folder_button, self.remove_button, self.close_button)
+        foot = in_a_row(*buttons, stretched=0)
+        foot.insertStretch(1, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 14, 16, 12)
         column.setSpacing(6)
-        column.addWidget(_plain("title", self.card.name))
-        column.addWidget(_plain("muted", f"{self.card.id} · {version}"))
+        column.addWidget(wrapped_label("title", self.card.name))
+        column.addWidget(wrapped_label("muted", f"{self.card.id} · {version}"))
         column.addWidget(area, 1)
         column.addWidget(self.message)
         column.addLayout(foot)
         self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
+
+    def show_problem(self, text: str) -> None:
+        """Show what went wrong."""
+        self._ask(False)
+        self.message.show_error(text)
 
     def _ask(self, asking: bool) -> None:
         """Ask once more before a file goes."""
@@ -181,9 +158,6 @@ class ModelInfo(QDialog):
         if asking:
             self.close_button.setFocus()
 
-    def _on_folder(self) -> None:
-        self.folder_asked.emit()
-
     def _on_remove(self) -> None:
         if self._asking:
             self.removal_asked.emit()
@@ -198,29 +172,21 @@ class ModelInfo(QDialog):
 
 
 class ModelPage(QScrollArea):
-    """Title, buttons, expected quality and all that the card says.
-
-    Signals
-    -------
-    use_asked, check_asked, export_asked, delete_asked, folder_asked
-        A button was pressed.
-    rename_asked(str)
-        The new name.
-    """
+    """Title, buttons, expected quality and all that the card says."""
 
     use_asked = Signal()
     check_asked = Signal()
     export_asked = Signal()
     delete_asked = Signal()
     folder_asked = Signal()
-    rename_asked = Signal(str)
+    rename_asked = Signal(str)  # the new name
 
     def __init__(self) -> None:
         super().__init__()
         self._entry: Entry | None = None
         self._busy = False
-        self.title = _plain("title")
-        self.below = _plain("muted")
+        self.title = wrapped_label("title")
+        self.below = wrapped_label("muted")
         self.name_edit = QLineEdit()
         self.name_edit.setAccessibleName("New name of the model")
         self.name_edit.setMaxLength(120)
@@ -247,7 +213,7 @@ class ModelPage(QScrollArea):
         )
         self.verdict = QWidget()
         self.verdict_dot = MarkDot(Mark.GOOD, 15)
-        self.verdict_text = _plain("")
+        self.verdict_text = wrapped_label("")
         self.problem = MessageBox()
         self.quality = QualityTable()
         self._rows: QWidget | None = None
@@ -256,20 +222,17 @@ class ModelPage(QScrollArea):
         self.show_entry(None)
 
     def _arrange(self) -> None:
-        row = QHBoxLayout(self.verdict)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(7)
-        row.addWidget(self.verdict_dot, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.verdict_text, 1)
-        inside = QWidget()
-        self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(0, 4, 4, 4)
-        self._column.setSpacing(7)
-        for part in (
-            *(self.title, self.name_edit, self.below, button_row(*self.buttons)),
+        row = in_a_row(self.verdict_dot, self.verdict_text, stretched=0)
+        row.setStretch(1, 1)
+        row.setAlignment(self.verdict_dot, Qt.AlignmentFlag.AlignTop)
+        in_a_column(self.verdict, row)
+        inside, buttons = QWidget(), button_row(*self.buttons)
+        self._column = in_a_column(
+            *(inside, self.title, self.name_edit, self.below, buttons),
             *(self.verdict, self.problem, self.quality),
-        ):
-            self._column.addWidget(part)
+            spacing=7,
+        )
+        self._column.setContentsMargins(0, 4, 4, 4)
         self._column.addWidget(
             self.folder_button, alignment=Qt.AlignmentFlag.AlignRight
         )

@@ -175,13 +175,7 @@ def search_texts(entry: Entry) -> Iterable[str]:
 
 
 class ModelsTable(RowsView):
-    """The models; the chosen one stays chosen while others come, go or are hidden.
-
-    Signals
-    -------
-    use_asked, delete_asked, rename_asked
-        Enter or a double click, Del, F2: of the chosen model.
-    """
+    """The models; the chosen one stays chosen while others come, go or are hidden."""
 
     use_asked = Signal()
     delete_asked = Signal()

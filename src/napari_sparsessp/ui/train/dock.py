@@ -33,15 +33,7 @@ _IN_THE_WAY = "Something is in the way: see above."
 
 
 class TrainDock(Dock):
-    """Teach a model with pairs of transmitted light and fluorescence.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Teach a model with pairs of transmitted light and fluorescence."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None

@@ -10,13 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import structure_or_custom
@@ -24,7 +18,7 @@ from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
 from napari_sparsessp.training.resolve import RATE, QuickOptions
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.models.import_form import model_id
-from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice
+from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice, named_structures
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FILES, PairsPanel
 from napari_sparsessp.ui.train.watch import TrainWatch
@@ -52,7 +46,6 @@ if TYPE_CHECKING:
 SET_UP, WATCH = "set up", "watch"
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-_MOST_NAMED = 3
 _LEARNING = ("ratios", "patch", "learning_rate", "loss")
 
 
@@ -158,16 +151,9 @@ class ModelPanel(QWidget):
         """Offer models; the chosen one stays if it can, else the first is taken."""
         self._cards = {card.id: card for card in cards}
         names = [card.name for card in cards]
-        self.source.offer(
-            "source",
-            [
-                (
-                    one.id,
-                    one.name if names.count(one.name) < 2 else f"{one.name} ({one.id})",
-                )
-                for one in cards
-            ],
-        )
+        alike = {id_ for id_, card in self._cards.items() if names.count(card.name) > 1}
+        labels = [f"{c.name} ({c.id})" if c.id in alike else c.name for c in cards]
+        self.source.offer("source", list(zip(self._cards, labels, strict=True)))
         self._show_about()
 
     def card(self) -> "ModelCard | None":
@@ -175,13 +161,7 @@ class ModelPanel(QWidget):
         return self._cards.get(self.source.get("source"))
 
     def choose(self, source: str, freeze_encoder: bool) -> None:
-        """Show another choice without emitting `changed`.
-
-        Raises
-        ------
-        InputError
-            The model is not here.
-        """
+        """Show another choice without emitting `changed`."""
         if source not in self._cards:
             raise InputError(
                 f"the file begins with {source}, which is not among the models here; "
@@ -220,17 +200,9 @@ class NameForm(Form[QuickOptions]):
         self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
-        """Suggest a name for what will be learnt, and an id that is free.
-
-        Parameters
-        ----------
-        taken
-            Ids of models and trainings that are there.
-        """
+        """Suggest a name for what will be learnt, and an id that is free."""
         self._taken = frozenset(taken)
-        labels = [structure_or_custom(id_).label for id_ in structures]
-        more = f" and {len(labels) - _MOST_NAMED} more" * (len(labels) > _MOST_NAMED)
-        what = f"{', '.join(labels[:_MOST_NAMED])}{more}"
+        what = named_structures(structures)
         self._suggest("name", f"My {what}" if what else "")
         name = self.get("name")
         self._suggest("id", model_id(name, self._taken) if name else "")
@@ -287,10 +259,8 @@ class UnfinishedBar(QFrame):
         self.discard_button = link_button(
             "Discard", "Move its folder to the system's trash."
         )
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.discard_button)
-        row.addWidget(self.resume_button)
+        row = in_a_row(self.discard_button, self.resume_button, stretched=0)
+        row.insertStretch(0, 1)
         column = in_a_column(self, self.text, row, spacing=3)
         column.setContentsMargins(9, 7, 9, 7)
         self.resume_button.clicked.connect(self.resume_asked)
@@ -314,18 +284,7 @@ class UnfinishedBar(QFrame):
 
 
 class TrainForm(StepForm):
-    """All widgets of the dock, arranged.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-
-    Signals
-    -------
-    changed
-        Something was chosen or typed.
-    """
+    """All widgets of the dock, arranged."""
 
     changed = Signal()
 
@@ -356,6 +315,10 @@ class TrainForm(StepForm):
             "Load YAML…", "Take all settings from such a file."
         )
         self.watch = TrainWatch()
+        self._panels = (
+            *(self.pairs, self.split, self.model, self.time),
+            *(self.options, self.name, self.device),
+        )
         self._arrange()
         self._connect()
         self.show_page(SET_UP)
@@ -375,10 +338,8 @@ class TrainForm(StepForm):
         head.addWidget(self.time)
         head.addStretch(1)
         head.addWidget(self.more_button)
-        files = QHBoxLayout()
-        files.addStretch(1)
-        files.addWidget(self.load_button)
-        files.addWidget(self.save_button)
+        files = in_a_row(self.load_button, self.save_button, stretched=0)
+        files.insertStretch(0, 1)
         bodies: list[list[QWidget]] = [
             [self.pairs],
             [self.split],
@@ -397,10 +358,7 @@ class TrainForm(StepForm):
 
     def _connect(self) -> None:
         self.pages.chosen.connect(self.show_page)
-        for panel in (
-            *(self.pairs, self.split, self.model, self.time),
-            *(self.options, self.name, self.device),
-        ):
+        for panel in self._panels:
             panel.changed.connect(self.changed)
         self.more_button.toggled.connect(self._on_more)
 
@@ -437,20 +395,11 @@ class TrainForm(StepForm):
 
     def set_locked(self, locked: bool) -> None:
         """Lock what is chosen while a training runs."""
-        for widget in (
-            *(self.pairs, self.split, self.model, self.time, self.device),
-            *(self.options, self.name, self.load_button, self.unfinished),
-        ):
+        for widget in (*self._panels, self.load_button, self.unfinished):
             widget.setEnabled(not locked)
 
     def show_config(self, config: TrainConfig) -> list[str]:
-        """Fill the form with a config; return sentences on what has no row here.
-
-        Raises
-        ------
-        InputError
-            It is of a training that the dock cannot run; nothing was filled in.
-        """
+        """Fill the form with a config; return sentences on what has no row here."""
         network, pairs = config.network, config.data.pairs
         if not isinstance(network, FineTune) or pairs is None or config.data.simulated:
             raise InputError(
@@ -463,22 +412,19 @@ class TrainForm(StepForm):
             None if channel is None else str(channel)
             for channel in (pairs.signal, pairs.target)
         )
-        structure = pairs.structure or ""
-        if structure:
-            structure = structure_or_custom(structure).label
+        structure = pairs.structure and structure_or_custom(pairs.structure).label
         self.pairs.files.choose(
-            FilesChoice(pairs.path, signal=signal, target=target, structure=structure)
+            FilesChoice(pairs.path, (), signal, target, structure or "")
         )
         self.split.set_part(config.validation.by, config.validation.share)
         if config.budget.minutes is not None:
             self.time.update(minutes=config.budget.minutes)
         recipe = config.recipe
+        rate, patch = recipe.learning_rate, recipe.patch
         shown = {
             "ratios": config.ratios,
-            "patch": recipe.patch[0] if recipe.patch != Recipe().patch else None,
-            "learning_rate": None
-            if recipe.learning_rate == RATE
-            else recipe.learning_rate,
+            "patch": patch[0] if patch != Recipe().patch else None,
+            "learning_rate": rate if rate != RATE else None,
             "loss": config.loss,
         }
         self.options.update(**shown)
@@ -497,9 +443,7 @@ class TrainForm(StepForm):
 
     def _to_options(self) -> None:
         self.scroll.ensureWidgetVisible(self.options, 0, 8)
-        bar = self.scroll.horizontalScrollBar()
-        if bar is not None:  # only up and down
-            bar.setValue(0)
+        self.scroll.horizontalScrollBar().setValue(0)  # only up and down
 
 
 def _not_shown(config: TrainConfig) -> list[str]:
@@ -516,14 +460,10 @@ def _not_shown(config: TrainConfig) -> list[str]:
             "crops them."
         )
     usual, given = Recipe(name="fast").model_dump(), config.recipe.model_dump()
-    other = [
-        name
-        for name in usual
-        if given[name] != usual[name] and name not in ("patch", "learning_rate")
-    ]
-    if other:
+    other = {name for name in usual if given[name] != usual[name]}
+    if other := other - {"patch", "learning_rate"}:
         notes.append(
-            f"The file's recipe has its own {', '.join(other)}; here they are as "
-            "usual. sparsessp train keeps them."
+            f"The file's recipe has its own {', '.join(sorted(other))}; here they are "
+            "as usual. sparsessp train keeps them."
         )
     return notes

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -34,6 +33,7 @@ from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Segments,
     in_a_column,
+    in_a_row,
     labelled_row,
     link_button,
     side_by_side,
@@ -44,6 +44,11 @@ from napari_sparsessp.ui.widgets.structure_fields import StructureBox
 
 LAYERS, FILES = "layers", "files"
 
+_LIST_TIP = (
+    "A CSV with a line for each label: path, signal, target, structure, and if you "
+    "like path_target, mask and split. RepMode's lists load as they are."
+)
+_ALIKE = "that all have light and fluorescence in the same channels."
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
 
 
@@ -60,32 +65,23 @@ class FilesPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.list_button = QPushButton("List (CSV)…")
-        self.list_button.setToolTip(
-            "A CSV with a line for each label: path, signal, target, structure, and if "
-            "you like path_target, mask and split. RepMode's lists load as they are."
-        )
-        self.folder_button = QPushButton("Folder…")
-        self.folder_button.setToolTip(
-            "A folder of images that all have light and fluorescence in the same "
-            "channels."
-        )
-        self.images_button = QPushButton("Images…")
-        self.images_button.setToolTip(
-            "Some images that all have light and fluorescence in the same channels."
+        list_button, folder_button, images_button = (
+            _button("List (CSV)…", _LIST_TIP),
+            _button("Folder…", f"A folder of images {_ALIKE}"),
+            _button("Images…", f"Some images {_ALIKE}"),
         )
         self.title = QLabel("")
         self.title.setProperty("role", "strong")
         self.summary = wrapped_label("small")
         self.channels = Form(FilesChoice)
-        buttons = side_by_side(self.list_button, self.folder_button, self.images_button)
+        buttons = side_by_side(list_button, folder_button, images_button)
         in_a_column(self, buttons, self.title, self.summary, self.channels)
         self._wanted = FilesChoice()
         self._offered: tuple[str, ...] = ()
         self._show(FilesChoice())
-        self.list_button.clicked.connect(self.ask_list)
-        self.folder_button.clicked.connect(self.ask_folder)
-        self.images_button.clicked.connect(self.ask_images)
+        list_button.clicked.connect(self.ask_list)
+        folder_button.clicked.connect(self.ask_folder)
+        images_button.clicked.connect(self.ask_images)
         self.channels.changed.connect(self.changed)
 
     def ask_list(self) -> None:
@@ -145,11 +141,8 @@ class FilesPanel(QWidget):
         """Offer channels; those that a config names are chosen, else a guess."""
         self._offered, wanted = channels, self._wanted
         light, target, structure = guess_channels(channels)
-        chosen = {
-            "signal": _index_of(wanted.signal, channels, light),
-            "target": _index_of(wanted.target, channels, target),
-        }
-        for name, index in chosen.items():
+        for name, guess in (("signal", light), ("target", target)):
+            index = _index_of(getattr(wanted, name), channels, guess)
             self.channels.offer(name, [(channel, channel) for channel in channels])
             self.channels.update(**{name: channels[index] if index >= 0 else None})
         if not self.channels.get("structure"):
@@ -159,6 +152,12 @@ class FilesPanel(QWidget):
     def files(self) -> FilesChoice:
         """Return what is chosen."""
         return self.channels.values()
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
 
 
 def _index_of(wanted: str | None, channels: Sequence[str], guess: int) -> int:
@@ -223,15 +222,7 @@ class StackCard(QWidget):
         light: StackKey | None,
         masks: Sequence[ViewerStack] = (),
     ) -> None:
-        """Offer stacks, the likeliest light first.
-
-        Parameters
-        ----------
-        light
-            Is chosen where the stack that was chosen is gone.
-        masks
-            Labels layers, which can only be masks.
-        """
+        """Offer stacks, the likeliest light first."""
         before = self.light()
         self._masks = tuple(masks)
         self._stacks = {stack.key: stack for stack in stacks}
@@ -342,18 +333,11 @@ class StackCard(QWidget):
 
 
 class PairsPanel(QWidget):
-    """Cards of stacks that are open, or the panel of files.
-
-    Signals
-    -------
-    changed
-    file_asked, sample_asked
-        The user wants to open a stack, or a public pair.
-    """
+    """Cards of stacks that are open, or the panel of files."""
 
     changed = Signal()
-    file_asked = Signal()
-    sample_asked = Signal()
+    file_asked = Signal()  # to open a stack
+    sample_asked = Signal()  # to open a public pair
 
     def __init__(self) -> None:
         super().__init__()
@@ -367,9 +351,9 @@ class PairsPanel(QWidget):
             ],
             "Where the pairs are",
         )
-        self.open_button = QPushButton("Open file…")
-        self.open_button.setToolTip(
-            "Open a stack with its voxel size; each channel becomes a layer."
+        self.open_button = _button(
+            "Open file…",
+            "Open a stack with its voxel size; each channel becomes a layer.",
         )
         self.add_button = link_button(
             "Add another stack", "Learn from a second field of view as well."
@@ -383,10 +367,8 @@ class PairsPanel(QWidget):
         self._layers = QWidget()
         self._column = QVBoxLayout()
         self._column.setSpacing(6)
-        foot = QHBoxLayout()
-        foot.addWidget(self.open_button)
-        foot.addStretch(1)
-        foot.addWidget(self.add_button)
+        foot = in_a_row(self.open_button, self.add_button, stretched=0)
+        foot.insertStretch(1, 1)
         in_a_column(self._layers, self._column, foot, self.sample_button)
         in_a_column(self, self.source, self._layers, self.files, spacing=7)
         self.source.chosen.connect(self._on_source)
