@@ -103,20 +103,7 @@ class PredictOptions:
 
 
 class OptionsPanel(QWidget):
-    """Folded options; a line of text shows those that are not as usual.
-
-    Attributes
-    ----------
-    more_button
-        Folds this panel; stands elsewhere.
-    rows
-        The options' form.
-
-    Signals
-    -------
-    changed
-        The user changed an option, or a preference.
-    """
+    """Folded options; a line of text shows those that are not as usual."""
 
     changed = Signal()
 
@@ -237,16 +224,7 @@ _NO_PART_TIP = (
 
 
 class PredictFoot(WorkFoot):
-    """Buttons, progress bar, status, message and layout switch.
-
-    Signals
-    -------
-    run_asked, resume_asked, cancel_asked, restore_asked
-    part_asked
-        Predict only what is on screen.
-    layout_asked(str)
-        ``overlay`` or ``side``.
-    """
+    """Buttons, progress bar, status, message and layout switch."""
 
     run_asked = Signal()
     resume_asked = Signal()
@@ -367,13 +345,7 @@ class PredictFoot(WorkFoot):
 
 
 class PredictForm(StepForm):
-    """All widgets of the dock; the steps scroll, the footer stays.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-    """
+    """All widgets of the dock; the steps scroll, the footer stays."""
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__(width=424)

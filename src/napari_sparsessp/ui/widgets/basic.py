@@ -95,15 +95,7 @@ class MarkDot(QWidget):
 
 
 class Step(QWidget):
-    """A piece of the sentence with its controls.
-
-    Parameters
-    ----------
-    headline
-        Rich text; the variable part in bold.
-    last
-        No line leads on from the last step.
-    """
+    """A piece of the sentence with its controls; no line leads on from the `last`."""
 
     GUTTER = 24
 
@@ -183,20 +175,7 @@ NARROWEST = 340
 
 
 class StepColumn(QScrollArea):
-    """Scrolls from top to bottom only.
-
-    Parameters
-    ----------
-    steps
-        From top to bottom.
-    below
-        Pixels under the last one.
-
-    Attributes
-    ----------
-    column
-        For what comes after the steps; see `end`.
-    """
+    """Scrolls from top to bottom only; `below` are pixels under the last step."""
 
     def __init__(self, steps: Iterable[QWidget], below: int = 0) -> None:
         super().__init__()
@@ -223,13 +202,7 @@ _NARROWEST = 26
 
 
 class Segments(QWidget):
-    """Choose one of a few values at a glance.
-
-    Parameters
-    ----------
-    name
-        What is chosen, for screen readers.
-    """
+    """Choose one of a few values at a glance; `name` is for screen readers."""
 
     chosen = Signal(str)
 
@@ -333,15 +306,7 @@ class MessageBox(QFrame):
         self.hide()
 
     def show_error(self, text: str, details: str = "") -> None:
-        """Show an error.
-
-        Parameters
-        ----------
-        text
-            One line: what is wrong and what to do.
-        details
-            What "Copy details" copies; no button without them.
-        """
+        """Show an error in one line, with details to copy."""
         self._show("error", Mark.BAD, _sentence(text), details)
         self.more_button.hide()
 
@@ -408,13 +373,7 @@ SHARES = 1000
 
 
 class Foot(QWidget):
-    """The footer of a dock: message, progress, status; each adds its own buttons.
-
-    Parameters
-    ----------
-    work
-        What is done here, for screen readers: ``the prediction``.
-    """
+    """The footer of a dock: message, progress, status; each adds its own buttons."""
 
     def __init__(self, work: str) -> None:
         super().__init__()
@@ -450,13 +409,7 @@ class Foot(QWidget):
 
 
 class WorkFoot(Foot):
-    """A foot with one great button that starts and stops the dock's work.
-
-    Parameters
-    ----------
-    state
-        The first of the dock's own states.
-    """
+    """A foot with one great button that starts and stops the dock's work."""
 
     def __init__(self, work: str, state: Enum) -> None:
         super().__init__(work)
@@ -469,13 +422,7 @@ class WorkFoot(Foot):
         return self._state
 
     def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
-        """Change the button to what it does now.
-
-        Parameters
-        ----------
-        on
-            Whether it can be pressed.
-        """
+        """Change the button to what it does now."""
         text, role, tip = look
         self._state = state
         self.button.setText(text)

@@ -82,36 +82,18 @@ class _Plot(QWidget):
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart.
-
-    Attributes
-    ----------
-    name
-        For the legend, which is shown for few curves; "" keeps it out.
-    x, y
-        NaN leaves a gap.
-    colour
-        ``#rrggbb``; "" takes the colour of text.
-    dots
-        Mark each point.
-    """
+    """One line of a chart."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[float]  # NaN leaves a gap
     y: Sequence[float]
-    colour: str = ""
+    colour: str = ""  # that of text
     dots: bool = False
     dashed: bool = False
 
 
 class Chart(_Plot):
-    """A plot of curves.
-
-    Signals
-    -------
-    clicked(float)
-        Where on the x axis the user clicked.
-    """
+    """A plot of curves."""
 
     clicked = Signal(float)
 
@@ -142,13 +124,7 @@ class Chart(_Plot):
         return self._curves
 
     def set_curves(self, curves: Sequence[Curve], marks: Sequence[float] = ()) -> None:
-        """Draw these curves in place of the former.
-
-        Parameters
-        ----------
-        marks
-            Places on the x axis that get a small tick, such as measured planes.
-        """
+        """Draw these curves, and small ticks at `marks` on the x axis."""
         self._curves, self._marks = tuple(curves), tuple(marks)
         if self._curves or self._plot is not None:
             self._draw()
@@ -292,10 +268,7 @@ class DensityPlot(_Plot):
 
 
 def coloured(counts: np.ndarray, *, dark: bool) -> np.ndarray:
-    """Return colours of counts, (n, n) to (n, n, 4) uint8, on a dark or light ground.
-
-    The more counts, the further from the ground; without any, nothing is drawn.
-    """
+    """Return colours of counts, (n, n) to (n, n, 4) uint8; the more, the brighter."""
     from matplotlib import colormaps
 
     share = np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)

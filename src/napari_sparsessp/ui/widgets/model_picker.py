@@ -91,10 +91,7 @@ class TopologyButton(QAbstractButton):
         self.set_prospect("", "", 0)
 
     def set_prospect(self, quality: str, time: str, rows: int = 2) -> None:
-        """Show quality and time below the name; "" for unknown.
-
-        All buttons of a row keep room for the same number of `rows`.
-        """
+        """Show quality and time below the name, in the room of so many rows."""
         self._lines, self._rows = [line for line in (quality, time) if line], rows
         self.setAccessibleName(", ".join([f"Topology {self.label}", *self._lines]))
         self.updateGeometry()
@@ -157,15 +154,7 @@ IMPORT = "\0import"
 
 
 class TopologyPicker(QWidget):
-    """Four diagrams; those that no model serves are off and say why.
-
-    Signals
-    -------
-    changed
-        The user picked another topology or model.
-    import_asked, info_asked
-        The user wants to import a checkpoint, or to read the model's card.
-    """
+    """Four diagrams; those that no model serves are off and say why."""
 
     changed = Signal()
     import_asked = Signal()
@@ -205,15 +194,7 @@ class TopologyPicker(QWidget):
         self.set_cards([])
 
     def set_cards(self, cards: "Sequence[ModelCard]", default: str = "") -> None:
-        """Offer these models.
-
-        Parameters
-        ----------
-        cards
-            Of several with the same id the first one counts, as everywhere.
-        default
-            Id of the one to choose; the first one where there is none of that id.
-        """
+        """Offer these models; of several with the same id the first one counts."""
         first: dict[str, ModelCard] = {}
         for card in cards:
             first.setdefault(card.id, card)

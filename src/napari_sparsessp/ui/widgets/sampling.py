@@ -16,11 +16,7 @@ from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
 def sampling_sentence(view: SparseView, flat: bool = False) -> str:
-    """Say what a sparse view means in planes and exposures.
-
-    For example ``13 planes measured, 52 predicted, 75 % fewer exposures``; `flat` where
-    the model predicts one projection of the planes.
-    """
+    """Write a view as ``13 planes measured, 52 predicted, 75 % fewer exposures``."""
     measured = len(view.planes)
     planes = "1 plane" if measured == 1 else f"{measured} planes"
     dense = max(view.depth, 1)
@@ -39,11 +35,6 @@ class ZAxisDrawing(QWidget):
 
     Tall bars are planes that were imaged; short ones are filled in by the network. A
     mark below shows the plane that is on screen; a click goes to another.
-
-    Signals
-    -------
-    plane_asked(float)
-        A position in dense planes was clicked.
     """
 
     plane_asked = Signal(float)
@@ -67,15 +58,7 @@ class ZAxisDrawing(QWidget):
     def show_view(
         self, view: SparseView | None, step_um: float | None, flat: bool = False
     ) -> None:
-        """Draw another view, or an empty axis.
-
-        Parameters
-        ----------
-        step_um
-            Distance of two dense planes in µm, where it is known.
-        flat
-            The model predicts one projection of the planes.
-        """
+        """Draw another view, or an empty axis; `flat` for one projection of planes."""
         self._view = view
         self._step = step_um
         self.setAccessibleName("" if view is None else sampling_sentence(view, flat))
@@ -230,13 +213,7 @@ def ordinal(ratio: float) -> str:
 
 
 class SamplingPanel(QWidget):
-    """Choose the sparsity ratio and see what it means.
-
-    Signals
-    -------
-    changed
-        By the user.
-    """
+    """Choose the sparsity ratio and see what it means."""
 
     changed = Signal()
 
@@ -303,14 +280,7 @@ class SamplingPanel(QWidget):
         self.trial.update(simulate=on)
 
     def set_stack(self, dense: bool | None) -> None:
-        """Set what is known of the stack.
-
-        Parameters
-        ----------
-        dense
-            True: its planes are as close as the model's, so that a ratio can only be
-            meant as a trial. False: it is sparse already. None: not known.
-        """
+        """Set whether the stack is as dense as the model's planes, if that is known."""
         if dense is False:
             self.set_simulate(False)
         elif dense and (self.ratio() or 1) > 1:

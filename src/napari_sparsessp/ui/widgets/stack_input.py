@@ -76,15 +76,7 @@ def expectations(
     channel: int | None = None,
     ratio: float | None = None,
 ) -> list[Expectation]:
-    """Compare a layer with a model's card: voxel size, planes, channels.
-
-    Parameters
-    ----------
-    channel
-        The one that the user chose.
-    ratio
-        Sparsity ratio of the plan, where there is one.
-    """
+    """Compare a layer with a model's card: voxel size, planes, channels."""
     found, mark, advice = _voxel_size(card, reading)
     expected = "" if card is None else size_text(card.voxel_size)
     return [
@@ -253,20 +245,7 @@ class _VoxelSize:
 
 
 class InputPanel(QWidget):
-    """Choose what to predict from.
-
-    Parameters
-    ----------
-    with_colony
-        Offer the sample colony, which is sparse, beside the real samples.
-
-    Signals
-    -------
-    changed
-        Another layer, axis, channel or voxel size was chosen.
-    file_asked, sample_asked, samples_asked
-        The user wants to open a file, the bundled sample, or to see all samples.
-    """
+    """Choose what to predict from; with a sparse sample `with_colony`."""
 
     changed = Signal()
     file_asked = Signal()
@@ -369,13 +348,7 @@ class InputPanel(QWidget):
         self._start_afresh()
 
     def show_reading(self, reading: LayerReading | None, guess: bool = True) -> None:
-        """Show the controls that this layer needs.
-
-        Parameters
-        ----------
-        guess
-            Set the axis buttons to what was guessed.
-        """
+        """Show the controls that this layer needs; set its axis where it is a guess."""
         guessed = None if reading is None else reading.guessed
         self._axis_row.setVisible(guessed is not None)
         if reading is not None and guessed is not None and guess:
@@ -476,13 +449,7 @@ _EVENTS = ("data", "scale", "translate", "units", "axis_labels")
 
 
 class InputWatch(QObject):
-    """Watch one layer at a time.
-
-    Signals
-    -------
-    changed
-        Its voxels, or their place, are others than those of a plan.
-    """
+    """Watch voxels and place of one layer at a time."""
 
     changed = Signal()
 

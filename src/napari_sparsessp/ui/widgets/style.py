@@ -13,15 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 
 def mix(first: QColor, second: QColor, share: float) -> QColor:
-    """Blend two colours.
-
-    Parameters
-    ----------
-    first, second
-        Opaque colours.
-    share
-        How much of `second`, 0 to 1.
-    """
+    """Blend two opaque colours; `share` is how much of the second, 0 to 1."""
     keep = 1.0 - share
     return QColor(
         round(first.red() * keep + second.red() * share),
@@ -87,13 +79,7 @@ _COLOUR_NAMES = (
 
 
 def style_sheet(tones: Tones) -> str:
-    """Write the style sheet of a dock for these tones.
-
-    Returns
-    -------
-    str
-        Qt style sheet; it only speaks of named parts of the docks.
-    """
+    """Write the style sheet of a dock for these tones."""
     names = {name: getattr(tones, name).name() for name in _COLOUR_NAMES}
     names["press"] = mix(tones.accent, tones.back, 0.25).name()
     names["off"] = mix(tones.field, tones.accent, 0.4).name()
@@ -205,13 +191,7 @@ _CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 class Dress(QObject):
-    """Dresses a widget before its first look, and again when the theme changes.
-
-    Parameters
-    ----------
-    widget
-        Owns the dress from now on.
-    """
+    """Dresses a widget before its first look, and again when the theme changes."""
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
@@ -253,13 +233,7 @@ _PLACES = re.compile(r"(?<=[_./\\:?&=-])(?=\w)")
 
 
 def breakable(text: str) -> str:
-    """Allow line breaks within long words, after their dots, dashes and slashes.
-
-    Returns
-    -------
-    str
-        The same to the eye: what is put in has no width.
-    """
+    """Allow line breaks within long words, after their dots, dashes and slashes."""
     words = re.split(r"(\s+)", text)
     return "".join(
         _PLACES.sub("\u200b", word) if len(word) > _LONG else word for word in words
