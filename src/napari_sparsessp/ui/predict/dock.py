@@ -384,7 +384,7 @@ class PredictDock(Dock):
         self._resume(None)
 
     def run_part(self) -> None:
-        """Predict what is on screen at this time point; resume a stopped run with it."""
+        """Predict what is on screen at this time point, as part of a stopped run."""
         self.refresh_now()
         ready = self.preview.ready()
         if ready is None or self.run_in_progress is not None:

@@ -246,7 +246,7 @@ class PredictionLayers(QObject):
     # adopting -----------------------------------------------------------------
 
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
-        """Take over the layers of a model's earlier run on a source, or opened layers."""
+        """Take over the layers of a model's earlier run on a source, or opened ones."""
         if not self._busy and source_key is not None:
             made = made_from(self._viewer, source_key)
             opened = {

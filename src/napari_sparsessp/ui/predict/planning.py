@@ -62,7 +62,7 @@ class RunRequest:
     plan: "Plan"
 
     def new_buffer(self) -> np.ndarray:
-        """Allocate zeros, taken as they are filled; InputError where memory is short."""
+        """Allocate zeros for the result; InputError where memory is short."""
         try:
             return np.zeros(self.plan.output_shape, np.float32)
         except MemoryError:
