@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
@@ -45,6 +45,7 @@ from napari_sparsessp.ui.napari_compat import (
     layer_with_key,
 )
 from napari_sparsessp.ui.preferences import preferences
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
@@ -60,15 +61,6 @@ _FREE = 3
 _DRAWN_MS = 20
 # Hidden layers come after the first tile, which their making would keep waiting.
 _PATIENCE_MS = 1000
-
-
-def single_shot(parent: QObject, slot: Callable[[], None], ms: int = 0) -> QTimer:
-    """Return a timer that calls a slot once after each start."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(ms)
-    timer.timeout.connect(slot)
-    return timer
 
 
 class DrawPace(QObject):

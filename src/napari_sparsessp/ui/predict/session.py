@@ -23,7 +23,7 @@ from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_s
 from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
-from napari_sparsessp.ui.predict.layers import PredictionLayers, single_shot
+from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
@@ -33,6 +33,7 @@ from napari_sparsessp.ui.predict.planning import (
     pixels_of,
 )
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import wrapped_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -33,9 +33,7 @@ class _Plot(QWidget):
         self._labels = x_label, y_label
         self._plot: Any | None = None
         self._tones = Tones.of(self)
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.setSpacing(2)
+        self._outer = in_a_column(self, spacing=2)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the theme."""
@@ -295,11 +293,8 @@ class QualityTable(QFrame):
         )
         self.grid = _quality_view({}, ())
         self.note = wrapped_label("muted")
-        column = QVBoxLayout(self)
+        column = in_a_column(self, title, self.grid, self.note)
         column.setContentsMargins(12, 9, 12, 10)
-        column.setSpacing(5)
-        for widget in (title, self.grid, self.note):
-            column.addWidget(widget)
 
     def show_quality(self, quality: "Quality | None") -> None:
         """Show R² by structure and ratio, or that nothing is known."""

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QByteArray, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from qtpy.QtSvg import QSvgRenderer
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QButtonGroup,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QWidget
 
-from napari_sparsessp.ui.widgets.basic import ElidingComboBox, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    ElidingComboBox,
+    in_a_column,
+    in_a_row,
+    small_label,
+)
 from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
     Quality,
@@ -178,16 +176,10 @@ class TopologyPicker(QWidget):
             "What this model predicts, what it was trained on, how it scored and "
             "where it must not be trusted; also where its file is."
         )
-        self.note = QLabel("")
-        self.note.setProperty("role", "small")
-        self.note.setWordWrap(True)
-        self.note.setTextFormat(Qt.TextFormat.PlainText)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        column.addLayout(in_a_row(*self.buttons.values(), stretched=4))
-        column.addLayout(in_a_row(self.model_box, self.info_button))
-        column.addWidget(self.note)
+        self.note = small_label()
+        buttons = in_a_row(*self.buttons.values(), stretched=4)
+        model = in_a_row(self.model_box, self.info_button)
+        in_a_column(self, buttons, model, self.note)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
         self.info_button.clicked.connect(lambda _on: self.info_asked.emit())

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QFont, QMouseEvent, QPainter, QPolygonF
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.layers.viewport import data_position, go_to
-from napari_sparsessp.ui.widgets.basic import Segments
+from napari_sparsessp.ui.widgets.basic import (
+    Segments,
+    in_a_column,
+    single_shot,
+    small_label,
+)
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
@@ -237,16 +242,9 @@ class SamplingPanel(QWidget):
         self.other.hide()
         self.trial = Form(_Trial)
         self.drawing = ZAxisDrawing()
-        self.sentence = QLabel("")
-        self.sentence.setProperty("role", "small")
-        self.sentence.setWordWrap(True)
-        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.segments)
-        for widget in (self.other, self.trial, self.drawing, self.sentence):
-            column.addWidget(widget)
+        self.sentence = small_label()
+        below = self.other, self.trial, self.drawing, self.sentence
+        in_a_column(self, self.segments, *below, spacing=4)
         self._dense: bool | None = None
         self.segments.chosen.connect(self._on_chosen)
         self.other.changed.connect(self.changed)
@@ -326,10 +324,7 @@ class PlaneCursor(QObject):
         self._layer: Any | None = None
         self._axis = 0
         self._view: SparseView | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(25)
-        self._timer.timeout.connect(self.look)
+        self._timer = single_shot(self, self.look, 25)
         viewer.dims.events.point.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_moved)
         drawing.plane_asked.connect(self.go)

@@ -13,11 +13,9 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -28,7 +26,9 @@ from napari_sparsessp.ui.widgets.basic import (
     Mark,
     MarkDot,
     Segments,
+    in_a_column,
     in_a_row,
+    labelled_row,
     link_button,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
@@ -297,9 +297,9 @@ class InputPanel(QWidget):
             field.setValidator(validator)
             field.setMinimumWidth(40)
         self._or = _label("or", "muted")
-        self._axis_row = _row("First axis is", self.axis)
-        self._channel_row = _row("Channel", self.channel_box)
-        self._size_row = _row("Voxel size", self.size, _label("µm", "muted"))
+        self._axis_row = labelled_row("First axis is", self.axis)
+        self._channel_row = labelled_row("Channel", self.channel_box)
+        self._size_row = labelled_row("Voxel size", self.size, _label("µm", "muted"))
         self._arrange()
         self._connect()
 
@@ -308,13 +308,10 @@ class InputPanel(QWidget):
         samples.setSpacing(0)
         samples.setStretch(0, 0)
         samples.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(in_a_row(self.layer_box, self.open_button))
-        column.addLayout(samples)
-        for row in (self._axis_row, self._channel_row, self.table, self._size_row):
-            column.addWidget(row)
+        rows = self._axis_row, self._channel_row, self.table, self._size_row
+        layer = in_a_row(self.layer_box, self.open_button)
+        in_a_column(self, layer, samples, *rows, spacing=6)
+        for row in rows:
             row.hide()
         self.edit_button.hide()
 
@@ -426,16 +423,6 @@ class InputPanel(QWidget):
                 self.channel_box.addItem(label, number)
             self.channel_box.setCurrentIndex(-1)
             self.channel_box.setPlaceholderText("choose the transmitted light")
-
-
-def _row(text: str, *widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in (_label(text, "muted"), *widgets):
-        row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
-    return holder
 
 
 def _label(text: str, role: str) -> QLabel:
