@@ -66,15 +66,7 @@ _STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
 class PredictDock(Dock):
-    """Predict fluorescence from a sparse transmitted-light stack.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Predict fluorescence from a sparse transmitted-light stack."""
 
     form: PredictForm
 
@@ -392,10 +384,7 @@ class PredictDock(Dock):
         self._resume(None)
 
     def run_part(self) -> None:
-        """Predict what is on screen, at this time point; the rest can follow.
-
-        A stopped prediction is resumed with it, if it is still what is chosen.
-        """
+        """Predict what is on screen at this time point, as part of a stopped run."""
         self.refresh_now()
         ready = self.preview.ready()
         if ready is None or self.run_in_progress is not None:

@@ -101,13 +101,7 @@ class ReproducibleRequest:
 
 
 def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
-    """Freeze the origin of predictions from one source by one model.
-
-    Raises
-    ------
-    InputError
-        They do not say how they were made, or the source is gone.
-    """
+    """Freeze the origin of predictions of one run; InputError where it is unknown."""
     layers = [layer for layer in layers if is_prediction(layer)]
     about = layers[0].metadata[KEY] if layers else {}
     asked = about.get("request") or (about.get("provenance") or {}).get("request")
@@ -143,13 +137,7 @@ def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
 def snapshot_of_preview(
     viewer: Any, preview: "PredictionPreview", state: "FormState"
 ) -> PredictionSnapshot:
-    """Freeze what Run would do.
-
-    Raises
-    ------
-    InputError
-        Something is still missing.
-    """
+    """Freeze what Run would do; InputError where something is missing."""
     ready = preview.ready()
     if ready is None:
         if preview.problem is not None:
@@ -170,10 +158,7 @@ def reproducible_request(
 ) -> ReproducibleRequest:
     """Find the files behind the layers; for a worker thread.
 
-    Raises
-    ------
-    InputError
-        The source came from no file, or shows something else than its file.
+    InputError where the source came from no file, or shows something else than it.
     """
     source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
@@ -332,18 +317,8 @@ class ExportMenu(QPushButton):
 class Export(QObject):
     """Exports what an `ExportMenu` offers, in a background task.
 
-    Parameters
-    ----------
-    snapshot
-        Returns what was just run; raises `InputError` where there is nothing.
-    source
-        Returns the layer whose predictions are saved, or None.
-
-    Signals
-    -------
-    exported(str)
-        One sentence for the user.
-    failed(Exception)
+    `snapshot` returns what was just run, or raises `InputError`; `source` returns the
+    layer whose predictions are saved.
     """
 
     exported = Signal(str)
@@ -493,10 +468,7 @@ class Export(QObject):
 
 
 def belonging(viewer: Any, source: Any | None) -> list[Any]:
-    """Return a source, its predictions and their truths in the viewer's order.
-
-    All image layers where the source is None.
-    """
+    """Return a source, its predictions and truths, or all image layers without it."""
     from napari.layers import Image
 
     own = (layer for layer in viewer.layers if role_of(layer) != COMPOSED)
@@ -527,10 +499,7 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
 
 
 def copy_command(viewer: Any = None) -> BackgroundTask | None:
-    """Copy the command line that gives the numbers of the selected prediction.
-
-    Returns the task that finds the files; None where there is nothing to copy.
-    """
+    """Copy the command line that gives the numbers of the selected prediction."""
     if viewer is None:
         from napari import current_viewer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
@@ -45,6 +45,7 @@ from napari_sparsessp.ui.napari_compat import (
     layer_with_key,
 )
 from napari_sparsessp.ui.preferences import preferences
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
@@ -60,15 +61,6 @@ _FREE = 3
 _DRAWN_MS = 20
 # Hidden layers come after the first tile, which their making would keep waiting.
 _PATIENCE_MS = 1000
-
-
-def single_shot(parent: QObject, slot: Callable[[], None], ms: int = 0) -> QTimer:
-    """Return a timer that calls a slot once after each start."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(ms)
-    timer.timeout.connect(slot)
-    return timer
 
 
 class DrawPace(QObject):
@@ -98,11 +90,7 @@ class DrawPace(QObject):
 
 @dataclass(frozen=True, eq=False)
 class PendingLayer:
-    """A layer that is not there yet, or an old one that still gets its new data.
-
-    `id` is its channel, `view` its voxels, `place` its scale, translate and the rest,
-    `about` its metadata, `old` the key of the layer of an earlier run.
-    """
+    """A layer that is not there yet, or an old one that still gets its new data."""
 
     id: str
     view: np.ndarray
@@ -126,19 +114,7 @@ class PredictionLayers(QObject):
     """The layers of one input's prediction by one model, one for each channel.
 
     A structure's layer is named by its id; that of its uncertainty, hidden at first,
-    by the channel's (``dna_std``). Another model's predictions have layers of their
-    own, to be compared.
-
-    Signals
-    -------
-    all_removed
-        The user deleted the last layer.
-    visible_changed(str, str, bool)
-        The layer of this structure and role was shown or hidden in napari's own list.
-    complete
-        All layers of a run are there.
-    failed(Exception)
-        A layer cannot be made; no others are tried.
+    by the channel's (``dna_std``). Another model's predictions have their own layers.
     """
 
     all_removed = Signal()
@@ -167,14 +143,8 @@ class PredictionLayers(QObject):
     def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
         """Make the layers of a run, or give new data to those of a former one.
 
-        A new layer takes napari a good part of a second on a slow machine, and new
-        data for an old one some of it: the first comes at once, the others one by
-        one, shown ones first; then `complete`.
-
-        Parameters
-        ----------
-        visible
-            Channels to show.
+        New layers and new data take napari a while: the first comes at once, the others
+        one by one, shown ones first; then `complete`.
         """
         plan, source, truths = run.request.plan, run.request.layer, run.truths()
         place = placement(source, run.request.reading, plan)
@@ -268,11 +238,7 @@ class PredictionLayers(QObject):
     # adopting -----------------------------------------------------------------
 
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
-        """Take over the layers that an earlier run of a model made from a source.
-
-        Where the model has no layers, those count that were opened from a file.
-        Returns the predictions by structure.
-        """
+        """Take over the layers of a model's earlier run on a source, or opened ones."""
         if not self._busy and source_key is not None:
             made = made_from(self._viewer, source_key)
             opened = {
@@ -367,11 +333,7 @@ class PredictionLayers(QObject):
         about: Mapping[str, Any] | None = None,
         scores: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """End a run: draw everything once and complete the metadata.
-
-        The state is ``done``, ``partial``, ``cancelled`` or ``failed``; provenance
-        goes to all layers, the scores of a structure to its own.
-        """
+        """End a run: draw everything once and complete the metadata."""
         self._timer.stop()
         self._give_up()
         self._dirty, self._busy = set(), False
@@ -433,11 +395,7 @@ class PredictionLayers(QObject):
 
 
 class PredictView(QObject):
-    """Arranges the viewer's layers as the user asks in the dock.
-
-    `source` returns the input layer or None; `scales` are mean and standard deviation
-    of truths, by structure and truth layer's key.
-    """
+    """Arranges the viewer's layers as the user asks in the dock."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_s
 from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
-from napari_sparsessp.ui.predict.layers import PredictionLayers, single_shot
+from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
@@ -33,6 +33,7 @@ from napari_sparsessp.ui.predict.planning import (
     pixels_of,
 )
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,41 +67,21 @@ _CHANGES = {
 
 @dataclass(eq=False)
 class ResumableRun:
-    """A prediction that survives being cancelled.
-
-    Attributes
-    ----------
-    buffer
-        float32, of the plan's output shape; the layers show it.
-    writer
-        The engine's; it knows which tiles are done.
-    pixels
-        The input's array at Run: another one is another stack.
-    done, total
-        Tiles.
-    starts
-        How often it was started or resumed.
-    """
+    """A prediction that survives being cancelled."""
 
     state: FormState
     request: RunRequest
     buffer: "np.ndarray"
     writer: Any
     contrast: ContrastEstimate
-    pixels: Any
+    pixels: Any  # of the input at Run: another array is another stack
     done: int = 0
     total: int = 0
     starts: int = 0
 
     @classmethod
     def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
-        """Allocate the output buffer of a new run.
-
-        Raises
-        ------
-        InputError
-            There is not enough memory.
-        """
+        """Allocate the output buffer of a new run; InputError where memory is short."""
         plan, buffer = request.plan, request.new_buffer()
         contrast = ContrastEstimate(
             plan.channels, [deviation_channel(one) for one in plan.structures]
@@ -162,13 +143,7 @@ def run_prediction(
     part: Viewport | None,
     progress: TaskProgress,
 ) -> Finished | PartDone:
-    """Predict in a worker thread; publish the engine's events and contrast limits.
-
-    Raises
-    ------
-    Cancelled
-        The writer keeps what was done.
-    """
+    """Predict in a worker thread; publish the engine's events and contrast limits."""
     counts, scaled = dict.fromkeys(plan.channels, 0), not plan.truth
     stream = engine.stream(plan, writer, viewport, part, progress.cancelled)
     with closing(stream) as events:
@@ -200,28 +175,7 @@ def run_prediction(
 
 
 class PredictionSession(QObject):
-    """Runs predictions in the background, shows progress, keeps what can be resumed.
-
-    Attributes
-    ----------
-    task
-        The prediction that runs, or None.
-    run
-        The one that runs, or was stopped and can be resumed.
-    speed
-        Estimates the time of the next run.
-    truth_scales
-        Mean and standard deviation of truths, by structure and truth layer's key.
-
-    Signals
-    -------
-    tile_done(TileDone)
-        Its layers know of it.
-    ended
-        In whichever way; the form is free again.
-    failed(SparseSSPError)
-        After `ended`.
-    """
+    """Runs predictions in the background, shows progress, keeps what can be resumed."""
 
     tile_done = Signal(object)
     ended = Signal()
@@ -393,15 +347,7 @@ class PredictionSession(QObject):
 
 
 class Preloader(QObject):
-    """Loads the model while the user is at the dock, and unloads it when it is idle.
-
-    Signals
-    -------
-    measured(Plan, Speed)
-        The model of a plan is loaded, and this is how fast it is.
-    loaded_changed(bool)
-        Whether a model is in memory.
-    """
+    """Loads the model while the user is at the dock, and unloads it when it is idle."""
 
     measured = Signal(object, object)
     loaded_changed = Signal(bool)

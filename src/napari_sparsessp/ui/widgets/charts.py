@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import wrapped_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -33,9 +33,7 @@ class _Plot(QWidget):
         self._labels = x_label, y_label
         self._plot: Any | None = None
         self._tones = Tones.of(self)
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.setSpacing(2)
+        self._outer = in_a_column(self, spacing=2)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the theme."""
@@ -82,36 +80,18 @@ class _Plot(QWidget):
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart.
-
-    Attributes
-    ----------
-    name
-        For the legend, which is shown for few curves; "" keeps it out.
-    x, y
-        NaN leaves a gap.
-    colour
-        ``#rrggbb``; "" takes the colour of text.
-    dots
-        Mark each point.
-    """
+    """One line of a chart."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[float]  # NaN leaves a gap
     y: Sequence[float]
-    colour: str = ""
+    colour: str = ""  # that of text
     dots: bool = False
     dashed: bool = False
 
 
 class Chart(_Plot):
-    """A plot of curves.
-
-    Signals
-    -------
-    clicked(float)
-        Where on the x axis the user clicked.
-    """
+    """A plot of curves."""
 
     clicked = Signal(float)
 
@@ -142,13 +122,7 @@ class Chart(_Plot):
         return self._curves
 
     def set_curves(self, curves: Sequence[Curve], marks: Sequence[float] = ()) -> None:
-        """Draw these curves in place of the former.
-
-        Parameters
-        ----------
-        marks
-            Places on the x axis that get a small tick, such as measured planes.
-        """
+        """Draw these curves, and small ticks at `marks` on the x axis."""
         self._curves, self._marks = tuple(curves), tuple(marks)
         if self._curves or self._plot is not None:
             self._draw()
@@ -292,10 +266,7 @@ class DensityPlot(_Plot):
 
 
 def coloured(counts: np.ndarray, *, dark: bool) -> np.ndarray:
-    """Return colours of counts, (n, n) to (n, n, 4) uint8, on a dark or light ground.
-
-    The more counts, the further from the ground; without any, nothing is drawn.
-    """
+    """Return colours of counts, (n, n) to (n, n, 4) uint8; the more, the brighter."""
     from matplotlib import colormaps
 
     share = np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)
@@ -322,11 +293,8 @@ class QualityTable(QFrame):
         )
         self.grid = _quality_view({}, ())
         self.note = wrapped_label("muted")
-        column = QVBoxLayout(self)
+        column = in_a_column(self, title, self.grid, self.note)
         column.setContentsMargins(12, 9, 12, 10)
-        column.setSpacing(5)
-        for widget in (title, self.grid, self.note):
-            column.addWidget(widget)
 
     def show_quality(self, quality: "Quality | None") -> None:
         """Show R² by structure and ratio, or that nothing is known."""

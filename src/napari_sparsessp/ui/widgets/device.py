@@ -38,13 +38,7 @@ class _Choice:
 
 
 class DeviceBox(Form[_Choice]):
-    """Devices of this machine; those that cannot be used are off and say why.
-
-    Parameters
-    ----------
-    find
-        Returns the devices; called in a worker thread when the list first opens.
-    """
+    """Devices of this machine, from `find` in a thread; unusable ones are off."""
 
     def __init__(self, find: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__(_Choice)
@@ -116,13 +110,7 @@ class DeviceBox(Form[_Choice]):
             model.item(row).setEnabled(False)
 
     def _choose(self, wanted: str) -> None:
-        """Choose a device, or the first of a kind; the fastest where it is not there.
-
-        Parameters
-        ----------
-        wanted
-            ``cuda`` means the first NVIDIA GPU.
-        """
+        """Choose a device, or the first of a kind (``cuda``); else the fastest."""
         model: Any = self._box.model()
         for row in range(self._box.count()):
             id_ = str(self._box.itemData(row))

@@ -13,11 +13,9 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -28,7 +26,9 @@ from napari_sparsessp.ui.widgets.basic import (
     Mark,
     MarkDot,
     Segments,
+    in_a_column,
     in_a_row,
+    labelled_row,
     link_button,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
@@ -76,15 +76,7 @@ def expectations(
     channel: int | None = None,
     ratio: float | None = None,
 ) -> list[Expectation]:
-    """Compare a layer with a model's card: voxel size, planes, channels.
-
-    Parameters
-    ----------
-    channel
-        The one that the user chose.
-    ratio
-        Sparsity ratio of the plan, where there is one.
-    """
+    """Compare a layer with a model's card: voxel size, planes, channels."""
     found, mark, advice = _voxel_size(card, reading)
     expected = "" if card is None else size_text(card.voxel_size)
     return [
@@ -253,20 +245,7 @@ class _VoxelSize:
 
 
 class InputPanel(QWidget):
-    """Choose what to predict from.
-
-    Parameters
-    ----------
-    with_colony
-        Offer the sample colony, which is sparse, beside the real samples.
-
-    Signals
-    -------
-    changed
-        Another layer, axis, channel or voxel size was chosen.
-    file_asked, sample_asked, samples_asked
-        The user wants to open a file, the bundled sample, or to see all samples.
-    """
+    """Choose what to predict from; with a sparse sample `with_colony`."""
 
     changed = Signal()
     file_asked = Signal()
@@ -318,9 +297,9 @@ class InputPanel(QWidget):
             field.setValidator(validator)
             field.setMinimumWidth(40)
         self._or = _label("or", "muted")
-        self._axis_row = _row("First axis is", self.axis)
-        self._channel_row = _row("Channel", self.channel_box)
-        self._size_row = _row("Voxel size", self.size, _label("µm", "muted"))
+        self._axis_row = labelled_row("First axis is", self.axis)
+        self._channel_row = labelled_row("Channel", self.channel_box)
+        self._size_row = labelled_row("Voxel size", self.size, _label("µm", "muted"))
         self._arrange()
         self._connect()
 
@@ -329,13 +308,10 @@ class InputPanel(QWidget):
         samples.setSpacing(0)
         samples.setStretch(0, 0)
         samples.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(in_a_row(self.layer_box, self.open_button))
-        column.addLayout(samples)
-        for row in (self._axis_row, self._channel_row, self.table, self._size_row):
-            column.addWidget(row)
+        rows = self._axis_row, self._channel_row, self.table, self._size_row
+        layer = in_a_row(self.layer_box, self.open_button)
+        in_a_column(self, layer, samples, *rows, spacing=6)
+        for row in rows:
             row.hide()
         self.edit_button.hide()
 
@@ -369,13 +345,7 @@ class InputPanel(QWidget):
         self._start_afresh()
 
     def show_reading(self, reading: LayerReading | None, guess: bool = True) -> None:
-        """Show the controls that this layer needs.
-
-        Parameters
-        ----------
-        guess
-            Set the axis buttons to what was guessed.
-        """
+        """Show the controls that this layer needs; set its axis where it is a guess."""
         guessed = None if reading is None else reading.guessed
         self._axis_row.setVisible(guessed is not None)
         if reading is not None and guessed is not None and guess:
@@ -455,16 +425,6 @@ class InputPanel(QWidget):
             self.channel_box.setPlaceholderText("choose the transmitted light")
 
 
-def _row(text: str, *widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in (_label(text, "muted"), *widgets):
-        row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
-    return holder
-
-
 def _label(text: str, role: str) -> QLabel:
     label = QLabel(text)
     label.setProperty("role", role)
@@ -476,13 +436,7 @@ _EVENTS = ("data", "scale", "translate", "units", "axis_labels")
 
 
 class InputWatch(QObject):
-    """Watch one layer at a time.
-
-    Signals
-    -------
-    changed
-        Its voxels, or their place, are others than those of a plan.
-    """
+    """Watch voxels and place of one layer at a time."""
 
     changed = Signal()
 

@@ -42,35 +42,15 @@ _PCC = (
 
 @dataclass
 class StructureRow:
-    """One structure.
-
-    Attributes
-    ----------
-    ticked
-        Whether it is to be predicted.
-    visible
-        Whether its layers are shown.
-    truth
-        Key of the layer that holds its ground truth.
-    chosen
-        The user chose `truth`: names no longer decide.
-    scores
-        Running ``r2`` and ``pcc``; None where undefined.
-    spread
-        Whether the layer of its uncertainty is shown; None where there is none.
-    doubts
-        How the input was unlike what the model was made for.
-    expected
-        Quality in the model's card.
-    """
+    """One structure."""
 
     structure: Structure
     ticked: bool = True
     visible: bool = True
-    truth: str | None = None
-    chosen: bool = False
+    truth: str | None = None  # key of its layer
+    chosen: bool = False  # the truth, by the user: names no longer decide
     scores: dict[str, float | None] | None = None
-    spread: bool | None = None
+    spread: bool | None = None  # whether the uncertainty is shown
     doubts: tuple[str, ...] = ()
     expected: Quality | None = None
 
@@ -166,19 +146,7 @@ _SCORES = (
 
 
 class StructureModel(RowsModel):
-    """Tick, visibility, truth layer and live scores of each structure.
-
-    Signals
-    -------
-    choice_changed
-        The next prediction depends on what changed.
-    visibility_changed(str, bool), spread_changed(str, bool)
-        A structure, or its uncertainty, was shown or hidden.
-    truth_chosen(str, object)
-        The user chose the layer (its key, or None) that a structure is compared with.
-    unlocked
-        A prediction has ended.
-    """
+    """Tick, visibility, truth layer and live scores of each structure."""
 
     choice_changed = Signal()
     visibility_changed = Signal(str, bool)
@@ -247,13 +215,7 @@ class StructureModel(RowsModel):
     # what the dock shows ------------------------------------------------------
 
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
-        """Offer these structures; the choices for those that stay are kept.
-
-        Parameters
-        ----------
-        cost
-            What every structure more costs, in words.
-        """
+        """Offer these structures; choices for those that stay are kept."""
         few = len(ids) <= FEW
         rows = [
             self.row(id_)
@@ -301,13 +263,7 @@ class StructureModel(RowsModel):
         self.refresh()
 
     def set_doubts(self, doubts: Mapping[str, Sequence[str]]) -> None:
-        """Mark structures whose input was unlike what the model was made for.
-
-        Parameters
-        ----------
-        doubts
-            Structure id to why, in sentences; where there are none, there is no mark.
-        """
+        """Mark structures whose input was unlike the training data, and say why."""
         for row in self.rows:
             row.doubts = tuple(doubts.get(row.structure.id, ()))
         self.refresh()
