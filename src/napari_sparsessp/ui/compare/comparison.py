@@ -50,7 +50,7 @@ class PredictionSet:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prediction and its truth at one time point, ZYX, placed as they are on screen."""
+    """A prediction and its truth at one time point, ZYX, placed as on screen."""
 
     structure: str
     prediction: Volume

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, Qt, QUrl
+from qtpy.QtCore import QFileSystemWatcher, QSize, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.verification import Verdict
 
 _WIDE_LETTERS = 110
+_WIDTH = 440
 """From this width on, table and card lie side by side."""
 
 _SETTLE_MS = 150  # copying a file makes many events
@@ -117,6 +118,10 @@ class ModelsForm(QWidget):
         self.splitter.setContentsMargins(9, 9, 9, 0)
         in_a_column(self, self.splitter, self.foot, spacing=7).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a width at which names, networks and scores are read in full."""
+        return QSize(_WIDTH, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the card beside the table where there is room."""

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.ui.layers.contrast import Scale
     from napari_sparsessp.ui.predict.form import PredictForm
-    from napari_sparsessp.ui.predict.session import ResumableRun
+    from napari_sparsessp.ui.predict.planning import RunRequest
 
 Limits = tuple[float, float]
 
@@ -140,19 +140,25 @@ class PredictionLayers(QObject):
 
     # making -------------------------------------------------------------------
 
-    def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
+    def prepare(
+        self,
+        request: "RunRequest",
+        buffer: np.ndarray,
+        truths: Mapping[str, str],
+        visible: tuple[str, ...],
+    ) -> None:
         """Make the layers of a run, or give new data to those of a former one.
 
         New layers and new data take napari a while: the first comes at once, the others
         one by one, shown ones first; then `complete`.
         """
-        plan, source, truths = run.request.plan, run.request.layer, run.truths()
-        place = placement(source, run.request.reading, plan)
+        plan, source = request.plan, request.layer
+        place = placement(source, request.reading, plan)
         former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         self._hide_others(layer_key(source), plan.card.id)
         self._pending, self._wanted, self._doubts = [], {}, ()
-        rows = np.moveaxis(run.buffer, plan.output_axes.index("C"), 0)
+        rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
             truth = layer_with_key(self._viewer, truths.get(id_))
             about = about_layer(plan, id_, source, truth)
