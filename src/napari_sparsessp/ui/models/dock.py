@@ -45,8 +45,10 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.verification import Verdict
 
 _WIDE_LETTERS = 110
-_WIDTH = 440
 """From this width on, table and card lie side by side."""
+
+_WIDTH = 440
+"""In pixels: names, networks and scores are read in full."""
 
 _SETTLE_MS = 150  # copying a file makes many events
 
