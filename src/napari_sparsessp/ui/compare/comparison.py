@@ -1,6 +1,6 @@
 """Which layers are compared, and the scores, errors and truths computed from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -90,24 +90,6 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
             owner, structure = owners[of]
             owner.errors[structure] = layer
     return [one for one in sets.values() if one.predictions]
-
-
-def truth_of(
-    viewer: Any,
-    compared: PredictionSet,
-    structure: str,
-    chosen: Mapping[str, str | None],  # key of a layer, None for no truth
-) -> Any | None:
-    """Return the truth of a structure: the user's choice, the run's, or by its name."""
-    if structure in chosen:
-        return layer_with_key(viewer, chosen[structure])
-    about = compared.predictions[structure].metadata[KEY]
-    linked = layer_with_key(viewer, about.get("truth_id"))
-    if linked is not None:
-        return linked
-    offers = truth_choices(viewer, _source_key(compared))
-    place = match_channel(structure_or_custom(structure), [name for _, name in offers])
-    return None if place is None else layer_with_key(viewer, offers[place][0])
 
 
 def _source_key(compared: PredictionSet | None) -> str | None:
@@ -323,11 +305,21 @@ class Comparison(QObject):
         return tuple(self.predictions())
 
     def truth(self, structure: str) -> Any | None:
-        """Return the layer that a structure is compared with."""
-        if self.compared is None or structure not in self.predictions():
+        """Return the truth of a structure: the user's choice, the run's, or by name."""
+        compared, viewer = self.compared, self._viewer
+        if compared is None or structure not in compared.predictions:
             return None
-        chosen = self._truths.get(self.compared.key, {})
-        return truth_of(self._viewer, self.compared, structure, chosen)
+        chosen = self._truths.get(compared.key, {})
+        if structure in chosen:
+            return layer_with_key(viewer, chosen[structure])
+        about = compared.predictions[structure].metadata[KEY]
+        linked = layer_with_key(viewer, about.get("truth_id"))
+        if linked is not None:
+            return linked
+        offers = truth_choices(viewer, _source_key(compared))
+        names = [name for _, name in offers]
+        place = match_channel(structure_or_custom(structure), names)
+        return None if place is None else layer_with_key(viewer, offers[place][0])
 
     def truths(self) -> dict[str, Any]:
         """Return structure id to the layer of its truth, where there is one."""
@@ -392,11 +384,9 @@ class Comparison(QObject):
         if self.queue.has(tag):
             return
         try:
-            pair = self.pair(structure)
+            self.queue.add(tag, _compute, what, self.pair(structure))
         except InputError as error:
             self._on_failed(tag, error)
-            return
-        self.queue.add(tag, _compute, what, pair)
 
     def pair(self, structure: str) -> Pair:
         """Freeze a structure's prediction and truth for a thread."""

@@ -1,7 +1,6 @@
 """Layers that a comparison makes: errors, truth and prediction composed, the border."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -51,8 +50,12 @@ def swipe(share: float) -> Pattern:
 
 def checkerboard(field: float) -> Pattern:
     """Show truth and prediction in alternate fields; `field` is a side in pixels."""
-    numbers = lambda size: (np.arange(size) // max(field, 1)).astype(int)  # noqa: E731
-    return lambda height, width: (numbers(height)[:, None] + numbers(width)) % 2 == 0
+
+    def shown(height: int, width: int) -> np.ndarray:
+        rows, columns = (np.arange(n) // max(field, 1) for n in (height, width))
+        return (rows[:, None] + columns).astype(int) % 2 == 0
+
+    return shown
 
 
 class Composed:
@@ -106,17 +109,9 @@ class CompareLayers(QObject):
                 name = str(layer.name).removesuffix(OUTDATED).rsplit(" · time ", 1)[0]
                 layer.name = f"{name}{when}"
                 return
-        label = structure_or_custom(pair.structure).label
-        with self._keep_active():
-            self._viewer.add_image(
-                values,
-                name=f"{label} · error{when}",
-                colormap=_ERROR_COLOURS,
-                contrast_limits=(-ERROR_LIMIT, ERROR_LIMIT),
-                blending="additive",
-                metadata={KEY: about},
-                **_place_of(prediction, 3),
-            )
+        limits = -ERROR_LIMIT, ERROR_LIMIT
+        look = {"colormap": _ERROR_COLOURS, "contrast_limits": limits}
+        self._add(values, pair, f"error{when}", about, prediction, look)
 
     def outdate_errors(self, key: str) -> None:
         """Mark the errors of a prediction or truth that has changed."""
@@ -134,18 +129,11 @@ class CompareLayers(QObject):
         if prediction is None:
             return
         self.remove_composed([pair.structure])
-        label = structure_or_custom(pair.structure).label
-        with self._keep_active():
-            layer = self._viewer.add_image(
-                Composed(truth, pair.prediction.array, pattern),
-                name=f"{label} · truth | predicted",
-                colormap=prediction.colormap,
-                contrast_limits=prediction.contrast_limits,
-                gamma=prediction.gamma,
-                blending="additive",
-                metadata={KEY: _about(COMPOSED, pair, prediction)},
-                **_place_of(prediction, 3),
-            )
+        names = ("colormap", "contrast_limits", "gamma")
+        look = {name: getattr(prediction, name) for name in names}
+        data = Composed(truth, pair.prediction.array, pattern)
+        about = _about(COMPOSED, pair, prediction)
+        layer = self._add(data, pair, "truth | predicted", about, prediction, look)
         self._composed[pair.structure] = layer_key(layer)
 
     def composed(self) -> dict[str, Any]:
@@ -169,14 +157,22 @@ class CompareLayers(QObject):
             if layer is not None:
                 self._viewer.layers.remove(layer)
 
-    @contextmanager
-    def _keep_active(self) -> Iterator[None]:
-        """Leave the user's layer active while another is added."""
-        selection = self._viewer.layers.selection
-        active = selection.active
-        yield
+    def _add(
+        self, data: Any, pair: Pair, what: str, about: Any, prediction: Any, look: Any
+    ) -> Any:
+        """Add a layer where the prediction lies; the user's layer stays active."""
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_image(
+            data,
+            name=f"{structure_or_custom(pair.structure).label} · {what}",
+            blending="additive",
+            metadata={KEY: about},
+            **_place_of(prediction, 3),
+            **look,
+        )
         if active is not None:
-            selection.active = active
+            self._viewer.layers.selection.active = active
+        return layer
 
 
 def _place_of(layer: Any, ndim: int) -> dict[str, Any]:

@@ -227,24 +227,17 @@ def _link(layer: Any, known: Sequence[tuple[Any, str]]) -> None:
 def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | None:
     """Find the layer of a file's channel, given by name or number."""
     same = [one for one, place in known if path and is_same_file(path, place)]
-    if len(same) < 2:
-        return same[0] if same else None
+    if len(same) < 2 or channel is None:
+        return same[0] if len(same) == 1 else None
     for one in same:
         place = file_of(one)
         number = None if place is None else place.channel
-        if channel is not None and str(channel) in (str(number), str(one.name)):
+        if str(channel) in (str(number), str(one.name)):
             return one
-    return _named(str(channel), same) if channel is not None else None
-
-
-def _named(channel: str, layers: Sequence[Any]) -> Any | None:
-    """Find the layer that is named like a channel, or like a structure."""
-    names = [str(one.name) for one in layers]
+    names = [str(one.name) for one in same]
     ending = [i for i, name in enumerate(names) if name.endswith(f" · {channel}")]
-    if len(ending) == 1:
-        return layers[ending[0]]
-    index = match_channel(channel, names)
-    return None if index is None else layers[index]
+    index = ending[0] if len(ending) == 1 else match_channel(str(channel), names)
+    return None if index is None else same[index]
 
 
 _EVENTS = ("data", "scale", "translate", "metadata")

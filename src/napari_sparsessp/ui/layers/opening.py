@@ -87,13 +87,20 @@ def read_file(path: Path, _progress: object = None) -> OpenedFile:
     from napari_sparsessp.io.writing import read_provenance
 
     if path.is_dir():
-        saved = _read(read_layers, path)
+        try:
+            saved = read_layers(path)
+        except InputError:
+            raise
+        except Exception as error:  # whatever zarr raises for a damaged folder
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise InputError(
+                f"{path.name} cannot be read ({reason}); copy or save it again"
+            ) from error
         if saved:
             return OpenedFile(path, saved=saved)
     volume = load_volume(path)
-    about = None
-    if path.is_dir() or path.name.lower().endswith(_TIFF):
-        about = read_provenance(path)
+    described = path.is_dir() or path.name.lower().endswith(_TIFF)
+    about = read_provenance(path) if described else None
     if about is not None and isinstance(about.get("request"), dict):
         return OpenedFile(path, plain=prediction_layers(volume, about))
     named = volume.with_(name=volume.name or path.name.split(".")[0])
@@ -170,11 +177,9 @@ def _image(
     place = FilePlace(str(path), record.image if series else None, channel)
     about = {} if record.about is None else record.about.model_dump(mode="json")
     metadata = {key: value for key, value in about.items() if value is not None}
-    transforms = {
-        name: np.asarray(getattr(record, name))
-        for name in ("rotate", "shear", "affine")
-        if getattr(record, name) is not None
-    }
+    names = ("rotate", "shear", "affine")
+    given = {name: getattr(record, name) for name in names}
+    transforms = {n: np.asarray(v) for n, v in given.items() if v is not None}
     return Image(
         list(levels) if several else levels[0],
         multiscale=several,
@@ -211,20 +216,6 @@ def _is_image(folder: Path) -> bool:
         return is_image(folder)
     except Exception:  # whatever is wrong with it, others may know what it is
         return False
-
-
-def _read(function: Callable[[Path], Any], path: Path) -> Any:
-    """Read; whatever zarr raises for a damaged folder becomes one line."""
-    try:
-        return function(path)
-    except InputError:
-        raise
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        reason = text[0][:200] if text else type(error).__name__
-        raise InputError(
-            f"{path.name} cannot be read ({reason}); copy or save it again"
-        ) from error
 
 
 FILTER = (

@@ -163,16 +163,15 @@ def _origin_um(
     layer: Any, letters: str, voxel_size: tuple[float, float, float] | None
 ) -> tuple[float, float, float]:
     """Return the centre of voxel 0 in µm, along the layer's own axes."""
-    origin = []
+    origin = [0.0, 0.0, 0.0]
     for number, letter in enumerate("ZYX"):
-        if letter not in letters:
-            origin.append(0.0)
+        i = letters.find(letter)
+        if i < 0:
             continue
-        i = letters.index(letter)
         per_unit = micrometres(layer.units[i]) or 1.0
         if voxel_size is not None:
             per_unit = voxel_size[number] / (abs(float(layer.scale[i])) or 1.0)
-        origin.append(float(layer.translate[i]) * per_unit)
+        origin[number] = float(layer.translate[i]) * per_unit
     return origin[0], origin[1], origin[2]
 
 

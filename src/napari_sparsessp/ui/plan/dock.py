@@ -18,7 +18,7 @@ from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.plan.curves import listed, nth
-from napari_sparsessp.ui.plan.form import RATIOS, PlanForm, PlanState
+from napari_sparsessp.ui.plan.form import EMPTY, RATIOS, PlanForm, PlanState
 from napari_sparsessp.ui.plan.job import (
     MeasuredChoice,
     Measurement,
@@ -279,12 +279,12 @@ class PlanDock(Dock):
         task, self.task = self.task, None
         form = self.form
         form.set_locked(False)
-        form.show_empty()
+        form.empty.setText(EMPTY)
         self._measured = None if record is None else self._measuring
         self._show_record(record)
         self._message_for = None  # the footer says what holds now
         self.refresh()
-        form.foot.reset_progress()
+        form.foot.bar.setValue(0)
         self._keep_message()
         self._to_result()
         if task is not None:
@@ -401,7 +401,7 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
 def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
     """Show whether the button can be pressed, and why not."""
     foot, seen = form.foot, plan.seen
-    foot.reset_progress()
+    foot.bar.setValue(0)
     if plan.sparse:
         foot.message.show_notices([plan.sparse])
         foot.set_state(PlanState.BLOCKED, plan.sparse)

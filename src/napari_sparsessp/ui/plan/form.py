@@ -39,7 +39,7 @@ RATIOS = (2, 3, 4, 6, 8, 12, 16)
 
 _USUAL = (2, 4, 8)
 
-_EMPTY = (
+EMPTY = (
     "One dense stack tells how sparsely all the others may be imaged. It is predicted "
     "from every plane and from every r-th one, planes between are never looked at, and "
     "the results are compared. The curve appears here."
@@ -106,10 +106,6 @@ class PlanFoot(WorkFoot):
         """Move the bar and say what is being done."""
         self.bar.setValue(round(SHARES * share))
         self.set_status(what)
-
-    def reset_progress(self) -> None:
-        """Empty the bar."""
-        self.bar.setValue(0)
 
     def _on_clicked(self, _on: bool) -> None:
         if self._state is PlanState.RUNNING:
@@ -205,7 +201,7 @@ class PlanForm(StepForm):
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.result = PlanResult()
-        self.empty = QLabel(_EMPTY)
+        self.empty = QLabel(EMPTY)
         self.empty.setProperty("role", "muted")
         self.empty.setWordWrap(True)
         self.all_button = link_button("All", "Tick all structures")
@@ -274,10 +270,6 @@ class PlanForm(StepForm):
         card = self.topology.card()
         ids = () if card is None else card.structures
         self.structures.set_structures(ids, "" if card is None else cost_words(card))
-
-    def show_empty(self) -> None:
-        """Say again what the dock does."""
-        self.empty.setText(_EMPTY)
 
     def to_result(self) -> None:
         """Scroll to what was measured."""
