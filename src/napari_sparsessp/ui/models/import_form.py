@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 def model_id(name: str, taken: Collection[str] = ()) -> str:
@@ -49,9 +49,6 @@ def numbers(text: str) -> tuple[float, ...] | None:
     except ValueError:
         return None
     return values if all(abs(value) < 1e9 for value in values) else None
-
-
-# The questions ----------------------------------------------------------------------
 
 
 def _read_name(text: str) -> str:
@@ -188,13 +185,10 @@ def _reason(question: "Question") -> str:
 
 
 def _licence_hint(format_: str) -> str:
-    hint = "Check that you may use these weights."
-    family = format_.split(" ")[0]
+    family, hint = format_.split(" ")[0], "Check that you may use these weights."
     if family in ("RepMode", "pytorch_fnet"):
-        return (
-            f"{hint} {family} is published under the Allen Institute's licence, which "
-            "forbids commercial use."
-        )
+        licence = f"{family} is published under the Allen Institute's licence, which"
+        return f"{hint} {licence} forbids commercial use."
     return f"{hint} The file does not say under which licence they are."
 
 
@@ -267,7 +261,7 @@ class ImportForm(QWidget):
         return {row: answer for row, answer in given.items() if answer is not None}
 
     def _read_id(self, text: str) -> str:
-        if not _ID.fullmatch(text):
+        if not ID.fullmatch(text):
             raise ValueError(
                 "The id takes lower-case letters, digits, dots, - and _, and begins "
                 "with a letter or digit."
