@@ -73,8 +73,8 @@ def _of_card(
     def explain(entry: Entry) -> str:
         return entry.problem if entry.card is None else (cell_tip or text)(entry.card)
 
-    about = {"value": sort_key, "cell_tip": explain, "gives_way": gives_way}
-    return Column(key, title, cell, tip, **about, **_COMMON)
+    about: dict[str, Any] = {"value": sort_key, "cell_tip": explain, **_COMMON}
+    return Column(key, title, cell, tip, gives_way=gives_way, **about)
 
 
 def _mark(entry: Entry) -> Mark | str | None:

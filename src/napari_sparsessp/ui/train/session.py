@@ -92,6 +92,8 @@ def _trained(
     from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
 
+    published = -math.inf
+
     def count(done: float, total: float | None = None, what: str = "") -> None:
         counted = "" if total is None else f" {done:g} of {total:g}"
         progress(done, total, what + counted)
@@ -115,8 +117,6 @@ def _trained(
 
     def show(preview: "Preview") -> None:
         progress.publish(("preview", preview))
-
-    published = -math.inf
 
     resolved = resolve_config(job.config)
     with ExitStack() as closing:

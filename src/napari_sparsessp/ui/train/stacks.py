@@ -252,9 +252,9 @@ class StackCard(QWidget):
         self.changed.emit()
 
     def _offer_truths(self, _index: int = 0) -> None:
-        for key, (tick, box) in self.rows.items():  # whatever light is chosen next
+        for row, (tick, box) in self.rows.items():  # whatever light is chosen next
             if tick.isEnabled():
-                self._remembered[key] = tick.isChecked(), box.typed()
+                self._remembered[row] = tick.isChecked(), box.typed()
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
