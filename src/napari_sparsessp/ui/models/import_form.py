@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QWidget
 
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
+from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
 from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -289,15 +290,14 @@ class CheckpointPanel(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         self.drawing = TopologyDrawing()
-        self.headline, self.facts = wrapped_label("strong"), wrapped_label("")
-        self.structures, self.notes = wrapped_label(""), wrapped_label("muted")
+        self.headline, self.facts = plain_label("strong"), plain_label("")
+        self.structures, self.notes = plain_label(""), plain_label("muted")
         words = QWidget()
         in_a_column(words, self.headline, self.facts, spacing=1)
         head = in_a_row(self.drawing, words, stretched=0)
         head.setSpacing(10)
         head.setStretch(1, 1)
-        for widget in (self.drawing, words):
-            head.setAlignment(widget, Qt.AlignmentFlag.AlignTop)
+        head.setAlignment(self.drawing, Qt.AlignmentFlag.AlignTop)
         column = in_a_column(self, head, self.structures, self.notes)
         column.setContentsMargins(11, 9, 11, 10)
 
