@@ -87,15 +87,12 @@ class Dock(QWidget):
         self._layers_changed = False
         self._settle = QSignalDebouncer(parent=self)
         self._settle.setTimeout(settle_ms)
-        self._settle.triggered.connect(self._refresh)
+        self._settle.triggered.connect(self.refresh)
         self._placed = False
 
     def refresh(self) -> None:
         """Show what holds now; runs once after changes have settled."""
         raise NotImplementedError
-
-    def _refresh(self) -> None:
-        self.refresh()
 
     def settle(self, *_: object) -> None:
         """Call `refresh` soon, once for all changes until then."""
@@ -204,11 +201,7 @@ def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:
 
 
 def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
-    """Bring a viewer's Predict dock to the front; open it where there is none.
-
-    There is one, whether it was opened from the menu or by a program, for which napari
-    has two titles.
-    """
+    """Bring a viewer's Predict dock to the front; open it where there is none."""
     docks = viewer.window.dock_widgets
     titles = [f"Predict {ours}" for ours in _OURS]
     dock = next((docks[title] for title in titles if title in docks), None)

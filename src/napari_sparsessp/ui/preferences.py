@@ -1,7 +1,6 @@
 """Preferences for all docks: device, memory, folders, colours, drawing.
 
-napari draws the page from ``napari.yaml``; without a page the defaults hold. For a
-value that cannot be used the user is warned once, and its default is taken.
+napari draws the page from ``napari.yaml``; an unusable value is warned of once.
 """
 
 import threading
@@ -40,6 +39,7 @@ PALETTES: dict[str, Palette] = {
     "classic": "classic",
 }
 
+_FOLDERS: tuple[Kind, ...] = ("models", "samples")
 _GB = 10**9
 # the page changes with each letter of a path; a word half typed must change nothing
 _SETTLE_MS = 400
@@ -93,7 +93,7 @@ class PreferenceNews(QObject):
         self._page = page
         # a new page has to show the folders that an earlier one chose
         chosen, folders = chosen_folders(), page.folders
-        for kind in ("models", "samples"):
+        for kind in _FOLDERS:
             if chosen.get(kind) and not getattr(folders, f"{kind}_folder"):
                 setattr(folders, f"{kind}_folder", chosen[kind])
         page.events.changed.connect(self._on_page)
@@ -128,13 +128,9 @@ def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
         own = read_own_colours(str(looks.own_colours))
     except InputError as error:
         problems.append(str(error))
-    wanted: dict[Kind, str] = {
-        "models": str(folders.models_folder).strip(),
-        "samples": str(folders.samples_folder).strip(),
-    }
-    for kind, folder in wanted.items():
+    for kind in _FOLDERS:
         try:
-            choose_folders({kind: folder})
+            choose_folders({kind: str(getattr(folders, f"{kind}_folder")).strip()})
         except SparseSSPError as error:
             problems.append(str(error))
     limit = round(float(predicting.memory_limit_gb), 1)

@@ -43,15 +43,10 @@ COLONY = "sparse_colony"
 
 def sparse_colony() -> list[LayerData]:
     """Open the bundled colony: every 4th plane, and twelve hidden truths."""
-    light_path, truth_path = sample_paths()
-    light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
-    layers = [
-        (data, attributes | {"contrast_limits": light_limits_of(data)}, kind)
-        for data, attributes, kind in layers_of(light)
-    ]
-    for data, attributes, kind in layers_of(_read(truth_path), suffix=TRUTH_SUFFIX):
-        layers.append((data, attributes | {"contrast_limits": limits_of(data)}, kind))
-    return layers
+    light, truth = map(_read, sample_paths())
+    light = light.with_(channel_names=(), name="Colony · bright-field")
+    layers = [*layers_of(light), *layers_of(truth, suffix=TRUTH_SUFFIX)]
+    return [_with_contrast(one) for one in layers]
 
 
 def sample_layers(key: str) -> list[LayerData]:
@@ -79,9 +74,8 @@ def _on_demand(key: str) -> Callable[[], list[LayerData]]:
         dialog.choose(key)
         dialog.exec()  # napari wants the layers when this function ends
         if not wanted:
-            raise InputError(
-                "no sample was opened; choose it again when you want to fetch it"
-            )
+            text = "no sample was opened; choose it again when you want to fetch it"
+            raise InputError(text)
         return sample_layers(wanted[0])
 
     return layers
@@ -178,8 +172,6 @@ class SampleDialog(TaskDialog):
         self._show_chosen()
         self.resize(_WIDTH, _HEIGHT)
 
-    # choosing -----------------------------------------------------------------
-
     def choose(self, key: str) -> None:
         """Choose a sample."""
         for row in range(self.list.count()):
@@ -220,8 +212,6 @@ class SampleDialog(TaskDialog):
         for name, text in facts.items():
             self.facts[name].setText(breakable(text))
         self.fit()
-
-    # fetching -----------------------------------------------------------------
 
     def start(self, *_: object) -> None:
         """Open the chosen sample, or fetch it first; only this uses the network."""

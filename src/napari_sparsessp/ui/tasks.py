@@ -1,8 +1,7 @@
 """Background tasks: one function in a worker thread, with progress and cancellation.
 
-Threads never touch a viewer, a layer or a widget. What they report is kept in a plain
-object that the interface polls, so that nothing breaks where a window is closed before
-its thread has ended.
+Threads never touch a viewer, a layer or a widget: the interface polls what they report,
+so a window may close before its thread has ended.
 """
 
 import gc

@@ -61,8 +61,7 @@ def fetch(origin: str, sha256: str, progress: TaskProgress) -> manage.Fetched:
 
 def add(fetched: manage.Fetched, id_: str, progress: TaskProgress) -> Path:
     """Add a downloaded model to the user's own."""
-    path = manage.add_model(
-        fetched.path, id=id_ or None, source=fetched.source, progress=progress
-    )
+    source, wanted = fetched.source, id_ or None
+    path = manage.add_model(fetched.path, id=wanted, source=source, progress=progress)
     fetched.forget()
     return path

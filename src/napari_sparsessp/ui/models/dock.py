@@ -171,9 +171,8 @@ class ModelsDock(Dock):
         self._deleted: list[Deleted] = []
         self.fill(ModelsForm())
         self.fetch_dialog: FetchDialog | None = None
-        self.importer = ModelImporter(
-            InstalledEngine() if engine is None else engine, self
-        )
+        engine = InstalledEngine() if engine is None else engine
+        self.importer = ModelImporter(engine, self)
         self._watcher = QFileSystemWatcher(self)
         self._connect()
         self.refresh()
@@ -204,8 +203,6 @@ class ModelsDock(Dock):
         self.add_shortcut("Ctrl+F", form.search.setFocus)
         self.add_shortcut("Ctrl+Z", self.undo_delete)
         self.add_shortcut("Esc", self.cancel)
-
-    # the list -----------------------------------------------------------------
 
     def refresh(self) -> None:
         """List the models in a thread."""
@@ -274,8 +271,6 @@ class ModelsDock(Dock):
         model_news().changed.emit(id_)  # this dock hears it as well
         self.form.foot.set_status(text)
 
-    # models that come ---------------------------------------------------------
-
     def _on_imported(self, id_: str, path: Path) -> None:
         if self._fetched is not None and self._fetched.path == path:
             self._fetched.forget()
@@ -321,8 +316,6 @@ class ModelsDock(Dock):
         with suppress(SparseSSPError):  # it would be listed as damaged
             text += f" Licence: {card_of(path).licence}."
         self._announce(id_, text, path)
-
-    # work in the background ---------------------------------------------------
 
     def _start(
         self,
@@ -371,8 +364,6 @@ class ModelsDock(Dock):
             self._end()
             self.form.foot.set_status("Stopped.")
             self.refresh()
-
-    # the chosen model ---------------------------------------------------------
 
     def _chosen(self) -> "tuple[Path, ModelCard] | None":
         """Return the chosen model, unless it is damaged."""

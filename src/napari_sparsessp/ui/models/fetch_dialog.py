@@ -11,7 +11,7 @@ from napari_sparsessp.models.library import all_entries, card_of
 from napari_sparsessp.models.manage import Fetched, IdTaken
 from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models.import_form import model_id
-from napari_sparsessp.ui.widgets.basic import wrapped_label
+from napari_sparsessp.ui.models.page import plain_label
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -77,7 +77,7 @@ class FetchDialog(TaskDialog):
         self.form = Form(FetchOptions)
         self.form.show_row("id", False)
         self.form.changed.connect(self._on_edited)
-        self.arrange(wrapped_label("muted", _HINT), self.form, self.message)
+        self.arrange(plain_label("muted", _HINT), self.form, self.message)
         self.start_button.clicked.connect(self.fetch)
         self.set_busy(False)
 

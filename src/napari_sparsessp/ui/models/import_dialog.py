@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
-from napari_sparsessp.ui.tasks import TaskProgress
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
+from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
@@ -83,7 +83,7 @@ class ImportDialog(TaskDialog):
         self.file_label.setProperty("role", "strong")
         self.file_label.setTextFormat(Qt.TextFormat.PlainText)
         self.file_button = QPushButton("Choose file…")
-        self.hint = wrapped_label("muted", _HINT)
+        self.hint = plain_label("muted", _HINT)
         self.form = ImportForm()
         self.scroll = QScrollArea()
         self._arrange()
@@ -104,8 +104,6 @@ class ImportDialog(TaskDialog):
         self.scroll.setWidget(holder)
         self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
 
-    # reading ------------------------------------------------------------------
-
     def _on_file(self) -> None:
         if path := choose_checkpoint(self):
             self.read(path)
@@ -122,8 +120,9 @@ class ImportDialog(TaskDialog):
         self.file_label.setToolTip(str(self._path))
         self.end_task()
         self._set_state(ImportState.READING)
+        inspect = self._engine.inspect
         self.run(
-            *(_without_progress, self._engine.inspect, self._path),
+            *(lambda path, _progress: inspect(path), self._path),
             returned=self._on_inspected,
             status="Reading the file…",
         )
@@ -138,8 +137,6 @@ class ImportDialog(TaskDialog):
         self._grow()
         if not self.form.focus_on_open():
             self.start_button.setFocus()
-
-    # importing ----------------------------------------------------------------
 
     def start_import(self) -> None:
         """Write the model among the user's own."""
@@ -172,8 +169,6 @@ class ImportDialog(TaskDialog):
         """Show how far an import is, unless it is about to stop."""
         if self.close_button.isEnabled():
             super().show_progress(share, what, left)
-
-    # looks --------------------------------------------------------------------
 
     def _set_state(self, state: ImportState) -> None:
         self.state = state
@@ -209,10 +204,6 @@ class ImportDialog(TaskDialog):
         problem = self.form.check() if asking else ""
         self.start_button.setEnabled(asking and not problem)
         self.start_button.setToolTip(problem)
-
-
-def _without_progress(inspect: Any, path: Path, _progress: TaskProgress) -> Any:
-    return inspect(path)
 
 
 class CheckpointDrop(QObject):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QWidget
 
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row, wrapped_label
+from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
 from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 def model_id(name: str, taken: Collection[str] = ()) -> str:
@@ -49,9 +50,6 @@ def numbers(text: str) -> tuple[float, ...] | None:
     except ValueError:
         return None
     return values if all(abs(value) < 1e9 for value in values) else None
-
-
-# The questions ----------------------------------------------------------------------
 
 
 def _read_name(text: str) -> str:
@@ -188,13 +186,10 @@ def _reason(question: "Question") -> str:
 
 
 def _licence_hint(format_: str) -> str:
-    hint = "Check that you may use these weights."
-    family = format_.split(" ")[0]
+    family, hint = format_.split(" ")[0], "Check that you may use these weights."
     if family in ("RepMode", "pytorch_fnet"):
-        return (
-            f"{hint} {family} is published under the Allen Institute's licence, which "
-            "forbids commercial use."
-        )
+        licence = f"{family} is published under the Allen Institute's licence, which"
+        return f"{hint} {licence} forbids commercial use."
     return f"{hint} The file does not say under which licence they are."
 
 
@@ -267,7 +262,7 @@ class ImportForm(QWidget):
         return {row: answer for row, answer in given.items() if answer is not None}
 
     def _read_id(self, text: str) -> str:
-        if not _ID.fullmatch(text):
+        if not ID.fullmatch(text):
             raise ValueError(
                 "The id takes lower-case letters, digits, dots, - and _, and begins "
                 "with a letter or digit."
@@ -295,15 +290,14 @@ class CheckpointPanel(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         self.drawing = TopologyDrawing()
-        self.headline, self.facts = wrapped_label("strong"), wrapped_label("")
-        self.structures, self.notes = wrapped_label(""), wrapped_label("muted")
+        self.headline, self.facts = plain_label("strong"), plain_label("")
+        self.structures, self.notes = plain_label(""), plain_label("muted")
         words = QWidget()
         in_a_column(words, self.headline, self.facts, spacing=1)
         head = in_a_row(self.drawing, words, stretched=0)
         head.setSpacing(10)
         head.setStretch(1, 1)
-        for widget in (self.drawing, words):
-            head.setAlignment(widget, Qt.AlignmentFlag.AlignTop)
+        head.setAlignment(self.drawing, Qt.AlignmentFlag.AlignTop)
         column = in_a_column(self, head, self.structures, self.notes)
         column.setContentsMargins(11, 9, 11, 10)
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QFlowLayout
@@ -26,7 +25,6 @@ from napari_sparsessp.ui.widgets.basic import (
     MessageBox,
     in_a_column,
     in_a_row,
-    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.card_text import card_rows, count_text
 from napari_sparsessp.ui.widgets.charts import QualityTable
@@ -37,6 +35,10 @@ if TYPE_CHECKING:
     from napari_sparsessp.ui.engine import ModelPlace
 
 _WIDTH, _TALLEST = 580, 680
+_SURE = (
+    "delete this model? Predictions made with it stay, and the Models dock can put it "
+    "back"
+)
 _SHIPPED = "It came with the plugin"
 _LONGEST = 34
 _SOURCE_WORDS = {
@@ -71,12 +73,23 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     grid.setVerticalSpacing(9)
     grid.setColumnStretch(1, 1)
     for number, (name, text) in enumerate(rows):
-        title, body = QLabel(name), wrapped_label("", breakable(text))
+        title, body = QLabel(name), plain_label("", breakable(text))
         title.setProperty("role", "muted")
+        body.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(title, number, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(body, number, 1, Qt.AlignmentFlag.AlignTop)
     grid.setRowStretch(len(rows), 1)
     return panel
+
+
+def plain_label(role: str, text: str = "") -> QLabel:
+    """Return a text of several lines that is no higher than it has to be."""
+    label = QLabel(text)
+    label.setProperty("role", role)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    label.setMinimumWidth(60)  # a long word must not make the page wide
+    return label
 
 
 def _let_scroll(area: QScrollArea, inside: QWidget) -> None:
@@ -129,14 +142,11 @@ class ModelInfo(QDialog):
         buttons = (self.folder_button, self.remove_button, self.close_button)
         foot = in_a_row(*buttons, stretched=0)
         foot.insertStretch(1, 1)
-        column = QVBoxLayout(self)
+        title = plain_label("title", self.card.name)
+        below = plain_label("muted", f"{self.card.id} · {version}")
+        column = in_a_column(self, title, below, area, self.message, foot, spacing=6)
         column.setContentsMargins(16, 14, 16, 12)
-        column.setSpacing(6)
-        column.addWidget(wrapped_label("title", self.card.name))
-        column.addWidget(wrapped_label("muted", f"{self.card.id} · {version}"))
-        column.addWidget(area, 1)
-        column.addWidget(self.message)
-        column.addLayout(foot)
+        column.setStretch(2, 1)
         self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
 
     def show_problem(self, text: str) -> None:
@@ -150,11 +160,7 @@ class ModelInfo(QDialog):
         self.remove_button.setText("Delete it" if asking else "Remove…")
         take_role(self.remove_button, "danger" if asking else "")
         self.close_button.setText("Keep it" if asking else "Close")
-        notice = (
-            "delete this model? Predictions made with it stay, and the Models dock can "
-            "put it back"
-        )
-        self.message.show_notices([notice] if asking else [])
+        self.message.show_notices([_SURE] if asking else [])
         if asking:
             self.close_button.setFocus()
 
@@ -185,8 +191,8 @@ class ModelPage(QScrollArea):
         super().__init__()
         self._entry: Entry | None = None
         self._busy = False
-        self.title = wrapped_label("title")
-        self.below = wrapped_label("muted")
+        self.title = plain_label("title")
+        self.below = plain_label("muted")
         self.name_edit = QLineEdit()
         self.name_edit.setAccessibleName("New name of the model")
         self.name_edit.setMaxLength(120)
@@ -213,7 +219,7 @@ class ModelPage(QScrollArea):
         )
         self.verdict = QWidget()
         self.verdict_dot = MarkDot(Mark.GOOD, 15)
-        self.verdict_text = wrapped_label("")
+        self.verdict_text = plain_label("")
         self.problem = MessageBox()
         self.quality = QualityTable()
         self._rows: QWidget | None = None
@@ -251,8 +257,6 @@ class ModelPage(QScrollArea):
         self.rename_button.clicked.connect(self.edit_name)
         self.name_edit.returnPressed.connect(self._take_name)
         self.name_edit.installEventFilter(self)
-
-    # what is shown ------------------------------------------------------------
 
     def show_entry(self, entry: Entry | None, verdict: "Verdict | None" = None) -> None:
         """Show a model and the verdict of its verification, or that none is chosen."""
@@ -330,8 +334,6 @@ class ModelPage(QScrollArea):
             if own
             else f"{_SHIPPED} and cannot be deleted; it goes when the plugin does."
         )
-
-    # the name -----------------------------------------------------------------
 
     def edit_name(self, _on: bool = False) -> None:
         """Let the user write another name."""

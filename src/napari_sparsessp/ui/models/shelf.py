@@ -61,8 +61,6 @@ class ModelShelf(QObject):
     def _on_news(self, _id: str) -> None:
         self.offer()
 
-    # the chosen model ---------------------------------------------------------
-
     def show_info(self) -> None:
         """Show the card of the chosen model."""
         card = self._picker.card()

@@ -27,9 +27,6 @@ AUTO = "auto"
 Part = Literal["auto", "stack", "y", "x"]
 
 
-# stacks of the viewer ---------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class StackKey:
     """Identify a layer by its `layer_key`, or a channel of it."""
@@ -116,9 +113,6 @@ def misfit(light: Volume, other: Volume) -> str:
     return ""
 
 
-# what is chosen ---------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class PairChoice:
     """Layers of one field of view."""
@@ -180,9 +174,6 @@ class TrainChoice:
     files: FilesChoice
     part: Part  # kept back
     share: float  # of it; does not count for "auto"
-
-
-# files ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,4 @@
-"""What the Train dock's choices would do: stacks, split, problems, and a job.
-
-No pixel is read here; everything is known from sizes and names.
-"""
+"""From the Train dock's choices to a job, by sizes and names: no pixel is read."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -111,9 +108,8 @@ def preview_training(
     """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
     if card is None:
-        preview.problems["model"] = (
-            "the model to begin with is gone; choose another one"
-        )
+        text = "the model to begin with is gone; choose another one"
+        preview.problems["model"] = text
         return preview
     if choice.from_files:
         _preview_files(preview, choice, scan)

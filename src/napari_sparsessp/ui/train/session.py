@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +58,6 @@ class TrainResult:
     step: int = 0  # of the best
 
 
-# in the thread: no viewer, no layer, no widget --------------------------------
-
-
 def train_model(
     job: TrainJob, engine: Any, keep_best: threading.Event, progress: TaskProgress
 ) -> TrainResult:
@@ -95,6 +92,8 @@ def _trained(
     from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
 
+    published = -math.inf
+
     def count(done: float, total: float | None = None, what: str = "") -> None:
         counted = "" if total is None else f" {done:g} of {total:g}"
         progress(done, total, what + counted)
@@ -105,6 +104,20 @@ def _trained(
     def note(text: str) -> None:
         progress.publish(("note", text))
 
+    def report(status: "Status") -> None:
+        nonlocal published
+        if status.entry is not None:
+            progress.publish(("entry", status.entry))
+        now = time.monotonic()
+        if status.entry is not None or now - published >= _PUBLISH_SECONDS:
+            published = now
+            progress.publish(("status", status))
+        if status.note:
+            note(status.note)
+
+    def show(preview: "Preview") -> None:
+        progress.publish(("preview", preview))
+
     resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
@@ -113,34 +126,10 @@ def _trained(
             for entry in read_log(job.config.out):
                 progress.publish(("entry", entry))
         progress(0.0, what="judging the model to begin with")
-        report = _Reports(progress)
         try:
-            return run_training(resolved, data, report, check, show=report.show)
+            return run_training(resolved, data, report, check, show=show)
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
-
-
-class _Reports:
-    """Publish the status some times a second, and each entry, note and preview."""
-
-    def __init__(self, progress: TaskProgress) -> None:
-        self._progress = progress
-        self._published = -math.inf
-        self._step = 0
-
-    def __call__(self, status: "Status") -> None:
-        self._step = status.step
-        if status.entry is not None:
-            self._progress.publish(("entry", status.entry))
-        now = time.monotonic()
-        if status.entry is not None or now - self._published >= _PUBLISH_SECONDS:
-            self._published = now
-            self._progress.publish(("status", status))
-        if status.note:
-            self._progress.publish(("note", status.note))
-
-    def show(self, preview: "Preview") -> None:
-        self._progress.publish(("preview", replace(preview, step=self._step)))
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
@@ -164,9 +153,6 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     with atomic_write(file, "settings") as part:
         part.write_text(config_text(job.config, file.parent), encoding="utf-8")
     return file
-
-
-# in the interface -------------------------------------------------------------
 
 
 class TrainSession(QObject):
@@ -241,6 +227,7 @@ class TrainSession(QObject):
 
     def _stop(self, status: str) -> None:
         if self.task is not None:
+            self._form.foot.set_state(TrainState.STOPPING)
             self._form.foot.set_status(status)
             self.task.cancel()
 
@@ -250,8 +237,6 @@ class TrainSession(QObject):
             self.shows_end = False
             self._form.foot.offer_predict(False)
             self._form.foot.show_share(0.0)
-
-    # while it runs ------------------------------------------------------------
 
     def _on_progress(self, _share: float, what: str, _left: float | None) -> None:
         foot = self._form.foot
@@ -282,8 +267,6 @@ class TrainSession(QObject):
         foot.show_share(status.share)
         if foot.state is TrainState.RUNNING:
             foot.set_status(_status_words(status, self._minutes, watch.best))
-
-    # its end ------------------------------------------------------------------
 
     def _on_returned(self, result: TrainResult) -> None:
         self._free()
@@ -339,8 +322,6 @@ class TrainSession(QObject):
         self._form.set_locked(False)
         self._form.foot.set_state(TrainState.READY)
 
-
-# words ------------------------------------------------------------------------
 
 # Fields of a config, as errors of the training name them, and where the dock has them
 _PLACES = {

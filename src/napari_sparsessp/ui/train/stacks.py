@@ -52,9 +52,6 @@ _ALIKE = "that all have light and fluorescence in the same channels."
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
 
 
-# files ------------------------------------------------------------------------
-
-
 class FilesPanel(QWidget):
     """Three ways to choose files, and their channels where no list says them.
 
@@ -172,8 +169,10 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-# layers -----------------------------------------------------------------------
-
+_ALONE = (
+    "No other stack is open: open the fluorescence of the same field, too, each "
+    "channel as a layer."
+)
 _NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""
 
@@ -212,7 +211,8 @@ class StackCard(QWidget):
         light_row = labelled_row("Light", self.light_box, self.remove_button)
         column = in_a_column(self, light_row, self.hint, self._grid, self._mask_row)
         column.setContentsMargins(0, 0, 0, 4)
-        self.light_box.activated.connect(self._on_light)
+        self.light_box.activated.connect(self._offer_truths)
+        self.light_box.activated.connect(self._on_changed)
         self.mask_box.activated.connect(self._on_changed)
         self.remove_button.clicked.connect(self.removal_asked)
 
@@ -220,9 +220,9 @@ class StackCard(QWidget):
         self,
         stacks: Sequence[ViewerStack],
         light: StackKey | None,
-        masks: Sequence[ViewerStack] = (),
+        masks: Sequence[ViewerStack],
     ) -> None:
-        """Offer stacks, the likeliest light first."""
+        """Offer stacks; `light` is taken where the chosen one is gone."""
         before = self.light()
         self._masks = tuple(masks)
         self._stacks = {stack.key: stack for stack in stacks}
@@ -251,19 +251,16 @@ class StackCard(QWidget):
     def _on_changed(self, *_: object) -> None:
         self.changed.emit()
 
-    def _on_light(self, _index: int) -> None:
-        self._offer_truths()
-        self.changed.emit()
-
-    def _offer_truths(self) -> None:
-        self._remember()
+    def _offer_truths(self, _index: int = 0) -> None:
+        for row, (tick, box) in self.rows.items():  # whatever light is chosen next
+            if tick.isEnabled():
+                self._remembered[row] = tick.isChecked(), box.typed()
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
         self.rows = {}
-        key = self.light()
-        light = None if key is None else self._stacks.get(key)
+        light = None if (key := self.light()) is None else self._stacks.get(key)
         if light is None:
             self._show_hint("Open a z-stack of transmitted light and its fluorescence.")
             self._offer_masks(())
@@ -273,12 +270,7 @@ class StackCard(QWidget):
         fitting = [stack for stack in others if not reasons[stack.key]]
         for stack in others:
             self._add_row(stack, reasons[stack.key], len(fitting) == 1)
-        self._show_hint(
-            ""
-            if others
-            else "No other stack is open: open the fluorescence of the same field, "
-            "too, each channel as a layer."
-        )
+        self._show_hint("" if others else _ALONE)
         masks = [one for one in self._masks if not misfit(light.volume, one.volume)]
         self._offer_masks([*masks, *fitting])
 
@@ -307,9 +299,8 @@ class StackCard(QWidget):
         if why_not:
             box.setParent(self)
             box.hide()
-            self._grid.addWidget(wrapped_label("small", why_not), row, 1)
-        else:
-            self._grid.addWidget(box, row, 1)
+        beside = wrapped_label("small", why_not) if why_not else box
+        self._grid.addWidget(beside, row, 1)
         tick.toggled.connect(box.setEnabled)
         tick.toggled.connect(self._on_changed)
         box.editTextChanged.connect(self._on_changed)
@@ -324,12 +315,6 @@ class StackCard(QWidget):
         keys = [None, *(stack.key for stack in stacks)]
         self.mask_box.setCurrentIndex(keys.index(before) if before in keys else 0)
         self._mask_row.setVisible(bool(stacks))
-
-    def _remember(self) -> None:
-        """Keep ticks and structures, whatever light is chosen next."""
-        for key, (tick, box) in self.rows.items():
-            if tick.isEnabled():
-                self._remembered[key] = tick.isChecked(), box.typed()
 
 
 class PairsPanel(QWidget):

@@ -219,7 +219,7 @@ class RowsView(QTableView):
         return QSize(200, self.height_of(4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room out anew."""
+        """Share out the room."""
         super().resizeEvent(event)
         self.fit_columns()
 
