@@ -19,6 +19,7 @@ from napari_sparsessp.ui.layers.metadata import (
     KEY,
     is_prediction,
     link_orphans,
+    made_from,
     model_of,
     truth_of,
 )
@@ -27,7 +28,7 @@ from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY
 from napari_sparsessp.ui.models.shelf import ModelShelf
-from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.predict.export import (
     Export,
     PredictionSnapshot,
@@ -215,7 +216,11 @@ class PredictDock(Dock):
     def _follow_opened(self) -> None:
         """Choose, once, what opened predictions of the chosen stack were made with."""
         key = self.form.input.layer_key()
-        opened = [one for one in self._viewer.layers if _is_opened(one, key)]
+        opened = [
+            one
+            for one in made_from(self._viewer, key)
+            if is_prediction(one) and FILE in one.metadata[KEY]
+        ]
         fresh = [one for one in opened if layer_key(one) not in self._seen]
         self._seen |= {layer_key(one) for one in opened}
         if not fresh:
@@ -341,7 +346,7 @@ class PredictDock(Dock):
     def _change(self, state: FormState) -> str:
         """Return why a stopped prediction cannot be resumed; "" for nothing."""
         run = self.session.run
-        if run is None or run.lost(self._viewer):
+        if run is None or layer_with_key(self._viewer, run.state.layer) is None:
             self.session.forget()
             return ""
         return run.change(state, self.preview)
@@ -477,11 +482,3 @@ class PredictDock(Dock):
         if self.run_in_progress is not None and self.session.run is not None:
             return self.session.run.request.layer
         return self.preview.layer
-
-
-def _is_opened(layer: Any, source_key: str | None) -> bool:
-    """Whether a prediction from this source came from a file."""
-    if not is_prediction(layer):
-        return False
-    about = layer.metadata[KEY]
-    return FILE in about and about.get("source_id") == source_key

@@ -99,16 +99,6 @@ class PendingLayer:
     visible: bool
     old: str | None
 
-    def renew(self, layer: Any) -> None:
-        """Give an old layer the data; its looks stay as the user has made them."""
-        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
-        if not (own and np.may_share_memory(layer.data, self.view)):
-            layer.data = self.view
-        for name, value in self.place.items():
-            if not np.array_equal(getattr(layer, name), value):
-                setattr(layer, name, value)
-        layer.metadata = {**layer.metadata, KEY: self.about}
-
 
 class PredictionLayers(QObject):
     """The layers of one input's prediction by one model, one for each channel.
@@ -207,10 +197,18 @@ class PredictionLayers(QObject):
                 self._renew(one)
 
     def _renew(self, pending: PendingLayer) -> None:
+        """Give an old layer the data; its looks stay as the user has made them."""
         layer = layer_with_key(self._viewer, pending.old)
-        if layer is not None:  # else deleted meanwhile
-            pending.renew(layer)
-            mark_doubts(layer, self._doubts)
+        if layer is None:  # deleted meanwhile
+            return
+        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
+        if not (own and np.may_share_memory(layer.data, pending.view)):
+            layer.data = pending.view
+        for name, value in pending.place.items():
+            if not np.array_equal(getattr(layer, name), value):
+                setattr(layer, name, value)
+        layer.metadata = {**layer.metadata, KEY: pending.about}
+        mark_doubts(layer, self._doubts)
 
     def _add(self, pending: PendingLayer) -> None:
         about = pending.about

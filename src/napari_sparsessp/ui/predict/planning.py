@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
@@ -60,16 +59,6 @@ class RunRequest:
     layer: Any
     reading: LayerReading
     plan: "Plan"
-
-    def new_buffer(self) -> np.ndarray:
-        """Allocate zeros for the result; InputError where memory is short."""
-        try:
-            return np.zeros(self.plan.output_shape, np.float32)
-        except MemoryError:
-            raise InputError(
-                "there is not enough memory for the result; tick fewer structures "
-                "or crop the stack"
-            ) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
-from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Mark,
@@ -443,16 +442,14 @@ class InputWatch(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layer: Any | None = None
-        self._key: str | None = None
 
     def follow(self, layer: Any | None) -> None:
         """Watch this layer and no other; None watches none."""
-        key = None if layer is None else layer_key(layer)
-        if key == self._key:
+        if layer is self._layer:
             return
         for emitter in self._emitters():
             emitter.disconnect(self._on_changed)
-        self._layer, self._key = layer, key
+        self._layer = layer
         for emitter in self._emitters():
             emitter.connect(self._on_changed)
 

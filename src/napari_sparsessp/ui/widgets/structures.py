@@ -155,7 +155,7 @@ class StructureModel(RowsModel):
     unlocked = Signal()
 
     def __init__(self) -> None:
-        self._layers: list[tuple[str, str]] = []
+        self.layers: list[tuple[str, str]] = []
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
         preference_news().changed.connect(self._on_preferences)
@@ -203,7 +203,7 @@ class StructureModel(RowsModel):
                 "while the prediction runs.",
                 kind=Kind.CHOICE,
                 chosen=lambda row: row.truth,
-                choices=lambda _row: [(None, "– no truth –"), *self._layers],
+                choices=lambda _row: [(None, "– no truth –"), *self.layers],
                 choose=self._on_truth,
                 can_edit=self._can_edit,
                 sample="a truth layer",
@@ -234,7 +234,7 @@ class StructureModel(RowsModel):
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer layers, as (key, name), that may hold a truth."""
-        self._layers = list(layers)
+        self.layers = list(layers)
         self._match()
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -278,11 +278,6 @@ class StructureModel(RowsModel):
 
     # what is chosen -----------------------------------------------------------
 
-    @property
-    def layers(self) -> tuple[tuple[str, str], ...]:
-        """Layers that may hold a truth, as (key, name)."""
-        return tuple(self._layers)
-
     def ticked(self) -> tuple[str, ...]:
         """Return the ids of the structures to predict."""
         return tuple(row.structure.id for row in self.rows if row.ticked)
@@ -309,7 +304,7 @@ class StructureModel(RowsModel):
 
     def layer_name(self, key: str | None) -> str:
         """Return the name of a truth layer; a dash for none."""
-        return dict(self._layers).get(key or "", "–")
+        return dict(self.layers).get(key or "", "–")
 
     # what is changed ----------------------------------------------------------
 
@@ -366,8 +361,8 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self._layers]
-        names = [name for _, name in self._layers]
+        keys = [key for key, _ in self.layers]
+        names = [name for _, name in self.layers]
         before = self.truths()
         for row in self.rows:
             if row.truth is not None and row.truth not in keys:
