@@ -6,7 +6,7 @@ import pytest
 from fake_engine import MICRO, light
 from napari_sparsessp.ui.layers.metadata import is_prediction
 from napari_sparsessp.ui.predict.form import RunState
-from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.basic import Mark, Step
 
 
 def said(dock):
@@ -25,7 +25,7 @@ def test_a_sparse_stack_is_ready_at_once(dock):
     assert form.foot.state is RunState.READY
     assert "4th plane" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
-    assert [step.mark for step in form.steps] == [Mark.GOOD] * 5
+    assert [step.mark for step in form.findChildren(Step)] == [Mark.GOOD] * 5
 
 
 def test_layers_that_come_later_are_offered(dock, viewer, qtbot):

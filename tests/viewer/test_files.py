@@ -77,7 +77,7 @@ def test_sample_opens_ready_to_run(viewer, engine, qtbot):
     dock.refresh_now()
     assert dock.preview.plan is not None
     assert dock.preview.plan.view.ratio == pytest.approx(4, rel=0.02)
-    assert len(dock.preview.truth) == 12
+    assert len(dock.preview.plan.truth) == 12
     assert [layer.name for layer in viewer.layers if layer.visible] == [
         "Colony · bright-field"
     ]

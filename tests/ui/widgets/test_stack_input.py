@@ -160,7 +160,7 @@ def test_marks_are_told_by_words_as_well(qtbot, card):
     table = ExpectationTable()
     qtbot.addWidget(table)
     table.show_expectations(rows(card()))
-    assert table.marks()[0] is Mark.WARN
+    assert table._rows[0][3].mark is Mark.WARN
     assert Mark.WARN.value in table._rows[0][3].accessibleName()
 
 

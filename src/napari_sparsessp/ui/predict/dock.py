@@ -110,8 +110,6 @@ class PredictDock(Dock):
         self._on_ndisplay()
         self.refresh_now()
 
-    # wiring -------------------------------------------------------------------
-
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
         for changed in (
@@ -161,8 +159,6 @@ class PredictDock(Dock):
     def _press_cancel(self) -> None:
         self.form.foot.press(RunState.RUNNING)
 
-    # what can be chosen -------------------------------------------------------
-
     def _on_model(self) -> None:
         self.form.show_model()
         chosen = self.form.input.layer_key(), self.form.topology.model_id()
@@ -180,7 +176,6 @@ class PredictDock(Dock):
         self._offer_truths()
 
     def _offer_truths(self) -> None:
-        """Offer truth layers, and adopt earlier predictions from this input."""
         key, table = self.form.input.layer_key(), self.form.structures
         model = self.form.topology.model_id()
         table.set_layers(truth_choices(self._viewer, key))
@@ -235,7 +230,6 @@ class PredictDock(Dock):
             self._choose_as_in([one for one in fresh if model_of(one) == model])
 
     def _choose_as_in(self, predictions: list[Any]) -> None:
-        """Show in the form the request of some predictions."""
         form, about = self.form, predictions[-1].metadata[KEY]
         form.structures.tick(str(one.metadata[KEY]["structure"]) for one in predictions)
         asked = about.get("request") or about.get("provenance", {}).get("request")
@@ -275,8 +269,6 @@ class PredictDock(Dock):
         if panel.layer_key() == key and untouched and self.run_in_progress is None:
             panel.type_voxel_size(size)
             self.settle()
-
-    # before running -----------------------------------------------------------
 
     def refresh(self) -> None:
         """Plan what Run would do, and show what is expected, found and missing."""
@@ -370,8 +362,6 @@ class PredictDock(Dock):
     def _on_measured(self, plan: "Plan", speed: "Speed") -> None:
         self.session.speed.note_speed(plan, speed)
         self.settle()
-
-    # running ------------------------------------------------------------------
 
     @property
     def run_in_progress(self) -> BackgroundTask | None:
@@ -469,13 +459,10 @@ class PredictDock(Dock):
         self.settle()
 
     def _snapshot(self) -> PredictionSnapshot:
-        """Return what was just run, or what Run would do."""
         made = self.layers.layers()
         if made:
             return snapshot_of(self._viewer, made.values())
         return snapshot_of_preview(self._viewer, self.preview, self.form.state())
-
-    # looking ------------------------------------------------------------------
 
     def _source(self) -> Any | None:
         """Return the layer that is, or would be, predicted from."""

@@ -140,7 +140,8 @@ def snapshot_of_preview(
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
+    chosen, used = state.truths, ready.plan.truth
+    truths = {id_: layer_with_key(viewer, chosen[id_]) for id_ in used}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -478,7 +479,6 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
 
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
-    """Write layers in a worker thread, and return where their voxels are now."""
     from napari_sparsessp.io.layers import read_layers, write_layers
 
     folder = str(write_layers(path, records, progress))
@@ -532,13 +532,11 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
 
 
 def _run_of(layer: Any) -> tuple[Any, ...]:
-    """Return what all predictions of a run have in common."""
     about = layer.metadata[KEY]
     return about.get("source_id"), model_of(layer), about.get("request")
 
 
 def _copy(result: ReproducibleRequest) -> str:
-    """Copy a command line, and return what was done."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
         clipboard.setText(shell_text(command_of(result.request, result.out)))

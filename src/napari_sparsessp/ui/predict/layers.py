@@ -1,7 +1,6 @@
 """One layer for each structure, filled while the prediction runs, and the view of them.
 
-The layers show one shared buffer that the worker thread writes to; they are refreshed
-now and then, never made again, so that what the user changed on them stays.
+Layers show one buffer that the thread writes to; the user's changes on them stay.
 """
 
 import time
@@ -128,14 +127,8 @@ class PredictionLayers(QObject):
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    # making -------------------------------------------------------------------
-
     def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
-        """Make the layers of a run, or give new data to those of a former one.
-
-        New layers and new data take napari a while: the first comes at once, the others
-        one by one, shown ones first; then `complete`.
-        """
+        """Make or renew the layers of a run: the first at once, others one by one."""
         plan, source, truths = run.request.plan, run.request.layer, run.truths()
         place = placement(source, run.request.reading, plan)
         former = self._former(layer_key(source), plan.card.id)
@@ -173,7 +166,6 @@ class PredictionLayers(QObject):
             self.failed.emit(error)
 
     def _make_one(self) -> None:
-        """Make one pending layer, and let the window breathe."""
         if self._pending:
             first = self._pending.pop(0)
             try:
@@ -233,8 +225,6 @@ class PredictionLayers(QObject):
         layer.events.visible.connect(self._on_visible)
         self._keys[id_] = layer_key(layer)
 
-    # adopting -----------------------------------------------------------------
-
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
         """Take over the layers of a model's earlier run on a source, or opened ones."""
         if not self._busy and source_key is not None:
@@ -257,7 +247,6 @@ class PredictionLayers(QObject):
                 self.set_visible(id_, id_ in visible)
 
     def _former(self, source_key: str, model: str) -> dict[str, Any]:
-        """Layers of a model's earlier prediction from a source, by channel."""
         made = made_from(self._viewer, source_key)
         return {channel_of(one): one for one in made if model_of(one) == model}
 
@@ -266,8 +255,6 @@ class PredictionLayers(QObject):
         for layer in made_from(self._viewer, source_key):
             if model_of(layer) != model and layer.visible:
                 layer.visible = False
-
-    # filling ------------------------------------------------------------------
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon the layers that a tile changed, if it can be seen."""
@@ -339,8 +326,6 @@ class PredictionLayers(QObject):
             own = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **own)
             layer.refresh()
-
-    # lookup -------------------------------------------------------------------
 
     def doubts(self) -> dict[str, list[str]]:
         """Marks of an input unlike the training data, by structure."""

@@ -75,11 +75,6 @@ class PredictionPreview:
     basis: tuple[Any, ...] = ()  # all that the plan depends on
     pixels: tuple[Any, ...] = ()  # whose identity is part of it
 
-    @property
-    def truth(self) -> dict[str, Volume]:
-        """Ground truth of the plan, by structure."""
-        return {} if self.plan is None else self.plan.truth
-
     def ready(self) -> RunRequest | None:
         """Return what a run needs; None where something is missing."""
         if self.plan is None or self.reading is None:
@@ -230,7 +225,6 @@ def _truth_volume(layer: Any) -> Volume:
 
 
 def _description(volume: Volume) -> tuple[Any, ...]:
-    """All that a plan takes from a volume."""
     size = volume.voxel_size, volume.pixel_size, volume.origin
     return (volume.axes, volume.shape, *size, volume.name, volume.source)
 
@@ -261,10 +255,7 @@ def work_of(plan: "Plan") -> float:
 
 
 class SpeedEstimate:
-    """Expected seconds of a prediction, from measured rates by model and device.
-
-    A model that has not run yet is compared by its multiply-adds with those that have.
-    """
+    """Expected seconds of a prediction, by measured rates or by multiply-adds."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str], float] = {}

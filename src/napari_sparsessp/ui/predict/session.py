@@ -229,8 +229,6 @@ class PredictionSession(QObject):
         if self.task is None:
             self.run = None
 
-    # events -------------------------------------------------------------------
-
     def _on_event(self, event: Any) -> None:
         if isinstance(event, TileDone):
             self._on_tile(event)
@@ -265,8 +263,6 @@ class PredictionSession(QObject):
             self._form.structures.set_doubts(dict.fromkeys(ids, doubts))
         self._layers.set_doubts(doubts)
         self._form.foot.message.show_notices(doubts)
-
-    # ends ---------------------------------------------------------------------
 
     def _on_returned(self, outcome: Finished | PartDone) -> None:
         self._outcome = outcome

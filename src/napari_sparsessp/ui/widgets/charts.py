@@ -54,7 +54,6 @@ class _Plot(QWidget):
         raise NotImplementedError
 
     def _ready(self) -> Any:
-        """Return the plot, made where there is none, in the colours of now."""
         import pyqtgraph
 
         if self._plot is None:
@@ -185,7 +184,6 @@ class Chart(_Plot):
         self._name_curves()
 
     def _name_curves(self) -> None:
-        """Write the names of the curves above them, where they hide none."""
         named = [curve for curve in self.curves if curve.name]
         signs = [
             f'<span style="color:{curve.colour or self._tones.text.name()}">'

@@ -62,7 +62,6 @@ class DeviceBox(Form[_Choice]):
         return super().eventFilter(watched, event)
 
     def _look(self) -> None:
-        """Look for devices in a thread, once."""
         find, self._find = self._find, None
         if find is not None:
             task = BackgroundTask(lambda _progress: list(find()), parent=self)

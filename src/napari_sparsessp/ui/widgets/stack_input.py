@@ -212,10 +212,6 @@ class ExpectationTable(QFrame):
             dot.set_mark(row.mark)
             dot.setToolTip(f"{row.mark.value.capitalize()}. {row.advice}")
 
-    def marks(self) -> list[Mark]:
-        """Return the marks of the lines that are shown."""
-        return [dot.mark for *_, dot in self._rows if not dot.isHidden()]
-
 
 def _micrometres(text: str) -> float | None:
     """Read a length, with a decimal point or comma; None while it is half typed."""
@@ -324,8 +320,6 @@ class InputPanel(QWidget):
         self.edit_button.toggled.connect(self._size_row.setVisible)
         self.size.changed.connect(self.changed)
 
-    # what the dock shows ------------------------------------------------------
-
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer these layers as (key, name); the chosen one stays if it can."""
         key = self._key
@@ -359,8 +353,6 @@ class InputPanel(QWidget):
         """Show expected against found; no rows hide the table."""
         self.table.setVisible(bool(rows))
         self.table.show_expectations(rows)
-
-    # what is chosen -----------------------------------------------------------
 
     def layer_key(self) -> str | None:
         """Return the key of the chosen layer."""

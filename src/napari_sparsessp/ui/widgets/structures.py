@@ -161,7 +161,6 @@ class StructureModel(RowsModel):
         preference_news().changed.connect(self._on_preferences)
 
     def _declare(self) -> tuple[Column, ...]:
-        """Return the columns."""
         return (
             Column(
                 "name",
@@ -211,8 +210,6 @@ class StructureModel(RowsModel):
             ),
             *_SCORES,
         )
-
-    # what the dock shows ------------------------------------------------------
 
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
         """Offer these structures; choices for those that stay are kept."""
@@ -276,8 +273,6 @@ class StructureModel(RowsModel):
         if freed:
             self.unlocked.emit()
 
-    # what is chosen -----------------------------------------------------------
-
     def ticked(self) -> tuple[str, ...]:
         """Return the ids of the structures to predict."""
         return tuple(row.structure.id for row in self.rows if row.ticked)
@@ -305,8 +300,6 @@ class StructureModel(RowsModel):
     def layer_name(self, key: str | None) -> str:
         """Return the name of a truth layer; a dash for none."""
         return dict(self.layers).get(key or "", "–")
-
-    # what is changed ----------------------------------------------------------
 
     def tick(self, ids: Iterable[str] | None) -> None:
         """Tick these and no others; None ticks all."""
@@ -375,7 +368,6 @@ class StructureModel(RowsModel):
             self.choice_changed.emit()
 
     def _on_preferences(self, *_: object) -> None:
-        """Show the colours of now."""
         self.refresh()
 
 
