@@ -6,7 +6,7 @@ import pytest
 from fake_engine import MICRO, light
 from napari_sparsessp.ui.layers.metadata import truth_of
 from napari_sparsessp.ui.predict.form import RunState
-from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.basic import Mark, Step
 
 
 def said(dock):
@@ -19,7 +19,7 @@ def test_a_sparse_stack_is_ready_at_once(dock):
     assert form.foot.state is RunState.READY
     assert "4th plane" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
-    assert [step.mark for step in form.steps] == [Mark.GOOD] * 5
+    assert [step.mark for step in form.findChildren(Step)] == [Mark.GOOD] * 5
 
 
 def test_transmitted_light_goes_before_stains(viewer, engine):

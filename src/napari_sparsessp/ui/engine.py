@@ -70,8 +70,6 @@ class InstalledEngine:
         # a run that begins while its model is preloaded waits for it
         self._loading = threading.Lock()
 
-    # models -------------------------------------------------------------------
-
     def cards(self) -> "list[ModelCard]":
         """List the cards of all models, the default first; only headers are read."""
         from napari_sparsessp.models.library import list_models
@@ -134,8 +132,6 @@ class InstalledEngine:
         source = source_of(path)
         import_checkpoint(path, answers, progress=progress, source=source)
         return answers.id
-
-    # predicting ---------------------------------------------------------------
 
     def plan(
         self,
@@ -221,10 +217,7 @@ def add_native(path: Path) -> str:
 
 
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:
-    """Return seconds per million voxels of a pass, from two tiles of noise.
-
-    The first one makes torch compile its kernels.
-    """
+    """Return seconds per million voxels of a pass; the first of two tiles compiles."""
     plain = {"tta": False, "uncertainty": False, "truth": {}, "channel": None}
     alike = {"time": None, "normalisation": (0.0, 1.0)}
     request = plan.request.model_copy(update={**plain, **alike})
@@ -259,7 +252,6 @@ def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float 
 def _count_costs(
     cards: "Sequence[ModelCard]", progress: TaskProgress
 ) -> dict[str, float]:
-    """Count multiply-adds per voxel, by model id."""
     from napari_sparsessp.networks import NetworkConfig
     from napari_sparsessp.networks.cost import count_cost
 

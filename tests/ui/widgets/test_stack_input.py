@@ -97,7 +97,7 @@ def test_sizes_are_written_short(size, said):
 def test_marks_are_told_by_words_as_well(added, card):
     table = added(ExpectationTable())
     table.show_expectations(rows(card()))
-    assert table.marks()[0] is Mark.WARN
+    assert table._rows[0][3].mark is Mark.WARN
     assert Mark.WARN.value in table._rows[0][3].accessibleName()
 
 

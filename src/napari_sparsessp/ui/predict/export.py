@@ -47,6 +47,7 @@ from napari_sparsessp.ui.tasks import (
     TaskProgress,
     readable_error,
 )
+from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
     from napari_sparsessp.ui.predict.planning import FormState, PredictionPreview
@@ -90,11 +91,6 @@ class ReproducibleRequest:
     request: PredictionRequest
     out: str
     notes: tuple[str, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """Command line for a shell."""
-        return shell_text(command_of(self.request, self.out))
 
 
 # from layers to a request ---------------------------------------------------------
@@ -144,7 +140,8 @@ def snapshot_of_preview(
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
+    chosen, used = state.truths, ready.plan.truth
+    truths = {id_: layer_with_key(viewer, chosen[id_]) for id_ in used}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -482,7 +479,6 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
 
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
-    """Write layers in a worker thread, and return where their voxels are now."""
     from napari_sparsessp.io.layers import read_layers, write_layers
 
     folder = str(write_layers(path, records, progress))
@@ -513,7 +509,7 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     from napari.utils.notifications import show_warning
 
     def warn(error: Exception) -> None:
-        show_warning(_sentence(readable_error(error, "the command line")))
+        show_warning(sentence(str(readable_error(error, "the command line"))))
 
     try:
         if chosen is None or not is_prediction(chosen):
@@ -536,25 +532,18 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
 
 
 def _run_of(layer: Any) -> tuple[Any, ...]:
-    """Return what all predictions of a run have in common."""
     about = layer.metadata[KEY]
     return about.get("source_id"), model_of(layer), about.get("request")
 
 
 def _copy(result: ReproducibleRequest) -> str:
-    """Copy a command line, and return what was done."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
-        clipboard.setText(result.command)
+        clipboard.setText(shell_text(command_of(result.request, result.out)))
     return "; ".join(["The command line is copied", *result.notes])
 
 
 def _copy_and_show(result: ReproducibleRequest) -> None:
     from napari.utils.notifications import show_info
 
-    show_info(_sentence(_copy(result)))
-
-
-def _sentence(error: object) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+    show_info(sentence(_copy(result)))

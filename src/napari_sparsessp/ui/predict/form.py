@@ -161,7 +161,6 @@ class OptionsPanel(QWidget):
         self._summarise()
 
     def _summarise(self) -> None:
-        """Show unusual options where the rows are folded away."""
         options, precision = self.rows.values(), preferences().precision
         parts = [
             f"mean of {_TIMES} turns" if options.tta else "",
@@ -379,7 +378,6 @@ class PredictForm(StepForm):
         self.structures.tick(())
 
     def _on_more(self, on: bool) -> None:
-        """Scroll to unfolded options, once they have their place."""
         if on:
             QTimer.singleShot(0, self._to_options)
 
@@ -429,8 +427,6 @@ class PredictForm(StepForm):
             widget.setEnabled(not locked)
         self.structures.set_locked(locked)
 
-    # a preview ----------------------------------------------------------------
-
     def show_preview(
         self, state: FormState, preview: PredictionPreview, speed: SpeedEstimate
     ) -> None:
@@ -465,7 +461,6 @@ class PredictForm(StepForm):
         ratio: float | None,
         speed: SpeedEstimate,
     ) -> None:
-        """Show the R² and the time that are expected of each network."""
         card, ids = state.card, () if state.card is None else state.card.structures
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)

@@ -1,51 +1,49 @@
 """One layer for each structure, filled while the prediction runs, and the view of them.
 
-The layers show one shared buffer that the worker thread writes to; they are refreshed
-now and then, never made again, so that what the user changed on them stays.
+Layers show one buffer that the thread writes to; the user's changes on them stay.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from qtpy.QtCore import QObject, Signal
-
+from dataclasses import dataclass
+from dataclasses import replace
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
-from napari_sparsessp.ui.layers.metadata import (
-    DOUBTFUL,
-    KEY,
-    PREDICTION,
-    UNCERTAINTY,
-    about_layer,
-    add_to,
-    channel_of,
-    first_look,
-    made_from,
-    mark_doubts,
-    model_of,
-    role_of,
-    set_truth,
-)
+from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS
+from napari_sparsessp.ui.layers.contrast import Recolouring
+from napari_sparsessp.ui.layers.metadata import DOUBTFUL
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.metadata import PREDICTION
+from napari_sparsessp.ui.layers.metadata import UNCERTAINTY
+from napari_sparsessp.ui.layers.metadata import about_layer
+from napari_sparsessp.ui.layers.metadata import add_to
+from napari_sparsessp.ui.layers.metadata import channel_of
+from napari_sparsessp.ui.layers.metadata import first_look
+from napari_sparsessp.ui.layers.metadata import made_from
+from napari_sparsessp.ui.layers.metadata import mark_doubts
+from napari_sparsessp.ui.layers.metadata import model_of
+from napari_sparsessp.ui.layers.metadata import role_of
+from napari_sparsessp.ui.layers.metadata import set_truth
 from napari_sparsessp.ui.layers.reading import placement
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.layouts.arrangement import (
-    SIDE_BY_SIDE,
-    Scene,
-    layouts_of,
-    scene_of,
-)
-from napari_sparsessp.ui.napari_compat import (
-    camera_of,
-    grid_of,
-    layer_key,
-    layer_with_key,
-)
+from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
+from napari_sparsessp.ui.layouts.arrangement import Scene
+from napari_sparsessp.ui.layouts.arrangement import layouts_of
+from napari_sparsessp.ui.layouts.arrangement import scene_of
+from napari_sparsessp.ui.napari_compat import camera_of
+from napari_sparsessp.ui.napari_compat import grid_of
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import single_shot
+from qtpy.QtCore import QObject
+from qtpy.QtCore import Signal
+from typing import Any
+from typing import TYPE_CHECKING
+import numpy as np
+import time
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
@@ -99,16 +97,6 @@ class PendingLayer:
     visible: bool
     old: str | None
 
-    def renew(self, layer: Any) -> None:
-        """Give an old layer the data; its looks stay as the user has made them."""
-        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
-        if not (own and np.may_share_memory(layer.data, self.view)):
-            layer.data = self.view
-        for name, value in self.place.items():
-            if not np.array_equal(getattr(layer, name), value):
-                setattr(layer, name, value)
-        layer.metadata = {**layer.metadata, KEY: self.about}
-
 
 class PredictionLayers(QObject):
     """The layers of one input's prediction by one model, one for each channel.
@@ -138,8 +126,6 @@ class PredictionLayers(QObject):
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    # making -------------------------------------------------------------------
-
     def prepare(
         self,
         request: "RunRequest",
@@ -147,11 +133,7 @@ class PredictionLayers(QObject):
         truths: Mapping[str, str],
         visible: tuple[str, ...],
     ) -> None:
-        """Make the layers of a run, or give new data to those of a former one.
-
-        New layers and new data take napari a while: the first comes at once, the others
-        one by one, shown ones first; then `complete`.
-        """
+        """Make or renew the layers of a run: the first at once, others one by one."""
         plan, source = request.plan, request.layer
         place = placement(source, request.reading, plan)
         former = self._former(layer_key(source), plan.card.id)
@@ -189,7 +171,6 @@ class PredictionLayers(QObject):
             self.failed.emit(error)
 
     def _make_one(self) -> None:
-        """Make one pending layer, and let the window breathe."""
         if self._pending:
             first = self._pending.pop(0)
             try:
@@ -213,10 +194,18 @@ class PredictionLayers(QObject):
                 self._renew(one)
 
     def _renew(self, pending: PendingLayer) -> None:
+        """Give an old layer the data; its looks stay as the user has made them."""
         layer = layer_with_key(self._viewer, pending.old)
-        if layer is not None:  # else deleted meanwhile
-            pending.renew(layer)
-            mark_doubts(layer, self._doubts)
+        if layer is None:  # deleted meanwhile
+            return
+        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
+        if not (own and np.may_share_memory(layer.data, pending.view)):
+            layer.data = pending.view
+        for name, value in pending.place.items():
+            if not np.array_equal(getattr(layer, name), value):
+                setattr(layer, name, value)
+        layer.metadata = {**layer.metadata, KEY: pending.about}
+        mark_doubts(layer, self._doubts)
 
     def _add(self, pending: PendingLayer) -> None:
         about = pending.about
@@ -241,8 +230,6 @@ class PredictionLayers(QObject):
         layer.events.visible.connect(self._on_visible)
         self._keys[id_] = layer_key(layer)
 
-    # adopting -----------------------------------------------------------------
-
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
         """Take over the layers of a model's earlier run on a source, or opened ones."""
         if not self._busy and source_key is not None:
@@ -265,7 +252,6 @@ class PredictionLayers(QObject):
                 self.set_visible(id_, id_ in visible)
 
     def _former(self, source_key: str, model: str) -> dict[str, Any]:
-        """Layers of a model's earlier prediction from a source, by channel."""
         made = made_from(self._viewer, source_key)
         return {channel_of(one): one for one in made if model_of(one) == model}
 
@@ -274,8 +260,6 @@ class PredictionLayers(QObject):
         for layer in made_from(self._viewer, source_key):
             if model_of(layer) != model and layer.visible:
                 layer.visible = False
-
-    # filling ------------------------------------------------------------------
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon the layers that a tile changed, if it can be seen."""
@@ -347,8 +331,6 @@ class PredictionLayers(QObject):
             own = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **own)
             layer.refresh()
-
-    # lookup -------------------------------------------------------------------
 
     def doubts(self) -> dict[str, list[str]]:
         """Marks of an input unlike the training data, by structure."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
@@ -61,16 +60,6 @@ class RunRequest:
     reading: LayerReading
     plan: "Plan"
 
-    def new_buffer(self) -> np.ndarray:
-        """Allocate zeros for the result; InputError where memory is short."""
-        try:
-            return np.zeros(self.plan.output_shape, np.float32)
-        except MemoryError:
-            raise InputError(
-                "there is not enough memory for the result; tick fewer structures "
-                "or crop the stack"
-            ) from None
-
 
 @dataclass(frozen=True, eq=False)
 class PredictionPreview:
@@ -85,11 +74,6 @@ class PredictionPreview:
     notes: tuple[str, ...] = ()
     basis: tuple[Any, ...] = ()  # all that the plan depends on
     pixels: tuple[Any, ...] = ()  # whose identity is part of it
-
-    @property
-    def truth(self) -> dict[str, Volume]:
-        """Ground truth of the plan, by structure."""
-        return {} if self.plan is None else self.plan.truth
 
     def ready(self) -> RunRequest | None:
         """Return what a run needs; None where something is missing."""
@@ -241,7 +225,6 @@ def _truth_volume(layer: Any) -> Volume:
 
 
 def _description(volume: Volume) -> tuple[Any, ...]:
-    """All that a plan takes from a volume."""
     size = volume.voxel_size, volume.pixel_size, volume.origin
     return (volume.axes, volume.shape, *size, volume.name, volume.source)
 
@@ -272,10 +255,7 @@ def work_of(plan: "Plan") -> float:
 
 
 class SpeedEstimate:
-    """Expected seconds of a prediction, from measured rates by model and device.
-
-    A model that has not run yet is compared by its multiply-adds with those that have.
-    """
+    """Expected seconds of a prediction, by measured rates or by multiply-adds."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str], float] = {}

@@ -5,10 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.engine import (
     Finished,
@@ -21,7 +22,6 @@ from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
 from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
-from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
 from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
@@ -36,8 +36,6 @@ from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_err
 from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.ui.engine import Speed
@@ -71,7 +69,7 @@ class ResumableRun:
 
     state: FormState
     request: RunRequest
-    buffer: "np.ndarray"
+    buffer: np.ndarray
     writer: Any
     contrast: ContrastEstimate
     pixels: Any  # of the input at Run: another array is another stack
@@ -82,17 +80,19 @@ class ResumableRun:
     @classmethod
     def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
         """Allocate the output buffer of a new run; InputError where memory is short."""
-        plan, buffer = request.plan, request.new_buffer()
+        plan = request.plan
+        try:
+            buffer = np.zeros(plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
         contrast = ContrastEstimate(
             plan.channels, [deviation_channel(one) for one in plan.structures]
         )
         writer = engine.new_writer(buffer)
         return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
-
-    @property
-    def resumable(self) -> bool:
-        """Whether something is done, and something left to do."""
-        return 0 < self.done < self.total
 
     def truths(self) -> dict[str, str]:
         """Key of the layer that each structure is compared with."""
@@ -114,10 +114,6 @@ class ResumableRun:
         if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
             return "the stack was moved or scaled"
         return ""
-
-    def lost(self, viewer: Any) -> bool:
-        """Whether the input is gone for good."""
-        return layer_with_key(viewer, self.state.layer) is None
 
 
 @dataclass(frozen=True)
@@ -233,8 +229,6 @@ class PredictionSession(QObject):
         if self.task is None:
             self.run = None
 
-    # events -------------------------------------------------------------------
-
     def _on_event(self, event: Any) -> None:
         if isinstance(event, TileDone):
             self._on_tile(event)
@@ -269,8 +263,6 @@ class PredictionSession(QObject):
             self._form.structures.set_doubts(dict.fromkeys(ids, doubts))
         self._layers.set_doubts(doubts)
         self._form.foot.message.show_notices(doubts)
-
-    # ends ---------------------------------------------------------------------
 
     def _on_returned(self, outcome: Finished | PartDone) -> None:
         self._outcome = outcome
@@ -334,7 +326,7 @@ class PredictionSession(QObject):
         if task is not None:
             task.deleteLater()
         run = self.run
-        if run is None or not run.resumable or not self._layers.layers():
+        if run is None or not 0 < run.done < run.total or not self._layers.layers():
             self.run = None
         on = RunState.READY if self.run is None else RunState.RESUMABLE
         self._form.set_locked(False)

@@ -95,7 +95,7 @@ class Step(QWidget):
 
     def __init__(self, headline: str, *, last: bool = False) -> None:
         super().__init__()
-        self._mark = Mark.WAITING
+        self.mark = Mark.WAITING
         self._last = last
         self.headline = QLabel(headline)
         self.headline.setProperty("role", "headline")
@@ -111,15 +111,10 @@ class Step(QWidget):
         outer = in_a_column(self, self.title_row, self.body)
         outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
 
-    @property
-    def mark(self) -> Mark:
-        """How settled this step is."""
-        return self._mark
-
     def set_mark(self, mark: Mark) -> None:
         """Set how settled this step is."""
-        if mark is not self._mark:
-            self._mark = mark
+        if mark is not self.mark:
+            self.mark = mark
             self.setAccessibleDescription(mark.value)
             self.update()
 
@@ -155,7 +150,7 @@ class Step(QWidget):
             painter.fillRect(
                 QRectF(7.25, y + 11, 1.5, self.height() - y - 11), tones.line
             )
-        draw_mark(painter, centre, 7.5, self._mark, tones)
+        draw_mark(painter, centre, 7.5, self.mark, tones)
 
 
 NARROWEST = 340
@@ -285,13 +280,13 @@ class MessageBox(QFrame):
 
     def show_error(self, text: str, details: str = "") -> None:
         """Show an error in one line, with details to copy."""
-        self._show("error", Mark.BAD, _sentence(text), details)
+        self._show("error", Mark.BAD, sentence(text), details)
         self.more_button.hide()
 
     def show_notices(self, notices: Sequence[str]) -> None:
         """Show notices, or nothing where there are none."""
         if notices:
-            lines = [_sentence(notice) for notice in notices]
+            lines = [sentence(notice) for notice in notices]
             first = "\n".join(lines[:_UNFOLDED])
             self._folded = "\n".join(lines)
             self._show("notice", Mark.WARN, first, "")
@@ -335,7 +330,7 @@ class MessageBox(QFrame):
             self.copy_button.setText("Copied")
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Begin with a capital and end with a full stop, as text in a window does."""
     text = text.strip()
     if text and text[-1] not in ".!?…":

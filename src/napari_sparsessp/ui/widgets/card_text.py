@@ -147,7 +147,6 @@ def _network(card: "ModelCard") -> str:
 
 
 def _source(source: Any) -> str:
-    """Say where an imported model came from."""
     if not isinstance(source, Mapping):
         return ""
     name = source.get("file") or source.get("name") or ""

@@ -54,7 +54,6 @@ class _Plot(QWidget):
         raise NotImplementedError
 
     def _ready(self) -> Any:
-        """Return the plot, made where there is none, in the colours of now."""
         import pyqtgraph
 
         if self._plot is None:
@@ -100,7 +99,7 @@ class Chart(_Plot):
     ) -> None:
         super().__init__(x_label, y_label, parent)
         self._cursor: Any | None = None
-        self._curves: tuple[Curve, ...] = ()
+        self.curves: tuple[Curve, ...] = ()
         self._marks: tuple[float, ...] = ()
         self._range: tuple[float, float] | None = None
         self._ticks: list[tuple[float, str]] | None = None
@@ -116,15 +115,10 @@ class Chart(_Plot):
         """Ask for a height that grows with the font."""
         return QSize(300, 11 * self.fontMetrics().height())
 
-    @property
-    def curves(self) -> tuple[Curve, ...]:
-        """The curves of now."""
-        return self._curves
-
     def set_curves(self, curves: Sequence[Curve], marks: Sequence[float] = ()) -> None:
         """Draw these curves, and small ticks at `marks` on the x axis."""
-        self._curves, self._marks = tuple(curves), tuple(marks)
-        if self._curves or self._plot is not None:
+        self.curves, self._marks = tuple(curves), tuple(marks)
+        if self.curves or self._plot is not None:
             self._draw()
 
     def set_labels(self, x_label: str, y_label: str) -> None:
@@ -166,7 +160,7 @@ class Chart(_Plot):
         plot.addItem(self._cursor, ignoreBounds=True)
         if self._ticks is not None:
             plot.getAxis("bottom").setTicks([self._ticks])
-        for curve in self._curves:
+        for curve in self.curves:
             colour = QColor(curve.colour) if curve.colour else self._tones.text
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
             plot.plot(
@@ -190,8 +184,7 @@ class Chart(_Plot):
         self._name_curves()
 
     def _name_curves(self) -> None:
-        """Write the names of the curves above them, where they hide none."""
-        named = [curve for curve in self._curves if curve.name]
+        named = [curve for curve in self.curves if curve.name]
         signs = [
             f'<span style="color:{curve.colour or self._tones.text.name()}">'
             f"{'╌╌' if curve.dashed else '━━'}</span>\u00a0"
@@ -218,7 +211,7 @@ class DensityPlot(_Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("true value, SD", "predicted, SD", parent)
-        self._density: Density | None = None
+        self.density: Density | None = None
         self._image: Any | None = None
         self._line: Any | None = None
         self.setMinimumHeight(210)
@@ -230,14 +223,9 @@ class DensityPlot(_Plot):
             "too careful lies flatter."
         )
 
-    @property
-    def density(self) -> "Density | None":
-        """The density of now."""
-        return self._density
-
     def set_density(self, density: "Density | None") -> None:
         """Draw another, or nothing."""
-        self._density = density
+        self.density = density
         if density is not None:
             self._draw()
         if self._plot is not None:
@@ -246,7 +234,7 @@ class DensityPlot(_Plot):
     def _draw(self) -> None:
         import pyqtgraph
 
-        density, plot = self._density, self._ready()
+        density, plot = self.density, self._ready()
         if self._image is None or self._line is None:
             plot.setAspectLocked(True)
             self._image = pyqtgraph.ImageItem(axisOrder="col-major")

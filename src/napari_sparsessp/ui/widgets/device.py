@@ -62,10 +62,9 @@ class DeviceBox(Form[_Choice]):
         return super().eventFilter(watched, event)
 
     def _look(self) -> None:
-        """Look for devices in a thread, once."""
-        if self._find is not None:
-            task = BackgroundTask(_find_devices, self._find, parent=self)
-            self._find = None
+        find, self._find = self._find, None
+        if find is not None:
+            task = BackgroundTask(lambda _progress: list(find()), parent=self)
             task.returned.connect(self.set_devices)
             # a broken torch must not break the list; running says what is wrong
             task.failed.connect(self._on_failed)
@@ -142,9 +141,3 @@ class DeviceBox(Form[_Choice]):
         if self.device() == self._followed and before.device != now.device:
             self._prefer(now)
             self.changed.emit()
-
-
-def _find_devices(
-    find: "Callable[[], Sequence[DeviceInfo]]", _progress: object
-) -> "Sequence[DeviceInfo]":
-    return list(find())

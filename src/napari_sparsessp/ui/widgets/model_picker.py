@@ -38,14 +38,12 @@ _LARGE, _SMALL = 9.0, 8.0
 
 @cache
 def _diagram(topology: str) -> str:
-    """Load the picture of encoder, arrow and decoder."""
     return files(__package__).joinpath("icons", f"{topology}.svg").read_text("utf-8")
 
 
 def _draw_diagram(
     painter: QPainter, area: QRectF, topology: str, ink: QColor, fill: QColor
 ) -> None:
-    """Draw a topology in the middle of an area."""
     place = QRectF(0, 0, _DIAGRAM.width(), _DIAGRAM.height())
     place.moveCenter(area.center())
     svg = _diagram(topology).replace(_INK, ink.name()).replace(_FILL, fill.name())
@@ -329,7 +327,6 @@ def _title(card: "ModelCard") -> str:
 
 
 def _tip(card: "ModelCard") -> str:
-    """Return the card as a tool tip."""
     lines = [
         f"{_title(card)}, id {card.id}",
         f"Trained on: {card.trained_on}",

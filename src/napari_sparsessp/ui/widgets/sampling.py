@@ -36,11 +36,7 @@ def sampling_sentence(view: SparseView, flat: bool = False) -> str:
 
 
 class ZAxisDrawing(QWidget):
-    """The z-axis from left (first plane) to right (last plane).
-
-    Tall bars are planes that were imaged; short ones are filled in by the network. A
-    mark below shows the plane that is on screen; a click goes to another.
-    """
+    """The z-axis: tall bars are imaged planes, short bars predicted ones."""
 
     plane_asked = Signal(float)
 
@@ -132,7 +128,6 @@ class ZAxisDrawing(QWidget):
     def _draw_position(
         self, painter: QPainter, x: float, below: QRectF, tones: Tones
     ) -> None:
-        """Draw an arrow head at x, and say which plane it is."""
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tones.text)
         y = below.top() - 3

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
-from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Mark,
@@ -213,10 +212,6 @@ class ExpectationTable(QFrame):
             dot.set_mark(row.mark)
             dot.setToolTip(f"{row.mark.value.capitalize()}. {row.advice}")
 
-    def marks(self) -> list[Mark]:
-        """Return the marks of the lines that are shown."""
-        return [dot.mark for *_, dot in self._rows if not dot.isHidden()]
-
 
 def _micrometres(text: str) -> float | None:
     """Read a length, with a decimal point or comma; None while it is half typed."""
@@ -325,8 +320,6 @@ class InputPanel(QWidget):
         self.edit_button.toggled.connect(self._size_row.setVisible)
         self.size.changed.connect(self.changed)
 
-    # what the dock shows ------------------------------------------------------
-
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer these layers as (key, name); the chosen one stays if it can."""
         key = self._key
@@ -360,8 +353,6 @@ class InputPanel(QWidget):
         """Show expected against found; no rows hide the table."""
         self.table.setVisible(bool(rows))
         self.table.show_expectations(rows)
-
-    # what is chosen -----------------------------------------------------------
 
     def layer_key(self) -> str | None:
         """Return the key of the chosen layer."""
@@ -443,16 +434,14 @@ class InputWatch(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layer: Any | None = None
-        self._key: str | None = None
 
     def follow(self, layer: Any | None) -> None:
         """Watch this layer and no other; None watches none."""
-        key = None if layer is None else layer_key(layer)
-        if key == self._key:
+        if layer is self._layer:
             return
         for emitter in self._emitters():
             emitter.disconnect(self._on_changed)
-        self._layer, self._key = layer, key
+        self._layer = layer
         for emitter in self._emitters():
             emitter.connect(self._on_changed)
 

@@ -155,13 +155,12 @@ class StructureModel(RowsModel):
     unlocked = Signal()
 
     def __init__(self) -> None:
-        self._layers: list[tuple[str, str]] = []
+        self.layers: list[tuple[str, str]] = []
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
         preference_news().changed.connect(self._on_preferences)
 
     def _declare(self) -> tuple[Column, ...]:
-        """Return the columns."""
         return (
             Column(
                 "name",
@@ -203,7 +202,7 @@ class StructureModel(RowsModel):
                 "while the prediction runs.",
                 kind=Kind.CHOICE,
                 chosen=lambda row: row.truth,
-                choices=lambda _row: [(None, "– no truth –"), *self._layers],
+                choices=lambda _row: [(None, "– no truth –"), *self.layers],
                 choose=self._on_truth,
                 can_edit=self._can_edit,
                 sample="a truth layer",
@@ -211,8 +210,6 @@ class StructureModel(RowsModel):
             ),
             *_SCORES,
         )
-
-    # what the dock shows ------------------------------------------------------
 
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
         """Offer these structures; choices for those that stay are kept."""
@@ -234,7 +231,7 @@ class StructureModel(RowsModel):
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer layers, as (key, name), that may hold a truth."""
-        self._layers = list(layers)
+        self.layers = list(layers)
         self._match()
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -276,13 +273,6 @@ class StructureModel(RowsModel):
         if freed:
             self.unlocked.emit()
 
-    # what is chosen -----------------------------------------------------------
-
-    @property
-    def layers(self) -> tuple[tuple[str, str], ...]:
-        """Layers that may hold a truth, as (key, name)."""
-        return tuple(self._layers)
-
     def ticked(self) -> tuple[str, ...]:
         """Return the ids of the structures to predict."""
         return tuple(row.structure.id for row in self.rows if row.ticked)
@@ -309,9 +299,7 @@ class StructureModel(RowsModel):
 
     def layer_name(self, key: str | None) -> str:
         """Return the name of a truth layer; a dash for none."""
-        return dict(self._layers).get(key or "", "–")
-
-    # what is changed ----------------------------------------------------------
+        return dict(self.layers).get(key or "", "–")
 
     def tick(self, ids: Iterable[str] | None) -> None:
         """Tick these and no others; None ticks all."""
@@ -366,8 +354,8 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self._layers]
-        names = [name for _, name in self._layers]
+        keys = [key for key, _ in self.layers]
+        names = [name for _, name in self.layers]
         before = self.truths()
         for row in self.rows:
             if row.truth is not None and row.truth not in keys:
@@ -380,7 +368,6 @@ class StructureModel(RowsModel):
             self.choice_changed.emit()
 
     def _on_preferences(self, *_: object) -> None:
-        """Show the colours of now."""
         self.refresh()
 
 

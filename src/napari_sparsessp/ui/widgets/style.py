@@ -24,10 +24,7 @@ def mix(first: QColor, second: QColor, share: float) -> QColor:
 
 @dataclass(frozen=True)
 class Tones:
-    """The colours that a dock draws with.
-
-    Green, amber and red are never alone: a mark or a word goes with them.
-    """
+    """The colours that a dock draws with, never without a mark or a word."""
 
     dark: bool
     back: QColor
