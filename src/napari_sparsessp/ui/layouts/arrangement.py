@@ -1,36 +1,33 @@
 """Layouts of a viewer: side by side, overlay, gallery, swipe, checkerboard."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import replace
-from napari_sparsessp.ui.layers.contrast import ContrastLink
-from napari_sparsessp.ui.layers.contrast import FlatTruth
-from napari_sparsessp.ui.layers.contrast import Scale
-from napari_sparsessp.ui.layers.contrast import lies_flat
-from napari_sparsessp.ui.layers.metadata import COMPOSED
-from napari_sparsessp.ui.layers.metadata import ERROR
-from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.layers.metadata import role_of
-from napari_sparsessp.ui.napari_compat import background_of
-from napari_sparsessp.ui.napari_compat import camera_of
-from napari_sparsessp.ui.napari_compat import canvas_size
-from napari_sparsessp.ui.napari_compat import fit_to_view
-from napari_sparsessp.ui.napari_compat import grid_of
-from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.napari_compat import layer_with_key
-from napari_sparsessp.ui.napari_compat import scale_bar_of
-from napari_sparsessp.ui.napari_compat import set_background
-from napari_sparsessp.ui.napari_compat import set_gridded
-from napari_sparsessp.ui.widgets.structures import StructureRow
-from qtpy.QtCore import QObject
-from qtpy.QtCore import Signal
-from typing import Any
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
+
 import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_sparsessp.ui.layers.contrast import (
+    ContrastLink,
+    FlatTruth,
+    Scale,
+    lies_flat,
+)
+from napari_sparsessp.ui.layers.metadata import COMPOSED, ERROR, KEY, role_of
+from napari_sparsessp.ui.napari_compat import (
+    background_of,
+    camera_of,
+    canvas_size,
+    fit_to_view,
+    grid_of,
+    layer_key,
+    layer_with_key,
+    scale_bar_of,
+    set_background,
+    set_gridded,
+)
+from napari_sparsessp.ui.widgets.structures import StructureRow
 
 OVERLAY, SIDE_BY_SIDE, SWIPE = "overlay", "side", "swipe"
 CHECKERBOARD, GALLERY = "checkerboard", "gallery"
