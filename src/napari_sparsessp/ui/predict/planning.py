@@ -75,6 +75,11 @@ class PredictionPreview:
     basis: tuple[Any, ...] = ()  # all that the plan depends on
     pixels: tuple[Any, ...] = ()  # whose identity is part of it
 
+    @property
+    def truth(self) -> dict[str, Volume]:
+        """Ground truth of the plan, by structure."""
+        return {} if self.plan is None else self.plan.truth
+
     def ready(self) -> RunRequest | None:
         """Return what a run needs; None where something is missing."""
         if self.plan is None or self.reading is None:
