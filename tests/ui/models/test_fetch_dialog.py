@@ -54,7 +54,7 @@ def test_nothing_is_asked_before_fetch_is_pressed(qtbot, dialog, server):
     assert server.asked == []
 
 
-def test_a_model_is_added_and_tells_that_it_was_not_checked(qtbot, dialog, server):
+def test_a_model_is_added_and_says_that_it_was_not_checked(qtbot, dialog, server):
     with qtbot.waitSignal(dialog.added) as caught:
         fill(dialog, server.url("thin.safetensors"))
     path, fetched = caught.args

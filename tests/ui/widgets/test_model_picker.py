@@ -33,7 +33,7 @@ def test_a_click_on_a_diagram_takes_its_model(picker, qtbot, card):
     assert picker.card() == flat
 
 
-def test_choosing_another_model_of_the_box_is_told_once(picker, card):
+def test_choosing_another_model_of_the_box_is_emitted_once(picker, card):
     picker.set_cards([card(), card(id="mine", name="Mine")])
     told = []
     picker.changed.connect(lambda: told.append(picker.card().id))
