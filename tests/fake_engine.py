@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.card import ModelCard
 from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
 from napari_sparsessp.prediction.engine import (
@@ -242,5 +241,3 @@ def light(planes=8, height=96, width=128, dtype=np.uint16, seed=0):
 
 
 MICRO = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
-
-__all__ = ["CATALOGUE", "MICRO", "FakeEngine", "InputError", "card", "found", "light"]

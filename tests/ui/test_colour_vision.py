@@ -119,6 +119,6 @@ def test_own_colours_are_written_as_people_write_them():
 
 
 @pytest.mark.parametrize("text", ["dna", "dna:", ": red", "dna: blurple", "dna=red"])
-def test_what_is_no_colour_is_told(text):
+def test_what_is_no_colour_is_reported(text):
     with pytest.raises(InputError, match="write for example dna: cyan"):
         read_own_colours(text)

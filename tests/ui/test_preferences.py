@@ -78,7 +78,7 @@ def test_a_fresh_page_and_a_napari_without_it_give_the_defaults(news):
     assert not PreferenceNews(None).has_page
 
 
-def test_a_change_is_told_with_what_was_before(news, page, qtbot):
+def test_a_change_is_emitted_with_what_was_before(news, page, qtbot):
     with qtbot.waitSignal(news.changed) as told:
         page.predicting.device = "CPU"
         page.predicting.memory_limit_gb = 2.5

@@ -75,7 +75,7 @@ def test_all_samples_are_offered_and_the_one_at_hand_first(dialog):
 
 
 @pytest.mark.parametrize("key", PUBLIC_SAMPLES)
-def test_size_licence_origin_check_and_place_are_told_before(
+def test_size_licence_origin_check_and_place_are_reported_before(
     dialog, fetching, key, samples_folder
 ):
     dialog.choose(key)

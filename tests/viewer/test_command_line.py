@@ -180,7 +180,7 @@ def test_a_layer_without_a_file_can_be_saved_first(
     assert "--scene=0" in words
 
 
-def test_a_layer_that_is_not_its_file_is_told(dock, opened, viewer, qtbot):
+def test_a_layer_that_is_not_its_file_is_reported(dock, opened, viewer, qtbot):
     opened(light(6, 40, 48), "ZYX", SPARSE)
     layer = viewer.layers[0]
     layer.data = np.asarray(layer.data)[:4]

@@ -91,7 +91,7 @@ def test_an_error_is_never_silently_stale(stacks, viewer, compare):
     np.testing.assert_allclose(error.data, expected, atol=1e-6)
 
 
-def test_two_models_are_told_apart(stacks, viewer, compare):
+def test_two_models_are_kept_apart(stacks, viewer, compare):
     truths, _ = stacks
     add_prediction(
         viewer, viewer.layers["bright-field"], "dna", predicted(truths["dna"], 3.0),

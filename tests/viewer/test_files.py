@@ -38,7 +38,7 @@ def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
     assert added.name == "nucleolus"
 
 
-def test_a_file_that_cannot_be_opened_is_told_inline(dock, tmp_path, qtbot):
+def test_a_file_that_cannot_be_opened_is_reported_inline(dock, tmp_path, qtbot):
     broken = tmp_path / "broken.ome.tif"
     broken.write_bytes(b"II*\0 nothing")
     with qtbot.waitSignal(dock._files.failed):

@@ -197,7 +197,7 @@ def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
     release.set()
 
 
-def test_two_viewers_tell_each_other(models, make_napari_viewer, qtbot, done):
+def test_two_viewers_inform_each_other(models, make_napari_viewer, qtbot, done):
     second = make_napari_viewer()
     _, other = second.window.add_plugin_dock_widget("napari-sparsessp", "Models")
     qtbot.waitUntil(lambda: "thin" in stems(other))

@@ -148,7 +148,7 @@ def test_switching_back_costs_nothing(dock, measured, engine):
     assert engine.handed == 1
 
 
-def test_another_image_in_the_layer_is_measured_anew(dock, measured, viewer):
+def test_another_image_in_the_layer_is_measured_again(dock, measured, viewer):
     measured(dock)
     first = dock.record
     measured(dock)
@@ -179,7 +179,7 @@ SPARSE = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
                      "0.29 µm (some 32 planes here)"]),
     ],
 )  # fmt: skip
-def test_what_is_no_dense_stack_is_told_apart_and_what_to_do(
+def test_what_is_no_dense_stack_is_recognised_with_advice(
     viewer, engine, planes, place, words
 ):
     if planes:
@@ -223,7 +223,9 @@ def test_escape_stops_and_ctrl_r_starts(dock, qtbot):
     assert dock.form.foot.state in (PlanState.READY, PlanState.KNOWN)
 
 
-def test_an_error_is_told_once_and_the_form_is_free(dock, qtbot, engine, monkeypatch):
+def test_an_error_is_reported_once_and_the_form_is_free(
+    dock, qtbot, engine, monkeypatch
+):
     def fail(_request):
         raise PredictionError("the model is gone; get it again")
 

@@ -134,7 +134,7 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     assert empty_dock._samples.dialog is None
 
 
-def test_a_damaged_sample_is_told_in_the_dock(empty_dock, viewer, qtbot):
+def test_a_damaged_sample_is_reported_in_the_dock(empty_dock, viewer, qtbot):
     (path,) = PUBLIC_SAMPLES["hipsc_field"].paths
     path.parent.mkdir()
     path.write_bytes(b"no image")

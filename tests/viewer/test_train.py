@@ -109,7 +109,7 @@ def test_layers_are_matched_and_the_split_is_shown(ready):
         ({"patch": 3}, "at least 8"),
     ],
 )
-def test_an_option_that_cannot_be_used_is_told_at_its_step(ready, option, words):
+def test_an_option_that_cannot_be_used_is_reported_at_its_step(ready, option, words):
     ready.form.options.update(**option)
     ready.refresh()
     assert ready.form.foot.state is TrainState.BLOCKED
@@ -200,7 +200,7 @@ def test_a_viewer_that_closes_leaves_a_state_to_go_on_with(viewer, ready, qtbot)
     ("name", "value", "words"),
     [("DNA", 0, "bright-field.ome.tif, target"), ("bright-field", np.nan, "NaN")],
 )
-def test_values_that_teach_nothing_are_told_and_nothing_is_left(
+def test_values_that_teach_nothing_are_reported_and_nothing_is_left(
     ready, viewer, end, name, value, words
 ):
     viewer.layers[name].data = np.full((10, 40, 64), value, np.float32)
@@ -221,7 +221,7 @@ def test_values_that_teach_nothing_are_told_and_nothing_is_left(
         (None, "light at every plane"),  # the bundled sample: the first that is tried
     ],
 )
-def test_a_stack_that_is_too_small_is_told_before_anything_begins(
+def test_a_stack_that_is_too_small_is_reported_before_anything_begins(
     empty, viewer, size, words
 ):
     if size is None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_sparsessp.ui.layers.viewport import (
-    ViewportTracker,
     layer_index,
     visible_box,
 )
@@ -35,17 +34,6 @@ def test_units_of_other_layers_do_not_matter(shown):
     viewer.add_image(np.zeros((9, 20, 30)), scale=(1000,) * 3, units=("nm",) * 3)
     viewer.dims.set_point(0, 2900)  # the world is in nm now
     assert layer_index(viewer, layer)[0] == 10
-
-
-def test_the_tracker_follows_the_slider_and_lets_go(shown, qtbot):
-    viewer, layer = shown
-    tracker = ViewportTracker(viewer)
-    tracker.follow(layer, has_time=False)
-    assert tracker.holder()[1][0] == slice(10, 11)
-    viewer.dims.set_point(0, 20 * 0.29)
-    qtbot.waitUntil(lambda: tracker.holder()[1][0] == slice(20, 21))
-    tracker.stop()
-    assert tracker.holder() is None
 
 
 def test_the_drawing_marks_the_plane_on_screen_and_a_click_goes_there(

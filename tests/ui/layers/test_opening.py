@@ -49,7 +49,7 @@ def change(folder, name, value):
         ("colormap", "no such map"),
     ],
 )
-def test_unknown_looks_are_told_in_one_line(folder, name, value):
+def test_unknown_looks_are_reported_in_one_line(folder, name, value):
     change(folder, name, value)
     with pytest.raises(InputError, match="cannot be shown") as told:
         open_file(str(folder))

@@ -113,7 +113,7 @@ def test_what_is_no_stack_is_refused_with_advice(shape, rgb, words):
         ((3, 5, 8, 9), "T", "TZYX", 0),
     ],
 )
-def test_axes_without_names_are_guessed_and_can_be_told(shape, leading, axes, guessed):
+def test_axes_without_names_are_guessed_and_can_be_given(shape, leading, axes, guessed):
     found = read_layer(layer(shape), leading=leading)
     assert (found.volume.axes, found.guessed) == (axes, guessed)
 

@@ -8,7 +8,7 @@ from napari_sparsessp.ui.layers.viewport import ViewportHolder
 BOX = (None, (slice(0, 1),) * 3)
 
 
-def test_nobody_waits_where_nothing_is_expected():
+def test_no_wait_where_nothing_is_expected():
     assert ViewportHolder()() is None
 
 

@@ -134,7 +134,7 @@ def test_closing_while_reading_hears_no_more_of_it(qtbot, dialog, engine):
     qtbot.wait(50)
 
 
-def test_a_window_that_goes_away_under_an_import_harms_nobody(qtbot, engine):
+def test_a_window_that_goes_away_under_an_import_does_no_harm(qtbot, engine):
     owner = QWidget()
     dialog = ImportDialog(engine, owner)
     dialog.show()

@@ -40,7 +40,7 @@ def test_what_the_file_answers_is_not_asked(form):
     assert "r = 8" in form.panel.facts.text()
 
 
-def test_suggestions_are_filled_in_and_their_origin_told(form):
+def test_suggestions_are_filled_in_and_their_origin_shown(form):
     offer(form, found())
     assert asked(form) == ["structures", "ratios", "voxel_size", "scaling"]
     assert form.rows.get("voxel_size") == (0.29, 0.29, 0.29)
@@ -52,7 +52,7 @@ def test_suggestions_are_filled_in_and_their_origin_told(form):
     assert note(form, "structures").startswith("Guessed: the file's name")
 
 
-def test_what_is_missing_is_told_beside_its_field_and_in_order(form):
+def test_what_is_missing_is_reported_beside_its_field_and_in_order(form):
     offer(form, found())
     assert form.check().startswith("Name every output")
     form.rows.native("structures").fields[0].setText("DNA")

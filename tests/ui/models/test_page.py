@@ -111,7 +111,7 @@ def test_a_name_is_taken_with_enter_and_left_with_escape(page, card, qtbot):
     assert page.name_edit.isHidden()
 
 
-def test_without_scores_one_is_told_to_compare(page, card):
+def test_without_scores_comparing_is_advised(page, card):
     page.show_entry(entry(card, scores={}))
     assert "Compare a prediction" in page.quality.note.text()
     assert page.quality.grid.isHidden()

@@ -150,7 +150,7 @@ def test_a_model_goes_to_the_trash_only_after_a_second_word(shelf):
     assert not shelf._picker.buttons["2d"].isEnabled()
 
 
-def test_a_model_that_cannot_be_moved_is_told(shelf, monkeypatch):
+def test_a_model_that_cannot_be_moved_is_reported(shelf, monkeypatch):
     def busy(*_):
         raise OSError(13, "in use")
 

@@ -1,9 +1,7 @@
 """A prediction in a worker thread without a viewer: every way in which it can end."""
 
-import gc
 import inspect
 import time
-import weakref
 
 import numpy as np
 import pytest
@@ -43,21 +41,6 @@ def start(qtbot):
         return *ends, events
 
     return go
-
-
-def cancel_at_a_tile(task, event):
-    if isinstance(event, TileDone):
-        task.cancel()
-
-
-def test_nothing_of_a_cancelled_prediction_stays_in_memory(start):
-    engine = FakeEngine(pause=0.02, tile=16)
-    job = make_job(engine)
-    buffer = weakref.ref(job[2].buffer)
-    start(job, cancel_at_a_tile)
-    del job
-    gc.collect()
-    assert buffer() is None
 
 
 def test_a_slow_interface_does_not_nest_events(start):

@@ -198,10 +198,6 @@ def test_a_name_suggests_itself_until_it_is_typed(qtbot, added):
     form.suggest(["nucleolus"], ())
     assert (form.get("name"), form.get("id")) == ("Ours", "ours")
     assert not form.name_problem()
-
-
-def test_a_model_that_is_there_is_never_replaced(added):
-    form = added(NameForm())
     form.show_typed("Mine", "taken", "not stated")
     form.suggest(["dna"], {"taken"})
     assert "never replaced; choose another id" in form.name_problem()

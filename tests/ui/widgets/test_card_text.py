@@ -32,14 +32,14 @@ def rows(card):
         ("multihead", {"heads": "decoder"}, "encoder runs once"),
     ],
 )
-def test_the_cost_of_many_structures_is_told_honestly(conditioning, network, said):
+def test_the_cost_of_many_structures_is_said_honestly(conditioning, network, said):
     assert said in cost_words(card(conditioning=conditioning, network=network))
     alone = card(conditioning=conditioning, network=network, structures=("dna",))
     assert cost_words(alone) == ""
     assert "Cost" not in rows(alone)
 
 
-def test_everything_one_must_know_is_told(card):
+def test_a_card_gives_everything_to_know(card):
     told = rows(card(licence="BSD", scores={"cells": {"r2_at_4": {"mean": 0.5}}}))
     assert told["Made for"] == "bright-field, r = 1, 2, 4, 8"
     assert told["Limits"] == "• Trained on simulated cells only."

@@ -19,7 +19,7 @@ def chart_of(qtbot, *curves):
     return chart
 
 
-def test_a_click_tells_where_on_the_x_axis(qtbot):
+def test_a_click_says_where_on_the_x_axis(qtbot):
     chart = chart_of(qtbot, Curve("DNA", PLANES, PLANES / 30, "#56b4e9", dots=True))
     plot = chart._plot
     middle = plot.getViewBox().sceneBoundingRect().center()
@@ -54,7 +54,7 @@ def test_few_curves_are_named_above_the_plot_and_markup_is_shown_as_text(qtbot):
     assert not chart.legend.isVisible()
 
 
-def test_the_axis_tells_values_as_they_are(qtbot):
+def test_the_axis_says_values_as_they_are(qtbot):
     chart = chart_of(qtbot, Curve("DNA", PLANES, PLANES / 100))
     for _ in range(2):  # labels may be set again and again
         chart.set_labels("ratio", "R²")

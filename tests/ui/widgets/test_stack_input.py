@@ -94,7 +94,7 @@ def test_sizes_are_written_short(size, said):
     assert size_text(size).replace("\u2009", " ") == said
 
 
-def test_marks_are_told_by_words_as_well(added, card):
+def test_marks_are_given_in_words_as_well(added, card):
     table = added(ExpectationTable())
     table.show_expectations(rows(card()))
     assert table._rows[0][3].mark is Mark.WARN

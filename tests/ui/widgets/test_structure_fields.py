@@ -45,7 +45,7 @@ def test_a_list_fills_the_fields_below(fields):
     assert fields.ids() == ("", "dna", "my_marker", "dna")
 
 
-def test_missing_and_double_names_are_told(fields):
+def test_missing_and_double_names_are_reported(fields):
     fields.offer(2)
     assert "numbers 1, 2" in fields.problem()
     type_in(fields, 0, "dna")
