@@ -246,7 +246,7 @@ def test_a_ratio_is_used_in_predict(dock, measured, viewer, monkeypatch):
     dock.form.result.choose(4)
     dock.form.result.use_button.click()
     predict = open_predict(viewer)
-    choice = predict.form.choice()
+    choice = predict.form.state()
     assert (choice.ratio, choice.simulate) == (4, True)
     assert choice.layer == dock.form.input.layer_key()
     assert choice.card.id == "thin"
