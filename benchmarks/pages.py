@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+GENERATED = DOCS / "generated"
 
 
 def markdown(table: Sequence[Sequence[str]], numbers: Iterable[int] = ()) -> str:

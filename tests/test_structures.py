@@ -7,6 +7,7 @@ from napari_sparsessp.structures import (
     CATALOGUE,
     find_structure,
     match_channel,
+    structure_id,
     structure_or_custom,
 )
 from vision import VISION, distances
@@ -45,13 +46,14 @@ def test_colours_stay_apart_for_every_eye(vision):
     ],
 )
 def test_structures_are_found_by_any_of_their_names(name, expected):
-    assert find_structure(name).id == expected
+    assert find_structure(name).id == structure_id(name) == expected
 
 
 @pytest.mark.parametrize("name", ["", "nothing", "bright field"])
 def test_unknown_structures_are_listed(name):
     with pytest.raises(InputError, match=r"known: actin_filament, .*tight_junction"):
         find_structure(name)
+    assert structure_id(name) == name
 
 
 def test_stains_are_written_as_people_write_them():

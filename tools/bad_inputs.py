@@ -1,4 +1,4 @@
-"""Write docs/bad-inputs.md from what each bad input really gets.
+"""Write docs/generated/bad-inputs.md from what each bad input really gets.
 
     python tools/bad_inputs.py
 
@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from hostile import table  # noqa: E402 - the tests hold the rows
 from hostile.desk import Desk, little_memory, make_model, run  # noqa: E402
 
-PAGE = ROOT / "docs" / "bad-inputs.md"
+PAGE = ROOT / "docs" / "generated" / "bad-inputs.md"
 
 
 def main() -> None:

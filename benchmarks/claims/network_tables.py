@@ -1,10 +1,11 @@
-"""Write the tables of docs/networks.md: which networks exist, their cost and speed.
+"""Write docs/generated/networks.md: which networks exist, their cost and speed.
 
     python -m benchmarks.claims.network_tables           # or with --check, to compare
 
-Costs are counted here, without memory for weights. Speed comes from docs/speed.json,
-which ``sparsessp benchmark speed --json docs/speed.json --overwrite`` writes. Published
-numbers are those of SparseSSP's Table 6 and of the networks' own publications.
+Costs are counted here, without memory for weights. Speed comes from speed.json beside
+the page, which ``sparsessp benchmark speed --json docs/generated/speed.json
+--overwrite`` writes. Published numbers are those of SparseSSP's Table 6 and of the
+networks' own publications.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from functools import cache
 import yaml
 
 from benchmarks import pages
-from benchmarks.pages import DOCS, ROOT
+from benchmarks.pages import GENERATED, ROOT
 from napari_sparsessp.evaluation.speed_tables import (
     PATCH_HEADINGS,
     patch_cells,
@@ -26,7 +27,7 @@ from napari_sparsessp.evaluation.speed_tables import (
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
 
-PAGE, SPEED = DOCS / "networks.md", DOCS / "speed.json"
+PAGE, SPEED = GENERATED / "networks.md", GENERATED / "speed.json"
 
 TABLE6 = {
     "RepMode": {"3d": 66.29, "2d": 2.33, "2to3d": 30.11, "3to2d": 43.47},

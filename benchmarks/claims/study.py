@@ -1,7 +1,9 @@
 """Put the paper's claims to the test with small networks on simulated colonies.
 
-    python -m benchmarks.claims.study --seeds 3     # trains; writes docs/claims.json
-    python -m benchmarks.claims.study --page        # writes docs/claims.md from it
+    python -m benchmarks.claims.study --seeds 3   # trains
+    python -m benchmarks.claims.study --page      # writes the page
+
+The first writes docs/generated/claims.json, the second claims.md beside it.
 
 Everything that is finished is kept under ``--work``; the same command resumes.
 ``--only topology,slim`` runs some trials. Nothing else should run meanwhile, because
@@ -20,7 +22,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.pages import DOCS
+from benchmarks.pages import GENERATED
 from napari_sparsessp import __version__
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.networks import NetworkConfig
@@ -405,7 +407,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--page", action="store_true", help="write the page")
-    parser.add_argument("--out", type=Path, default=DOCS / "claims.json")
+    parser.add_argument("--out", type=Path, default=GENERATED / "claims.json")
     parser.add_argument("--work", type=Path, default=Path("claims-work"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=250, help="equal for all")

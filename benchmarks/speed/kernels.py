@@ -1,6 +1,6 @@
 """Measure what was done for speed, and what was tried and left out.
 
-    python -m benchmarks.speed.kernels --json docs/speed_trials.json
+    python -m benchmarks.speed.kernels --json docs/generated/speed_trials.json
 
 Before and after take turns, each is its best of several passes, on all cores and with
 the shipped default model's sizes on one field of view (32×232×344 voxels a tile). Some

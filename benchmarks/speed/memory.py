@@ -1,4 +1,4 @@
-"""Measure the memory of a network's pass beside the plan of it: docs/memory.md.
+"""Measure a network's memory beside the plan of it, for docs/generated/memory.md.
 
 Each row is a fresh process that builds a network with random weights, lets the engine
 predict one tile of noise and reads its own peak from the system (Linux).
@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import DOCS, fill, markdown
+from benchmarks.pages import GENERATED, fill, markdown
 
-PAGE = DOCS / "memory.md"
+PAGE = GENERATED / "memory.md"
 SHIPPED = ("colony-3to2d", "colony-2d", "colony-2to3d", "colony-3d", "hipsc-dna")
 LARGE = 256  # pixels along a side of a tile
 REPMODE = {"backbone": "plain", "conditioning": "repmode", "kernel": 5}

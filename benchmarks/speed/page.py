@@ -1,6 +1,6 @@
-"""Write the tables of docs/speed.md from what was measured.
+"""Write the tables of docs/generated/speed.md from what was measured.
 
-    python -m benchmarks.speed.page              # from docs/speed_*.json
+    python -m benchmarks.speed.page              # from docs/generated/speed_*.json
     python -m benchmarks.speed.page --measure    # measure first; the machine idle
 
 Measuring runs ``sparsessp benchmark speed --field``, ``benchmarks.speed.peak_share``
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.pages import DOCS, fill, markdown
+from benchmarks.pages import GENERATED, fill, markdown
 from benchmarks.speed.peak_share import (
     LAYER_HEADINGS,
     layer_cells,
@@ -29,8 +29,8 @@ from napari_sparsessp.evaluation.speed_tables import (
     field_conditions,
 )
 
-PAGE = DOCS / "speed.md"
-FIELD, TRIALS = DOCS / "speed_field.json", DOCS / "speed_trials.json"
+PAGE = GENERATED / "speed.md"
+FIELD, TRIALS = GENERATED / "speed_field.json", GENERATED / "speed_trials.json"
 # What was aimed at, on two cores.
 SECONDS, PEAK = 5.0, 0.5
 TIMES = {"SparseSSP, released 3-to-2D": 800, "FNet": 40}

@@ -1,6 +1,6 @@
 """Measure which share of the machine's peak our network reaches, layer by layer.
 
-    python -m benchmarks.speed.peak_share docs/speed_field.json
+    python -m benchmarks.speed.peak_share docs/generated/speed_field.json
 
 adds ``peaks`` and ``layers`` to the JSON file of ``sparsessp benchmark speed --field``.
 """

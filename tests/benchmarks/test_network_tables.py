@@ -9,8 +9,9 @@ from benchmarks import pages
 from benchmarks.claims import network_tables
 from napari_sparsessp.networks import NetworkConfig
 
-pytest.importorskip("transformers", reason="docs/networks.md counts 2D backbones")
+pytest.importorskip("transformers", reason="the page counts 2D backbones")
 PAGE = network_tables.PAGE.read_text(encoding="utf-8")
+PROSE = (pages.DOCS / "networks.md").read_text(encoding="utf-8")
 
 
 COUNTS = [
@@ -37,7 +38,7 @@ def test_a_page_without_markers_is_refused():
 
 def test_the_examples_build_what_they_say():
     """Python of the page runs as it is; without memory, on the meta device."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PROSE, re.DOTALL)
     names = {}
     with torch.device("meta"):
         exec(code, names)
@@ -45,7 +46,7 @@ def test_the_examples_build_what_they_say():
 
 
 def test_every_description_in_the_docs_exists():
-    found = re.findall(r"`(NetworkConfig\(.*?\))` \|", PAGE)
+    found = re.findall(r"`(NetworkConfig\(.*?\))` \|", PROSE)
     assert len(found) >= 8
     for text in found:
         assert isinstance(eval(text, {"NetworkConfig": NetworkConfig}), NetworkConfig)

@@ -55,7 +55,7 @@ def test_every_program_named_in_the_documents_is_there():
 
     text = "\n".join(
         path.read_text("utf-8")
-        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "Makefile"]
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile"]
     )
     modules = set(re.findall(r"python -m (benchmarks[\w.]+\w)", text))
     files = set(re.findall(r"\b((?:tools|recipes)/[\w-]+\.\w+)", text))
@@ -65,7 +65,7 @@ def test_every_program_named_in_the_documents_is_there():
 
 
 def test_spoiled_stacks_are_all_told_from_their_original():
-    from benchmarks.figures.familiarity import SPOILT
+    from benchmarks.figures.domain_shift import SPOILT
 
     stack = np.random.default_rng(0).normal(100, 5, (4, 32, 32)).astype(np.float32)
     for kind, spoil in SPOILT.items():

@@ -1,4 +1,4 @@
-"""docs/speed.md says what was measured, and marks what was measured badly."""
+"""docs/generated/speed.md says what was measured, and marks what was measured badly."""
 
 import copy
 import json

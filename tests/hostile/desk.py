@@ -1,7 +1,7 @@
 """Where hostile things are laid out and handed to the command line.
 
-A `Case` is one row of docs/bad-inputs.md: what is given, and a pattern of what is
-said. The tests run it, and tools/bad_inputs.py writes the page from the same table.
+A `Case` is a row of docs/generated/bad-inputs.md: what is given, and a pattern of what
+is said. The tests run it, and tools/bad_inputs.py writes the page from the same table.
 """
 
 import contextlib

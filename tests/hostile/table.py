@@ -1,4 +1,4 @@
-"""All rows of docs/bad-inputs.md, and the page made of them."""
+"""All rows of docs/generated/bad-inputs.md, and the page made of them."""
 
 import re
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ from hostile.desk import MARK, everything, little_memory, run
 from hostile.table import SECTIONS, cell, page, plain, rows
 from napari_sparsessp import load_volume
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "bad-inputs.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/generated/bad-inputs.md"
 
 
 def by_command_line():

@@ -16,3 +16,14 @@ def engine():
 def card():
     """A card as the shipped model's; a call changes fields."""
     return make_card
+
+
+@pytest.fixture
+def added(qtbot):
+    """`added(widget)`: the same, and gone after the test."""
+
+    def go(widget):
+        qtbot.addWidget(widget)
+        return widget
+
+    return go

@@ -6,8 +6,9 @@ from qtpy.QtCore import QPointF
 from qtpy.QtGui import QColor, QImage, QPainter, QPalette
 from qtpy.QtWidgets import QWidget
 
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, structure_or_custom
-from napari_sparsessp.ui.preferences import CLASSIC, colour_in
+from napari_sparsessp.ui.preferences import CLASSIC, Preferences, read_own_colours
 from napari_sparsessp.ui.widgets.basic import Mark, draw_mark
 from napari_sparsessp.ui.widgets.style import Tones
 from vision import VISION, contrast, distances
@@ -15,16 +16,13 @@ from vision import VISION, contrast, distances
 # A difference that nobody overlooks side by side; 2.3 is just noticeable.
 CLEAR = 10
 
-OWN = ("dapi", "map2", "nfh")
-
 THEMES = {"dark": ("#262930", "#f0f1f2"), "light": ("#efebe9", "#3b3a39")}
 
 
 @pytest.fixture(params=THEMES)
-def tones(request, qtbot):
+def tones(request, added):
     back, text = THEMES[request.param]
-    widget = QWidget()
-    qtbot.addWidget(widget)
+    widget = added(QWidget())
     palette = widget.palette()
     palette.setColor(QPalette.ColorRole.Window, QColor(back))
     palette.setColor(QPalette.ColorRole.WindowText, QColor(text))
@@ -32,15 +30,10 @@ def tones(request, qtbot):
     return Tones.of(widget)
 
 
+@pytest.mark.parametrize("ids", [tuple(CATALOGUE), ("dapi", "map2", "nfh")])
 @pytest.mark.parametrize("vision", VISION)
-def test_the_usual_palette_is_safe(vision):
-    colours = [colour_in("safe", {}, id_) for id_ in CATALOGUE]
-    assert distances(colours, vision).min() > 14
-
-
-@pytest.mark.parametrize("vision", VISION)
-def test_stains_of_a_shipped_model_outside_the_catalogue_are_safe(vision):
-    colours = [colour_in("safe", {}, id_) for id_ in OWN]
+def test_the_usual_palette_is_safe(vision, ids):
+    colours = [Preferences(palette="safe").colour(id_) for id_ in ids]
     assert distances(colours, vision).min() > 14
 
 
@@ -48,7 +41,7 @@ def test_the_classic_palette_is_not_and_is_never_the_default():
     """So that the page's words stay true."""
     worst = min(distances(list(CLASSIC.values()), one).min() for one in VISION)
     assert worst < CLEAR
-    assert colour_in("safe", {}, "dna") == CATALOGUE["dna"].colour
+    assert Preferences(palette="safe").colour("dna") == CATALOGUE["dna"].colour
 
 
 def test_a_models_own_structures_take_safe_colours_with_their_name_beside():
@@ -99,3 +92,33 @@ def test_marks_differ_without_any_colour(tones):
         for other in marks[number + 1 :]:
             differ = np.abs(pictures[one] - pictures[other]) > 40
             assert differ.sum() > 30, (one, other)
+
+
+def test_the_classic_palette_names_each_structure_once():
+    assert list(CLASSIC) == list(CATALOGUE)
+    assert len(set(CLASSIC.values())) == 12
+
+
+@pytest.mark.parametrize("palette", ["safe", "classic"])
+def test_every_structure_has_a_colour(palette):
+    for structure in (*CATALOGUE, "map2", "a_models_own", "dna_std"):
+        assert len(Preferences(palette=palette).colour(structure)) == 7
+
+
+def test_own_colours_are_written_as_people_write_them():
+    found = read_own_colours("DNA: cyan; Lamin B1:#FF8800,, my_marker : red ")
+    assert found == {
+        "dna": "#00ffff",
+        "nuclear_envelope": "#ff8800",
+        "my_marker": "#ff0000",
+    }
+    preferences = Preferences(palette="classic", own_colours=found)
+    assert preferences.colour("dna") == "#00ffff"
+    assert preferences.colour("nucleolus") == CLASSIC["nucleolus"]
+    assert read_own_colours("  ") == {}
+
+
+@pytest.mark.parametrize("text", ["dna", "dna:", ": red", "dna: blurple", "dna=red"])
+def test_what_is_no_colour_is_told(text):
+    with pytest.raises(InputError, match="write for example dna: cyan"):
+        read_own_colours(text)

@@ -8,7 +8,6 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.ui.dock import Dock, StepForm
 from napari_sparsessp.ui.widgets.basic import Foot, Step
 
@@ -40,10 +39,8 @@ def viewer():
 
 
 @pytest.fixture
-def dock(qtbot, viewer):
-    dock = Small(viewer)
-    qtbot.addWidget(dock)
-    return dock
+def dock(added, viewer):
+    return added(Small(viewer))
 
 
 def test_many_changes_are_one_refresh(dock, viewer, qtbot):
@@ -69,16 +66,6 @@ def test_keys_work_wherever_the_focus_is_in_the_dock(dock, qtbot):
     dock.button.setFocus()
     qtbot.keyClick(dock.button, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     assert dock.pressed == 1
-
-
-def test_an_error_of_a_task_is_shown_with_its_details(dock, qtbot):
-    def fail(_progress):
-        raise InputError("the file is empty")
-
-    dock.run_task(fail, returned=dock.settle, what="the test")
-    message = dock.form.foot.message
-    qtbot.waitUntil(lambda: not message.isHidden())
-    assert message.text.text() == "The file is empty."
 
 
 def test_a_dock_that_is_gone_is_not_called_and_its_task_is_cancelled(viewer, qtbot):

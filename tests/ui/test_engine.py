@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from napari_sparsessp.errors import ModelError
 from napari_sparsessp.models.library import find_model, read_card
 from napari_sparsessp.ui.engine import InstalledEngine
 
@@ -38,21 +37,6 @@ def test_a_native_file_is_added_as_it_is(native, own_models_folder):
     assert copy.read_bytes() == native.read_bytes()
     assert engine.place(found).own
     assert [card.id for card in engine.cards()].count("second") == 1
-
-
-def test_a_native_file_never_replaces_another(native, own_models_folder):
-    engine = InstalledEngine()
-    engine.bring_in(native, engine.inspect(native), {})
-    with pytest.raises(ModelError, match="installed already"):
-        engine.bring_in(native, engine.inspect(native), {})
-    with pytest.raises(ModelError, match="installed already"):
-        engine.bring_in(find_model(), read_card(), {})
-
-
-def test_a_damaged_native_file_is_refused_before_it_is_copied(native):
-    native.write_bytes(native.read_bytes()[:-10])
-    with pytest.raises(ModelError, match="damaged"):
-        InstalledEngine().inspect(native)
 
 
 def test_a_model_that_is_gone_has_no_place(native, own_models_folder):

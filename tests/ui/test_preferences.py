@@ -72,15 +72,10 @@ def test_the_page_and_the_code_have_the_same_words_and_defaults(manifest):
     assert looks["refresh_3d_ms"]["default"] == fresh.refresh_3d_ms
 
 
-def test_a_fresh_page_gives_the_defaults(news):
-    assert news.now == Preferences()
+def test_a_fresh_page_and_a_napari_without_it_give_the_defaults(news):
+    assert news.now == PreferenceNews(None).now == Preferences()
     assert news.has_page
-
-
-def test_a_napari_without_the_page_gives_the_same_defaults(qapp):
-    news = PreferenceNews(None)
-    assert news.now == Preferences()
-    assert not news.has_page
+    assert not PreferenceNews(None).has_page
 
 
 def test_a_change_is_told_with_what_was_before(news, page, qtbot):
@@ -153,7 +148,7 @@ def test_colours_of_the_table_change_at_once(news, page, qtbot):
     assert colours == ["#4d7dff", "#ff0000"]
 
 
-def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot):
+def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot, added):
     follows, typed = OptionsPanel(), OptionsPanel()
     for panel in (follows, typed):
         qtbot.addWidget(panel)
@@ -164,13 +159,6 @@ def test_an_open_panel_follows_unless_the_user_typed_a_limit(news, page, qtbot):
         news.settle()
     assert follows.rows.values().memory_limit == 3_000_000_000
     assert typed.rows.values().memory_limit == 8_000_000_000
+    later = added(OptionsPanel())
+    assert later.rows.values().memory_limit == 3_000_000_000
     assert follows.summary.text() == "at most 3.0 GB · in 16 bits (bfloat16)"
-
-
-def test_a_panel_that_opens_later_has_the_limit(news, page, qtbot):
-    page.predicting.memory_limit_gb = 1.5
-    news.settle()
-    panel = OptionsPanel()
-    qtbot.addWidget(panel)
-    assert panel.rows.values().memory_limit == 1_500_000_000
-    assert not panel.summary.isHidden()

@@ -101,17 +101,6 @@ def test_a_click_fetches_and_opens(dialog, fetching, qtbot):
     assert fetching.asked == [KEY]
 
 
-def test_what_is_here_opens_without_the_network(dialog, fetching, qtbot):
-    for path in PUBLIC_SAMPLES[KEY].paths:
-        path.parent.mkdir()
-        path.write_bytes(b"here")
-    dialog.choose(KEY)
-    assert dialog.start_button.text() == "Open"
-    with qtbot.waitSignal(dialog.ready):
-        dialog.start_button.click()
-    assert fetching.asked == []
-
-
 def test_stop_is_at_once_and_the_dialog_stays(dialog, fetching, qtbot):
     dialog.choose(KEY)
     dialog.start_button.click()

@@ -7,12 +7,11 @@ import weakref
 import pytest
 
 from napari_sparsessp.errors import InputError, PredictionError
-from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.tasks import (
     BackgroundTask,
-    TaskProgress,
     TaskQueue,
     error_details,
+    gc_paused,
     readable_error,
 )
 
@@ -118,15 +117,6 @@ def test_a_destroyed_parent_cancels_the_task(qtbot):
     release.set()
 
 
-def test_progress_raises_once_cancelled():
-    progress = TaskProgress()
-    progress(0.1, what="fine")
-    progress.cancel()
-    with pytest.raises(Cancelled):
-        progress(0.2)
-    assert (progress.share, progress.what) == (0.1, "fine")
-
-
 def test_errors_of_the_package_are_shown_as_they_are():
     mine = InputError("no such file")
     assert readable_error(mine, "the test") is mine
@@ -187,3 +177,57 @@ def test_unwanted_tasks_are_cancelled_and_the_rest_run(qtbot):
         queue.cancel()
     go.set()
     assert done == [("b", 1)]
+
+
+class Knot:
+    """Garbage that only the collector finds."""
+
+    def __init__(self):
+        self.self = self
+
+
+@pytest.fixture
+def nothing_frozen():
+    assert gc.get_freeze_count() == 0
+    yield
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_was_there_is_left_out_and_comes_back(nothing_frozen):
+    knot = Knot()
+    gone = weakref.ref(knot)
+    with gc_paused():
+        assert gc.get_freeze_count() > 1000
+        del knot
+        new = weakref.ref(Knot())
+        gc.collect()
+        assert gone() is not None
+        assert new() is None  # new garbage is collected
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_was_loaded_can_be_left_out_as_well(nothing_frozen):
+    with gc_paused() as leave_out:
+        before = gc.get_freeze_count()
+        knots = [Knot() for _ in range(100)]
+        leave_out()
+        assert gc.get_freeze_count() >= before + len(knots)
+
+
+def test_two_at_a_time_and_an_error_bring_all_back(nothing_frozen):
+    held, go = threading.Event(), threading.Event()
+
+    def work():
+        with gc_paused():
+            held.set()
+            go.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    held.wait(10)
+    with pytest.raises(ValueError, match="stop"), gc_paused():
+        raise ValueError("stop")
+    assert gc.get_freeze_count() > 0  # the other one still works
+    go.set()
+    thread.join()

@@ -124,11 +124,27 @@ def make_napari_viewer(hidden_viewer, make_napari_viewer):
 
 
 @pytest.fixture
-def dock(viewer, engine):
-    """The Predict dock of a viewer that holds a sparse stack, opened as users do."""
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    return widget
+def predict_on(request):
+    """`predict_on(array, …)`: the Predict dock of a viewer with it, opened as users do.
+
+    Without more words the array is a sparse bright-field stack; None adds no layer.
+    """
+
+    def go(array, viewer=None, **more):
+        viewer = viewer or request.getfixturevalue("viewer")
+        if array is not None:
+            viewer.add_image(array, **{"name": "bright-field", **MICRO, **more})
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+        dock.refresh_now()
+        return dock
+
+    return go
+
+
+@pytest.fixture
+def dock(engine, predict_on):
+    """The Predict dock of a viewer that holds a sparse stack."""
+    return predict_on(light())
 
 
 @pytest.fixture
@@ -139,6 +155,17 @@ def finish(qtbot):
         qtbot.waitUntil(lambda: dock.run_in_progress is None)
 
     return wait
+
+
+@pytest.fixture
+def ran(finish):
+    """`ran(dock)`: run its prediction to the end."""
+
+    def go(dock):
+        dock.run()
+        finish(dock)
+
+    return go
 
 
 @pytest.fixture

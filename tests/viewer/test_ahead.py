@@ -4,24 +4,21 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
-from fake_engine import MICRO, light
+from fake_engine import light
 from napari_sparsessp.ui.predict import session
 
 pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
-def ready(thin_engine, viewer, monkeypatch):
+def ready(thin_engine, predict_on, monkeypatch):
     """The real engine's dock with a plan, on a machine with memory to spare."""
     monkeypatch.setattr(session, "free_bytes", lambda: 2**40)
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
-    return dock
+    return predict_on(light())
 
 
 def test_it_is_loaded_and_timed_before_run_and_used_by_it(
-    ready, thin_engine, qtbot, finish
+    ready, thin_engine, qtbot, ran
 ):
     assert not thin_engine.loaded
     assert ready.session.speed.seconds(ready.preview.plan) is None
@@ -32,33 +29,29 @@ def test_it_is_loaded_and_timed_before_run_and_used_by_it(
     qtbot.waitUntil(lambda: " · " in ready.form.foot.status.text())
     button = ready.form.topology.buttons[ready.form.topology.card().topology]
     assert button.accessibleName().startswith("Topology 3D → 2D, ")
-    ready.run()
-    finish(ready)
+    ran(ready)
     assert thin_engine._loaded[1] is model
 
 
 def test_unloading_frees_it_and_the_next_run_loads_it_again(
-    ready, thin_engine, qtbot, finish
+    ready, thin_engine, qtbot, ran
 ):
-    ready.run()
-    finish(ready)
+    ran(ready)
     button = ready.form.options.unload_button
     qtbot.waitUntil(lambda: not button.isHidden())
     button.click()
     assert not thin_engine.loaded
     assert button.isHidden()
-    ready.run()
-    finish(ready)
+    ran(ready)
     assert thin_engine.loaded
 
 
 def test_run_waits_for_a_model_that_is_just_being_loaded(
-    ready, thin_engine, qtbot, finish
+    ready, thin_engine, qtbot, ran
 ):
     ready.preloader.notice_user()
     ready.preloader._start()
-    ready.run()
-    finish(ready)
+    ran(ready)
     qtbot.waitUntil(lambda: not ready.preloader.busy)
     assert ready.layers.layers()
     assert thin_engine.loaded

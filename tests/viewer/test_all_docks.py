@@ -28,14 +28,13 @@ def open_all(viewer):
     }
 
 
-def test_all_docks_in_one_viewer_and_a_prediction(viewer, engine, finish, qtbot):
+def test_all_docks_in_one_viewer_and_a_prediction(viewer, engine, ran, qtbot):
     viewer.add_image(light(), name="bright-field", **MICRO)
     docks = open_all(viewer)
-    assert len(docks) == len(DOCKS)
+    assert open_all(viewer) == docks  # asked for again, they are those
     predict = docks["Predict"]
     predict.form.structures.tick(("dna",))
-    predict.run()
-    finish(predict)
+    ran(predict)
     (made,) = [layer for layer in viewer.layers if is_prediction(layer)]
     made.name = "renamed"
     viewer.layers.reverse()
@@ -45,14 +44,8 @@ def test_all_docks_in_one_viewer_and_a_prediction(viewer, engine, finish, qtbot)
     assert all(isinstance(dock, QWidget) for dock in docks.values())
 
 
-def test_asking_for_a_dock_again_gives_the_one_that_is_there(viewer, engine):
-    first = open_all(viewer)
-    again = open_all(viewer)
-    assert all(first[name] is again[name] for name in DOCKS)
-
-
 def test_two_viewers_with_all_docks_and_one_is_closed(
-    make_napari_viewer, engine, finish, qtbot
+    make_napari_viewer, engine, ran, qtbot
 ):
     one, other = make_napari_viewer(), make_napari_viewer()
     for viewer in (one, other):
@@ -65,8 +58,7 @@ def test_two_viewers_with_all_docks_and_one_is_closed(
     other.dims.set_point(0, 1.16)
     other.dims.ndisplay = 3
     docks["Predict"].form.structures.tick(("dna",))
-    docks["Predict"].run()
-    finish(docks["Predict"])
+    ran(docks["Predict"])
     assert [layer.name for layer in other.layers if is_prediction(layer)] == [
         "DNA · predicted"
     ]
@@ -112,11 +104,6 @@ def test_a_dock_from_the_menu_is_the_one_that_others_lead_to(viewer, engine):
     viewer.window.add_dock_widget(from_menu, name="Predict (SparseSSP)")
     _, models = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Models")
     assert open_predict(viewer, beside=models) is from_menu
-
-
-def test_a_dock_from_a_program_is_the_one_that_others_lead_to(viewer, engine):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    assert open_predict(viewer) == dock
 
 
 def test_what_leads_to_predict_opens_it_once_and_as_the_menu_does(viewer, engine):

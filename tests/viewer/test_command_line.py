@@ -59,12 +59,11 @@ def copied(dock, qtbot):
 
 
 @pytest.fixture
-def same(dock, viewer, finish, copied, tmp_path):
+def same(dock, viewer, ran, copied, tmp_path):
     """Run in the dock and on the command line, and compare."""
 
     def go():
-        dock.run()
-        finish(dock)
+        ran(dock)
         made = {
             one.metadata[KEY]["channel"]: np.asarray(one.data)
             for one in viewer.layers
@@ -91,12 +90,6 @@ def test_a_sparse_stack(opened, same):
     assert words[:3] == ["sparsessp", "predict", str(path)]
     assert "--model=thin" in words
     assert not [word for word in words if word.startswith("--voxel-size")]
-
-
-def test_a_time_lapse(opened, same):
-    one = light(4, 40, 48)
-    opened(np.stack([one, one[::-1]]), "TZYX", SPARSE)
-    same()
 
 
 def test_one_channel_of_several_with_uncertainty(opened, same, dock, viewer):
@@ -166,13 +159,12 @@ def test_a_file_whose_voxel_size_napari_has_not_read(dock, viewer, tmp_path, sam
 
 
 def test_a_layer_without_a_file_can_be_saved_first(
-    dock, viewer, same, finish, qtbot, tmp_path
+    dock, viewer, same, ran, qtbot, tmp_path
 ):
     """Then its copy in the folder is what the command reads."""
     viewer.add_image(light(5, 40, 48), name="made", scale=SPARSE, units=("um",) * 3)
     dock.refresh_now()
-    dock.run()
-    finish(dock)
+    ran(dock)
     with qtbot.waitSignal(dock.export.failed):
         dock.export.copy()
     said = dock.form.foot.message.text.text()
@@ -201,11 +193,10 @@ def test_a_layer_that_is_not_its_file_is_told(dock, opened, viewer, qtbot):
 
 
 def test_a_shell_runs_what_was_copied_and_a_saved_request(
-    opened, dock, viewer, finish, copied, tmp_path, qtbot
+    opened, dock, viewer, ran, copied, tmp_path, qtbot
 ):
     opened(light(4, 40, 48), "ZYX", SPARSE)
-    dock.run()
-    finish(dock)
+    ran(dock)
     words = copied()
     with qtbot.waitSignal(dock.export.exported):
         dock.export.save_request(tmp_path / "request")
@@ -230,12 +221,11 @@ def test_a_shell_runs_what_was_copied_and_a_saved_request(
 
 
 def test_the_layers_menu_and_compare_copy_it_too(
-    opened, dock, viewer, finish, copied, qtbot
+    opened, dock, viewer, ran, copied, qtbot
 ):
     opened(light(4, 40, 48), "ZYX", SPARSE)
     assert copy_command(viewer) is None  # a stack is no prediction
-    dock.run()
-    finish(dock)
+    ran(dock)
     words = copied()
     QApplication.clipboard().clear()
     viewer.layers.selection.active = viewer.layers["DNA · predicted"]

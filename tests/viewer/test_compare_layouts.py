@@ -27,6 +27,7 @@ def test_a_layout_is_undone_wholly(stacks, viewer, compare):
     dock = compare()
     viewer.layers["dna · predicted"].opacity = 0.7
     camera_of(viewer).zoom = 3.25
+    grid_of(viewer).stride = 2
 
     def state():
         looks = [
@@ -39,7 +40,7 @@ def test_a_layout_is_undone_wholly(stacks, viewer, compare):
             looks,
             camera.zoom,
             camera.center,
-            grid.enabled,
+            (grid.enabled, grid.stride, grid.shape, grid.spacing),
             scale_bar_of(viewer).visible,
         )
 
@@ -53,6 +54,7 @@ def test_a_layout_is_undone_wholly(stacks, viewer, compare):
     press(dock, "")
     assert state() == before
     assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
+    assert viewer.canvas.background_color_override is None
     assert not roles(viewer, COMPOSED)
     assert not any(layer.visible for layer in roles(viewer, ERROR))
 

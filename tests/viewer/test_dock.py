@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.metadata import is_prediction
+from napari_sparsessp.ui.layers.metadata import truth_of
 from napari_sparsessp.ui.predict.form import RunState
-from napari_sparsessp.ui.widgets.basic import Mark
+from napari_sparsessp.ui.widgets.basic import Mark, Step
 
 
 def said(dock):
@@ -14,25 +14,12 @@ def said(dock):
     return dock.form.foot.message.text.text()
 
 
-def test_empty_viewer_says_what_to_do(viewer, engine):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    assert dock.form.foot.state is RunState.BLOCKED
-    assert "Open a z-stack" in dock.form.foot.status.text()
-
-
 def test_a_sparse_stack_is_ready_at_once(dock):
     form = dock.form
     assert form.foot.state is RunState.READY
     assert "4th plane" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
-    assert [step.mark for step in form.steps] == [Mark.GOOD] * 5
-
-
-def test_layers_that_come_later_are_offered(dock, viewer, qtbot):
-    viewer.add_image(light(), name="second", **MICRO)
-    box = dock.form.input.layer_box
-    qtbot.waitUntil(lambda: box.findText("second") >= 0)
-    assert box.currentText() == "bright-field"
+    assert [step.mark for step in form.findChildren(Step)] == [Mark.GOOD] * 5
 
 
 def test_transmitted_light_goes_before_stains(viewer, engine):
@@ -42,26 +29,27 @@ def test_transmitted_light_goes_before_stains(viewer, engine):
     assert dock.form.input.layer_box.currentText() == "Bright-field"
 
 
-def test_truth_layers_are_matched_by_name(dock, viewer, finish):
+def test_truth_layers_are_matched_by_name(dock, viewer, ran):
     viewer.add_image(light(32), name="Hoechst", scale=(0.29,) * 3, units=("um",) * 3)
     dock.refresh_now()
     assert (
         dock.form.structures.layer_name(dock.form.structures.truths()["dna"])
         == "Hoechst"
     )
-    dock.run()
-    finish(dock)
+    ran(dock)
     row = next(r for r in dock.form.structures.rows if r.structure.id == "dna")
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
     assert "mean R² 0.50 of 1" in dock.form.foot.status.text()
 
 
-def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer):
+def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer, ran):
     viewer.add_image(
         light(4), name="DAPI", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
     )
     assert "gives no R²" in said(dock)
     assert dock.form.foot.state is RunState.READY
+    ran(dock)
+    assert truth_of(dock.layers.layer("dna")) is None
 
 
 def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
@@ -80,10 +68,9 @@ def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
 # one plan for one run ---------------------------------------------------------
 
 
-def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, finish):
+def test_the_plan_of_the_preview_is_the_one_that_runs(dock, engine, ran):
     plan, planned = dock.preview.plan, engine.planned
-    dock.run()
-    finish(dock)
+    ran(dock)
     dock.refresh_now()
     assert engine.ran == [plan]
     assert engine.planned == planned
@@ -127,26 +114,28 @@ def test_what_does_not_matter_makes_no_new_plan(dock, viewer, engine):
 # bad input: one clear message, Run off ----------------------------------------
 
 
-def bad(viewer, engine, data, **changes):
-    viewer.add_image(data, **changes)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    return dock
+UNSCALED = {"scale": None, "units": None}
 
 
-def test_rgb(viewer, engine):
-    dock = bad(viewer, engine, np.zeros((20, 30, 3), np.uint8), rgb=True)
-    assert "RGB" in said(dock)
+@pytest.mark.parametrize(
+    ("shape", "changes", "words"),
+    [
+        ((20, 30, 3), {"rgb": True}, "RGB"),
+        ((20, 30), {}, "one plane"),
+        (None, {}, "Open a z-stack"),
+    ],
+)
+def test_what_is_no_stack_is_refused_with_advice(
+    engine, predict_on, shape, changes, words
+):
+    array = None if shape is None else np.zeros(shape, np.uint8)
+    dock = predict_on(array, **UNSCALED, **changes)
+    assert words in said(dock) + dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
 
 
-def test_one_plane_of_unknown_size(viewer, engine):
-    dock = bad(viewer, engine, np.zeros((20, 30), np.uint8))
-    assert "one plane" in said(dock)
-    assert dock.form.foot.state is RunState.BLOCKED
-
-
-def test_several_channels_and_none_chosen(viewer, engine):
-    dock = bad(viewer, engine, np.zeros((3, 8, 20, 30), np.uint8))
+def test_several_channels_and_none_chosen(engine, predict_on):
+    dock = predict_on(np.zeros((3, 8, 20, 30), np.uint8), **UNSCALED)
     assert "Choose the channel" in dock.form.foot.status.text()
     assert dock.form.foot.state is RunState.BLOCKED
     dock.form.input.channel_box.setCurrentIndex(1)
@@ -155,10 +144,14 @@ def test_several_channels_and_none_chosen(viewer, engine):
     assert dock.preview.request.channel == 1
 
 
-def test_ratio_below_one(dock):
+def test_a_form_that_cannot_run_says_why(dock):
     dock.form.sampling.set_ratio(0.5)
     assert "at least 1" in said(dock)
     assert dock.form.sampling_step.mark is Mark.BAD
+    dock.form.none_button.click()
+    dock.refresh_now()
+    assert dock.form.foot.state is RunState.BLOCKED
+    assert "Tick at least one" in dock.form.foot.status.text()
 
 
 def test_ratio_against_the_voxel_size(dock):
@@ -170,8 +163,8 @@ def test_ratio_against_the_voxel_size(dock):
     assert dock.form.foot.state is RunState.READY
 
 
-def test_unknown_voxel_size_asks_and_warns(viewer, engine):
-    dock = bad(viewer, engine, light())
+def test_unknown_voxel_size_asks_and_warns(engine, predict_on):
+    dock = predict_on(light(), **UNSCALED)
     assert "unknown" in said(dock)
     assert dock.form.foot.state is RunState.READY
     assert dock.form.stack_step.mark is Mark.WARN
@@ -181,28 +174,11 @@ def test_unknown_voxel_size_asks_and_warns(viewer, engine):
     assert "4th plane" in dock.form.sampling_step.headline.text()
 
 
-def test_no_structure_ticked(dock):
-    dock.form.none_button.click()
-    dock.refresh_now()
-    assert dock.form.foot.state is RunState.BLOCKED
-    assert "Tick at least one" in dock.form.foot.status.text()
-
-
-def test_a_dense_stack_and_a_ratio_mean_simulation(viewer, engine, finish):
-    dock = bad(viewer, engine, light(32), scale=(0.29,) * 3, units=("um",) * 3)
-    dock.form.sampling.segments.button("4").click()
-    dock.run()
-    finish(dock)
-    request = dock.preview.request
-    assert (request.ratio, request.simulate_sparse) == (4, True)
-    assert dock.preview.plan.view.planes == tuple(range(0, 32, 4))
-
-
 # layouts ----------------------------------------------------------------------
 
 
 @pytest.fixture
-def compared(viewer, engine, finish):
+def compared(viewer, engine, ran):
     """A finished prediction with all truths."""
     viewer.add_image(light(), name="bright-field", **MICRO)
     for name in ("DNA", "mitochondria", "membrane", "golgi"):
@@ -211,8 +187,7 @@ def compared(viewer, engine, finish):
         )
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     viewer.canvas.grid.stride = 2
-    dock.run()
-    finish(dock)
+    ran(dock)
     return viewer, dock
 
 
@@ -241,11 +216,6 @@ def test_side_by_side_is_light_truth_prediction(compared):
         {"DNA", "mitochondria", "membrane"},
         {"DNA · predicted", "Mitochondria · predicted", "Cell membrane · predicted"},
     ]
-
-
-def test_side_by_side_follows_the_eyes(compared):
-    viewer, dock = compared
-    dock.view.show("side")
     for id_ in ("mitochondria", "cell_membrane"):
         dock.form.structures.set_visible(id_, False)
     assert cells(viewer) == [{"bright-field"}, {"DNA"}, {"DNA · predicted"}]
@@ -267,49 +237,10 @@ def test_side_by_side_shows_truth_on_the_scale_of_the_prediction(compared):
     assert tuple(truth.contrast_limits) == before
 
 
-def test_my_view_gives_everything_back(compared):
+def test_a_second_run_leaves_my_view_alone(compared, ran):
     viewer, dock = compared
     dock.view.restore()
-    before = [
-        (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
-        for layer in viewer.layers
-    ]
-    grid, bar = viewer.canvas.grid, viewer.canvas.overlays.scale_bar
-    state = grid.enabled, grid.stride, grid.shape, grid.spacing, bar.visible
-    for name in ("overlay", "side", "overlay", "side"):
-        dock.view.show(name)
-    dock.view.restore()
-    after = [
-        (layer.name, layer.visible, layer.opacity, layer.name_overlay.visible)
-        for layer in viewer.layers
-    ]
-    assert after == before
-    assert state == (
-        grid.enabled,
-        grid.stride,
-        grid.shape,
-        grid.spacing,
-        bar.visible,
-    )
-    assert viewer.canvas.background_color_override is None
-    assert not dock.form.foot.restore_button.isEnabled()
-
-
-def test_reopened_dock_finds_earlier_predictions(compared):
-    viewer, _ = compared
-    from napari_sparsessp.ui.predict.dock import PredictDock
-
-    again = PredictDock(viewer)
-    assert set(again.layers.layers()) == set(again.form.structures.ticked())
-    assert sum(is_prediction(layer) for layer in viewer.layers) == 12
-    again.deleteLater()
-
-
-def test_a_second_run_leaves_my_view_alone(compared, finish):
-    viewer, dock = compared
-    dock.view.restore()
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert dock.view.layouts.current is None
     assert not dock.form.foot.restore_button.isEnabled()
 

@@ -7,9 +7,10 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from fake_engine import MICRO, light
-from napari_sparsessp.ui.layers.metadata import is_prediction
+from fake_engine import light
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.predict.form import RunState
+from predicted import predictions
 
 
 class Told(list):
@@ -53,25 +54,23 @@ def usable(dock):
 
 
 @pytest.fixture
-def fails(finish, told):
+def fails(ran, told):
     """`fails(dock, *words)`: the run ends with one error that has these words."""
 
     def check(dock, *words):
-        dock.run()
-        finish(dock)
+        ran(dock)
         told.once(*words)
 
     return check
 
 
 @pytest.fixture
-def works(finish):
+def works(ran):
     """`works(dock)`: the next run succeeds."""
 
     def check(dock):
         usable(dock)
-        dock.run()
-        finish(dock)
+        ran(dock)
         foot = dock.form.foot
         assert foot.status.text().startswith("Done"), foot.message.text.text()
 
@@ -96,46 +95,26 @@ class Dying:
 
 
 @pytest.fixture
-def thin_dock(viewer, thin_engine):
-    """`thin_dock(array, …)`: a dock with the real engine."""
+def thin_dock(thin_engine, predict_on):
+    """`thin_dock(array)`: a dock with the real engine."""
 
-    def go(array, scale=(0.29,) * 3):
-        viewer.add_image(
-            array,
-            name="light",
-            scale=scale,
-            units=("um",) * 3,
-            contrast_limits=(900, 1100),
-        )
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
+    def go(array):
+        dock = predict_on(array, scale=(0.29,) * 3, contrast_limits=(900, 1100))
         dock.form.structures.tick(("dna",))
         return dock
 
     return go
 
 
-def test_a_file_that_cannot_be_read_any_more(thin_dock, fails, works):
+@pytest.mark.parametrize("truth", [False, True])
+def test_a_file_that_cannot_be_read_any_more(thin_dock, viewer, fails, works, truth):
     disk = Dying(light(8, 40, 40))
-    dock = thin_dock(disk.lazy())
-    disk.gone = True
-    fails(dock, "the disk is gone")
-    disk.gone = False
-    works(dock)
-
-
-def test_a_truth_that_cannot_be_read(thin_dock, viewer, fails, works):
-    dock = thin_dock(light(8, 40, 40))
-    disk = Dying(light(8, 40, 40))
-    viewer.add_image(
-        disk.lazy(),
-        name="DNA",
-        scale=(0.29,) * 3,
-        units=("um",) * 3,
-        contrast_limits=(0, 1),
-    )
-    dock.refresh_now()
-    assert "dna" in dock.form.structures.truths()
+    dock = thin_dock(light(8, 40, 40) if truth else disk.lazy())
+    if truth:
+        place = {"scale": (0.29,) * 3, "units": ("um",) * 3}
+        viewer.add_image(disk.lazy(), name="DNA", contrast_limits=(0, 1), **place)
+        dock.refresh_now()
+        assert "dna" in dock.form.structures.truths()
     disk.gone = True
     fails(dock, "the disk is gone")
     disk.gone = False
@@ -151,22 +130,17 @@ def own_models(thin_folder, tmp_path, monkeypatch, thin_engine):
     return folder
 
 
-def test_a_model_that_is_gone_at_run(thin_dock, own_models, fails, works):
+@pytest.mark.parametrize("cut", [0, 0.5])
+def test_a_model_that_is_gone_or_damaged_at_run(
+    thin_dock, own_models, fails, works, cut
+):
     dock = thin_dock(light(8, 40, 40))
     weights = own_models / "thin.safetensors"
     kept = weights.read_bytes()
     weights.unlink()
-    fails(dock, "thin", ";")
-    weights.write_bytes(kept)
-    works(dock)
-
-
-def test_a_model_that_is_damaged_at_run(thin_dock, own_models, fails, works):
-    dock = thin_dock(light(8, 40, 40))
-    weights = own_models / "thin.safetensors"
-    kept = weights.read_bytes()
-    weights.write_bytes(kept[: len(kept) // 2])
-    fails(dock, "thin")
+    if cut:
+        weights.write_bytes(kept[: int(cut * len(kept))])
+    fails(dock, "thin", "" if cut else ";")
     weights.write_bytes(kept)
     works(dock)
 
@@ -195,10 +169,15 @@ def test_a_model_that_goes_while_it_runs(
         (KeyError("a bug"), "copy the details"),
     ],
 )
-def test_a_device_that_vanishes(dock, engine, error, advice, fails, works):
+def test_a_device_that_vanishes(dock, viewer, engine, error, advice, fails, works):
     engine.fail_at, engine.error, engine.tile = 2, error, 48
     fails(dock, advice)
     assert "2 of" in dock.form.foot.status.text()
+    dock.refresh_now()  # whatever happens to layers, the error stays to be read
+    message = dock.form.foot.message
+    assert message.is_error
+    assert message.copy_button.isVisibleTo(message)
+    assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
     engine.fail_at = None
     works(dock)
 
@@ -236,44 +215,29 @@ def test_no_memory_for_the_result(dock, monkeypatch, told, works):
     works(dock)
 
 
+@pytest.mark.parametrize("made", [0, 1])
 def test_a_layer_that_napari_cannot_make(
-    dock, viewer, engine, monkeypatch, fails, works
-):
-    engine.wait_at = 0
-
-    def broken(*_):
-        raise ValueError("no texture")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(dock.layers, "_add", broken)
-        fails(dock, "no texture")
-    assert not any(is_prediction(layer) for layer in viewer.layers)
-    engine.wait_at = None
-    works(dock)
-
-
-def test_a_later_layer_that_napari_cannot_make(
-    dock, viewer, engine, monkeypatch, fails, works
+    dock, viewer, engine, monkeypatch, fails, works, made
 ):
     engine.wait_at = 0
     make = dock.layers._add
 
-    def second_broken(one):
-        if any(is_prediction(layer) for layer in viewer.layers):
+    def broken(one):
+        if len(predictions(viewer)) == made:
             raise ValueError("no texture")
         make(one)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dock.layers, "_add", second_broken)
+        patch.setattr(dock.layers, "_add", broken)
         fails(dock, "no texture")
-    assert sum(is_prediction(layer) for layer in viewer.layers) == 1
+    assert len(predictions(viewer)) == made
     engine.wait_at = None
     works(dock)
 
 
 def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     from napari_sparsessp.errors import InputError
-    from napari_sparsessp.io import samples
+    from napari_sparsessp.ui import samples
 
     def missing():
         raise InputError("the sample is not installed; install the package again")
@@ -285,11 +249,10 @@ def test_a_sample_that_is_not_there(viewer, engine, monkeypatch, told):
     assert "install" in told[0]
 
 
-def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
+def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told, ran):
     engine.fail_at, engine.tile = 2, 48
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     engine.fail_at = 4
     dock.resume()
     finish(dock)
@@ -300,25 +263,3 @@ def test_an_error_at_resume_can_be_resumed_again(dock, engine, finish, told):
     assert not dock.form.foot.message.is_error
     finish(dock)
     assert np.all(dock.layers.layer("dna").data == 1)
-
-
-def test_a_renamed_and_a_deleted_input_while_stopped(
-    dock, viewer, engine, qtbot, finish, told, works
-):
-    engine.tile, engine.wait_at = 48, 2
-    dock.run()
-    qtbot.waitUntil(lambda: len(engine.computed) == 2)
-    dock.cancel()
-    finish(dock)
-    viewer.layers["bright-field"].name = "mine"
-    qtbot.wait(150)
-    assert dock.form.foot.state is RunState.RESUMABLE
-    viewer.layers.remove("mine")
-    qtbot.wait(150)
-    dock.resume()
-    assert dock.run_in_progress is None
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    qtbot.wait(150)
-    engine.wait_at = None
-    works(dock)
-    assert told == []

@@ -4,6 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.ui.layers.metadata import DOUBTFUL, KEY
+from napari_sparsessp.ui.predict.dock import PredictDock
 from napari_sparsessp.ui.widgets.basic import Mark
 from predicted import predictions
 
@@ -31,9 +32,8 @@ def test_the_warning_is_there_before_the_first_tile(doubtful, engine, finish, qt
     finish(doubtful)
 
 
-def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, finish):
-    doubtful.run()
-    finish(doubtful)
+def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, ran):
+    ran(doubtful)
     (layer,) = predictions(viewer)
     assert layer.name == f"DNA · predicted{DOUBTFUL}"
     about = layer.metadata[KEY]
@@ -46,6 +46,9 @@ def test_a_mark_stays_with_layers_table_and_provenance(doubtful, viewer, finish)
     assert DOUBT in cell.data(Qt.ItemDataRole.ToolTipRole)
     assert mark(model.row("nucleolus")) is None
     assert doubtful.form.foot.message.text.text().count("fine detail") == 1
+    again = PredictDock(viewer)
+    assert [r.structure.id for r in again.form.structures.rows if r.doubts] == ["dna"]
+    again.deleteLater()
 
 
 def test_a_cancelled_run_is_marked_as_well(doubtful, viewer, engine, finish, qtbot):
@@ -59,25 +62,13 @@ def test_a_cancelled_run_is_marked_as_well(doubtful, viewer, engine, finish, qtb
 
 
 def test_a_familiar_input_takes_the_mark_away_and_keeps_the_name(
-    doubtful, viewer, engine, finish
+    doubtful, viewer, engine, ran
 ):
-    doubtful.run()
-    finish(doubtful)
+    ran(doubtful)
     predictions(viewer)[0].name = f"my nuclei{DOUBTFUL}"
     engine.doubts = ()
-    doubtful.run()
-    finish(doubtful)
+    ran(doubtful)
     (layer,) = predictions(viewer)
     assert layer.name == "my nuclei"
     assert layer.metadata[KEY]["unfamiliar"] == []
     assert not any(row.doubts for row in doubtful.form.structures.rows)
-
-
-def test_a_dock_that_opens_later_finds_the_mark(doubtful, viewer, finish):
-    doubtful.run()
-    finish(doubtful)
-    from napari_sparsessp.ui.predict.dock import PredictDock
-
-    again = PredictDock(viewer)
-    assert [r.structure.id for r in again.form.structures.rows if r.doubts] == ["dna"]
-    again.deleteLater()

@@ -17,27 +17,22 @@ WITH_OLD_LAYERS = 0.2
 
 
 @pytest.fixture
-def busy(viewer, engine):
+def busy(predict_on, engine):
     """A dock with a stack as large as a field of view, and 54 tiles to come."""
     engine.tile, engine.pause = 48, 0.005
-    viewer.add_image(
-        light(33, 204, 341), name="light", scale=(0.29,) * 3, units=("um",) * 3
-    )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
+    dock = predict_on(light(33, 204, 341), scale=(0.29,) * 3)
     gc.collect()
     return dock
 
 
 @pytest.fixture
-def pulse(busy, finish, qtbot):
+def pulse(busy, ran, qtbot):
     """`pulse(what)`: run and give the longest stretch in seconds of work."""
 
     def go(what):
         heart = Heartbeat()
         heart.start()
-        busy.run()
-        finish(busy)
+        ran(busy)
         qtbot.wait(100)
         heart.stop()
         print(

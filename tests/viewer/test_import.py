@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fake_engine import light
-from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.models import import_dialog
@@ -46,7 +45,7 @@ def two_clicks(qtbot, monkeypatch):
 
 
 def test_repmode_is_used_after_two_clicks(
-    open_dock, tmp_path, two_clicks, finish, own_models_folder
+    open_dock, tmp_path, two_clicks, ran, own_models_folder
 ):
     import published
 
@@ -61,8 +60,7 @@ def test_repmode_is_used_after_two_clicks(
     dock.refresh_now()
     assert "2 structures in 2 passes" in dock.form.foot.status.text()
 
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     for id_ in ids:
         layer = dock.layers.layer(id_)
@@ -72,26 +70,6 @@ def test_repmode_is_used_after_two_clicks(
         assert layer.metadata[KEY]["request"]["model"] == card.id
     first, second = (dock.layers.layer(id_).data for id_ in ids)
     assert np.abs(first - second).max() > 0
-
-
-def test_sparsessp_is_used_after_two_clicks(open_dock, tmp_path, two_clicks, finish):
-    import published
-
-    path = tmp_path / "best_r8.pth"
-    published.sparsessp(path, outputs=12, depth=8)
-    dock = open_dock(8 * 0.29)
-    card = two_clicks(dock, path)
-    assert card.ratios == (8,)
-    assert sorted(card.structures) == sorted(CATALOGUE)
-    dock.refresh_now()
-    assert dock.form.foot.message.text.text() == ""
-    dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
-    assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
-    layer = dock.layers.layer("dna")
-    assert layer.data.shape == (64, 32, 48)
-    assert layer.data.std() > 0
 
 
 def test_a_file_that_would_run_code_does_nothing(open_dock, tmp_path, qtbot):

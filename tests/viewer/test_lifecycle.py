@@ -42,16 +42,8 @@ def test_finish(dock, viewer, finish):
         assert about["measured_planes"] == list(range(0, 32, 4))
         assert about["request"]["model"] == "colony-3to2d"
         assert about["provenance"]["model"]["sha256"]
-
-
-def test_layers_lie_on_their_input(dock, viewer, finish):
-    dock.run()
-    finish(dock)
-    source = viewer.layers["bright-field"]
-    for layer in predictions(viewer):
         assert tuple(layer.scale) == pytest.approx((0.29, 0.29, 0.29))
-        assert tuple(layer.translate) == pytest.approx((0, 0, 0))
-        assert layer.units == source.units
+        assert layer.units == viewer.layers["bright-field"].units
         assert layer.axis_labels == ("z", "y", "x")
         assert layer.blending == "additive"
     assert viewer.layers.units is not None
@@ -71,46 +63,6 @@ def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
     finish(dock)
 
 
-def test_cancel(dock, viewer, finish, engine, qtbot):
-    many_tiles(engine)
-    dock.run()
-    with qtbot.waitSignal(dock.session.tile_done):
-        pass
-    dock.form.foot.button.click()
-    assert dock.form.foot.button.text() == "Cancelling…"
-    finish(dock)
-    assert "Cancelled" in dock.form.foot.status.text()
-    assert dock.form.foot.state is RunState.RESUMABLE
-    assert all(np.any(layer.data) for layer in predictions(viewer))
-    assert predictions(viewer)[0].metadata[KEY]["state"] == "cancelled"
-
-
-def test_error_in_the_worker(dock, viewer, finish, engine):
-    engine.fail_at = 1
-    dock.run()
-    finish(dock)
-    message = dock.form.foot.message
-    assert message.is_error
-    assert "ran out of memory" in message.text.text()
-    dock.refresh_now()  # whatever happens to layers, the error stays to be read
-    assert message.is_error
-    assert message.copy_button.isVisibleTo(message)
-    assert dock.form.foot.state is RunState.RESUMABLE
-    assert dock.form.input.isEnabled()
-    assert predictions(viewer)[0].metadata[KEY]["state"] == "failed"
-
-
-def test_removing_one_layer_leaves_the_others_running(
-    dock, viewer, finish, engine, qtbot
-):
-    engine.pause, engine.tile = 0.05, 16
-    start(dock, qtbot)
-    viewer.layers.remove(predictions(viewer)[0])
-    finish(dock)
-    assert len(predictions(viewer)) == 11
-    assert dock.form.foot.status.text().startswith("Done")
-
-
 def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
     many_tiles(engine)
     start(dock, qtbot)
@@ -120,44 +72,10 @@ def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
     assert "Cancelled" in dock.form.foot.status.text()
 
 
-def test_closing_the_viewer_stops_the_worker(
-    make_napari_viewer, engine, qtbot, monkeypatch
-):
-    many_tiles(engine)
-    viewer = make_napari_viewer()
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    with qtbot.waitSignal(dock.layers.destroyed, raising=False):
-        dock.run()
-        with qtbot.waitSignal(dock.session.tile_done):
-            pass
-        viewer.close()
-    qtbot.waitUntil(lambda: engine.closed == 1)
-
-
-def test_memory_is_let_go_after_cancel(dock, viewer, finish, engine, qtbot):
-    many_tiles(engine)
-    dock.run()
-    ref = weakref.ref(predictions(viewer)[0].data.base)
-    with qtbot.waitSignal(dock.session.tile_done):
-        pass
-    dock.cancel()
-    finish(dock)
-    qtbot.waitUntil(lambda: engine.closed == 1)
-    viewer.layers.clear()
-
-    def gone():
-        gc.collect()
-        return ref() is None
-
-    qtbot.waitUntil(gone)
-
-
 def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
-    dock, viewer, finish, engine
+    dock, viewer, ran, engine
 ):
-    dock.run()
-    finish(dock)
+    ran(dock)
     layer = predictions(viewer)[4]
     layer.contrast_limits = (0.5, 9)
     layer.colormap = "magenta"
@@ -165,8 +83,7 @@ def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
     dock.form.structures.set_visible(layer.metadata[KEY]["structure"], False)
     before = list(predictions(viewer))
     engine.paint = lambda plan, id_, box: 7
-    dock.run()
-    finish(dock)
+    ran(dock)
     after = predictions(viewer)
     assert [a.unique_id for a in after] == [b.unique_id for b in before]
     assert tuple(layer.contrast_limits) == (0.5, 9)
@@ -191,43 +108,10 @@ def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
     assert form.input.isEnabled()
 
 
-def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, finish):
-    dock.run()
-    finish(dock)
+def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, ran):
+    ran(dock)
     dock.layers.layer("dna").visible = False
     assert "dna" not in dock.form.structures.visible()
-
-
-def test_time_lapse(viewer, engine, finish, qtbot):
-    viewer.add_image(
-        np.stack([light()] * 6),
-        name="bright-field",
-        scale=(60, 1.16, 0.29, 0.29),
-        units=("s", "um", "um", "um"),
-        axis_labels=("t", "z", "y", "x"),
-    )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    viewer.dims.set_point(0, 180)
-    dock.run()
-    finish(dock)
-    layer = predictions(viewer)[0]
-    assert layer.data.shape == (6, 32, 96, 128)
-    assert layer.scale[0] == 60
-    assert np.all(layer.data > 0)
-    assert 3 in {seen[0] for seen in engine.seen if seen}
-
-
-def test_two_viewers_do_not_disturb_each_other(make_napari_viewer, engine, finish):
-    docks = []
-    for _ in range(2):
-        viewer = make_napari_viewer()
-        viewer.add_image(light(), name="bright-field", **MICRO)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        docks.append((viewer, dock))
-    docks[0][1].run()
-    finish(docks[0][1])
-    assert len(predictions(docks[0][0])) == 12
-    assert predictions(docks[1][0]) == []
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -273,32 +157,26 @@ def test_a_dock_that_is_closed_in_mid_run_leaves_nothing_behind(viewer, engine, 
 
 
 @pytest.fixture
-def two_models(dock, engine, finish):
+def two_models(dock, engine, ran):
     """A dock where two models have predicted DNA from the same stack."""
     from fake_engine import card
 
     engine.the_cards.append(card(id="other", name="Other", structures=("dna",)))
     dock.shelf.offer()
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     dock.shelf.offer("other")
     engine.the_cards.reverse()  # the fake engine plans with the first one
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
-def test_another_model_does_not_overwrite_what_the_first_predicted(two_models, viewer):
+def test_each_model_has_its_own_predictions_and_shows_them(two_models, viewer, finish):
     made = {layer.name: layer for layer in predictions(viewer)}
     assert set(made) == {"DNA · predicted", "DNA · other"}
     models = [one.metadata[KEY]["request"]["model"] for one in made.values()]
     assert models == ["colony-3to2d", "other"]
     assert [one.visible for one in made.values()] == [False, True]
-
-
-def test_choosing_a_model_shows_its_own_predictions(two_models, viewer, finish):
-    made = {layer.name: layer for layer in predictions(viewer)}
     two_models.shelf.offer("colony-3to2d")
     assert [one.visible for one in made.values()] == [True, False]
     assert two_models.layers.layer("dna").name == "DNA · predicted"

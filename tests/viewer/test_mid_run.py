@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from napari.settings import get_settings
 
 from fake_engine import MICRO, light
 from napari_sparsessp.structures import CATALOGUE
@@ -66,40 +67,11 @@ def add_truth(viewer, dock, name="DNA"):
     return truth
 
 
-def rename_source(viewer, _dock):
-    viewer.layers["bright-field"].name = "something else"
-
-
-def move_source_to_the_top(viewer, _dock):
-    viewer.layers.move(0, len(viewer.layers))
-
-
-def delete_source(viewer, _dock):
-    viewer.layers.remove("bright-field")
-
-
 def add_and_delete_others(viewer, _dock):
     other = viewer.add_image(light(3, 20, 20), name="DNA of another field")
     viewer.add_points(np.zeros((1, 3)))
     viewer.add_labels(np.zeros((4, 8, 8), int))
     viewer.layers.remove(other)
-
-
-def look_in_3d_and_back(viewer, _dock):
-    viewer.dims.ndisplay = 3
-    viewer.dims.ndisplay = 2
-
-
-def stay_in_3d(viewer, _dock):
-    viewer.dims.ndisplay = 3
-
-
-def turn_the_axes(viewer, _dock):
-    viewer.dims.order = (2, 0, 1)
-
-
-def show_the_grid(viewer, dock):
-    dock.view.show("side")
 
 
 def hide_and_show_all(viewer, _dock):
@@ -109,72 +81,37 @@ def hide_and_show_all(viewer, _dock):
 
 
 def other_theme(_viewer, _dock):
-    from napari.settings import get_settings
-
-    appearance = get_settings().appearance
-    appearance.theme = "light" if appearance.theme == "dark" else "dark"
+    get_settings().appearance.theme = "light"
 
 
 def slice_in_a_thread(_viewer, _dock):
-    from napari.settings import get_settings
-
     get_settings().experimental.async_ = True
 
 
-def move_the_source(viewer, _dock):
-    viewer.layers["bright-field"].translate = (5, 5, 5)
+def source(name, value):
+    return lambda viewer, _: setattr(viewer.layers["bright-field"], name, value)
 
 
-def other_data_in_the_source(viewer, _dock):
-    viewer.layers["bright-field"].data = np.zeros((3, 10, 10), np.uint16)
+EVENTS = {
+    "rename the source": source("name", "something else"),
+    "move the source": source("translate", (5, 5, 5)),
+    "other data in the source": source("data", np.zeros((3, 10, 10), np.uint16)),
+    "source to the top": lambda viewer, _: viewer.layers.move(0, len(viewer.layers)),
+    "delete the source": lambda viewer, _: viewer.layers.remove("bright-field"),
+    "add and delete others": add_and_delete_others,
+    "stay in 3D": lambda viewer, _: setattr(viewer.dims, "ndisplay", 3),
+    "turn the axes": lambda viewer, _: setattr(viewer.dims, "order", (2, 0, 1)),
+    "show the grid": lambda _, dock: dock.view.show("side"),
+    "hide and show all": hide_and_show_all,
+    "another theme": other_theme,
+    "slice in a thread": slice_in_a_thread,
+    "clear the selection": lambda viewer, _: viewer.layers.selection.clear(),
+}
 
 
-def float_the_dock(_viewer, dock):
-    dock.parentWidget().setFloating(True)
-
-
-def hide_the_dock(_viewer, dock):
-    dock.parentWidget().hide()
-
-
-def clear_the_selection(viewer, _dock):
-    viewer.layers.selection.clear()
-
-
-@pytest.fixture(autouse=True)
-def settings_as_before(qapp):
-    from napari.settings import get_settings
-
-    settings = get_settings()
-    before = settings.appearance.theme, settings.experimental.async_
-    yield
-    settings.appearance.theme, settings.experimental.async_ = before
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        rename_source,
-        move_source_to_the_top,
-        delete_source,
-        add_and_delete_others,
-        look_in_3d_and_back,
-        stay_in_3d,
-        turn_the_axes,
-        show_the_grid,
-        hide_and_show_all,
-        other_theme,
-        slice_in_a_thread,
-        move_the_source,
-        other_data_in_the_source,
-        float_the_dock,
-        hide_the_dock,
-        clear_the_selection,
-    ],
-    ids=lambda event: event.__name__,
-)
+@pytest.mark.parametrize("event", EVENTS)
 def test_the_result_is_whole(begun, go, viewer, finish, qtbot, event):
-    event(viewer, begun)
+    EVENTS[event](viewer, begun)
     qtbot.wait(20)
     assert begun.run_in_progress is not None
     go.set()
@@ -186,7 +123,7 @@ def test_the_result_is_whole(begun, go, viewer, finish, qtbot, event):
 
 
 def test_what_floats_and_is_hidden_comes_back_with_its_result(
-    begun, go, viewer, finish, qtbot
+    begun, go, viewer, finish, qtbot, ran
 ):
     outer = begun.parentWidget()
     outer.setFloating(True)
@@ -197,8 +134,7 @@ def test_what_floats_and_is_hidden_comes_back_with_its_result(
     outer.setFloating(False)
     qtbot.wait(50)
     assert begun.form.foot.status.text().startswith("Done")
-    begun.run()
-    finish(begun)
+    ran(begun)
     assert whole(viewer)
 
 
@@ -245,30 +181,15 @@ def test_cancel_after_the_layers_are_gone_is_no_matter(begun, go, viewer, finish
     assert begun.run_in_progress is None
 
 
-def test_the_dock_is_closed_and_opened_again_while_it_runs(
-    begun, go, viewer, engine, finish, qtbot
-):
-    viewer.window.remove_dock_widget(begun.parentWidget())
-    _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    go.set()
-    qtbot.waitUntil(lambda: engine.closed == 1)
-    again.refresh_now()
-    assert again.form.foot.state is RunState.READY
-    again.form.structures.tick(TICKED)
-    again.run()
-    finish(again)
-    assert whole(viewer)  # the same layers, renewed
-
-
 @pytest.mark.parametrize("in_3d", [False, True])
 @pytest.mark.parametrize("moment", ["at once", "running", "cancelling"])
-def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
+def test_the_viewer_is_closed(
+    make_napari_viewer, predict_on, engine, qtbot, moment, in_3d
+):
     engine.tile, engine.pause = 8, 0.05
     viewer = make_napari_viewer()
-    viewer.add_image(light(), name="bright-field", **MICRO)
+    dock = predict_on(light(), viewer)
     viewer.dims.ndisplay = 3 if in_3d else 2
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
     dock.run()
     if moment != "at once":
         with qtbot.waitSignal(dock.session.tile_done):
@@ -278,39 +199,3 @@ def test_the_viewer_is_closed(make_napari_viewer, engine, qtbot, moment, in_3d):
     viewer.close()
     qtbot.waitUntil(lambda: engine.closed == 1)
     qtbot.wait(100)  # pytest-qt fails the test for what a dead window raises
-
-
-@pytest.mark.parametrize("kind", ["array", "dask", "zarr", "multiscale"])
-def test_time_lapses_of_every_kind(viewer, engine, finish, kind):
-    import dask.array as da
-    import zarr
-
-    movie = np.stack([light(seed=time) for time in range(3)])
-    if kind == "zarr":
-        stored = zarr.create_array(
-            zarr.storage.MemoryStore(), shape=movie.shape, dtype=movie.dtype
-        )
-        stored[:] = movie
-    data = {
-        "array": lambda: movie,
-        "dask": lambda: da.from_array(movie, chunks=(1, 3, 50, 128)),
-        "zarr": lambda: stored,
-        "multiscale": lambda: [movie, movie[..., ::2, ::2]],
-    }[kind]()
-    viewer.add_image(
-        data,
-        name="bright-field",
-        multiscale=kind == "multiscale",
-        contrast_limits=(900, 1100),
-        scale=(60, 1.16, 0.29, 0.29),
-        units=("s", "um", "um", "um"),
-        axis_labels=("t", "z", "y", "x"),
-    )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
-    dock.form.structures.tick(TICKED)
-    dock.run()
-    viewer.dims.set_point(0, 120)
-    finish(dock)
-    assert predictions(viewer)[0].data.shape == (3, 32, 96, 128)
-    assert whole(viewer)

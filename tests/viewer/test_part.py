@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fake_engine import MICRO, light
+from fake_engine import light
 from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.layers.viewport import part_in_sight
 from napari_sparsessp.ui.napari_compat import camera_of
@@ -37,6 +37,8 @@ def seen_of(dock, viewer):
 
 
 def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
+    camera = camera_of(viewer)
+    before = (*camera.center, camera.zoom)
     _, (z, y, x) = seen_of(close, viewer)
     assert (z.start, z.stop) == (0, close.preview.plan.output_shape[-3])
     assert y.stop - y.start < 96
@@ -49,13 +51,6 @@ def test_only_the_tiles_on_screen_are_predicted(close, viewer, engine, finish):
     assert np.any(layer.data == 0)
     assert layer.metadata[KEY]["state"] == "partial"
     assert close.form.foot.status.text().startswith("What you saw is done")
-
-
-def test_one_stays_where_one_has_zoomed_to(close, viewer, finish):
-    camera = camera_of(viewer)
-    before = (*camera.center, camera.zoom)
-    close.form.foot.part_button.click()
-    finish(close)
     assert np.allclose((*camera.center, camera.zoom), before)
 
 
@@ -81,15 +76,12 @@ def test_another_field_is_added_to_the_same_layers(close, viewer, engine, finish
     assert by_structure(viewer)["dna"].unique_id == layer.unique_id
 
 
-def test_in_3d_the_button_is_off_and_says_why(close, viewer):
+def test_where_nothing_can_be_predicted_it_says_why(close, viewer, engine):
     viewer.dims.ndisplay = 3
     assert not close.form.foot.part_button.isEnabled()
     assert "2D" in close.form.foot.part_button.toolTip()
     viewer.dims.ndisplay = 2
     assert close.form.foot.part_button.isEnabled()
-
-
-def test_nothing_on_screen_is_told_and_nothing_runs(close, viewer, engine):
     zoom_in(viewer, 4000.0, 4000.0, zoom=200.0)
     close.form.foot.part_button.click()
     assert "press Home" in close.form.foot.message.text.text()
@@ -97,16 +89,15 @@ def test_nothing_on_screen_is_told_and_nothing_runs(close, viewer, engine):
     assert engine.computed == []
 
 
-def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, finish):
-    data = np.stack([light(seed=seed) for seed in range(6)])
-    viewer.add_image(
-        data,
-        name="bright-field",
+def test_of_a_time_lapse_the_current_time_point_is_predicted(
+    viewer, engine, predict_on, finish
+):
+    dock = predict_on(
+        np.stack([light(seed=seed) for seed in range(6)]),
         scale=(1, 1.16, 0.29, 0.29),
         units=("pixel", "um", "um", "um"),
         axis_labels=("t", "z", "y", "x"),
     )
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.form.structures.tick(("dna",))
     viewer.dims.set_point(0, 3)
     viewer.screenshot(canvas_only=True, flash=False)
@@ -115,10 +106,10 @@ def test_of_a_time_lapse_the_current_time_point_is_predicted(viewer, engine, fin
     assert {time for time, _ in engine.computed} == {3}
 
 
-def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.refresh_now()
+def test_the_numbers_are_those_of_the_whole(
+    thin_engine, viewer, predict_on, finish, ran
+):
+    dock = predict_on(light())
     zoom_in(viewer, 3.0, 4.0, zoom=200.0)
     _, (z, y, x) = seen_of(dock, viewer)
     dock.run_part()
@@ -127,8 +118,7 @@ def test_the_numbers_are_those_of_the_whole(thin_engine, viewer, finish):
     assert parts
     dock.resume()
     finish(dock)
-    dock.run()
-    finish(dock)
+    ran(dock)
     for id_, layer in by_structure(viewer).items():
         assert not np.array_equal(parts[id_], layer.data)
         np.testing.assert_allclose(parts[id_][z, y, x], layer.data[z, y, x], atol=1e-5)

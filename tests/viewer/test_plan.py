@@ -151,49 +151,44 @@ def test_switching_back_costs_nothing(dock, measured, engine):
 def test_another_image_in_the_layer_is_measured_anew(dock, measured, viewer):
     measured(dock)
     first = dock.record
-    viewer.layers["bright-field"].data = stack(seed=7)
-    dock.refresh()
-    assert dock.record is None
-    measured(dock)
-    assert dock.record is not first
-
-
-def test_what_was_painted_into_the_image_is_noticed_when_checked(
-    dock, measured, viewer
-):
-    measured(dock)
-    first = dock.record
     measured(dock)
     assert dock.record is first
     assert dock.form.foot.state is PlanState.KNOWN
     assert "Nothing has changed" in dock.form.foot.status.text()
-    viewer.layers["bright-field"].data[3] = 0
+    viewer.layers["bright-field"].data[3] = 0  # painted: noticed when it is checked
     measured(dock)
-    assert dock.record is not first
+    second = dock.record
+    assert second is not first
+    viewer.layers["bright-field"].data = stack(seed=7)
+    dock.refresh()
+    assert dock.record is None
+    measured(dock)
+    assert dock.record is not second
 
 
-def test_a_sparse_stack_is_told_apart_and_what_to_do(viewer, engine):
-    viewer.add_image(stack(), name="sparse", scale=(1.16, 0.29, 0.29), units=["um"] * 3)
-    dock = open_plan(viewer)
-    said = dock.form.foot.message.text.text()
-    assert "sparse already" in said
-    assert "Record one dense stack" in said
-    assert "0.29 µm (some 32 planes here)" in said
-    assert dock.form.foot.state is PlanState.BLOCKED
+SPARSE = {"scale": (1.16, 0.29, 0.29), "units": ("um",) * 3}
 
 
-@pytest.mark.parametrize("planes", [1, 2])
-def test_of_too_few_planes_none_can_be_left_out(viewer, engine, planes):
-    viewer.add_image(stack(planes), name="thin", **DENSE)
-    dock = open_plan(viewer)
-    assert "none can be left out" in dock.form.foot.message.text.text()
-    assert not dock.form.foot.button.isEnabled()
-
-
-def test_an_empty_viewer_says_what_is_missing(viewer, engine):
-    dock = open_plan(viewer)
-    assert dock.form.foot.state is PlanState.BLOCKED
-    assert "Open a z-stack" in dock.form.foot.status.text()
+@pytest.mark.parametrize(
+    ("planes", "place", "words"),
+    [
+        (0, {}, ["Open a z-stack"]),
+        (1, DENSE, ["none can be left out"]),
+        (2, DENSE, ["none can be left out"]),
+        (8, SPARSE, ["sparse already", "Record one dense stack",
+                     "0.29 µm (some 32 planes here)"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_dense_stack_is_told_apart_and_what_to_do(
+    viewer, engine, planes, place, words
+):
+    if planes:
+        viewer.add_image(stack(planes), name="light", **place)
+    foot = open_plan(viewer).form.foot
+    said = foot.message.text.text() + foot.status.text()
+    assert all(word in said for word in words), said
+    assert foot.state is PlanState.BLOCKED
+    assert not foot.button.isEnabled()
 
 
 def test_stop_keeps_the_ratios_that_are_done(dock, qtbot, monkeypatch):

@@ -32,10 +32,9 @@ def test_the_link_opens_our_page(dock, viewer, qtbot):
     shown().reject()
 
 
-def test_layers_take_new_colours_and_those_of_the_user_stay(dock, viewer, page, finish):
+def test_layers_take_new_colours_and_those_of_the_user_stay(dock, viewer, page, ran):
     dock.form.structures.tick(("dna", "nucleolus", "mitochondria"))
-    dock.run()
-    finish(dock)
+    ran(dock)
     layers = {
         layer.metadata["sparsessp"]["structure"]: layer
         for layer in viewer.layers
@@ -54,14 +53,13 @@ def test_layers_take_new_colours_and_those_of_the_user_stay(dock, viewer, page, 
     assert viewer.layers["bright-field"].colormap.name == "gray"
 
 
-def test_the_next_run_is_as_preferred(dock, page, finish, viewer):
+def test_the_next_run_is_as_preferred(dock, page, ran, viewer):
     page.predicting.device = "CPU"
     page.predicting.precision = "32 bits"
     page.predicting.memory_limit_gb = 4
     preference_news().settle()
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     (layer,) = [layer for layer in viewer.layers if is_prediction(layer)]
     request = layer.metadata["sparsessp"]["request"]
     assert request["device"] == "cpu"

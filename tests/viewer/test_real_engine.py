@@ -21,16 +21,9 @@ LAPSE = {
 
 
 @pytest.fixture
-def open_dock(viewer, thin_engine):
+def open_dock(thin_engine, predict_on):
     """`open_dock(array, …)`: a dock that predicts from it with the thin model."""
-
-    def go(array, viewer=viewer, **place):
-        viewer.add_image(array, name="bright-field", **place)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
-        return dock
-
-    return go
+    return predict_on
 
 
 def run_until(dock, engine, qtbot, tiles):
@@ -43,7 +36,7 @@ def run_until(dock, engine, qtbot, tiles):
 @pytest.mark.parametrize("lapse", [False, True])
 @pytest.mark.parametrize("unsure", [False, True])
 def test_cancelled_and_resumed_is_as_if_it_had_not_been(
-    open_dock, viewer, thin_engine, finish, qtbot, lapse, unsure, monkeypatch
+    open_dock, viewer, thin_engine, finish, qtbot, lapse, unsure, monkeypatch, ran
 ):
     """To the bit where the tiles come in the same order, whatever is looked at."""
     one = light(12, 70, 90)
@@ -54,8 +47,7 @@ def test_cancelled_and_resumed_is_as_if_it_had_not_been(
     )
     monkeypatch.setattr(dock.tracker, "follow", lambda *_, **__: dock.tracker.stop())
     dock.form.options.rows.native("uncertainty").setChecked(unsure)
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
     whole = {name: layer.data.copy() for name, layer in dock.layers.all().items()}
     assert len(whole) == (6 if unsure else 3)
@@ -134,26 +126,24 @@ def test_a_moved_camera_calls_for_other_tiles(
 
 
 def test_the_time_point_and_plane_on_screen_come_first(
-    open_dock, viewer, thin_engine, finish, qtbot
+    open_dock, viewer, thin_engine, ran, qtbot
 ):
     one = light(40, 40, 40)
     dock = open_dock(np.stack([one] * 3), **LAPSE)
     viewer.dims.set_point(0, 120)
     viewer.dims.set_point(1, 30 * 0.29)
     dock.form.structures.tick(("dna",))
-    dock.run()
-    finish(dock)
+    ran(dock)
     time, box = thin_engine.boxes[0]
     assert time == 2
     assert box[0].start <= 30 < box[0].stop
 
 
 def test_three_dimensions_finish_and_resume(
-    open_dock, viewer, thin_engine, finish, qtbot
+    open_dock, viewer, thin_engine, finish, qtbot, ran
 ):
     dock = open_dock(light(12, 70, 90), **DENSE)
-    dock.run()
-    finish(dock)
+    ran(dock)
     whole = {name: layer.data.copy() for name, layer in dock.layers.all().items()}
     run_until(dock, thin_engine, qtbot, 2)
     viewer.dims.ndisplay = 3

@@ -31,6 +31,8 @@ def stopped(dock, engine, finish, qtbot):
 def test_resume_goes_on_where_it_stopped(stopped, viewer, engine, finish):
     foot = stopped.form.foot
     before = [layer.unique_id for layer in predictions(viewer)]
+    states = {layer.metadata[KEY]["state"] for layer in predictions(viewer)}
+    assert states == {"cancelled"}
     assert foot.button.text() == "Resume"
     assert foot.status.text() == "Cancelled: 5 of 12 tiles are done and stay."
     foot.button.click()
@@ -147,4 +149,6 @@ def test_an_input_that_is_gone_takes_resume_along(stopped, viewer):
     viewer.layers.remove("bright-field")
     stopped.refresh_now()
     assert stopped.session.run is None
+    stopped.resume()
+    assert stopped.run_in_progress is None
     assert stopped.form.foot.state is not RunState.RESUMABLE

@@ -134,17 +134,6 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     assert empty_dock._samples.dialog is None
 
 
-def test_without_a_network_the_dialog_says_so(empty_dock, viewer, qtbot):
-    empty_dock.form.input.samples_button.click()
-    dialog = empty_dock._samples.dialog
-    dialog.choose("yeast_timelapse")
-    dialog.start_button.click()
-    qtbot.waitUntil(lambda: dialog.message.is_error)
-    assert dialog.message.text.text().startswith("There is no network")
-    assert len(viewer.layers) == 0
-    dialog.close()
-
-
 def test_a_damaged_sample_is_told_in_the_dock(empty_dock, viewer, qtbot):
     (path,) = PUBLIC_SAMPLES["hipsc_field"].paths
     path.parent.mkdir()

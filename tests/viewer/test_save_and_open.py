@@ -30,13 +30,12 @@ def no_doubtful_save():
 
 
 @pytest.fixture
-def predicted(dock, viewer, finish):
+def predicted(dock, viewer, ran):
     """A finished run on a sparse stack, with a truth and uncertainties."""
     viewer.add_image(light(32), name="Hoechst", **DENSE)
     dock.refresh_now()
     dock.form.options.rows.native("uncertainty").setChecked(True)
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
@@ -50,22 +49,23 @@ def save(viewer, path):
     return viewer.layers.save(str(path), plugin=OURS)
 
 
-def test_the_saving_dialog_offers_it(predicted, viewer):
-    from napari.plugins import _npe2
-
-    text, _ = _npe2.file_extensions_string_for_layers(list(viewer.layers))
-    assert "SparseSSP OME-Zarr, to go on with later (*.ome.zarr *.zarr)" in text
-
-
 def test_all_of_it_comes_back_in_another_viewer(
     predicted, viewer, another_viewer, tmp_path
 ):
+    from napari.plugins import _npe2
+
+    offered, _ = _npe2.file_extensions_string_for_layers(list(viewer.layers))
+    assert "SparseSSP OME-Zarr, to go on with later (*.ome.zarr *.zarr)" in offered
     dna = predicted.layers.layer("dna")
     dna.contrast_limits, dna.opacity, dna.colormap = (0.25, 1.5), 0.5, "viridis"
     viewer.layers["bright-field"].gamma = 0.5
+    viewer.layers["bright-field"].name = "renamed"
     viewer.layers["Hoechst"].visible = False
+    viewer.layers.move(0, len(viewer.layers))
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     yaozarrs.validate_zarr_store(path)
+    with pytest.raises(OutputError, match="exists already"):
+        save(viewer, path)
     other = another_viewer()
     other.open(path, plugin=OURS)
     assert [one.name for one in other.layers] == [one.name for one in viewer.layers]
@@ -77,35 +77,17 @@ def test_all_of_it_comes_back_in_another_viewer(
             assert getattr(now, name) == getattr(was, name)
         np.testing.assert_allclose(now.colormap.colors, was.colormap.colors, atol=1e-5)
         assert role_of(now) == role_of(was)
-
-
-def test_links_and_scores_come_back(predicted, viewer, another_viewer, tmp_path):
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    other.open(path, plugin=OURS)
     ours = [one for one in other.layers if role_of(one)]
     assert {one.metadata[KEY]["source_id"] for one in ours} == {
-        layer_key(other.layers["bright-field"])
+        layer_key(other.layers["renamed"])
     }
-    dna = other.layers["DNA · predicted"]
-    assert truth_of(dna) == layer_key(other.layers["Hoechst"])
-    assert dna.metadata[KEY]["scores"] == {"r2": 0.5, "pcc": 0.7}
-    assert dna.metadata[KEY]["provenance"]["model"]["id"] == "colony-3to2d"
-    was = predicted.layers.layer("dna").metadata[KEY]
+    was, now = dna.metadata[KEY], other.layers["DNA · predicted"]
+    assert truth_of(now) == layer_key(other.layers["Hoechst"])
+    now = now.metadata[KEY]
+    assert now["scores"] == {"r2": 0.5, "pcc": 0.7}
+    assert now["provenance"]["model"]["id"] == "colony-3to2d"
     for name in ("request", "measured_planes", "ratio", "state", "structure"):
-        assert dna.metadata[KEY][name] == was[name]
-
-
-def test_layers_that_were_renamed_are_still_tied(
-    predicted, viewer, another_viewer, tmp_path
-):
-    viewer.layers["bright-field"].name = "renamed"
-    viewer.layers.move(0, len(viewer.layers))
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    other.open(path, plugin=OURS)
-    dna = other.layers["DNA · predicted"]
-    assert dna.metadata[KEY]["source_id"] == layer_key(other.layers["renamed"])
+        assert now[name] == was[name]
 
 
 def test_a_prediction_saved_alone_belongs_to_no_other_layer(
@@ -119,7 +101,7 @@ def test_a_prediction_saved_alone_belongs_to_no_other_layer(
 
 
 def test_the_dock_goes_on_with_what_was_opened(
-    predicted, viewer, engine, another_viewer, tmp_path, finish, qtbot
+    predicted, viewer, engine, another_viewer, tmp_path, ran, qtbot
 ):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     other = another_viewer()
@@ -132,30 +114,18 @@ def test_the_dock_goes_on_with_what_was_opened(
     assert row.scores == {"r2": 0.5, "pcc": 0.7}
     count = len(other.layers)
     qtbot.waitUntil(lambda: dock.preview.plan is not None)
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert len(other.layers) == count  # the same layers, filled anew
     assert isinstance(dna.data, np.ndarray)
 
 
-def test_a_truth_of_any_name_is_taken_up_again(
-    predicted, viewer, another_viewer, tmp_path, finish
+def test_model_and_truths_of_what_is_opened_are_chosen_once(
+    predicted, viewer, engine, another_viewer, tmp_path
 ):
     odd = viewer.add_image(light(32, seed=5), name="odd", **DENSE)
     predicted.refresh_now()
     rows = [row.structure.id for row in predicted.form.structures.rows]
     predicted.form.structures.choose_truth(rows.index("dna"), layer_key(odd))
-    (path,) = save(viewer, tmp_path / "story.ome.zarr")
-    other = another_viewer()
-    _, dock = other.window.add_plugin_dock_widget(OURS, "Predict")
-    other.open(path, plugin=OURS)
-    dock.refresh_now()
-    assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
-
-
-def test_the_model_of_what_is_opened_is_chosen_once(
-    predicted, viewer, engine, another_viewer, tmp_path
-):
     (path,) = save(viewer, tmp_path / "story.ome.zarr")
     engine.the_cards.insert(0, card(id="newer"))
     other = another_viewer()
@@ -164,9 +134,8 @@ def test_the_model_of_what_is_opened_is_chosen_once(
     other.open(path, plugin=OURS)
     dock.refresh_now()
     assert dock.form.topology.model_id() == "colony-3to2d"
-    assert dock.form.structures.ticked() == tuple(
-        row.structure.id for row in predicted.form.structures.rows
-    )
+    assert dock.form.structures.ticked() == tuple(rows)
+    assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
     assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
     dock.shelf.choose("newer")
@@ -240,13 +209,6 @@ def test_turned_layers_come_back_turned(viewer, tmp_path):
     for name in ("rotate", "shear"):
         np.testing.assert_allclose(getattr(again, name), getattr(turned, name))
     np.testing.assert_allclose(again.affine.affine_matrix, turned.affine.affine_matrix)
-
-
-def test_nothing_is_overwritten(viewer, tmp_path):
-    viewer.add_image(light(4), name="one", **MICRO)
-    save(viewer, tmp_path / "a.ome.zarr")
-    with pytest.raises(OutputError, match="exists already"):
-        save(viewer, tmp_path / "a.ome.zarr")
 
 
 def test_colour_pictures_are_refused_before_anything_is_written(viewer, tmp_path):

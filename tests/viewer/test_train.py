@@ -196,35 +196,39 @@ def test_a_viewer_that_closes_leaves_a_state_to_go_on_with(viewer, ready, qtbot)
     qtbot.waitUntil(lambda: saved_step(run_folder("my-dna")) > 0)
 
 
-def test_a_flat_truth_is_told_and_nothing_is_left(ready, viewer, qtbot, end):
-    viewer.layers["DNA"].data = np.zeros((10, 40, 64), np.float32)
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("DNA", 0, "bright-field.ome.tif, target"), ("bright-field", np.nan, "NaN")],
+)
+def test_values_that_teach_nothing_are_told_and_nothing_is_left(
+    ready, viewer, end, name, value, words
+):
+    viewer.layers[name].data = np.full((10, 40, 64), value, np.float32)
     ready.train()
     end(ready)
     assert ready.form.foot.message.is_error
-    assert "bright-field.ome.tif, target" in ready.form.foot.message.text.text()
+    assert words in ready.form.foot.message.text.text()
     assert ready.form.pages.value() == SET_UP
     assert ready.form.foot.button.isEnabled()
     assert not run_folder("my-dna").exists()
 
 
-def test_nan_is_told(ready, viewer, end):
-    data = rough()
-    data[3, 4, 5] = np.nan
-    viewer.layers["bright-field"].data = data
-    ready.train()
-    end(ready)
-    assert "NaN" in ready.form.foot.message.text.text()
-
-
 @pytest.mark.parametrize(
     ("size", "words"),
-    [((10, 6, 6), "too few"), ((10, 1, 64), "the network needs")],
+    [
+        ((10, 6, 6), "too few"),
+        ((10, 1, 64), "the network needs"),
+        (None, "light at every plane"),  # the bundled sample: the first that is tried
+    ],
 )
 def test_a_stack_that_is_too_small_is_told_before_anything_begins(
     empty, viewer, size, words
 ):
-    viewer.add_image(rough(shape=size), name="bright-field", **MICRO)
-    viewer.add_image(rough(shape=size), name="DNA", **MICRO)
+    if size is None:
+        viewer.open_sample("napari-sparsessp", "sparse_colony")
+    else:
+        viewer.add_image(rough(shape=size), name="bright-field", **MICRO)
+        viewer.add_image(rough(shape=size), name="DNA", **MICRO)
     empty.refresh()
     assert empty.form.foot.state is TrainState.BLOCKED
     assert words in empty.form.foot.message.text.text()
@@ -264,11 +268,3 @@ def sparsessp_run():
         return file.parent / "my-dna" / "my-dna.safetensors"
 
     return run
-
-
-def test_a_sparse_light_is_told_to_be_too_few_planes(empty, viewer):
-    """The bundled sample is one: the first that many will try."""
-    viewer.open_sample("napari-sparsessp", "sparse_colony")
-    empty.refresh()
-    assert empty.form.foot.state is TrainState.BLOCKED
-    assert "light at every plane" in empty.form.foot.message.text.text()

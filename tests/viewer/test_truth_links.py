@@ -10,14 +10,13 @@ DENSE = {"scale": (0.29,) * 3, "units": ("um",) * 3}
 
 
 @pytest.fixture
-def compared(dock, viewer, finish):
+def compared(dock, viewer, ran):
     """A finished run with one truth, another layer that could be one, and no third."""
     viewer.add_image(light(32), name="Hoechst", **DENSE)
     viewer.add_image(light(32, seed=1), name="another stain", **DENSE)
     dock.refresh_now()
     dock.form.options.rows.native("uncertainty").setChecked(True)
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
@@ -35,37 +34,18 @@ def test_a_prediction_names_the_truth_of_its_run(compared, viewer):
     assert truth_of(dna) == key(viewer, "Hoechst")
     assert dna.metadata[KEY]["truth"] == "Hoechst"
     assert truth_of(compared.layers.layer("golgi_apparatus")) is None
+    assert truth_of(compared.layers.layers("uncertainty")["dna"]) is None
 
 
-def test_an_uncertainty_has_no_truth(compared):
-    spread = compared.layers.layers("uncertainty")["dna"]
-    assert truth_of(spread) is None
-
-
-def test_choosing_another_truth_is_written_on_the_prediction(compared, viewer):
+def test_choosing_another_truth_is_written_on_the_prediction(compared, viewer, ran):
     dna = compared.layers.layer("dna")
     assert "scores" in dna.metadata[KEY]
     choose(compared, "dna", key(viewer, "another stain"))
     assert truth_of(dna) == key(viewer, "another stain")
     assert "scores" not in dna.metadata[KEY]
-    choose(compared, "dna", None)
-    assert truth_of(dna) is None
-
-
-def test_a_run_anew_writes_its_own_truth(compared, viewer, finish):
-    dna = compared.layers.layer("dna")
-    choose(compared, "dna", key(viewer, "another stain"))
-    compared.run()
-    finish(compared)
+    ran(compared)
     assert compared.layers.layer("dna") == dna
     assert truth_of(dna) == key(viewer, "another stain")
     assert dna.metadata[KEY]["scores"] == {"r2": 0.5, "pcc": 0.7}
-
-
-def test_a_truth_that_was_left_out_is_none(dock, viewer, finish):
-    far = {**DENSE, "translate": (900, 0, 0)}
-    viewer.add_image(light(4), name="DAPI", **far)
-    dock.refresh_now()
-    dock.run()
-    finish(dock)
-    assert truth_of(dock.layers.layer("dna")) is None
+    choose(compared, "dna", None)
+    assert truth_of(dna) is None

@@ -9,12 +9,11 @@ pytestmark = pytest.mark.painted
 
 
 @pytest.fixture
-def unsure(dock, finish):
+def unsure(dock, ran):
     """A finished prediction of two structures with their uncertainties."""
     dock.form.structures.tick(("dna", "mitochondria"))
     dock.form.options.rows.native("uncertainty").setChecked(True)
-    dock.run()
-    finish(dock)
+    ran(dock)
     return dock
 
 
@@ -71,24 +70,18 @@ def test_side_by_side_gives_a_shown_uncertainty_a_cell(unsure, viewer):
     assert layers(viewer, "uncertainty")["dna"].visible
 
 
-def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, finish):
+def test_a_run_without_it_hides_what_is_no_longer_true(unsure, viewer, ran):
     old = layers(viewer, "uncertainty")["dna"]
     unsure.form.structures.set_spread("dna", True)
+    before = [layer.unique_id for layer in viewer.layers]
+    ran(unsure)
+    assert [layer.unique_id for layer in viewer.layers] == before
+    assert old.visible
     unsure.form.options.rows.native("uncertainty").setChecked(False)
-    unsure.run()
-    finish(unsure)
+    ran(unsure)
     assert not old.visible
     assert old.metadata[KEY]["state"] == "outdated"
     assert "spread" not in unsure.form.table.shown_columns()
-
-
-def test_a_second_run_keeps_layers_and_what_is_shown(unsure, viewer, finish):
-    unsure.form.structures.set_spread("dna", True)
-    before = [layer.unique_id for layer in viewer.layers]
-    unsure.run()
-    finish(unsure)
-    assert [layer.unique_id for layer in viewer.layers] == before
-    assert layers(viewer, "uncertainty")["dna"].visible
 
 
 def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
@@ -104,11 +97,3 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     options.more_button.click()
     assert options.summary.text() == "mean of 8 turns"
     assert options.summary.isVisibleTo(dock)
-
-
-def test_the_time_of_a_run_foretells_the_next(dock, finish):
-    dock.run()
-    finish(dock)
-    dock.form.options.rows.native("tta").setChecked(True)
-    dock.refresh_now()  # the fake engine says that it took half a second
-    assert dock.form.foot.status.text().endswith(" · 4 s")

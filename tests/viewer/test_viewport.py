@@ -37,16 +37,6 @@ def test_units_of_other_layers_do_not_matter(shown):
     assert layer_index(viewer, layer)[0] == 10
 
 
-def test_three_dimensions_show_all_of_it(shown):
-    viewer, layer = shown
-    viewer.dims.ndisplay = 3
-    assert visible_box(viewer, layer, False)[1] == (
-        slice(0, 32),
-        slice(0, 200),
-        slice(0, 300),
-    )
-
-
 def test_the_tracker_follows_the_slider_and_lets_go(shown, qtbot):
     viewer, layer = shown
     tracker = ViewportTracker(viewer)
@@ -71,10 +61,9 @@ def test_the_drawing_marks_the_plane_on_screen_and_a_click_goes_there(
 
 
 def test_planes_between_the_measured_ones_are_called_predicted(
-    dock, viewer, qtbot, finish
+    dock, viewer, qtbot, ran
 ):
-    dock.run()
-    finish(dock)
+    ran(dock)
     viewer.dims.set_point(0, 6 * 0.29)
     drawing = dock.form.sampling.drawing
     qtbot.waitUntil(lambda: drawing.plane_text() == "1.7 µm, predicted")

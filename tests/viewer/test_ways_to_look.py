@@ -37,17 +37,14 @@ def turned():
 
 
 @pytest.fixture
-def predict(viewer, thin_engine, finish):
+def predict(thin_engine, predict_on, ran):
     """`predict(data, …)`: what the thin model makes of DNA in a layer with it."""
 
     def go(data, **more):
-        place = {"scale": (0.29,) * 3, "units": ("um",) * 3, **more}
-        viewer.add_image(data, name="light", contrast_limits=(900, 1100), **place)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-        dock.refresh_now()
+        place = {"scale": (0.29,) * 3, "contrast_limits": (900, 1100), **more}
+        dock = predict_on(data, **place)
         dock.form.structures.tick(("dna",))
-        dock.run()
-        finish(dock)
+        ran(dock)
         message = dock.form.foot.message
         assert not message.is_error, message.text.text()
         return dock.layers.layer("dna").data
@@ -136,26 +133,3 @@ def test_two_viewers_predict_at_the_same_time(
     assert np.all(layer.data == 1)
     (layer,) = [layer for layer in first.layers if is_prediction(layer)]
     assert not np.all(layer.data == 1)
-
-
-def test_layers_may_be_moved_hidden_and_shown_while_they_fill(
-    dock, viewer, engine, finish, qtbot
-):
-    engine.tile, engine.wait_at = 48, 2
-    dock.form.structures.tick(("dna", "nucleolus"))
-    dock.run()
-    qtbot.waitUntil(lambda: len(engine.computed) == 2)
-    viewer.layers.move(0, len(viewer.layers))
-    for layer in viewer.layers:
-        layer.visible = not layer.visible
-    viewer.layers.selection.clear()
-    viewer.dims.ndisplay = 3
-    viewer.dims.order = (1, 0, 2)
-    engine.wait_at = None
-    dock.cancel()
-    finish(dock)
-    dock.resume()
-    viewer.dims.ndisplay = 2
-    finish(dock)
-    found = [layer for layer in viewer.layers if is_prediction(layer)]
-    assert sorted(float(layer.data.mean()) for layer in found) == [1, 2]

@@ -23,13 +23,16 @@ def sample():
         pytest.skip(str(error))
 
 
-def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, finish):
+def test_the_dock_gives_the_numbers_that_python_gives(viewer, sample, ran):
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
     dock.refresh_now()
+    assert dock.preview.plan.view.ratio == pytest.approx(4, rel=0.02)
+    assert len(dock.preview.truth) == 12
+    (shown,) = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == "Colony · bright-field"
     dock.form.structures.tick(("dna", "cell_membrane"))
-    dock.run()
-    finish(dock)
+    ran(dock)
     assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
 
     request = dock.layers.layer("dna").metadata[KEY]["request"]

@@ -20,7 +20,7 @@ from napari_sparsessp.volume import Volume
 MARGIN = 0.25
 """Share of a range's width by which a trait may lie outside of it, unremarked.
 
-The ranges are the 1st to 99th percentile of some hundred patches; `docs/familiarity.md`
+The ranges are the 1st to 99th percentile of some hundred patches; docs/domain-shift.md
 has what this margin lets through and what it stops."""
 
 LARGEST_READ = 2**24

@@ -68,7 +68,7 @@ class MemoryPlan:
     limit: int  # Most that the process may have
     process: int  # Python, torch and what they load
     network: int  # Weights; on the CPU counted with the rest, otherwise of the device
-    merged: int  # What merged networks may take there (`networks.merging`)
+    merged: int  # What merged networks (RepMode) may take there
     activations: int  # Features and results of one tile at their peak, there too
     input: int  # What is expected of the input
     input_share: int  # What reading and keeping the input may take at most

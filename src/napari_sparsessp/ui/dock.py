@@ -5,15 +5,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QMainWindow,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
@@ -36,13 +30,6 @@ class StepForm(QWidget):
     """Steps that read from top to bottom and scroll, over a footer that stays.
 
     Subclasses make their widgets and call `arrange`.
-
-    Attributes
-    ----------
-    scroll
-        The column of the steps.
-    foot
-        Messages, buttons, progress and status.
     """
 
     foot: Any
@@ -90,13 +77,6 @@ class Dock(QWidget):
 
     A subclass makes its form, calls `fill`, connects its signals (to `settle` where a
     change may change the plan), and implements `refresh`.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-    settle_ms
-        How long changes settle before `refresh`: a sample opens many layers at once.
     """
 
     form: Any
@@ -107,15 +87,12 @@ class Dock(QWidget):
         self._layers_changed = False
         self._settle = QSignalDebouncer(parent=self)
         self._settle.setTimeout(settle_ms)
-        self._settle.triggered.connect(self._refresh)
-        JoinOthers(self)
+        self._settle.triggered.connect(self.refresh)
+        self._placed = False
 
     def refresh(self) -> None:
         """Show what holds now; runs once after changes have settled."""
         raise NotImplementedError
-
-    def _refresh(self) -> None:
-        self.refresh()
 
     def settle(self, *_: object) -> None:
         """Call `refresh` soon, once for all changes until then."""
@@ -129,7 +106,30 @@ class Dock(QWidget):
     def fill(self, form: QWidget) -> None:
         """Let a form take all of the dock."""
         self.form = form
-        fill_with(self, form)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(form)
+        # without it napari puts an empty stretch below the form
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Join our docks that are open, when it is first shown."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._join_others)  # napari has still to place it
+
+    def _join_others(self) -> None:
+        own = _dock_of(self)
+        window = None if own is None else own.parentWidget()
+        if own is None or not isinstance(window, QMainWindow):
+            return
+        for other in window.findChildren(QDockWidget):
+            inside = other.widget()
+            ours = other.windowTitle().endswith(_OURS)
+            if other is not own and ours and other.isVisible() and inside is not None:
+                bring_beside(inside, own)
+                return
 
     def follow_layers(self) -> None:
         """Settle whenever layers come, go, move or are renamed.
@@ -165,17 +165,7 @@ class Dock(QWidget):
         failed: Callable[[Exception], None] | None = None,
         what: str = "the work",
     ) -> BackgroundTask:
-        """Run a function in the background; it is cancelled with the dock.
-
-        Parameters
-        ----------
-        function
-            Called with `args` and a `TaskProgress`.
-        returned, failed
-            Called in the interface's thread; without `failed`, the error is shown.
-        what
-            What an error interrupts, such as "the writing of the report".
-        """
+        """Run a function in the background; it is cancelled with the dock."""
         task = BackgroundTask(function, *args, parent=self)
         task.returned.connect(returned)
         task.failed.connect(failed or partial(self.show_error, what=what))
@@ -203,24 +193,6 @@ def _disconnect(emitters: Iterable[Any], method: Any, *_: object) -> None:
             emitter.disconnect(slot)
 
 
-def fill_with(dock: QWidget, form: QWidget) -> None:
-    """Let a form take all of a dock."""
-    outer = QVBoxLayout(dock)
-    outer.setContentsMargins(0, 0, 0, 0)
-    outer.addWidget(form)
-    # without it napari puts an empty stretch below the form
-    dock.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-
-
-def settling(dock: QWidget, look: Callable[[], None], after_ms: int) -> QTimer:
-    """Return a timer that calls `look` once changes are over (docks without `Dock`)."""
-    timer = QTimer(dock)
-    timer.setSingleShot(True)
-    timer.setInterval(after_ms)
-    timer.timeout.connect(look)
-    return timer
-
-
 def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:
     """Bind keys to a slot, for a widget and all that is in it."""
     shortcut = QShortcut(QKeySequence(keys), widget)
@@ -228,51 +200,8 @@ def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:
     shortcut.activated.connect(slot)
 
 
-class JoinOthers(QObject):
-    """Puts a dock behind those of ours that are open, when it is first shown.
-
-    Parameters
-    ----------
-    widget
-        What the dock holds; owns this from now on.
-    """
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        widget.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Wait for the first look; nothing is kept from the widget."""
-        if event is not None and event.type() == QEvent.Type.Show:
-            self._widget.removeEventFilter(self)
-            QTimer.singleShot(0, self._join)  # napari has still to place it
-        return super().eventFilter(watched, event)
-
-    def _join(self) -> None:
-        own = _dock_of(self._widget)
-        window = None if own is None else own.parentWidget()
-        if own is None or not isinstance(window, QMainWindow):
-            return
-        for other in window.findChildren(QDockWidget):
-            inside = other.widget()
-            ours = other.windowTitle().endswith(_OURS)
-            if other is not own and ours and other.isVisible() and inside is not None:
-                bring_beside(inside, own)
-                return
-
-
 def open_predict(viewer: Any, beside: QWidget | None = None) -> Any:
-    """Bring a viewer's Predict dock to the front; open it where there is none.
-
-    There is one, whether it was opened from the menu or by a program, for which napari
-    has two titles.
-
-    Parameters
-    ----------
-    beside
-        Inside of a dock; Predict shares its place.
-    """
+    """Bring a viewer's Predict dock to the front; open it where there is none."""
     docks = viewer.window.dock_widgets
     titles = [f"Predict {ours}" for ours in _OURS]
     dock = next((docks[title] for title in titles if title in docks), None)
@@ -296,13 +225,6 @@ def bring_beside(widget: QWidget, other: QDockWidget) -> None:
     """Let another dock share the place of the one that a widget is in, and show it.
 
     A dock that the user has put somewhere else, or has torn off, stays there.
-
-    Parameters
-    ----------
-    widget
-        Anywhere inside of a dock.
-    other
-        Of the same window.
     """
     own = _dock_of(widget)
     window = None if own is None else own.parentWidget()

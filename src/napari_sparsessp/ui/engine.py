@@ -55,32 +55,20 @@ class ModelPlace:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measured speed of a model on this machine.
+    """Measured speed of a model on this machine."""
 
-    Attributes
-    ----------
-    rate
-        Seconds per million voxels of one pass; None where it was not measured.
-    costs
-        Multiply-adds per voxel of one pass, by model id.
-    """
-
-    rate: float | None = None
+    rate: float | None = None  # seconds per million voxels of one pass
+    # multiply-adds per voxel of one pass, by model id
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
 class InstalledEngine:
-    """The installed package as the docks see it.
-
-    The last model stays loaded, so that a second run starts at once.
-    """
+    """The installed package as the docks see it; the last model stays loaded."""
 
     def __init__(self) -> None:
         self._loaded: tuple[tuple[str, float], Model] | None = None
         # a run that begins while its model is preloaded waits for it
         self._loading = threading.Lock()
-
-    # models -------------------------------------------------------------------
 
     def cards(self) -> "list[ModelCard]":
         """List the cards of all models, the default first; only headers are read."""
@@ -110,10 +98,7 @@ class InstalledEngine:
         return ModelPlace(path, path.parent == user_folder(), learnt)
 
     def inspect(self, path: Path) -> "CheckpointInfo | ModelCard":
-        """Read what a checkpoint is, in a worker thread: it imports torch.
-
-        A file that is a model of this package already gives its card.
-        """
+        """Read a checkpoint's properties, or a model's card; for a worker thread."""
         if path.suffix.lower() == ".safetensors":
             from napari_sparsessp.models.library import card_of
 
@@ -137,14 +122,7 @@ class InstalledEngine:
         given: Mapping[str, Any],
         progress: Progress = no_progress,
     ) -> str:
-        """Import a checkpoint that `inspect` has read, and return the new id.
-
-        Parameters
-        ----------
-        given
-            Fields of `napari_sparsessp.models.importing.Answers`; the others follow
-            from the checkpoint.
-        """
+        """Import an inspected checkpoint; `given` are fields of its `Answers`."""
         if path.suffix.lower() == ".safetensors":
             return add_native(path)
         from napari_sparsessp.models.importing import answers_for, import_checkpoint
@@ -154,8 +132,6 @@ class InstalledEngine:
         source = source_of(path)
         import_checkpoint(path, answers, progress=progress, source=source)
         return answers.id
-
-    # predicting ---------------------------------------------------------------
 
     def plan(
         self,
@@ -241,10 +217,7 @@ def add_native(path: Path) -> str:
 
 
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:
-    """Return seconds per million voxels of a pass, from two tiles of noise.
-
-    The first one makes torch compile its kernels.
-    """
+    """Return seconds per million voxels of a pass; the first of two tiles compiles."""
     plain = {"tta": False, "uncertainty": False, "truth": {}, "channel": None}
     alike = {"time": None, "normalisation": (0.0, 1.0)}
     request = plan.request.model_copy(update={**plain, **alike})
@@ -279,7 +252,6 @@ def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float 
 def _count_costs(
     cards: "Sequence[ModelCard]", progress: TaskProgress
 ) -> dict[str, float]:
-    """Count multiply-adds per voxel, by model id."""
     from napari_sparsessp.networks import NetworkConfig
     from napari_sparsessp.networks.cost import count_cost
 

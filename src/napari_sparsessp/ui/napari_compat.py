@@ -3,7 +3,6 @@
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QDialog, QListWidget, QMainWindow, QWidget
 
 _PLUGIN = "napari-sparsessp"
@@ -88,21 +87,15 @@ def open_preferences(widget: QWidget) -> bool:
     window: Any = widget
     while window is not None and not isinstance(window, QMainWindow):
         window = window.parentWidget()
-    action = None if window is None else _menu_action(window, _PREFERENCES)
-    if action is None or plugin_settings() is None:
+    bar = () if window is None else window.menuBar().actions()
+    menus = [one.menu() for one in bar if one.menu() is not None]
+    actions = {one.objectName(): one for menu in menus for one in menu.actions()}
+    if _PREFERENCES not in actions or plugin_settings() is None:
         return False
-    action.trigger()
+    actions[_PREFERENCES].trigger()
     # the dialog builds its pages before it is shown
     QTimer.singleShot(0, lambda: _turn_to_page(window))
     return True
-
-
-def _menu_action(window: QMainWindow, name: str) -> QAction | None:
-    """Find an action in the menu bar by the id of its command."""
-    bar: Any = window.menuBar()
-    menus = [one.menu() for one in bar.actions() if one.menu() is not None]
-    actions = [action for menu in menus for action in menu.actions()]
-    return next((one for one in actions if one.objectName() == name), None)
 
 
 def _turn_to_page(window: QMainWindow) -> None:

@@ -1,11 +1,9 @@
 """Preferences for all docks: device, memory, folders, colours, drawing.
 
-napari draws the page from ``napari.yaml``; without a page the defaults hold. For a
-value that cannot be used the user is warned once, and its default is taken.
+napari draws the page from ``napari.yaml``; an unusable value is warned of once.
 """
 
 import threading
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -41,54 +39,39 @@ PALETTES: dict[str, Palette] = {
     "classic": "classic",
 }
 
+_FOLDERS: tuple[Kind, ...] = ("models", "samples")
 _GB = 10**9
 # the page changes with each letter of a path; a word half typed must change nothing
 _SETTLE_MS = 400
 
 
 class Preferences(BaseModel):
-    """Preferences of the user; device and precision as in a `PredictionRequest`.
-
-    Attributes
-    ----------
-    memory_limit
-        Bytes; None is automatic.
-    own_colours
-        Structure id to ``"#rrggbb"``.
-    refresh_2d_ms, refresh_3d_ms
-        Least pause in milliseconds between two drawings of a layer that fills.
-    """
+    """Preferences of the user; device and precision as in a `PredictionRequest`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Device = "auto"
     precision: Precision = "auto"
-    memory_limit: int | None = None
+    memory_limit: int | None = None  # bytes; None is automatic
     palette: Palette = "safe"
-    own_colours: dict[str, str] = {}
+    own_colours: dict[str, str] = {}  # structure id to "#rrggbb"
+    # least pause between two drawings of a layer that fills
     refresh_2d_ms: int = 100
     refresh_3d_ms: int = 700
 
     def colour(self, structure: str) -> str:
         """Return a structure's colour as ``"#rrggbb"``."""
-        return colour_in(self.palette, self.own_colours, structure)
+        if structure in self.own_colours:
+            return self.own_colours[structure]
+        if self.palette == "classic" and structure in CLASSIC:
+            return CLASSIC[structure]
+        return structure_or_custom(structure).colour
 
 
 class PreferenceNews(QObject):
-    """Reads the page and emits when it changes; `preference_news` returns the one.
+    """Reads the page and emits when it changes; `preference_news` returns the one."""
 
-    Parameters
-    ----------
-    page
-        The settings as napari gives them; None where it has none.
-
-    Signals
-    -------
-    changed(Preferences, Preferences)
-        The former and the new preferences.
-    """
-
-    changed = Signal(object, object)
+    changed = Signal(object, object)  # the former and the new preferences
 
     def __init__(self, page: Any | None) -> None:
         super().__init__()
@@ -110,7 +93,7 @@ class PreferenceNews(QObject):
         self._page = page
         # a new page has to show the folders that an earlier one chose
         chosen, folders = chosen_folders(), page.folders
-        for kind in ("models", "samples"):
+        for kind in _FOLDERS:
             if chosen.get(kind) and not getattr(folders, f"{kind}_folder"):
                 setattr(folders, f"{kind}_folder", chosen[kind])
         page.events.changed.connect(self._on_page)
@@ -145,13 +128,9 @@ def read_page(page: Any | None) -> tuple[Preferences, list[str]]:
         own = read_own_colours(str(looks.own_colours))
     except InputError as error:
         problems.append(str(error))
-    wanted: dict[Kind, str] = {
-        "models": str(folders.models_folder).strip(),
-        "samples": str(folders.samples_folder).strip(),
-    }
-    for kind, folder in wanted.items():
+    for kind in _FOLDERS:
         try:
-            choose_folders({kind: folder})
+            choose_folders({kind: str(getattr(folders, f"{kind}_folder")).strip()})
         except SparseSSPError as error:
             problems.append(str(error))
     limit = round(float(predicting.memory_limit_gb), 1)
@@ -208,23 +187,7 @@ Some of them look alike to colour-blind eyes; the catalogue's own do not.
 
 
 def read_own_colours(text: str) -> dict[str, str]:
-    """Read the colours of structures, such as ``dna: cyan, nucleolus: #ff8800``.
-
-    Parameters
-    ----------
-    text
-        A structure by any of its names or a model's own id, and a colour by its English
-        name or as ``#rrggbb``.
-
-    Returns
-    -------
-    Structure id to ``"#rrggbb"``.
-
-    Raises
-    ------
-    InputError
-        A part of it is no structure and colour.
-    """
+    """Read the colours of structures, such as ``dna: cyan, nucleolus: #ff8800``."""
     colours = {}
     for part in text.replace(";", ",").split(","):
         if not part.strip():
@@ -244,25 +207,10 @@ def read_own_colours(text: str) -> dict[str, str]:
     return colours
 
 
-def colour_in(palette: str, own: Mapping[str, str], structure: str) -> str:
-    """Return the colour of a structure id as ``"#rrggbb"``: the user's `own` first."""
-    if structure in own:
-        return own[structure]
-    if palette == "classic" and structure in CLASSIC:
-        return CLASSIC[structure]
-    return structure_or_custom(structure).colour
-
-
 class ModelNews(QObject):
-    """Emits when the user's models change; `model_news` returns the only one.
+    """Emits when the user's models change; `model_news` returns the only one."""
 
-    Signals
-    -------
-    changed(str)
-        Id of a model that was added, changed or deleted; "" for another folder.
-    """
-
-    changed = Signal(str)
+    changed = Signal(str)  # id of the model; "" for another folder
 
 
 @cache

@@ -1,5 +1,6 @@
 """*File > Open Sample*: samples, and the dialog that fetches and opens them."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,40 +43,10 @@ COLONY = "sparse_colony"
 
 def sparse_colony() -> list[LayerData]:
     """Open the bundled colony: every 4th plane, and twelve hidden truths."""
-    light_path, truth_path = sample_paths()
-    light = _read(light_path).with_(channel_names=(), name="Colony · bright-field")
-    layers = [
-        (data, attributes | {"contrast_limits": light_limits_of(data)}, kind)
-        for data, attributes, kind in layers_of(light)
-    ]
-    for data, attributes, kind in layers_of(_read(truth_path), suffix=TRUTH_SUFFIX):
-        layers.append((data, attributes | {"contrast_limits": limits_of(data)}, kind))
-    return layers
-
-
-def hipsc_field() -> list[LayerData]:
-    """Open a whole field of view of an hiPSC colony; asks before it is fetched."""
-    return _on_demand("hipsc_field")
-
-
-def hipsc_dna_pair() -> list[LayerData]:
-    """Open bright-field with DNA as truth; asks before it is fetched."""
-    return _on_demand("hipsc_dna_pair")
-
-
-def neurons() -> list[LayerData]:
-    """Open neurons in phase contrast with three stains; asks before it is fetched."""
-    return _on_demand("neurons")
-
-
-def yeast_timelapse() -> list[LayerData]:
-    """Open yeast at five time points; asks before it is fetched."""
-    return _on_demand("yeast_timelapse")
-
-
-def blood_cells() -> list[LayerData]:
-    """Open a Nikon file with one plane; asks before it is fetched."""
-    return _on_demand("blood_cells")
+    light, truth = map(_read, sample_paths())
+    light = light.with_(channel_names=(), name="Colony · bright-field")
+    layers = [*layers_of(light), *layers_of(truth, suffix=TRUTH_SUFFIX)]
+    return [_with_contrast(one) for one in layers]
 
 
 def sample_layers(key: str) -> list[LayerData]:
@@ -91,29 +62,39 @@ def sample_layers(key: str) -> list[LayerData]:
     return layers
 
 
-def _on_demand(key: str) -> list[LayerData]:
-    """Open a public sample, once the user has agreed to what it takes."""
-    if PUBLIC_SAMPLES[key].is_here:
-        return sample_layers(key)
-    wanted: list[str] = []
-    dialog = SampleDialog(QApplication.activeWindow())
-    dialog.ready.connect(wanted.append)
-    dialog.choose(key)
-    dialog.exec()  # napari wants the layers when this function ends
-    if not wanted:
-        raise InputError(
-            "no sample was opened; choose it again when you want to fetch it"
-        )
-    return sample_layers(wanted[0])
+def _on_demand(key: str) -> Callable[[], list[LayerData]]:
+    """Return what opens a public sample, once the user has agreed to what it takes."""
+
+    def layers() -> list[LayerData]:
+        if PUBLIC_SAMPLES[key].is_here:
+            return sample_layers(key)
+        wanted: list[str] = []
+        dialog = SampleDialog(QApplication.activeWindow())
+        dialog.ready.connect(wanted.append)
+        dialog.choose(key)
+        dialog.exec()  # napari wants the layers when this function ends
+        if not wanted:
+            text = "no sample was opened; choose it again when you want to fetch it"
+            raise InputError(text)
+        return sample_layers(wanted[0])
+
+    return layers
+
+
+# what napari.yaml names
+hipsc_field = _on_demand("hipsc_field")
+hipsc_dna_pair = _on_demand("hipsc_dna_pair")
+neurons = _on_demand("neurons")
+yeast_timelapse = _on_demand("yeast_timelapse")
+blood_cells = _on_demand("blood_cells")
 
 
 def _with_contrast(layer: LayerData) -> LayerData:
     """Set the contrast of a stack; a time-lapse by its first time point."""
     data, attributes, kind = layer
     stack = data[0] if data.ndim == 4 else data
-    light = attributes.get("colormap") == "gray"
-    limits = light_limits_of(stack) if light else limits_of(stack)
-    return data, attributes | {"contrast_limits": limits}, kind
+    measure = light_limits_of if attributes.get("colormap") == "gray" else limits_of
+    return data, attributes | {"contrast_limits": measure(stack)}, kind
 
 
 def _stains(truth: Volume) -> list[LayerData]:
@@ -160,15 +141,9 @@ _KEY = Qt.ItemDataRole.UserRole
 
 
 class SampleDialog(TaskDialog):
-    """Lists the samples; its button opens the chosen one, or fetches it first.
+    """Lists the samples; its button opens the chosen one, or fetches it first."""
 
-    Signals
-    -------
-    ready(str)
-        Key of a sample that can be opened; the dialog closes itself.
-    """
-
-    ready = Signal(str)
+    ready = Signal(str)  # key of the sample; the dialog closes itself
 
     STOPPED = "Stopped. The next try resumes the download."
 
@@ -192,12 +167,10 @@ class SampleDialog(TaskDialog):
         self.arrange(self.list, self.about, panel, self.message)
         self._list_samples()
         self.list.currentItemChanged.connect(self._show_chosen)
-        self.list.itemActivated.connect(self._on_start)
-        self.start_button.clicked.connect(self._on_start)
+        self.list.itemActivated.connect(self.start)
+        self.start_button.clicked.connect(self.start)
         self._show_chosen()
         self.resize(_WIDTH, _HEIGHT)
-
-    # choosing -----------------------------------------------------------------
 
     def choose(self, key: str) -> None:
         """Choose a sample."""
@@ -212,10 +185,8 @@ class SampleDialog(TaskDialog):
         return COLONY if item is None else str(item.data(_KEY))
 
     def _list_samples(self) -> None:
-        for key, title, here in (
-            (COLONY, _COLONY_ABOUT[0], True),
-            *((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values()),
-        ):
+        public = ((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
+        for key, title, here in ((COLONY, _COLONY_ABOUT[0], True), *public):
             item = QListWidgetItem(title if here else f"{title}  (download)")
             item.setData(_KEY, key)
             item.setToolTip("at hand" if here else "is fetched when you ask for it")
@@ -242,22 +213,18 @@ class SampleDialog(TaskDialog):
             self.facts[name].setText(breakable(text))
         self.fit()
 
-    # fetching -----------------------------------------------------------------
-
-    def _on_start(self, *_item: object) -> None:
-        self.start()
-
-    def start(self) -> None:
+    def start(self, *_: object) -> None:
         """Open the chosen sample, or fetch it first; only this uses the network."""
         key = self.key()
         sample = PUBLIC_SAMPLES.get(key)
+        finish = partial(self._finish, key)
         if self.busy:
             return
         if sample is None or sample.is_here:
-            self._finish(key)
-            return
-        status = f"Asking {_host(sample)}…"
-        self.run(fetch, sample, returned=partial(self._finish, key), status=status)
+            finish()
+        else:
+            status = f"Asking {_host(sample)}…"
+            self.run(fetch, sample, returned=finish, status=status)
 
     def _finish(self, key: str, _fetched: object = None) -> None:
         self.ready.emit(key)
@@ -295,18 +262,7 @@ def _text(role: str) -> QLabel:
 
 
 class SampleOpening(QObject):
-    """Asks which sample, and adds its layers.
-
-    Attributes
-    ----------
-    dialog
-        While it is open.
-
-    Signals
-    -------
-    failed(SparseSSPError)
-        A sample cannot be opened.
-    """
+    """Asks which sample, and adds its layers."""
 
     failed = Signal(object)
 
@@ -314,7 +270,7 @@ class SampleOpening(QObject):
         super().__init__(owner)
         self._viewer = viewer
         self._owner = owner
-        self.dialog: SampleDialog | None = None
+        self.dialog: SampleDialog | None = None  # while it is open
 
     def ask(self) -> None:
         """Show the samples; the chosen one is opened."""

@@ -1,8 +1,6 @@
 """Show a prediction in napari: ``python -m napari_sparsessp.ui.show TL PREDICTION``.
 
-Opens the transmitted light, the prediction and, where it is given, the ground truth
-side by side, with the Predict dock beside them. With ``--screenshot`` a picture of the
-window is saved and the window is closed again.
+The layers lie side by side where there is a truth, with the Predict dock beside them.
 """
 
 import argparse
@@ -31,29 +29,8 @@ WINDOW = (1600, 1000)
 _MOST_VOXELS = 40_000_000
 
 
-def show(
-    light: Path,
-    prediction: Path,
-    truth: Path | None = None,
-    *,
-    layout: str | None = None,
-) -> tuple[Any, Any]:
-    """Open a viewer with all layers; return it and its Predict dock.
-
-    Parameters
-    ----------
-    light, prediction
-        The transmitted-light stack and what was predicted from it.
-    truth
-        Channels named by structure.
-    layout
-        Side by side where there is a truth, otherwise overlay.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read.
-    """
+def show(light: Path, prediction: Path, truth: Path | None = None) -> tuple[Any, Any]:
+    """Open a viewer with all layers; return it and its Predict dock."""
     import napari
 
     lit = load_volume(light)
@@ -78,17 +55,22 @@ def show(
         for id_, key in dock.form.structures.truths().items():
             layer = layer_with_key(viewer, key)
             dock.session.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
-    dock.view.show(layout or (OVERLAY if real is None else SIDE_BY_SIDE))
+    dock.view.show(OVERLAY if real is None else SIDE_BY_SIDE)
     return viewer, dock
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Show the files that the command line names; return the exit code."""
-    options = _options(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_sparsessp.ui.show", description=__doc__
+    )
+    parser.add_argument("light", type=Path, help="transmitted-light stack")
+    parser.add_argument("prediction", type=Path, help="what was predicted from it")
+    parser.add_argument("truth", type=Path, nargs="?", help="the real structures")
+    parser.add_argument("--screenshot", type=Path, help="save a picture and close")
+    options = parser.parse_args(arguments)
     try:
-        viewer, _ = show(
-            options.light, options.prediction, options.truth, layout=options.layout
-        )
+        viewer, _ = show(options.light, options.prediction, options.truth)
     except SparseSSPError as error:
         sys.stderr.write(f"sparsessp: error: {error}\n")
         return 2
@@ -103,18 +85,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     napari.run()
     return 0
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m napari_sparsessp.ui.show", description=__doc__
-    )
-    parser.add_argument("light", type=Path, help="transmitted-light stack")
-    parser.add_argument("prediction", type=Path, help="what was predicted from it")
-    parser.add_argument("truth", type=Path, nargs="?", help="the real structures")
-    parser.add_argument("--layout", choices=(OVERLAY, SIDE_BY_SIDE))
-    parser.add_argument("--screenshot", type=Path, help="save a picture and close")
-    return parser.parse_args(arguments)
 
 
 def _add_predictions(
@@ -135,13 +105,10 @@ def _scores(predicted: Volume, real: Volume) -> dict[str, dict[str, float | None
     if not same or predicted.array.size > _MOST_VOXELS:
         return {}
     scores = {}
-    for id_ in predicted.channel_names:
-        if id_ in real.channel_names:
-            sums = PixelSums()
-            sums.update(
-                predicted.channel(id_).numpy(), zscore_truth(real.channel(id_).numpy())
-            )
-            scores[id_] = {"r2": sums.r2, "pcc": sums.pcc}
+    for id_ in set(predicted.channel_names) & set(real.channel_names):
+        sums, truth = PixelSums(), zscore_truth(real.channel(id_).numpy())
+        sums.update(predicted.channel(id_).numpy(), truth)
+        scores[id_] = {"r2": sums.r2, "pcc": sums.pcc}
     return scores
 
 

@@ -1,8 +1,7 @@
 """Background tasks: one function in a worker thread, with progress and cancellation.
 
-Threads never touch a viewer, a layer or a widget. What they report is kept in a plain
-object that the interface polls, so that nothing breaks where a window is closed before
-its thread has ended.
+Threads never touch a viewer, a layer or a widget: the interface polls what they report,
+so a window may close before its thread has ended.
 """
 
 import gc
@@ -13,7 +12,7 @@ import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
@@ -42,11 +41,6 @@ def gc_paused() -> Iterator[Callable[[], None]]:
     one: with torch loaded the window would stand still for a good part of a second,
     and widgets would be freed outside of their thread. Several blocks may be under way
     at once; the last one that ends brings all objects back.
-
-    Yields
-    ------
-    callable
-        Leaves out what was made since then too, for example a model that was loaded.
     """
     global _gc_users
     with _gc_lock:
@@ -62,20 +56,12 @@ def gc_paused() -> Iterator[Callable[[], None]]:
 
 
 class TaskProgress:
-    """The `Progress` callback of a background task; raises `Cancelled` when cancelled.
-
-    Attributes
-    ----------
-    share, what
-        As last reported; the share is 0 to 1.
-    cancelled
-        Set once the task shall end; for functions that take an event.
-    """
+    """The `Progress` callback of a task; raises `Cancelled` once it is cancelled."""
 
     def __init__(self) -> None:
         self.share = 0.0
         self.what = ""
-        self.cancelled = threading.Event()
+        self.cancelled = threading.Event()  # for functions that take an event
         self._published: SimpleQueue[Any] = SimpleQueue()
 
     def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
@@ -100,12 +86,7 @@ class TaskProgress:
 
     def take(self) -> list[Any]:
         """Remove and return the results that were published so far."""
-        results = []
-        while True:
-            try:
-                results.append(self._published.get_nowait())
-            except Empty:
-                return results
+        return [self._published.get() for _ in range(self._published.qsize())]
 
 
 class BackgroundTask(QObject):
@@ -113,32 +94,10 @@ class BackgroundTask(QObject):
 
     Exactly one of `returned`, `failed` and `cancelled` follows `start`, unless the task
     is abandoned. A task whose parent is destroyed cancels itself.
-
-    Parameters
-    ----------
-    function
-        Takes a `TaskProgress` after its other arguments.
-    parent
-        Owns the task.
-    ask_before_close
-        Let napari ask before it closes its window while the task runs.
-
-    Signals
-    -------
-    progressed(float, str, object)
-        Share from 0 to 1, current step, and seconds left or None.
-    published(object)
-        An intermediate result, see `TaskProgress.publish`.
-    returned(object)
-        What the function returned.
-    failed(Exception)
-        What the function raised.
-    cancelled()
-        The function ended with `Cancelled`.
     """
 
-    progressed = Signal(float, str, object)
-    published = Signal(object)
+    progressed = Signal(float, str, object)  # share, step, seconds left or None
+    published = Signal(object)  # an intermediate result
     returned = Signal(object)
     failed = Signal(object)
     cancelled = Signal()
@@ -148,7 +107,7 @@ class BackgroundTask(QObject):
         function: Callable[..., Any],
         *args: Any,
         parent: QObject | None = None,
-        ask_before_close: bool = False,
+        ask_before_close: bool = False,  # napari's own question
     ) -> None:
         super().__init__(parent)
         self.progress = TaskProgress()
@@ -259,21 +218,11 @@ class _Job:
 
 
 class TaskQueue(QObject):
-    """Run background tasks one after the other; a tag names each of them.
+    """Run background tasks one after the other; a tag names each of them."""
 
-    Signals
-    -------
-    done(object, object), failed(object, Exception)
-        The tag of a task and its result or error; none for cancelled ones.
-    progressed(float, str, object)
-        As of one task; the share is that of all tasks since the queue was idle.
-    idle()
-        The last task has ended.
-    """
-
-    done = Signal(object, object)
-    failed = Signal(object, object)
-    progressed = Signal(float, str, object)
+    done = Signal(object, object)  # tag and result
+    failed = Signal(object, object)  # tag and error
+    progressed = Signal(float, str, object)  # share of all since the queue was idle
     idle = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -324,50 +273,45 @@ class TaskQueue(QObject):
         self._task.start()
 
     def _release(self) -> Hashable | None:
-        task, self._task, tag = self._task, None, self._tag
+        task, self._task = self._task, None
         if task is not None:
             task.abandon()
             task.deleteLater()
-        return tag
+        return self._tag
 
     def _on_progress(self, share: float, what: str, seconds_left: float | None) -> None:
         total = self._finished + 1 + len(self._waiting)
         self.progressed.emit((self._finished + share) / total, what, seconds_left)
 
     def _on_returned(self, value: Any) -> None:
-        self._finished += 1
-        self.done.emit(self._release(), value)
-        self._next()
+        self._end(self.done, value)
 
     def _on_failed(self, error: Exception) -> None:
-        self._finished += 1
-        self.failed.emit(self._release(), error)
-        self._next()
+        self._end(self.failed, error)
 
     def _on_cancelled(self) -> None:
+        self._end()
+
+    def _end(self, signal: Any = None, result: Any = None) -> None:
         self._finished += 1
-        self._release()
+        tag = self._release()
+        if signal is not None:
+            signal.emit(tag, result)
         self._next()
 
 
-def readable_error(error: BaseException, what: str) -> SparseSSPError:
-    """Return an error whose text can be shown: advice, or how to report a bug.
-
-    Parameters
-    ----------
-    error
-        Errors of this package are returned as they are.
-    what
-        What it interrupted, such as "the prediction".
-    """
+def readable_error(
+    error: BaseException,
+    what: str,
+    memory: str = "choose the CPU, fewer structures or a smaller image",
+) -> SparseSSPError:
+    """Return an error whose text can be shown: advice, or how to report a bug."""
     if isinstance(error, SparseSSPError):
         return error
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, RuntimeError) and "out of memory" in text.lower():
-        advice = (
-            "the device ran out of memory; choose the CPU, fewer structures or a "
-            f"smaller image ({text[:120]})"
-        )
+    full = isinstance(error, RuntimeError) and "out of memory" in text.lower()
+    if full or isinstance(error, MemoryError):
+        advice = f"the device ran out of memory; {memory} ({text[:120]})"
     else:
         advice = (
             f"an unexpected error stopped {what}: {text[:300]}; "
@@ -385,16 +329,12 @@ def error_details(
     lines = [f"{type(error).__name__}: {error}", ""]
     if request is not None:
         lines += ["Request:", request.model_dump_json(indent=2), ""]
-    lines += ["Versions:", *_versions(), ""]
-    lines += ["Traceback:", *traceback.format_exception(error)]
-    return "\n".join(line.rstrip("\n") for line in lines)
-
-
-def _versions() -> list[str]:
-    versions = [f"Python {sys.version.split()[0]} on {platform.platform()}"]
+    python = f"Python {sys.version.split()[0]} on {platform.platform()}"
+    lines += ["Versions:", python]
     for package in _PACKAGES:
         try:
-            versions.append(f"{package} {version(package)}")
+            lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
-            versions.append(f"{package} not installed")
-    return versions
+            lines.append(f"{package} not installed")
+    lines += ["", "Traceback:", *traceback.format_exception(error)]
+    return "\n".join(line.rstrip("\n") for line in lines)

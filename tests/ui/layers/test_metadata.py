@@ -27,21 +27,15 @@ def test_what_is_not_ours_has_no_role(metadata):
     assert role_of(SimpleNamespace(metadata=metadata)) == ""
 
 
-def test_an_uncertainty_is_no_prediction():
-    assert is_prediction(layer(role="prediction"))
-    assert not is_prediction(layer(role="uncertainty"))
-
-
 def test_a_channel_belongs_to_its_structure():
     channels = ("dna", "odd_std", "dna_std")
     assert structure_of("dna_std", channels) == "dna"
     assert structure_of("dna", channels) == "dna"
     assert structure_of("odd_std", channels) == "odd_std"  # a structure of that name
-
-
-def test_layers_of_older_versions_name_no_channel():
-    assert channel_of(layer(structure="dna")) == "dna"
+    assert channel_of(layer(structure="dna")) == "dna"  # as older versions wrote it
     assert channel_of(layer(structure="dna", channel="dna_std")) == "dna_std"
+    assert is_prediction(layer(role="prediction"))
+    assert not is_prediction(layer(role="uncertainty"))
 
 
 def test_doubts_come_and_go_and_leave_the_rest_alone():
@@ -73,6 +67,9 @@ def test_another_truth_takes_the_scores_of_the_old_one_away():
     one = layer(role="prediction", state="done", scores={"r2": 0.5})
     set_truth(one, real("DNA", "a"))
     assert truth_of(one) == "a"
+    one.metadata[KEY]["scores"] = {"r2": 0.6}
+    set_truth(one, real("DNA", "a"))  # the same once more keeps its scores
+    assert one.metadata[KEY].pop("scores") == {"r2": 0.6}
     assert one.metadata[KEY]["truth"] == "DNA"
     assert "scores" not in one.metadata[KEY]
     assert one.metadata[KEY]["state"] == "done"
@@ -80,9 +77,3 @@ def test_another_truth_takes_the_scores_of_the_old_one_away():
     set_truth(one, None)
     assert truth_of(one) is None
     assert "truth" not in one.metadata[KEY]
-
-
-def test_the_same_truth_chosen_again_keeps_its_scores():
-    one = layer(role="prediction", truth="DNA", truth_id="a", scores={"r2": 0.5})
-    set_truth(one, real("DNA, renamed", "a"))
-    assert one.metadata[KEY]["scores"] == {"r2": 0.5}

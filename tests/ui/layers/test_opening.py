@@ -9,8 +9,8 @@ from napari.utils import Colormap
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io.layers import LayerRecord, write_layers
-from napari_sparsessp.ui.layers.metadata import KEY, FilePlace, file_of, is_same_file
-from napari_sparsessp.ui.layers.opening import open_file, read_file
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.opening import open_file
 from napari_sparsessp.ui.layers.saving import records_of
 from napari_sparsessp.ui.napari_compat import layer_key
 
@@ -56,23 +56,10 @@ def test_unknown_looks_are_told_in_one_line(folder, name, value):
     assert "\n" not in str(told.value)
 
 
-def test_a_layer_knows_its_file_and_channel(folder):
-    light, dna = open_file([str(folder)])
-    assert file_of(light) == FilePlace(str(folder), None, 0)
-    assert file_of(dna) == FilePlace(str(folder), None, 1)
-    assert is_same_file(str(folder), f"{folder}/../{folder.name}")
-
-
 def test_opening_twice_ties_each_to_its_own(folder):
     once, again = open_file(str(folder)), open_file(str(folder))
     for light, dna in (once, again):
         assert dna.metadata[KEY]["source_id"] == str(light.unique_id)
-
-
-def test_reading_in_a_thread_makes_no_layers_yet(folder):
-    opened = read_file(folder)
-    assert [record.name for record, _ in opened.saved] == ["light", "DNA"]
-    assert opened.plain == []
 
 
 def test_colours_stand_where_they_stood(tmp_path):

@@ -1,5 +1,7 @@
 """Cells of the grid, without a viewer."""
 
+import pytest
+
 from napari_sparsessp.ui.layouts.arrangement import arrange, best_grid, best_shape
 
 
@@ -23,15 +25,18 @@ def test_too_few_fillers_give_no_order():
     assert arrange([["tl"], ["t1", "t2", "t3"]], ["h1"]) is None
 
 
-def test_cells_lie_side_by_side_unless_a_column_is_clearly_larger():
-    assert best_shape(3, 1.0, (600, 900)) == (1, 3)
-    assert best_shape(3, 1.0, (800, 700)) == (1, 3)
-    assert best_shape(3, 2.0, (900, 600)) == (3, 1)
-
-
-def test_four_cells_make_a_square_where_a_row_would_leave_slits():
-    assert best_shape(4, 1.0, (800, 900)) == (2, 2)
-    assert best_shape(4, 1.0, (400, 1600)) == (1, 4)
+@pytest.mark.parametrize(
+    ("cells", "aspect", "room", "shape"),
+    [
+        (3, 1.0, (600, 900), (1, 3)),
+        (3, 1.0, (800, 700), (1, 3)),
+        (3, 2.0, (900, 600), (3, 1)),  # a column is clearly larger
+        (4, 1.0, (800, 900), (2, 2)),  # a row would leave slits
+        (4, 1.0, (400, 1600), (1, 4)),
+    ],
+)
+def test_cells_lie_as_they_are_largest(cells, aspect, room, shape):
+    assert best_shape(cells, aspect, room) == shape
 
 
 def test_a_gallery_has_the_rows_and_columns_that_show_most():

@@ -22,11 +22,9 @@ def server(file_server, content):
 
 
 @pytest.fixture
-def owner(qtbot):
+def owner(added):
     """Takes its dialogs along, and their threads have time to end."""
-    owner = QWidget()
-    qtbot.addWidget(owner)
-    return owner
+    return added(QWidget())
 
 
 @pytest.fixture
@@ -117,14 +115,6 @@ def test_stop_frees_the_dialog_at_once_and_fetch_goes_on(
     # The thread of the first try may still hold the file: the user tries again.
     qtbot.waitUntil(added)
     assert read_card("thin").id == "thin"
-
-
-def test_a_checkpoint_is_handed_on(qtbot, dialog, server):
-    server.files["best.pth"] = b"PK\x03\x04 weights"
-    with qtbot.waitSignal(dialog.checkpoint) as caught:
-        fill(dialog, server.url("best.pth"))
-    (fetched,) = caught.args
-    assert fetched.path.read_bytes() == server.files["best.pth"]
 
 
 def test_a_closed_dialog_hears_no_more(qtbot, dialog, server):

@@ -10,10 +10,8 @@ from napari_sparsessp.ui.models.import_form import ImportForm, model_id, numbers
 
 
 @pytest.fixture
-def form(qtbot):
-    widget = ImportForm()
-    qtbot.addWidget(widget)
-    return widget
+def form(added):
+    return added(ImportForm())
 
 
 def offer(form, what, taken=()):
@@ -48,9 +46,6 @@ def test_suggestions_are_filled_in_and_their_origin_told(form):
     assert form.rows.get("voxel_size") == (0.29, 0.29, 0.29)
     assert note(form, "voxel_size") == "Assumed: as published."
     assert note(form, "ratios") == "The file does not say."
-
-
-def test_a_guess_is_called_a_guess(form):
     guess = Question("structures", ("dna", "nucleolus"), False, "the file's name")
     offer(form, found(questions=(guess,)))
     assert form.check() == ""
@@ -97,17 +92,13 @@ def test_an_id_that_is_taken_is_never_suggested_nor_accepted(form):
     assert "lower-case" in form.check()
 
 
-def test_the_id_follows_the_name_until_it_is_typed(form):
+def test_name_id_and_licence_can_be_typed(form):
     offer(form, found(questions=()))
     type_in(form, "name", "My Model 2")
     assert form.rows.native("id").text() == "my-model-2"
     type_in(form, "id", "own")
     type_in(form, "name", "Other")
     assert form.rows.native("id").text() == "own"
-
-
-def test_the_licence_is_asked_for_and_its_limits_told(form):
-    offer(form, found(questions=()))
     hint = note(form, "licence")
     assert hint.startswith("Check that you may use these weights.")
     assert "forbids commercial use" in hint

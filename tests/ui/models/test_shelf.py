@@ -31,9 +31,8 @@ def engine(card, tmp_path, own_models_folder):
 
 
 @pytest.fixture
-def shelf(qtbot, engine):
-    owner = QWidget()
-    qtbot.addWidget(owner)
+def shelf(added, engine):
+    owner = added(QWidget())
     picker = TopologyPicker()
     picker.setParent(owner)
     shelf = ModelShelf(engine, picker, owner)
@@ -54,16 +53,6 @@ def import_file(qtbot, shelf, path="best.pth"):
     with qtbot.waitSignal(dialog.imported):
         dialog.start_import()
     return dialog
-
-
-def test_an_imported_model_is_chosen_at_once(qtbot, shelf):
-    told = []
-    shelf.changed.connect(lambda: told.append(shelf._picker.card().id))
-    import_file(qtbot, shelf)
-    assert told[-1] == "best"
-    assert shelf._picker.buttons["3d"].isEnabled()
-    assert shelf._picker.card().structures == ("dna", "nucleolus")
-    assert shelf.importer.dialog is None
 
 
 def test_a_running_prediction_keeps_its_model(qtbot, shelf):
@@ -126,10 +115,16 @@ def show(shelf, id_):
     return shelf.info
 
 
-def test_the_card_can_be_read_with_its_file(shelf):
-    told = dict(show(shelf, "mine").rows)
-    assert told["Parameters"] == "5 million"
-    assert told["File"].endswith("mine.safetensors")
+def test_the_card_can_be_read_and_its_folder_opened(shelf, monkeypatch):
+    opened = []
+    monkeypatch.setattr(model_shelf.QDesktopServices, "openUrl", opened.append)
+    info = show(shelf, "mine")
+    said = dict(info.rows)
+    assert said["Parameters"] == "5 million"
+    assert said["File"].endswith("mine.safetensors")
+    info.folder_button.click()
+    place = shelf._engine.place(info.card)
+    assert opened[0].toLocalFile() == str(place.path.parent)
 
 
 def test_shipped_models_cannot_be_removed(shelf):
@@ -174,14 +169,3 @@ def test_no_model_is_removed_under_a_running_prediction(shelf):
     info.remove_button.click()
     assert taken() == []
     assert "running" in info.message.text.text()
-
-
-def test_show_in_folder_opens_the_folder(shelf, monkeypatch):
-    opened = []
-    monkeypatch.setattr(
-        model_shelf.QDesktopServices, "openUrl", lambda url: opened.append(url)
-    )
-    info = show(shelf, "mine")
-    info.folder_button.click()
-    place = shelf._engine.place(info.card)
-    assert opened[0].toLocalFile() == str(place.path.parent)

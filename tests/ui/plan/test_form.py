@@ -2,65 +2,16 @@
 
 import pytest
 
-from napari_sparsessp.ui.plan.form import RATIOS, PlanFoot, PlanState, RatioPicker
+from napari_sparsessp.ui.plan.form import RATIOS, RatioPicker
 
 
 @pytest.fixture
-def foot(qtbot):
-    widget = PlanFoot()
-    qtbot.addWidget(widget)
-    return widget
-
-
-@pytest.mark.parametrize(
-    ("state", "signal"),
-    [
-        (PlanState.READY, "run_asked"),
-        (PlanState.KNOWN, "run_asked"),
-        (PlanState.RUNNING, "stop_asked"),
-    ],
-)
-def test_the_button_does_what_it_says(foot, qtbot, state, signal):
-    foot.set_state(state)
-    with qtbot.waitSignal(getattr(foot, signal)):
-        foot.button.click()
-
-
-@pytest.mark.parametrize("state", [PlanState.BLOCKED, PlanState.STOPPING])
-def test_a_button_that_can_do_nothing_is_off_and_says_why(foot, state):
-    foot.set_state(state, "Open a z-stack.")
-    assert not foot.button.isEnabled()
-    assert foot.button.toolTip()
-
-
-def test_a_key_is_never_a_surprise(foot, qtbot):
-    foot.set_state(PlanState.RUNNING)
-    with qtbot.assertNotEmitted(foot.stop_asked):
-        foot.press(PlanState.READY)
-    with qtbot.waitSignal(foot.stop_asked):
-        foot.press(PlanState.RUNNING)
-    assert foot.state is PlanState.STOPPING
-
-
-def test_progress_says_what_is_done_and_how_far(foot):
-    foot.show_progress(0.75, "r = 2: tile 3 of 4 · 12 s left", 12.0)
-    assert foot.bar.value() == 0.75 * foot.bar.maximum()
-    assert "12 s left" in foot.status.text()
-
-
-@pytest.fixture
-def picker(qtbot):
-    widget = RatioPicker()
-    qtbot.addWidget(widget)
-    return widget
-
-
-def test_the_papers_ratios_are_tried_at_first(picker):
-    assert picker.ratios() == (1, 2, 4, 8)
-    assert not picker.options.get("all_phases")
+def picker(added):
+    return added(RatioPicker())
 
 
 def test_a_click_adds_or_drops_a_ratio(picker, qtbot):
+    assert picker.ratios() == (1, 2, 4, 8), "those of the paper"
     with qtbot.waitSignal(picker.changed):
         picker.button(3).click()
     picker.button(8).click()
@@ -73,9 +24,3 @@ def test_what_the_stack_cannot_give_is_neither_shown_nor_tried(picker):
     assert picker.button(4).isHidden()
     picker.offer(RATIOS)
     assert picker.ratios() == (1, 2, 4, 8), "what was chosen comes back"
-
-
-def test_starting_planes_can_be_tried(picker, qtbot):
-    with qtbot.waitSignal(picker.changed):
-        picker.options.native("all_phases").click()
-    assert picker.options.get("all_phases")

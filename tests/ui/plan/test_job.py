@@ -61,25 +61,6 @@ def test_each_ratio_is_published_as_soon_as_it_is_scored(engine):
     assert record.gallery.light.strides == (0, 0, 0), "no volume is kept"
 
 
-def test_the_same_pixels_are_not_swept_again(engine):
-    memory = SweepMemory()
-    first = _measure(engine, _job(engine), memory)
-    assert not first.remembered
-    again = _measure(engine, _job(engine), memory)
-    assert again.record is first.record
-    assert again.remembered
-    other = _measure(engine, _job(engine, ratios=(1, 2)), memory)
-    assert not other.remembered
-    assert other.record is not first.record
-
-
-def test_a_truth_makes_a_sweep_against_it(engine):
-    job = _job(engine, {"dna": _volume(1)})
-    record = _measure(engine, job, SweepMemory()).record
-    assert record.report.reference == "truth"
-    assert record.report.baselines.trivial["dna"]
-
-
 class Stopping(TaskProgress):
     """Cancels itself once so many ratios are published."""
 
@@ -91,15 +72,6 @@ class Stopping(TaskProgress):
         self.kept = result
         if len(result.report.ratios) == self.after:
             self.cancel()
-
-
-def test_what_is_stopped_keeps_what_is_done_and_is_not_remembered(engine):
-    memory, progress = SweepMemory(), Stopping(2)
-    with pytest.raises(Cancelled):
-        _measure(engine, _job(engine), memory, progress)
-    assert [one.ratio for one in progress.kept.report.ratios] == [1, 2]
-    assert not progress.kept.report.finished
-    assert len(memory) == 0
 
 
 def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
@@ -118,13 +90,6 @@ def test_a_stop_while_pictures_are_drawn_keeps_the_scores(engine, monkeypatch):
     assert progress.kept.gallery is None, "half a page is none"
 
 
-def test_a_stop_while_the_stack_is_read_ends_it(engine):
-    progress = TaskProgress()
-    progress.cancel()
-    with pytest.raises(Cancelled):
-        _measure(engine, _job(engine), SweepMemory(), progress)
-
-
 CHOICE = PlanChoice(FormState("key", card=card()))
 
 
@@ -132,18 +97,6 @@ def _cache():
     memory = SweepMemory()
     memory.remember("abc", SweepRecord(report_of({"dna": (0.6, 0.5)})))
     return SweepCache(memory)
-
-
-def test_the_same_choice_of_the_same_arrays_is_found():
-    cache, array = _cache(), np.zeros(3)
-    cache.note(MeasuredChoice(CHOICE, [array]), "abc")
-    assert cache.find(CHOICE, [array]) is cache.memory.recall("abc")
-    assert cache.find(CHOICE, [array.copy()]) is None, "another image"
-    assert cache.find(CHOICE, [array, array]) is None, "another truth"
-    other = PlanChoice(CHOICE.stack, ratios=(1, 2))
-    assert cache.find(other, [array]) is None
-    cache.forget()
-    assert cache.find(CHOICE, [array]) is None
 
 
 def test_the_time_point_on_screen_does_not_hide_what_was_measured():

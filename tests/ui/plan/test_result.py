@@ -4,17 +4,15 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPalette
 
-from napari_sparsessp.ui.plan.result import COLUMNS, PlanResult, visible_on
-from napari_sparsessp.ui.widgets.style import Tones
+from napari_sparsessp.ui.plan.result import COLUMNS, PlanResult
 from swept import report_of
 
 GOOD = {"dna": (0.6, 0.59, 0.58, 0.4)}
 
 
 @pytest.fixture
-def result(qtbot):
-    widget = PlanResult()
-    qtbot.addWidget(widget)
+def result(added):
+    widget = added(PlanResult())
     widget.resize(380, 700)
     widget.show_structures(["dna"])
     return widget
@@ -42,6 +40,9 @@ def test_asking_for_less_suggests_fewer_planes(result):
     assert result.report().share == 0.6
     result.rule.native("keep").setValue(99)
     assert result.ratio() == 1
+    result.show_report(None)
+    assert result.isHidden()
+    assert (result.report(), result.ratio()) == (None, None)
 
 
 def test_a_click_on_the_chart_or_a_row_chooses(result, qtbot):
@@ -83,12 +84,8 @@ def test_a_time_lapse_has_a_column_of_its_own(result):
     assert "series" in result.view.shown_columns()
     assert result.imaging.native("stacks").text() == "× 100 stacks"
     assert _cells(result, 0)[5] == "2.7 min"
-
-
-def test_no_exposure_no_seconds(result):
-    result.show_report(report_of(GOOD))
     result.imaging.native("plane_ms").setValue(0)
-    assert _cells(result, 0)[4] == "–"
+    assert _cells(result, 0)[4] == "–", "no exposure, no seconds"
 
 
 def test_curves_follow_the_eyes(result):
@@ -97,27 +94,6 @@ def test_curves_follow_the_eyes(result):
     result.show_structures(["golgi_apparatus"])
     assert "Golgi" in result.legend.text()
     assert "DNA" not in result.legend.text()
-
-
-def test_nothing_measured_shows_nothing(result):
-    result.show_report(report_of(GOOD))
-    result.show_report(None)
-    assert result.isHidden()
-    assert result.report() is None
-    assert result.ratio() is None
-
-
-def test_a_pale_curve_is_seen_on_a_pale_back(result):
-    dark = Tones.of(result)
-    pale = Tones(
-        **{
-            **{name: getattr(dark, name) for name in Tones.__dataclass_fields__},
-            "panel": QColor("#dddddd"),
-            "text": QColor("#222222"),
-        }
-    )
-    assert QColor(visible_on(QColor("#ccffff"), pale)).lightness() < 166
-    assert visible_on(QColor("#0044aa"), pale) == "#0044aa"
 
 
 def test_in_a_narrow_dock_no_number_is_cut(result):
@@ -132,14 +108,6 @@ def test_in_a_narrow_dock_no_number_is_cut(result):
         for column in shown:
             assert view.columnWidth(column) >= view._width(column, short=True)
         assert {"ratio", "planes", "score", "light"} <= set(view.shown_columns())
-
-
-def test_large_letters_fit_into_a_narrow_dock(result):
-    font = result.font()
-    font.setPointSizeF(1.5 * font.pointSizeF())
-    result.setFont(font)
-    result.show_report(report_of(GOOD))
-    assert result.minimumSizeHint().width() <= 300
 
 
 def test_curves_follow_the_theme(result, qtbot):

@@ -16,19 +16,24 @@ from napari_sparsessp.ui.widgets.style import duration_text
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = PredictFoot()
-    qtbot.addWidget(panel)
+def panel(added):
+    panel = added(PredictFoot())
     panel.show()
     return panel
 
 
-def test_run_becomes_cancel_becomes_cancelling(panel, qtbot):
+def test_the_button_says_what_it_does_or_why_it_cannot(panel, qtbot):
+    panel.set_state(RunState.BLOCKED, "Choose the channel.")
+    assert not panel.button.isEnabled()
+    assert panel.button.toolTip() == "Choose the channel."
     panel.set_state(RunState.READY)
     with qtbot.waitSignal(panel.run_asked):
         panel.button.click()
     panel.set_state(RunState.RUNNING)
     assert panel.button.text() == "Cancel"
+    panel.show_progress(3, 12, 42.0)
+    assert panel.status.text() == "3 of 12 tiles · 42 s left"
+    assert (panel.bar.value(), panel.bar.maximum()) == (3, 12)
     with qtbot.waitSignal(panel.cancel_asked):
         panel.button.click()
     assert panel.button.text() == "Cancelling…"
@@ -47,18 +52,6 @@ def test_resume_stands_beside_start_over(panel, qtbot):
         panel.again_button.click()
     panel.set_state(RunState.READY)
     assert not panel.again_button.isVisible()
-
-
-def test_a_blocked_button_says_why(panel):
-    panel.set_state(RunState.BLOCKED, "Choose the channel.")
-    assert not panel.button.isEnabled()
-    assert panel.button.toolTip() == "Choose the channel."
-
-
-def test_progress_tells_tiles_and_time_left(panel):
-    panel.show_progress(3, 12, 42.0)
-    assert panel.status.text() == "3 of 12 tiles · 42 s left"
-    assert (panel.bar.value(), panel.bar.maximum()) == (3, 12)
 
 
 @pytest.mark.parametrize(
@@ -83,65 +76,28 @@ def test_an_error_is_shown_and_can_be_copied(panel, qapp):
         assert part in copied
 
 
-def test_notices_are_no_errors(panel):
-    panel.message.show_notices(["the z step is unknown"])
-    assert panel.message.isVisible()
-    assert not panel.message.is_error
-    panel.message.show_notices([])
-    assert not panel.message.isVisible()
-
-
-def test_layouts_can_be_undone_only_when_one_is_on(panel):
-    assert not panel.restore_button.isEnabled()
-    panel.show_layout("side")
-    assert panel.restore_button.isEnabled()
-    assert panel.layouts.value() == "side"
-    panel.show_layout(None)
-    assert panel.layouts.value() == ""
-
-
-def test_many_notices_are_folded_and_can_be_opened(panel):
-    panel.message.show_notices(["one is unknown", "two is unknown", "three is unknown"])
-    assert panel.message.text.text() == "One is unknown.\nTwo is unknown."
+def test_notices_are_no_errors_and_many_are_folded(panel):
+    panel.message.show_notices(["one is unknown", "x.tif is large", "three is unknown"])
+    assert panel.message.text.text() == "One is unknown.\nx.tif is large."
     assert panel.message.more_button.text() == "1 more…"
     panel.message.more_button.click()
     assert "Three is unknown." in panel.message.text.text()
-
-
-def test_names_of_files_keep_their_case(panel):
-    panel.message.show_error("stack.tif cannot be read; check it")
-    assert panel.message.text.text().startswith("stack.tif")
+    assert not panel.message.is_error
+    panel.message.show_notices([])
+    assert not panel.message.isVisible()
 
 
 # options ----------------------------------------------------------------------
 
 
 @pytest.fixture
-def options(qtbot):
-    options = OptionsPanel()
-    qtbot.addWidget(options)
-    return options
-
-
-def test_usual_options_take_no_room(options):
-    values = options.rows.values()
-    assert (values.tta, values.uncertainty, values.memory_limit) == (False, False, None)
-    assert options.rows.native("memory_gb").text() == "automatic"
-    assert options.isHidden()
-
-
-def test_each_change_is_emitted(options, qtbot):
-    for change in (
-        options.rows.native("tta").toggle,
-        options.rows.native("uncertainty").toggle,
-        lambda: options.rows.native("memory_gb").setValue(2.5),
-    ):
-        with qtbot.waitSignal(options.changed):
-            change()
-    assert options.rows.values().memory_limit == 2_500_000_000
+def options(added):
+    return added(OptionsPanel())
 
 
 def test_unusual_options_stay_in_sight(options):
+    assert options.isHidden()
+    assert options.rows.native("memory_gb").text() == "automatic"
     options.more_button.click()
     options.rows.native("tta").setChecked(True)
     options.rows.native("memory_gb").setValue(4)
@@ -149,18 +105,14 @@ def test_unusual_options_stay_in_sight(options):
     assert options.body.isHidden()
     assert not options.summary.isHidden()
     assert options.summary.text() == "mean of 8 turns · at most 4.0 GB"
-
-
-def test_the_memory_of_a_plan_is_shown_where_there_is_one(options):
     options.show_memory("tile 384×384, 1.2 of 8.0 GB")
     assert options.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
     options.show_memory("")
     assert options.memory_note.isHidden()
 
 
-def test_unfolded_options_are_scrolled_into_sight(qtbot):
-    form = PredictForm(list)
-    qtbot.addWidget(form)
+def test_unfolded_options_are_scrolled_into_sight(qtbot, added):
+    form = added(PredictForm(list))
     form.resize(412, 420)
     form.show()
     qtbot.waitExposed(form)
@@ -170,9 +122,8 @@ def test_unfolded_options_are_scrolled_into_sight(qtbot):
     qtbot.waitUntil(lambda: not row.visibleRegion().isEmpty())
 
 
-def test_the_export_menu_is_known_by_name_and_teaches(qtbot):
-    menu = ExportMenu()
-    qtbot.addWidget(menu)
+def test_the_export_menu_is_known_by_name_and_teaches(added):
+    menu = added(ExportMenu())
     assert menu.accessibleName()
     for action in (menu.copy_action, menu.request_action, menu.save_action):
         assert action.toolTip() != action.text()

@@ -28,11 +28,6 @@ def report(total, load=0.0):
     return SimpleNamespace(seconds=SimpleNamespace(total=total, load=load))
 
 
-def test_nothing_is_estimated_before_the_first_run():
-    assert SpeedEstimate().seconds(plan()) is None
-    assert work_text(plan()).endswith("32 × 96 × 128 voxels")
-
-
 def test_the_same_again_takes_as_long_without_loading():
     speed = SpeedEstimate()
     speed.note_run(plan(), report(5.0, load=3.0))

@@ -74,38 +74,15 @@ def test_nothing_is_loaded_before_the_user_comes_nor_without_a_plan(preloader, d
     assert not preloader._delay.isActive()
 
 
-def test_once_the_pointer_is_in_the_dock_it_is_loaded_and_timed(
-    preloader, engine, dock, qtbot
-):
-    wanted = plan()
-    preloader.expect(wanted)
-    with qtbot.waitSignals([preloader.measured, preloader.loaded_changed]) as told:
-        come(dock)
-    assert engine.calls == [wanted]
-    assert told.all_signals_and_args[-1].args[1].rate == 2.0
-    preloader.expect(plan("other"))
-    preloader.expect(plan())
-    assert not preloader._delay.isActive()  # once is enough
-
-
 def test_another_model_is_loaded_too(preloader, engine, dock, qtbot):
     preloader.expect(plan())
     with qtbot.waitSignal(preloader.measured):
         come(dock)
     with qtbot.waitSignal(preloader.measured):
         preloader.expect(plan("other"))
-    assert [one.card.id for one in engine.calls] == ["colony", "other"]
-
-
-def test_it_gives_way_to_a_run(preloader, engine, dock, qtbot):
-    engine.go.clear()
     preloader.expect(plan())
-    come(dock)
-    qtbot.waitUntil(lambda: bool(engine.calls))
-    preloader.give_way()
-    engine.go.set()
-    qtbot.waitUntil(lambda: not preloader.busy)
-    assert engine.stops == [True]
+    assert not preloader._delay.isActive()  # once is enough
+    assert [one.card.id for one in engine.calls] == ["colony", "other"]
 
 
 def test_where_memory_is_short_nothing_is_loaded_ahead(

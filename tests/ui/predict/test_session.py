@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fake_engine import FakeEngine, card, light
-from napari_sparsessp.prediction.engine import Finished, TileDone
+from napari_sparsessp.prediction.engine import TileDone
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate
-from napari_sparsessp.ui.predict.session import ContrastEstimated, run_prediction
+from napari_sparsessp.ui.predict.session import run_prediction
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.volume import Volume
 
@@ -48,31 +48,6 @@ def start(qtbot):
 def cancel_at_a_tile(task, event):
     if isinstance(event, TileDone):
         task.cancel()
-
-
-def test_a_finished_prediction_has_filled_the_buffer_and_set_limits(start):
-    engine = FakeEngine()
-    job = make_job(engine)
-    (end, outcome), events = start(job)
-    assert end == "returned"
-    assert isinstance(outcome, Finished)
-    assert np.all(job[2].buffer == 1)
-    assert isinstance(events[-1], ContrastEstimated)
-    assert engine.planned == 0
-
-
-def test_a_cancelled_prediction_keeps_what_is_done(start):
-    engine = FakeEngine(pause=0.02, tile=16)
-    job = make_job(engine)
-    (end, _), _ = start(job, cancel_at_a_tile)
-    assert end == "cancelled"
-    assert 0 < job[2].buffer.mean() < 1
-
-
-def test_an_error_is_emitted_and_the_stream_is_closed(start):
-    engine = FakeEngine(fail_at=1, error=RuntimeError("CUDA out of memory"))
-    (end, error), _ = start(make_job(engine))
-    assert (end, error) == ("failed", engine.error)
 
 
 def test_nothing_of_a_cancelled_prediction_stays_in_memory(start):

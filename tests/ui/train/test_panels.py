@@ -50,9 +50,8 @@ def desk():
 
 
 @pytest.fixture
-def panel(qtbot, desk):
-    one = PairsPanel()
-    qtbot.addWidget(one)
+def panel(added, desk):
+    one = added(PairsPanel())
     one.set_stacks(stacks_in(desk), masks_in(desk))
     return one
 
@@ -70,6 +69,11 @@ def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
     assert box.currentText() == "DNA"
     tick, box = row(one, parts, "my stain")
     assert not tick.isChecked()
+    texts = [one.mask_box.itemText(k) for k in range(one.mask_box.count())]
+    assert texts[:2] == ["everywhere", "focus is above 0"]
+    assert one.choice().mask is None
+    one.mask_box.setCurrentIndex(1)
+    assert one.choice().mask is not None
     ((_, structure),) = one.choice().truths
     assert structure == "DNA"
 
@@ -81,15 +85,6 @@ def test_layers_of_another_size_cannot_be_ticked_and_say_why(panel, desk):
     assert "another size: 16 × 16" in tick.toolTip()
     volumes = {one.name: one.volume for one in parts}
     assert misfit(volumes["bright-field"], volumes["my stain"]) == ""
-
-
-def test_a_labels_layer_is_offered_as_mask_and_nothing_else(panel):
-    box = panel.cards[0].mask_box
-    texts = [box.itemText(k) for k in range(box.count())]
-    assert texts[:2] == ["everywhere", "focus is above 0"]
-    assert panel.cards[0].choice().mask is None
-    box.setCurrentIndex(1)
-    assert panel.cards[0].choice().mask is not None
 
 
 def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
@@ -129,9 +124,8 @@ def parts_of(*shapes):
 
 
 @pytest.mark.parametrize("shapes", [[(8, 64, 128)], [(8, 128, 64)], [(8, 64, 64)] * 40])
-def test_the_split_is_drawn_and_said(qtbot, shapes):
-    drawing = SplitDrawing()
-    qtbot.addWidget(drawing)
+def test_the_split_is_drawn_and_said(added, shapes):
+    drawing = added(SplitDrawing())
     drawing.resize(300, 74)
     empty = drawing.grab().toImage()
     drawing.show_parts(parts_of(*shapes))
@@ -148,9 +142,8 @@ def test_the_split_says_its_pixels():
     assert words == "6 stacks to learn from, 2 to judge by."
 
 
-def test_a_share_is_asked_for_only_where_it_counts(qtbot):
-    panel = SplitPanel()
-    qtbot.addWidget(panel)
+def test_a_share_is_asked_for_only_where_it_counts(qtbot, added):
+    panel = added(SplitPanel())
     assert panel.options.isHidden()
     with qtbot.waitSignal(panel.changed):
         panel.by.button("x").click()
@@ -163,9 +156,8 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot):
 # model, options, name -----------------------------------------------------------
 
 
-def test_the_chosen_model_outlives_new_ones(qtbot):
-    panel = ModelPanel()
-    qtbot.addWidget(panel)
+def test_the_chosen_model_outlives_new_ones(added):
+    panel = added(ModelPanel())
     box = panel.source.native("source")
     panel.offer([card(), card(id="other", name="Other"), card(id="twin", name="Other")])
     assert panel.card().id == "colony-3to2d"
@@ -177,9 +169,8 @@ def test_the_chosen_model_outlives_new_ones(qtbot):
     assert panel.card().id == "new"
 
 
-def test_options_are_automatic_until_they_are_typed(qtbot):
-    form = TrainForm(list)
-    qtbot.addWidget(form)
+def test_options_are_automatic_until_they_are_typed(added):
+    form = added(TrainForm(list))
     usual = {"ratios": None, "patch": None, "learning_rate": None, "loss": "mse"}
     assert form.chosen_options().items() >= usual.items()
     type_in(form.options, "ratios", "4, 1")
@@ -198,9 +189,8 @@ def type_in(form, name, text):
     field.editingFinished.emit()
 
 
-def test_a_name_suggests_itself_until_it_is_typed(qtbot):
-    form = NameForm()
-    qtbot.addWidget(form)
+def test_a_name_suggests_itself_until_it_is_typed(qtbot, added):
+    form = added(NameForm())
     form.suggest(["dna", "own"], {"my-dna-own"})
     assert (form.get("name"), form.get("id")) == ("My DNA, Own", "my-dna-own-2")
     with qtbot.waitSignal(form.changed):
@@ -210,9 +200,8 @@ def test_a_name_suggests_itself_until_it_is_typed(qtbot):
     assert not form.name_problem()
 
 
-def test_a_model_that_is_there_is_never_replaced(qtbot):
-    form = NameForm()
-    qtbot.addWidget(form)
+def test_a_model_that_is_there_is_never_replaced(added):
+    form = added(NameForm())
     form.show_typed("Mine", "taken", "not stated")
     form.suggest(["dna"], {"taken"})
     assert "never replaced; choose another id" in form.name_problem()
@@ -233,9 +222,8 @@ def a_config(tmp_path, **more):
     return TrainConfig.model_validate({**values, **more})
 
 
-def test_a_config_fills_the_form_and_says_what_has_no_row(qtbot, tmp_path):
-    form = TrainForm(list)
-    qtbot.addWidget(form)
+def test_a_config_fills_the_form_and_says_what_has_no_row(added, tmp_path):
+    form = added(TrainForm(list))
     form.model.offer([card()])
     assert form.show_config(a_config(tmp_path)) == []
     options = form.chosen_options()
@@ -264,9 +252,8 @@ def test_a_config_fills_the_form_and_says_what_has_no_row(qtbot, tmp_path):
         ({"network": {"from": "elsewhere"}}, "not among the models here"),
     ],
 )
-def test_a_config_that_the_dock_cannot_run_fills_nothing(qtbot, tmp_path, more, words):
-    form = TrainForm(list)
-    qtbot.addWidget(form)
+def test_a_config_that_the_dock_cannot_run_fills_nothing(added, tmp_path, more, words):
+    form = added(TrainForm(list))
     form.model.offer([card()])
     with pytest.raises(InputError, match=words):
         form.show_config(a_config(tmp_path, **more))
@@ -283,7 +270,7 @@ def test_channels_are_guessed_from_their_names():
     assert guess_channels(["0", "1"]) == (-1, -1, "")
 
 
-def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
+def test_images_are_asked_for_their_channels_and_then_listed(added, tmp_path):
     from images import a_stack, write_stack
 
     both = np.stack([a_stack(), a_stack(seed=1)])
@@ -291,8 +278,7 @@ def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
         write_stack(tmp_path / f"{k}.ome.tif", both, "CZYX", channels=["BF", "Hoechst"])
         for k in range(2)
     ]
-    panel = FilesPanel()
-    qtbot.addWidget(panel)
+    panel = added(FilesPanel())
     panel.choose(FilesChoice(images=tuple(paths)))
     scan = scan_files(panel.files(), (0.29,) * 3, no_progress)
     assert not scan.labels
@@ -306,14 +292,9 @@ def test_images_are_asked_for_their_channels_and_then_listed(qtbot, tmp_path):
     folder = FilesChoice(tmp_path, (), "BF", "Hoechst", "DNA")
     again = scan_files(folder, (0.29,) * 3, no_progress)
     assert again.labels == scan.labels
-
-
-def test_channels_of_a_config_are_chosen_by_name_or_number(qtbot, tmp_path):
-    panel = FilesPanel()
-    qtbot.addWidget(panel)
     panel.choose(FilesChoice(tmp_path, signal="1", target="b", structure="Own"))
     panel.show_scan(FilesScan(panel.files(), ("a", "light", "b"), [], []))
-    files = panel.files()
+    files = panel.files()  # those of a config, by number or name
     assert (files.signal, files.target, files.structure) == ("light", "b", "Own")
 
 
@@ -329,9 +310,8 @@ def a_preview(step, prediction=0.0, structures=("dna", "own")):
     )  # fmt: skip
 
 
-def test_the_preview_begins_where_there_is_most_to_see_and_stays_there(qtbot):
-    preview = PatchPreview()
-    qtbot.addWidget(preview)
+def test_the_preview_begins_where_there_is_most_to_see_and_stays_there(added):
+    preview = added(PatchPreview())
     preview.show_preview(a_preview(0))
     assert preview.plane.value() == 2
     dark = preview.prediction.pixels.max()
@@ -348,10 +328,12 @@ def entry(minutes, r2):
     return {"spent": 60 * minutes, "step": 1, "loss": 0.5, "r2": r2, "scores": scores}
 
 
-def test_curves_show_each_structure_and_where_it_began(qtbot):
-    watch = TrainWatch()
-    qtbot.addWidget(watch)
+def test_curves_show_each_structure_and_where_it_began(added):
+    watch = added(TrainWatch())
     watch.clear("mine", 10)
+    watch.add_entry({"spent": 0.0, "step": 0, "loss": 0.4, "r2": None, "scores": {}})
+    assert watch.best is None  # without a score there is no point
+    assert not watch.r2_chart.curves
     for minutes, r2 in ((0, 0.1), (1, 0.4), (2, 0.3)):
         watch.add_entry(entry(minutes, r2))
     assert watch.headline.text() == "mine: R² 0.10 → 0.40"
@@ -359,16 +341,7 @@ def test_curves_show_each_structure_and_where_it_began(qtbot):
     assert list(dna.y) == pytest.approx([0.1, 0.4, 0.3])
     assert before.name == "before"
     assert set(before.y) == {0.1}
-    assert (watch.before, watch.best) == (0.1, 0.4)
+    assert watch.best == 0.4
     assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
     assert watch.overfits()
-
-
-def test_a_validation_without_a_score_leaves_no_point(qtbot):
-    watch = TrainWatch()
-    qtbot.addWidget(watch)
-    watch.clear("mine", 10)
-    watch.add_entry({"spent": 5.0, "step": 3, "loss": 0.4, "r2": None, "scores": {}})
-    assert watch.best is None
-    assert not watch.r2_chart.curves

@@ -10,7 +10,6 @@ from napari_sparsessp.ui.widgets.card_text import (
     count_text,
     expected_quality,
     mean_quality,
-    r2_text,
     score_lines,
 )
 
@@ -20,41 +19,24 @@ def rows(card):
 
 
 @pytest.mark.parametrize(
-    ("conditioning", "said"),
-    [
-        ("multihead", "one pass"),
-        ("dodnet", "one pass"),
-        ("repmode", "a pass of its own"),
-        ("multinet", "a pass of its own"),
-        ("tsn", "encoder runs once"),
-    ],
-)
-def test_the_cost_of_many_structures_is_told_honestly(card, conditioning, said):
-    assert said in cost_words(card(conditioning=conditioning))
-
-
-@pytest.mark.parametrize(
     ("conditioning", "network", "said"),
     [
+        ("multihead", {}, "one pass"),
+        ("dodnet", {}, "one pass"),
+        ("repmode", {}, "all 12 take 12 times"),
+        ("multinet", {}, "a pass of its own"),
+        ("tsn", {}, "encoder runs once"),
         ("condnet", {"task_where": "input"}, "a pass of its own"),
         ("tgnet", {"task_where": "all"}, "a pass of its own"),
         ("condnet", {}, "encoder runs once"),
         ("multihead", {"heads": "decoder"}, "encoder runs once"),
     ],
 )
-def test_where_the_structure_enters_decides_the_cost(card, conditioning, network, said):
-    one = card(conditioning=conditioning, network=network)
-    assert said in cost_words(one)
-
-
-def test_twelve_passes_are_called_twelve(card):
-    assert "all 12 take 12 times" in cost_words(card(conditioning="repmode"))
-
-
-def test_one_structure_has_no_cost_to_speak_of(card):
-    one = card(conditioning="repmode", structures=("dna",))
-    assert cost_words(one) == ""
-    assert "Cost" not in rows(one)
+def test_the_cost_of_many_structures_is_told_honestly(conditioning, network, said):
+    assert said in cost_words(card(conditioning=conditioning, network=network))
+    alone = card(conditioning=conditioning, network=network, structures=("dna",))
+    assert cost_words(alone) == ""
+    assert "Cost" not in rows(alone)
 
 
 def test_everything_one_must_know_is_told(card):
@@ -64,15 +46,9 @@ def test_everything_one_must_know_is_told(card):
     assert told["Scores"].split() == ["cells:", "r", "=", "4", "R²", "0.50"]
     assert told["Licence"] == "BSD"
     assert "Nuclear envelope" in told["12 structures"]
-
-
-def test_a_model_without_scores_says_so(card):
-    assert rows(card(scores={}, limits=()))["Scores"] == "none given"
-
-
-def test_an_imported_model_says_where_it_came_from(card):
-    told = rows(card(source={"format": "RepMode", "file": "best.p", "sha256": "0"}))
-    assert told["Came from"] == "RepMode, best.p"
+    source = {"format": "RepMode", "file": "best.p", "sha256": "0"}
+    told = rows(card(scores={}, limits=(), source=source))
+    assert (told["Scores"], told["Came from"]) == ("none given", "RepMode, best.p")
 
 
 def test_scores_of_any_shape_are_readable():
@@ -97,19 +73,13 @@ def test_large_numbers_are_written_as_said(number, text):
 HELD_OUT = {"16 colonies": {"r2_at_2": {"dna": 0.6}, "r2_at_8": {"dna": 0.4}}}
 
 
-def test_a_measured_ratio_is_told_as_it_was_measured():
-    found = expected_quality(card(scores=HELD_OUT), "dna", 8)
-    assert found.r2 == 0.4
-    assert found.measured_on == "16 colonies"
-
-
-def test_between_two_ratios_it_is_interpolated_over_doublings():
-    assert expected_quality(card(scores=HELD_OUT), "dna", 4).r2 == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("ratio", [1, 16, None])
-def test_nothing_is_promised_beyond_what_was_measured(ratio):
-    assert expected_quality(card(scores=HELD_OUT), "dna", ratio) is None
+@pytest.mark.parametrize(
+    ("ratio", "r2"), [(8, 0.4), (4, 0.5), (1, None), (16, None), (None, None)]
+)
+def test_quality_is_as_measured_or_between_and_never_promised_beyond(ratio, r2):
+    found = expected_quality(card(scores=HELD_OUT), "dna", ratio)
+    assert (found and found.r2) == (r2 and pytest.approx(r2))
+    assert found is None or "16 colonies" in found.measured_on
 
 
 def test_a_structure_without_scores_promises_nothing():
@@ -117,18 +87,6 @@ def test_a_structure_without_scores_promises_nothing():
     assert expected_quality(one, "nucleolus", 2) is None
     assert mean_quality(one, ("nucleolus",), 2) is None
     assert mean_quality(one, ("dna", "nucleolus"), 2).r2 == 0.6
-
-
-def test_what_training_here_writes_is_understood():
-    scores = {
-        "validation": {
-            "on": "the lower third",
-            "r2": 0.3,
-            "r2_by_structure_and_ratio": {"dna": {"1": 0.35, "4": 0.25}},
-        }
-    }
-    found = expected_quality(card(scores=scores), "dna", 4)
-    assert (found.r2, found.measured_on) == (0.25, "the lower third")
 
 
 @pytest.mark.parametrize("scores", [{}, {"a": 3}, {"a": {"r2_at_4": "good"}}])
@@ -146,5 +104,8 @@ def test_every_shipped_model_says_what_to_expect_where_it_was_made_for():
                 assert mean_quality(one, one.structures, ratio) is not None, one.id
 
 
-def test_minus_is_a_minus():
-    assert r2_text(-0.214) == "\u22120.21"
+def test_what_training_here_writes_is_understood():
+    by_ratio = {"dna": {"1": 0.35, "4": 0.25}}
+    scores = {"on": "the lower third", "r2_by_structure_and_ratio": by_ratio}
+    found = expected_quality(card(scores={"validation": scores}), "dna", 4)
+    assert (found.r2, found.measured_on) == (0.25, "the lower third")

@@ -1,8 +1,5 @@
 """Curves of a chart: drawn on demand, in the theme's colours, and clicked."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -49,27 +46,12 @@ def test_a_missing_value_leaves_a_gap_and_breaks_nothing(qtbot):
     assert np.isfinite([low, high]).all()
 
 
-def test_the_axis_shows_the_values_themselves(qtbot):
-    chart = chart_of(qtbot, Curve("", PLANES, PLANES / 100))
-    chart.grab()
-    axis = chart._plot.getAxis("left")
-    assert axis.autoSIPrefixScale == 1.0
-
-
 def test_few_curves_are_named_above_the_plot_and_markup_is_shown_as_text(qtbot):
     chart = chart_of(qtbot, Curve("<b>DNA", PLANES, PLANES, "#56b4e9"))
     assert chart.legend.isVisible()
     assert "&lt;b&gt;DNA" in chart.legend.text()
     chart.set_curves([Curve(str(n), PLANES, PLANES) for n in range(12)])
     assert not chart.legend.isVisible()
-
-
-def test_pyqtgraph_is_loaded_with_the_first_curve():
-    code = (
-        "import sys\nfrom napari_sparsessp.ui.widgets.charts import Chart\n"
-        "assert 'pyqtgraph' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_axis_tells_values_as_they_are(qtbot):

@@ -42,43 +42,31 @@ def change(news):
     return go
 
 
-def boxed(qtbot, devices):
-    box = DeviceBox(lambda: devices)
-    qtbot.addWidget(box)
-    return box
-
-
-def test_a_preferred_cpu_is_there_at_once(news, qtbot):
-    news.now = Preferences(device="cpu")
-    assert boxed(qtbot, WITH_GPUS).device() == "cpu"
-
-
-def test_a_preferred_gpu_is_looked_for(news, qtbot, said):
+def test_a_preferred_gpu_is_looked_for(news, qtbot, said, added):
     news.now = Preferences(device="cuda")
-    box = boxed(qtbot, WITH_GPUS)
+    box = added(DeviceBox(lambda: WITH_GPUS))
     assert box.device() == "cuda"
     qtbot.waitUntil(lambda: box.device() == "cuda:0")
     assert said == []
 
 
-def test_a_preferred_gpu_that_is_not_there_falls_back_with_a_word(news, qtbot, said):
-    news.now = Preferences(device="cuda")
-    box = boxed(qtbot, WITHOUT_GPU)
-    with qtbot.waitSignal(box.changed):
-        pass
-    assert box.device() == "auto"
-    assert len(said) == 1
-    assert "no GPU here" in said[0]
-
-
-def test_a_kind_that_this_machine_does_not_know_falls_back(news, qtbot):
-    news.now = Preferences(device="mps")
-    box = boxed(qtbot, WITH_GPUS)
+@pytest.mark.parametrize(
+    ("kind", "devices", "words"),
+    [("cuda", WITHOUT_GPU, "no GPU here"), ("mps", WITH_GPUS, "")],
+)
+def test_a_preferred_gpu_that_is_not_there_falls_back_with_a_word(
+    news, qtbot, said, change, kind, devices, words, added
+):
+    news.now = Preferences(device=kind)
+    box = added(DeviceBox(lambda: devices))
     qtbot.waitUntil(lambda: box.device() == "auto")
+    assert [words in one for one in said] == [True] * bool(words)
+    change("cpu")  # it goes on following
+    assert box.device() == "cpu"
 
 
-def test_an_open_dock_follows_the_preference(news, qtbot, change, said):
-    box = boxed(qtbot, WITH_GPUS)
+def test_an_open_dock_follows_the_preference(news, qtbot, change, said, added):
+    box = added(DeviceBox(lambda: WITH_GPUS))
     with qtbot.waitSignal(box.changed):
         change("cpu")
     assert box.device() == "cpu"
@@ -88,16 +76,8 @@ def test_an_open_dock_follows_the_preference(news, qtbot, change, said):
     assert box.device() == "cpu"
 
 
-def test_it_follows_after_it_had_to_fall_back(news, qtbot, change, said):
-    news.now = Preferences(device="cuda")
-    box = boxed(qtbot, WITHOUT_GPU)
-    qtbot.waitUntil(lambda: box.device() == "auto")
-    change("cpu")
-    assert box.device() == "cpu"
-
-
-def test_what_was_chosen_in_the_dock_stays(news, qtbot, change):
-    box = boxed(qtbot, WITH_GPUS)
+def test_what_was_chosen_in_the_dock_stays(news, change, added):
+    box = added(DeviceBox(lambda: WITH_GPUS))
     box.update(device="cpu")
     change("cuda")
     assert box.device() == "cpu"

@@ -16,10 +16,9 @@ from napari_sparsessp.ui.widgets.dialog import TaskDialog
     ],
 )
 def test_the_time_left_is_shown_once_it_can_be_estimated(
-    qtbot, share, left, end, steps
+    added, share, left, end, steps
 ):
-    dialog = TaskDialog("Fetch", "the download", "Fetch")
-    qtbot.addWidget(dialog)
+    dialog = added(TaskDialog("Fetch", "the download", "Fetch"))
     dialog.show_progress(share, "file 1 of 2", left)
     assert dialog.status.text() == f"File 1 of 2{end}"
     assert dialog.bar.maximum() == steps

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from pydantic import BaseModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
@@ -58,10 +57,8 @@ class Options:
 
 
 @pytest.fixture
-def form(qtbot):
-    form = Form(Options)
-    qtbot.addWidget(form)
-    return form
+def form(added):
+    return added(Form(Options))
 
 
 def test_defaults_are_shown_and_come_back(form):
@@ -137,17 +134,6 @@ def test_offered_choices_keep_the_chosen_one(form, qtbot):
     assert form.values().loss == "l1"
 
 
-def test_tab_goes_through_the_rows_in_their_order(form, qtbot):
-    form.show()
-    form.native("mean").setFocus()
-    seen = []
-    for _ in range(4):
-        seen.append(form.focusWidget())
-        qtbot.keyClick(form.focusWidget(), Qt.Key.Key_Tab)
-    names = ("mean", "memory", "patch", "loss")
-    assert seen == [form.native(name) for name in names]
-
-
 def test_nothing_is_cut_in_a_narrow_dock_with_large_letters(form):
     form.setStyleSheet("* { font-size: 15pt; }")
     form.resize(340, 800)
@@ -161,18 +147,8 @@ def test_nothing_is_cut_in_a_narrow_dock_with_large_letters(form):
             assert label.width() >= label.sizeHint().width() or label.wordWrap()
 
 
-def test_fields_beside_each_other_share_the_room(qtbot):
-    form = Form(Options, beside=True)
-    qtbot.addWidget(form)
-    form.resize(900, 60)
-    form.show()
-    fields = [form.native(name) for name in ("memory", "patch", "loss")]
-    assert len({field.mapTo(form, field.rect().topLeft()).y() for field in fields}) == 1
-
-
-def test_a_form_of_some_rows_reads_them_alone(qtbot):
-    form = Form(Options, only=["ratios", "patch"])
-    qtbot.addWidget(form)
+def test_a_form_of_some_rows_reads_them_alone(added):
+    form = added(Form(Options, only=["ratios", "patch"]))
     assert form.chosen() == {"ratios": None, "patch": 16}
     form.native("ratios").setText("one")
     assert form.chosen() == {"patch": 16}
@@ -184,9 +160,8 @@ class Licence:
     licence: Annotated[str, {"label": "Licence", "suggestions": ("CC0", "MIT")}] = ""
 
 
-def test_any_text_may_be_typed_where_some_are_suggested(qtbot):
-    form = Form(Licence)
-    qtbot.addWidget(form)
+def test_any_text_may_be_typed_where_some_are_suggested(qtbot, added):
+    form = added(Form(Licence))
     assert form.values() == Licence("")
     box = form.native("licence")
     with qtbot.waitSignal(form.changed):
@@ -200,19 +175,6 @@ def test_any_text_may_be_typed_where_some_are_suggested(qtbot):
     assert form.values() == Licence("ours")
 
 
-class Model(BaseModel):
-    input: str
-    tta: Annotated[bool, {"label": "Steadier"}] = True
-
-
-def test_a_pydantic_model_declares_a_form_too(qtbot):
-    form = Form(Model)
-    qtbot.addWidget(form)
-    form.set(Model(input="a.tif", tta=False))
-    form.native("tta").click()
-    assert form.values() == Model(input="a.tif", tta=True)
-
-
 @dataclass(frozen=True)
 class Layers:
     stack: Annotated[Image | None, {"label": "Stack", "none": "– no stack –"}] = None
@@ -222,10 +184,9 @@ class Layers:
     cells: Annotated[Labels | None, {"label": "Cells"}] = None
 
 
-def test_layer_boxes_follow_the_viewer(qtbot):
+def test_layer_boxes_follow_the_viewer(qtbot, added):
     viewer = ViewerModel()
-    form = Form(Layers, viewer)
-    qtbot.addWidget(form)
+    form = added(Form(Layers, viewer))
     flat = viewer.add_image(np.zeros((4, 4)), name="flat")
     deep = viewer.add_image(np.zeros((3, 4, 4)), name="deep")
     viewer.add_labels(np.zeros((4, 4), int), name="cells")
@@ -254,13 +215,14 @@ class Border:
     over: Annotated["napari.layers.Image | None", {"label": "Over"}] = None
 
 
-def test_sliders_and_rows_that_are_renamed_and_offer_other_layers(qtbot):
+def test_sliders_and_rows_that_are_renamed_and_offer_other_layers(qtbot, added):
     viewer = ViewerModel()
     first = viewer.add_image(np.zeros((4, 4)), name="first")
     second = viewer.add_image(np.zeros((4, 4)), name="second")
     accepted = [first]
-    form = Form(Border, viewer, {"over": {"layers": lambda one: one in accepted}})
-    qtbot.addWidget(form)
+    form = added(
+        Form(Border, viewer, {"over": {"layers": lambda one: one in accepted}})
+    )
     with qtbot.waitSignal(form.changed):
         form.magic("share").value = 0.25
     assert form.values() == Border(0.25, None)

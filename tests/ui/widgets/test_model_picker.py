@@ -1,5 +1,6 @@
 """Only topologies that a model serves can be chosen; the others say why."""
 
+import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.ui.widgets.card_text import TOPOLOGIES, Quality
@@ -10,9 +11,12 @@ from napari_sparsessp.ui.widgets.model_picker import (
 )
 
 
-def test_unserved_topologies_are_off_and_say_why(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+@pytest.fixture
+def picker(added):
+    return added(TopologyPicker())
+
+
+def test_unserved_topologies_are_off_and_say_why(picker, card):
     picker.set_cards([card()])
     on = [name for name, button in picker.buttons.items() if button.isEnabled()]
     assert on == ["3to2d"]
@@ -20,9 +24,7 @@ def test_unserved_topologies_are_off_and_say_why(qtbot, card):
     assert "3D, 2D, 2D → 3D: no installed model" in picker.note.text()
 
 
-def test_a_click_on_a_diagram_takes_its_model(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_a_click_on_a_diagram_takes_its_model(picker, qtbot, card):
     flat = card(id="flat", topology="2d", name="Flat")
     picker.set_cards([card(), flat])
     assert picker.card().id == "colony-3to2d"
@@ -31,46 +33,12 @@ def test_a_click_on_a_diagram_takes_its_model(qtbot, card):
     assert picker.card() == flat
 
 
-def test_several_models_of_one_topology_are_offered(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
-    picker.show()
-    picker.set_cards([card(), card(id="mine", name="Mine")], default="mine")
-    assert picker.model_box.isVisible()
-    assert picker.card().id == "mine"
-
-
-def test_first_limit_of_the_model_is_always_in_sight(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
-    picker.set_cards([card()])
-    assert "Trained on simulated cells only" in picker.note.text()
-
-
-def test_a_limit_is_not_shortened_to_one_word(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
-    picker.set_cards([card(limits=("Imported: nothing is known.",))])
-    assert picker.note.text().startswith("Imported: nothing is known.\n")
-
-
-def test_no_model_says_what_to_do(qtbot):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_no_model_says_what_to_do(picker):
     assert picker.card() is None
     assert "reinstall" in picker.note.text()
 
 
-def test_twelve_passes_are_told_before_they_are_run(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
-    picker.set_cards([card(conditioning="repmode")])
-    assert "12 take 12 times as long" in picker.note.text()
-
-
-def test_choosing_another_model_of_the_box_is_told_once(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_choosing_another_model_of_the_box_is_told_once(picker, card):
     picker.set_cards([card(), card(id="mine", name="Mine")])
     told = []
     picker.changed.connect(lambda: told.append(picker.card().id))
@@ -81,17 +49,13 @@ def test_choosing_another_model_of_the_box_is_told_once(qtbot, card):
     assert told == ["mine"]
 
 
-def test_of_two_models_with_one_id_the_first_counts(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_of_two_models_with_one_id_the_first_counts(picker, card):
     picker.set_cards([card(name="first"), card(id="b"), card(name="second")])
     assert picker.card().name == "first"
     assert picker.model_box.findText("second", Qt.MatchFlag.MatchStartsWith) < 0
 
 
-def test_importing_is_offered_also_where_no_model_is(qtbot):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_importing_is_offered_also_where_no_model_is(picker, qtbot):
     row = picker.model_box.findData(IMPORT)
     with qtbot.waitSignal(picker.import_asked):
         picker.model_box.setCurrentIndex(row)
@@ -99,9 +63,7 @@ def test_importing_is_offered_also_where_no_model_is(qtbot):
     assert not picker.info_button.isEnabled()
 
 
-def test_diagrams_say_what_is_to_be_expected_of_them(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_diagrams_say_what_is_to_be_expected_of_them(picker, card):
     picker.set_cards([card(), card(id="flat", topology="2d", name="Flat")])
     before = picker.buttons["2d"].sizeHint().height()
     quality = Quality(0.349, "16 held-out colonies")
@@ -113,11 +75,25 @@ def test_diagrams_say_what_is_to_be_expected_of_them(qtbot, card):
     assert picker.buttons["3to2d"].accessibleName() == "Topology 3D → 2D"
 
 
-def test_a_diagram_stands_for_the_chosen_model_of_its_topology(qtbot, card):
-    picker = TopologyPicker()
-    qtbot.addWidget(picker)
+def test_several_models_of_one_topology_are_offered_and_one_stands_for_it(picker, card):
+    picker.show()
     picker.set_cards([card(), card(id="mine", name="Mine")], default="mine")
+    assert picker.model_box.isVisible()
+    assert picker.card().id == "mine"
     assert picker.served()["3to2d"].id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Trained on simulated cells only"),
+        ({"limits": ("Imported: nothing is known.",)}, "Imported: nothing is known.\n"),
+        ({"conditioning": "repmode"}, "12 take 12 times as long"),
+    ],
+)
+def test_limits_and_cost_of_a_model_are_always_in_sight(picker, card, changes, words):
+    picker.set_cards([card(**changes)])
+    assert words in picker.note.text()
 
 
 def test_each_topology_is_drawn_by_a_picture_of_its_own(qtbot):

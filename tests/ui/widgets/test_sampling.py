@@ -11,30 +11,26 @@ from napari_sparsessp.ui.widgets.sampling import (
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = SamplingPanel()
-    qtbot.addWidget(panel)
+def panel(added):
+    panel = added(SamplingPanel())
     panel.show()
     return panel
 
 
-def test_sentence_counts_planes_and_exposures():
-    said = sampling_sentence(SparseView.from_ratio(13, 4))
-    assert said == "13 planes measured, 52 predicted, 75 % fewer exposures"
-
-
-def test_sentence_of_a_dense_stack_promises_nothing():
-    assert "every plane is imaged" in sampling_sentence(SparseView.from_ratio(8, 1))
-
-
-def test_a_projection_promises_no_planes():
-    said = sampling_sentence(SparseView.from_ratio(13, 1), flat=True)
-    assert said == "13 planes measured, 1 projection of them predicted"
-
-
-def test_sentence_of_a_finer_stack():
-    said = sampling_sentence(SparseView.from_voxel_size(10, 0.145, 0.29))
-    assert said.startswith("10 planes measured, 5 predicted")
+@pytest.mark.parametrize(
+    ("view", "flat", "said"),
+    [
+        (SparseView.from_ratio(13, 4), False,
+         "13 planes measured, 52 predicted, 75 % fewer exposures"),
+        (SparseView.from_ratio(8, 1), False, "every plane is imaged"),
+        (SparseView.from_ratio(13, 1), True,
+         "13 planes measured, 1 projection of them predicted"),
+        (SparseView.from_voxel_size(10, 0.145, 0.29), False,
+         "10 planes measured, 5 predicted"),
+    ],
+)  # fmt: skip
+def test_the_sentence_counts_planes_and_promises_no_more(view, flat, said):
+    assert said in sampling_sentence(view, flat=flat)
 
 
 @pytest.mark.parametrize(
@@ -45,17 +41,11 @@ def test_ratio_is_a_piece_of_the_sentence(ratio, said):
     assert said in ordinal(ratio)
 
 
-def test_auto_takes_the_ratio_from_the_voxel_size(panel):
+def test_a_ratio_is_that_of_the_voxel_size_until_one_is_chosen(panel, qtbot):
     assert panel.ratio() is None
-
-
-def test_a_click_chooses_a_ratio(panel, qtbot):
     with qtbot.waitSignal(panel.changed):
         panel.segments.button("8").click()
     assert panel.ratio() == 8
-
-
-def test_other_takes_any_number(panel):
     panel.segments.button("other").click()
     assert panel.other.isVisible()
     panel.other.native("ratio").setValue(2.5)

@@ -4,22 +4,19 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sparsessp.structures import CATALOGUE
-from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.card_text import Quality
 from napari_sparsessp.ui.widgets.structures import (
     StructureModel,
     StructureTable,
 )
-from napari_sparsessp.ui.widgets.table import ROW
 
 
 @pytest.fixture
-def table(qtbot):
+def table(added):
     model = StructureModel()
     model.set_structures(("dna", "nucleolus", "microtubule"))
     model.set_layers([("k", "my truth")])
-    table = StructureTable(model)
-    qtbot.addWidget(table)
+    table = added(StructureTable(model))
     table.resize(380, 200)
     table.show()
     return table
@@ -34,44 +31,6 @@ def click(qtbot, table, row, column):
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
 
 
-def test_a_click_anywhere_on_the_name_ticks(qtbot, table):
-    click(qtbot, table, 1, "name")
-    assert table.structures.ticked() == ("dna", "microtubule")
-    click(qtbot, table, 1, "name")
-    assert table.structures.ticked() == ("dna", "nucleolus", "microtubule")
-
-
-def test_a_click_on_the_eye_hides(qtbot, table):
-    click(qtbot, table, 0, "visible")
-    assert table.structures.visible() == ("nucleolus", "microtubule")
-
-
-def test_truth_is_chosen_from_a_list(qtbot, table):
-    click(qtbot, table, 0, "truth")
-    cell = cell_of(table, 0, "truth")
-    editor = table.indexWidget(cell)
-    assert [editor.itemText(i) for i in range(editor.count())][1] == "my truth"
-    editor.setCurrentIndex(1)
-    editor.activated.emit(1)
-    assert table.structures.truths() == {"dna": "k"}
-
-
-def test_keyboard_ticks_and_hides(qtbot, table):
-    table.setFocus()
-    table.setCurrentIndex(cell_of(table, 0, "name"))
-    qtbot.keyClick(table, Qt.Key.Key_Space)
-    qtbot.keyClick(table, Qt.Key.Key_Down)
-    qtbot.keyClick(table, Qt.Key.Key_V)
-    assert table.structures.ticked() == ("nucleolus", "microtubule")
-    assert table.structures.visible() == ("dna", "microtubule")
-
-
-def test_all_rows_are_in_sight(table):
-    table.structures.set_structures(tuple(f"own_{i}" for i in range(12)))
-    last = table.visualRect(table.model().index(11, 0))
-    assert last.bottom() <= table.viewport().height()
-
-
 def names(table):
     model = table.model()
     return [model.index(row, 0).data() for row in range(model.rowCount())]
@@ -79,27 +38,6 @@ def names(table):
 
 def sort(table, column):
     table.horizontalHeader().sectionClicked.emit(table.rows_model.column(column))
-
-
-def test_a_click_on_a_header_sorts_turns_round_and_lets_be(table):
-    own = names(table)
-    sort(table, "name")
-    assert names(table) == sorted(own)
-    sort(table, "name")
-    assert names(table) == sorted(own, reverse=True)
-    sort(table, "name")
-    assert names(table) == own
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_has_no_score_comes_last_either_way(table, times):
-    table.structures.set_scores({"nucleolus": {"r2": 0.2}, "microtubule": {"r2": 0.7}})
-    for _ in range(times):
-        sort(table, "r2")
-    labels = {row.structure.id: row.structure.label for row in table.structures.rows}
-    order = [labels["microtubule"], labels["nucleolus"]]
-    assert names(table)[:2] == (order if times == 1 else order[::-1])
-    assert names(table)[2] == labels["dna"]
 
 
 def test_sorting_changes_no_order_of_the_request(qtbot, table):
@@ -123,25 +61,9 @@ def test_rows_do_not_jump_while_scores_come_in(table):
     assert names(table) != before
 
 
-def test_the_keyboard_sorts(qtbot, table):
-    own = names(table)
-    table.setFocus()
-    qtbot.keyClick(table, Qt.Key.Key_S)
-    assert names(table) == sorted(own)
-    qtbot.keyClick(table, Qt.Key.Key_S)
-    assert names(table) == own
-
-
-def test_scores_have_columns_once_there_are_any(table):
-    table.structures.set_expected({"dna": Quality(0.7, "some images")})
-    assert "expected" in table.shown_columns()
-    assert "r2" not in table.shown_columns()
-    table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
-    assert {"r2", "pcc"} <= set(table.shown_columns())
-
-
 def test_in_a_narrow_dock_names_are_whole_and_numbers_give_way(table):
     table.structures.set_expected({"dna": Quality(0.7, "some images")})
+    assert "r2" not in table.shown_columns()
     table.structures.set_scores({"dna": {"r2": 0.6, "pcc": 0.8}})
     table.resize(700, 200)
     wide = set(table.shown_columns())
@@ -175,10 +97,6 @@ def model_cell(model, id_, column):
 def test_everything_is_ticked_and_only_a_few_are_shown(model):
     assert model.ticked() == tuple(CATALOGUE)
     assert set(model.visible()) == {"dna", "cell_membrane", "mitochondria"}
-
-
-def test_few_structures_are_all_shown(qapp):
-    model = StructureModel()
     model.set_structures(("dapi", "map2", "nfh"))
     assert model.visible() == ("dapi", "map2", "nfh")
 
@@ -223,53 +141,7 @@ def test_scores_are_shown_as_they_come(model):
     assert cell.data() == ""
 
 
-def test_undefined_score_is_blank_not_nan(model):
-    model.set_scores({"dna": {"r2": None, "pcc": None}})
-    assert model_cell(model, "dna", "r2").data() == ""
-
-
-def test_eye_works_while_locked_and_ticks_do_not(model, qtbot):
-    model.set_locked(True)
-    with qtbot.waitSignal(model.visibility_changed) as told:
-        model.setData(
-            model_cell(model, "dna", "visible"), Qt.CheckState.Unchecked, CHECK
-        )
-    assert told.args == ["dna", False]
-    changed = model.setData(
-        model_cell(model, "dna", "name"), Qt.CheckState.Unchecked, CHECK
-    )
-    assert not changed
-    assert "dna" in model.ticked()
-
-
 def test_choices_stay_when_another_model_has_the_same_structures(model):
     model.tick(("dna", "nucleolus"))
     model.set_structures(("dna", "nucleolus", "map2"))
     assert model.ticked() == ("dna", "nucleolus", "map2")
-
-
-def test_qt_finds_no_fault_with_the_model(model, qtmodeltester):
-    qtmodeltester.check(model)
-
-
-def test_uncertainties_are_shown_and_hidden_where_there_are_any(model, qtbot):
-    model.set_spreads({"dna": False})
-    cell = model_cell(model, "dna", "spread")
-    with qtbot.waitSignal(model.spread_changed):
-        model.setData(cell, Qt.CheckState.Checked, CHECK)
-    assert model.spreads() == ("dna",)
-    other = model_cell(model, "nucleolus", "spread")
-    assert other.data(CHECK) is None
-    assert not model.flags(other) & Qt.ItemFlag.ItemIsUserCheckable
-    model.set_spread("nucleolus", True)
-    assert model.spreads() == ("dna",)
-
-
-def test_doubts_mark_their_structures_and_say_why(model):
-    model.set_doubts({"dna": ["it is noise"]})
-    cell = model_cell(model, "dna", "name")
-    mark = model.columns[0].mark
-    assert mark(cell.data(ROW)) is Mark.WARN
-    assert "it is noise" in cell.data(Qt.ItemDataRole.ToolTipRole)
-    model.set_doubts({})
-    assert mark(cell.data(ROW)) is None

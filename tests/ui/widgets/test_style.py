@@ -17,9 +17,8 @@ def theme(window, colours):
 
 
 @pytest.fixture
-def window(qtbot):
-    widget = QWidget()
-    qtbot.addWidget(widget)
+def window(added):
+    widget = added(QWidget())
     theme(widget, DARK)
     widget.show()
     return widget

@@ -156,7 +156,7 @@ class ViewState:
         return float(state.opacity)
 
     def restore(self) -> None:
-        """Show everything as it was; what a layout was made of is hidden."""
+        """Show all as it was; what came since stays, what a layout made is hidden."""
         grid, bar = grid_of(self._viewer), scale_bar_of(self._viewer)
         grid.enabled = False
         for name in reversed(_GRID_FIELDS):

@@ -35,9 +35,9 @@ def rename(path: Path, name: str, progress: TaskProgress) -> Path:
     return path
 
 
-def delete(path: Path, _progress: TaskProgress) -> manage.Deleted:
+def delete(path: Path, _progress: TaskProgress) -> None:
     """Move a model into the trash."""
-    return manage.delete_model(path)
+    manage.delete_model(path)
 
 
 def restore(deleted: manage.Deleted, _progress: TaskProgress) -> Path:
@@ -61,8 +61,7 @@ def fetch(origin: str, sha256: str, progress: TaskProgress) -> manage.Fetched:
 
 def add(fetched: manage.Fetched, id_: str, progress: TaskProgress) -> Path:
     """Add a downloaded model to the user's own."""
-    path = manage.add_model(
-        fetched.path, id=id_ or None, source=fetched.source, progress=progress
-    )
+    source, wanted = fetched.source, id_ or None
+    path = manage.add_model(fetched.path, id=wanted, source=source, progress=progress)
     fetched.forget()
     return path

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, Qt, QUrl
+from qtpy.QtCore import QFileSystemWatcher, QSize, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSplitter,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -30,16 +29,26 @@ from napari_sparsessp.ui.models.page import ModelPage, button_row
 from napari_sparsessp.ui.models.table import ModelsTable
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask
-from napari_sparsessp.ui.widgets.basic import NARROWEST, SHARES, Foot, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    NARROWEST,
+    SHARES,
+    Foot,
+    in_a_column,
+    in_a_row,
+)
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.verification import Verdict
 
 _WIDE_LETTERS = 110
 """From this width on, table and card lie side by side."""
+
+_WIDTH = 440
+"""In pixels: names, networks and scores are read in full."""
 
 _SETTLE_MS = 150  # copying a file makes many events
 
@@ -99,14 +108,9 @@ class ModelsForm(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        buttons = (self.import_button, self.fetch_button, self.undo_button)
-        above = QVBoxLayout(self._upper)
-        above.setContentsMargins(0, 0, 0, 0)
-        above.setSpacing(6)
-        above.addWidget(self.search)
-        above.addWidget(button_row(*buttons))
-        above.addWidget(self.table, 1)
-        above.addWidget(self.count)
+        buttons = button_row(self.import_button, self.fetch_button, self.undo_button)
+        rows = (self.search, buttons, self.table, self.count)
+        in_a_column(self._upper, *rows, spacing=6).setStretch(2, 1)
         self.splitter.addWidget(self._upper)
         self.splitter.addWidget(self.page)
         self.splitter.setChildrenCollapsible(False)
@@ -114,12 +118,12 @@ class ModelsForm(QWidget):
         self.splitter.setStretchFactor(0, 2)
         self.splitter.setStretchFactor(1, 3)
         self.splitter.setContentsMargins(9, 9, 9, 0)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(7)
-        column.addWidget(self.splitter, 1)
-        column.addWidget(self.foot)
+        in_a_column(self, self.splitter, self.foot, spacing=7).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a width at which names, networks and scores are read in full."""
+        return QSize(_WIDTH, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the card beside the table where there is room."""
@@ -152,15 +156,7 @@ class ModelsForm(QWidget):
 
 
 class ModelsDock(Dock):
-    """Manage the models of this computer.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Manage the models of this computer."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
@@ -175,9 +171,8 @@ class ModelsDock(Dock):
         self._deleted: list[Deleted] = []
         self.fill(ModelsForm())
         self.fetch_dialog: FetchDialog | None = None
-        self.importer = ModelImporter(
-            InstalledEngine() if engine is None else engine, self
-        )
+        engine = InstalledEngine() if engine is None else engine
+        self.importer = ModelImporter(engine, self)
         self._watcher = QFileSystemWatcher(self)
         self._connect()
         self.refresh()
@@ -209,17 +204,13 @@ class ModelsDock(Dock):
         self.add_shortcut("Ctrl+Z", self.undo_delete)
         self.add_shortcut("Esc", self.cancel)
 
-    # the list -----------------------------------------------------------------
-
     def refresh(self) -> None:
         """List the models in a thread."""
         if self._listing is not None:
             self._list_again = True
             return
         self._listing = self.run_task(
-            actions.list_entries,
-            returned=self._on_listed,
-            failed=self._on_list_failed,
+            actions.list_entries, returned=self._on_listed, failed=self._on_list_failed
         )
 
     def _on_listed(self, listed: tuple[list[Entry], list[Deleted]]) -> None:
@@ -237,7 +228,12 @@ class ModelsDock(Dock):
             self._show_chosen()
         self.form.show_models(first)
         self._watch()
-        self._offer_undo()
+        self.form.undo_button.setVisible(bool(self._deleted))
+        if self._deleted:
+            self.form.undo_button.setToolTip(
+                f"Puts {self._deleted[0].path.stem} back (Ctrl+Z). What you delete is "
+                f"kept for {KEPT_DAYS} days."
+            )
 
     def _on_list_failed(self, error: Exception) -> None:
         self._listing = None
@@ -250,14 +246,6 @@ class ModelsDock(Dock):
             if watched:
                 self._watcher.removePaths(watched)
             self._watcher.addPath(folder)
-
-    def _offer_undo(self) -> None:
-        self.form.undo_button.setVisible(bool(self._deleted))
-        if self._deleted:
-            self.form.undo_button.setToolTip(
-                f"Puts {self._deleted[0].path.stem} back (Ctrl+Z). What you delete is "
-                f"kept for {KEPT_DAYS} days."
-            )
 
     def showEvent(self, event: QShowEvent) -> None:
         """List again: the folder may have been another one meanwhile."""
@@ -277,13 +265,11 @@ class ModelsDock(Dock):
         verdict = None if entry is None else self._verdicts.get(_version(entry.path))
         self.form.page.show_entry(entry, verdict)
 
-    def _announce(self, id_: str, choose: Path | None, text: str) -> None:
+    def _announce(self, id_: str, text: str, choose: Path | None) -> None:
         """Announce a changed model to all docks, choose it here, and say so."""
         self._choose = choose
         model_news().changed.emit(id_)  # this dock hears it as well
         self.form.foot.set_status(text)
-
-    # models that come ---------------------------------------------------------
 
     def _on_imported(self, id_: str, path: Path) -> None:
         if self._fetched is not None and self._fetched.path == path:
@@ -318,26 +304,18 @@ class ModelsDock(Dock):
             return
         digits = fetched.sha256
         blocks = " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
-        self.form.foot.message.show_notices(
-            [
-                f"No checksum was given. What came has the SHA-256 {blocks}; compare "
-                "it with the page of the model"
-            ]
+        notice = (
+            f"No checksum was given. What came has the SHA-256 {blocks}; compare it "
+            "with the page of the model"
         )
+        self.form.foot.message.show_notices([notice])
 
     def _on_arrived(self, id_: str, path: Path) -> None:
         self.form.search.clear()
         text = f"{id_} is now among your models."
         with suppress(SparseSSPError):  # it would be listed as damaged
             text += f" Licence: {card_of(path).licence}."
-        self._announce(id_, path, text)
-
-    # work in the background ---------------------------------------------------
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is under way."""
-        return self._work is not None
+        self._announce(id_, text, path)
 
     def _start(
         self,
@@ -347,7 +325,7 @@ class ModelsDock(Dock):
         *args: Any,
     ) -> None:
         """Run one function in a thread; others are not begun meanwhile."""
-        if self.is_busy:
+        if self._work is not None:
             return
         self.form.foot.message.clear()
         self.form.page.set_busy(True)
@@ -361,7 +339,7 @@ class ModelsDock(Dock):
         self._work.progressed.connect(self._on_progress)
 
     def _on_progress(self, share: float, what: str, _left: float | None) -> None:
-        if self.is_busy and what:
+        if self._work is not None and what:
             self.form.foot.show_work(what, share)
 
     def _end(self) -> None:
@@ -387,31 +365,28 @@ class ModelsDock(Dock):
             self.form.foot.set_status("Stopped.")
             self.refresh()
 
-    # the chosen model ---------------------------------------------------------
-
-    def _usable(self) -> Entry | None:
+    def _chosen(self) -> "tuple[Path, ModelCard] | None":
         """Return the chosen model, unless it is damaged."""
         entry = self.form.table.current()
-        return None if entry is None or entry.card is None else entry
+        return None if entry is None or entry.card is None else (entry.path, entry.card)
 
     def use(self) -> None:
         """Choose the model in the Predict dock of this viewer."""
-        entry = self._usable()
-        if entry is None or entry.card is None:
+        if (chosen := self._chosen()) is None:
             return
         dock = open_predict(self._viewer, beside=self)
         if dock.run_in_progress is not None:
             text = "A prediction is running; choose the model afterwards."
         else:
-            dock.shelf.offer(entry.card.id)
-            text = f"Predict now uses {entry.name}."
+            dock.shelf.offer(chosen[1].id)
+            text = f"Predict now uses {chosen[1].name}."
         self.form.foot.set_status(text)
 
     def check(self) -> None:
         """Verify the model: its weights, and its prediction for a test image."""
-        if entry := self._usable():
-            keep = partial(self._on_verified, entry.path)
-            self._start("checking the model", keep, actions.verify, entry.path)
+        if (chosen := self._chosen()) is not None:
+            keep = partial(self._on_verified, chosen[0])
+            self._start("checking the model", keep, actions.verify, chosen[0])
 
     def _on_verified(self, path: Path, verdict: "Verdict") -> None:
         self._verdicts[_version(path)] = verdict
@@ -421,12 +396,10 @@ class ModelsDock(Dock):
 
     def export(self) -> None:
         """Copy the model to a file or folder."""
-        entry = self._usable()
-        if entry is None or entry.card is None:
-            return
-        chosen = choose_place(self, entry.card.id)
-        if chosen is not None:
-            work = (actions.export, entry.path, *chosen)
+        chosen = self._chosen()
+        place = None if chosen is None else choose_place(self, chosen[1].id)
+        if chosen is not None and place is not None:
+            work = (actions.export, chosen[0], *place)
             self._start("copying the model", self._on_exported, *work)
 
     def _on_exported(self, path: Path) -> None:
@@ -434,40 +407,33 @@ class ModelsDock(Dock):
 
     def rename(self, name: str) -> None:
         """Change the name of the model; its id stays."""
-        entry = self._usable()
-        if entry is not None and entry.card is not None:
-            renamed = partial(self._on_renamed, entry.card.id)
-            work = (actions.rename, entry.path, name)
-            self._start("writing the name", renamed, *work)
-
-    def _on_renamed(self, id_: str, path: Path) -> None:
-        self._announce(id_, path, f"Renamed; its id is still {id_}.")
+        if (chosen := self._chosen()) is not None:
+            path, id_ = chosen[0], chosen[1].id
+            text = f"Renamed; its id is still {id_}."
+            renamed = partial(self._announce, id_, text)
+            self._start("writing the name", renamed, actions.rename, path, name)
 
     def delete(self) -> None:
         """Move the model into the trash; Undo restores it."""
         entry = self.form.table.current()
-        if entry is None or self.is_busy:
+        if entry is None or self._work is not None:
             return
         if entry.shipped:
             self.form.foot.set_status(self.form.page.delete_button.toolTip())
             return
-        deleted = partial(self._on_deleted, entry)
-        self._start("deleting the model", deleted, actions.delete, entry.path)
-
-    def _on_deleted(self, entry: Entry, _deleted: Deleted) -> None:
         id_ = entry.path.stem if entry.card is None else entry.card.id
         text = f"Deleted {entry.name}. Undo delete puts it back."
-        self._announce(id_, None, text)
+        deleted = partial(self._announce, id_, text)
+        self._start("deleting the model", deleted, actions.delete, entry.path)
 
     def undo_delete(self) -> None:
         """Restore the model that was deleted last."""
-        if self._deleted and not self.is_busy:
+        if self._deleted and self._work is None:
             self.form.search.clear()
-            work = (actions.restore, self._deleted[0])
-            self._start("putting the model back", self._on_restored, *work)
-
-    def _on_restored(self, path: Path) -> None:
-        self._announce(path.stem, path, f"{path.stem} is back.")
+            deleted = self._deleted[0]
+            id_ = deleted.path.stem
+            restored = partial(self._announce, id_, f"{id_} is back.")
+            self._start("putting the model back", restored, actions.restore, deleted)
 
     def show_in_folder(self) -> None:
         """Open the folder of the model in the system's file browser."""
@@ -477,12 +443,7 @@ class ModelsDock(Dock):
 
 
 def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
-    """Let the user choose where a copy goes; None for nowhere.
-
-    Returns
-    -------
-    The file or folder, and whether the user agreed that it is replaced.
-    """
+    """Let the user choose where a copy goes, and whether that is replaced."""
     path, kind = QFileDialog.getSaveFileName(
         parent, "Export the model", f"{name}.safetensors", f"{_FILE};;{_FOLDER}"
     )

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sparsessp.models.library import all_entries, card_of
 from napari_sparsessp.models.manage import Fetched, IdTaken
 from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models.import_form import model_id
+from napari_sparsessp.ui.models.page import plain_label
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -62,18 +63,10 @@ class FetchOptions:
 
 
 class FetchDialog(TaskDialog):
-    """Download a model and add it, or hand a checkpoint on to be imported.
+    """Download a model and add it, or hand a checkpoint on to be imported."""
 
-    Signals
-    -------
-    added(Path, Fetched)
-        A model of this plugin that is now among the user's own.
-    checkpoint(Fetched)
-        A checkpoint that has to be imported.
-    """
-
-    added = Signal(object, object)
-    checkpoint = Signal(object)
+    added = Signal(object, object)  # path of a model that is now the user's, Fetched
+    checkpoint = Signal(object)  # Fetched, which has to be imported
 
     STOPPED = "Stopped. Fetch resumes the download."
 
@@ -81,14 +74,11 @@ class FetchDialog(TaskDialog):
         super().__init__("Fetch a model", "the download", "Fetch", parent)
         self._fetched: Fetched | None = None
         self._address = ""
-        hint = QLabel(_HINT)
-        hint.setProperty("role", "muted")
-        hint.setWordWrap(True)
         self.form = Form(FetchOptions)
         self.form.show_row("id", False)
         self.form.changed.connect(self._on_edited)
-        self.arrange(hint, self.form, self.message)
-        self.start_button.clicked.connect(self._on_start)
+        self.arrange(plain_label("muted", _HINT), self.form, self.message)
+        self.start_button.clicked.connect(self.fetch)
         self.set_busy(False)
 
     def _on_edited(self) -> None:
@@ -98,9 +88,6 @@ class FetchDialog(TaskDialog):
             self.form.update(id="")
             self.form.show_row("id", False)
         self.start_button.setEnabled(bool(address) and not self.busy)
-
-    def _on_start(self) -> None:
-        self.fetch()
 
     def fetch(self) -> None:
         """Download; bytes that came before are not downloaded again."""

@@ -11,19 +11,16 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
+from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
-from napari_sparsessp.ui.models.import_form import model_id as model_id
-from napari_sparsessp.ui.models.import_form import numbers as numbers
-from napari_sparsessp.ui.tasks import TaskProgress
-from napari_sparsessp.ui.widgets.basic import in_a_row
+from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
-SUFFIXES = (".p", ".pth", ".pt", ".ckpt", ".safetensors")
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
 _WIDTH = 560
 _HINT = (
@@ -45,10 +42,8 @@ def import_model(viewer: Any = None) -> None:
 
 def choose_checkpoint(parent: QWidget) -> str:
     """Let the user choose a checkpoint file; "" for none."""
-    path, _ = QFileDialog.getOpenFileName(
-        parent, "Choose a model checkpoint", "", FILTER
-    )
-    return str(path)
+    title = "Choose a model checkpoint"
+    return str(QFileDialog.getOpenFileName(parent, title, "", FILTER)[0])
 
 
 def dragged_checkpoint(mime: Any) -> str | None:
@@ -71,18 +66,10 @@ class ImportState(Enum):
 class ImportDialog(TaskDialog):
     """Non-modal, so that something can be looked up in the viewer meanwhile.
 
-    Parameters
-    ----------
-    engine
-        Anything with ``cards``, ``inspect`` and ``bring_in`` of `InstalledEngine`.
-
-    Signals
-    -------
-    imported(str, Path)
-        Id of the new model, and the file that it was; the dialog closes itself.
+    It closes itself once the model is imported.
     """
 
-    imported = Signal(str, object)
+    imported = Signal(str, object)  # id of the new model, and the file that it was
 
     STOPPED = "Stopped; nothing was imported."
 
@@ -96,14 +83,12 @@ class ImportDialog(TaskDialog):
         self.file_label.setProperty("role", "strong")
         self.file_label.setTextFormat(Qt.TextFormat.PlainText)
         self.file_button = QPushButton("Choose file…")
-        self.hint = QLabel(_HINT)
-        self.hint.setProperty("role", "muted")
-        self.hint.setWordWrap(True)
+        self.hint = plain_label("muted", _HINT)
         self.form = ImportForm()
         self.scroll = QScrollArea()
         self._arrange()
         self.file_button.clicked.connect(self._on_file)
-        self.start_button.clicked.connect(self._on_start)
+        self.start_button.clicked.connect(self.start_import)
         self.form.changed.connect(self._show_problem)
         CheckpointDrop(self).dropped.connect(self.read)
         self._set_state(ImportState.NO_FILE)
@@ -111,19 +96,13 @@ class ImportDialog(TaskDialog):
 
     def _arrange(self) -> None:
         first, holder = QWidget(), QWidget()
-        row = in_a_row(self.file_label, self.file_button)
-        row.setContentsMargins(0, 0, 0, 0)
-        first.setLayout(row)
+        in_a_column(first, in_a_row(self.file_label, self.file_button))
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = QVBoxLayout(holder)
-        inside.setContentsMargins(0, 0, 8, 0)
-        inside.addWidget(self.form)
+        in_a_column(holder, self.form).setContentsMargins(0, 0, 8, 0)
         self.scroll.setWidget(holder)
         self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
-
-    # reading ------------------------------------------------------------------
 
     def _on_file(self) -> None:
         if path := choose_checkpoint(self):
@@ -141,8 +120,9 @@ class ImportDialog(TaskDialog):
         self.file_label.setToolTip(str(self._path))
         self.end_task()
         self._set_state(ImportState.READING)
+        inspect = self._engine.inspect
         self.run(
-            *(_inspect, self._engine, self._path),
+            *(lambda path, _progress: inspect(path), self._path),
             returned=self._on_inspected,
             status="Reading the file…",
         )
@@ -158,11 +138,6 @@ class ImportDialog(TaskDialog):
         if not self.form.focus_on_open():
             self.start_button.setFocus()
 
-    # importing ----------------------------------------------------------------
-
-    def _on_start(self) -> None:
-        self.start_import()
-
     def start_import(self) -> None:
         """Write the model among the user's own."""
         if self.state is not ImportState.ASKING or self.form.check():
@@ -170,7 +145,7 @@ class ImportDialog(TaskDialog):
         answers = self.form.answers()
         self._set_state(ImportState.IMPORTING)
         self.run(
-            *(_bring_in, self._engine, self._path, self._contents, answers),
+            *(self._engine.bring_in, self._path, self._contents, answers),
             returned=self._on_imported,
             status="Opening the file…",
         )
@@ -194,8 +169,6 @@ class ImportDialog(TaskDialog):
         """Show how far an import is, unless it is about to stop."""
         if self.close_button.isEnabled():
             super().show_progress(share, what, left)
-
-    # looks --------------------------------------------------------------------
 
     def _set_state(self, state: ImportState) -> None:
         self.state = state
@@ -233,30 +206,10 @@ class ImportDialog(TaskDialog):
         self.start_button.setToolTip(problem)
 
 
-def _inspect(engine: Any, path: Path, _progress: TaskProgress) -> Any:
-    return engine.inspect(path)
-
-
-def _bring_in(
-    engine: Any,
-    path: Path,
-    contents: Any,
-    given: dict[str, Any],
-    progress: TaskProgress,
-) -> Any:
-    return engine.bring_in(path, contents, given, progress)
-
-
 class CheckpointDrop(QObject):
-    """Takes one dropped checkpoint file at a time; everything else falls through.
+    """Takes one dropped checkpoint file at a time; everything else falls through."""
 
-    Signals
-    -------
-    dropped(str)
-        Path of the file.
-    """
-
-    dropped = Signal(str)
+    dropped = Signal(str)  # path of the file
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
@@ -277,20 +230,9 @@ class CheckpointDrop(QObject):
 
 
 class ModelImporter(QObject):
-    """Opens the import dialog for a chosen or dropped file; one dialog at a time.
+    """Opens the import dialog for a chosen or dropped file; one dialog at a time."""
 
-    Parameters
-    ----------
-    owner
-        The dock; files may be dropped onto it.
-
-    Signals
-    -------
-    imported(str, Path)
-        Id of the new model, and the file that it was.
-    """
-
-    imported = Signal(str, object)
+    imported = Signal(str, object)  # see `ImportDialog`
 
     def __init__(self, engine: Any, owner: QWidget) -> None:
         super().__init__(owner)

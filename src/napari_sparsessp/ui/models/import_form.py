@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QWidget
 
+from napari_sparsessp.ui.models.page import plain_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
 from napari_sparsessp.ui.widgets.card_text import count_text, structure_names
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import (
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.importing.answers import CheckpointInfo, Question
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 def model_id(name: str, taken: Collection[str] = ()) -> str:
@@ -48,9 +50,6 @@ def numbers(text: str) -> tuple[float, ...] | None:
     except ValueError:
         return None
     return values if all(abs(value) < 1e9 for value in values) else None
-
-
-# The questions ----------------------------------------------------------------------
 
 
 def _read_name(text: str) -> str:
@@ -81,6 +80,9 @@ def _read_voxel_size(text: str) -> tuple[float, ...]:
 def _write_numbers(values: Any) -> str:
     listed = values if isinstance(values, tuple | list) else (values,)
     return ", ".join(f"{value:g}" for value in listed)
+
+
+_NUMBERS = {"above": True, "live": True, "write": _write_numbers}
 
 
 class OutputFields(StructureFields):
@@ -129,10 +131,8 @@ class ImportAnswers:
             "label": "Sparsity ratio r it was trained for",
             "name": "Sparsity ratios",
             "none": "for example 8, or 1, 2, 4, 8",
-            "above": True,
-            "live": True,
             "read": _read_ratios,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     voxel_size: Annotated[
@@ -141,10 +141,8 @@ class ImportAnswers:
             "label": "Voxel grid it was trained on: z, y, x in µm",
             "name": "Voxel size along z, y and x in µm",
             "none": "for example 0.29, 0.29, 0.29",
-            "above": True,
-            "live": True,
             "read": _read_voxel_size,
-            "write": _write_numbers,
+            **_NUMBERS,
         },
     ] = ()
     scaling: Annotated[
@@ -188,24 +186,15 @@ def _reason(question: "Question") -> str:
 
 
 def _licence_hint(format_: str) -> str:
-    hint = "Check that you may use these weights."
-    family = format_.split(" ")[0]
+    family, hint = format_.split(" ")[0], "Check that you may use these weights."
     if family in ("RepMode", "pytorch_fnet"):
-        return (
-            f"{hint} {family} is published under the Allen Institute's licence, which "
-            "forbids commercial use."
-        )
+        licence = f"{family} is published under the Allen Institute's licence, which"
+        return f"{hint} {licence} forbids commercial use."
     return f"{hint} The file does not say under which licence they are."
 
 
 class ImportForm(QWidget):
-    """Contents of a file, and the questions that it leaves open.
-
-    Signals
-    -------
-    changed
-        The answers changed.
-    """
+    """Contents of a file, and the questions that it leaves open."""
 
     changed = Signal()
 
@@ -217,12 +206,7 @@ class ImportForm(QWidget):
         self.panel = CheckpointPanel()
         self.rows = Form(ImportAnswers, rows={"id": {"read": self._read_id}})
         self.rows.native("name").setMaxLength(120)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(11)
-        column.addWidget(self.panel)
-        column.addWidget(self.rows)
-        column.addStretch(1)
+        in_a_column(self, self.panel, self.rows, spacing=11).addStretch(1)
         self.rows.changed.connect(self._on_changed)
 
     def offer(
@@ -232,17 +216,7 @@ class ImportForm(QWidget):
         name: str,
         taken: Collection[str],
     ) -> None:
-        """Show what was read, and ask for the rest.
-
-        Parameters
-        ----------
-        contents
-            A checkpoint's contents; the card of a model of this plugin asks nothing.
-        name
-            Suggestion for the name.
-        taken
-            Ids of the installed models.
-        """
+        """Show what was read, and ask for the rest."""
         self._taken = frozenset(taken)
         self.panel.show_contents(contents, path)
         native = not hasattr(contents, "questions")
@@ -255,8 +229,8 @@ class ImportForm(QWidget):
         self.shown = tuple(row for row in rows if row in asked)
         for row in rows:
             self.rows.show_row(row, row in asked)
-        self.rows.set(ImportAnswers(name=name, id=model_id(name, taken)))
         self._names = (name, model_id(name, taken))
+        self.rows.set(ImportAnswers(*self._names))
         self.rows.native("structures").offer(getattr(contents, "outputs", 0))
         for row, question in questions.items():
             self.rows.show_note(row, _reason(question))
@@ -288,7 +262,7 @@ class ImportForm(QWidget):
         return {row: answer for row, answer in given.items() if answer is not None}
 
     def _read_id(self, text: str) -> str:
-        if not _ID.fullmatch(text):
+        if not ID.fullmatch(text):
             raise ValueError(
                 "The id takes lower-case letters, digits, dots, - and _, and begins "
                 "with a letter or digit."
@@ -316,22 +290,16 @@ class CheckpointPanel(QFrame):
         super().__init__()
         self.setProperty("role", "panel")
         self.drawing = TopologyDrawing()
-        self.headline, self.facts = _label("strong"), _label("")
-        self.structures, self.notes = _label(""), _label("muted")
-        words = QVBoxLayout()
-        words.setSpacing(1)
-        words.addWidget(self.headline)
-        words.addWidget(self.facts)
-        head = QHBoxLayout()
+        self.headline, self.facts = plain_label("strong"), plain_label("")
+        self.structures, self.notes = plain_label(""), plain_label("muted")
+        words = QWidget()
+        in_a_column(words, self.headline, self.facts, spacing=1)
+        head = in_a_row(self.drawing, words, stretched=0)
         head.setSpacing(10)
-        head.addWidget(self.drawing, 0, Qt.AlignmentFlag.AlignTop)
-        head.addLayout(words, 1)
-        column = QVBoxLayout(self)
+        head.setStretch(1, 1)
+        head.setAlignment(self.drawing, Qt.AlignmentFlag.AlignTop)
+        column = in_a_column(self, head, self.structures, self.notes)
         column.setContentsMargins(11, 9, 11, 10)
-        column.setSpacing(5)
-        column.addLayout(head)
-        column.addWidget(self.structures)
-        column.addWidget(self.notes)
 
     def show_contents(self, contents: Any, path: Path) -> None:
         """Show a `CheckpointInfo`, or the `ModelCard` of a model of this plugin."""
@@ -361,12 +329,3 @@ class CheckpointPanel(QFrame):
         self.notes.setText("\n".join(lines))
         self.notes.setVisible(bool(notes))
         self.setToolTip(str(path))
-
-
-def _label(role: str) -> QLabel:
-    label = QLabel("")
-    if role:
-        label.setProperty("role", role)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    return label

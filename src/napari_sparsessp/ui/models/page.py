@@ -8,12 +8,10 @@ from qtpy.QtWidgets import (
     QDialog,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QFlowLayout
@@ -21,7 +19,13 @@ from superqt import QFlowLayout
 from napari_sparsessp.models.card import ModelCard, expected_quality
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.models.table import megabytes
-from napari_sparsessp.ui.widgets.basic import Mark, MarkDot, MessageBox
+from napari_sparsessp.ui.widgets.basic import (
+    Mark,
+    MarkDot,
+    MessageBox,
+    in_a_column,
+    in_a_row,
+)
 from napari_sparsessp.ui.widgets.card_text import card_rows, count_text
 from napari_sparsessp.ui.widgets.charts import QualityTable
 from napari_sparsessp.ui.widgets.style import Dress, breakable, take_role
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
     from napari_sparsessp.ui.engine import ModelPlace
 
 _WIDTH, _TALLEST = 580, 680
+_SURE = (
+    "delete this model? Predictions made with it stay, and the Models dock can put it "
+    "back"
+)
 _SHIPPED = "It came with the plugin"
 _LONGEST = 34
 _SOURCE_WORDS = {
@@ -65,7 +73,7 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     grid.setVerticalSpacing(9)
     grid.setColumnStretch(1, 1)
     for number, (name, text) in enumerate(rows):
-        title, body = QLabel(name), _plain("", breakable(text))
+        title, body = QLabel(name), plain_label("", breakable(text))
         title.setProperty("role", "muted")
         body.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(title, number, 0, Qt.AlignmentFlag.AlignTop)
@@ -74,10 +82,10 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     return panel
 
 
-def _plain(role: str, text: str = "") -> QLabel:
+def plain_label(role: str, text: str = "") -> QLabel:
+    """Return a text of several lines that is no higher than it has to be."""
     label = QLabel(text)
-    if role:
-        label.setProperty("role", role)
+    label.setProperty("role", role)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
     label.setMinimumWidth(60)  # a long word must not make the page wide
@@ -92,29 +100,13 @@ def _let_scroll(area: QScrollArea, inside: QWidget) -> None:
 
 
 class ModelInfo(QDialog):
-    """The card in a window that can stay open beside a dock.
-
-    Parameters
-    ----------
-    place
-        Where the model is; None where it is gone.
-
-    Signals
-    -------
-    folder_asked
-        Show the file in the system's file browser.
-    removal_asked
-        The user has asked to delete the model, and confirmed it.
-    """
+    """The card in a window that can stay open beside a dock."""
 
     folder_asked = Signal()
-    removal_asked = Signal()
+    removal_asked = Signal()  # the user has confirmed it
 
     def __init__(
-        self,
-        card: ModelCard,
-        place: "ModelPlace | None",
-        parent: QWidget | None = None,
+        self, card: ModelCard, place: "ModelPlace | None", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         Dress(self)
@@ -138,34 +130,29 @@ class ModelInfo(QDialog):
         self.close_button = QPushButton("Close")
         self.close_button.setDefault(True)
         self._arrange()
-        self.folder_button.clicked.connect(self._on_folder)
+        self.folder_button.clicked.connect(self.folder_asked)
         self.remove_button.clicked.connect(self._on_remove)
         self.close_button.clicked.connect(self._on_close)
-
-    def show_problem(self, text: str) -> None:
-        """Show what went wrong."""
-        self._ask(False)
-        self.message.show_error(text)
 
     def _arrange(self) -> None:
         version = self.card.version
         version = version if version == "imported" else f"version {version}"
         table, area = card_table(self.rows), QScrollArea()
         _let_scroll(area, table)
-        foot = QHBoxLayout()
-        foot.addWidget(self.folder_button)
-        foot.addStretch(1)
-        foot.addWidget(self.remove_button)
-        foot.addWidget(self.close_button)
-        column = QVBoxLayout(self)
+        buttons = (self.folder_button, self.remove_button, self.close_button)
+        foot = in_a_row(*buttons, stretched=0)
+        foot.insertStretch(1, 1)
+        title = plain_label("title", self.card.name)
+        below = plain_label("muted", f"{self.card.id} · {version}")
+        column = in_a_column(self, title, below, area, self.message, foot, spacing=6)
         column.setContentsMargins(16, 14, 16, 12)
-        column.setSpacing(6)
-        column.addWidget(_plain("title", self.card.name))
-        column.addWidget(_plain("muted", f"{self.card.id} · {version}"))
-        column.addWidget(area, 1)
-        column.addWidget(self.message)
-        column.addLayout(foot)
+        column.setStretch(2, 1)
         self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
+
+    def show_problem(self, text: str) -> None:
+        """Show what went wrong."""
+        self._ask(False)
+        self.message.show_error(text)
 
     def _ask(self, asking: bool) -> None:
         """Ask once more before a file goes."""
@@ -173,16 +160,9 @@ class ModelInfo(QDialog):
         self.remove_button.setText("Delete it" if asking else "Remove…")
         take_role(self.remove_button, "danger" if asking else "")
         self.close_button.setText("Keep it" if asking else "Close")
-        notice = (
-            "delete this model? Predictions made with it stay, and the Models dock can "
-            "put it back"
-        )
-        self.message.show_notices([notice] if asking else [])
+        self.message.show_notices([_SURE] if asking else [])
         if asking:
             self.close_button.setFocus()
-
-    def _on_folder(self) -> None:
-        self.folder_asked.emit()
 
     def _on_remove(self) -> None:
         if self._asking:
@@ -198,29 +178,21 @@ class ModelInfo(QDialog):
 
 
 class ModelPage(QScrollArea):
-    """Title, buttons, expected quality and all that the card says.
-
-    Signals
-    -------
-    use_asked, check_asked, export_asked, delete_asked, folder_asked
-        A button was pressed.
-    rename_asked(str)
-        The new name.
-    """
+    """Title, buttons, expected quality and all that the card says."""
 
     use_asked = Signal()
     check_asked = Signal()
     export_asked = Signal()
     delete_asked = Signal()
     folder_asked = Signal()
-    rename_asked = Signal(str)
+    rename_asked = Signal(str)  # the new name
 
     def __init__(self) -> None:
         super().__init__()
         self._entry: Entry | None = None
         self._busy = False
-        self.title = _plain("title")
-        self.below = _plain("muted")
+        self.title = plain_label("title")
+        self.below = plain_label("muted")
         self.name_edit = QLineEdit()
         self.name_edit.setAccessibleName("New name of the model")
         self.name_edit.setMaxLength(120)
@@ -247,7 +219,7 @@ class ModelPage(QScrollArea):
         )
         self.verdict = QWidget()
         self.verdict_dot = MarkDot(Mark.GOOD, 15)
-        self.verdict_text = _plain("")
+        self.verdict_text = plain_label("")
         self.problem = MessageBox()
         self.quality = QualityTable()
         self._rows: QWidget | None = None
@@ -256,20 +228,17 @@ class ModelPage(QScrollArea):
         self.show_entry(None)
 
     def _arrange(self) -> None:
-        row = QHBoxLayout(self.verdict)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(7)
-        row.addWidget(self.verdict_dot, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.verdict_text, 1)
-        inside = QWidget()
-        self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(0, 4, 4, 4)
-        self._column.setSpacing(7)
-        for part in (
-            *(self.title, self.name_edit, self.below, button_row(*self.buttons)),
+        row = in_a_row(self.verdict_dot, self.verdict_text, stretched=0)
+        row.setStretch(1, 1)
+        row.setAlignment(self.verdict_dot, Qt.AlignmentFlag.AlignTop)
+        in_a_column(self.verdict, row)
+        inside, buttons = QWidget(), button_row(*self.buttons)
+        self._column = in_a_column(
+            *(inside, self.title, self.name_edit, self.below, buttons),
             *(self.verdict, self.problem, self.quality),
-        ):
-            self._column.addWidget(part)
+            spacing=7,
+        )
+        self._column.setContentsMargins(0, 4, 4, 4)
         self._column.addWidget(
             self.folder_button, alignment=Qt.AlignmentFlag.AlignRight
         )
@@ -288,8 +257,6 @@ class ModelPage(QScrollArea):
         self.rename_button.clicked.connect(self.edit_name)
         self.name_edit.returnPressed.connect(self._take_name)
         self.name_edit.installEventFilter(self)
-
-    # what is shown ------------------------------------------------------------
 
     def show_entry(self, entry: Entry | None, verdict: "Verdict | None" = None) -> None:
         """Show a model and the verdict of its verification, or that none is chosen."""
@@ -367,8 +334,6 @@ class ModelPage(QScrollArea):
             if own
             else f"{_SHIPPED} and cannot be deleted; it goes when the plugin does."
         )
-
-    # the name -----------------------------------------------------------------
 
     def edit_name(self, _on: bool = False) -> None:
         """Let the user write another name."""

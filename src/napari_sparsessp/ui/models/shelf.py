@@ -15,25 +15,10 @@ from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
 
 
 class ModelShelf(QObject):
-    """Joins the picker of a dock with the import dialog and the window of a card.
+    """Joins the picker of a dock with the import dialog and the window of a card."""
 
-    Parameters
-    ----------
-    engine
-        Anything with the methods of `InstalledEngine`.
-    owner
-        The dock; checkpoints may be dropped onto it.
-
-    Signals
-    -------
-    changed
-        Another model is chosen, or the chosen one is gone.
-    failed(Exception)
-        The models cannot be listed.
-    """
-
-    changed = Signal()
-    failed = Signal(object)
+    changed = Signal()  # another model is chosen, or the chosen one is gone
+    failed = Signal(object)  # why the models cannot be listed
 
     def __init__(self, engine: Any, picker: TopologyPicker, owner: QWidget) -> None:
         super().__init__(owner)
@@ -75,8 +60,6 @@ class ModelShelf(QObject):
 
     def _on_news(self, _id: str) -> None:
         self.offer()
-
-    # the chosen model ---------------------------------------------------------
 
     def show_info(self) -> None:
         """Show the card of the chosen model."""

@@ -15,8 +15,6 @@ from napari_sparsessp.ui.widgets.stack_input import size_text
 from napari_sparsessp.ui.widgets.table import ROW, Column, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView
 
-_MIDDLE = Qt.TextElideMode.ElideMiddle  # names that begin alike differ at their end
-
 
 def megabytes(size: float) -> str:
     """Write the size of a file: ``9.3 MB``, ``1.2 GB``."""
@@ -42,15 +40,13 @@ def _structures(card: ModelCard) -> str:
     return structure_names(card.structures) if many < 2 else f"{many} structures"
 
 
-def _common(gives_way: int) -> dict[str, Any]:
-    """Return what all columns but the name have in common."""
-    return {
-        "sortable": True,
-        "gives_way": gives_way,
-        "most_letters": 22,
-        "elide": _MIDDLE,
-        "ink": lambda _entry: "muted",
-    }
+# what all columns but the name have in common
+_COMMON: dict[str, Any] = {
+    "sortable": True,
+    "most_letters": 22,
+    "elide": Qt.TextElideMode.ElideMiddle,  # names that begin alike differ at their end
+    "ink": lambda _entry: "muted",
+}
 
 
 def _of_card(
@@ -77,14 +73,8 @@ def _of_card(
     def explain(entry: Entry) -> str:
         return entry.problem if entry.card is None else (cell_tip or text)(entry.card)
 
-    common = _common(gives_way)
-    return Column(key, title, cell, tip, value=sort_key, cell_tip=explain, **common)
-
-
-def _origin(entry: Entry) -> str:
-    if entry.card is None:
-        return ""
-    return origin_word(entry.card.source, shipped=entry.shipped)
+    about: dict[str, Any] = {"value": sort_key, "cell_tip": explain, **_COMMON}
+    return Column(key, title, cell, tip, gives_way=gives_way, **about)
 
 
 def _mark(entry: Entry) -> Mark | str | None:
@@ -100,9 +90,7 @@ COLUMNS = (
         cell_tip=_name_tip,
         accessible=_spoken_name,
         mark=_mark,
-        sortable=True,
-        most_letters=22,
-        elide=_MIDDLE,
+        **_COMMON | {"ink": None},
     ),
     _of_card(
         "structures",
@@ -145,15 +133,19 @@ COLUMNS = (
         "On the disk.",
         value=lambda entry: entry.size,
         cell_tip=lambda entry: entry.problem or megabytes(entry.size),
-        **_common(gives_way=4),
+        gives_way=4,
+        **_COMMON,
     ),
     Column(
         "origin",
         "From",
-        _origin,
+        lambda entry: (
+            origin_word(entry.card.source, shipped=entry.shipped) if entry.card else ""
+        ),
         "Whether it came with the plugin, was trained, imported or fetched.",
         cell_tip=lambda entry: entry.problem or entry.origin,
-        **_common(gives_way=2),
+        gives_way=2,
+        **_COMMON,
     ),
     _of_card(
         "licence",
@@ -175,13 +167,7 @@ def search_texts(entry: Entry) -> Iterable[str]:
 
 
 class ModelsTable(RowsView):
-    """The models; the chosen one stays chosen while others come, go or are hidden.
-
-    Signals
-    -------
-    use_asked, delete_asked, rename_asked
-        Enter or a double click, Del, F2: of the chosen model.
-    """
+    """The models; the chosen one stays chosen while others come, go or are hidden."""
 
     use_asked = Signal()
     delete_asked = Signal()

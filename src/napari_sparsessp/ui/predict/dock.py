@@ -19,6 +19,7 @@ from napari_sparsessp.ui.layers.metadata import (
     KEY,
     is_prediction,
     link_orphans,
+    made_from,
     model_of,
     truth_of,
 )
@@ -27,7 +28,7 @@ from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
 from napari_sparsessp.ui.layers.viewport import ViewportTracker, part_in_sight
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY
 from napari_sparsessp.ui.models.shelf import ModelShelf
-from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
 from napari_sparsessp.ui.predict.export import (
     Export,
     PredictionSnapshot,
@@ -66,15 +67,7 @@ _STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
 class PredictDock(Dock):
-    """Predict fluorescence from a sparse transmitted-light stack.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Predict fluorescence from a sparse transmitted-light stack."""
 
     form: PredictForm
 
@@ -116,8 +109,6 @@ class PredictDock(Dock):
         self._offer_layers()
         self._on_ndisplay()
         self.refresh_now()
-
-    # wiring -------------------------------------------------------------------
 
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
@@ -168,8 +159,6 @@ class PredictDock(Dock):
     def _press_cancel(self) -> None:
         self.form.foot.press(RunState.RUNNING)
 
-    # what can be chosen -------------------------------------------------------
-
     def _on_model(self) -> None:
         self.form.show_model()
         chosen = self.form.input.layer_key(), self.form.topology.model_id()
@@ -187,7 +176,6 @@ class PredictDock(Dock):
         self._offer_truths()
 
     def _offer_truths(self) -> None:
-        """Offer truth layers, and adopt earlier predictions from this input."""
         key, table = self.form.input.layer_key(), self.form.structures
         model = self.form.topology.model_id()
         table.set_layers(truth_choices(self._viewer, key))
@@ -223,7 +211,11 @@ class PredictDock(Dock):
     def _follow_opened(self) -> None:
         """Choose, once, what opened predictions of the chosen stack were made with."""
         key = self.form.input.layer_key()
-        opened = [one for one in self._viewer.layers if _is_opened(one, key)]
+        opened = [
+            one
+            for one in made_from(self._viewer, key)
+            if is_prediction(one) and FILE in one.metadata[KEY]
+        ]
         fresh = [one for one in opened if layer_key(one) not in self._seen]
         self._seen |= {layer_key(one) for one in opened}
         if not fresh:
@@ -238,7 +230,6 @@ class PredictDock(Dock):
             self._choose_as_in([one for one in fresh if model_of(one) == model])
 
     def _choose_as_in(self, predictions: list[Any]) -> None:
-        """Show in the form the request of some predictions."""
         form, about = self.form, predictions[-1].metadata[KEY]
         form.structures.tick(str(one.metadata[KEY]["structure"]) for one in predictions)
         asked = about.get("request") or about.get("provenance", {}).get("request")
@@ -278,8 +269,6 @@ class PredictDock(Dock):
         if panel.layer_key() == key and untouched and self.run_in_progress is None:
             panel.type_voxel_size(size)
             self.settle()
-
-    # before running -----------------------------------------------------------
 
     def refresh(self) -> None:
         """Plan what Run would do, and show what is expected, found and missing."""
@@ -349,7 +338,7 @@ class PredictDock(Dock):
     def _change(self, state: FormState) -> str:
         """Return why a stopped prediction cannot be resumed; "" for nothing."""
         run = self.session.run
-        if run is None or run.lost(self._viewer):
+        if run is None or layer_with_key(self._viewer, run.state.layer) is None:
             self.session.forget()
             return ""
         return run.change(state, self.preview)
@@ -374,8 +363,6 @@ class PredictDock(Dock):
         self.session.speed.note_speed(plan, speed)
         self.settle()
 
-    # running ------------------------------------------------------------------
-
     @property
     def run_in_progress(self) -> BackgroundTask | None:
         """The prediction that runs."""
@@ -392,10 +379,7 @@ class PredictDock(Dock):
         self._resume(None)
 
     def run_part(self) -> None:
-        """Predict what is on screen, at this time point; the rest can follow.
-
-        A stopped prediction is resumed with it, if it is still what is chosen.
-        """
+        """Predict what is on screen at this time point, as part of a stopped run."""
         self.refresh_now()
         ready = self.preview.ready()
         if ready is None or self.run_in_progress is not None:
@@ -437,7 +421,7 @@ class PredictDock(Dock):
         shown = (*table.visible(), *map(deviation_channel, table.spreads()))
         with self.view.at_work():
             try:
-                self.layers.prepare(run, shown)
+                self.layers.prepare(run.request, run.buffer, run.truths(), shown)
             except Exception as error:
                 self._on_no_layer(error)
         if not again:  # a second run leaves "My view" alone
@@ -475,24 +459,13 @@ class PredictDock(Dock):
         self.settle()
 
     def _snapshot(self) -> PredictionSnapshot:
-        """Return what was just run, or what Run would do."""
         made = self.layers.layers()
         if made:
             return snapshot_of(self._viewer, made.values())
         return snapshot_of_preview(self._viewer, self.preview, self.form.state())
-
-    # looking ------------------------------------------------------------------
 
     def _source(self) -> Any | None:
         """Return the layer that is, or would be, predicted from."""
         if self.run_in_progress is not None and self.session.run is not None:
             return self.session.run.request.layer
         return self.preview.layer
-
-
-def _is_opened(layer: Any, source_key: str | None) -> bool:
-    """Whether a prediction from this source came from a file."""
-    if not is_prediction(layer):
-        return False
-    about = layer.metadata[KEY]
-    return FILE in about and about.get("source_id") == source_key

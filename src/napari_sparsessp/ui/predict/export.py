@@ -47,6 +47,7 @@ from napari_sparsessp.ui.tasks import (
     TaskProgress,
     readable_error,
 )
+from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
     from napari_sparsessp.ui.predict.planning import FormState, PredictionPreview
@@ -91,23 +92,12 @@ class ReproducibleRequest:
     out: str
     notes: tuple[str, ...] = ()
 
-    @property
-    def command(self) -> str:
-        """Command line for a shell."""
-        return shell_text(command_of(self.request, self.out))
-
 
 # from layers to a request ---------------------------------------------------------
 
 
 def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
-    """Freeze the origin of predictions from one source by one model.
-
-    Raises
-    ------
-    InputError
-        They do not say how they were made, or the source is gone.
-    """
+    """Freeze the origin of predictions of one run; InputError where it is unknown."""
     layers = [layer for layer in layers if is_prediction(layer)]
     about = layers[0].metadata[KEY] if layers else {}
     asked = about.get("request") or (about.get("provenance") or {}).get("request")
@@ -143,20 +133,15 @@ def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
 def snapshot_of_preview(
     viewer: Any, preview: "PredictionPreview", state: "FormState"
 ) -> PredictionSnapshot:
-    """Freeze what Run would do.
-
-    Raises
-    ------
-    InputError
-        Something is still missing.
-    """
+    """Freeze what Run would do; InputError where something is missing."""
     ready = preview.ready()
     if ready is None:
         if preview.problem is not None:
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
+    chosen, used = state.truths, ready.plan.truth
+    truths = {id_: layer_with_key(viewer, chosen[id_]) for id_ in used}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -170,10 +155,7 @@ def reproducible_request(
 ) -> ReproducibleRequest:
     """Find the files behind the layers; for a worker thread.
 
-    Raises
-    ------
-    InputError
-        The source came from no file, or shows something else than its file.
+    InputError where the source came from no file, or shows something else than it.
     """
     source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
@@ -332,18 +314,8 @@ class ExportMenu(QPushButton):
 class Export(QObject):
     """Exports what an `ExportMenu` offers, in a background task.
 
-    Parameters
-    ----------
-    snapshot
-        Returns what was just run; raises `InputError` where there is nothing.
-    source
-        Returns the layer whose predictions are saved, or None.
-
-    Signals
-    -------
-    exported(str)
-        One sentence for the user.
-    failed(Exception)
+    `snapshot` returns what was just run, or raises `InputError`; `source` returns the
+    layer whose predictions are saved.
     """
 
     exported = Signal(str)
@@ -493,10 +465,7 @@ class Export(QObject):
 
 
 def belonging(viewer: Any, source: Any | None) -> list[Any]:
-    """Return a source, its predictions and their truths in the viewer's order.
-
-    All image layers where the source is None.
-    """
+    """Return a source, its predictions and truths, or all image layers without it."""
     from napari.layers import Image
 
     own = (layer for layer in viewer.layers if role_of(layer) != COMPOSED)
@@ -510,7 +479,6 @@ def belonging(viewer: Any, source: Any | None) -> list[Any]:
 
 
 def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePlace]:
-    """Write layers in a worker thread, and return where their voxels are now."""
     from napari_sparsessp.io.layers import read_layers, write_layers
 
     folder = str(write_layers(path, records, progress))
@@ -527,10 +495,7 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
 
 
 def copy_command(viewer: Any = None) -> BackgroundTask | None:
-    """Copy the command line that gives the numbers of the selected prediction.
-
-    Returns the task that finds the files; None where there is nothing to copy.
-    """
+    """Copy the command line that gives the numbers of the selected prediction."""
     if viewer is None:
         from napari import current_viewer
 
@@ -544,7 +509,7 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     from napari.utils.notifications import show_warning
 
     def warn(error: Exception) -> None:
-        show_warning(_sentence(readable_error(error, "the command line")))
+        show_warning(sentence(str(readable_error(error, "the command line"))))
 
     try:
         if chosen is None or not is_prediction(chosen):
@@ -567,25 +532,18 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
 
 
 def _run_of(layer: Any) -> tuple[Any, ...]:
-    """Return what all predictions of a run have in common."""
     about = layer.metadata[KEY]
     return about.get("source_id"), model_of(layer), about.get("request")
 
 
 def _copy(result: ReproducibleRequest) -> str:
-    """Copy a command line, and return what was done."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
-        clipboard.setText(result.command)
+        clipboard.setText(shell_text(command_of(result.request, result.out)))
     return "; ".join(["The command line is copied", *result.notes])
 
 
 def _copy_and_show(result: ReproducibleRequest) -> None:
     from napari.utils.notifications import show_info
 
-    show_info(_sentence(_copy(result)))
-
-
-def _sentence(error: object) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+    show_info(sentence(_copy(result)))

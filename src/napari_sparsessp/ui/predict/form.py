@@ -1,16 +1,12 @@
-"""The Predict dock's form: five steps that read like a sentence, and a footer.
-
-*From this stack · sampled at every r-th plane · predict these structures · with this
-network · on this device → Run.* Widgets, and a preview shown in them.
-"""
+"""The Predict dock's form: five steps that read like a sentence, and a footer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.dock import StepForm
@@ -33,8 +29,10 @@ from napari_sparsessp.ui.widgets.basic import (
     Segments,
     Step,
     WorkFoot,
+    in_a_column,
     in_a_row,
     link_button,
+    small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
@@ -103,20 +101,7 @@ class PredictOptions:
 
 
 class OptionsPanel(QWidget):
-    """Folded options; a line of text shows those that are not as usual.
-
-    Attributes
-    ----------
-    more_button
-        Folds this panel; stands elsewhere.
-    rows
-        The options' form.
-
-    Signals
-    -------
-    changed
-        The user changed an option, or a preference.
-    """
+    """Folded options; a line of text shows those that are not as usual."""
 
     changed = Signal()
 
@@ -138,19 +123,12 @@ class OptionsPanel(QWidget):
             "at once; after a quarter of an hour without one it goes by itself.",
         )
         self.unload_button.hide()
-        self.memory_note, self.summary = _small_label(), _small_label()
+        self.memory_note, self.summary = small_label(), small_label()
         self.body = QWidget()
-        inner, column = QVBoxLayout(self.body), QVBoxLayout(self)
-        for layout in (inner, column):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(4)
-        inner.addWidget(self.rows)
-        inner.addWidget(self.memory_note)
         links = in_a_row(self.preferences_button, self.unload_button, stretched=0)
         links.addStretch(1)
-        inner.addLayout(links)
-        column.addWidget(self.summary)
-        column.addWidget(self.body)
+        in_a_column(self.body, self.rows, self.memory_note, links, spacing=4)
+        in_a_column(self, self.summary, self.body, spacing=4)
         news = preference_news()
         self._show_limit(news.now)
         self.preferences_button.setVisible(news.has_page)
@@ -183,7 +161,6 @@ class OptionsPanel(QWidget):
         self._summarise()
 
     def _summarise(self) -> None:
-        """Show unusual options where the rows are folded away."""
         options, precision = self.rows.values(), preferences().precision
         parts = [
             f"mean of {_TIMES} turns" if options.tta else "",
@@ -237,16 +214,7 @@ _NO_PART_TIP = (
 
 
 class PredictFoot(WorkFoot):
-    """Buttons, progress bar, status, message and layout switch.
-
-    Signals
-    -------
-    run_asked, resume_asked, cancel_asked, restore_asked
-    part_asked
-        Predict only what is on screen.
-    layout_asked(str)
-        ``overlay`` or ``side``.
-    """
+    """Buttons, progress bar, status, message and layout switch."""
 
     run_asked = Signal()
     resume_asked = Signal()
@@ -367,13 +335,7 @@ class PredictFoot(WorkFoot):
 
 
 class PredictForm(StepForm):
-    """All widgets of the dock; the steps scroll, the footer stays.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-    """
+    """All widgets of the dock; the steps scroll, the footer stays."""
 
     def __init__(self, find_devices: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__(width=424)
@@ -384,7 +346,7 @@ class PredictForm(StepForm):
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.options = OptionsPanel()
-        self.measured_note = _small_label()
+        self.measured_note = small_label()
         self.all_button = link_button("All", "Tick all structures")
         self.none_button = link_button("None", "Tick no structure")
         self.all_button.clicked.connect(self._tick_all)
@@ -406,7 +368,6 @@ class PredictForm(StepForm):
             (self.topology_step, [self.topology]),
             (self.device_step, [self.options]),
         ]
-        self.steps = tuple(step for step, _ in steps)
         self.arrange(steps, PredictFoot(), below=0)
         self.options.more_button.toggled.connect(self._on_more)
 
@@ -417,7 +378,6 @@ class PredictForm(StepForm):
         self.structures.tick(())
 
     def _on_more(self, on: bool) -> None:
-        """Scroll to unfolded options, once they have their place."""
         if on:
             QTimer.singleShot(0, self._to_options)
 
@@ -467,8 +427,6 @@ class PredictForm(StepForm):
             widget.setEnabled(not locked)
         self.structures.set_locked(locked)
 
-    # a preview ----------------------------------------------------------------
-
     def show_preview(
         self, state: FormState, preview: PredictionPreview, speed: SpeedEstimate
     ) -> None:
@@ -503,7 +461,6 @@ class PredictForm(StepForm):
         ratio: float | None,
         speed: SpeedEstimate,
     ) -> None:
-        """Show the R² and the time that are expected of each network."""
         card, ids = state.card, () if state.card is None else state.card.structures
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)
@@ -550,11 +507,3 @@ class PredictForm(StepForm):
         }
         steps = (step for word, step in words.items() if word in problem)
         return next(steps, self.stack_step)
-
-
-def _small_label() -> QLabel:
-    label = QLabel("")
-    label.setProperty("role", "small")
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label

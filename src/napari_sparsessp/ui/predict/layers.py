@@ -1,7 +1,6 @@
 """One layer for each structure, filled while the prediction runs, and the view of them.
 
-The layers show one shared buffer that the worker thread writes to; they are refreshed
-now and then, never made again, so that what the user changed on them stays.
+Layers show one buffer that the thread writes to; the user's changes on them stay.
 """
 
 import time
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
@@ -45,12 +44,13 @@ from napari_sparsessp.ui.napari_compat import (
     layer_with_key,
 )
 from napari_sparsessp.ui.preferences import preferences
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.ui.layers.contrast import Scale
     from napari_sparsessp.ui.predict.form import PredictForm
-    from napari_sparsessp.ui.predict.session import ResumableRun
+    from napari_sparsessp.ui.predict.planning import RunRequest
 
 Limits = tuple[float, float]
 
@@ -60,15 +60,6 @@ _FREE = 3
 _DRAWN_MS = 20
 # Hidden layers come after the first tile, which their making would keep waiting.
 _PATIENCE_MS = 1000
-
-
-def single_shot(parent: QObject, slot: Callable[[], None], ms: int = 0) -> QTimer:
-    """Return a timer that calls a slot once after each start."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(ms)
-    timer.timeout.connect(slot)
-    return timer
 
 
 class DrawPace(QObject):
@@ -98,11 +89,7 @@ class DrawPace(QObject):
 
 @dataclass(frozen=True, eq=False)
 class PendingLayer:
-    """A layer that is not there yet, or an old one that still gets its new data.
-
-    `id` is its channel, `view` its voxels, `place` its scale, translate and the rest,
-    `about` its metadata, `old` the key of the layer of an earlier run.
-    """
+    """A layer that is not there yet, or an old one that still gets its new data."""
 
     id: str
     view: np.ndarray
@@ -111,34 +98,12 @@ class PendingLayer:
     visible: bool
     old: str | None
 
-    def renew(self, layer: Any) -> None:
-        """Give an old layer the data; its looks stay as the user has made them."""
-        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
-        if not (own and np.may_share_memory(layer.data, self.view)):
-            layer.data = self.view
-        for name, value in self.place.items():
-            if not np.array_equal(getattr(layer, name), value):
-                setattr(layer, name, value)
-        layer.metadata = {**layer.metadata, KEY: self.about}
-
 
 class PredictionLayers(QObject):
     """The layers of one input's prediction by one model, one for each channel.
 
     A structure's layer is named by its id; that of its uncertainty, hidden at first,
-    by the channel's (``dna_std``). Another model's predictions have layers of their
-    own, to be compared.
-
-    Signals
-    -------
-    all_removed
-        The user deleted the last layer.
-    visible_changed(str, str, bool)
-        The layer of this structure and role was shown or hidden in napari's own list.
-    complete
-        All layers of a run are there.
-    failed(Exception)
-        A layer cannot be made; no others are tried.
+    by the channel's (``dna_std``). Another model's predictions have their own layers.
     """
 
     all_removed = Signal()
@@ -162,27 +127,21 @@ class PredictionLayers(QObject):
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    # making -------------------------------------------------------------------
-
-    def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
-        """Make the layers of a run, or give new data to those of a former one.
-
-        A new layer takes napari a good part of a second on a slow machine, and new
-        data for an old one some of it: the first comes at once, the others one by
-        one, shown ones first; then `complete`.
-
-        Parameters
-        ----------
-        visible
-            Channels to show.
-        """
-        plan, source, truths = run.request.plan, run.request.layer, run.truths()
-        place = placement(source, run.request.reading, plan)
+    def prepare(
+        self,
+        request: "RunRequest",
+        buffer: np.ndarray,
+        truths: Mapping[str, str],
+        visible: tuple[str, ...],
+    ) -> None:
+        """Make or renew the layers of a run: the first at once, others one by one."""
+        plan, source = request.plan, request.layer
+        place = placement(source, request.reading, plan)
         former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         self._hide_others(layer_key(source), plan.card.id)
         self._pending, self._wanted, self._doubts = [], {}, ()
-        rows = np.moveaxis(run.buffer, plan.output_axes.index("C"), 0)
+        rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
             truth = layer_with_key(self._viewer, truths.get(id_))
             about = about_layer(plan, id_, source, truth)
@@ -213,7 +172,6 @@ class PredictionLayers(QObject):
             self.failed.emit(error)
 
     def _make_one(self) -> None:
-        """Make one pending layer, and let the window breathe."""
         if self._pending:
             first = self._pending.pop(0)
             try:
@@ -237,10 +195,18 @@ class PredictionLayers(QObject):
                 self._renew(one)
 
     def _renew(self, pending: PendingLayer) -> None:
+        """Give an old layer the data; its looks stay as the user has made them."""
         layer = layer_with_key(self._viewer, pending.old)
-        if layer is not None:  # else deleted meanwhile
-            pending.renew(layer)
-            mark_doubts(layer, self._doubts)
+        if layer is None:  # deleted meanwhile
+            return
+        own = isinstance(layer.data, np.ndarray)  # an opened one may be lazy
+        if not (own and np.may_share_memory(layer.data, pending.view)):
+            layer.data = pending.view
+        for name, value in pending.place.items():
+            if not np.array_equal(getattr(layer, name), value):
+                setattr(layer, name, value)
+        layer.metadata = {**layer.metadata, KEY: pending.about}
+        mark_doubts(layer, self._doubts)
 
     def _add(self, pending: PendingLayer) -> None:
         about = pending.about
@@ -265,14 +231,8 @@ class PredictionLayers(QObject):
         layer.events.visible.connect(self._on_visible)
         self._keys[id_] = layer_key(layer)
 
-    # adopting -----------------------------------------------------------------
-
     def adopt(self, source_key: str | None, model: str) -> dict[str, Any]:
-        """Take over the layers that an earlier run of a model made from a source.
-
-        Where the model has no layers, those count that were opened from a file.
-        Returns the predictions by structure.
-        """
+        """Take over the layers of a model's earlier run on a source, or opened ones."""
         if not self._busy and source_key is not None:
             made = made_from(self._viewer, source_key)
             opened = {
@@ -293,7 +253,6 @@ class PredictionLayers(QObject):
                 self.set_visible(id_, id_ in visible)
 
     def _former(self, source_key: str, model: str) -> dict[str, Any]:
-        """Layers of a model's earlier prediction from a source, by channel."""
         made = made_from(self._viewer, source_key)
         return {channel_of(one): one for one in made if model_of(one) == model}
 
@@ -302,8 +261,6 @@ class PredictionLayers(QObject):
         for layer in made_from(self._viewer, source_key):
             if model_of(layer) != model and layer.visible:
                 layer.visible = False
-
-    # filling ------------------------------------------------------------------
 
     def tile_done(self, event: "TileDone") -> None:
         """Refresh soon the layers that a tile changed, if it can be seen."""
@@ -367,11 +324,7 @@ class PredictionLayers(QObject):
         about: Mapping[str, Any] | None = None,
         scores: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """End a run: draw everything once and complete the metadata.
-
-        The state is ``done``, ``partial``, ``cancelled`` or ``failed``; provenance
-        goes to all layers, the scores of a structure to its own.
-        """
+        """End a run: draw everything once and complete the metadata."""
         self._timer.stop()
         self._give_up()
         self._dirty, self._busy = set(), False
@@ -379,8 +332,6 @@ class PredictionLayers(QObject):
             own = {"scores": dict(scores[id_])} if scores and id_ in scores else {}
             add_to(layer, **(about or {}), state=state, **own)
             layer.refresh()
-
-    # lookup -------------------------------------------------------------------
 
     def doubts(self) -> dict[str, list[str]]:
         """Marks of an input unlike the training data, by structure."""
@@ -433,11 +384,7 @@ class PredictionLayers(QObject):
 
 
 class PredictView(QObject):
-    """Arranges the viewer's layers as the user asks in the dock.
-
-    `source` returns the input layer or None; `scales` are mean and standard deviation
-    of truths, by structure and truth layer's key.
-    """
+    """Arranges the viewer's layers as the user asks in the dock."""
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
@@ -34,33 +33,17 @@ _DENSE = 1.25
 
 @dataclass(frozen=True)
 class FormState:
-    """All choices in the dock.
+    """All choices in the dock."""
 
-    Attributes
-    ----------
-    layer
-        Key of the input layer.
-    leading
-        Meaning of its nameless first axis.
-    voxel_size
-        Typed (z, y, x) in µm.
-    truths
-        Structure id to the key of a layer.
-    insisted
-        Structures whose truth the user chose; the others were matched by name.
-    memory_limit
-        Bytes.
-    """
-
-    layer: str | None
+    layer: str | None  # its key
     leading: LeadingAxis | None = None
     channel: int | None = None
     voxel_size: tuple[float, float, float] | None = None
     ratio: float | None = None
     simulate: bool = False
     structures: tuple[str, ...] = ()
-    truths: Mapping[str, str] = field(default_factory=dict)
-    insisted: frozenset[str] = frozenset()
+    truths: Mapping[str, str] = field(default_factory=dict)  # layers by structure
+    insisted: frozenset[str] = frozenset()  # truths that were chosen by the user
     card: "ModelCard | None" = None
     device: str = "auto"
     precision: Precision = "auto"
@@ -77,50 +60,20 @@ class RunRequest:
     reading: LayerReading
     plan: "Plan"
 
-    def new_buffer(self) -> np.ndarray:
-        """Allocate zeros for the result; the memory is taken as it is filled.
-
-        Raises
-        ------
-        InputError
-            There is not enough memory.
-        """
-        try:
-            return np.zeros(self.plan.output_shape, np.float32)
-        except MemoryError:
-            raise InputError(
-                "there is not enough memory for the result; tick fewer structures "
-                "or crop the stack"
-            ) from None
-
 
 @dataclass(frozen=True, eq=False)
 class PredictionPreview:
-    """Preview of the next run: its plan, or why there is none.
-
-    Attributes
-    ----------
-    plan
-        None where something is in the way.
-    problem
-        Error that is in the way.
-    waiting
-        Next step for the user, where nothing is wrong yet.
-    notes
-        Omissions and assumptions of the dock itself.
-    basis, pixels
-        All that the plan depends on, and the arrays whose identity is part of it.
-    """
+    """Preview of the next run: its plan, or why there is none."""
 
     layer: Any | None = None
     reading: LayerReading | None = None
     request: PredictionRequest | None = None
     plan: "Plan | None" = None
     problem: SparseSSPError | None = None
-    waiting: str = ""
+    waiting: str = ""  # next step for the user, where nothing is wrong yet
     notes: tuple[str, ...] = ()
-    basis: tuple[Any, ...] = ()
-    pixels: tuple[Any, ...] = ()
+    basis: tuple[Any, ...] = ()  # all that the plan depends on
+    pixels: tuple[Any, ...] = ()  # whose identity is part of it
 
     @property
     def truth(self) -> dict[str, Volume]:
@@ -154,14 +107,7 @@ def preview_prediction(
     state: FormState,
     before: PredictionPreview | None = None,
 ) -> PredictionPreview:
-    """Plan what Run would do.
-
-    Parameters
-    ----------
-    before
-        An earlier preview; returned as it is while nothing that its plan depends on
-        has changed.
-    """
+    """Plan what Run would do; `before` is returned while its plan still holds."""
     layer = layer_with_key(viewer, state.layer)
     if layer is None:
         return PredictionPreview(waiting="Open a z-stack or choose an image layer.")
@@ -284,7 +230,6 @@ def _truth_volume(layer: Any) -> Volume:
 
 
 def _description(volume: Volume) -> tuple[Any, ...]:
-    """All that a plan takes from a volume."""
     size = volume.voxel_size, volume.pixel_size, volume.origin
     return (volume.axes, volume.shape, *size, volume.name, volume.source)
 
@@ -315,10 +260,7 @@ def work_of(plan: "Plan") -> float:
 
 
 class SpeedEstimate:
-    """Expected seconds of a prediction, from measured rates by model and device.
-
-    A model that has not run yet is compared by its multiply-adds with those that have.
-    """
+    """Expected seconds of a prediction, by measured rates or by multiply-adds."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str], float] = {}
@@ -337,13 +279,7 @@ class SpeedEstimate:
             self._rates.setdefault((plan.card.id, plan.request.device), speed.rate)
 
     def seconds(self, plan: "Plan", card: "ModelCard | None" = None) -> float | None:
-        """Estimate seconds; None where nothing is known.
-
-        Parameters
-        ----------
-        card
-            Another model for the same work; then the estimate is a rough one.
-        """
+        """Estimate seconds, roughly for another `card`; None where nothing is known."""
         rate, work = self._rate(card or plan.card, plan.request.device), work_of(plan)
         if card is not None and card.id != plan.card.id:
             passes = len(plan.structures) if is_pass_each(card) else 1

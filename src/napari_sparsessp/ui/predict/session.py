@@ -5,10 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.errors import PredictionError
+from napari_sparsessp.errors import InputError, PredictionError
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.engine import (
     Finished,
@@ -21,9 +22,8 @@ from napari_sparsessp.structures import deviation_channel
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.ui.layers.contrast import ContrastEstimate, Scale, truth_scale
 from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
-from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
-from napari_sparsessp.ui.predict.layers import PredictionLayers, single_shot
+from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
@@ -33,10 +33,9 @@ from napari_sparsessp.ui.predict.planning import (
     pixels_of,
 )
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
+from napari_sparsessp.ui.widgets.basic import single_shot
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_sparsessp.prediction.plan import Plan
     from napari_sparsessp.prediction.report import Report
     from napari_sparsessp.ui.engine import Speed
@@ -66,52 +65,34 @@ _CHANGES = {
 
 @dataclass(eq=False)
 class ResumableRun:
-    """A prediction that survives being cancelled.
-
-    Attributes
-    ----------
-    buffer
-        float32, of the plan's output shape; the layers show it.
-    writer
-        The engine's; it knows which tiles are done.
-    pixels
-        The input's array at Run: another one is another stack.
-    done, total
-        Tiles.
-    starts
-        How often it was started or resumed.
-    """
+    """A prediction that survives being cancelled."""
 
     state: FormState
     request: RunRequest
-    buffer: "np.ndarray"
+    buffer: np.ndarray
     writer: Any
     contrast: ContrastEstimate
-    pixels: Any
+    pixels: Any  # of the input at Run: another array is another stack
     done: int = 0
     total: int = 0
     starts: int = 0
 
     @classmethod
     def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
-        """Allocate the output buffer of a new run.
-
-        Raises
-        ------
-        InputError
-            There is not enough memory.
-        """
-        plan, buffer = request.plan, request.new_buffer()
+        """Allocate the output buffer of a new run; InputError where memory is short."""
+        plan = request.plan
+        try:
+            buffer = np.zeros(plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
         contrast = ContrastEstimate(
             plan.channels, [deviation_channel(one) for one in plan.structures]
         )
         writer = engine.new_writer(buffer)
         return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
-
-    @property
-    def resumable(self) -> bool:
-        """Whether something is done, and something left to do."""
-        return 0 < self.done < self.total
 
     def truths(self) -> dict[str, str]:
         """Key of the layer that each structure is compared with."""
@@ -133,10 +114,6 @@ class ResumableRun:
         if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
             return "the stack was moved or scaled"
         return ""
-
-    def lost(self, viewer: Any) -> bool:
-        """Whether the input is gone for good."""
-        return layer_with_key(viewer, self.state.layer) is None
 
 
 @dataclass(frozen=True)
@@ -162,13 +139,7 @@ def run_prediction(
     part: Viewport | None,
     progress: TaskProgress,
 ) -> Finished | PartDone:
-    """Predict in a worker thread; publish the engine's events and contrast limits.
-
-    Raises
-    ------
-    Cancelled
-        The writer keeps what was done.
-    """
+    """Predict in a worker thread; publish the engine's events and contrast limits."""
     counts, scaled = dict.fromkeys(plan.channels, 0), not plan.truth
     stream = engine.stream(plan, writer, viewport, part, progress.cancelled)
     with closing(stream) as events:
@@ -200,28 +171,7 @@ def run_prediction(
 
 
 class PredictionSession(QObject):
-    """Runs predictions in the background, shows progress, keeps what can be resumed.
-
-    Attributes
-    ----------
-    task
-        The prediction that runs, or None.
-    run
-        The one that runs, or was stopped and can be resumed.
-    speed
-        Estimates the time of the next run.
-    truth_scales
-        Mean and standard deviation of truths, by structure and truth layer's key.
-
-    Signals
-    -------
-    tile_done(TileDone)
-        Its layers know of it.
-    ended
-        In whichever way; the form is free again.
-    failed(SparseSSPError)
-        After `ended`.
-    """
+    """Runs predictions in the background, shows progress, keeps what can be resumed."""
 
     tile_done = Signal(object)
     ended = Signal()
@@ -279,8 +229,6 @@ class PredictionSession(QObject):
         if self.task is None:
             self.run = None
 
-    # events -------------------------------------------------------------------
-
     def _on_event(self, event: Any) -> None:
         if isinstance(event, TileDone):
             self._on_tile(event)
@@ -315,8 +263,6 @@ class PredictionSession(QObject):
             self._form.structures.set_doubts(dict.fromkeys(ids, doubts))
         self._layers.set_doubts(doubts)
         self._form.foot.message.show_notices(doubts)
-
-    # ends ---------------------------------------------------------------------
 
     def _on_returned(self, outcome: Finished | PartDone) -> None:
         self._outcome = outcome
@@ -380,7 +326,7 @@ class PredictionSession(QObject):
         if task is not None:
             task.deleteLater()
         run = self.run
-        if run is None or not run.resumable or not self._layers.layers():
+        if run is None or not 0 < run.done < run.total or not self._layers.layers():
             self.run = None
         on = RunState.READY if self.run is None else RunState.RESUMABLE
         self._form.set_locked(False)
@@ -393,15 +339,7 @@ class PredictionSession(QObject):
 
 
 class Preloader(QObject):
-    """Loads the model while the user is at the dock, and unloads it when it is idle.
-
-    Signals
-    -------
-    measured(Plan, Speed)
-        The model of a plan is loaded, and this is how fast it is.
-    loaded_changed(bool)
-        Whether a model is in memory.
-    """
+    """Loads the model while the user is at the dock, and unloads it when it is idle."""
 
     measured = Signal(object, object)
     loaded_changed = Signal(bool)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.structures import CATALOGUE, match_channel
+from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
-from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 _LIGHT_WORDS = ("bright", "light", "phase", "dic", "trans", "mono", "bf", "tl")
 
+_MOST_NAMED = 3
+
 AUTO = "auto"
 Part = Literal["auto", "stack", "y", "x"]
-
-
-# stacks of the viewer ---------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,12 @@ class StackKey:
 
 @dataclass(frozen=True, eq=False)
 class ViewerStack:
-    """A z-stack in the viewer: a layer, or a channel of it.
-
-    Attributes
-    ----------
-    volume
-        ZYX, lazy.
-    structure
-        Id of the structure that its name says, or "".
-    """
+    """A z-stack in the viewer: a layer, or a channel of it."""
 
     key: StackKey
     name: str
-    volume: Volume
-    structure: str
+    volume: Volume  # ZYX, lazy
+    structure: str  # id of the one that its name says, or ""
 
 
 def stacks_in(viewer: Any) -> list[ViewerStack]:
@@ -86,34 +77,9 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
-        structure = structure_named(channel)
-        stacks.append(
-            ViewerStack(StackKey(key, index), f"{name} · {channel}", one, structure)
-        )
+        place, title = StackKey(key, index), f"{name} · {channel}"
+        stacks.append(ViewerStack(place, title, one, structure_named(channel)))
     return stacks
-
-
-def read_stack(viewer: Any, key: StackKey) -> Volume:
-    """Return a stack as it is now.
-
-    Raises
-    ------
-    InputError
-        The layer is gone, or is no stack any more.
-    """
-    layer = layer_with_key(viewer, key.layer)
-    if layer is None:
-        raise InputError("a chosen layer is gone; choose another one")
-    volume = read_layer(layer).volume
-    if "T" in volume.axes:
-        raise InputError(
-            f"layer {layer.name!r} is a time-lapse; crop one time point to learn from"
-        )
-    if key.channel is not None and "C" in volume.axes:
-        volume = volume.channel(key.channel)
-    if volume.axes != "ZYX":
-        raise InputError(f"layer {layer.name!r} is no z-stack any more; choose another")
-    return volume
 
 
 def structure_named(name: str) -> str:
@@ -129,6 +95,13 @@ def name_as_structure(name: str) -> str:
     return re.sub(r"\.(ome\.)?(tiff?|zarr|nd2)$", "", last)[:60]
 
 
+def named_structures(ids: Sequence[str]) -> str:
+    """Name the first structures, and count the others."""
+    labels = [structure_or_custom(id_).label for id_ in ids]
+    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+    return f"{', '.join(labels[:_MOST_NAMED])}{more}"
+
+
 def misfit(light: Volume, other: Volume) -> str:
     """Return why a stack cannot be the truth of a light, or ""."""
     depth, *area = light.shape
@@ -140,22 +113,16 @@ def misfit(light: Volume, other: Volume) -> str:
     return ""
 
 
-# what is chosen ---------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class PairChoice:
-    """Layers of one field of view.
-
-    Attributes
-    ----------
-    truths
-        Stacks to learn from, each with the structure as it was typed.
-    """
+    """Layers of one field of view."""
 
     light: StackKey | None
-    truths: tuple[tuple[StackKey, str], ...] = ()
+    truths: tuple[tuple[StackKey, str], ...] = ()  # with what was typed as structure
     mask: StackKey | None = None
+
+
+_CHANNEL = {"choices": (), "none": "choose…"}  # the choices come with a scan
 
 
 @dataclass(frozen=True)
@@ -169,21 +136,11 @@ class FilesChoice:
     images: tuple[Path, ...] = ()
     signal: Annotated[
         str | None,
-        {
-            "label": "Light is",
-            "name": "Channel of the transmitted light",
-            "choices": (),
-            "none": "choose…",
-        },
+        {"label": "Light is", "name": "Channel of the transmitted light", **_CHANNEL},
     ] = None
     target: Annotated[
         str | None,
-        {
-            "label": "Fluorescence is",
-            "name": "Channel of the fluorescence",
-            "choices": (),
-            "none": "choose…",
-        },
+        {"label": "Fluorescence is", "name": "Channel of the fluorescence", **_CHANNEL},
     ] = None
     structure: Annotated[
         str,
@@ -210,57 +167,29 @@ class FilesChoice:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """What is chosen to learn from and to judge by.
-
-    Attributes
-    ----------
-    part, share
-        What is kept back; `share` does not count for ``auto``.
-    """
+    """What is chosen to learn from and to judge by."""
 
     from_files: bool
     pairs: tuple[PairChoice, ...]
     files: FilesChoice
-    part: Part
-    share: float
-
-
-# files ------------------------------------------------------------------------
+    part: Part  # kept back
+    share: float  # of it; does not count for "auto"
 
 
 @dataclass(frozen=True, eq=False)
 class FilesScan:
-    """Contents of the chosen files.
-
-    Attributes
-    ----------
-    channels
-        Of the first image, where no CSV says which to take.
-    labels, shapes
-        Empty while channels or structure are not chosen.
-    """
+    """Contents of the chosen files."""
 
     files: FilesChoice
-    channels: tuple[str, ...]
-    labels: "list[Label]"
+    channels: tuple[str, ...]  # of the first image, where no CSV says which to take
+    labels: "list[Label]"  # none while channels or structure are not chosen
     shapes: "list[StackShape]"
 
 
 def scan_files(
     files: FilesChoice, voxel_size: tuple[float, float, float], progress: Progress
 ) -> FilesScan:
-    """Read lists and headers; for a background task.
-
-    Parameters
-    ----------
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-
-    Raises
-    ------
-    InputError
-        A list, folder or image cannot be used.
-    """
+    """Read lists and headers; for a background task."""
     from napari_sparsessp.training.data import look_at_stacks
 
     progress(0.0, what="looking into the files")
@@ -290,9 +219,7 @@ def _channels(files: FilesChoice) -> tuple[str, ...]:
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.training.pairs import images_in
 
-    images = files.images
-    if not images and files.path is not None:
-        images = tuple(images_in(files.path))
+    images = files.images or tuple(images_in(files.path) if files.path else ())
     if not images:
         raise InputError(f"folder {files.path} holds no image; choose another one")
     volume = load_volume(images[0])
@@ -306,20 +233,9 @@ def _channels(files: FilesChoice) -> tuple[str, ...]:
 
 
 def guess_channels(channels: Sequence[str]) -> tuple[int, int, str]:
-    """Guess transmitted light, fluorescence and structure from channel names.
-
-    Returns
-    -------
-    Indices of both, -1 where nothing tells, and the structure's label or "".
-    """
-    light = next(
-        (
-            index
-            for index, name in enumerate(channels)
-            if any(word in name.lower() for word in _LIGHT_WORDS)
-        ),
-        -1,
-    )
+    """Guess light, fluorescence (indices, or -1) and structure from channel names."""
+    lit = [any(word in name.lower() for word in _LIGHT_WORDS) for name in channels]
+    light = lit.index(True) if True in lit else -1
     for structure in CATALOGUE.values():
         target = match_channel(structure, channels)
         if target is not None and target != light:

@@ -1,8 +1,4 @@
-"""The Train dock: teach a model your own cells, and use it in Predict at once.
-
-Wiring: the form says what was chosen, `planning` makes a job of it, `session` runs it
-in the background and shows how it goes.
-"""
+"""The Train dock: teach a model your own cells, and use it in Predict at once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +29,7 @@ _IN_THE_WAY = "Something is in the way: see above."
 
 
 class TrainDock(Dock):
-    """Teach a model with pairs of transmitted light and fluorescence.
-
-    Parameters
-    ----------
-    napari_viewer
-        napari gives it by this name.
-    engine
-        For tests: anything with the methods of `InstalledEngine`.
-    """
+    """Teach a model with pairs of transmitted light and fluorescence."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
@@ -83,8 +71,6 @@ class TrainDock(Dock):
         self.add_shortcut("Ctrl+R", lambda: foot.press(TrainState.READY))
         self.add_shortcut("Esc", lambda: foot.press(TrainState.RUNNING))
 
-    # what can be chosen -------------------------------------------------------
-
     def _open_sample(self) -> None:
         """Open a public pair; a dialog asks before anything is fetched."""
         try:
@@ -109,8 +95,6 @@ class TrainDock(Dock):
     def _offer_unfinished(self) -> None:
         runs = unfinished_runs(trainings_folder())
         self.form.unfinished.show_run(runs[0] if runs else None)
-
-    # before training ----------------------------------------------------------
 
     def refresh(self) -> None:
         """Show what Train would do, what is expected and what is missing."""
@@ -139,21 +123,17 @@ class TrainDock(Dock):
     def _show_preview(self) -> None:
         form, preview = self.form, self.preview
         form.split.show_parts(preview.parts, preview.split_note)
-        settled = Mark.GOOD if preview.structures else Mark.WAITING
-        marks = {
-            "pairs": settled,
-            "part": Mark.GOOD if preview.parts else Mark.WAITING,
-            "model": Mark.GOOD,
-            "time": Mark.GOOD,
-            "name": settled,
-        }
+        marks = dict.fromkeys(("model", "time"), Mark.GOOD)
+        if preview.structures:
+            marks |= dict.fromkeys(("pairs", "name"), Mark.GOOD)
+        if preview.parts:
+            marks["part"] = Mark.GOOD
         form.set_marks(marks | dict.fromkeys(preview.problems, Mark.BAD))
         form.save_button.setEnabled(preview.job is not None)
         if self.session.shows_end:  # until something else is chosen
             return
         foot = form.foot
-        problem = next(iter(preview.problems.values()), "")
-        if problem:
+        if problem := next(iter(preview.problems.values()), ""):
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
             foot.set_status(_IN_THE_WAY)
@@ -179,9 +159,7 @@ class TrainDock(Dock):
             self._scanning.abandon()
             self._scanning.deleteLater()
         self._scanning = self.run_task(
-            scan_files,
-            files,
-            card.voxel_size,
+            *(scan_files, files, card.voxel_size),
             returned=self._on_scanned,
             what="the reading of the files",
         )
@@ -190,8 +168,6 @@ class TrainDock(Dock):
         self._scan, self._scanning = scan, None
         self.form.pairs.files.show_scan(scan)
         self.settle()
-
-    # training -----------------------------------------------------------------
 
     def train(self) -> None:
         """Begin to learn what was chosen."""
@@ -211,11 +187,8 @@ class TrainDock(Dock):
         if run is None:
             return
         if not QFile(str(run.folder)).moveToTrash():
-            self.show_error(
-                InputError(
-                    f"the system's trash does not take {run.folder}; delete it by hand"
-                )
-            )
+            text = f"the system's trash does not take {run.folder}; delete it by hand"
+            self.show_error(InputError(text))
             return
         self._offer_unfinished()
         self.settle()
@@ -228,8 +201,6 @@ class TrainDock(Dock):
     def predict(self) -> None:
         """Open the Predict dock of this viewer with the new model chosen."""
         open_predict(self._viewer, beside=self).shelf.offer(self.session.newest)
-
-    # settings in a file -------------------------------------------------------
 
     def ask_save(self) -> None:
         """Let the user say where the settings go."""
@@ -246,9 +217,8 @@ class TrainDock(Dock):
         if self.preview.job is not None:
             self.form.foot.set_status("Saving…")
             job = self.preview.job.beside(path)
-            self.run_task(
-                prepare, job, path, returned=self._on_saved, what="the saving"
-            )
+            work = (prepare, job, path)
+            self.run_task(*work, returned=self._on_saved, what="the saving")
 
     def _on_saved(self, path: Path) -> None:
         self.form.foot.set_status(f"Saved. Elsewhere: sparsessp train {path.name}")
@@ -269,8 +239,7 @@ class TrainDock(Dock):
             return
         self._config_notes = notes
         self.session.forget_end()
-        run = run_of(config)
-        if run is not None:
+        if (run := run_of(config)) is not None:
             self.form.unfinished.show_run(run)
         self.settle()
 

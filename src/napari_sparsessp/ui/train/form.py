@@ -1,30 +1,19 @@
-"""The Train dock's form: five steps that read like a sentence, a page to watch, a foot.
+"""The Train dock's form: five steps that read like a sentence, and a page to watch."""
 
-*Teach it with these pairs · keep back a part to judge by · begin with this model · for
-ten minutes on this device · and call it this → Train.* Only widgets.
-"""
-
-import re
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.training.config import FineTune, Recipe, TrainConfig
 from napari_sparsessp.training.resolve import RATE, QuickOptions
 from napari_sparsessp.ui.dock import StepForm
-from napari_sparsessp.ui.models.import_form import model_id
-from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice
+from napari_sparsessp.ui.models.import_form import ID, model_id
+from napari_sparsessp.ui.train.choice import FilesChoice, TrainChoice, named_structures
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FILES, PairsPanel
 from napari_sparsessp.ui.train.watch import TrainWatch
@@ -51,8 +40,6 @@ if TYPE_CHECKING:
 
 SET_UP, WATCH = "set up", "watch"
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-_MOST_NAMED = 3
 _LEARNING = ("ratios", "patch", "learning_rate", "loss")
 
 
@@ -96,12 +83,10 @@ class TrainFoot(WorkFoot):
         self.predict_button = QPushButton("Predict with it")
         self.predict_button.setProperty("role", "run")
         self.predict_button.setToolTip("Open Predict with the new model chosen.")
-        buttons = in_a_row(
-            self.predict_button, self.button, self.pause_button, stretched=2
-        )
-        self.stack(buttons, self.bar, self.status)
+        buttons = (self.predict_button, self.button, self.pause_button)
+        self.stack(in_a_row(*buttons, stretched=2), self.bar, self.status)
         self.button.clicked.connect(self._on_clicked)
-        self.pause_button.clicked.connect(self._on_pause)
+        self.pause_button.clicked.connect(self.pause_asked)
         self.predict_button.clicked.connect(self.predict_asked)
         self.predict_button.hide()
         self.set_state(TrainState.BLOCKED)
@@ -131,12 +116,7 @@ class TrainFoot(WorkFoot):
         if self._state is TrainState.READY:
             self.train_asked.emit()
         elif self._state is TrainState.RUNNING:
-            self.set_state(TrainState.STOPPING)
             self.stop_asked.emit()
-
-    def _on_pause(self, _on: bool) -> None:
-        self.set_state(TrainState.STOPPING)
-        self.pause_asked.emit()
 
 
 class ModelPanel(QWidget):
@@ -151,23 +131,17 @@ class ModelPanel(QWidget):
         self.encoder = Form(QuickOptions, only=["freeze_encoder"])
         self.about = wrapped_label("small")
         in_a_column(self, self.source, self.about, self.encoder)
-        self.source.changed.connect(self._on_model)
+        self.source.changed.connect(self._show_about)
+        self.source.changed.connect(self.changed)
         self.encoder.changed.connect(self.changed)
 
     def offer(self, cards: "Sequence[ModelCard]") -> None:
         """Offer models; the chosen one stays if it can, else the first is taken."""
         self._cards = {card.id: card for card in cards}
         names = [card.name for card in cards]
-        self.source.offer(
-            "source",
-            [
-                (
-                    one.id,
-                    one.name if names.count(one.name) < 2 else f"{one.name} ({one.id})",
-                )
-                for one in cards
-            ],
-        )
+        alike = {id_ for id_, card in self._cards.items() if names.count(card.name) > 1}
+        labels = [f"{c.name} ({c.id})" if c.id in alike else c.name for c in cards]
+        self.source.offer("source", list(zip(self._cards, labels, strict=True)))
         self._show_about()
 
     def card(self) -> "ModelCard | None":
@@ -175,13 +149,7 @@ class ModelPanel(QWidget):
         return self._cards.get(self.source.get("source"))
 
     def choose(self, source: str, freeze_encoder: bool) -> None:
-        """Show another choice without emitting `changed`.
-
-        Raises
-        ------
-        InputError
-            The model is not here.
-        """
+        """Show another choice without emitting `changed`."""
         if source not in self._cards:
             raise InputError(
                 f"the file begins with {source}, which is not among the models here; "
@@ -190,10 +158,6 @@ class ModelPanel(QWidget):
         self.source.update(source=source)
         self.encoder.update(freeze_encoder=freeze_encoder)
         self._show_about()
-
-    def _on_model(self) -> None:
-        self._show_about()
-        self.changed.emit()
 
     def _show_about(self) -> None:
         card = self.card()
@@ -220,17 +184,9 @@ class NameForm(Form[QuickOptions]):
         self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
-        """Suggest a name for what will be learnt, and an id that is free.
-
-        Parameters
-        ----------
-        taken
-            Ids of models and trainings that are there.
-        """
+        """Suggest a name for what will be learnt, and an id that is free."""
         self._taken = frozenset(taken)
-        labels = [structure_or_custom(id_).label for id_ in structures]
-        more = f" and {len(labels) - _MOST_NAMED} more" * (len(labels) > _MOST_NAMED)
-        what = f"{', '.join(labels[:_MOST_NAMED])}{more}"
+        what = named_structures(structures)
         self._suggest("name", f"My {what}" if what else "")
         name = self.get("name")
         self._suggest("id", model_id(name, self._taken) if name else "")
@@ -256,7 +212,7 @@ class NameForm(Form[QuickOptions]):
         id_ = self.get("id")
         if not self.get("name"):
             return "give the new model a name"
-        if not _ID.fullmatch(id_):
+        if not ID.fullmatch(id_):
             return (
                 "the id needs lower-case letters, digits, '.', '_' or '-', and begins "
                 "with a letter or digit"
@@ -284,13 +240,10 @@ class UnfinishedBar(QFrame):
         self.resume_button.setToolTip(
             "Resume where it stopped, with the settings that it was begun with."
         )
-        self.discard_button = link_button(
-            "Discard", "Move its folder to the system's trash."
-        )
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.discard_button)
-        row.addWidget(self.resume_button)
+        tip = "Move its folder to the system's trash."
+        self.discard_button = link_button("Discard", tip)
+        row = in_a_row(self.discard_button, self.resume_button, stretched=0)
+        row.insertStretch(0, 1)
         column = in_a_column(self, self.text, row, spacing=3)
         column.setContentsMargins(9, 7, 9, 7)
         self.resume_button.clicked.connect(self.resume_asked)
@@ -306,26 +259,13 @@ class UnfinishedBar(QFrame):
         model, budget = run.config.model, run.config.budget
         of = f"{budget.minutes:g} min" if budget.minutes else f"{budget.steps} steps"
         score = "" if run.best is None else f", best R² {run.best:.2f}"
-        self.text.setText(
-            f"“{model.name or model.id}” is not finished: {run.share:.0%} of "
-            f"{of}{score}."
-        )
+        name, share = model.name or model.id, f"{run.share:.0%} of {of}"
+        self.text.setText(f"“{name}” is not finished: {share}{score}.")
         self.text.setToolTip(str(run.folder))
 
 
 class TrainForm(StepForm):
-    """All widgets of the dock, arranged.
-
-    Parameters
-    ----------
-    find_devices
-        Returns the devices of this machine, slowly.
-
-    Signals
-    -------
-    changed
-        Something was chosen or typed.
-    """
+    """All widgets of the dock, arranged."""
 
     changed = Signal()
 
@@ -345,19 +285,23 @@ class TrainForm(StepForm):
         self.time = Form(QuickOptions, only=["minutes"])
         self.device = DeviceBox(find_devices)
         self.options = Form(QuickOptions, only=_LEARNING)
-        self.more_button = link_button(
-            "More…", "Sampling, patch, learning rate and loss."
-        )
+        tip = "Sampling, patch, learning rate and loss."
+        self.more_button = link_button("More…", tip)
         self.name = NameForm()
-        self.save_button = link_button(
-            "Save as YAML…", "For `sparsessp train`, elsewhere."
-        )
-        self.load_button = link_button(
-            "Load YAML…", "Take all settings from such a file."
-        )
+        tip = "For `sparsessp train`, elsewhere."
+        self.save_button = link_button("Save as YAML…", tip)
+        tip = "Take all settings from such a file."
+        self.load_button = link_button("Load YAML…", tip)
         self.watch = TrainWatch()
+        self._panels = (
+            *(self.pairs, self.split, self.model, self.time),
+            *(self.options, self.name, self.device),
+        )
         self._arrange()
-        self._connect()
+        self.pages.chosen.connect(self.show_page)
+        for panel in self._panels:
+            panel.changed.connect(self.changed)
+        self.more_button.toggled.connect(self._on_more)
         self.show_page(SET_UP)
 
     def _arrange(self) -> None:
@@ -371,38 +315,23 @@ class TrainForm(StepForm):
         self.time.native("minutes").setMinimumWidth(112)
         self.more_button.setCheckable(True)
         self.options.hide()
-        head = self.steps["time"].title_row
-        head.addWidget(self.time)
-        head.addStretch(1)
-        head.addWidget(self.more_button)
-        files = QHBoxLayout()
-        files.addStretch(1)
-        files.addWidget(self.load_button)
-        files.addWidget(self.save_button)
-        bodies: list[list[QWidget]] = [
-            [self.pairs],
-            [self.split],
-            [self.model],
-            [labelled_row("on", self.device), self.options],
-            [self.name],
-        ]
+        row = self.steps["time"].title_row
+        row.addWidget(self.time)
+        row.addStretch(1)
+        row.addWidget(self.more_button)
+        files = in_a_row(self.load_button, self.save_button, stretched=0)
+        files.insertStretch(0, 1)
+        files.setSpacing(0)
+        time: list[QWidget] = [labelled_row("on", self.device), self.options]
+        bodies = ([self.pairs], [self.split], [self.model], time, [self.name])
         self.arrange(zip(self.steps.values(), bodies, strict=True), TrainFoot(), 0)
         self.scroll.column.insertLayout(len(self.steps), files)
         pages = QWidget()
-        in_a_column(pages, self.pages, self.unfinished, spacing=7)
-        pages.layout().setContentsMargins(12, 8, 12, 2)  # type: ignore[union-attr]
+        head = in_a_column(pages, self.pages, self.unfinished, spacing=7)
+        head.setContentsMargins(12, 8, 12, 2)
         outer = cast(QVBoxLayout, self.layout())
         outer.insertWidget(0, pages)
         outer.insertWidget(2, self.watch, 1)
-
-    def _connect(self) -> None:
-        self.pages.chosen.connect(self.show_page)
-        for panel in (
-            *(self.pairs, self.split, self.model, self.time),
-            *(self.options, self.name, self.device),
-        ):
-            panel.changed.connect(self.changed)
-        self.more_button.toggled.connect(self._on_more)
 
     def choice(self) -> TrainChoice:
         """Return what is chosen to learn from and to judge by."""
@@ -417,10 +346,8 @@ class TrainForm(StepForm):
     def chosen_options(self) -> dict[str, Any]:
         """Return the fields of `QuickOptions` that have a row and can be read."""
         options: dict[str, Any] = {"device": self.device.device() or "auto"}
-        for form in (
-            *(self.model.source, self.model.encoder),
-            *(self.time, self.options, self.name),
-        ):
+        parts = (self.model.source, self.model.encoder, self.time, self.options)
+        for form in (*parts, self.name):
             options |= form.chosen()
         return options
 
@@ -437,20 +364,11 @@ class TrainForm(StepForm):
 
     def set_locked(self, locked: bool) -> None:
         """Lock what is chosen while a training runs."""
-        for widget in (
-            *(self.pairs, self.split, self.model, self.time, self.device),
-            *(self.options, self.name, self.load_button, self.unfinished),
-        ):
+        for widget in (*self._panels, self.load_button, self.unfinished):
             widget.setEnabled(not locked)
 
     def show_config(self, config: TrainConfig) -> list[str]:
-        """Fill the form with a config; return sentences on what has no row here.
-
-        Raises
-        ------
-        InputError
-            It is of a training that the dock cannot run; nothing was filled in.
-        """
+        """Fill the form with a config; return sentences on what has no row here."""
         network, pairs = config.network, config.data.pairs
         if not isinstance(network, FineTune) or pairs is None or config.data.simulated:
             raise InputError(
@@ -463,22 +381,19 @@ class TrainForm(StepForm):
             None if channel is None else str(channel)
             for channel in (pairs.signal, pairs.target)
         )
-        structure = pairs.structure or ""
-        if structure:
-            structure = structure_or_custom(structure).label
+        structure = pairs.structure and structure_or_custom(pairs.structure).label
         self.pairs.files.choose(
-            FilesChoice(pairs.path, signal=signal, target=target, structure=structure)
+            FilesChoice(pairs.path, (), signal, target, structure or "")
         )
         self.split.set_part(config.validation.by, config.validation.share)
         if config.budget.minutes is not None:
             self.time.update(minutes=config.budget.minutes)
         recipe = config.recipe
+        rate, patch = recipe.learning_rate, recipe.patch
         shown = {
             "ratios": config.ratios,
-            "patch": recipe.patch[0] if recipe.patch != Recipe().patch else None,
-            "learning_rate": None
-            if recipe.learning_rate == RATE
-            else recipe.learning_rate,
+            "patch": patch[0] if patch != Recipe().patch else None,
+            "learning_rate": rate if rate != RATE else None,
             "loss": config.loss,
         }
         self.options.update(**shown)
@@ -497,9 +412,7 @@ class TrainForm(StepForm):
 
     def _to_options(self) -> None:
         self.scroll.ensureWidgetVisible(self.options, 0, 8)
-        bar = self.scroll.horizontalScrollBar()
-        if bar is not None:  # only up and down
-            bar.setValue(0)
+        self.scroll.horizontalScrollBar().setValue(0)  # only up and down
 
 
 def _not_shown(config: TrainConfig) -> list[str]:
@@ -516,14 +429,10 @@ def _not_shown(config: TrainConfig) -> list[str]:
             "crops them."
         )
     usual, given = Recipe(name="fast").model_dump(), config.recipe.model_dump()
-    other = [
-        name
-        for name in usual
-        if given[name] != usual[name] and name not in ("patch", "learning_rate")
-    ]
-    if other:
+    other = {name for name in usual if given[name] != usual[name]}
+    if other := other - {"patch", "learning_rate"}:
         notes.append(
-            f"The file's recipe has its own {', '.join(other)}; here they are as "
-            "usual. sparsessp train keeps them."
+            f"The file's recipe has its own {', '.join(sorted(other))}; here they are "
+            "as usual. sparsessp train keeps them."
         )
     return notes

@@ -1,7 +1,4 @@
-"""What the Train dock's choices would do: stacks, split, problems, and a job.
-
-No pixel is read here; everything is known from sizes and names.
-"""
+"""From the Train dock's choices to a job, by sizes and names: no pixel is read."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,13 +29,15 @@ from napari_sparsessp.ui.train.choice import (
     AUTO,
     FilesScan,
     PairChoice,
+    StackKey,
     TrainChoice,
+    masks_in,
     misfit,
-    read_stack,
+    named_structures,
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
-from napari_sparsessp.volume import channel_key
+from napari_sparsessp.volume import Volume, channel_key
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -52,25 +51,14 @@ _LEAST_PATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class TrainJob:
-    """A training that can start; all that its thread may know.
-
-    Attributes
-    ----------
-    stacks
-        Of layers, to be written into the run's folder; empty where files are read.
-    labels
-        Of images that were picked; to be listed in the run's folder.
-    step
-        µm between planes of the model's grid.
-    resumes
-        The folder holds all this already, and a state.
-    """
+    """A training that can start; all that its thread may know."""
 
     config: TrainConfig
+    # of layers, to be written into the run's folder; empty where files are read
     stacks: "Sequence[TrainingStack]" = ()
-    labels: "Sequence[Label]" = ()
-    step: float = 0.29
-    resumes: bool = False
+    labels: "Sequence[Label]" = ()  # of images that were picked, to be listed there
+    step: float = 0.29  # µm between planes of the model's grid
+    resumes: bool = False  # the folder holds all this already, and a state
 
     def beside(self, file: Path) -> "TrainJob":
         """Return the same job with its run folder beside a YAML file."""
@@ -88,34 +76,15 @@ class TrainJob:
 
 @dataclass
 class TrainPreview:
-    """What is known before a training starts.
+    """What is known before a training starts."""
 
-    Attributes
-    ----------
-    stacks
-        Of layers, frozen as they are now.
-    parts
-        Of each stack: what is learnt from, and what judges.
-    split_note
-        A warning about the split.
-    problems
-        What keeps it from starting, by step: ``pairs``, ``part``, ``model``, ``time``
-        or ``name``.
-    waiting
-        What is still to be chosen, where nothing is wrong.
-    notes
-        Warnings that do not keep it from starting.
-    job
-        Ready to start, or None.
-    """
-
-    stacks: list[TrainingStack] = field(default_factory=list)
+    stacks: list[TrainingStack] = field(default_factory=list)  # as they are now
     shapes: list[StackShape] = field(default_factory=list)
     parts: list[StackParts] = field(default_factory=list)
     validation: Validation | None = None
-    split_note: str = ""
-    problems: dict[str, str] = field(default_factory=dict)
-    waiting: str = ""
+    split_note: str = ""  # a warning about the split
+    problems: dict[str, str] = field(default_factory=dict)  # by step of the form
+    waiting: str = ""  # what is still to be chosen, where nothing is wrong
     notes: list[str] = field(default_factory=list)
     job: TrainJob | None = None
 
@@ -128,33 +97,19 @@ class TrainPreview:
     @property
     def summary(self) -> str:
         """What Train would do, in one line."""
-        labels = [structure_or_custom(id_).label for id_ in self.structures]
-        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         stacks = sum(one.learn is not None for one in self.parts)
-        what = f"{', '.join(labels[:3])}{more}"
+        what = named_structures(self.structures)
         return f"Ready: {what} from {stacks} stack{'s' * (stacks != 1)}."
 
 
 def preview_training(
-    viewer: Any,
-    choice: TrainChoice,
-    card: "ModelCard | None",
-    scan: FilesScan | None,
+    viewer: Any, choice: TrainChoice, card: "ModelCard | None", scan: FilesScan | None
 ) -> TrainPreview:
-    """Return what would come of a choice; `add_job` makes a job of it.
-
-    Parameters
-    ----------
-    card
-        Of the model to begin with.
-    scan
-        Contents of the chosen files, once that is known.
-    """
+    """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
     if card is None:
-        preview.problems["model"] = (
-            "the model to begin with is gone; choose another one"
-        )
+        text = "the model to begin with is gone; choose another one"
+        preview.problems["model"] = text
         return preview
     if choice.from_files:
         _preview_files(preview, choice, scan)
@@ -174,34 +129,39 @@ def _preview_layers(
     if not pairs:
         preview.waiting = "Open a stack of transmitted light with its fluorescence."
         return
+    listed = [*stacks_in(viewer), *masks_in(viewer)]
+    volumes = {stack.key: stack.volume for stack in listed}
     try:
         for number, pair in enumerate(pairs, 1):
-            stack = _stack_of(viewer, pair, number)
+            stack = _stack_of(volumes, pair, number)
             if not stack.truths:
                 preview.waiting = (
                     "Tick what shows the fluorescence, and say what it is."
                 )
-                _explain_no_truth(preview, viewer, stack)
+                _explain_no_truth(preview, list(volumes.values()), stack)
                 return
             check_stack(stack)
             preview.stacks.append(stack)
     except InputError as error:
         preview.problems["pairs"] = str(error)
         return
-    preview.shapes = [
-        StackShape(
-            stack.name,
-            tuple(stack.truths),
-            grid_shape(stack.light, card.voxel_size),
-            stack.split,
+    for stack in preview.stacks:
+        shape = grid_shape(stack.light, card.voxel_size)
+        names = tuple(stack.truths)
+        preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
+
+
+def _stack_of(
+    volumes: Mapping[StackKey, Volume], pair: PairChoice, number: int
+) -> TrainingStack:
+    keys = [pair.light, pair.mask, *(key for key, _ in pair.truths)]
+    if any(key is not None and key not in volumes for key in keys):
+        raise InputError(
+            f"a chosen layer of stack {number} is gone, or is no z-stack any more; "
+            "choose another one"
         )
-        for stack in preview.stacks
-    ]
-
-
-def _stack_of(viewer: Any, pair: PairChoice, number: int) -> TrainingStack:
     assert pair.light is not None
-    light = read_stack(viewer, pair.light)
+    light = volumes[pair.light]
     truths = {}
     for key, typed in pair.truths:
         id_ = structure_id(typed)
@@ -221,14 +181,15 @@ def _stack_of(viewer: Any, pair: PairChoice, number: int) -> TrainingStack:
                 f"stack {number} has the same layer as light and as truth; choose "
                 "another one"
             )
-        truths[id_] = read_stack(viewer, key)
-    mask = None if pair.mask is None else read_stack(viewer, pair.mask)
+        truths[id_] = volumes[key]
+    mask = None if pair.mask is None else volumes[pair.mask]
     return TrainingStack(light.name or f"stack {number}", light, truths, mask)
 
 
-def _explain_no_truth(preview: TrainPreview, viewer: Any, stack: TrainingStack) -> None:
+def _explain_no_truth(
+    preview: TrainPreview, volumes: Sequence[Volume], stack: TrainingStack
+) -> None:
     """Explain where nothing that is open can be the truth of a sparse light."""
-    volumes = [one.volume for one in stacks_in(viewer)]
     depth, *area = stack.light.shape
     planes = [volume.shape[0] for volume in volumes if [*volume.shape[1:]] == area]
     alike = [volume for volume in volumes if not misfit(stack.light, volume)]
@@ -353,33 +314,26 @@ def add_job(
     card: "ModelCard",
     scan: FilesScan | None,
 ) -> None:
-    """Make the job of a preview without problems, or add the problem.
-
-    Parameters
-    ----------
-    options
-        Fields of `QuickOptions`, without those that follow from the choice.
-    """
+    """Make the job of a preview without problems, or add the problem."""
     if (options["patch"] or _LEAST_PATCH) < _LEAST_PATCH:
         preview.problems["time"] = f"a patch needs at least {_LEAST_PATCH} pixels"
         return
     out = run_folder(options["id"])
     pairs = Pairs(path=out / PAIRS_FILE)
-    labels: tuple[Label, ...] = ()
+    labels: Sequence[Label] = ()
     files = choice.files
     if choice.from_files and files.path is None:
         assert scan is not None
-        labels = tuple(scan.labels)
+        labels = scan.labels
     elif choice.from_files and files.path is not None:
         pairs = Pairs(path=files.path.absolute())
         if not files.is_list:
-            pairs = pairs.model_copy(
-                update={
-                    "structure": structure_id(files.structure),
-                    "signal": channel_key(files.signal or ""),
-                    "target": channel_key(files.target or ""),
-                }
-            )
+            chosen = {
+                "structure": structure_id(files.structure),
+                "signal": channel_key(files.signal or ""),
+                "target": channel_key(files.target or ""),
+            }
+            pairs = pairs.model_copy(update=chosen)
     assert preview.validation is not None
     wanted = QuickOptions(pairs=pairs, validation=preview.validation, **options)
     try:

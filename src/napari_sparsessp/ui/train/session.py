@@ -4,16 +4,14 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.tasks import Cancelled
 from napari_sparsessp.training.checkpoints import has_state, read_log
@@ -52,51 +50,21 @@ _HARDLY_BETTER = 0.05
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended.
+    """How a training ended."""
 
-    Attributes
-    ----------
-    id
-        Of the new model among the user's; "" where training was paused.
-    before, best
-        R² on what was kept back, before the first step and at the best.
-    step
-        Of the best.
-    """
-
-    id: str
-    before: float | None = None
+    id: str  # of the new model; "" where training was paused
+    before: float | None = None  # R² on what was kept back, before the first step
     best: float | None = None
-    step: int = 0
-
-
-# in the thread: no viewer, no layer, no widget --------------------------------
+    step: int = 0  # of the best
 
 
 def train_model(
-    job: TrainJob,
-    install: Callable[[Path], str],
-    keep_best: threading.Event,
-    progress: TaskProgress,
+    job: TrainJob, engine: Any, keep_best: threading.Event, progress: TaskProgress
 ) -> TrainResult:
     """Train a model; for a background task.
 
     It publishes ``("status", Status)``, ``("entry", dict)`` of the log,
     ``("preview", Preview)`` and ``("note", str)``.
-
-    Parameters
-    ----------
-    install
-        Puts a model file among the user's and returns its id.
-    keep_best
-        Whether a training that is cancelled leaves a model of its best state, too.
-
-    Raises
-    ------
-    Cancelled
-        Before the first step.
-    SparseSSPError
-        Anything that the user can mend.
     """
     out = job.config.out
     existed = out.exists()
@@ -111,7 +79,7 @@ def train_model(
     scored = [entry for entry in read_log(out) if entry.get("r2") is not None]
     best = max(scored, key=lambda entry: entry["r2"], default={})
     before = scored[0]["r2"] if scored and scored[0]["step"] == 0 else None
-    id_ = "" if path is None else install(path)
+    id_ = "" if path is None else str(engine.bring_in(path, engine.inspect(path), {}))
     return TrainResult(id_, before, best.get("r2"), best.get("step", 0))
 
 
@@ -124,15 +92,31 @@ def _trained(
     from napari_sparsessp.training.resolve import resolve_config
     from napari_sparsessp.training.run import run_training, write_best
 
+    published = -math.inf
+
     def count(done: float, total: float | None = None, what: str = "") -> None:
         counted = "" if total is None else f" {done:g} of {total:g}"
         progress(done, total, what + counted)
 
-    def check(done: float, total: float | None = None, what: str = "") -> None:
+    def check(*_: object, **__: object) -> None:
         progress.check()
 
     def note(text: str) -> None:
         progress.publish(("note", text))
+
+    def report(status: "Status") -> None:
+        nonlocal published
+        if status.entry is not None:
+            progress.publish(("entry", status.entry))
+        now = time.monotonic()
+        if status.entry is not None or now - published >= _PUBLISH_SECONDS:
+            published = now
+            progress.publish(("status", status))
+        if status.note:
+            note(status.note)
+
+    def show(preview: "Preview") -> None:
+        progress.publish(("preview", preview))
 
     resolved = resolve_config(job.config)
     with ExitStack() as closing:
@@ -142,66 +126,14 @@ def _trained(
             for entry in read_log(job.config.out):
                 progress.publish(("entry", entry))
         progress(0.0, what="judging the model to begin with")
-        listener = _Listener(progress)
         try:
-            return run_training(resolved, data, listener, check, show=listener.show)
+            return run_training(resolved, data, report, check, show=show)
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
-        except (RuntimeError, MemoryError) as error:
-            raise _with_advice(error) from error
-
-
-class _Listener:
-    """Publish the status some times a second, and each entry, note and preview."""
-
-    def __init__(self, progress: TaskProgress) -> None:
-        self._progress = progress
-        self._published = -math.inf
-        self._step = 0
-
-    def __call__(self, status: "Status") -> None:
-        self._step = status.step
-        if status.entry is not None:
-            self._progress.publish(("entry", status.entry))
-        now = time.monotonic()
-        if status.entry is not None or now - self._published >= _PUBLISH_SECONDS:
-            self._published = now
-            self._progress.publish(("status", status))
-        if status.note:
-            self._progress.publish(("note", status.note))
-
-    def show(self, preview: "Preview") -> None:
-        self._progress.publish(("preview", replace(preview, step=self._step)))
-
-
-def _with_advice(error: Exception) -> PredictionError:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        return PredictionError(
-            "the device ran out of memory; choose a smaller patch under More, or the "
-            f"CPU ({text[:120]})"
-        )
-    return PredictionError(
-        f"the training failed: {text[:300]}; what was learnt is saved: try the CPU, or "
-        "copy the details"
-    )
 
 
 def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
-    """Write all that a training needs: its stacks, their list and its config.
-
-    Parameters
-    ----------
-    file
-        The YAML file that ``sparsessp train`` runs, in the run's folder or beside it.
-
-    Raises
-    ------
-    InputError
-        An image cannot be read, or the folder holds another training.
-    OutputError
-        Something cannot be written.
-    """
+    """Write all that a training needs: its stacks, their list and its config."""
     from napari_sparsessp.training.config import config_text
     from napari_sparsessp.training.pairs import write_list
     from napari_sparsessp.training.stacks import write_stacks
@@ -223,36 +155,8 @@ def prepare(job: TrainJob, file: Path, progress: TaskProgress) -> Path:
     return file
 
 
-def _install(engine: Any, path: Path) -> str:
-    """Put a model file among the user's models and return its id."""
-    return str(engine.bring_in(path, engine.inspect(path), {}))
-
-
-# in the interface -------------------------------------------------------------
-
-
 class TrainSession(QObject):
-    """Run one job at a time, and show on the form how it goes.
-
-    Parameters
-    ----------
-    engine
-        Anything with the methods of `InstalledEngine`.
-
-    Attributes
-    ----------
-    task
-        While a training runs.
-    newest
-        Id of the model that was trained last, or "".
-    shows_end
-        The footer says how the last training ended.
-
-    Signals
-    -------
-    ended
-        In whichever way; the form is free again.
-    """
+    """Run one job at a time, and show on the form how it goes."""
 
     ended = Signal()
 
@@ -261,13 +165,9 @@ class TrainSession(QObject):
         self._engine = engine
         self._form = form
         self.task: BackgroundTask | None = None
-        self._keep_best = threading.Event()
-        self._name = ""
-        self._minutes = 0.0
         self._notes: list[str] = []
-        self._learning = False
-        self.newest = ""
-        self.shows_end = False
+        self.newest = ""  # id of the model that was trained last
+        self.shows_end = False  # the footer says how the last training ended
 
     @property
     def busy(self) -> bool:
@@ -288,9 +188,8 @@ class TrainSession(QObject):
         self._keep_best = threading.Event()
         self._notes = []
         self._learning = self.shows_end = False
-        install = partial(_install, self._engine)
         self.task = task = BackgroundTask(
-            train_model, job, install, self._keep_best, parent=self
+            train_model, job, self._engine, self._keep_best, parent=self
         )
         task.progressed.connect(self._on_progress)
         task.published.connect(self._on_published)
@@ -328,6 +227,7 @@ class TrainSession(QObject):
 
     def _stop(self, status: str) -> None:
         if self.task is not None:
+            self._form.foot.set_state(TrainState.STOPPING)
             self._form.foot.set_status(status)
             self.task.cancel()
 
@@ -337,8 +237,6 @@ class TrainSession(QObject):
             self.shows_end = False
             self._form.foot.offer_predict(False)
             self._form.foot.show_share(0.0)
-
-    # while it runs ------------------------------------------------------------
 
     def _on_progress(self, _share: float, what: str, _left: float | None) -> None:
         foot = self._form.foot
@@ -370,8 +268,6 @@ class TrainSession(QObject):
         if foot.state is TrainState.RUNNING:
             foot.set_status(_status_words(status, self._minutes, watch.best))
 
-    # its end ------------------------------------------------------------------
-
     def _on_returned(self, result: TrainResult) -> None:
         self._free()
         foot = self._form.foot
@@ -381,7 +277,11 @@ class TrainSession(QObject):
             return
         self.newest = result.id
         foot.show_share(1.0)
-        foot.set_status(_end_words(result))
+        done = "Done. Nothing was kept back, so nobody knows how good it is."
+        if result.best is not None:
+            before = "" if result.before is None else f"{score_text(result.before)} → "
+            done = f"Done: R² {before}{score_text(result.best)} on the part kept back."
+        foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
             f"{self._name} is among the models now, with a card that says what it was "
@@ -393,8 +293,12 @@ class TrainSession(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         self._end_early("The training stopped: see above.")
-        readable = readable_error(error, "the training")
-        self._form.foot.message.show_error(_as_here(readable), error_details(readable))
+        memory = "choose a smaller patch under More, or the CPU"
+        readable = readable_error(error, "the training", memory)
+        text = str(readable)
+        for name, place in _PLACES.items():
+            text = text.replace(name, place)
+        self._form.foot.message.show_error(text, error_details(readable))
         self.ended.emit()
 
     def _on_cancelled(self) -> None:
@@ -419,9 +323,7 @@ class TrainSession(QObject):
         self._form.foot.set_state(TrainState.READY)
 
 
-# words ------------------------------------------------------------------------
-
-# Fields of a config, as errors of the training name them, and where they are here.
+# Fields of a config, as errors of the training name them, and where the dock has them
 _PLACES = {
     "recipe.learning_rate": "the learning rate under More",
     "recipe.patch": "the patch under More",
@@ -432,14 +334,6 @@ _PLACES = {
 }
 
 
-def _as_here(error: Exception) -> str:
-    """Say of an error what to change in this dock, not in a file."""
-    text = str(error)
-    for name, place in _PLACES.items():
-        text = text.replace(name, place)
-    return text
-
-
 def _status_words(status: "Status", minutes: float, best: float | None) -> str:
     """Say how far a training is."""
     score = "" if best is None else f" · best R² {score_text(best)}"
@@ -448,14 +342,6 @@ def _status_words(status: "Status", minutes: float, best: float | None) -> str:
         left = f" · {duration_text(status.seconds_left)} left"
     done = status.share * minutes
     return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
-
-
-def _end_words(result: TrainResult) -> str:
-    """Say in one line what came out."""
-    if result.best is None:
-        return "Done. Nothing was kept back, so nobody knows how good it is."
-    before = "" if result.before is None else f"{score_text(result.before)} → "
-    return f"Done: R² {before}{score_text(result.best)} on the part kept back."
 
 
 def _warnings(result: TrainResult) -> list[str]:

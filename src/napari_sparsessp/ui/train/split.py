@@ -218,13 +218,7 @@ class SplitPanel(QWidget):
         self.options.setVisible(part != AUTO)
 
     def show_parts(self, parts: Sequence[StackParts], note: str = "") -> None:
-        """Draw the split; none hides it.
-
-        Parameters
-        ----------
-        note
-            A warning about the split.
-        """
+        """Draw the split; none hides it."""
         self.drawing.show_parts(parts)
         # of whole stacks the picture itself has the words
         words = split_words(parts) if any(one.axis for one in parts) else ""

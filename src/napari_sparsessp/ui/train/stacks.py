@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -34,6 +33,7 @@ from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Segments,
     in_a_column,
+    in_a_row,
     labelled_row,
     link_button,
     side_by_side,
@@ -44,10 +44,12 @@ from napari_sparsessp.ui.widgets.structure_fields import StructureBox
 
 LAYERS, FILES = "layers", "files"
 
+_LIST_TIP = (
+    "A CSV with a line for each label: path, signal, target, structure, and if you "
+    "like path_target, mask and split. RepMode's lists load as they are."
+)
+_ALIKE = "that all have light and fluorescence in the same channels."
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
-
-
-# files ------------------------------------------------------------------------
 
 
 class FilesPanel(QWidget):
@@ -60,32 +62,23 @@ class FilesPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.list_button = QPushButton("List (CSV)…")
-        self.list_button.setToolTip(
-            "A CSV with a line for each label: path, signal, target, structure, and if "
-            "you like path_target, mask and split. RepMode's lists load as they are."
-        )
-        self.folder_button = QPushButton("Folder…")
-        self.folder_button.setToolTip(
-            "A folder of images that all have light and fluorescence in the same "
-            "channels."
-        )
-        self.images_button = QPushButton("Images…")
-        self.images_button.setToolTip(
-            "Some images that all have light and fluorescence in the same channels."
+        list_button, folder_button, images_button = (
+            _button("List (CSV)…", _LIST_TIP),
+            _button("Folder…", f"A folder of images {_ALIKE}"),
+            _button("Images…", f"Some images {_ALIKE}"),
         )
         self.title = QLabel("")
         self.title.setProperty("role", "strong")
         self.summary = wrapped_label("small")
         self.channels = Form(FilesChoice)
-        buttons = side_by_side(self.list_button, self.folder_button, self.images_button)
+        buttons = side_by_side(list_button, folder_button, images_button)
         in_a_column(self, buttons, self.title, self.summary, self.channels)
         self._wanted = FilesChoice()
         self._offered: tuple[str, ...] = ()
         self._show(FilesChoice())
-        self.list_button.clicked.connect(self.ask_list)
-        self.folder_button.clicked.connect(self.ask_folder)
-        self.images_button.clicked.connect(self.ask_images)
+        list_button.clicked.connect(self.ask_list)
+        folder_button.clicked.connect(self.ask_folder)
+        images_button.clicked.connect(self.ask_images)
         self.channels.changed.connect(self.changed)
 
     def ask_list(self) -> None:
@@ -145,11 +138,8 @@ class FilesPanel(QWidget):
         """Offer channels; those that a config names are chosen, else a guess."""
         self._offered, wanted = channels, self._wanted
         light, target, structure = guess_channels(channels)
-        chosen = {
-            "signal": _index_of(wanted.signal, channels, light),
-            "target": _index_of(wanted.target, channels, target),
-        }
-        for name, index in chosen.items():
+        for name, guess in (("signal", light), ("target", target)):
+            index = _index_of(getattr(wanted, name), channels, guess)
             self.channels.offer(name, [(channel, channel) for channel in channels])
             self.channels.update(**{name: channels[index] if index >= 0 else None})
         if not self.channels.get("structure"):
@@ -159,6 +149,12 @@ class FilesPanel(QWidget):
     def files(self) -> FilesChoice:
         """Return what is chosen."""
         return self.channels.values()
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
 
 
 def _index_of(wanted: str | None, channels: Sequence[str], guess: int) -> int:
@@ -173,8 +169,10 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-# layers -----------------------------------------------------------------------
-
+_ALONE = (
+    "No other stack is open: open the fluorescence of the same field, too, each "
+    "channel as a layer."
+)
 _NAME = 17
 """Letters of a layer's name that are shown in a row; the tool tip has all."""
 
@@ -213,7 +211,8 @@ class StackCard(QWidget):
         light_row = labelled_row("Light", self.light_box, self.remove_button)
         column = in_a_column(self, light_row, self.hint, self._grid, self._mask_row)
         column.setContentsMargins(0, 0, 0, 4)
-        self.light_box.activated.connect(self._on_light)
+        self.light_box.activated.connect(self._offer_truths)
+        self.light_box.activated.connect(self._on_changed)
         self.mask_box.activated.connect(self._on_changed)
         self.remove_button.clicked.connect(self.removal_asked)
 
@@ -221,17 +220,9 @@ class StackCard(QWidget):
         self,
         stacks: Sequence[ViewerStack],
         light: StackKey | None,
-        masks: Sequence[ViewerStack] = (),
+        masks: Sequence[ViewerStack],
     ) -> None:
-        """Offer stacks, the likeliest light first.
-
-        Parameters
-        ----------
-        light
-            Is chosen where the stack that was chosen is gone.
-        masks
-            Labels layers, which can only be masks.
-        """
+        """Offer stacks; `light` is taken where the chosen one is gone."""
         before = self.light()
         self._masks = tuple(masks)
         self._stacks = {stack.key: stack for stack in stacks}
@@ -260,19 +251,16 @@ class StackCard(QWidget):
     def _on_changed(self, *_: object) -> None:
         self.changed.emit()
 
-    def _on_light(self, _index: int) -> None:
-        self._offer_truths()
-        self.changed.emit()
-
-    def _offer_truths(self) -> None:
-        self._remember()
+    def _offer_truths(self, _index: int = 0) -> None:
+        for row, (tick, box) in self.rows.items():  # whatever light is chosen next
+            if tick.isEnabled():
+                self._remembered[row] = tick.isChecked(), box.typed()
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
         self.rows = {}
-        key = self.light()
-        light = None if key is None else self._stacks.get(key)
+        light = None if (key := self.light()) is None else self._stacks.get(key)
         if light is None:
             self._show_hint("Open a z-stack of transmitted light and its fluorescence.")
             self._offer_masks(())
@@ -282,12 +270,7 @@ class StackCard(QWidget):
         fitting = [stack for stack in others if not reasons[stack.key]]
         for stack in others:
             self._add_row(stack, reasons[stack.key], len(fitting) == 1)
-        self._show_hint(
-            ""
-            if others
-            else "No other stack is open: open the fluorescence of the same field, "
-            "too, each channel as a layer."
-        )
+        self._show_hint("" if others else _ALONE)
         masks = [one for one in self._masks if not misfit(light.volume, one.volume)]
         self._offer_masks([*masks, *fitting])
 
@@ -316,9 +299,8 @@ class StackCard(QWidget):
         if why_not:
             box.setParent(self)
             box.hide()
-            self._grid.addWidget(wrapped_label("small", why_not), row, 1)
-        else:
-            self._grid.addWidget(box, row, 1)
+        beside = wrapped_label("small", why_not) if why_not else box
+        self._grid.addWidget(beside, row, 1)
         tick.toggled.connect(box.setEnabled)
         tick.toggled.connect(self._on_changed)
         box.editTextChanged.connect(self._on_changed)
@@ -334,26 +316,13 @@ class StackCard(QWidget):
         self.mask_box.setCurrentIndex(keys.index(before) if before in keys else 0)
         self._mask_row.setVisible(bool(stacks))
 
-    def _remember(self) -> None:
-        """Keep ticks and structures, whatever light is chosen next."""
-        for key, (tick, box) in self.rows.items():
-            if tick.isEnabled():
-                self._remembered[key] = tick.isChecked(), box.typed()
-
 
 class PairsPanel(QWidget):
-    """Cards of stacks that are open, or the panel of files.
-
-    Signals
-    -------
-    changed
-    file_asked, sample_asked
-        The user wants to open a stack, or a public pair.
-    """
+    """Cards of stacks that are open, or the panel of files."""
 
     changed = Signal()
-    file_asked = Signal()
-    sample_asked = Signal()
+    file_asked = Signal()  # to open a stack
+    sample_asked = Signal()  # to open a public pair
 
     def __init__(self) -> None:
         super().__init__()
@@ -367,9 +336,9 @@ class PairsPanel(QWidget):
             ],
             "Where the pairs are",
         )
-        self.open_button = QPushButton("Open file…")
-        self.open_button.setToolTip(
-            "Open a stack with its voxel size; each channel becomes a layer."
+        self.open_button = _button(
+            "Open file…",
+            "Open a stack with its voxel size; each channel becomes a layer.",
         )
         self.add_button = link_button(
             "Add another stack", "Learn from a second field of view as well."
@@ -383,10 +352,8 @@ class PairsPanel(QWidget):
         self._layers = QWidget()
         self._column = QVBoxLayout()
         self._column.setSpacing(6)
-        foot = QHBoxLayout()
-        foot.addWidget(self.open_button)
-        foot.addStretch(1)
-        foot.addWidget(self.add_button)
+        foot = in_a_row(self.open_button, self.add_button, stretched=0)
+        foot.insertStretch(1, 1)
         in_a_column(self._layers, self._column, foot, self.sample_button)
         in_a_column(self, self.source, self._layers, self.files, spacing=7)
         self.source.chosen.connect(self._on_source)

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QImage, QPainter
-from qtpy.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QSlider,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import StepColumn, in_a_column
+from napari_sparsessp.ui.widgets.basic import (
+    StepColumn,
+    in_a_column,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.charts import Chart, Curve
 from napari_sparsessp.ui.widgets.style import Tones
 
@@ -52,18 +50,12 @@ def score_text(value: float) -> str:
 
 
 class PictureCell(QWidget):
-    """A small grey picture with its name above.
-
-    Attributes
-    ----------
-    pixels
-        (H, W) uint8, as shown.
-    """
+    """A small grey picture with its name above."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
         self._image: QImage | None = None
-        self.pixels = np.zeros((1, 1), np.uint8)
+        self.pixels = np.zeros((1, 1), np.uint8)  # as shown
         self.title = title
         self.setAccessibleName(title)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -107,13 +99,7 @@ class PictureCell(QWidget):
 
 
 class PatchPreview(QWidget):
-    """Three pictures of one plane; a slider for the plane, a list for the structure.
-
-    Attributes
-    ----------
-    preview
-        The newest state, or None.
-    """
+    """Three pictures of one plane; a slider for the plane, a list for the structure."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,14 +114,11 @@ class PatchPreview(QWidget):
         self.plane.setToolTip("Another plane of the same patch.")
         self.plane_label = QLabel("")
         self.plane_label.setProperty("role", "small")
-        pictures, foot = QHBoxLayout(), QHBoxLayout()
+        cells = (self.light, self.truth, self.prediction)
+        pictures = in_a_row(*cells, stretched=len(cells))
         pictures.setSpacing(4)
-        for cell in (self.light, self.truth, self.prediction):
-            pictures.addWidget(cell, 1)
-        foot.setSpacing(6)
-        foot.addWidget(self.plane_label)
-        foot.addWidget(self.plane, 1)
-        foot.addWidget(self.structure_box)
+        foot = in_a_row(self.plane_label, self.plane, self.structure_box, stretched=0)
+        foot.setStretch(1, 1)
         in_a_column(self, pictures, foot, spacing=4).setStretch(0, 1)
         self.plane.valueChanged.connect(self._draw)
         self.structure_box.activated.connect(self._draw)
@@ -159,9 +142,8 @@ class PatchPreview(QWidget):
         self._draw()
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Forget the pictures."""
         self.preview = None
-        self.hide()
 
     def _draw(self, *_: object) -> None:
         preview = self.preview
@@ -194,31 +176,24 @@ class TrainWatch(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headline = QLabel("")
-        self.headline.setProperty("role", "title")
-        self.headline.setWordWrap(True)
-        self.headline.setTextFormat(Qt.TextFormat.PlainText)
-        self.hint = QLabel("")
-        self.hint.setProperty("role", "muted")
-        self.hint.setWordWrap(True)
-        self.hint.setTextFormat(Qt.TextFormat.PlainText)
-        self.r2_label = _heading("Score on the part kept back")
-        self.r2_label.setToolTip(_ABOUT_R2)
+        self.headline, self.hint = wrapped_label("title"), wrapped_label("muted")
         self.r2_chart = Chart("minutes", "R²")
         self.r2_chart.setToolTip(_ABOUT_R2)
-        self.loss_label = _heading("Loss on what is learnt from")
         self.loss_chart = Chart("minutes", "loss")
         self.loss_chart.setToolTip("Falls while the network learns; lower is better.")
-        self.preview_label = _heading("One patch that is kept back")
         self.preview = PatchPreview()
+        self._headings: dict[QWidget, QLabel] = {}
         scroll = StepColumn([self.headline, self.hint], 6)
-        for label, widget, height in (
-            (self.r2_label, self.r2_chart, _HIGH),
-            (self.preview_label, self.preview, _HIGH),
-            (self.loss_label, self.loss_chart, _LOW),
+        for title, widget, height in (
+            ("Score on the part kept back", self.r2_chart, _HIGH),
+            ("One patch that is kept back", self.preview, _HIGH),
+            ("Loss on what is learnt from", self.loss_chart, _LOW),
         ):
+            self._headings[widget] = heading = QLabel(title)
+            heading.setProperty("role", "strong")
+            heading.setToolTip(widget.toolTip())
             widget.setFixedHeight(height)
-            scroll.column.addWidget(label)
+            scroll.column.addWidget(heading)
             scroll.column.addWidget(widget)
         scroll.column.setSpacing(5)
         scroll.end()
@@ -226,15 +201,7 @@ class TrainWatch(QWidget):
         self.clear()
 
     def clear(self, name: str = "", minutes: float = 10.0) -> None:
-        """Start with empty curves.
-
-        Parameters
-        ----------
-        name
-            Of the model that is trained; "" for none.
-        minutes
-            Budget.
-        """
+        """Start with empty curves."""
         self._name, self._minutes = name, minutes
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []
@@ -247,9 +214,12 @@ class TrainWatch(QWidget):
         self.preview.clear()
         for chart in (self.r2_chart, self.loss_chart):
             chart.set_curves([])
-            chart.hide()
-        for label in (self.r2_label, self.loss_label, self.preview_label):
-            label.hide()
+        for widget in self._headings:
+            self._show(widget, False)
+
+    def _show(self, widget: QWidget, on: bool = True) -> None:
+        widget.setVisible(on)
+        self._headings[widget].setVisible(on)
 
     def add_status(self, status: "Status") -> None:
         """Add a point to the curve of the loss."""
@@ -261,8 +231,7 @@ class TrainWatch(QWidget):
         if len(self._loss) > 1:
             x, y = zip(*self._loss, strict=True)
             self.loss_chart.set_curves([Curve("", x, y)])
-            self.loss_label.show()
-            self.loss_chart.show()
+            self._show(self.loss_chart)
 
     def add_entry(self, entry: dict[str, Any]) -> None:
         """Add the result of a validation, or an old line of the log."""
@@ -279,18 +248,15 @@ class TrainWatch(QWidget):
         }
         self.scores.append((minutes, float(r2), means))
         self._draw_scores()
-        self._show_headline()
+        before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
+        gain = f"→ {score_text(best)}" if best > before else "before it learns"
+        self.headline.setText(f"{self._name}: R² {score_text(before)} {gain}")
         self.hint.setText(_OVERFITS if self.overfits() else "")
 
     def show_preview(self, preview: "Preview") -> None:
         """Show the network's prediction of the patch as it is now."""
-        self.preview_label.show()
         self.preview.show_preview(preview)
-
-    @property
-    def before(self) -> float | None:
-        """R² before the first step."""
-        return self.scores[0][1] if self.scores else None
+        self._show(self.preview)
 
     @property
     def best(self) -> float | None:
@@ -303,13 +269,6 @@ class TrainWatch(QWidget):
             return False
         best_at = max(self.scores, key=lambda score: score[1])[0]
         return self.scores[-1][0] - best_at > _OVERFIT_SHARE * self._minutes
-
-    def _show_headline(self) -> None:
-        before, best = self.before, self.best
-        assert before is not None
-        assert best is not None
-        gain = f"→ {score_text(best)}" if best > before else "before it learns"
-        self.headline.setText(f"{self._name}: R² {score_text(before)} {gain}")
 
     def _draw_scores(self) -> None:
         curves = []
@@ -324,11 +283,4 @@ class TrainWatch(QWidget):
         end = max(self._minutes if len(x) < 3 else x[-1], x[-1])
         curves.append(Curve("before", [0, end], [first, first], dashed=True))
         self.r2_chart.set_curves(curves)
-        self.r2_label.show()
-        self.r2_chart.show()
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setProperty("role", "strong")
-    return label
+        self._show(self.r2_chart)

@@ -1,10 +1,10 @@
 """Parts that all docks are made of: steps, footer, messages, joined buttons."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
-from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QShowEvent
 from qtpy.QtWidgets import (
     QApplication,
@@ -51,14 +51,8 @@ def draw_mark(
 ) -> None:
     """Draw a mark: its shape says as much as its colour."""
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(
-        {
-            Mark.WAITING: tones.line,
-            Mark.GOOD: tones.good,
-            Mark.WARN: tones.warn,
-            Mark.BAD: tones.bad,
-        }[mark]
-    )
+    colours = tones.line, tones.good, tones.warn, tones.bad
+    painter.setBrush(dict(zip(Mark, colours, strict=True))[mark])
     painter.drawEllipse(centre, radius, radius)
     pen = QPen(QColor("#15181b" if tones.dark else "#ffffff"), radius * 0.28)
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
@@ -95,21 +89,13 @@ class MarkDot(QWidget):
 
 
 class Step(QWidget):
-    """A piece of the sentence with its controls.
-
-    Parameters
-    ----------
-    headline
-        Rich text; the variable part in bold.
-    last
-        No line leads on from the last step.
-    """
+    """A piece of the sentence with its controls; no line leads on from the `last`."""
 
     GUTTER = 24
 
     def __init__(self, headline: str, *, last: bool = False) -> None:
         super().__init__()
-        self._mark = Mark.WAITING
+        self.mark = Mark.WAITING
         self._last = last
         self.headline = QLabel(headline)
         self.headline.setProperty("role", "headline")
@@ -118,28 +104,17 @@ class Step(QWidget):
         policy = self.headline.sizePolicy()
         policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
         self.headline.setSizePolicy(policy)
-        self.title_row = QHBoxLayout()
-        self.title_row.setContentsMargins(0, 0, 0, 0)
+        self.title_row = in_a_row(self.headline)
         self.title_row.setSpacing(4)
-        self.title_row.addWidget(self.headline, 1)
         self.body = QVBoxLayout()
-        self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(6)
-        outer = QVBoxLayout(self)
+        outer = in_a_column(self, self.title_row, self.body)
         outer.setContentsMargins(self.GUTTER, 0, 0, 2 if last else 10)
-        outer.setSpacing(5)
-        outer.addLayout(self.title_row)
-        outer.addLayout(self.body)
-
-    @property
-    def mark(self) -> Mark:
-        """How settled this step is."""
-        return self._mark
 
     def set_mark(self, mark: Mark) -> None:
         """Set how settled this step is."""
-        if mark is not self._mark:
-            self._mark = mark
+        if mark is not self.mark:
+            self.mark = mark
             self.setAccessibleDescription(mark.value)
             self.update()
 
@@ -175,7 +150,7 @@ class Step(QWidget):
             painter.fillRect(
                 QRectF(7.25, y + 11, 1.5, self.height() - y - 11), tones.line
             )
-        draw_mark(painter, centre, 7.5, self._mark, tones)
+        draw_mark(painter, centre, 7.5, self.mark, tones)
 
 
 NARROWEST = 340
@@ -183,29 +158,13 @@ NARROWEST = 340
 
 
 class StepColumn(QScrollArea):
-    """Scrolls from top to bottom only.
-
-    Parameters
-    ----------
-    steps
-        From top to bottom.
-    below
-        Pixels under the last one.
-
-    Attributes
-    ----------
-    column
-        For what comes after the steps; see `end`.
-    """
+    """Scrolls from top to bottom only; `below` are pixels under the last step."""
 
     def __init__(self, steps: Iterable[QWidget], below: int = 0) -> None:
         super().__init__()
         body = QWidget()
-        self.column = QVBoxLayout(body)
+        self.column = in_a_column(body, *steps, spacing=0)
         self.column.setContentsMargins(12, 7, 10, below)
-        self.column.setSpacing(0)
-        for step in steps:
-            self.column.addWidget(step)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to what is in it
@@ -223,13 +182,7 @@ _NARROWEST = 26
 
 
 class Segments(QWidget):
-    """Choose one of a few values at a glance.
-
-    Parameters
-    ----------
-    name
-        What is chosen, for screen readers.
-    """
+    """Choose one of a few values at a glance; `name` is for screen readers."""
 
     chosen = Signal(str)
 
@@ -239,9 +192,6 @@ class Segments(QWidget):
         self._buttons: dict[str, QPushButton] = {}
         self._group = QButtonGroup(self)
         self._group.setExclusive(True)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
         for place, (key, text, tip) in enumerate(choices):
             button = _Segment(text)
             button.setCheckable(True)
@@ -252,16 +202,16 @@ class Segments(QWidget):
                 button.setProperty("place", "first" if place == 0 else "last")
             self._group.addButton(button)
             self._buttons[key] = button
-            row.addWidget(button, 1)
+        row = in_a_row(*self._buttons.values(), stretched=len(choices))
+        row.setSpacing(0)
+        in_a_column(self, row)
         self._group.buttonClicked.connect(self._on_clicked)
         self.set_value(choices[0][0])
 
     def value(self) -> str:
         """Key of the button that is down, or "" where none is."""
-        for key, button in self._buttons.items():
-            if button.isChecked():
-                return key
-        return ""
+        down = (key for key, button in self._buttons.items() if button.isChecked())
+        return next(down, "")
 
     def set_value(self, key: str) -> None:
         """Press a button without emitting `chosen`."""
@@ -325,30 +275,18 @@ class MessageBox(QFrame):
         row.setStretch(1, 1)
         foot = in_a_row(self.more_button, self.copy_button, stretched=0)
         foot.insertStretch(0, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 7, 9, 7)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addLayout(foot)
+        in_a_column(self, row, foot, spacing=2).setContentsMargins(9, 7, 9, 7)
         self.hide()
 
     def show_error(self, text: str, details: str = "") -> None:
-        """Show an error.
-
-        Parameters
-        ----------
-        text
-            One line: what is wrong and what to do.
-        details
-            What "Copy details" copies; no button without them.
-        """
-        self._show("error", Mark.BAD, _sentence(text), details)
+        """Show an error in one line, with details to copy."""
+        self._show("error", Mark.BAD, sentence(text), details)
         self.more_button.hide()
 
     def show_notices(self, notices: Sequence[str]) -> None:
         """Show notices, or nothing where there are none."""
         if notices:
-            lines = [_sentence(notice) for notice in notices]
+            lines = [sentence(notice) for notice in notices]
             first = "\n".join(lines[:_UNFOLDED])
             self._folded = "\n".join(lines)
             self._show("notice", Mark.WARN, first, "")
@@ -392,7 +330,7 @@ class MessageBox(QFrame):
             self.copy_button.setText("Copied")
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Begin with a capital and end with a full stop, as text in a window does."""
     text = text.strip()
     if text and text[-1] not in ".!?…":
@@ -408,13 +346,7 @@ SHARES = 1000
 
 
 class Foot(QWidget):
-    """The footer of a dock: message, progress, status; each adds its own buttons.
-
-    Parameters
-    ----------
-    work
-        What is done here, for screen readers: ``the prediction``.
-    """
+    """The footer of a dock: message, progress, status; each adds its own buttons."""
 
     def __init__(self, work: str) -> None:
         super().__init__()
@@ -434,14 +366,8 @@ class Foot(QWidget):
         """Put rows below a line and the message."""
         line = QFrame()
         line.setProperty("role", "line")
-        column = QVBoxLayout(self)
+        column = in_a_column(self, line, self.message, *rows, spacing=7)
         column.setContentsMargins(12, 0, 12, 10)
-        column.setSpacing(7)
-        for row in (line, self.message, *rows):
-            if isinstance(row, QWidget):
-                column.addWidget(row)
-            else:
-                column.addLayout(row)
 
     def set_status(self, text: str) -> None:
         """Show the status in one line."""
@@ -450,13 +376,7 @@ class Foot(QWidget):
 
 
 class WorkFoot(Foot):
-    """A foot with one great button that starts and stops the dock's work.
-
-    Parameters
-    ----------
-    state
-        The first of the dock's own states.
-    """
+    """A foot with one great button that starts and stops the dock's work."""
 
     def __init__(self, work: str, state: Enum) -> None:
         super().__init__(work)
@@ -469,13 +389,7 @@ class WorkFoot(Foot):
         return self._state
 
     def take_state(self, state: Enum, look: tuple[str, str, str], on: bool) -> None:
-        """Change the button to what it does now.
-
-        Parameters
-        ----------
-        on
-            Whether it can be pressed.
-        """
+        """Change the button to what it does now."""
         text, role, tip = look
         self._state = state
         self.button.setText(text)
@@ -579,6 +493,15 @@ def wrapped_label(role: str, text: str = "") -> QLabel:
     return label
 
 
+def small_label() -> QLabel:
+    """Return an empty small text of several lines."""
+    label = QLabel("")
+    label.setProperty("role", "small")
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
 def labelled_row(text: str, *widgets: QWidget) -> QWidget:
     """Put a label and widgets beside each other; the first takes the room."""
     label = QLabel(text)
@@ -588,6 +511,15 @@ def labelled_row(text: str, *widgets: QWidget) -> QWidget:
     row.setStretchFactor(widgets[0], 1)
     in_a_column(holder, row)
     return holder
+
+
+def single_shot(parent: QObject, slot: Callable[[], None], ms: int = 0) -> QTimer:
+    """Return a timer that calls a slot once after each start."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(ms)
+    timer.timeout.connect(slot)
+    return timer
 
 
 def link_button(text: str, tip: str) -> QPushButton:

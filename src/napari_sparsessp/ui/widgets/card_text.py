@@ -147,7 +147,6 @@ def _network(card: "ModelCard") -> str:
 
 
 def _source(source: Any) -> str:
-    """Say where an imported model came from."""
     if not isinstance(source, Mapping):
         return ""
     name = source.get("file") or source.get("name") or ""
@@ -155,10 +154,7 @@ def _source(source: Any) -> str:
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[str]:
-    """Write the scores of a card, grouped by what they were measured on.
-
-    Of values for each structure only the mean is written.
-    """
+    """Write the scores of a card; of values for each structure only the mean."""
     lines = []
     for images, entry in scores.items():
         if not isinstance(entry, Mapping):
@@ -216,15 +212,7 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Quality:
-    """Expected quality of a structure.
-
-    Attributes
-    ----------
-    r2
-        Over all voxels, against the z-scored truth.
-    measured_on
-        Which images it comes from, in the card's words.
-    """
+    """Expected R² of a structure, and the images that it was measured on."""
 
     r2: float
     measured_on: str
@@ -233,11 +221,7 @@ class Quality:
 def expected_quality(
     card: "ModelCard | None", structure: str, ratio: float | None
 ) -> Quality | None:
-    """Return the R² in a card, or None where it says nothing at such a ratio.
-
-    Between two ratios that were measured the value is interpolated over the logarithm
-    of the ratio.
-    """
+    """Return the R² in a card, between two ratios on a logarithmic scale, or None."""
     from napari_sparsessp.models.card import expected_quality as read
 
     if card is None or ratio is None or structure not in card.structures:

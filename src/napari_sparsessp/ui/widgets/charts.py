@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import wrapped_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -33,9 +33,7 @@ class _Plot(QWidget):
         self._labels = x_label, y_label
         self._plot: Any | None = None
         self._tones = Tones.of(self)
-        self._outer = QVBoxLayout(self)
-        self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.setSpacing(2)
+        self._outer = in_a_column(self, spacing=2)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the theme."""
@@ -56,7 +54,6 @@ class _Plot(QWidget):
         raise NotImplementedError
 
     def _ready(self) -> Any:
-        """Return the plot, made where there is none, in the colours of now."""
         import pyqtgraph
 
         if self._plot is None:
@@ -82,36 +79,18 @@ class _Plot(QWidget):
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart.
-
-    Attributes
-    ----------
-    name
-        For the legend, which is shown for few curves; "" keeps it out.
-    x, y
-        NaN leaves a gap.
-    colour
-        ``#rrggbb``; "" takes the colour of text.
-    dots
-        Mark each point.
-    """
+    """One line of a chart."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[float]  # NaN leaves a gap
     y: Sequence[float]
-    colour: str = ""
+    colour: str = ""  # that of text
     dots: bool = False
     dashed: bool = False
 
 
 class Chart(_Plot):
-    """A plot of curves.
-
-    Signals
-    -------
-    clicked(float)
-        Where on the x axis the user clicked.
-    """
+    """A plot of curves."""
 
     clicked = Signal(float)
 
@@ -120,7 +99,7 @@ class Chart(_Plot):
     ) -> None:
         super().__init__(x_label, y_label, parent)
         self._cursor: Any | None = None
-        self._curves: tuple[Curve, ...] = ()
+        self.curves: tuple[Curve, ...] = ()
         self._marks: tuple[float, ...] = ()
         self._range: tuple[float, float] | None = None
         self._ticks: list[tuple[float, str]] | None = None
@@ -136,21 +115,10 @@ class Chart(_Plot):
         """Ask for a height that grows with the font."""
         return QSize(300, 11 * self.fontMetrics().height())
 
-    @property
-    def curves(self) -> tuple[Curve, ...]:
-        """The curves of now."""
-        return self._curves
-
     def set_curves(self, curves: Sequence[Curve], marks: Sequence[float] = ()) -> None:
-        """Draw these curves in place of the former.
-
-        Parameters
-        ----------
-        marks
-            Places on the x axis that get a small tick, such as measured planes.
-        """
-        self._curves, self._marks = tuple(curves), tuple(marks)
-        if self._curves or self._plot is not None:
+        """Draw these curves, and small ticks at `marks` on the x axis."""
+        self.curves, self._marks = tuple(curves), tuple(marks)
+        if self.curves or self._plot is not None:
             self._draw()
 
     def set_labels(self, x_label: str, y_label: str) -> None:
@@ -192,7 +160,7 @@ class Chart(_Plot):
         plot.addItem(self._cursor, ignoreBounds=True)
         if self._ticks is not None:
             plot.getAxis("bottom").setTicks([self._ticks])
-        for curve in self._curves:
+        for curve in self.curves:
             colour = QColor(curve.colour) if curve.colour else self._tones.text
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
             plot.plot(
@@ -216,8 +184,7 @@ class Chart(_Plot):
         self._name_curves()
 
     def _name_curves(self) -> None:
-        """Write the names of the curves above them, where they hide none."""
-        named = [curve for curve in self._curves if curve.name]
+        named = [curve for curve in self.curves if curve.name]
         signs = [
             f'<span style="color:{curve.colour or self._tones.text.name()}">'
             f"{'╌╌' if curve.dashed else '━━'}</span>\u00a0"
@@ -244,7 +211,7 @@ class DensityPlot(_Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("true value, SD", "predicted, SD", parent)
-        self._density: Density | None = None
+        self.density: Density | None = None
         self._image: Any | None = None
         self._line: Any | None = None
         self.setMinimumHeight(210)
@@ -256,14 +223,9 @@ class DensityPlot(_Plot):
             "too careful lies flatter."
         )
 
-    @property
-    def density(self) -> "Density | None":
-        """The density of now."""
-        return self._density
-
     def set_density(self, density: "Density | None") -> None:
         """Draw another, or nothing."""
-        self._density = density
+        self.density = density
         if density is not None:
             self._draw()
         if self._plot is not None:
@@ -272,7 +234,7 @@ class DensityPlot(_Plot):
     def _draw(self) -> None:
         import pyqtgraph
 
-        density, plot = self._density, self._ready()
+        density, plot = self.density, self._ready()
         if self._image is None or self._line is None:
             plot.setAspectLocked(True)
             self._image = pyqtgraph.ImageItem(axisOrder="col-major")
@@ -292,10 +254,7 @@ class DensityPlot(_Plot):
 
 
 def coloured(counts: np.ndarray, *, dark: bool) -> np.ndarray:
-    """Return colours of counts, (n, n) to (n, n, 4) uint8, on a dark or light ground.
-
-    The more counts, the further from the ground; without any, nothing is drawn.
-    """
+    """Return colours of counts, (n, n) to (n, n, 4) uint8; the more, the brighter."""
     from matplotlib import colormaps
 
     share = np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)
@@ -322,11 +281,8 @@ class QualityTable(QFrame):
         )
         self.grid = _quality_view({}, ())
         self.note = wrapped_label("muted")
-        column = QVBoxLayout(self)
+        column = in_a_column(self, title, self.grid, self.note)
         column.setContentsMargins(12, 9, 12, 10)
-        column.setSpacing(5)
-        for widget in (title, self.grid, self.note):
-            column.addWidget(widget)
 
     def show_quality(self, quality: "Quality | None") -> None:
         """Show R² by structure and ratio, or that nothing is known."""

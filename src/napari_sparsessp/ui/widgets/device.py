@@ -38,13 +38,7 @@ class _Choice:
 
 
 class DeviceBox(Form[_Choice]):
-    """Devices of this machine; those that cannot be used are off and say why.
-
-    Parameters
-    ----------
-    find
-        Returns the devices; called in a worker thread when the list first opens.
-    """
+    """Devices of this machine, from `find` in a thread; unusable ones are off."""
 
     def __init__(self, find: "Callable[[], Sequence[DeviceInfo]]") -> None:
         super().__init__(_Choice)
@@ -68,10 +62,9 @@ class DeviceBox(Form[_Choice]):
         return super().eventFilter(watched, event)
 
     def _look(self) -> None:
-        """Look for devices in a thread, once."""
-        if self._find is not None:
-            task = BackgroundTask(_find_devices, self._find, parent=self)
-            self._find = None
+        find, self._find = self._find, None
+        if find is not None:
+            task = BackgroundTask(lambda _progress: list(find()), parent=self)
             task.returned.connect(self.set_devices)
             # a broken torch must not break the list; running says what is wrong
             task.failed.connect(self._on_failed)
@@ -116,13 +109,7 @@ class DeviceBox(Form[_Choice]):
             model.item(row).setEnabled(False)
 
     def _choose(self, wanted: str) -> None:
-        """Choose a device, or the first of a kind; the fastest where it is not there.
-
-        Parameters
-        ----------
-        wanted
-            ``cuda`` means the first NVIDIA GPU.
-        """
+        """Choose a device, or the first of a kind (``cuda``); else the fastest."""
         model: Any = self._box.model()
         for row in range(self._box.count()):
             id_ = str(self._box.itemData(row))
@@ -154,9 +141,3 @@ class DeviceBox(Form[_Choice]):
         if self.device() == self._followed and before.device != now.device:
             self._prefer(now)
             self.changed.emit()
-
-
-def _find_devices(
-    find: "Callable[[], Sequence[DeviceInfo]]", _progress: object
-) -> "Sequence[DeviceInfo]":
-    return list(find())

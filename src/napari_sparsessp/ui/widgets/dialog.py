@@ -26,15 +26,6 @@ class TaskDialog(QDialog):
 
     `start_button` begins the work, `close_button` stops it or closes the dialog, as
     Escape does. One task runs at a time; it ends with the dialog.
-
-    Parameters
-    ----------
-    title
-        Of the window.
-    work
-        What an error interrupts, such as "the download".
-    start
-        Text of `start_button`.
     """
 
     STOPPED = "Stopped."
@@ -61,7 +52,7 @@ class TaskDialog(QDialog):
         self.start_button = QPushButton(start)
         self.start_button.setProperty("role", "run")
         self.start_button.setDefault(True)
-        self.close_button.clicked.connect(self._on_close)
+        self.close_button.clicked.connect(self.reject)
 
     def arrange(self, *rows: QWidget, stretched: QWidget | None = None) -> None:
         """Put rows above the bar and the buttons; one of them may take spare room."""
@@ -90,12 +81,7 @@ class TaskDialog(QDialog):
     ) -> None:
         """Run ``function(*args, progress)`` in place of what ran before.
 
-        Parameters
-        ----------
-        returned
-            Called with the result, once the dialog is free again.
-        status
-            Shown until the first progress.
+        `status` is shown until the first progress.
         """
         self.end_task()
         self.message.clear()
@@ -166,9 +152,6 @@ class TaskDialog(QDialog):
         layout.activate()
         needed = layout.totalHeightForWidth(self.width())
         self.resize(self.width(), max(self.height(), needed))
-
-    def _on_close(self) -> None:
-        self.reject()
 
     def reject(self) -> None:
         """Stop the task, or close the dialog."""

@@ -28,7 +28,8 @@ viewer. Whatever is no value (drawings, tables, charts) stays Qt.
 
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -44,12 +45,11 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.widgets.basic import shorten, side_by_side
+from napari_sparsessp.ui.widgets.basic import in_a_column, shorten, side_by_side
 
 OptionsT = TypeVar("OptionsT")
 
@@ -59,58 +59,30 @@ _TIP_ROLE = Qt.ItemDataRole.ToolTipRole
 
 @dataclass(frozen=True)
 class Row:
-    """How a field appears: the dict of its annotation.
+    """How a field appears: the dict of its annotation."""
 
-    Attributes
-    ----------
-    label, tooltip
-        Of the row; the label of a bool stands behind its box.
-    name
-        What a screen reader says; the label where left out.
-    unit, prefix
-        Around a number.
-    decimals, arrows
-        Digits behind the point, and whether a number has arrow buttons.
-    none
-        What stands for None: text of a number at its minimum, of a choice, or grey in
-        an empty field.
-    choices
-        ``(value, label)`` or ``(value, label, tooltip)``; a callable returns them.
-    layers
-        Which layers a layer box offers; all of its type where left out.
-    read, write
-        From the text of a field to its value and back; `read` raises ValueError with
-        what is wrong.
-    suggestions
-        Texts to choose from where any may be typed.
-    live
-        Whether each letter counts, not only the end of typing.
-    above
-        Whether the label stands above the field, in strong letters.
-    widget
-        Makes a Qt widget of our own for what magicgui has no widget for, with `value`,
-        `set_value` and the signal `changed`; `value` raises ValueError.
-    rest
-        What magicgui gets.
-    """
-
-    label: str = ""
+    label: str = ""  # of a bool it stands behind the box
     tooltip: str = ""
-    name: str = ""
+    name: str = ""  # for screen readers; the label where left out
     unit: str = ""
     prefix: str = ""
     decimals: int | None = None
     arrows: bool = True
+    # text of a number at its minimum, of a choice, or grey in an empty field
     none: str | None = None
+    # (value, label) or (value, label, tooltip); a callable returns them
     choices: Any = None
-    layers: Callable[[Any], bool] | None = None
+    layers: Callable[[Any], bool] | None = None  # those a layer box offers; all: None
+    # from text to value and back; `read` raises ValueError with what is wrong
     read: Callable[[str], Any] | None = None
     write: Callable[[Any], str] | None = None
-    suggestions: Sequence[str] = ()
-    live: bool = False
-    above: bool = False
+    suggestions: Sequence[str] = ()  # where any text may be typed
+    live: bool = False  # each letter counts, not only the end of typing
+    above: bool = False  # the label stands above the field, in strong letters
+    # makes a Qt widget of our own with `value`, which raises ValueError, `set_value`
+    # and the signal `changed`
     widget: Callable[[], QWidget] | None = None
-    rest: Mapping[str, Any] | None = None
+    rest: Mapping[str, Any] | None = None  # what magicgui gets
 
     @classmethod
     def of(cls, declared: Mapping[str, Any]) -> "Row":
@@ -129,8 +101,6 @@ class Form(QWidget, Generic[OptionsT]):
     options
         An annotated dataclass or pydantic model; fields without a dict in their
         annotation have no row and keep the value that they were set to.
-    viewer
-        Of the layer boxes.
     rows
         Changes of declared rows, by field: for labels that depend on the dock.
     only
@@ -138,14 +108,9 @@ class Form(QWidget, Generic[OptionsT]):
         options; all where left out.
     beside
         Put all fields into one row, without labels, as wide as each other.
-
-    Signals
-    -------
-    changed
-        The user changed a value; `set` does not emit it.
     """
 
-    changed = Signal()
+    changed = Signal()  # by the user; `set` and `update` do not emit it
 
     def __init__(
         self,
@@ -229,12 +194,7 @@ class Form(QWidget, Generic[OptionsT]):
 
     def set(self, options: OptionsT) -> None:
         """Show other values without emitting `changed`."""
-        self._quiet = True
-        try:
-            for name, field in self._fields.items():
-                field.set_value(getattr(options, name))
-        finally:
-            self._quiet = False
+        self.update(**{name: getattr(options, name) for name in self._fields})
         self._others = {name: getattr(options, name) for name in self._others}
 
     def update(self, **values: Any) -> None:  # type: ignore[override]
@@ -242,10 +202,15 @@ class Form(QWidget, Generic[OptionsT]):
         if not values:  # QWidget.update
             super().update()
             return
-        self._quiet = True
-        try:
+        with self._quietly():
             for name, value in values.items():
                 self._fields[name].set_value(value)
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        self._quiet = True
+        try:
+            yield
         finally:
             self._quiet = False
 
@@ -293,23 +258,17 @@ class Form(QWidget, Generic[OptionsT]):
 
     def offer(self, name: str, choices: Sequence[tuple[Any, ...]]) -> None:
         """Offer other choices; the chosen one stays where it is among them."""
-        self._quiet = True
-        try:
+        with self._quietly():
             self._fields[name].offer(choices)
-        finally:
-            self._quiet = False
 
     # layers -------------------------------------------------------------------
 
     def offer_layers(self) -> None:
         """Ask which layers the boxes accept, where that hangs on more than layers."""
-        self._quiet = True
-        try:
+        with self._quietly():
             for field in self._fields.values():
                 if field.of_layers:
                     field.follow_layers()
-        finally:
-            self._quiet = False
 
     def _follow_layers(self) -> None:
         boxes = [field for field in self._fields.values() if field.of_layers]
@@ -352,13 +311,7 @@ class _OwnWidget:
 class _Field:
     """One row: its magicgui widget, its label, and what is wrong with it."""
 
-    def __init__(
-        self,
-        kind: Any,
-        row: Row,
-        default: Any,
-        viewer: Any | None,
-    ) -> None:
+    def __init__(self, kind: Any, row: Row, default: Any, viewer: Any) -> None:
         self.row, self.is_shown = row, True
         self.kind, self.optional = _without_none(kind)
         self.of_layers = _is_layer(self.kind)
@@ -383,11 +336,7 @@ class _Field:
         self.problem.setWordWrap(True)
         self.problem.hide()
         self.holder = QWidget()
-        column = QVBoxLayout(self.holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.native)
-        column.addWidget(self.problem)
+        in_a_column(self.holder, self.native, self.problem, spacing=2)
         self._dress()
         if default is not MISSING:
             self.set_value(default)
@@ -584,13 +533,18 @@ def make_editable(box: QComboBox, placeholder: str = "") -> None:
     box.setMaxVisibleItems(14)
     if (completer := box.completer()) is not None:
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        complete_anywhere(completer)
     box.setCurrentIndex(-1)
     box.setEditText("")
     if (field := box.lineEdit()) is not None:
         field.setPlaceholderText(placeholder)
         field.setMaxLength(120)
+
+
+def complete_anywhere(completer: QCompleter) -> None:
+    """Find what is typed anywhere in a name, in small or capital letters."""
+    completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+    completer.setFilterMode(Qt.MatchFlag.MatchContains)
 
 
 def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, Any]]:

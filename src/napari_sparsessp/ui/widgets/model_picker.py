@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QByteArray, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
 from qtpy.QtSvg import QSvgRenderer
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QButtonGroup,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QWidget
 
-from napari_sparsessp.ui.widgets.basic import ElidingComboBox, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    ElidingComboBox,
+    in_a_column,
+    in_a_row,
+    small_label,
+)
 from napari_sparsessp.ui.widgets.card_text import (
     TOPOLOGIES,
     Quality,
@@ -40,14 +38,12 @@ _LARGE, _SMALL = 9.0, 8.0
 
 @cache
 def _diagram(topology: str) -> str:
-    """Load the picture of encoder, arrow and decoder."""
     return files(__package__).joinpath("icons", f"{topology}.svg").read_text("utf-8")
 
 
 def _draw_diagram(
     painter: QPainter, area: QRectF, topology: str, ink: QColor, fill: QColor
 ) -> None:
-    """Draw a topology in the middle of an area."""
     place = QRectF(0, 0, _DIAGRAM.width(), _DIAGRAM.height())
     place.moveCenter(area.center())
     svg = _diagram(topology).replace(_INK, ink.name()).replace(_FILL, fill.name())
@@ -91,10 +87,7 @@ class TopologyButton(QAbstractButton):
         self.set_prospect("", "", 0)
 
     def set_prospect(self, quality: str, time: str, rows: int = 2) -> None:
-        """Show quality and time below the name; "" for unknown.
-
-        All buttons of a row keep room for the same number of `rows`.
-        """
+        """Show quality and time below the name, in the room of so many rows."""
         self._lines, self._rows = [line for line in (quality, time) if line], rows
         self.setAccessibleName(", ".join([f"Topology {self.label}", *self._lines]))
         self.updateGeometry()
@@ -157,15 +150,7 @@ IMPORT = "\0import"
 
 
 class TopologyPicker(QWidget):
-    """Four diagrams; those that no model serves are off and say why.
-
-    Signals
-    -------
-    changed
-        The user picked another topology or model.
-    import_asked, info_asked
-        The user wants to import a checkpoint, or to read the model's card.
-    """
+    """Four diagrams; those that no model serves are off and say why."""
 
     changed = Signal()
     import_asked = Signal()
@@ -189,31 +174,17 @@ class TopologyPicker(QWidget):
             "What this model predicts, what it was trained on, how it scored and "
             "where it must not be trusted; also where its file is."
         )
-        self.note = QLabel("")
-        self.note.setProperty("role", "small")
-        self.note.setWordWrap(True)
-        self.note.setTextFormat(Qt.TextFormat.PlainText)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        column.addLayout(in_a_row(*self.buttons.values(), stretched=4))
-        column.addLayout(in_a_row(self.model_box, self.info_button))
-        column.addWidget(self.note)
+        self.note = small_label()
+        buttons = in_a_row(*self.buttons.values(), stretched=4)
+        model = in_a_row(self.model_box, self.info_button)
+        in_a_column(self, buttons, model, self.note)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
         self.info_button.clicked.connect(lambda _on: self.info_asked.emit())
         self.set_cards([])
 
     def set_cards(self, cards: "Sequence[ModelCard]", default: str = "") -> None:
-        """Offer these models.
-
-        Parameters
-        ----------
-        cards
-            Of several with the same id the first one counts, as everywhere.
-        default
-            Id of the one to choose; the first one where there is none of that id.
-        """
+        """Offer these models; of several with the same id the first one counts."""
         first: dict[str, ModelCard] = {}
         for card in cards:
             first.setdefault(card.id, card)
@@ -356,7 +327,6 @@ def _title(card: "ModelCard") -> str:
 
 
 def _tip(card: "ModelCard") -> str:
-    """Return the card as a tool tip."""
     lines = [
         f"{_title(card)}, id {card.id}",
         f"Trained on: {card.trained_on}",

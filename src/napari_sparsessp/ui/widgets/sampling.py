@@ -4,23 +4,24 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QFont, QMouseEvent, QPainter, QPolygonF
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sparsessp.sparse import SparseView
 from napari_sparsessp.ui.layers.viewport import data_position, go_to
-from napari_sparsessp.ui.widgets.basic import Segments
+from napari_sparsessp.ui.widgets.basic import (
+    Segments,
+    in_a_column,
+    single_shot,
+    small_label,
+)
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.style import Tones, mix
 
 
 def sampling_sentence(view: SparseView, flat: bool = False) -> str:
-    """Say what a sparse view means in planes and exposures.
-
-    For example ``13 planes measured, 52 predicted, 75 % fewer exposures``; `flat` where
-    the model predicts one projection of the planes.
-    """
+    """Write a view as ``13 planes measured, 52 predicted, 75 % fewer exposures``."""
     measured = len(view.planes)
     planes = "1 plane" if measured == 1 else f"{measured} planes"
     dense = max(view.depth, 1)
@@ -35,16 +36,7 @@ def sampling_sentence(view: SparseView, flat: bool = False) -> str:
 
 
 class ZAxisDrawing(QWidget):
-    """The z-axis from left (first plane) to right (last plane).
-
-    Tall bars are planes that were imaged; short ones are filled in by the network. A
-    mark below shows the plane that is on screen; a click goes to another.
-
-    Signals
-    -------
-    plane_asked(float)
-        A position in dense planes was clicked.
-    """
+    """The z-axis: tall bars are imaged planes, short bars predicted ones."""
 
     plane_asked = Signal(float)
 
@@ -67,15 +59,7 @@ class ZAxisDrawing(QWidget):
     def show_view(
         self, view: SparseView | None, step_um: float | None, flat: bool = False
     ) -> None:
-        """Draw another view, or an empty axis.
-
-        Parameters
-        ----------
-        step_um
-            Distance of two dense planes in µm, where it is known.
-        flat
-            The model predicts one projection of the planes.
-        """
+        """Draw another view, or an empty axis; `flat` for one projection of planes."""
         self._view = view
         self._step = step_um
         self.setAccessibleName("" if view is None else sampling_sentence(view, flat))
@@ -144,7 +128,6 @@ class ZAxisDrawing(QWidget):
     def _draw_position(
         self, painter: QPainter, x: float, below: QRectF, tones: Tones
     ) -> None:
-        """Draw an arrow head at x, and say which plane it is."""
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tones.text)
         y = below.top() - 3
@@ -230,13 +213,7 @@ def ordinal(ratio: float) -> str:
 
 
 class SamplingPanel(QWidget):
-    """Choose the sparsity ratio and see what it means.
-
-    Signals
-    -------
-    changed
-        By the user.
-    """
+    """Choose the sparsity ratio and see what it means."""
 
     changed = Signal()
 
@@ -260,16 +237,9 @@ class SamplingPanel(QWidget):
         self.other.hide()
         self.trial = Form(_Trial)
         self.drawing = ZAxisDrawing()
-        self.sentence = QLabel("")
-        self.sentence.setProperty("role", "small")
-        self.sentence.setWordWrap(True)
-        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.segments)
-        for widget in (self.other, self.trial, self.drawing, self.sentence):
-            column.addWidget(widget)
+        self.sentence = small_label()
+        below = self.other, self.trial, self.drawing, self.sentence
+        in_a_column(self, self.segments, *below, spacing=4)
         self._dense: bool | None = None
         self.segments.chosen.connect(self._on_chosen)
         self.other.changed.connect(self.changed)
@@ -303,14 +273,7 @@ class SamplingPanel(QWidget):
         self.trial.update(simulate=on)
 
     def set_stack(self, dense: bool | None) -> None:
-        """Set what is known of the stack.
-
-        Parameters
-        ----------
-        dense
-            True: its planes are as close as the model's, so that a ratio can only be
-            meant as a trial. False: it is sparse already. None: not known.
-        """
+        """Set whether the stack is as dense as the model's planes, if that is known."""
         if dense is False:
             self.set_simulate(False)
         elif dense and (self.ratio() or 1) > 1:
@@ -356,10 +319,7 @@ class PlaneCursor(QObject):
         self._layer: Any | None = None
         self._axis = 0
         self._view: SparseView | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(25)
-        self._timer.timeout.connect(self.look)
+        self._timer = single_shot(self, self.look, 25)
         viewer.dims.events.point.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_moved)
         drawing.plane_asked.connect(self.go)

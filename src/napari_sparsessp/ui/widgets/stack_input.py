@@ -13,22 +13,21 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
-from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Mark,
     MarkDot,
     Segments,
+    in_a_column,
     in_a_row,
+    labelled_row,
     link_button,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
@@ -76,15 +75,7 @@ def expectations(
     channel: int | None = None,
     ratio: float | None = None,
 ) -> list[Expectation]:
-    """Compare a layer with a model's card: voxel size, planes, channels.
-
-    Parameters
-    ----------
-    channel
-        The one that the user chose.
-    ratio
-        Sparsity ratio of the plan, where there is one.
-    """
+    """Compare a layer with a model's card: voxel size, planes, channels."""
     found, mark, advice = _voxel_size(card, reading)
     expected = "" if card is None else size_text(card.voxel_size)
     return [
@@ -221,10 +212,6 @@ class ExpectationTable(QFrame):
             dot.set_mark(row.mark)
             dot.setToolTip(f"{row.mark.value.capitalize()}. {row.advice}")
 
-    def marks(self) -> list[Mark]:
-        """Return the marks of the lines that are shown."""
-        return [dot.mark for *_, dot in self._rows if not dot.isHidden()]
-
 
 def _micrometres(text: str) -> float | None:
     """Read a length, with a decimal point or comma; None while it is half typed."""
@@ -253,20 +240,7 @@ class _VoxelSize:
 
 
 class InputPanel(QWidget):
-    """Choose what to predict from.
-
-    Parameters
-    ----------
-    with_colony
-        Offer the sample colony, which is sparse, beside the real samples.
-
-    Signals
-    -------
-    changed
-        Another layer, axis, channel or voxel size was chosen.
-    file_asked, sample_asked, samples_asked
-        The user wants to open a file, the bundled sample, or to see all samples.
-    """
+    """Choose what to predict from; with a sparse sample `with_colony`."""
 
     changed = Signal()
     file_asked = Signal()
@@ -318,9 +292,9 @@ class InputPanel(QWidget):
             field.setValidator(validator)
             field.setMinimumWidth(40)
         self._or = _label("or", "muted")
-        self._axis_row = _row("First axis is", self.axis)
-        self._channel_row = _row("Channel", self.channel_box)
-        self._size_row = _row("Voxel size", self.size, _label("µm", "muted"))
+        self._axis_row = labelled_row("First axis is", self.axis)
+        self._channel_row = labelled_row("Channel", self.channel_box)
+        self._size_row = labelled_row("Voxel size", self.size, _label("µm", "muted"))
         self._arrange()
         self._connect()
 
@@ -329,13 +303,10 @@ class InputPanel(QWidget):
         samples.setSpacing(0)
         samples.setStretch(0, 0)
         samples.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(in_a_row(self.layer_box, self.open_button))
-        column.addLayout(samples)
-        for row in (self._axis_row, self._channel_row, self.table, self._size_row):
-            column.addWidget(row)
+        rows = self._axis_row, self._channel_row, self.table, self._size_row
+        layer = in_a_row(self.layer_box, self.open_button)
+        in_a_column(self, layer, samples, *rows, spacing=6)
+        for row in rows:
             row.hide()
         self.edit_button.hide()
 
@@ -348,8 +319,6 @@ class InputPanel(QWidget):
         self.channel_box.activated.connect(lambda _i: self.changed.emit())
         self.edit_button.toggled.connect(self._size_row.setVisible)
         self.size.changed.connect(self.changed)
-
-    # what the dock shows ------------------------------------------------------
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer these layers as (key, name); the chosen one stays if it can."""
@@ -369,13 +338,7 @@ class InputPanel(QWidget):
         self._start_afresh()
 
     def show_reading(self, reading: LayerReading | None, guess: bool = True) -> None:
-        """Show the controls that this layer needs.
-
-        Parameters
-        ----------
-        guess
-            Set the axis buttons to what was guessed.
-        """
+        """Show the controls that this layer needs; set its axis where it is a guess."""
         guessed = None if reading is None else reading.guessed
         self._axis_row.setVisible(guessed is not None)
         if reading is not None and guessed is not None and guess:
@@ -390,8 +353,6 @@ class InputPanel(QWidget):
         """Show expected against found; no rows hide the table."""
         self.table.setVisible(bool(rows))
         self.table.show_expectations(rows)
-
-    # what is chosen -----------------------------------------------------------
 
     def layer_key(self) -> str | None:
         """Return the key of the chosen layer."""
@@ -455,16 +416,6 @@ class InputPanel(QWidget):
             self.channel_box.setPlaceholderText("choose the transmitted light")
 
 
-def _row(text: str, *widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(6)
-    for widget in (_label(text, "muted"), *widgets):
-        row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
-    return holder
-
-
 def _label(text: str, role: str) -> QLabel:
     label = QLabel(text)
     label.setProperty("role", role)
@@ -476,29 +427,21 @@ _EVENTS = ("data", "scale", "translate", "units", "axis_labels")
 
 
 class InputWatch(QObject):
-    """Watch one layer at a time.
-
-    Signals
-    -------
-    changed
-        Its voxels, or their place, are others than those of a plan.
-    """
+    """Watch voxels and place of one layer at a time."""
 
     changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layer: Any | None = None
-        self._key: str | None = None
 
     def follow(self, layer: Any | None) -> None:
         """Watch this layer and no other; None watches none."""
-        key = None if layer is None else layer_key(layer)
-        if key == self._key:
+        if layer is self._layer:
             return
         for emitter in self._emitters():
             emitter.disconnect(self._on_changed)
-        self._layer, self._key = layer, key
+        self._layer = layer
         for emitter in self._emitters():
             emitter.connect(self._on_changed)
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from qtpy.QtCore import QStringListModel, Qt, Signal
 from qtpy.QtWidgets import (
@@ -13,12 +12,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, find_structure, structure_or_custom
+from napari_sparsessp.ui.widgets.basic import in_a_column
+from napari_sparsessp.ui.widgets.forms import complete_anywhere, make_editable
 
 _BEFORE_PROTEIN = " – "
 _ROW = 30
@@ -40,36 +40,13 @@ def _label(name: str) -> str:
     return structure_or_custom(id_).label if id_ else ""
 
 
-def _complete(field: QWidget, words: Any) -> QCompleter:
-    """Return a completer that finds words anywhere in a name."""
-    completer = QCompleter(words, field)
-    completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-    completer.setFilterMode(Qt.MatchFlag.MatchContains)
-    return completer
-
-
 class StructureBox(QComboBox):
     """An editable list of structures that completes what is typed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setEditable(True)
-        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.setMinimumContentsLength(7)
-        self.setMaxVisibleItems(14)
-        for structure in CATALOGUE.values():
-            self.addItem(structure.label, structure.id)
-        self.setCurrentIndex(-1)
-        self.setEditText("")
-        field = self.lineEdit()
-        assert field is not None
-        field.setPlaceholderText("shows…")
-        field.setMaxLength(60)
-        labels = [structure.label for structure in CATALOGUE.values()]
-        self.setCompleter(_complete(self, labels))
+        self.addItems([structure.label for structure in CATALOGUE.values()])
+        make_editable(self, "shows…")
         self.setToolTip(
             "What the fluorescence shows. Choose from the catalogue, or type a name of "
             "your own, such as the stain."
@@ -80,15 +57,10 @@ class StructureBox(QComboBox):
         """Return the text of the box."""
         return self.currentText().strip()
 
-    def show_structure(self, name: str) -> None:
-        """Write a structure as the catalogue does; "" empties the box."""
-        self.show_text(_label(name))
-
     def show_text(self, text: str) -> None:
         """Write a text so that its beginning can be read."""
         self.setEditText(text)
-        field = self.lineEdit()
-        if field is not None:
+        if (field := self.lineEdit()) is not None:
             field.setCursorPosition(0)
 
 
@@ -96,10 +68,6 @@ class StructureFields(QWidget):
     """One field for each output; completes from the catalogue, takes any name.
 
     A list with commas that is typed or pasted into a field fills those below it.
-
-    Signals
-    -------
-    changed
     """
 
     changed = Signal()
@@ -117,18 +85,10 @@ class StructureFields(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._area)
+        in_a_column(self, self._area)
 
     def offer(self, count: int, ids: Sequence[str] = ()) -> None:
-        """Make a field for each output of the network.
-
-        Parameters
-        ----------
-        ids
-            Suggestions, in the order of the outputs.
-        """
+        """Make a field for each output of the network; `ids` are suggestions."""
         columns = 1 if count < 4 else 2
         rows = -(-count // columns)
         holder = QWidget()
@@ -181,7 +141,9 @@ class StructureFields(QWidget):
             "type a name of your own; a list with commas fills the fields below."
         )
         field.setPlaceholderText("name of the structure")
-        field.setCompleter(_complete(field, self._words))
+        completer = QCompleter(self._words, field)
+        complete_anywhere(completer)
+        field.setCompleter(completer)
         field.textChanged.connect(lambda _text: self.changed.emit())
         field.editingFinished.connect(lambda: self._on_typed(number))
         return field

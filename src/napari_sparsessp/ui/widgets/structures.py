@@ -42,35 +42,15 @@ _PCC = (
 
 @dataclass
 class StructureRow:
-    """One structure.
-
-    Attributes
-    ----------
-    ticked
-        Whether it is to be predicted.
-    visible
-        Whether its layers are shown.
-    truth
-        Key of the layer that holds its ground truth.
-    chosen
-        The user chose `truth`: names no longer decide.
-    scores
-        Running ``r2`` and ``pcc``; None where undefined.
-    spread
-        Whether the layer of its uncertainty is shown; None where there is none.
-    doubts
-        How the input was unlike what the model was made for.
-    expected
-        Quality in the model's card.
-    """
+    """One structure."""
 
     structure: Structure
     ticked: bool = True
     visible: bool = True
-    truth: str | None = None
-    chosen: bool = False
+    truth: str | None = None  # key of its layer
+    chosen: bool = False  # the truth, by the user: names no longer decide
     scores: dict[str, float | None] | None = None
-    spread: bool | None = None
+    spread: bool | None = None  # whether the uncertainty is shown
     doubts: tuple[str, ...] = ()
     expected: Quality | None = None
 
@@ -166,19 +146,7 @@ _SCORES = (
 
 
 class StructureModel(RowsModel):
-    """Tick, visibility, truth layer and live scores of each structure.
-
-    Signals
-    -------
-    choice_changed
-        The next prediction depends on what changed.
-    visibility_changed(str, bool), spread_changed(str, bool)
-        A structure, or its uncertainty, was shown or hidden.
-    truth_chosen(str, object)
-        The user chose the layer (its key, or None) that a structure is compared with.
-    unlocked
-        A prediction has ended.
-    """
+    """Tick, visibility, truth layer and live scores of each structure."""
 
     choice_changed = Signal()
     visibility_changed = Signal(str, bool)
@@ -187,13 +155,12 @@ class StructureModel(RowsModel):
     unlocked = Signal()
 
     def __init__(self) -> None:
-        self._layers: list[tuple[str, str]] = []
+        self.layers: list[tuple[str, str]] = []
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
         preference_news().changed.connect(self._on_preferences)
 
     def _declare(self) -> tuple[Column, ...]:
-        """Return the columns."""
         return (
             Column(
                 "name",
@@ -235,7 +202,7 @@ class StructureModel(RowsModel):
                 "while the prediction runs.",
                 kind=Kind.CHOICE,
                 chosen=lambda row: row.truth,
-                choices=lambda _row: [(None, "– no truth –"), *self._layers],
+                choices=lambda _row: [(None, "– no truth –"), *self.layers],
                 choose=self._on_truth,
                 can_edit=self._can_edit,
                 sample="a truth layer",
@@ -244,16 +211,8 @@ class StructureModel(RowsModel):
             *_SCORES,
         )
 
-    # what the dock shows ------------------------------------------------------
-
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
-        """Offer these structures; the choices for those that stay are kept.
-
-        Parameters
-        ----------
-        cost
-            What every structure more costs, in words.
-        """
+        """Offer these structures; choices for those that stay are kept."""
         few = len(ids) <= FEW
         rows = [
             self.row(id_)
@@ -272,7 +231,7 @@ class StructureModel(RowsModel):
 
     def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
         """Offer layers, as (key, name), that may hold a truth."""
-        self._layers = list(layers)
+        self.layers = list(layers)
         self._match()
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -301,13 +260,7 @@ class StructureModel(RowsModel):
         self.refresh()
 
     def set_doubts(self, doubts: Mapping[str, Sequence[str]]) -> None:
-        """Mark structures whose input was unlike what the model was made for.
-
-        Parameters
-        ----------
-        doubts
-            Structure id to why, in sentences; where there are none, there is no mark.
-        """
+        """Mark structures whose input was unlike the training data, and say why."""
         for row in self.rows:
             row.doubts = tuple(doubts.get(row.structure.id, ()))
         self.refresh()
@@ -319,13 +272,6 @@ class StructureModel(RowsModel):
         self.refresh()
         if freed:
             self.unlocked.emit()
-
-    # what is chosen -----------------------------------------------------------
-
-    @property
-    def layers(self) -> tuple[tuple[str, str], ...]:
-        """Layers that may hold a truth, as (key, name)."""
-        return tuple(self._layers)
 
     def ticked(self) -> tuple[str, ...]:
         """Return the ids of the structures to predict."""
@@ -353,9 +299,7 @@ class StructureModel(RowsModel):
 
     def layer_name(self, key: str | None) -> str:
         """Return the name of a truth layer; a dash for none."""
-        return dict(self._layers).get(key or "", "–")
-
-    # what is changed ----------------------------------------------------------
+        return dict(self.layers).get(key or "", "–")
 
     def tick(self, ids: Iterable[str] | None) -> None:
         """Tick these and no others; None ticks all."""
@@ -410,8 +354,8 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self._layers]
-        names = [name for _, name in self._layers]
+        keys = [key for key, _ in self.layers]
+        names = [name for _, name in self.layers]
         before = self.truths()
         for row in self.rows:
             if row.truth is not None and row.truth not in keys:
@@ -424,7 +368,6 @@ class StructureModel(RowsModel):
             self.choice_changed.emit()
 
     def _on_preferences(self, *_: object) -> None:
-        """Show the colours of now."""
         self.refresh()
 
 

@@ -5,7 +5,7 @@ light theme from a dark one, also a user's own theme, and without asking napari.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtGui import QColor, QPalette
@@ -13,15 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 
 def mix(first: QColor, second: QColor, share: float) -> QColor:
-    """Blend two colours.
-
-    Parameters
-    ----------
-    first, second
-        Opaque colours.
-    share
-        How much of `second`, 0 to 1.
-    """
+    """Blend two opaque colours; `share` is how much of the second, 0 to 1."""
     keep = 1.0 - share
     return QColor(
         round(first.red() * keep + second.red() * share),
@@ -32,10 +24,7 @@ def mix(first: QColor, second: QColor, share: float) -> QColor:
 
 @dataclass(frozen=True)
 class Tones:
-    """The colours that a dock draws with.
-
-    Green, amber and red are never alone: a mark or a word goes with them.
-    """
+    """The colours that a dock draws with, never without a mark or a word."""
 
     dark: bool
     back: QColor
@@ -80,21 +69,10 @@ class Tones:
         )
 
 
-_COLOUR_NAMES = (
-    *("back", "text", "muted", "line", "panel", "field"),
-    *("accent", "on_accent", "good", "warn", "bad"),
-)
-
-
 def style_sheet(tones: Tones) -> str:
-    """Write the style sheet of a dock for these tones.
-
-    Returns
-    -------
-    str
-        Qt style sheet; it only speaks of named parts of the docks.
-    """
-    names = {name: getattr(tones, name).name() for name in _COLOUR_NAMES}
+    """Write the style sheet of a dock for these tones."""
+    colours = [field.name for field in fields(tones) if field.name != "dark"]
+    names = {name: getattr(tones, name).name() for name in colours}
     names["press"] = mix(tones.accent, tones.back, 0.25).name()
     names["off"] = mix(tones.field, tones.accent, 0.4).name()
     names["hover"] = mix(tones.field, tones.text, 0.12).name()
@@ -111,9 +89,6 @@ QLabel[role="muted"] { color: %(muted)s; }
 QLabel[role="small"] { color: %(muted)s; font-size: 8.5pt; }
 QLabel[role="body"] { font-size: 10pt; color: %(text)s; }
 QLabel[role="strong"] { font-weight: 600; }
-QLabel[state="good"] { color: %(good)s; font-weight: 600; }
-QLabel[state="warn"] { color: %(warn)s; font-weight: 600; }
-QLabel[state="bad"] { color: %(bad)s; font-weight: 600; }
 QFrame[role="panel"] { background: %(panel)s; border-radius: 5px; }
 QFrame[role="panel"] QWidget { background: transparent; font-size: 9pt; }
 QFrame[role="panel"] QLineEdit { background: %(field)s; }
@@ -129,16 +104,15 @@ QPushButton:hover { background: %(hover)s; }
 QPushButton:focus { border: 1px solid %(accent)s; }
 QPushButton:disabled { background: %(panel)s; color: %(muted)s;
     border: 1px solid transparent; }
-QPushButton[role="run"] { background: %(accent)s; color: %(on_accent)s;
-    font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px; }
-QPushButton[role="run"]:hover { background: %(press)s; }
-QPushButton[role="run"]:focus { border: 1px solid %(text)s; }
-QPushButton[role="run"]:disabled { background: %(field)s; color: %(muted)s; }
-QPushButton[role="primary"] { background: %(accent)s; color: %(on_accent)s;
-    font-weight: 600; }
-QPushButton[role="primary"]:hover { background: %(press)s; }
-QPushButton[role="primary"]:focus { border: 1px solid %(text)s; }
-QPushButton[role="primary"]:disabled { background: %(field)s; color: %(muted)s; }
+QPushButton[role="run"], QPushButton[role="primary"] { background: %(accent)s;
+    color: %(on_accent)s; font-weight: 600; }
+QPushButton[role="run"] { font-size: 12pt; padding: 7px; border-radius: 5px; }
+QPushButton[role="run"]:hover, QPushButton[role="primary"]:hover {
+    background: %(press)s; }
+QPushButton[role="run"]:focus, QPushButton[role="primary"]:focus {
+    border: 1px solid %(text)s; }
+QPushButton[role="run"]:disabled, QPushButton[role="primary"]:disabled {
+    background: %(field)s; color: %(muted)s; }
 QPushButton[role="stop"] { background: %(field)s; color: %(text)s;
     font-size: 12pt; font-weight: 600; padding: 7px; border-radius: 5px;
     border: 1px solid %(bad)s; }
@@ -205,13 +179,7 @@ _CHANGES = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 class Dress(QObject):
-    """Dresses a widget before its first look, and again when the theme changes.
-
-    Parameters
-    ----------
-    widget
-        Owns the dress from now on.
-    """
+    """Dresses a widget before its first look, and again when the theme changes."""
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
@@ -253,13 +221,7 @@ _PLACES = re.compile(r"(?<=[_./\\:?&=-])(?=\w)")
 
 
 def breakable(text: str) -> str:
-    """Allow line breaks within long words, after their dots, dashes and slashes.
-
-    Returns
-    -------
-    str
-        The same to the eye: what is put in has no width.
-    """
+    """Allow line breaks within long words, after their dots, dashes and slashes."""
     words = re.split(r"(\s+)", text)
     return "".join(
         _PLACES.sub("\u200b", word) if len(word) > _LONG else word for word in words

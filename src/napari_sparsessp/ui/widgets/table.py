@@ -45,83 +45,39 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column; every callable takes the row's object.
-
-    Attributes
-    ----------
-    key, title, tip
-        Name in code, header, and what the column means (tool tip of header and cells).
-    text
-        What a cell shows.
-    kind
-        How it is painted; numbers and bars stand at the right.
-    value
-        What it sorts by and what a bar shows; the text where left out.
-    cell_tip
-        Tool tip of a cell instead of `tip`.
-    accessible
-        What a screen reader says instead of the text.
-    checked, set_checked
-        State of a box or an eye (None: there is none), and what a click does.
-    chosen, choices, choose
-        Of `Kind.CHOICE`: current value, ``(value, label)`` pairs, what a choice does.
-    can_edit
-        Whether a click changes anything; always, where left out.
-    colour
-        Of box and swatch.
-    ink
-        Name of a tone of the text, such as "muted" or "bad"; None for the usual one.
-    mark
-        A `Mark` or a letter behind the text, or None.
-    notch
-        Second value on a bar, or None.
-    bold
-        Whether the number over a bar is bold.
-    sortable, descending
-        Whether a click on the header sorts, and whether the greatest come first.
-    short
-        Header where there is little room.
-    sample
-        A text that the column has room for; its widest text where left out.
-    narrow
-        Pixels where there is little room; as usual, where left out.
-    most_letters
-        Widest that it becomes.
-    elide
-        Where a long text is cut.
-    gives_way
-        Columns with the greatest number are hidden first; 0 stays.
-    shown
-        Whether a column has anything to say, given all rows.
-    """
+    """One column; every callable takes the row's object."""
 
     key: str
     title: str
     text: Callable[[Any], str] = lambda _row: ""
-    tip: str = ""
+    tip: str = ""  # what the column means: of its header and cells
     kind: Kind = Kind.TEXT
+    # what it sorts by and what a bar shows; the text where left out
     value: Callable[[Any], Any] | None = None
-    cell_tip: Callable[[Any], str] | None = None
-    accessible: Callable[[Any], str] | None = None
+    cell_tip: Callable[[Any], str] | None = None  # instead of `tip`
+    accessible: Callable[[Any], str] | None = None  # for screen readers
+    # state of a box or an eye (None: there is none), and what a click does
     checked: Callable[[Any], bool | None] | None = None
     set_checked: Callable[[Any, bool], None] | None = None
+    # of `Kind.CHOICE`: current value, (value, label) pairs, what a choice does
     chosen: Callable[[Any], Any] | None = None
     choices: Callable[[Any], Sequence[tuple[Any, str]]] | None = None
     choose: Callable[[Any, Any], None] | None = None
-    can_edit: Callable[[Any], bool] | None = None
-    colour: Callable[[Any], QColor] | None = None
-    ink: Callable[[Any], str | None] | None = None
-    mark: Callable[[Any], "Mark | str | None"] | None = None
-    notch: Callable[[Any], float | None] | None = None
-    bold: bool = True
+    can_edit: Callable[[Any], bool] | None = None  # always, where left out
+    colour: Callable[[Any], QColor] | None = None  # of box and swatch
+    ink: Callable[[Any], str | None] | None = None  # tone of the text, such as "muted"
+    mark: Callable[[Any], "Mark | str | None"] | None = None  # behind the text
+    notch: Callable[[Any], float | None] | None = None  # second value on a bar
+    bold: bool = True  # the number over a bar
     sortable: bool = False
-    descending: bool = False
-    short: str = ""
-    sample: str = ""
-    narrow: int | None = None
+    descending: bool = False  # the greatest come first
+    short: str = ""  # header where there is little room
+    sample: str = ""  # has room; the widest text where left out
+    narrow: int | None = None  # pixels where there is little room
     most_letters: int | None = None
     elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight
-    gives_way: int = 0
+    gives_way: int = 0  # the greatest number is hidden first; 0 stays
+    # whether it has anything to say, given all rows
     shown: Callable[[Sequence[Any]], bool] | None = None
 
     @property
@@ -143,22 +99,12 @@ def alignment(column: Column) -> Qt.AlignmentFlag:
 
 
 class RowsModel(QAbstractTableModel):
-    """Rows of any objects under declared columns.
+    """Rows of any objects under declared columns; the first column names the row.
 
-    Parameters
-    ----------
-    columns
-        From left to right; the first names the row.
-    key
-        Returns what identifies a row when others replace it.
-
-    Signals
-    -------
-    edited(object, str)
-        The user changed a cell: its row and the key of its column.
+    `key` identifies a row when others replace it.
     """
 
-    edited = Signal(object, str)
+    edited = Signal(object, str)  # by the user: row, and key of the column
 
     def __init__(
         self,
@@ -326,15 +272,8 @@ class RowsOrder(QSortFilterProxyModel):
     """Sort by a column and keep rows that have all words; missing values come last.
 
     Rows do not jump while values come in: they are sorted when the user asks, when
-    other rows are listed, and by `settle`.
-
-    Parameters
-    ----------
-    model
-        Its own order is what a table begins with.
-    words
-        Returns all texts of a row that a search looks through; its cells where left
-        out.
+    other rows are listed, and by `settle`. `words` returns all texts of a row that a
+    search looks through; its cells where left out.
     """
 
     def __init__(

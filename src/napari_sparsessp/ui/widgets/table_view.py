@@ -54,38 +54,18 @@ class RowsView(QTableView):
 
     Arrows and clicks choose a row, Space toggles the first column's box, Enter opens
     the first choice, S sorts; Escape is left to the dock.
-
-    Parameters
-    ----------
-    model
-        What to show.
-    name
-        Accessible name of the table.
-    all_rows
-        Be as high as all rows are, and leave scrolling to the dock; otherwise scroll.
-    emphasised
-        The current row is bold and has a bar at its left, with and without focus.
-    even
-        Share spare room among all columns instead of giving it to the first.
-    pale
-        Whether a row is drawn in pale letters.
-
-    Signals
-    -------
-    chosen(object)
-        The user made another row the current one: its key, None for none.
     """
 
-    chosen = Signal(object)
+    chosen = Signal(object)  # by the user: key of the current row, None for none
 
     def __init__(
         self,
         model: RowsModel | RowsOrder,
         name: str,
         *,
-        all_rows: bool = True,
-        emphasised: bool = False,
-        even: bool = False,
+        all_rows: bool = True,  # as high as they are, instead of scrolling
+        emphasised: bool = False,  # current row bold, with and without focus
+        even: bool = False,  # all columns share spare room, not only the first
         pale: Callable[[Any], bool] | None = None,
     ) -> None:
         super().__init__()
@@ -239,7 +219,7 @@ class RowsView(QTableView):
         return QSize(200, self.height_of(4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the room out anew."""
+        """Share out the room."""
         super().resizeEvent(event)
         self.fit_columns()
 

@@ -1,10 +1,11 @@
-"""Try the warning of unfamiliar images, and measure what the shipped models saw.
+"""Try the warning of domain shift, and measure what the shipped models learned from.
 
-    python -m benchmarks.figures.familiarity judge [--data FOLDER] [--colonies 24]
-    python -m benchmarks.figures.familiarity trained --pool POOL
-    python -m benchmarks.figures.familiarity ranges --pool POOL --data FOLDER
+    python -m benchmarks.figures.domain_shift judge [--data FOLDER] [--colonies 24]
+    python -m benchmarks.figures.domain_shift trained --pool POOL
+    python -m benchmarks.figures.domain_shift ranges --pool POOL --data FOLDER
 
-``judge`` prints both tables of docs/familiarity.md: what must be quiet, what must not.
+``judge`` prints the tables of docs/generated/domain-shift.md: images that must not be
+warned of, and images that must.
 Colonies have 32×160×160 voxels and seeds from 2 500 000, which no range and no margin
 was chosen with; FOLDER holds the real files that the page names, else their rows are
 left out. ``trained`` tells how well a training's own ranges tell images apart, by how
