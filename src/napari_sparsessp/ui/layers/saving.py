@@ -75,8 +75,7 @@ def records_of(
 def _key_of(attributes: Mapping[str, Any], layers: Sequence[Any]) -> str | None:
     """Find the key of the layer whose attributes these are: they share metadata."""
     mine = attributes.get("metadata")
-    same = [layer for layer in layers if layer.metadata is mine]
-    return layer_key(same[0]) if same else None
+    return next((layer_key(one) for one in layers if one.metadata is mine), None)
 
 
 def _about(shown: Any) -> About | None:

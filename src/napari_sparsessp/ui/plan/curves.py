@@ -83,7 +83,7 @@ def curves_of(
 ) -> list[Curve]:
     """Return the curves of the structures that are shown, and what they are read by."""
     places = [place_of(one.ratio) for one in report.ratios]
-    curves = []
+    curves: list[Curve] = []
     names = [name for name in report.structures if name in shown]
     for name in names:
         label = structure_or_custom(name).label

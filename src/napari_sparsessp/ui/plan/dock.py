@@ -303,10 +303,8 @@ class PlanDock(Dock):
     def _time(self) -> int:
         """Return the time point on screen."""
         seen = self.preview.seen
-        if seen.reading is None or "T" not in seen.reading.letters:
-            return 0
-        place = seen.reading.letters.index("T")
-        return int(layer_index(self._viewer, seen.layer)[place])
+        axis = -1 if seen.reading is None else seen.reading.letters.find("T")
+        return 0 if axis < 0 else int(layer_index(self._viewer, seen.layer)[axis])
 
     def _series(self) -> int:
         """Return the stacks of the time-lapse, where the layer is one."""
@@ -335,8 +333,8 @@ class PlanDock(Dock):
             write_sweep_csv(report, path, imaging.plane_ms, imaging.stacks)
         except SparseSSPError as error:
             self.show_error(error)
-            return
-        self.form.foot.set_status(f"Saved {path}")
+        else:
+            self.form.foot.set_status(f"Saved {path}")
 
     def save_page(self) -> None:
         """Ask where, and write the report in the background."""
@@ -377,10 +375,8 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
     ratios = [nth(ratio) for ratio in choice.ratios if ratio > 1]
-    every = (
-        f"every <b>{listed(ratios)} plane</b>" if ratios else "<b>every r-th plane</b>"
-    )
-    form.ratio_step.set_headline(f"keep {every}")
+    which = f"every <b>{listed(ratios)}" if ratios else "<b>every r-th"
+    form.ratio_step.set_headline(f"keep {which} plane</b>")
     label = "" if stack.card is None else TOPOLOGIES[stack.card.topology][0]
     form.topology_step.set_headline(f"with a <b>{label} network</b>")
     ready = plan.job is not None

@@ -69,10 +69,6 @@ def _score_tip(row: RatioRow) -> str:
     return f"{kept}\n{_SCORE_TIP}"
 
 
-def _score_ink(row: RatioRow) -> str | None:
-    return {True: "good", False: "muted", None: None}[row.enough]
-
-
 def _seconds(row: RatioRow, seconds: float) -> str:
     return seconds_text(seconds) if row.cost.plane_ms else "–"
 
@@ -98,7 +94,7 @@ COLUMNS = (
         _SCORE_TIP,
         kind=Kind.NUMBER,
         cell_tip=_score_tip,
-        ink=_score_ink,
+        ink=lambda row: {True: "good", False: "muted"}.get(row.enough),
     ),
     Column(
         "light",
@@ -408,12 +404,11 @@ def _answer(report: "SweepReport", growing: bool) -> str:
     if growing:
         done = listed([str(one.ratio) for one in report.ratios])
         return f"So far r = {done}. The answer comes with the last ratio."
-    head, stop, rest = report.answer.replace("-", "\u2212").partition(". ")
+    answer = report.answer.replace("-", "\u2212")
     if need_of(report) is None:
-        return escape(head + stop + rest)
-    return (
-        f"<b>{escape(head)}.</b> {escape(rest)}" if stop else f"<b>{escape(head)}</b>"
-    )
+        return escape(answer)
+    head, stop, rest = map(escape, answer.partition(". "))
+    return f"<b>{head}.</b> {rest}" if stop else f"<b>{head}</b>"
 
 
 def visible_on(colour: QColor, tones: Tones) -> str:
