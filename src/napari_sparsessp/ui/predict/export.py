@@ -42,11 +42,7 @@ from napari_sparsessp.ui.layers.metadata import (
 from napari_sparsessp.ui.layers.reading import LeadingAxis, read_layer
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
-from napari_sparsessp.ui.tasks import (
-    BackgroundTask,
-    TaskProgress,
-    readable_error,
-)
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
@@ -91,9 +87,6 @@ class ReproducibleRequest:
     request: PredictionRequest
     out: str
     notes: tuple[str, ...] = ()
-
-
-# from layers to a request ---------------------------------------------------------
 
 
 def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
@@ -258,9 +251,6 @@ def _form(volume: "Volume") -> tuple[Any, ...]:
 def _size_text(volume: "Volume") -> str:
     size = " × ".join(map(str, volume.shape))
     return f"{size} ({volume.axes}, {np.dtype(volume.array.dtype).name})"
-
-
-# from the dock --------------------------------------------------------------------
 
 
 class ExportMenu(QPushButton):
@@ -489,9 +479,6 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
         channel = None if "C" in record.axes else record.channel
         places.append(FilePlace(folder, record.image if several else None, channel))
     return places
-
-
-# from the layer list and the Compare dock -------------------------------------------
 
 
 def copy_command(viewer: Any = None) -> BackgroundTask | None:

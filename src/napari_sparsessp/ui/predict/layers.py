@@ -120,7 +120,7 @@ class PredictionLayers(QObject):
         self._dirty: set[str] = set()
         self._busy = self._filled = False
         self._doubts: tuple[str, ...] = ()
-        self._pending: list[PendingLayer] = []
+        self.pending: list[PendingLayer] = []
         self._maker = single_shot(self, self._make_next)
         self._timer = single_shot(self, self.refresh)
         self._pace = DrawPace(self)
@@ -129,15 +129,16 @@ class PredictionLayers(QObject):
 
     def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
         """Make or renew the layers of a run: the first at once, others one by one."""
-        plan, source, truths = run.request.plan, run.request.layer, run.truths()
+        plan, source = run.request.plan, run.request.layer
         place = placement(source, run.request.reading, plan)
         former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         self._hide_others(layer_key(source), plan.card.id)
-        self._pending, self._wanted, self._doubts = [], {}, ()
+        self.pending, self._wanted, self._doubts = [], {}, ()
         rows = np.moveaxis(run.buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
-            truth = layer_with_key(self._viewer, truths.get(id_))
+            compared = run.state.truths.get(id_) if id_ in plan.truth else None
+            truth = layer_with_key(self._viewer, compared)
             about = about_layer(plan, id_, source, truth)
             layer = former.pop(id_, None)
             fits = layer is not None and not layer.multiscale
@@ -146,18 +147,13 @@ class PredictionLayers(QObject):
                 old, shown = layer_key(layer), bool(layer.visible)
             else:
                 old, shown = None, id_ in visible
-            self._pending.append(PendingLayer(id_, view, place, about, shown, old))
+            self.pending.append(PendingLayer(id_, view, place, about, shown, old))
         for layer in former.values():
             if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
                 layer.visible = False
                 add_to(layer, state="outdated")
-        self._pending.sort(key=lambda pending: not pending.visible)
+        self.pending.sort(key=lambda pending: not pending.visible)
         self._make_one()
-
-    @property
-    def pending(self) -> bool:
-        """Whether there are layers still to come."""
-        return bool(self._pending)
 
     def _make_next(self) -> None:
         try:
@@ -166,15 +162,15 @@ class PredictionLayers(QObject):
             self.failed.emit(error)
 
     def _make_one(self) -> None:
-        if self._pending:
-            first = self._pending.pop(0)
+        if self.pending:
+            first = self.pending.pop(0)
             try:
                 self._add(first) if first.old is None else self._renew(first)
             except Exception:
                 self._give_up()
                 raise
-        if self._pending:
-            following = self._pending[0]
+        if self.pending:
+            following = self.pending[0]
             soon = following.visible or following.old is not None or self._filled
             self._maker.start(0 if soon else _PATIENCE_MS)
         elif self._busy:
@@ -183,7 +179,7 @@ class PredictionLayers(QObject):
     def _give_up(self) -> None:
         """Make no more layers; old ones must not go on showing an earlier run."""
         self._maker.stop()
-        pending, self._pending = self._pending, []
+        pending, self.pending = self.pending, []
         for one in pending:
             if one.old is not None:
                 self._renew(one)
@@ -373,7 +369,7 @@ class PredictionLayers(QObject):
         gone = layer_key(event.value)
         if gone in self._keys.values():
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
-            if not self._keys and not self._pending:
+            if not self._keys and not self.pending:
                 self.all_removed.emit()
 
 

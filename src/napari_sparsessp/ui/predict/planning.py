@@ -234,9 +234,6 @@ def pixels_of(layer: Any) -> Any:
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
-# how long it takes --------------------------------------------------------------
-
-
 def evaluations(plan: "Plan") -> int:
     """How often the network sees each tile: eight times for TTA or uncertainty."""
     request = plan.request
@@ -291,9 +288,6 @@ class SpeedEstimate:
             if where == device and self._costs.get(id_)
         ]
         return sum(rates) / len(rates) if rates else None
-
-
-# in words -------------------------------------------------------------------------
 
 
 def is_dense(state: FormState, preview: PredictionPreview) -> bool | None:
