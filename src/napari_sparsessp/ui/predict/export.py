@@ -6,6 +6,7 @@ are opened, headers only, in a worker thread (`reproducible_request`).
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,8 +134,7 @@ def snapshot_of_preview(
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    chosen, used = state.truths, ready.plan.truth
-    truths = {id_: layer_with_key(viewer, chosen[id_]) for id_ in used}
+    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -325,8 +325,6 @@ class Export(QObject):
         self._window = parent
         self._task: BackgroundTask | None = None
         self._progress: QProgressDialog | None = None
-        self._saving: list[str] = []
-        self._request_path = Path()
         self._then: Callable[[Any], None] = self._on_command
         menu.copy_action.triggered.connect(self.copy)
         menu.request_action.triggered.connect(self._ask_request)
@@ -348,9 +346,7 @@ class Export(QObject):
 
     def save_request(self, path: str | Path) -> None:
         """Save the request; `exported` or `failed` follows."""
-        if not self.busy:
-            self._request_path = Path(path)
-            self._find_files(self._on_request)
+        self._find_files(partial(self._on_request, Path(path)))
 
     def _ask_save(self) -> None:
         title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
@@ -371,8 +367,8 @@ class Export(QObject):
         except Exception as error:
             self.failed.emit(readable_error(error, "saving"))
             return
-        self._saving = [layer_key(layer) for layer in layers]
-        self._start(self._on_saved, _write, with_ending(str(path)), records)
+        saved = partial(self._on_saved, [layer_key(layer) for layer in layers])
+        self._start(saved, _write, with_ending(str(path)), records)
         self._show_progress(len(layers))
 
     def _find_files(self, then: Callable[[ReproducibleRequest], None]) -> None:
@@ -403,8 +399,7 @@ class Export(QObject):
     def _on_command(self, result: ReproducibleRequest) -> None:
         self.exported.emit(_copy(result))
 
-    def _on_request(self, result: ReproducibleRequest) -> None:
-        path = self._request_path
+    def _on_request(self, path: Path, result: ReproducibleRequest) -> None:
         if not path.suffix:
             path = path.with_suffix(".yaml")
         with atomic_write(path, "request") as part:
@@ -426,8 +421,8 @@ class Export(QObject):
         if self._progress is not None:
             self._progress.setValue(min(int(100 * share), 99))
 
-    def _on_saved(self, places: list[FilePlace]) -> None:
-        for key, place in zip(self._saving, places, strict=True):
+    def _on_saved(self, keys: list[str], places: list[FilePlace]) -> None:
+        for key, place in zip(keys, places, strict=True):
             layer = layer_with_key(self._viewer, key)
             if layer is not None and not role_of(layer) and file_of(layer) is None:
                 layer.metadata = {**layer.metadata, **place.metadata()}

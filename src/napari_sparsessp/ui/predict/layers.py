@@ -33,7 +33,6 @@ from napari_sparsessp.ui.layers.reading import placement
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.layouts.arrangement import (
     SIDE_BY_SIDE,
-    Scene,
     layouts_of,
     scene_of,
 )
@@ -412,15 +411,12 @@ class PredictView(QObject):
         """Whether layers are shown, hidden or moved by us right now."""
         return self._at_work or self.layouts.arranging
 
-    def scene(self) -> Scene:
-        """Return which layers belong together."""
-        predictions, rows = self._layers.layers(), self._form.structures.rows
-        scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
-        return replace(scene, uncertainties=self._layers.layers(UNCERTAINTY))
-
     def show(self, name: str) -> None:
         """Show overlay or side by side."""
-        self.layouts.apply(name, self.scene())
+        predictions, rows = self._layers.layers(), self._form.structures.rows
+        scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
+        doubts = self._layers.layers(UNCERTAINTY)
+        self.layouts.apply(name, replace(scene, uncertainties=doubts))
         self._form.foot.show_layout(self.layouts.current)
 
     def show_in_place(self, name: str) -> None:

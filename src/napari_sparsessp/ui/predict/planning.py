@@ -3,7 +3,7 @@
 Reads layers' metadata, never a pixel, and changes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +75,11 @@ class PredictionPreview:
     basis: tuple[Any, ...] = ()  # all that the plan depends on
     pixels: tuple[Any, ...] = ()  # whose identity is part of it
 
+    @property
+    def truth(self) -> dict[str, Volume]:
+        """Ground truth of the plan, by structure."""
+        return {} if self.plan is None else self.plan.truth
+
     def ready(self) -> RunRequest | None:
         """Return what a run needs; None where something is missing."""
         if self.plan is None or self.reading is None:
@@ -93,7 +98,6 @@ class PlanningEngine(Protocol):
         truth: Mapping[str, Volume],
     ) -> "Plan":
         """Plan a prediction."""
-        ...
 
 
 def preview_prediction(
@@ -151,32 +155,24 @@ def _planned(
     def plan_with(truth: Mapping[str, Volume]) -> "Plan":
         return engine.plan(card, volume, _request(state, volume, truth), truth)
 
+    def fits(id_: str) -> bool:
+        try:
+            plan_with({id_: truth[id_]})
+        except InputError:
+            return False
+        return True
+
     notes: tuple[str, ...] = ()
-    request = _request(state, volume, truth)
-    preview = replace(preview, request=request)
+    preview = replace(preview, request=_request(state, volume, truth))
     try:
         plan = plan_with(truth)
     except InputError as error:
-        left_out = [
-            id_
-            for id_, one in truth.items()
-            if id_ not in state.insisted and not _fits(plan_with, {id_: one})
-        ]
+        left_out = [i for i in truth if i not in state.insisted and not fits(i)]
         if not left_out:
             return replace(preview, problem=error)
         plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
         notes = (_left_out_note([truth[id_].name for id_ in left_out]),)
     return replace(preview, request=plan.request, plan=plan, notes=notes)
-
-
-def _fits(
-    plan_with: "Callable[[Mapping[str, Volume]], Plan]", truth: dict[str, Volume]
-) -> bool:
-    try:
-        plan_with(truth)
-    except InputError:
-        return False
-    return True
 
 
 def _left_out_note(names: list[str]) -> str:
