@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fake_engine import MICRO, light
-from images import write_stack
+from napari_sparsessp.io.samples import sample_paths
 from napari_sparsessp.io.writing import write_prediction
 from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
 from napari_sparsessp.volume import Volume
@@ -67,6 +67,23 @@ def test_show_names_a_missing_file(tmp_path, capsys):
     assert "no.tif" in capsys.readouterr().err
 
 
+def test_sample_opens_ready_to_run(viewer, engine, qtbot):
+    try:
+        light_path, _ = sample_paths()
+    except Exception as error:
+        pytest.skip(f"the sample is not here: {error}")
+    viewer.open_sample("napari-sparsessp", "sparse_colony")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
+    dock.refresh_now()
+    assert dock.preview.plan is not None
+    assert dock.preview.plan.view.ratio == pytest.approx(4, rel=0.02)
+    assert len(dock.preview.truth) == 12
+    assert [layer.name for layer in viewer.layers if layer.visible] == [
+        "Colony · bright-field"
+    ]
+    assert viewer.layers.units is not None
+
+
 def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
     from napari_sparsessp.ui.show import _add_predictions
 
@@ -86,27 +103,3 @@ def test_a_shown_uncertainty_is_a_hidden_layer_of_its_own(viewer, engine):
     assert rows["dna"].spread is False
     assert rows["dna"].doubts == ("it is noise",)
     assert rows["dna"].truth is None
-
-
-@pytest.fixture
-def dropped(viewer, tmp_path):
-    """An OME-TIFF of a sparse stack, opened by napari's own reader."""
-    path = write_stack(tmp_path / "light.ome.tif", light(), "ZYX", (1.16, 0.29, 0.29))
-    (layer,) = viewer.open(path, plugin="napari")
-    assert np.allclose(layer.scale, 1)  # else this test says nothing
-    return layer
-
-
-def test_the_size_comes_from_the_file(dropped, viewer, engine, qtbot):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    qtbot.waitUntil(lambda: dock.preview.plan.view.ratio == pytest.approx(4))
-    assert dock.form.input.typed_voxel_size() == (1.16, 0.29, 0.29)
-
-
-def test_what_the_user_types_counts_more(dropped, viewer, engine, qtbot):
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    dock.form.input.type_voxel_size((0.58, 0.29, 0.29))
-    with qtbot.waitSignal(dock._recorded.found):
-        dock._recorded.look(dropped, dock.preview.reading)
-    dock.refresh_now()
-    assert dock.form.input.typed_voxel_size() == (0.58, 0.29, 0.29)
