@@ -1,8 +1,4 @@
-"""The Predict dock: structures appear as layers while they are predicted.
-
-Wiring: `form` holds the choices, `planning` makes a plan of them, `session` runs it,
-`layers` shows it, `export` takes it out of the viewer.
-"""
+"""The Predict dock: structures appear as layers while they are predicted."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,8 +1,4 @@
-"""Take a prediction out of the viewer: as a command, as a request, as saved layers.
-
-The layers are read in the interface's thread and frozen (`PredictionSnapshot`); files
-are opened, headers only, in a worker thread (`reproducible_request`).
-"""
+"""Take a prediction out of the viewer: as a command, as a request, as saved layers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -146,10 +142,7 @@ def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
 def reproducible_request(
     snapshot: PredictionSnapshot, progress: TaskProgress | None = None
 ) -> ReproducibleRequest:
-    """Find the files behind the layers; for a worker thread.
-
-    InputError where the source came from no file, or shows something else than it.
-    """
+    """Find the files behind the layers, or raise InputError; for a worker thread."""
     source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
     size = _voxel_size(asked, source.volume, volume)
@@ -302,11 +295,7 @@ class ExportMenu(QPushButton):
 
 
 class Export(QObject):
-    """Exports what an `ExportMenu` offers, in a background task.
-
-    `snapshot` returns what was just run, or raises `InputError`; `source` returns the
-    layer whose predictions are saved.
-    """
+    """Exports what an `ExportMenu` offers, in a background task."""
 
     exported = Signal(str)
     failed = Signal(object)

@@ -99,11 +99,7 @@ class PendingLayer:
 
 
 class PredictionLayers(QObject):
-    """The layers of one input's prediction by one model, one for each channel.
-
-    A structure's layer is named by its id; that of its uncertainty, hidden at first,
-    by the channel's (``dna_std``). Another model's predictions have their own layers.
-    """
+    """The layers of one input's prediction by one model, one for each channel."""
 
     all_removed = Signal()
     visible_changed = Signal(str, str, bool)

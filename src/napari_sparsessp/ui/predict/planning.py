@@ -1,7 +1,4 @@
-"""From the form's state to a plan, or to the one thing that is in its way.
-
-Reads layers' metadata, never a pixel, and changes nothing.
-"""
+"""From the form's state to a plan, or what is in its way; no pixel is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,4 @@
-"""The table of structures: tick, colour, eyes, truth layer and scores.
-
-It knows nothing of napari: layers appear as keys and names.
-"""
+"""The table of structures: tick, colour, eyes, truth layer and scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
