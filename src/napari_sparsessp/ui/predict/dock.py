@@ -1,8 +1,4 @@
-"""The Predict dock: structures appear as layers while they are predicted.
-
-Wiring: `form` holds the choices, `planning` makes a plan of them, `session` runs it,
-`layers` shows it, `export` takes it out of the viewer.
-"""
+"""The Predict dock: structures appear as layers while they are predicted."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -112,22 +108,12 @@ class PredictDock(Dock):
 
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
-        for changed in (
-            form.sampling.changed,
-            form.device.changed,
-            form.options.changed,
-            form.structures.choice_changed,
-            self._watch.changed,
-        ):
-            changed.connect(self.settle)
-        for failed in (
-            self._samples.failed,
-            self._files.failed,
-            self.shelf.failed,
-            self.session.failed,
-            self.export.failed,
-        ):
-            failed.connect(self.show_error)
+        for chosen in (form.sampling, form.device, form.options, self._watch):
+            chosen.changed.connect(self.settle)
+        form.structures.choice_changed.connect(self.settle)
+        opening = self._samples, self._files
+        for part in (*opening, self.shelf, self.session, self.export):
+            part.failed.connect(self.show_error)
         form.input.changed.connect(self._on_input)
         form.input.file_asked.connect(self._files.ask)
         form.input.sample_asked.connect(self._open_sample)
@@ -201,11 +187,7 @@ class PredictDock(Dock):
             if truth in offered and truth != row.truth:
                 table.choose_truth(number, truth)
             scores = layer.metadata[KEY].get("scores")
-            if (
-                row.scores is None
-                and row.truth is not None
-                and isinstance(scores, dict)
-            ):
+            if row.scores is None and row.truth and isinstance(scores, dict):
                 table.set_scores({row.structure.id: scores})
 
     def _follow_opened(self) -> None:

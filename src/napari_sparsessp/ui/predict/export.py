@@ -1,11 +1,8 @@
-"""Take a prediction out of the viewer: as a command, as a request, as saved layers.
-
-The layers are read in the interface's thread and frozen (`PredictionSnapshot`); files
-are opened, headers only, in a worker thread (`reproducible_request`).
-"""
+"""Take a prediction out of the viewer: as a command, as a request, as saved layers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +39,7 @@ from napari_sparsessp.ui.layers.metadata import (
 from napari_sparsessp.ui.layers.reading import LeadingAxis, read_layer
 from napari_sparsessp.ui.layers.saving import records_of, with_ending
 from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
-from napari_sparsessp.ui.tasks import (
-    BackgroundTask,
-    TaskProgress,
-    readable_error,
-)
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
@@ -93,9 +86,6 @@ class ReproducibleRequest:
     notes: tuple[str, ...] = ()
 
 
-# from layers to a request ---------------------------------------------------------
-
-
 def snapshot_of(viewer: Any, layers: Iterable[Any]) -> PredictionSnapshot:
     """Freeze the origin of predictions of one run; InputError where it is unknown."""
     layers = [layer for layer in layers if is_prediction(layer)]
@@ -140,8 +130,7 @@ def snapshot_of_preview(
             raise preview.problem
         raise InputError(preview.waiting or "nothing is chosen yet")
     source = LayerSnapshot.of(ready.layer, ready.reading.volume)
-    chosen, used = state.truths, ready.plan.truth
-    truths = {id_: layer_with_key(viewer, chosen[id_]) for id_ in used}
+    truths = {id_: layer_with_key(viewer, state.truths[id_]) for id_ in preview.truth}
     return PredictionSnapshot(ready.plan.request, source, _snapshots(truths))
 
 
@@ -153,10 +142,7 @@ def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
 def reproducible_request(
     snapshot: PredictionSnapshot, progress: TaskProgress | None = None
 ) -> ReproducibleRequest:
-    """Find the files behind the layers; for a worker thread.
-
-    InputError where the source came from no file, or shows something else than it.
-    """
+    """Find the files behind the layers, or raise InputError; for a worker thread."""
     source, asked = snapshot.source, snapshot.request
     place, volume, channel = _behind(source, asked.channel)
     size = _voxel_size(asked, source.volume, volume)
@@ -260,9 +246,6 @@ def _size_text(volume: "Volume") -> str:
     return f"{size} ({volume.axes}, {np.dtype(volume.array.dtype).name})"
 
 
-# from the dock --------------------------------------------------------------------
-
-
 class ExportMenu(QPushButton):
     """A button with three dots that opens a menu: command line, request, layers."""
 
@@ -312,11 +295,7 @@ class ExportMenu(QPushButton):
 
 
 class Export(QObject):
-    """Exports what an `ExportMenu` offers, in a background task.
-
-    `snapshot` returns what was just run, or raises `InputError`; `source` returns the
-    layer whose predictions are saved.
-    """
+    """Exports what an `ExportMenu` offers, in a background task."""
 
     exported = Signal(str)
     failed = Signal(object)
@@ -335,8 +314,6 @@ class Export(QObject):
         self._window = parent
         self._task: BackgroundTask | None = None
         self._progress: QProgressDialog | None = None
-        self._saving: list[str] = []
-        self._request_path = Path()
         self._then: Callable[[Any], None] = self._on_command
         menu.copy_action.triggered.connect(self.copy)
         menu.request_action.triggered.connect(self._ask_request)
@@ -358,9 +335,7 @@ class Export(QObject):
 
     def save_request(self, path: str | Path) -> None:
         """Save the request; `exported` or `failed` follows."""
-        if not self.busy:
-            self._request_path = Path(path)
-            self._find_files(self._on_request)
+        self._find_files(partial(self._on_request, Path(path)))
 
     def _ask_save(self) -> None:
         title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
@@ -381,8 +356,8 @@ class Export(QObject):
         except Exception as error:
             self.failed.emit(readable_error(error, "saving"))
             return
-        self._saving = [layer_key(layer) for layer in layers]
-        self._start(self._on_saved, _write, with_ending(str(path)), records)
+        saved = partial(self._on_saved, [layer_key(layer) for layer in layers])
+        self._start(saved, _write, with_ending(str(path)), records)
         self._show_progress(len(layers))
 
     def _find_files(self, then: Callable[[ReproducibleRequest], None]) -> None:
@@ -413,8 +388,7 @@ class Export(QObject):
     def _on_command(self, result: ReproducibleRequest) -> None:
         self.exported.emit(_copy(result))
 
-    def _on_request(self, result: ReproducibleRequest) -> None:
-        path = self._request_path
+    def _on_request(self, path: Path, result: ReproducibleRequest) -> None:
         if not path.suffix:
             path = path.with_suffix(".yaml")
         with atomic_write(path, "request") as part:
@@ -436,8 +410,8 @@ class Export(QObject):
         if self._progress is not None:
             self._progress.setValue(min(int(100 * share), 99))
 
-    def _on_saved(self, places: list[FilePlace]) -> None:
-        for key, place in zip(self._saving, places, strict=True):
+    def _on_saved(self, keys: list[str], places: list[FilePlace]) -> None:
+        for key, place in zip(keys, places, strict=True):
             layer = layer_with_key(self._viewer, key)
             if layer is not None and not role_of(layer) and file_of(layer) is None:
                 layer.metadata = {**layer.metadata, **place.metadata()}
@@ -489,9 +463,6 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
         channel = None if "C" in record.axes else record.channel
         places.append(FilePlace(folder, record.image if several else None, channel))
     return places
-
-
-# from the layer list and the Compare dock -------------------------------------------
 
 
 def copy_command(viewer: Any = None) -> BackgroundTask | None:

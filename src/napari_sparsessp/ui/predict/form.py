@@ -414,16 +414,9 @@ class PredictForm(StepForm):
 
     def set_locked(self, locked: bool) -> None:
         """Lock the form while a prediction runs; eyes and truths stay free."""
-        for widget in (
-            self.input.edit_button,
-            self.input,
-            self.sampling,
-            self.topology,
-            self.device,
-            self.options.body,
-            self.all_button,
-            self.none_button,
-        ):
+        links = self.input.edit_button, self.all_button, self.none_button
+        panels = self.input, self.sampling, self.topology, self.device
+        for widget in (*links, *panels, self.options.body):
             widget.setEnabled(not locked)
         self.structures.set_locked(locked)
 

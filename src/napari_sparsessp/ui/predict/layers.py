@@ -3,48 +3,46 @@
 Layers show one buffer that the thread writes to; the user's changes on them stay.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from qtpy.QtCore import QObject, Signal
-
+from dataclasses import dataclass
+from dataclasses import replace
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
-from napari_sparsessp.ui.layers.metadata import (
-    DOUBTFUL,
-    KEY,
-    PREDICTION,
-    UNCERTAINTY,
-    about_layer,
-    add_to,
-    channel_of,
-    first_look,
-    made_from,
-    mark_doubts,
-    model_of,
-    role_of,
-    set_truth,
-)
+from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS
+from napari_sparsessp.ui.layers.contrast import Recolouring
+from napari_sparsessp.ui.layers.metadata import DOUBTFUL
+from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.metadata import PREDICTION
+from napari_sparsessp.ui.layers.metadata import UNCERTAINTY
+from napari_sparsessp.ui.layers.metadata import about_layer
+from napari_sparsessp.ui.layers.metadata import add_to
+from napari_sparsessp.ui.layers.metadata import channel_of
+from napari_sparsessp.ui.layers.metadata import first_look
+from napari_sparsessp.ui.layers.metadata import made_from
+from napari_sparsessp.ui.layers.metadata import mark_doubts
+from napari_sparsessp.ui.layers.metadata import model_of
+from napari_sparsessp.ui.layers.metadata import role_of
+from napari_sparsessp.ui.layers.metadata import set_truth
 from napari_sparsessp.ui.layers.reading import placement
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.layouts.arrangement import (
-    SIDE_BY_SIDE,
-    Scene,
-    layouts_of,
-    scene_of,
-)
-from napari_sparsessp.ui.napari_compat import (
-    camera_of,
-    grid_of,
-    layer_key,
-    layer_with_key,
-)
+from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
+from napari_sparsessp.ui.layouts.arrangement import layouts_of
+from napari_sparsessp.ui.layouts.arrangement import scene_of
+from napari_sparsessp.ui.napari_compat import camera_of
+from napari_sparsessp.ui.napari_compat import grid_of
+from napari_sparsessp.ui.napari_compat import layer_key
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import single_shot
+from qtpy.QtCore import QObject
+from qtpy.QtCore import Signal
+from typing import Any
+from typing import TYPE_CHECKING
+import numpy as np
+import time
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
@@ -100,11 +98,7 @@ class PendingLayer:
 
 
 class PredictionLayers(QObject):
-    """The layers of one input's prediction by one model, one for each channel.
-
-    A structure's layer is named by its id; that of its uncertainty, hidden at first,
-    by the channel's (``dna_std``). Another model's predictions have their own layers.
-    """
+    """The layers of one input's prediction by one model, one for each channel."""
 
     all_removed = Signal()
     visible_changed = Signal(str, str, bool)
@@ -120,7 +114,7 @@ class PredictionLayers(QObject):
         self._dirty: set[str] = set()
         self._busy = self._filled = False
         self._doubts: tuple[str, ...] = ()
-        self._pending: list[PendingLayer] = []
+        self.pending: list[PendingLayer] = []
         self._maker = single_shot(self, self._make_next)
         self._timer = single_shot(self, self.refresh)
         self._pace = DrawPace(self)
@@ -140,10 +134,11 @@ class PredictionLayers(QObject):
         former = self._former(layer_key(source), plan.card.id)
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         self._hide_others(layer_key(source), plan.card.id)
-        self._pending, self._wanted, self._doubts = [], {}, ()
+        self.pending, self._wanted, self._doubts = [], {}, ()
         rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
-            truth = layer_with_key(self._viewer, truths.get(id_))
+            compared = run.state.truths.get(id_) if id_ in plan.truth else None
+            truth = layer_with_key(self._viewer, compared)
             about = about_layer(plan, id_, source, truth)
             layer = former.pop(id_, None)
             fits = layer is not None and not layer.multiscale
@@ -152,18 +147,13 @@ class PredictionLayers(QObject):
                 old, shown = layer_key(layer), bool(layer.visible)
             else:
                 old, shown = None, id_ in visible
-            self._pending.append(PendingLayer(id_, view, place, about, shown, old))
+            self.pending.append(PendingLayer(id_, view, place, about, shown, old))
         for layer in former.values():
             if role_of(layer) == UNCERTAINTY:  # of a prediction that is no more
                 layer.visible = False
                 add_to(layer, state="outdated")
-        self._pending.sort(key=lambda pending: not pending.visible)
+        self.pending.sort(key=lambda pending: not pending.visible)
         self._make_one()
-
-    @property
-    def pending(self) -> bool:
-        """Whether there are layers still to come."""
-        return bool(self._pending)
 
     def _make_next(self) -> None:
         try:
@@ -172,15 +162,15 @@ class PredictionLayers(QObject):
             self.failed.emit(error)
 
     def _make_one(self) -> None:
-        if self._pending:
-            first = self._pending.pop(0)
+        if self.pending:
+            first = self.pending.pop(0)
             try:
                 self._add(first) if first.old is None else self._renew(first)
             except Exception:
                 self._give_up()
                 raise
-        if self._pending:
-            following = self._pending[0]
+        if self.pending:
+            following = self.pending[0]
             soon = following.visible or following.old is not None or self._filled
             self._maker.start(0 if soon else _PATIENCE_MS)
         elif self._busy:
@@ -189,7 +179,7 @@ class PredictionLayers(QObject):
     def _give_up(self) -> None:
         """Make no more layers; old ones must not go on showing an earlier run."""
         self._maker.stop()
-        pending, self._pending = self._pending, []
+        pending, self.pending = self.pending, []
         for one in pending:
             if one.old is not None:
                 self._renew(one)
@@ -379,7 +369,7 @@ class PredictionLayers(QObject):
         gone = layer_key(event.value)
         if gone in self._keys.values():
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
-            if not self._keys and not self._pending:
+            if not self._keys and not self.pending:
                 self.all_removed.emit()
 
 
@@ -422,15 +412,12 @@ class PredictView(QObject):
         """Whether layers are shown, hidden or moved by us right now."""
         return self._at_work or self.layouts.arranging
 
-    def scene(self) -> Scene:
-        """Return which layers belong together."""
-        predictions, rows = self._layers.layers(), self._form.structures.rows
-        scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
-        return replace(scene, uncertainties=self._layers.layers(UNCERTAINTY))
-
     def show(self, name: str) -> None:
         """Show overlay or side by side."""
-        self.layouts.apply(name, self.scene())
+        predictions, rows = self._layers.layers(), self._form.structures.rows
+        scene = scene_of(self._viewer, self._source(), rows, predictions, self._scales)
+        doubts = self._layers.layers(UNCERTAINTY)
+        self.layouts.apply(name, replace(scene, uncertainties=doubts))
         self._form.foot.show_layout(self.layouts.current)
 
     def show_in_place(self, name: str) -> None:

@@ -1,9 +1,6 @@
-"""From the form's state to a plan, or to the one thing that is in its way.
+"""From the form's state to a plan, or what is in its way; no pixel is read."""
 
-Reads layers' metadata, never a pixel, and changes nothing.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,7 +95,6 @@ class PlanningEngine(Protocol):
         truth: Mapping[str, Volume],
     ) -> "Plan":
         """Plan a prediction."""
-        ...
 
 
 def preview_prediction(
@@ -156,32 +152,24 @@ def _planned(
     def plan_with(truth: Mapping[str, Volume]) -> "Plan":
         return engine.plan(card, volume, _request(state, volume, truth), truth)
 
+    def fits(id_: str) -> bool:
+        try:
+            plan_with({id_: truth[id_]})
+        except InputError:
+            return False
+        return True
+
     notes: tuple[str, ...] = ()
-    request = _request(state, volume, truth)
-    preview = replace(preview, request=request)
+    preview = replace(preview, request=_request(state, volume, truth))
     try:
         plan = plan_with(truth)
     except InputError as error:
-        left_out = [
-            id_
-            for id_, one in truth.items()
-            if id_ not in state.insisted and not _fits(plan_with, {id_: one})
-        ]
+        left_out = [i for i in truth if i not in state.insisted and not fits(i)]
         if not left_out:
             return replace(preview, problem=error)
         plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
         notes = (_left_out_note([truth[id_].name for id_ in left_out]),)
     return replace(preview, request=plan.request, plan=plan, notes=notes)
-
-
-def _fits(
-    plan_with: "Callable[[Mapping[str, Volume]], Plan]", truth: dict[str, Volume]
-) -> bool:
-    try:
-        plan_with(truth)
-    except InputError:
-        return False
-    return True
 
 
 def _left_out_note(names: list[str]) -> str:
@@ -239,9 +227,6 @@ def pixels_of(layer: Any) -> Any:
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
-# how long it takes --------------------------------------------------------------
-
-
 def evaluations(plan: "Plan") -> int:
     """How often the network sees each tile: eight times for TTA or uncertainty."""
     request = plan.request
@@ -296,9 +281,6 @@ class SpeedEstimate:
             if where == device and self._costs.get(id_)
         ]
         return sum(rates) / len(rates) if rates else None
-
-
-# in words -------------------------------------------------------------------------
 
 
 def is_dense(state: FormState, preview: PredictionPreview) -> bool | None:

@@ -94,11 +94,6 @@ class ResumableRun:
         writer = engine.new_writer(buffer)
         return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
 
-    def truths(self) -> dict[str, str]:
-        """Key of the layer that each structure is compared with."""
-        chosen, used = self.state.truths, self.request.plan.truth
-        return {id_: key for id_, key in chosen.items() if id_ in used}
-
     def change(self, state: FormState, preview: PredictionPreview) -> str:
         """Return why this cannot be resumed now; "" where it can."""
         for name, why in _CHANGES.items():

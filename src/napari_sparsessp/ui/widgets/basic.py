@@ -153,8 +153,7 @@ class Step(QWidget):
         draw_mark(painter, centre, 7.5, self.mark, tones)
 
 
-NARROWEST = 340
-"""Pixels of a dock in which nothing is cut."""
+NARROWEST = 340  # pixels of a dock in which nothing is cut
 
 
 class StepColumn(QScrollArea):
@@ -341,8 +340,7 @@ def sentence(text: str) -> str:
     return text
 
 
-SHARES = 1000
-"""Steps of a bar that shows a share."""
+SHARES = 1000  # steps of a bar that shows a share
 
 
 class Foot(QWidget):

@@ -9,7 +9,7 @@ from napari_sparsessp.structures import structure_or_custom
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
 
-TOPOLOGIES = {
+TOPOLOGIES = {  # name and explanation
     "3d": ("3D", "sees and writes whole volumes: slow, most detail along z"),
     "2d": ("2D", "planes go through as channels: fastest, least aware of depth"),
     "2to3d": ("2D → 3D", "a flat encoder, a solid decoder: writes volumes"),
@@ -19,7 +19,6 @@ TOPOLOGIES = {
         "nearly the quality of 3D at a fraction of its time",
     ),
 }
-"""Name and explanation of each topology."""
 
 _CONDITIONING = {
     "multihead": "one output for each structure",
@@ -105,9 +104,6 @@ def count_text(number: int) -> str:
 def structure_names(ids: Sequence[str]) -> str:
     """Write the labels of structures."""
     return ", ".join(structure_or_custom(id_).label for id_ in ids)
-
-
-# the page of a model ------------------------------------------------------------
 
 
 def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
@@ -205,9 +201,6 @@ def _measure(key: Any) -> str:
 
 def _value(value: Any) -> str:
     return r2_text(value) if isinstance(value, float) else str(value)
-
-
-# expected quality ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,7 @@ class TopologyButton(QAbstractButton):
         row.moveTop(row.bottom())
 
 
-IMPORT = "\0import"
-"""Data of the model box's last entry; no id can look like it."""
+IMPORT = "\0import"  # data of the last entry; no id can look like it
 
 
 class TopologyPicker(QWidget):

@@ -282,10 +282,7 @@ class SamplingPanel(QWidget):
         self.trial.setVisible(dense is not False)
 
     def show_view(
-        self,
-        view: SparseView | None,
-        step_um: float | None = None,
-        flat: bool = False,
+        self, view: SparseView | None, step_um: float | None = None, flat: bool = False
     ) -> None:
         """Draw the planes and say what they mean, see `ZAxisDrawing.show_view`."""
         self.drawing.show_view(view, step_um, flat)

@@ -1,7 +1,4 @@
-"""Choose the stack: a layer or a file, its channel and, where not recorded, its size.
-
-The panel shows how the stack compares with what a model expects; it reads nothing.
-"""
+"""Choose the stack: a layer or a file, its channel and, where unknown, its size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

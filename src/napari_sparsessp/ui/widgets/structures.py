@@ -1,7 +1,4 @@
-"""The table of structures: tick, colour, eyes, truth layer and scores.
-
-It knows nothing of napari: layers appear as keys and names.
-"""
+"""The table of structures: tick, colour, eyes, truth layer and scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 
-from napari_sparsessp.structures import (
-    Structure,
-    match_channel,
-    structure_or_custom,
-)
+from napari_sparsessp.structures import Structure, match_channel, structure_or_custom
 from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE
 from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.widgets.basic import Mark
@@ -22,8 +15,7 @@ from napari_sparsessp.ui.widgets.card_text import Quality, r2_text
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel, RowsOrder
 from napari_sparsessp.ui.widgets.table_view import RowsView, toggle
 
-FEW = 4
-"""Up to so many structures are all shown at first."""
+FEW = 4  # so many structures are all shown at first
 
 _NAME = "Tick what is to be predicted."
 _EXPECTED = (
