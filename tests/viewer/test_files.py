@@ -1,14 +1,14 @@
 """From files to layers: the sample, the open button, and the view of a result."""
 
-from fake_engine import MICRO
-from fake_engine import light
-from images import write_stack
-from napari_sparsessp.io.writing import write_prediction
-from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.layers.metadata import is_prediction
-from napari_sparsessp.volume import Volume
 import numpy as np
 import pytest
+
+from fake_engine import MICRO, light
+from images import write_stack
+from napari_sparsessp.io.writing import write_prediction
+from napari_sparsessp.ui.layers.metadata import KEY, is_prediction
+from napari_sparsessp.volume import Volume
+
 
 @pytest.fixture
 def stack(tmp_path):

@@ -3,46 +3,43 @@
 Layers show one buffer that the thread writes to; the user's changes on them stay.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
 from napari_sparsessp.structures import deviation_channel
-from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS
-from napari_sparsessp.ui.layers.contrast import Recolouring
-from napari_sparsessp.ui.layers.metadata import DOUBTFUL
-from napari_sparsessp.ui.layers.metadata import KEY
-from napari_sparsessp.ui.layers.metadata import PREDICTION
-from napari_sparsessp.ui.layers.metadata import UNCERTAINTY
-from napari_sparsessp.ui.layers.metadata import about_layer
-from napari_sparsessp.ui.layers.metadata import add_to
-from napari_sparsessp.ui.layers.metadata import channel_of
-from napari_sparsessp.ui.layers.metadata import first_look
-from napari_sparsessp.ui.layers.metadata import made_from
-from napari_sparsessp.ui.layers.metadata import mark_doubts
-from napari_sparsessp.ui.layers.metadata import model_of
-from napari_sparsessp.ui.layers.metadata import role_of
-from napari_sparsessp.ui.layers.metadata import set_truth
+from napari_sparsessp.ui.layers.contrast import FIRST_LIMITS, Recolouring
+from napari_sparsessp.ui.layers.metadata import (
+    DOUBTFUL,
+    KEY,
+    PREDICTION,
+    UNCERTAINTY,
+    about_layer,
+    add_to,
+    channel_of,
+    first_look,
+    made_from,
+    mark_doubts,
+    model_of,
+    role_of,
+    set_truth,
+)
 from napari_sparsessp.ui.layers.reading import placement
 from napari_sparsessp.ui.layers.viewport import layer_index
-from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
-from napari_sparsessp.ui.layouts.arrangement import layouts_of
-from napari_sparsessp.ui.layouts.arrangement import scene_of
-from napari_sparsessp.ui.napari_compat import camera_of
-from napari_sparsessp.ui.napari_compat import grid_of
-from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.napari_compat import layer_with_key
+from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE, layouts_of, scene_of
+from napari_sparsessp.ui.napari_compat import (
+    camera_of,
+    grid_of,
+    layer_key,
+    layer_with_key,
+)
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import single_shot
-from qtpy.QtCore import QObject
-from qtpy.QtCore import Signal
-from typing import Any
-from typing import TYPE_CHECKING
-import numpy as np
-import time
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
