@@ -403,7 +403,8 @@ class PredictDock(Dock):
         shown = (*table.visible(), *map(deviation_channel, table.spreads()))
         with self.view.at_work():
             try:
-                self.layers.prepare(run.request, run.buffer, run.truths(), shown)
+                truths = run.state.truths
+                self.layers.prepare(run.request, run.buffer, truths, shown)
             except Exception as error:
                 self._on_no_layer(error)
         if not again:  # a second run leaves "My view" alone

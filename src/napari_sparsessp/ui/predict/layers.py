@@ -134,7 +134,7 @@ class PredictionLayers(QObject):
         self.pending, self._wanted, self._doubts = [], {}, ()
         rows = np.moveaxis(buffer, plan.output_axes.index("C"), 0)
         for id_, view in zip(plan.channels, rows, strict=True):
-            compared = run.state.truths.get(id_) if id_ in plan.truth else None
+            compared = truths.get(id_) if id_ in plan.truth else None
             truth = layer_with_key(self._viewer, compared)
             about = about_layer(plan, id_, source, truth)
             layer = former.pop(id_, None)
