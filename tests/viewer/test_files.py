@@ -47,7 +47,7 @@ def test_a_file_that_cannot_be_opened_is_reported_inline(dock, tmp_path, qtbot):
     assert "broken.ome.tif" in dock.form.foot.message.text.text()
 
 
-def test_show_puts_a_result_side_by_side(stack, engine, request):
+def test_show_puts_a_result_side_by_side(stack, engine, make_napari_viewer, request):
     from napari_sparsessp.ui.show import show
 
     viewer, dock = show(*stack)
