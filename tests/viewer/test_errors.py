@@ -165,7 +165,7 @@ def test_a_model_that_goes_while_it_runs(
     [
         (RuntimeError("CUDA error: no CUDA-capable device is detected"), "CPU"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "smaller"),
-        (MemoryError(), "copy the details"),
+        (MemoryError(), "smaller"),
         (KeyError("a bug"), "copy the details"),
     ],
 )
@@ -201,14 +201,14 @@ def test_a_bug_in_the_planning_leaves_no_old_plan(dock, engine, told, works):
 
 
 def test_no_memory_for_the_result(dock, monkeypatch, told, works):
-    from napari_sparsessp.ui.predict import planning
+    from napari_sparsessp.ui.predict import session
 
     def none_left(*_):
         raise MemoryError
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            planning, "np", SimpleNamespace(zeros=none_left, float32=np.float32)
+            session, "np", SimpleNamespace(zeros=none_left, float32=np.float32)
         )
         dock.run()
     told.once("not enough memory", "fewer structures")
