@@ -7,10 +7,11 @@ VENV   ?= .venv
 # several GB of CUDA. Give another one with `make demo TORCH=torch`.
 TORCH  ?= torch==2.13.0
 DEMO   ?= sparsessp-demo
-# Test processes at most; each takes up to 2 GB.
-JOBS   ?= 4
+# Test processes: one more than cores, for many wait on a window; four at most, 2 GB each.
+JOBS   ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
+            test $$n -lt 4 && echo $$((n + 1)) || echo 4)
 # A file is one worker's: its models and viewers are made once.
-WORKERS = -n logical --maxprocesses $(JOBS) --dist loadfile
+WORKERS = -n $(JOBS) --dist loadfile
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
