@@ -182,7 +182,7 @@ class SparseView:
         return dense
 
     def _neighbours(self, mapping: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give, for each dense plane, two measured planes and the second's share."""
+        """Return, for each dense plane, two measured planes and the second's share."""
         if mapping not in MAPPINGS:
             raise InputError(
                 f"mapping {mapping!r} does not exist; choose from {', '.join(MAPPINGS)}"

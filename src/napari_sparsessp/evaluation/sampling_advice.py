@@ -81,7 +81,7 @@ class LoseAtMost:
 
 
 Rule = KeepShare | LoseAtMost
-"""What counts as enough."""
+"""Rule by which a score counts as enough."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ class BackgroundTask(QObject):
 
 
 class _Job:
-    """What the thread runs. It keeps no argument alive once it has ended.
+    """Function of the thread; it keeps no argument alive once it has ended.
 
     Errors are results: superqt drops a RuntimeError without a word, and every
     out-of-memory of torch is one.

@@ -34,7 +34,7 @@ _NOTHING = (
 
 @dataclass(frozen=True)
 class ComparedSet:
-    """What is compared."""
+    """Predictions to compare."""
 
     key: Annotated[
         str,

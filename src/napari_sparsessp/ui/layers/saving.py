@@ -44,7 +44,7 @@ def save_layers(path: str, layers: list[LayerData]) -> list[str]:
 
 
 def with_ending(path: str) -> str:
-    """Give a path one of the endings of OME-Zarr."""
+    """Return a path with an ending of OME-Zarr."""
     return path if path.lower().rstrip("/\\").endswith(".zarr") else f"{path}.ome.zarr"
 
 

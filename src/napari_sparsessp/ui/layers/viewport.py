@@ -1,4 +1,4 @@
-"""What is on screen: the engine predicts those tiles first, plots follow the plane."""
+"""The part on screen: its tiles are predicted first, plots follow its plane."""
 
 import threading
 from typing import TYPE_CHECKING, Any

@@ -143,7 +143,7 @@ class ModelsForm(QWidget):
             self._share_room()
 
     def _share_room(self) -> None:
-        """Give the table what its rows need, and the card more than half of it all."""
+        """Fit the table to its rows, and leave the card more than half of the room."""
         if self.splitter.orientation() == Qt.Orientation.Horizontal:
             whole = self.splitter.width()
             self.splitter.setSizes([round(0.55 * whole), round(0.45 * whole)])

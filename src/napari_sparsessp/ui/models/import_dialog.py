@@ -189,7 +189,7 @@ class ImportDialog(TaskDialog):
             self._set_state(ImportState.ASKING if importing else ImportState.NO_FILE)
 
     def _grow(self) -> None:
-        """Give room for all questions where the screen has it."""
+        """Grow to show all questions where the screen has room."""
         self.form.adjustSize()
         layout = self.layout()
         assert layout is not None

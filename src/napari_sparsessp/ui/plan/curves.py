@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import SweepReport
 
 SCORES = {"r2": "R²", "pcc_plane": "Pearson in planes"}
-"""What the chart can show, and its name."""
+"""Scores that the chart can show, and their names."""
 
 MEAN = "mean"
 

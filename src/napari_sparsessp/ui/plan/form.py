@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TRUTH, DENSE = "truth", "dense"
 
 RATIOS = (2, 3, 4, 6, 8, 12, 16)
-"""What can be chosen; every plane is always predicted, to compare with."""
+"""Ratios on offer; every plane is always predicted, to compare with."""
 
 _USUAL = (2, 4, 8)
 
@@ -117,7 +117,7 @@ class PlanFoot(WorkFoot):
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What magicgui asks for."""
+    """Options of a plan, declared for their form."""
 
     all_phases: Annotated[
         bool,

@@ -55,7 +55,7 @@ class PlanChoice:
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """What another choice must share to be the same, time point aside; hashable."""
+        """Hashable key of a choice, time point aside."""
         card = self.stack.card
         return (
             repr(replace(self.stack, card=None)),
@@ -81,7 +81,7 @@ class PlanJob:
 
 @dataclass(frozen=True, eq=False)
 class PlanPreview:
-    """What would be measured."""
+    """Preview of a measurement."""
 
     # of the prediction from every plane
     seen: PredictionPreview = field(default_factory=PredictionPreview)

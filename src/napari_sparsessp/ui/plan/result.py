@@ -1,4 +1,4 @@
-"""What a sweep says: the answer, its curve, what each ratio costs, and what to do."""
+"""The result of a sweep: answer, curve, cost of each ratio, and the next step."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -125,7 +125,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Rule:
-    """What is enough."""
+    """Rule by which a score is enough."""
 
     keep: Annotated[
         int,
@@ -143,7 +143,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Imaging:
-    """What imaging takes at the microscope."""
+    """Cost of imaging at the microscope."""
 
     plane_ms: Annotated[
         int,
@@ -291,7 +291,7 @@ class PlanResult(QWidget):
         self._draw_rows()
 
     def report(self) -> "SweepReport | None":
-        """What is shown, with the answer by the rule that is chosen."""
+        """The shown report, with the answer by the chosen rule."""
         if self._measured is None:
             return None
         return judged(self._measured, KeepShare(self.rule.values().keep / 100))

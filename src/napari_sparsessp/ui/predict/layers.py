@@ -182,7 +182,7 @@ class PredictionLayers(QObject):
                 self._renew(one)
 
     def _renew(self, pending: PendingLayer) -> None:
-        """Give an old layer the data; its looks stay as the user has made them."""
+        """Set new data on an old layer; its looks stay as the user has made them."""
         layer = layer_with_key(self._viewer, pending.old)
         if layer is None:  # deleted meanwhile
             return

@@ -167,7 +167,7 @@ class FilesChoice:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """What is chosen to learn from and to judge by."""
+    """Stacks to learn from and to judge by."""
 
     from_files: bool
     pairs: tuple[PairChoice, ...]

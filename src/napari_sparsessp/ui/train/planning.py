@@ -76,7 +76,7 @@ class TrainJob:
 
 @dataclass
 class TrainPreview:
-    """What is known before a training starts."""
+    """Preview of a training."""
 
     stacks: list[TrainingStack] = field(default_factory=list)  # as they are now
     shapes: list[StackShape] = field(default_factory=list)
@@ -96,7 +96,7 @@ class TrainPreview:
 
     @property
     def summary(self) -> str:
-        """What Train would do, in one line."""
+        """Summary of the training, in one line."""
         stacks = sum(one.learn is not None for one in self.parts)
         what = named_structures(self.structures)
         return f"Ready: {what} from {stacks} stack{'s' * (stacks != 1)}."

@@ -26,7 +26,7 @@ ROW = Qt.ItemDataRole.UserRole + 1
 """The row's object, of any cell."""
 
 VALUE = Qt.ItemDataRole.UserRole + 2
-"""What a cell sorts by, and what a bar shows."""
+"""Value that a cell sorts by, or that a bar shows."""
 
 _ARROWS = {Qt.SortOrder.AscendingOrder: "▴", Qt.SortOrder.DescendingOrder: "▾"}
 

@@ -146,7 +146,7 @@ class RowsView(QTableView):
         return tuple(one.key for n, one in columns if not self.isColumnHidden(n))
 
     def fit_columns(self) -> None:
-        """Give each column its width, and hide what has nothing to say or no room."""
+        """Set the width of each column; hide those that are empty or have no room."""
         rows = self.rows_model.rows
         columns = dict(enumerate(self.rows_model.columns))
         wanted = [
@@ -322,7 +322,7 @@ class _RowsDelegate(QStyledItemDelegate):
         painter.restore()
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: QModelIndex) -> QSize:
-        """Give every row the same height."""
+        """Set the same height for every row."""
         return QSize(30, self._view.verticalHeader().defaultSectionSize())
 
     def editorEvent(
