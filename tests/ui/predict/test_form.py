@@ -31,7 +31,7 @@ def test_the_button_says_what_it_does_or_why_it_cannot(panel, qtbot):
         panel.button.click()
     panel.set_state(RunState.RUNNING)
     assert panel.button.text() == "Cancel"
-    panel.show_progress(3, 12, 42.0)
+    panel.show_tiles(3, 12, 42.0)
     assert panel.status.text() == "3 of 12 tiles · 42 s left"
     assert (panel.bar.value(), panel.bar.maximum()) == (3, 12)
     with qtbot.waitSignal(panel.cancel_asked):

@@ -17,7 +17,7 @@ from napari_sparsessp.ui.layouts.arrangement import (
     SWIPE,
 )
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.widgets.basic import SHARES, Foot, Mark, Step, in_a_row
+from napari_sparsessp.ui.widgets.basic import Foot, Mark, Step, in_a_row
 from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -196,11 +196,6 @@ class CompareFoot(Foot):
         self.cancel_button.setVisible(busy)
         self.set_status(text)
         self.status.setVisible(bool(text))
-
-    def show_progress(self, share: float, text: str, _seconds_left: object) -> None:
-        """Move the bar."""
-        self.bar.setValue(round(SHARES * share))
-        self.set_status(text)
 
     def set_exportable(self, on: bool) -> None:
         """Enable what needs scores."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qtpy.QtCore import QByteArray, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QFont, QFontMetrics, QPainter, QPen
+from qtpy.QtGui import QFont, QFontMetrics, QPainter
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QAbstractButton, QGridLayout, QWidget
 
@@ -15,7 +15,7 @@ from napari_sparsessp.ui.layouts.arrangement import (
     SIDE_BY_SIDE,
     SWIPE,
 )
-from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, draw_button_frame, mix
 
 OWN = ""
 """Stands for the user's own view."""
@@ -102,15 +102,8 @@ class LayoutButton(QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         tones = Tones.of(self)
-        on, able = self.isChecked(), self.isEnabled()
-        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        back = mix(tones.back, tones.accent, 0.22) if on else tones.panel
-        if self.underMouse() and able and not on:
-            back = tones.field
-        edge = tones.text if self.hasFocus() else tones.accent if on else tones.panel
-        painter.setPen(QPen(edge, 1.6 if on or self.hasFocus() else 1.0))
-        painter.setBrush(back)
-        painter.drawRoundedRect(frame, 5, 5)
+        able = self.isEnabled()
+        frame = draw_button_frame(painter, self, tones, tones.accent)
         drawing = _DRAWINGS[self.view].format(
             grey=mix(tones.back, tones.text, 0.45).name(), text=tones.text.name()
         )

@@ -15,7 +15,6 @@ from napari_sparsessp.ui.plan.result import PlanResult
 from napari_sparsessp.ui.predict.planning import FormState
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import (
-    SHARES,
     Segments,
     Step,
     WorkFoot,
@@ -99,13 +98,6 @@ class PlanFoot(WorkFoot):
         text, role, tip = _LOOKS[state]
         on = state not in (PlanState.BLOCKED, PlanState.STOPPING)
         self.take_state(state, (text, role, tip or why), on)
-
-    def show_progress(
-        self, share: float, what: str, _seconds_left: float | None = None
-    ) -> None:
-        """Move the bar and say what is being done."""
-        self.bar.setValue(round(SHARES * share))
-        self.set_status(what)
 
     def _on_clicked(self, _on: bool) -> None:
         if self._state is PlanState.RUNNING:

@@ -296,7 +296,7 @@ class PredictFoot(WorkFoot):
             f"Resuming at {done} of {total} tiles…" if total else "Loading the model…"
         )
 
-    def show_progress(self, done: int, total: int, seconds_left: float) -> None:
+    def show_tiles(self, done: int, total: int, seconds_left: float) -> None:
         """Show tiles that are done."""
         self._move_bar(done, total)
         left = "" if done >= total else f" · {duration_text(seconds_left)} left"

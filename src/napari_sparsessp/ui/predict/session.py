@@ -246,7 +246,7 @@ class PredictionSession(QObject):
             self._form.structures.set_scores(event.scores)
         foot = self._form.foot
         if foot.state is RunState.RUNNING:
-            foot.show_progress(event.done, event.total, event.seconds_left)
+            foot.show_tiles(event.done, event.total, event.seconds_left)
             if event.done == event.total and event.scores:
                 foot.set_status("Comparing with the ground truth…")
         self.tile_done.emit(event)
@@ -283,7 +283,7 @@ class PredictionSession(QObject):
         self._form.structures.set_scores(scores)
         self.run = None
         foot = self._form.foot
-        foot.show_progress(1, 1, 0.0)
+        foot.show_tiles(1, 1, 0.0)
         others = [one for one in report.warnings if one not in doubts]
         foot.message.show_notices([*doubts, *others])
         foot.set_status(done_text(report))

@@ -372,6 +372,13 @@ class Foot(QWidget):
         self.status.setText(text)
         self.status.setToolTip(text)
 
+    def show_progress(
+        self, share: float, text: str, _seconds_left: float | None = None
+    ) -> None:
+        """Move the bar and show the step, as `BackgroundTask.progressed` reports."""
+        self.bar.setValue(round(SHARES * share))
+        self.set_status(text)
+
 
 class WorkFoot(Foot):
     """A foot with one great button that starts and stops the dock's work."""

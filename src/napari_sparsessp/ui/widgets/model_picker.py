@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QByteArray, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QWidget
 
@@ -25,7 +25,7 @@ from napari_sparsessp.ui.widgets.card_text import (
     ratios_text,
     short_duration,
 )
-from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones, draw_button_frame, mix
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -117,15 +117,8 @@ class TopologyButton(QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         tones = Tones.of(self)
         on, able = self.isChecked(), self.isEnabled()
-        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        back = mix(tones.back, tones.accent, 0.22) if on else tones.panel
-        if self.underMouse() and able and not on:
-            back = tones.field
         edge = mix(tones.back, tones.accent, 1.0 if able else 0.5)
-        edge = tones.text if self.hasFocus() else edge if on else tones.panel
-        painter.setPen(QPen(edge, 1.6 if on or self.hasFocus() else 1.0))
-        painter.setBrush(back)
-        painter.drawRoundedRect(frame, 5, 5)
+        frame = draw_button_frame(painter, self, tones, edge)
         ink = tones.text if able else mix(tones.back, tones.text, 0.34)
         fill = tones.accent if on and able else mix(tones.back, ink, 0.45)
         row = QRectF(frame.left(), frame.top(), frame.width(), 38)

@@ -7,9 +7,9 @@ light theme from a dark one, also a user's own theme, and without asking napari.
 import re
 from dataclasses import dataclass, fields
 
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtGui import QColor, QPalette
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, QObject, QRectF, QTimer
+from qtpy.QtGui import QColor, QPainter, QPalette, QPen
+from qtpy.QtWidgets import QAbstractButton, QWidget
 
 
 def mix(first: QColor, second: QColor, share: float) -> QColor:
@@ -67,6 +67,22 @@ class Tones:
             warn=QColor("#f0b44c") if dark else QColor("#8f5a00"),
             bad=QColor("#ff7466") if dark else QColor("#b3261e"),
         )
+
+
+def draw_button_frame(
+    painter: QPainter, button: QAbstractButton, tones: "Tones", edge: QColor
+) -> QRectF:
+    """Draw the frame of a button with a picture, and return it; `edge` if it is on."""
+    on, focused = button.isChecked(), button.hasFocus()
+    frame = QRectF(button.rect()).adjusted(1, 1, -1, -1)
+    back = mix(tones.back, tones.accent, 0.22) if on else tones.panel
+    if button.underMouse() and button.isEnabled() and not on:
+        back = tones.field
+    colour = tones.text if focused else edge if on else tones.panel
+    painter.setPen(QPen(colour, 1.6 if on or focused else 1.0))
+    painter.setBrush(back)
+    painter.drawRoundedRect(frame, 5, 5)
+    return frame
 
 
 def style_sheet(tones: Tones) -> str:
