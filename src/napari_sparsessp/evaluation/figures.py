@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,10 +296,12 @@ def draw_curves(
 ) -> None:
     """Draw R² of each plane by structure, measured planes marked by ticks."""
     lowest = 0.0
+    # darkened for white paper, some of twelve colours are alike: dashes keep them apart
+    dashes = cycle(("-", "--", ":"))
     for name, values in curves.items():
         structure = structure_or_custom(name)
         colour = _on_white(structure.colour)
-        axes.plot(values, color=colour, linewidth=1.7, label=structure.label)
+        axes.plot(values, next(dashes), color=colour, lw=1.7, label=structure.label)
         lowest = min(lowest, float(np.nanmin(values, initial=0.0)))
     for z in measured or ():
         axes.axvline(z, ymax=0.05, color=_MEASURED, linewidth=1.2)
