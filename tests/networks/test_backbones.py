@@ -6,7 +6,6 @@ import sys
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
@@ -199,20 +198,3 @@ def test_every_conditioning_predicts(library, conditioning):
     with torch.no_grad():
         y = network(torch.randn(1, 1, 8, 32, 32), structures=[2, 0])
     assert y.shape == (1, 2, 8, 32, 32)
-
-
-def test_published_weights_reach_the_encoder(library, tmp_path):
-    network = tiny_network("resnet18")
-    trunk = network.encoder.backbone.trunk.state_dict()
-    other = {
-        key: torch.randn_like(value) if value.is_floating_point() else value
-        for key, value in trunk.items()
-    }
-    save_file(other, tmp_path / "model.safetensors")
-    config = network.config
-    again = build_network(config, load_file(tmp_path / "model.safetensors"))
-    loaded = again.encoder.backbone.trunk.state_dict()
-    assert torch.equal(
-        loaded["encoder.stages.0.layers.0.layer.0.convolution.weight"],
-        other["encoder.stages.0.layers.0.layer.0.convolution.weight"],
-    )

@@ -250,13 +250,7 @@ def _check_files(labels: list[Label], path: Path) -> None:
 
 
 def write_list(labels: Sequence[Label], path: Path) -> Path:
-    """Write a CSV that `read_labels` reads; paths below it are relative to it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write a CSV that `read_labels` reads; paths below it are relative to it."""
     here = path.absolute().parent
     make_folder(here)
 
@@ -301,13 +295,8 @@ class CachedPair:
 class PairReader:
     """Reads stacks into a cache, each once.
 
-    Parameters
-    ----------
-    scaling
-        Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
-        always z-scored.
-    warn
-        Called once with each thing that was assumed.
+    `scaling` is that of the transmitted light (targets are always z-scored); `warn` is
+    called once with each thing that was assumed.
     """
 
     def __init__(

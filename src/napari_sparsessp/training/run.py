@@ -57,21 +57,10 @@ def run_training(
 ) -> Path:
     """Train, or resume a training, and write the model.
 
-    Parameters
-    ----------
-    listen, progress
-        Called after each step; `progress` between stacks that are validated, too.
-    group
-        Other processes that train with this one; the main one writes the model.
-    show
-        Called at each validation with the prediction of one patch.
-
-    Raises
-    ------
-    Cancelled
-        By `progress`; the state is saved.
-    SparseSSPError
-        Anything that the user can mend.
+    `listen` and `progress` are called after each step, `progress` between stacks that
+    are validated too; `show` at each validation with the prediction of one patch. The
+    main process of a `group` writes the model. Raises what `progress` raises, with the
+    state saved, and SparseSSPError for anything that the user can mend.
     """
     config, group = resolved.config, group or Group()
     network = resolved.network(data.structures)
@@ -107,13 +96,7 @@ def run_training(
 
 
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the model of a training that was stopped: its best state so far.
-
-    Raises
-    ------
-    SparseSSPError
-        There is no state yet, or the model cannot be written.
-    """
+    """Write the model of a training that was stopped: its best state so far."""
     if not has_state(resolved.config.out):
         raise InputError(
             f"{resolved.config.out} holds no state of a training yet; let it run on"
