@@ -165,10 +165,6 @@ def test_stacks_that_differ_more_make_room_for_another(quarters):
     assert unlike.high - unlike.low > 2 * (like.high - like.low)
 
 
-def test_one_or_two_stacks_do_not_show_how_stacks_differ(quarters):
-    assert learned_ranges(_pairs(quarters[:2]), RECIPE, (1.16, 0.29, 0.29)) == {}
-
-
 def test_the_size_of_patches_does_not_matter(quarters):
     pairs = _pairs(quarters)
     small, large = (
@@ -185,11 +181,6 @@ def test_a_stack_thinner_than_the_window_is_not_taken_for_copies():
     assert max(one.high for one in ranges["alike_middle"]) < 0.8
 
 
-def test_fields_too_small_to_tell_have_no_ranges():
-    small = np.random.default_rng(0).normal(size=(3, 8, 60, 90))
-    assert learned_ranges(_pairs(small), RECIPE, (0.29,) * 3) == {}
-
-
 def test_what_the_model_began_with_stays_familiar(quarters):
     pairs, voxel = _pairs(quarters), (1.16, 0.29, 0.29)
     alone = learned_ranges(pairs, RECIPE, voxel)
@@ -199,10 +190,14 @@ def test_what_the_model_began_with_stays_familiar(quarters):
     assert both == {"fine": (Range(low=-9, high=alone["fine"][0].high),)}
 
 
-def test_of_a_model_without_ranges_nothing_is_claimed(quarters):
-    """An imported one has seen who knows what."""
+def test_nothing_is_claimed_of_what_cannot_be_known(quarters):
+    """One or two stacks, small ones, a model that has seen who knows what."""
+    voxel = (1.16, 0.29, 0.29)
+    assert learned_ranges(_pairs(quarters[:2]), RECIPE, voxel) == {}
+    small = np.random.default_rng(0).normal(size=(3, 8, 60, 90))
+    assert learned_ranges(_pairs(small), RECIPE, voxel) == {}
     card = card_of(thin_network())
-    assert learned_ranges(_pairs(quarters), RECIPE, (1.16, 0.29, 0.29), card) == {}
+    assert learned_ranges(_pairs(quarters), RECIPE, voxel, card) == {}
 
 
 def test_ranges_are_joined_at_the_distances_that_all_know():

@@ -192,6 +192,9 @@ def test_images_that_do_not_fit_are_refused(image, tmp_path):
         reader(tmp_path).read([Label(image, 0, image, 7, "dna")])
     with pytest.raises(InputError, match="dna twice"):
         reader(tmp_path).read([Label(image, 0, image, 1, "dna")] * 2)
+    cropped = PairReader(tmp_path / "cache", GRID, "zscore", crop={"x": (0, 64)})
+    with pytest.raises(InputError, match="40 pixels in x; data.pairs.crop asks for 0"):
+        cropped.read([Label(image, 0, image, 1, "dna")])
     dark = write_stack(tmp_path / "d.ome.tif", np.zeros((8, 40, 40), np.uint16))
     with pytest.raises(InputError, match="d.ome.tif, signal: .*constant"):
         reader(tmp_path).read([Label(dark, None, dark, None, "dna")])

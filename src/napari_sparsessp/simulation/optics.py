@@ -8,6 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 
 from napari_sparsessp.simulation import Contrast
 from napari_sparsessp.simulation.parameters import (
@@ -19,19 +20,6 @@ from napari_sparsessp.simulation.parameters import (
 
 SOFT_PUPIL = 0.04
 """Width of the pupil's edge over its radius; a hard one rings on a grid."""
-
-
-def fast_length(least: int) -> int:
-    """The smallest product of 2, 3 and 5 that is not less: FFTs are quick there."""
-    length = least
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
 
 
 def weak_object_transfer(
@@ -168,7 +156,7 @@ class _Transfer:
         self._voxel, self._device = voxel, device
         self._half = 2 * math.pi / p.wavelength * voxel
         # Distances between planes wrap around without meeting: 2 D - 1 fit.
-        self._length = fast_length(2 * self.depth - 1)
+        self._length = next_fast_len(2 * self.depth - 1, real=True)
         q = lateral_frequencies(shape[1:], voxel).sqrt().to(device)
         # The shade around an object in phase contrast is as narrow as the ring.
         fineness = 400 if contrast == Contrast.PHASE_CONTRAST else 160

@@ -165,20 +165,6 @@ class ColonyWorkers:
             raise OutputError(answer["cannot_write"])
 
 
-@dataclass(frozen=True)
-class Renewal:
-    """The seeds of a stock, and when one is replaced."""
-
-    seed: int  # of the first colony
-    slots: int  # colonies at a time
-    every: int  # steps after which one of them is replaced
-
-    def seeds(self, step: int) -> range:
-        """Seeds of the colonies that the stock holds at a step."""
-        first = self.seed + step // self.every
-        return range(first, first + self.slots)
-
-
 class FreshColonies(Generic[Kept]):
     """A stock of colonies in a folder, renewed one by one in the background.
 
@@ -193,11 +179,14 @@ class FreshColonies(Generic[Kept]):
     def __init__(
         self,
         job: ColonyJob,
-        renewal: Renewal,
+        seed: int,
+        slots: int,
+        every: int,
         wrap: Callable[[PooledColony], Kept],
         makes: bool = True,
     ) -> None:
-        self._job, self._renewal, self._wrap = job, renewal, wrap
+        self._job, self._wrap = job, wrap
+        self._seed, self._slots, self._every = seed, slots, every
         self._folder = Path(job.folder)
         self._makes = makes
         self._lock = threading.Lock()
@@ -209,20 +198,20 @@ class FreshColonies(Generic[Kept]):
         """Simulate what the stock of a step lacks, several at once."""
         if not self._makes:
             return
-        seeds = self._renewal.seeds(step)
+        seeds = self._seeds(step)
         self._tidy(seeds)
         yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
         """Return the stock of a step; wait for it, or raise Cancelled once `ended`."""
-        seeds = self._renewal.seeds(step)
+        seeds = self._seeds(step)
         while True:
             with self._lock:
                 for seed in range(seeds.start, seeds.stop + AHEAD):
                     self._request(seed)
                 missing = [seed for seed in seeds if seed not in self._kept]
                 if not missing:
-                    first = seeds.start - LATE_STEPS // self._renewal.every - 1
+                    first = seeds.start - LATE_STEPS // self._every - 1
                     for seed in [seed for seed in self._kept if seed < first]:
                         del self._kept[seed]
                         if self._makes:
@@ -235,6 +224,10 @@ class FreshColonies(Generic[Kept]):
                 ended.wait(0.1)
             for future in wait(coming, 0.1, FIRST_COMPLETED).done:
                 future.result()
+
+    def _seeds(self, step: int) -> range:
+        first = self._seed + step // self._every
+        return range(first, first + self._slots)
 
     def close(self) -> None:
         """End the background process at once; what is there stays."""

@@ -230,7 +230,7 @@ class _Colonies:
         self, fixed: Sequence[Pair], closing: ExitStack
     ) -> tuple[Sequence[Pair], list[Pair]]:
         """Fill a stock of colonies that is renewed from now on; and those to judge."""
-        from napari_sparsessp.simulation.pool import FreshColonies, Renewal, open_colony
+        from napari_sparsessp.simulation.pool import FreshColonies, open_colony
         from napari_sparsessp.training.patches import RenewedPairs
 
         simulated, held = self.simulated, self.out / "validation"
@@ -239,16 +239,21 @@ class _Colonies:
         step = saved_step(self.resolved.config.out)
         if self.group.main:
             self._simulate(held, seeds, "colony for validation")
-        renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
-        job = self._job(self.out / "fresh")
-        stock = FreshColonies(job, renewal, self._pair, makes=self.group.main)
+        stock = FreshColonies(
+            self._job(self.out / "fresh"),
+            simulated.seed,
+            simulated.slots,
+            simulated.every,
+            self._pair,
+            makes=self.group.main,
+        )
         closing.callback(stock.close)
         for done in stock.fill(step):
-            self.progress(done, renewal.slots, "simulated colony")
+            self.progress(done, simulated.slots, "simulated colony")
         self.words.append(
             "Fresh simulated hiPSC colonies (napari_sparsessp.simulation), "
-            f"{renewal.slots} at a time, one of them replaced after every "
-            f"{renewal.every} steps, seeds from {renewal.seed}; "
+            f"{simulated.slots} at a time, one of them replaced after every "
+            f"{simulated.every} steps, seeds from {simulated.seed}; "
             f"{simulated.held_out} others for validation."
         )
         judging = [self._pair(open_colony(held, seed)) for seed in seeds]
