@@ -12,6 +12,7 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
 from napari_sparsessp.models.library import load_model
+from napari_sparsessp.prediction.domain_shift import SEEN
 from napari_sparsessp.prediction.domain_shift import check as unfamiliar
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.plan import plan_prediction
@@ -19,7 +20,7 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import calibration
 from napari_sparsessp.training.calibration import calibrations, joined, learned_ranges
 from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, content_hash
 from thin import card_of, save_random, thin_network
 
 FP32 = ("cpu", "fp32")
@@ -148,6 +149,19 @@ def test_another_field_is_familiar_and_a_blurred_one_is_not(sample, quarters):
     assert "weaker" in warnings_of(other.with_(array=blurred), ranges)[0]
     copies = other.with_(array=quarters[3][[2] * 8])
     assert "more alike" in warnings_of(copies, ranges)[0]
+
+
+def test_a_stack_that_the_model_learned_from_is_recognised(sample):
+    """By its pixels, whatever type holds them; another stack is not."""
+    seen = sample.with_(array=sample.numpy().astype(np.float64))
+    card = card_of(
+        thin_network(), voxel_size=sample.voxel_size, ratios=(1,),
+        training_images=(content_hash(seen),),
+    )  # fmt: skip
+    other = sample.with_(array=sample.numpy() + np.uint16(1))
+    for volume, expected in ((sample, (SEEN,)), (other, ())):
+        plan = plan_prediction(card, volume, PredictionRequest(ratio=1))
+        assert unfamiliar(plan) == expected
 
 
 def test_stacks_that_differ_more_make_room_for_another(quarters):

@@ -180,7 +180,8 @@ def _read_pairs(
         masks = [stack.masks.get(name) for name in names] if stack.masks else []
         targets = [stack.targets[name] for name in names]
         rows = tuple(structures.index(name) for name in names)
-        pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
+        light = stack.signal[None]
+        pairs.append(Pair(light, targets, rows, masks, stack.name, stack.digest))
     counts = {name: sum(name in one.targets for one in cached) for name in structures}
     listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     words.append(

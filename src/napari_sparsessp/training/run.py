@@ -261,6 +261,7 @@ def _card(
         normalisation=_SCALING_WORDS[resolved.scaling],
         scaling=resolved.scaling,  # type: ignore[arg-type]
         trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
+        training_images=_training_images(resolved, data),
         limits=_limits(resolved, data),
         scores=_given_scores(config)
         | ({} if best is None else _scores(resolved, data, files, best)),
@@ -268,6 +269,12 @@ def _card(
         z_projection=pairs.projection if pairs is not None and flat else "none",
         source=of_training("" if source is None else source.id),
     )
+
+
+def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
+    """Hashes of all real stacks of which the weights have seen any part."""
+    before = () if resolved.source is None else resolved.source.training_images
+    return tuple(sorted({*before, *(p.digest for p in data.training if p.digest)}))
 
 
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
@@ -327,6 +334,9 @@ def _scores(
         "step": best["step"],
         "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    given = resolved.config.data
+    if given.simulated is None or given.pairs is None:
+        scores["data"] = "real" if given.simulated is None else "simulated"
     # What it began with, on the same voxels: it shows what was learnt.
     if validated and validated[0]["step"] == 0:
         scores["r2_before_training"] = validated[0]["r2"]
