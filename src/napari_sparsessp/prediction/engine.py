@@ -187,12 +187,8 @@ class Writer:
 class ArrayWriter(Writer):
     """Keep a prediction in memory; given again, it resumes a run that was cancelled.
 
-    It holds voxels, neither network nor input; the result is that of one run.
-
-    Parameters
-    ----------
-    buffer
-        float32 zeros of the plan's output shape to predict into.
+    It holds voxels, neither network nor input; the result is that of one run. A
+    `buffer` that is given is float32 zeros of the plan's output shape.
     """
 
     in_memory = True
@@ -450,6 +446,9 @@ class _Run:
             if seen is not None and seen[0] in (None, shown):
                 visible = plan.on_model_grid(seen[1])
             index = next_tile(wanted, plan.tiles, visible)
+            rest = blend.choices(after=index)
+            following = next_tile(rest, plan.tiles, visible) if rest else index
+            stack.following = plan.tiles[following]
             yield from self._tile(stack, blend, index, shown)
         self._close()
         blend.finish()
