@@ -173,17 +173,6 @@ def test_a_given_scale_is_used_and_reported(thin_model, make_volume):
     assert (result.volume.array[1] != own.volume.array[1]).any()
 
 
-def test_with_a_given_scale_a_blank_time_point_is_predicted_too(
-    thin_model, make_volume
-):
-    volume = make_volume((2, 8, 24, 24), "TZYX")
-    volume.array[1] = 100
-    with pytest.raises(InputError, match="time point 1: the image is constant"):
-        predict(thin_model, volume, request=FP32)
-    given = FP32.model_copy(update={"normalisation": (100, 20)})
-    assert np.isfinite(predict(thin_model, volume, request=given).volume.numpy()).all()
-
-
 @pytest.mark.parametrize("bad", [(1, 0), (1, -2), (np.nan, 1), (1, np.inf), (1,)])
 def test_an_impossible_scale_is_no_request(bad):
     with pytest.raises(ValueError, match="normalisation"):

@@ -131,8 +131,8 @@ def check(plan: Plan) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
     Sentences: what, how far, what it may mean and what to do; none for a model whose
-    card has no `familiarity`. Only the first time point is looked at, up to eight of
-    its planes, in windows. InputError: the image is damaged.
+    card has no `familiarity`. Only the first time point that shows anything is looked
+    at, up to eight of its planes, in windows. InputError: the image is damaged.
     """
     card = plan.card
     if not card.familiarity:
@@ -152,12 +152,16 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     pairs = neighbours(len(view.planes)) or [(0, 0)]
     used = sorted({plane for pair in pairs for plane in pair})
     place = {plane: number for number, plane in enumerate(used)}
-    volume = plan.volume if plan.times is None else plan.volume.time(plan.times[0])
-    flat = []
-    for piece in _pieces(volume, [view.planes[k] for k in used], plan):
-        finite = np.isfinite(piece)
-        mean = piece[finite].mean() if finite.any() else 0
-        flat.append(piece if finite.all() else np.where(finite, piece, mean))
+    flat: list[np.ndarray] = []
+    for time in plan.times or (None,):
+        volume = plan.volume if time is None else plan.volume.time(time)
+        flat = []
+        for piece in _pieces(volume, [view.planes[k] for k in used], plan):
+            finite = np.isfinite(piece)
+            mean = piece[finite].mean() if finite.any() else 0
+            flat.append(piece if finite.all() else np.where(finite, piece, mean))
+        if any(np.ptp(piece) > 0 for piece in flat):  # the first that is not blank
+            break
     seen = [resample_yx(piece, pixel, plan.model_pixel) for piece in flat]
     compared = [
         (place[lower], place[upper]) for lower, upper in pairs if lower != upper

@@ -32,6 +32,7 @@ class TruthSurvey:
     truth: Volume  # ZYX, float32 if anything was changed; empty planes are NaN
     hot: int = 0  # Pixels that now have the median of their neighbours
     empty: tuple[int, ...] = ()  # Planes, saturated ones included
+    blank: bool = False  # All of it is one value
 
 
 def survey_truth(truth: Volume) -> TruthSurvey:
@@ -51,7 +52,9 @@ def survey_truth(truth: Volume) -> TruthSurvey:
     empty = tuple(k for k in empty_planes(samples) if not _usual(samples, k))
     inner = np.concatenate([x for k, x in enumerate(samples) if k not in empty])
     inner = inner[np.isfinite(inner)]
-    usual = float(np.ptp(np.percentile(inner, (1, 99)))) if inner.size else 0.0
+    if not inner.size or np.ptp(inner) == 0:
+        return TruthSurvey(truth, blank=True)
+    usual = float(np.ptp(np.percentile(inner, (1, 99))))
     hot: dict[int, Pixels] = {}
     for number, (y, x, far, near, level) in suspects.items():
         chosen = (far > FAR * np.maximum(near, usual)) & (usual > 0)
@@ -76,6 +79,10 @@ def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | N
         )
     if planes := plane_list({time: one.empty for time, one in surveys.items()}):
         words.append(f"{planes}, empty or saturated, not scored")
+    blank = [str(time) for time, survey in surveys.items() if survey.blank]
+    if blank:
+        points = "time points" if len(blank) > 1 else "time point"
+        words.append(f"blank at {points} {', '.join(blank)}, not scored there")
     return f"the truth of {name}: {'; '.join(words)}" if words else None
 
 

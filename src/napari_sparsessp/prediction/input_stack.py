@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.prediction.normalisation import Normalisation, Survey, normalised
+from napari_sparsessp.prediction.normalisation import (
+    BlankImage,
+    Normalisation,
+    Survey,
+    normalised,
+)
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile, inside
 from napari_sparsessp.resampling import LateralResampling
@@ -110,7 +115,8 @@ def read_stack(
     except InputError as error:
         if time is None:
             raise
-        raise InputError(f"time point {time}: {error}") from error
+        advice = "choose the time points before and after it"
+        raise type(error)(f"time point {time}: {error}, or {advice}") from error
     return InputStack(
         pixels,
         torch.from_numpy(plan.view.weights(plan.card.interpolation)),
@@ -194,7 +200,7 @@ def _check_invalid(plan: Plan, invalid: np.ndarray, size: int) -> None:
     if not invalid.any():
         return
     if (invalid == size).all():
-        raise InputError(
+        raise BlankImage(
             "every value of the image is NaN or infinite, so there is nothing to "
             "predict from; check that the right channel and file were chosen"
         )

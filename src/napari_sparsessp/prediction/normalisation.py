@@ -39,6 +39,10 @@ FINEST = 64
 Scaling = Literal["robust", "zscore", "none"]
 
 
+class BlankImage(InputError):
+    """All values are the same, or none is a number: nothing to predict from."""
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """Input values become (value − mean) / std."""
@@ -91,7 +95,7 @@ class Survey:
         else:
             mean, std = self._rows.total(left_out)
         if not std > 1e-9 * max(abs(mean), 1e-30):
-            raise InputError(
+            raise BlankImage(
                 "the image is constant, so there is nothing to predict from; check "
                 "that the right channel and file were chosen"
             )

@@ -195,6 +195,8 @@ def align_truth(
         read = stack.with_(array=stack.planes(range(stack.shape[0])))
         survey = survey_truth(read)
         note(name, survey)
+        if survey.blank and time is not None:
+            continue  # the other time points are scored
         try:
             aligned[name] = zscore_truth(onto_grid(survey.truth, grid))
         except InputError as error:
@@ -284,7 +286,11 @@ class Scorer:
             if not self.fits:
                 survey = survey_truth(_at_time(volume, self._time))
                 self._note(name, survey)
+                if survey.blank and self._time is not None:
+                    continue
                 scores[name] = _in_blocks(self._grid, survey.truth, output, number)
+                continue
+            if name not in self._aligned:
                 continue
             predicted, truth = np.asarray(output[number]), self._aligned[name]
             scores[name] = score(predicted, truth)
