@@ -4,13 +4,38 @@ Folding (SparseSSP, section 3) keeps features that have their channels last in m
 so: a convolution in another layout than its neighbours costs a copy each time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from napari_sparsessp.errors import InputError
+
+_ON_VALUES = {"normal_", "uniform_", "mul", "mul_", "__imul__", "sub", "copy_"}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leave out what changes values: on the meta device it imports `torch._dynamo`."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name in _ON_VALUES:
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if name == "rand" else func)(*args, **kwargs)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build networks on the meta device: names and shapes, in no time and memory."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}

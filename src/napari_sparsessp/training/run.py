@@ -16,6 +16,7 @@ from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import without_values
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
@@ -146,7 +147,7 @@ def transfer(
         network.load_state_dict(have)
         return
     # In the same network with another output, what grows is of the structures.
-    with torch.device("meta"):
+    with without_values():
         twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
     more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
     shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
