@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_sparsessp.prediction.normalisation import Survey, empty_planes, plane_list
+from napari_sparsessp.prediction.normalisation import (
+    Survey,
+    beyond,
+    empty_planes,
+    padding_value,
+    plane_list,
+    probes,
+)
 from napari_sparsessp.volume import Volume, as_float32
 
 FAR = 10.0
@@ -33,6 +40,7 @@ class TruthSurvey:
     hot: int = 0  # Pixels that now have the median of their neighbours
     empty: tuple[int, ...] = ()  # Planes, saturated ones included
     blank: bool = False  # All of it is one value
+    padding: float = 0.0  # Share that is padding of one value at the border, now NaN
 
 
 def survey_truth(truth: Volume) -> TruthSurvey:
@@ -42,7 +50,8 @@ def survey_truth(truth: Volume) -> TruthSurvey:
     returned as it is where nothing was found.
     """
     depth, height, width = truth.shape
-    survey = Survey((depth, height, width))
+    padding = padding_value(list(truth.planes(probes(range(depth)))))
+    survey = Survey((depth, height, width), padding=padding)
     suspects = {}
     for number in range(depth):
         plane = truth.planes([number])[0]
@@ -60,13 +69,14 @@ def survey_truth(truth: Volume) -> TruthSurvey:
         chosen = (far > FAR * np.maximum(near, usual)) & (usual > 0)
         if number not in empty and chosen.any():
             hot[number] = y[chosen], x[chosen], level[chosen]
-    if not hot and not empty:
+    if not hot and not empty and not survey.padding:
         return TruthSurvey(truth)
-    array: Any = _Cleaned(truth, hot, empty)
+    array: Any = _Cleaned(truth, hot, empty, survey.inside)
     if isinstance(truth.array, np.ndarray):
         array = array[:, :, :]
     count = sum(len(y) for y, _, _ in hot.values())
-    return TruthSurvey(truth.with_(array=array), count, empty)
+    cleaned = truth.with_(array=array)
+    return TruthSurvey(cleaned, count, empty, padding=survey.padding)
 
 
 def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | None:
@@ -79,6 +89,8 @@ def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | N
         )
     if planes := plane_list({time: one.empty for time, one in surveys.items()}):
         words.append(f"{planes}, empty or saturated, not scored")
+    if most := max(survey.padding for survey in surveys.values()):
+        words.append(f"padding of one value ({most:.1%} of it) not scored")
     blank = [str(time) for time, survey in surveys.items() if survey.blank]
     if blank:
         points = "time points" if len(blank) > 1 else "time point"
@@ -93,15 +105,22 @@ class _Cleaned:
     ndim = 3
 
     def __init__(
-        self, truth: Volume, hot: dict[int, Pixels], empty: tuple[int, ...]
+        self,
+        truth: Volume,
+        hot: dict[int, Pixels],
+        empty: tuple[int, ...],
+        inside: np.ndarray,
     ) -> None:
         self.shape, self.chunks = truth.shape, truth.chunks
         self._truth, self._hot, self._empty = truth, hot, empty
+        self._inside = inside
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> np.ndarray:
         numbers = range(self.shape[0])[key[0]]
         values = as_float32(self._truth.region(numbers, *key[1:])).copy()
+        columns = slice(*key[2].indices(self.shape[2]))
         for number, part in zip(numbers, values, strict=True):
+            part[beyond(self._inside[number, key[1]], columns)] = np.nan
             if number in self._empty:
                 part[:] = np.nan
             elif number in self._hot:
