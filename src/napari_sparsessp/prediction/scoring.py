@@ -193,11 +193,11 @@ def align_truth(
     for name, volume in truth.items():
         stack = _at_time(volume, time)
         read = stack.with_(array=stack.planes(range(stack.shape[0])))
-        survey = survey_truth(read)
-        note(name, survey)
-        if survey.blank and time is not None:
-            continue  # the other time points are scored
         try:
+            survey = survey_truth(read)
+            note(name, survey)
+            if survey.blank and time is not None:
+                continue  # the other time points are scored
             aligned[name] = zscore_truth(onto_grid(survey.truth, grid))
         except InputError as error:
             raise InputError(f"truth of {name}: {error}") from error
