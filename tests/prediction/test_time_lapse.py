@@ -101,3 +101,22 @@ def test_time_points_that_a_truth_lacks_do_not_count(thin_model, lapse):
     assert scores["n"] == 1
     assert scores["r2"] == pytest.approx(alone["r2"])
     assert "the truth of dna: blank at time points 0, 1, not scored there" in warnings
+
+
+def test_a_truth_at_every_second_time_point_is_matched_to_those_predicted(
+    thin_model, lapse
+):
+    truth = lapse.with_(array=np.roll(lapse.array, 1, 3))
+    chosen = FP32.model_copy(update={"time": "::2"})
+
+    def scores(given, request):
+        result = predict(thin_model, lapse, request=request, truth={"dna": given})
+        return result.report.structures["dna"]
+
+    half = truth.with_(array=truth.array[::2])
+    assert scores(half, chosen) == scores(truth, chosen)
+    with pytest.raises(InputError, match="has 2 time points, the input 4; say .*0::2"):
+        scores(half, FP32)
+    long = truth.with_(array=np.repeat(truth.array, 2, 0))
+    with pytest.raises(InputError, match="8 time points, the input 4; cut the truth"):
+        scores(long, FP32)

@@ -115,10 +115,11 @@ def check_truth(
     volume: Volume,
     sampling: Sampling,
     grid: Grid,
+    times: Sequence[int] | None = None,
     *,
     flat: bool = False,
 ) -> tuple[dict[str, Volume], list[str]]:
-    """Place each truth in space."""
+    """Place each truth in space and time; `times` are those that are predicted."""
     placed, notes = {}, []
     for name, stack in truth.items():
         if name not in structures:
@@ -131,11 +132,7 @@ def check_truth(
                 f"the truth of {name} has several channels; name one of: "
                 f"{', '.join(stack.channel_names) or stack.axes}"
             )
-        if "T" in stack.axes and stack.sizes["T"] != volume.sizes.get("T"):
-            raise InputError(
-                f"the truth of {name} has {stack.sizes['T']} time points, the input "
-                f"{volume.sizes.get('T', 1)}; give as many"
-            )
+        stack = _in_time(stack, name, volume.sizes.get("T", 1), times or ())
         if flat and stack.sizes["Z"] > 1:
             raise InputError(
                 f"the truth of {name} has {stack.sizes['Z']} planes and the prediction "
@@ -151,6 +148,28 @@ def check_truth(
         notes += check_alignment(found, grid, name)
         placed[name] = found
     return placed, notes
+
+
+def _in_time(stack: Volume, name: str, total: int, times: Sequence[int]) -> Volume:
+    """Give a truth the time points of the input: of all, or of the predicted ones."""
+    count = stack.sizes.get("T", total)
+    if count == total:
+        return stack
+    if count == len(times):
+        order = [times.index(time) if time in times else 0 for time in range(total)]
+        return stack.with_(array=stack.array[order])
+    every = round(total / count) if count < total else 0
+    ask = (
+        "cut the truth to them"
+        if not every
+        else (
+            "say which have one: predict those alone, for example every "
+            f"{every}th by time 0::{every}"
+        )
+    )
+    raise InputError(
+        f"the truth of {name} has {count} time points, the input {total}; {ask}"
+    )
 
 
 def _placed(
