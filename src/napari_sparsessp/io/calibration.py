@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.volume import named_index
 
@@ -65,7 +67,10 @@ class Calibration:
         Writers that know no size put a pixel of exactly 1 × 1, or a step of exactly 1
         in a stack of a single plane.
         """
-        z, y, x = (size if _is_size(size) else None for size in self.step)
+        z, y, x = (
+            size if size and _SMALLEST <= size <= _LARGEST else None
+            for size in self.step
+        )
         if y is None or x is None or (y == 1 and x == 1):
             return None, None
         if z is None or (z == 1 and planes == 1):
@@ -175,10 +180,10 @@ def from_tiff(tif: Any) -> Calibration:
     if unit is None:
         code = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
         unit = {2: "inch", 3: "cm"}.get(code)
-    lateral = [
-        micrometres(_inverse(tags[name].value) if name in tags else None, unit)
-        for name in ("YResolution", "XResolution")
-    ]
+    lateral: list[float | None] = []
+    for name in ("YResolution", "XResolution"):
+        dots, per = tags[name].value if name in tags else (0, 1)
+        lateral.append(micrometres(per / dots, unit) if dots else None)
     if not imagej and any(size and size > _LARGEST_TIFF_PIXEL for size in lateral):
         lateral = [None, None]
     return Calibration(
@@ -190,29 +195,29 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
     """Read the calibration of a multiscale image of OME-Zarr 0.4 or 0.5."""
     multiscale = (attributes.get("ome") or attributes)["multiscales"][scene]
     axes = multiscale.get("axes") or []
-    scale, shift = [1.0] * len(axes), [0.0] * len(axes)
+    scale, shift = np.ones(len(axes)), np.zeros(len(axes))
     steps = [
         *multiscale["datasets"][0].get("coordinateTransformations", []),
         *multiscale.get("coordinateTransformations", []),
     ]
     for step in steps:
+        if step["type"] in ("scale", "translation"):
+            values = np.array(step[step["type"]], float).reshape(len(axes))
         if step["type"] == "scale":
-            scale = _times(scale, step["scale"])
-            shift = _times(shift, step["scale"])
+            scale, shift = scale * values, shift * values
         elif step["type"] == "translation":
-            shift = [a + b for a, b in zip(shift, step["translation"], strict=True)]
-    found: dict[str, tuple[float | None, float]] = {}
-    for axis, size, offset in zip(axes, scale, shift, strict=True):
-        unit = axis.get("unit")
-        found[axis["name"]] = (
-            micrometres(size, unit),
-            micrometres(offset, unit) or 0.0,
+            shift = shift + values
+    known = {
+        axis["name"]: (
+            micrometres(size, axis.get("unit")),
+            micrometres(offset, axis.get("unit")),
         )
-    missing = (None, 0.0)
-    each = [found.get(name, missing) for name in "zyx"]
-    return Calibration(
-        (each[0][0], each[1][0], each[2][0]), (each[0][1], each[1][1], each[2][1])
-    )
+        for axis, size, offset in zip(axes, scale, shift, strict=True)
+    }
+    each = [known.get(name, (None, None)) for name in "zyx"]
+    step_um: Any = tuple(size for size, _ in each)
+    origin: Any = tuple(offset or 0.0 for _, offset in each)
+    return Calibration(step_um, origin)
 
 
 def ome_channel_names(xml: str, image: int = 0) -> list[str]:
@@ -231,19 +236,6 @@ def ome_comment(xml: str, namespace: str) -> str | None:
 
 def _ome_images(xml: str) -> list[ElementTree.Element]:
     return ElementTree.fromstring(xml).findall("{*}Image")
-
-
-def _times(left: Sequence[float], right: Sequence[float]) -> list[float]:
-    return [float(a) * float(b) for a, b in zip(left, right, strict=True)]
-
-
-def _inverse(rational: tuple[int, int]) -> float | None:
-    numerator, denominator = rational
-    return denominator / numerator if numerator else None
-
-
-def _is_size(size: float | None) -> bool:
-    return size is not None and math.isfinite(size) and _SMALLEST <= size <= _LARGEST
 
 
 @dataclass(frozen=True)
