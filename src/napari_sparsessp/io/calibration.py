@@ -208,11 +208,8 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
         elif step["type"] == "translation":
             shift = shift + values
     known = {
-        axis["name"]: (
-            micrometres(size, axis.get("unit")),
-            micrometres(offset, axis.get("unit")),
-        )
-        for axis, size, offset in zip(axes, scale, shift, strict=True)
+        axis["name"]: tuple(micrometres(value, axis.get("unit")) for value in pair)
+        for axis, *pair in zip(axes, scale, shift, strict=True)
     }
     each = [known.get(name, (None, None)) for name in "zyx"]
     step_um: Any = tuple(size for size, _ in each)
