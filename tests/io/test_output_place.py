@@ -77,4 +77,3 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(model, tmp_path, name):
     assert load_volume(real).channel_names == STRUCTURES
     assert link.is_symlink()
     assert (names_in(disk), names_in(desk)) == ([real.name], [name])
-
