@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,15 @@ class SparseView:
         positions = tuple(ratio * plane for plane in range(n_planes))
         depth = max(1, _round_half_up(n_planes * ratio))
         return cls(tuple(range(n_planes)), positions, depth, ratio)
+
+    @classmethod
+    def from_heights(cls, heights: Sequence[float], dense_step: float) -> SparseView:
+        """Take planes at any ascending heights, in µm as the dense grid's step."""
+        offsets = np.subtract(heights, heights[0]) / dense_step
+        ratio = float(np.median(np.diff(offsets)))
+        positions = tuple(float(offset) for offset in offsets)
+        depth = max(1, _round_half_up(positions[-1] + ratio))
+        return cls(tuple(range(len(heights))), positions, depth, ratio)
 
     @classmethod
     def simulate(
