@@ -139,6 +139,8 @@ def check_truth(
                 "is a projection of one; give the truth's maximum projection"
             )
         found = _placed(stack, name, volume, sampling, grid)
+        found, note = found.beside(volume)
+        notes += [note] if note else []
         if flat and found.voxel_size:
             # A projection lies nowhere in z: it stands for the whole stack.
             found = found.with_(
