@@ -397,5 +397,5 @@ def content_hash(volume: Volume) -> str:
     depth = volume.sizes["Z"]
     some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
     digest = hashlib.sha256(repr(volume.shape).encode())
-    digest.update(np.ascontiguousarray(volume.planes(some.astype(int)), "<f4"))
+    digest.update(volume.planes(some.astype(int)).astype("<f4").tobytes())
     return digest.hexdigest()

@@ -281,13 +281,13 @@ def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str,
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
     limits, pairs = list(resolved.config.model.limits), data.training
     if (source := resolved.source) is not None:
-        began = f"Of {source.id}, with which it began: "
+        began = f"Of {source.id}, from which it was fine-tuned: "
         limits += [began + limit for limit in source.limits]
     if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
         shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
         stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
         limits.append(
-            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            f"Trained on {stacks} only ({', '.join(shapes)} voxels): other cells, "
             "contrasts, microscopes and magnifications are outside of what it knows."
         )
     labelled = {label for pair in pairs for label in pair.labels}
