@@ -337,6 +337,7 @@ def _computed(array: Any) -> np.ndarray:
     if isinstance(array, np.ndarray) or not hasattr(array, "dask"):
         return np.asarray(array)
     import os
+    from concurrent.futures import ThreadPoolExecutor
 
     from dask.base import get_scheduler
 
@@ -345,8 +346,9 @@ def _computed(array: Any) -> np.ndarray:
     largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
     fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)
     workers = max(1, min(os.cpu_count() or 1, fitting))
-    how = {"scheduler": "threads", "num_workers": workers}
-    return np.asarray(array.compute(**how))
+    # Not dask's own pool, which is kept: of a forked process, its threads are gone.
+    with ThreadPoolExecutor(workers) as pool:
+        return np.asarray(array.compute(scheduler="threads", pool=pool))
 
 
 def even_step(heights: Sequence[float]) -> float | None:
