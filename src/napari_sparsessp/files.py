@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -211,7 +211,15 @@ def usual_folder(kind: Kind) -> Path:
     """Return the default folder for models or samples."""
     from platformdirs import user_data_path
 
-    return user_data_path("napari-sparsessp", appauthor=False) / kind
+    return _own(user_data_path) / kind
+
+
+def _own(place: Callable[..., Path]) -> Path:
+    """Return our folder there; one that cannot be where the user has no home."""
+    try:
+        return place("napari-sparsessp", appauthor=False)
+    except RuntimeError:  # nothing is read from it, and whoever writes is told
+        return Path(os.devnull) / "set-HOME-or-a-folder"
 
 
 def folders_file() -> Path:
@@ -221,7 +229,7 @@ def folders_file() -> Path:
         return Path(override).expanduser() / "folders.yaml"
     from platformdirs import user_config_path
 
-    return user_config_path("napari-sparsessp", appauthor=False) / "folders.yaml"
+    return _own(user_config_path) / "folders.yaml"
 
 
 def chosen_folders() -> dict[str, str]:
