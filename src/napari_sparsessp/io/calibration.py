@@ -279,6 +279,11 @@ def ascending(array: Any, found: Calibration) -> tuple[Any, Calibration]:
     return array, replace(found, step=step, origin=origin, plane_z=kept, notes=notes)
 
 
+def ome_scenes(xml: str) -> list[str]:
+    """Return the ids of the images of an OME-XML header."""
+    return [image.get("ID", "") for image in _ome_images(xml)]
+
+
 def ome_channel_names(xml: str, image: int = 0) -> list[str]:
     """Return the channel names of an image of an OME-XML header, ``""`` for none."""
     channels = _ome_images(xml)[image].iterfind("{*}Pixels/{*}Channel")

@@ -7,12 +7,16 @@ separate pages for as many scenes. tifffile knows better, so it is asked first.
 from __future__ import annotations
 
 import logging
+import math
 import re
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import user_path
@@ -24,6 +28,7 @@ from napari_sparsessp.io.calibration import (
     from_ome_xml,
     from_tiff,
     ome_channel_names,
+    ome_scenes,
     source_of,
 )
 from napari_sparsessp.io.zarr_reading import METADATA
@@ -35,6 +40,7 @@ _UNKNOWN = "IQR"
 # What they most probably are in a microscope's file, nearest to y first.
 _GUESSES = "ZCT"
 
+_SMALL = 2**25  # bytes that are read at once, sooner than dask is loaded
 _LARGE = 2**28  # bytes that are worth a question
 # zlib packs at most 1032 times, LZW some 1400 times; of what was ever light, neither.
 _TIGHTEST = 2000
@@ -45,9 +51,10 @@ def open_tiff(path: Path, scene: str | int | None) -> Source:
     with _opened(path) as tif:
         xml = tif.ome_metadata
         calibration = Calibration() if xml else from_tiff(tif)
-        shapes = [(tuple(image.shape), image.dtype, image.axes) for image in tif.series]
+        series = list(tif.series)
+    shapes = [(tuple(image.shape), image.dtype, image.axes) for image in series]
     if xml:
-        source = _open_ome(path, scene, xml)
+        source = _open_ome(scene, xml, series)
         if source is not None:
             return source
     from bioio_tifffile import Reader
@@ -82,22 +89,81 @@ def known_axes(axes: str, shape: Sequence[int] = ()) -> str:
     return "".join(named)
 
 
-def _open_ome(path: Path, scene: str | int | None, xml: str) -> Source | None:
-    """Open an OME-TIFF; None where its reader trips over it.
+def _open_ome(
+    scene: str | int | None, xml: str, series: Sequence[Any]
+) -> Source | None:
+    """Open a scene of an OME-TIFF; None where its pages are not its planes.
 
-    It refuses headers that bend the schema (a pixel size of 0) and fails on images one
-    pixel wide; the plain reader takes both.
+    bioio's reader of such files loads classes for all of OME's schema: seconds.
     """
-    from bioio_ome_tiff import Reader
-
-    try:
-        reader: Any = Reader(str(path), chunk_dims=["Y", "X", "S"])
-        index = choose_scene(reader.scenes, scene)
-        return source_of(reader, index, from_ome_xml(xml, index))
-    except InputError:
-        raise
-    except Exception:
+    scenes = ome_scenes(xml)
+    index = choose_scene(scenes, scene)
+    if len(series) != len(scenes):
         return None
+    image = series[index]
+    shape, axes = image.get_shape(squeeze=False), image.get_axes(squeeze=False)
+    place = axes.find("YX")
+    if place < 0 or len(image.pages) != math.prod(shape[:place]):
+        return None
+    array: Any = _Planes(image.pages, shape, image.dtype, place)
+    if image.nbytes <= _SMALL:
+        with suppress(Exception):  # what is damaged is read plane by plane, as far as
+            array = array[tuple(slice(size) for size in shape)]  # anyone asks for it
+    if not isinstance(array, np.ndarray):
+        import dask.array as da
+
+        chunks = (*(1 for _ in range(place)), *shape[place:])
+        array = da.from_array(array, chunks, name=False, meta=np.empty(0, array.dtype))
+    order = sorted(axes, key=lambda letter: ("TCZYX".find(letter) % 9, letter))
+    array = array.transpose([axes.index(letter) for letter in order])
+    names = ome_channel_names(xml, index)
+    label = scenes[index] if len(scenes) > 1 else ""
+    return Source(array, "".join(order), names, from_ome_xml(xml, index), label)
+
+
+class _Planes:
+    """Planes of a TIFF's series, read when they are indexed.
+
+    Its pages know where their pixels lie, so that nothing is parsed again.
+    """
+
+    def __init__(
+        self, pages: Sequence[Any], shape: tuple[int, ...], dtype: Any, place: int
+    ) -> None:
+        self.shape, self.dtype, self.ndim = shape, dtype, len(shape)
+        self._pages, self._place = pages, place
+        self._lock, self._readers = threading.RLock(), 0
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        sizes, place = self.shape, self._place
+        chosen = [range(n)[part] for n, part in zip(sizes, key, strict=True)]
+        outer = np.ravel_multi_index(np.ix_(*chosen[:place]), sizes[:place])
+        result = np.zeros([len(part) for part in chosen], self.dtype)
+        with self._files_open():
+            for where, number in np.ndenumerate(outer):
+                page = self._pages[int(number)]
+                if page is not None:  # one that the header counts and nobody wrote
+                    plane = page.asarray(lock=self._lock).reshape(sizes[place:])
+                    result[where] = plane[key[place:]]
+        return result
+
+    @contextmanager
+    def _files_open(self) -> Iterator[None]:
+        """Hold the files open while any thread reads."""
+        files = {page.parent.filehandle for page in self._pages if page is not None}
+        with self._lock:
+            self._readers += 1
+            for file in files:
+                if file.closed:
+                    file.open()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if not self._readers:
+                    for file in files:
+                        file.close()
 
 
 @contextmanager
