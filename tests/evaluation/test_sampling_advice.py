@@ -117,7 +117,7 @@ def test_a_pattern_that_is_not_there_needs_no_planes(pattern, trivial):
     text = answer(
         _curve(-0.2, -0.2), _curve(pattern, pattern), LITTLE, "DNA", {}, trivial
     )
-    assert text.endswith(f"found either: Pearson within planes is {pattern:.2f}.")
+    assert text.endswith(f"found either: PCC in planes is {pattern:.2f}.")
     assert "enough" not in text
 
 
