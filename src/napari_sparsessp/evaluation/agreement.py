@@ -212,8 +212,9 @@ def unit_doubt(name: str, scores: dict[str, Any]) -> str:
     if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
         return ""
     return (
-        f"{name or 'the prediction'} and its truth agree but for brightness and contrast, so R², MSE and "
-        "MAE mean little here, but PCC does; give both in the same units"
+        f"{name or 'the prediction'} and its truth agree but for brightness and "
+        "contrast, so R², MSE and MAE mean little here, but PCC does; give both in the "
+        "same units"
     )
 
 
