@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from napari_sparsessp.evaluation.agreement import (
     aligned_truth,
     error_of,
     on_the_same_grid,
+    score_times,
 )
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.tasks import Cancelled
@@ -121,6 +123,30 @@ def test_the_scores_of_another_programs_image_are_scikit_learns_in_any_unit(
     theirs = Volume(image, "ZYX", SIZE, zscored=False)
     found = agreement(Volume(truth, "ZYX", SIZE), theirs).scores["r2"]
     assert found == pytest.approx(r2_score(truth.ravel(), image.ravel()), abs=1e-6)
+
+
+def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
+    spoilt = np.concatenate([COUNTS, np.zeros((2, 24, 20), np.float32)])
+    spoilt[:6, 5, 7] = 65_535
+    longer = volume(np.concatenate([predicted(), np.zeros_like(COUNTS[:2])]))
+    for array in (spoilt, da.from_array(spoilt)):
+        result = agreement(volume(array).with_(name="dna"), longer, "dna")
+        clean = agreement(volume(COUNTS), volume(longer.array[:6]))
+        for key in ("r2", "pcc", "pcc_plane"):
+            assert result.scores[key] == pytest.approx(clean.scores[key], abs=0.02)
+        (note,) = result.notes
+        assert note.startswith("the truth of dna: 6 hot pixels replaced")
+        assert "planes 6–7, empty or saturated, not scored" in note
+
+
+def test_a_blank_time_point_of_a_truth_is_not_scored():
+    truth = np.stack([COUNTS, np.full_like(COUNTS, 3)])
+    mine = Volume(np.stack([predicted()] * 2), "TZYX", SIZE)
+    notes = []
+    stacks = on_the_same_grid(Volume(truth, "TZYX", SIZE), mine, notes.append)
+    assert stacks[1] is None
+    assert "blank at time point 1" in notes[0]
+    assert score_times(mine, stacks) == score(mine.array[0], COUNTS)
 
 
 def test_a_prediction_of_ours_is_taken_as_it_is():

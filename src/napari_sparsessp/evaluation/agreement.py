@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.metrics import PixelSums, score, zscore_truth
+from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.prediction.report import mean_scores
 from napari_sparsessp.prediction.scoring import check_alignment, onto_grid
 from napari_sparsessp.tasks import Progress, no_progress
@@ -133,10 +134,13 @@ class ComparisonReport:
         return text.getvalue()
 
 
-def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]:
+def on_the_same_grid(
+    truth: Volume, prediction: Volume, warn: Warn, *, survey: bool = True
+) -> list[Any]:
     """Return the truth of each time point, resampled where its grid is another.
 
-    (D, H, W) on the prediction's grid; NaN where the truth does not reach.
+    (D, H, W) on the prediction's grid; NaN where the truth does not reach, and in
+    planes that are empty. Hot pixels are replaced. None for a blank one of several.
     """
     times = prediction.sizes.get("T", 1)
     if truth.sizes.get("T", 1) != times:
@@ -151,26 +155,46 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
         truth = truth.with_(
             voxel_size=(step, *truth.voxel_size[1:]), origin=(first, *truth.origin[1:])
         )
-    stacks = [truth.time(i) for i in range(times)]
+    name = truth.name or "the structure"
+    stacks: list[Volume | None] = [truth.time(i) for i in range(times)]
+    if survey:
+        stacks = _surveyed(stacks, name, warn)
     depth, height, width = prediction.shape[-3:]
     same_shape = truth.shape[-3:] == prediction.shape[-3:]
-    if truth.voxel_size is None or prediction.voxel_size is None:
-        if same_shape:
-            return [stack.array for stack in stacks]
+    known = truth.voxel_size is not None and prediction.voxel_size is not None
+    if not known and not same_shape:
         raise InputError(
             f"the truth has {_size(truth)} voxels and the prediction "
             f"{_size(prediction)}, and no voxel size tells how they align; crop one "
             "to the other or record the voxel size"
         )
-    if same_shape and (truth.voxel_size, truth.origin) == (
-        prediction.voxel_size,
-        prediction.origin,
+    place = (truth.voxel_size, truth.origin)
+    if not known or (
+        same_shape and place == (prediction.voxel_size, prediction.origin)
     ):
-        return [stack.array for stack in stacks]
+        return [None if stack is None else stack.array for stack in stacks]
+    assert prediction.voxel_size is not None
     grid = Grid((depth, height, width), prediction.voxel_size, prediction.origin)
-    for note in check_alignment(truth, grid, truth.name or "the structure"):
+    for note in check_alignment(truth, grid, name):
         warn(note)
-    return [onto_grid(stack, grid) for stack in stacks]
+    return [None if stack is None else onto_grid(stack, grid) for stack in stacks]
+
+
+def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | None]:
+    """Clean truths as predictions do before they score; None for a blank one."""
+    surveys = [survey_truth(stack) for stack in stacks]
+    by_time = dict(enumerate(surveys)) if len(surveys) > 1 else {None: surveys[0]}
+    if note := survey_note(name, by_time):
+        warn(note)
+    if all(one.blank for one in surveys):
+        return list(stacks)  # scoring says that they are constant
+    found: list[Volume | None] = []
+    for stack, one in zip(stacks, surveys, strict=True):
+        clean = one.truth
+        if clean is not stack:  # of a lazy stack, planes alone can be read
+            clean = clean.with_(array=clean.planes(range(clean.shape[0])))
+        found.append(None if one.blank else clean)
+    return found
 
 
 def in_truth_units(prediction: Volume, truth: Any) -> Any:
@@ -199,6 +223,7 @@ def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
     scores = [
         score(in_truth_units(prediction.time(i), stack), stack)
         for i, stack in enumerate(truth)
+        if stack is not None
     ]
     return mean_scores([{"all": each} for each in scores])["all"]
 
