@@ -93,19 +93,22 @@ def test_it_can_be_cancelled_at_any_plane():
     assert len(shares) > 10
 
 
-@pytest.mark.parametrize("unit", ["counts", "offset", "whole numbers", "z-scores"])
+@pytest.mark.parametrize(
+    "unit", ["counts", "offset", "whole numbers", "z-scores", "hot pixels"]
+)
 def test_an_image_of_another_program_has_r2_1_against_itself(unit):
     image = {
         "counts": COUNTS,
         "offset": COUNTS + 30_000,
         "whole numbers": COUNTS.astype(np.uint16),
         "z-scores": zscore_truth(COUNTS),
+        "hot pixels": np.where(COUNTS[0, 5, 7] == COUNTS, 65_535, COUNTS),
     }[unit]
     theirs = volume(image).with_(zscored=False)
     result = agreement(volume(image), theirs, "dna")
     assert result.scores["r2"] == 1
     assert result.scores["mse"] == 0
-    assert result.notes == ()
+    assert len(result.notes) == 2 * (unit == "hot pixels")
     assert not error_of(volume(image), theirs).any()
 
 

@@ -97,7 +97,7 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn))
+            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
         if doubt := unit_doubt(name, scores[name]):
             warn(doubt)
     console.table(score_rows(scores))

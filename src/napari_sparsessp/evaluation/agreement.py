@@ -27,6 +27,11 @@ from napari_sparsessp.volume import Grid, Volume
 
 Warn = Callable[[str], None]
 
+
+def _ignore(_note: str) -> None:
+    pass
+
+
 BINS = 96
 """Of a density plot, along each side."""
 
@@ -197,7 +202,7 @@ def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | Non
     return found
 
 
-def in_truth_units(prediction: Volume, truth: Any) -> Any:
+def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
     """Return a prediction in units of the z-scored truth, read plane by plane.
 
     One that is z-scored, as ours are, stays as it is. Any other image is brought there
@@ -207,6 +212,10 @@ def in_truth_units(prediction: Volume, truth: Any) -> Any:
     """
     if prediction.zscored is not False:
         return prediction.array
+    (clean,) = _surveyed([prediction], "", _ignore)
+    if clean is not prediction:
+        warn("hot pixels of the prediction are replaced, empty planes not scored")
+        prediction = clean
     (mean, deviation), (own, spread) = map(moments, (truth, prediction.array))
     like_zscores = abs(own) < 0.5 and 0.2 < spread < 2
     if not deviation or (like_zscores and abs(own - mean) > 1.5 * deviation):
@@ -218,10 +227,12 @@ def in_truth_units(prediction: Volume, truth: Any) -> Any:
     return _Planes(prediction.shape, plane)
 
 
-def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
+def score_times(
+    prediction: Volume, truth: list[Any], warn: Warn = _ignore
+) -> dict[str, Any]:
     """Score each time point; several are averaged, as in the report of a run."""
     scores = [
-        score(in_truth_units(prediction.time(i), stack), stack)
+        score(in_truth_units(prediction.time(i), stack, warn), stack)
         for i, stack in enumerate(truth)
         if stack is not None
     ]
@@ -244,7 +255,7 @@ def unit_doubt(name: str, scores: dict[str, Any]) -> str:
 
 
 def aligned(
-    truth: Volume, prediction: Volume, warn: Warn = lambda _note: None
+    truth: Volume, prediction: Volume, warn: Warn = _ignore
 ) -> tuple[np.ndarray, Any]:
     """Return the z-scored truth and the prediction in its units, on one grid.
 
@@ -252,7 +263,7 @@ def aligned(
     plane as it is read.
     """
     (stack,) = on_the_same_grid(truth, prediction, warn)
-    return zscore_truth(stack), in_truth_units(prediction, stack)
+    return zscore_truth(stack), in_truth_units(prediction, stack, warn)
 
 
 def aligned_truth(truth: Volume, prediction: Volume) -> np.ndarray:
@@ -278,7 +289,7 @@ def agreement(
     notes: list[str] = []
     progress(0.0)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)
-    predicted = in_truth_units(prediction, stack)
+    predicted = in_truth_units(prediction, stack, notes.append)
     reads, total = 0, max(1, _READS * prediction.shape[0])
 
     def counted(planes: Any) -> _Planes:
