@@ -133,7 +133,7 @@ def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
     spoilt[:6, 5, 7] = 65_535
     longer = volume(np.concatenate([predicted(), np.zeros_like(COUNTS[:2])]))
     for array in (spoilt, da.from_array(spoilt)):
-        result = agreement(volume(array).with_(name="dna"), longer, "dna")
+        result = agreement(volume(array), longer, "dna")
         clean = agreement(volume(COUNTS), volume(longer.array[:6]))
         for key in ("r2", "pcc", "pcc_plane"):
             assert result.scores[key] == pytest.approx(clean.scores[key], abs=0.02)
@@ -160,9 +160,11 @@ def test_a_prediction_of_ours_is_taken_as_it_is():
 
 
 def test_images_that_agree_but_for_their_units_are_told():
-    theirs = volume(COUNTS / 1000).with_(zscored=False)
-    result = agreement(volume(COUNTS + 500), theirs, "dna")
-    assert any("but PCC does" in note for note in result.notes)
+    for image in (COUNTS / 1000, 5000 + COUNTS):
+        theirs = volume(image).with_(zscored=False)
+        (note,) = agreement(volume(COUNTS + 500), theirs, "dna").notes
+        assert "in other units than the truth (581" in note
+        assert "PCC does" in note
 
 
 def test_z_scores_without_provenance_are_taken_for_what_they_plainly_are():

@@ -72,11 +72,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a prediction against its truth, structure by structure."""
-    from napari_sparsessp.evaluation.agreement import (
-        on_the_same_grid,
-        score_times,
-        unit_doubt,
-    )
+    from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
 
     console = console_of(context)
@@ -98,8 +94,6 @@ def evaluate(
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
             scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
-        if doubt := unit_doubt(name, scores[name]):
-            warn(doubt)
     console.table(score_rows(scores))
     if report is not None:
         content = {

@@ -220,6 +220,12 @@ def in_truth_units(prediction: Volume, truth: Any, warn: Warn = _ignore) -> Any:
     like_zscores = abs(own) < 0.5 and 0.2 < spread < 2
     if not deviation or (like_zscores and abs(own - mean) > 1.5 * deviation):
         return prediction.array
+    if abs(own - mean) > 5 * deviation or not 0.05 < spread / deviation < 20:
+        warn(
+            f"the prediction (mean {own:.3g}, deviation {spread:.3g}) is in other "
+            f"units than the truth ({mean:.3g}, {deviation:.3g}): R², MSE and MAE mean "
+            "little, PCC does; give both in the same units"
+        )
 
     def plane(index: int) -> np.ndarray:
         return (np.asarray(prediction.array[index], np.float64) - mean) / deviation
@@ -237,21 +243,6 @@ def score_times(
         if stack is not None
     ]
     return mean_scores([{"all": each} for each in scores])["all"]
-
-
-def unit_doubt(name: str, scores: dict[str, Any]) -> str:
-    """Warn of two images that agree but for a scale, as z-scores and raw counts.
-
-    Empty where there is no such doubt.
-    """
-    r2, pcc = scores["r2"], scores["pcc"]
-    if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
-        return ""
-    return (
-        f"{name or 'the prediction'} and its truth agree but for brightness and "
-        "contrast, so R², MSE and MAE mean little here, but PCC does; give both in the "
-        "same units"
-    )
 
 
 def aligned(
@@ -288,6 +279,7 @@ def agreement(
     """Score one stack, and count how truth and prediction go together."""
     notes: list[str] = []
     progress(0.0)
+    truth = truth.with_(name=name or truth.name)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)
     predicted = in_truth_units(prediction, stack, notes.append)
     reads, total = 0, max(1, _READS * prediction.shape[0])
@@ -302,8 +294,6 @@ def agreement(
         return _Planes(tuple(planes.shape), read)
 
     scores = score(counted(predicted), counted(stack))
-    if doubt := unit_doubt(name, scores):
-        notes.append(doubt)
     density = _density(zscore_truth(stack), predicted)
     progress(1.0)
     return Agreement(scores, density, moments(stack), tuple(notes))
