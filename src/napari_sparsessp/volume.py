@@ -66,6 +66,9 @@ class Volume:
         Whether the origin along (z, y, x) is known, or just 0.
     notes
         What was assumed when it was read, for the user.
+    zscored
+        Whether values are deviations of a z-scored truth, as the provenance of a
+        prediction says; None where nobody has looked.
     """
 
     array: Any
@@ -79,6 +82,7 @@ class Volume:
     plane_z: tuple[tuple[float, ...], ...] = ()
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
+    zscored: bool | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
