@@ -1,6 +1,5 @@
 """The base of the docks: a form, changes that settle, layer events, keys and tasks."""
 
-import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_sparsessp.ui.napari_compat import follow_layers
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
 from napari_sparsessp.ui.widgets.basic import NARROWEST, Foot, Step, StepColumn
 from napari_sparsessp.ui.widgets.style import Dress
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest
 
 _WIDTH, _HEIGHT = 412, 760
-
-_LAYER_EVENTS = ("inserted", "removed", "reordered", "renamed")
 
 # napari ends the title of a dock from its menus with the plugin's display name, and of
 # one that a program has opened with the package's.
@@ -136,13 +134,7 @@ class Dock(QWidget):
 
         `take_layer_changes` says in `refresh` whether they did.
         """
-        events = self._viewer.layers.events
-        emitters = [getattr(events, name) for name in _LAYER_EVENTS]
-        for emitter in emitters:
-            emitter.connect(self._on_layers)
-        # the viewer outlives its docks
-        release = partial(_disconnect, emitters, weakref.WeakMethod(self._on_layers))
-        self.destroyed.connect(release)
+        follow_layers(self._viewer, self, self._on_layers)
 
     def _on_layers(self, _event: Any = None) -> None:
         self._layers_changed = True
@@ -184,13 +176,6 @@ class Dock(QWidget):
         readable = readable_error(error, what)
         details = error_details(readable, request)
         self.form.foot.message.show_error(str(readable), details)
-
-
-def _disconnect(emitters: Iterable[Any], method: Any, *_: object) -> None:
-    slot = method()
-    if slot is not None:
-        for emitter in emitters:
-            emitter.disconnect(slot)
 
 
 def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:

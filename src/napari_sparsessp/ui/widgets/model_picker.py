@@ -172,7 +172,7 @@ class TopologyPicker(QWidget):
         in_a_column(self, buttons, model, self.note)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
-        self.info_button.clicked.connect(lambda _on: self.info_asked.emit())
+        self.info_button.clicked.connect(self.info_asked)
         self.set_cards([])
 
     def set_cards(self, cards: "Sequence[ModelCard]", default: str = "") -> None:
