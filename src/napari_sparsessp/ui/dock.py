@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QWidget
 from superqt.utils import QSignalDebouncer
 
 from napari_sparsessp.ui.napari_compat import follow_layers
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
-from napari_sparsessp.ui.widgets.basic import NARROWEST, Foot, Step, StepColumn
+from napari_sparsessp.ui.widgets.basic import (
+    NARROWEST,
+    Foot,
+    Step,
+    StepColumn,
+    in_a_column,
+)
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
@@ -52,11 +58,7 @@ class StepForm(QWidget):
         self.foot = foot
         self.scroll = StepColumn([step for step, _ in steps], below)
         self.scroll.end()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
-        outer.addWidget(foot)
+        in_a_column(self, self.scroll, foot, spacing=0).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
 
     def sizeHint(self) -> QSize:
@@ -104,9 +106,7 @@ class Dock(QWidget):
     def fill(self, form: QWidget) -> None:
         """Let a form take all of the dock."""
         self.form = form
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(form)
+        in_a_column(self, form)
         # without it napari puts an empty stretch below the form
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 

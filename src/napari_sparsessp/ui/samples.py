@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import (
     QApplication,
+    QFormLayout,
     QFrame,
-    QGridLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -136,8 +136,6 @@ _COLONY_ABOUT = (
         "Kept in": "the package",
     },
 )
-_WIDTH, _HEIGHT = 620, 450
-_KEY = Qt.ItemDataRole.UserRole
 
 
 class SampleDialog(TaskDialog):
@@ -156,39 +154,32 @@ class SampleDialog(TaskDialog):
         self.facts = {name: _text("muted") for name in _COLONY_ABOUT[2]}
         panel = QFrame()
         panel.setProperty("role", "panel")
-        facts = QGridLayout(panel)
+        facts = QFormLayout(panel)
         facts.setContentsMargins(11, 8, 11, 8)
         facts.setVerticalSpacing(4)
         facts.setHorizontalSpacing(12)
-        facts.setColumnStretch(1, 1)
-        for row, (name, label) in enumerate(self.facts.items()):
-            facts.addWidget(QLabel(name), row, 0, Qt.AlignmentFlag.AlignTop)
-            facts.addWidget(label, row, 1)
+        for name, label in self.facts.items():
+            facts.addRow(name, label)
         self.arrange(self.list, self.about, panel, self.message)
         self._list_samples()
         self.list.currentItemChanged.connect(self._show_chosen)
         self.list.itemActivated.connect(self.start)
         self.start_button.clicked.connect(self.start)
         self._show_chosen()
-        self.resize(_WIDTH, _HEIGHT)
+        self.resize(620, 450)
 
     def choose(self, key: str) -> None:
         """Choose a sample."""
-        for row in range(self.list.count()):
-            item = self.list.item(row)
-            if item is not None and item.data(_KEY) == key:
-                self.list.setCurrentRow(row)
+        self.list.setCurrentRow([COLONY, *PUBLIC_SAMPLES].index(key))
 
     def key(self) -> str:
         """Return the key of the chosen sample."""
-        item = self.list.currentItem()
-        return COLONY if item is None else str(item.data(_KEY))
+        return [COLONY, *PUBLIC_SAMPLES][self.list.currentRow()]
 
     def _list_samples(self) -> None:
-        public = ((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
-        for key, title, here in ((COLONY, _COLONY_ABOUT[0], True), *public):
+        public = ((one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
+        for title, here in ((_COLONY_ABOUT[0], True), *public):
             item = QListWidgetItem(title if here else f"{title}  (download)")
-            item.setData(_KEY, key)
             item.setToolTip("at hand" if here else "is fetched when you ask for it")
             self.list.addItem(item)
         self.list.setCurrentRow(0)
@@ -289,5 +280,5 @@ class SampleOpening(QObject):
         except Exception as error:
             self.failed.emit(readable_error(error, "the sample"))
 
-    def _on_finished(self, _result: int) -> None:
+    def _on_finished(self) -> None:
         self.dialog = None

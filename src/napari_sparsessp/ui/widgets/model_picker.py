@@ -177,10 +177,8 @@ class TopologyPicker(QWidget):
 
     def set_cards(self, cards: "Sequence[ModelCard]", default: str = "") -> None:
         """Offer these models; of several with the same id the first one counts."""
-        first: dict[str, ModelCard] = {}
-        for card in cards:
-            first.setdefault(card.id, card)
-        self._cards = list(first.values())
+        first = {card.id: card for card in reversed(cards)}
+        self._cards = [card for card in cards if first[card.id] is card]
         self._chosen = None
         served = self.served()
         for topology, button in self.buttons.items():
