@@ -88,6 +88,12 @@ class MarkDot(QWidget):
         draw_mark(painter, QPointF(half, half), half - 1, self.mark, Tones.of(self))
 
 
+def _bold_metrics(widget: QWidget) -> QFontMetrics:
+    bold = QFont(widget.font())
+    bold.setWeight(QFont.Weight.DemiBold)
+    return QFontMetrics(bold)
+
+
 class Step(QWidget):
     """A piece of the sentence with its controls; no line leads on from the `last`."""
 
@@ -110,10 +116,9 @@ class Step(QWidget):
 
     def set_mark(self, mark: Mark) -> None:
         """Set how settled this step is."""
-        if mark is not self.mark:
-            self.mark = mark
-            self.setAccessibleDescription(mark.value)
-            self.update()
+        self.mark = mark
+        self.setAccessibleDescription(mark.value)
+        self.update()
 
     def set_headline(self, text: str) -> None:
         """Replace this piece of the sentence (rich text)."""
@@ -129,9 +134,7 @@ class Step(QWidget):
     def _fit_headline(self) -> None:
         """Let the headline wrap between words, and never within one."""
         self.headline.ensurePolished()
-        bold = QFont(self.headline.font())
-        bold.setWeight(QFont.Weight.DemiBold)
-        metrics = QFontMetrics(bold)
+        metrics = _bold_metrics(self.headline)
         words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
         widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
         self.headline.setMinimumWidth(widest + 10)  # napari pads labels
@@ -228,9 +231,7 @@ class _Segment(QPushButton):
 
     def minimumSizeHint(self) -> QSize:
         """Return the room that the bold text needs."""
-        bold = QFont(self.font())
-        bold.setWeight(QFont.Weight.DemiBold)
-        width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
+        width = _bold_metrics(self).horizontalAdvance(self.text()) + _AROUND
         return QSize(max(width, _NARROWEST), super().minimumSizeHint().height())
 
 
@@ -309,10 +310,8 @@ class MessageBox(QFrame):
         self.more_button.hide()
 
     def _copy(self) -> None:
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(self._details)
-            self.copy_button.setText("Copied")
+        QApplication.clipboard().setText(self._details)
+        self.copy_button.setText("Copied")
 
 
 def sentence(text: str) -> str:

@@ -19,13 +19,12 @@ viewer. Whatever is no value (drawings, tables, charts) stays Qt.
 
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -120,7 +119,6 @@ class Form(QWidget, Generic[OptionsT]):
     ) -> None:
         super().__init__()
         self._options = options
-        self._quiet = False
         self._fields: dict[str, _Field] = {}
         self._others: dict[str, Any] = {}
         self._layout = layout = QFormLayout(self)
@@ -157,8 +155,7 @@ class Form(QWidget, Generic[OptionsT]):
             self._layout.addRow(field.label, field.holder)
 
     def _on_edited(self, *_: object) -> None:
-        if not self._quiet:
-            self.changed.emit()
+        self.changed.emit()
 
     # values -------------------------------------------------------------------
 
@@ -197,17 +194,9 @@ class Form(QWidget, Generic[OptionsT]):
         if not values:  # QWidget.update
             super().update()
             return
-        with self._quietly():
+        with QSignalBlocker(self):
             for name, value in values.items():
                 self._fields[name].set_value(value)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def get(self, name: str) -> Any:
         """Return the value of one row."""
@@ -253,14 +242,14 @@ class Form(QWidget, Generic[OptionsT]):
 
     def offer(self, name: str, choices: Sequence[tuple[Any, ...]]) -> None:
         """Offer other choices; the chosen one stays where it is among them."""
-        with self._quietly():
+        with QSignalBlocker(self):
             self._fields[name].offer(choices)
 
     # layers -------------------------------------------------------------------
 
     def offer_layers(self) -> None:
         """Ask which layers the boxes accept, where that hangs on more than layers."""
-        with self._quietly():
+        with QSignalBlocker(self):
             self._on_layers()
 
     def _on_layers(self, _event: object = None) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtCore import (
     QModelIndex,
     QPointF,
     QRectF,
+    QSignalBlocker,
     QSize,
     Qt,
     QTimer,
@@ -75,7 +76,6 @@ class RowsView(QTableView):
         self._all_rows, self._even = all_rows, even
         # where a row's details are shown elsewhere, it is marked without focus too
         self.unfocused = 0.0 if all_rows else 0.2
-        self._quiet = False
         self._hidden: frozenset[str] = frozenset()
         self.setModel(model)
         self.setAccessibleName(name)
@@ -119,17 +119,16 @@ class RowsView(QTableView):
         index = self.rows_model.index(place, 0)
         if self.order is not None:
             index = self.order.mapFromSource(index)
-        self._quiet = True
-        self.setCurrentIndex(index)
+        with QSignalBlocker(self):
+            self.setCurrentIndex(index)
         self.scrollTo(index)
-        self._quiet = False
         self.viewport().update()
 
     def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
         """Emit which row the user made the current one."""
         super().currentChanged(current, previous)
         self.viewport().update()
-        if not self._quiet and current.row() != previous.row():
+        if current.row() != previous.row():
             row = current.data(ROW) if current.isValid() else None
             self.chosen.emit(None if row is None else self.rows_model.key(row))
 
