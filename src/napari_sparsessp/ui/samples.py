@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
-    QFormLayout,
     QFrame,
+    QGridLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -154,12 +154,14 @@ class SampleDialog(TaskDialog):
         self.facts = {name: _text("muted") for name in _COLONY_ABOUT[2]}
         panel = QFrame()
         panel.setProperty("role", "panel")
-        facts = QFormLayout(panel)
+        facts = QGridLayout(panel)
         facts.setContentsMargins(11, 8, 11, 8)
         facts.setVerticalSpacing(4)
         facts.setHorizontalSpacing(12)
-        for name, label in self.facts.items():
-            facts.addRow(name, label)
+        facts.setColumnStretch(1, 1)
+        for row, (name, label) in enumerate(self.facts.items()):
+            facts.addWidget(QLabel(name), row, 0, Qt.AlignmentFlag.AlignTop)
+            facts.addWidget(label, row, 1)
         self.arrange(self.list, self.about, panel, self.message)
         self._list_samples()
         self.list.currentItemChanged.connect(self._show_chosen)
