@@ -46,6 +46,7 @@ from napari_sparsessp.ui.widgets.basic import (
     side_by_side,
     small_label,
 )
+from napari_sparsessp.ui.widgets.numbers import NumberBox, local
 
 OptionsT = TypeVar("OptionsT")
 
@@ -313,9 +314,14 @@ class _Field:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
             options = {"min": 0.0, "max": 1e6, "step": 1.0, **options}
-            options.setdefault("widget_type", "FloatSpinBox")
-            value = options["min"] if default in (None, MISSING) else float(default)
-            return create_widget(value=value, annotation=float, options=options)
+            if "widget_type" not in options:
+                box = NumberBox()
+                box.setRange(options["min"], options["max"])
+                box.setSingleStep(options["step"])
+                return _OwnWidget(box, box.valueChanged)
+            # a slider without a number, which would not know the user's locale
+            options |= {"value": float(default), "readout": False}
+            return create_widget(annotation=float, options=options)
         if self.kind is bool:
             options["text"] = self.row.label
         elif self.kind is Path:
@@ -421,7 +427,8 @@ class _Field:
             self.native.lineEdit().setCursorPosition(0)
         elif self.row.read is not None:
             write = self.row.write or str
-            self.magic.value = "" if value is None else write(value)
+            text = "" if value is None else write(value)
+            self.magic.value = local(text) if self.kind is float else text
         elif value is None and self.kind in (int, float) and self.row.choices is None:
             self.magic.value = self.native.minimum()
         elif value is None and isinstance(self.native, QLineEdit):

@@ -5,7 +5,6 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -30,6 +29,7 @@ from napari_sparsessp.ui.widgets.basic import (
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _FAR = 3.0
 # Below this difference no one would call it resampling.
 _SAME = 0.01
+_LARGEST_VOXEL = 1000.0  # µm
 _TIMES = "\u2009×\u2009"  # thin spaces: three numbers have to fit
 
 
@@ -208,12 +209,9 @@ class ExpectationTable(QFrame):
 
 
 def _micrometres(text: str) -> float | None:
-    """Read a length, with a decimal point or comma; None while it is half typed."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if value > 0 else None
+    """Read a length; None while it is half typed."""
+    value = read_number(text)
+    return value if value is not None and 0 < value <= _LARGEST_VOXEL else None
 
 
 def _size_row(axis: str) -> dict[str, Any]:
@@ -222,7 +220,7 @@ def _size_row(axis: str) -> dict[str, Any]:
         "tooltip": f"Distance of two voxels along {axis} in µm; empty if not known.",
         "none": axis,
         "read": _micrometres,
-        "write": "{:g}".format,
+        "write": write_number,
     }
 
 
@@ -280,11 +278,7 @@ class InputPanel(QWidget):
         self.edit_button.setCheckable(True)
         self.size = Form(_VoxelSize, beside=True)
         for axis in fields(_VoxelSize):
-            field = self.size.native(axis.name)
-            validator = QDoubleValidator(0.0, 1000.0, 5, field)
-            validator.setNotation(QDoubleValidator.Notation.StandardNotation)
-            field.setValidator(validator)
-            field.setMinimumWidth(40)
+            self.size.native(axis.name).setMinimumWidth(40)
         self._or = _label("or", "muted")
         self._axis_row = labelled_row("First axis is", self.axis)
         self._channel_row = labelled_row("Channel", self.channel_box)
