@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
+from napari_sparsessp.ui.layers.metadata import channel_part
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
 
@@ -84,7 +84,7 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
 
 def structure_named(name: str) -> str:
     """Return the structure that the name of a layer or channel says, or ""."""
-    text = name.removesuffix(TRUTH_SUFFIX)
+    text = channel_part(name)
     matches = (s.id for s in CATALOGUE.values() if match_channel(s, [text]) is not None)
     return next(matches, "")
 
