@@ -54,12 +54,9 @@ def test_resume_stands_beside_start_over(panel, qtbot):
     assert not panel.again_button.isVisible()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.4, "about a second"), (42.4, "42 s"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_durations_in_words(seconds, said):
-    assert duration_text(seconds) == said
+def test_durations_in_words():
+    said = [duration_text(seconds) for seconds in (0.4, 42.4, 600, 9000)]
+    assert said == ["about a second", "42 s", "10 min", "2.5 h"]
 
 
 def test_an_error_is_shown_and_can_be_copied(panel, qapp):

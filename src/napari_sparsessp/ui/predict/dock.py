@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 
 # The window is drawn, and hears the user, between two pieces of work.
 _BREATH_MS = 30
-_STARTS = (RunState.READY, RunState.RESUMABLE)
 
 
 class PredictDock(Dock):
@@ -135,15 +134,10 @@ class PredictDock(Dock):
         self.export.exported.connect(foot.set_status)
         self.follow_layers()
         self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        self.add_shortcut("Ctrl+R", self._press_start)
+        starts = RunState.READY, RunState.RESUMABLE
+        self.add_shortcut("Ctrl+R", lambda: foot.press(*starts))
         self.add_shortcut("Ctrl+Shift+R", foot.part_button.click)
-        self.add_shortcut("Esc", self._press_cancel)
-
-    def _press_start(self) -> None:
-        self.form.foot.press(*_STARTS)
-
-    def _press_cancel(self) -> None:
-        self.form.foot.press(RunState.RUNNING)
+        self.add_shortcut("Esc", lambda: foot.press(RunState.RUNNING))
 
     def _on_model(self) -> None:
         self.form.show_model()
@@ -275,8 +269,8 @@ class PredictDock(Dock):
         self._recorded.look(preview.layer, preview.reading)
         self.preloader.expect(preview.plan)
         opened, self._arrange_opened = self._arrange_opened, False
-        if opened and self.layers.layers():
-            self.view.show_in_place(self.view.layouts.current or OVERLAY)
+        if opened:
+            self._show_made()
 
     def _preview(self, state: FormState) -> PredictionPreview:
         return preview_prediction(self._viewer, self._engine, state, self.preview)
@@ -296,7 +290,7 @@ class PredictDock(Dock):
         if preview.problem is None and (state, change) == self._message_for:
             return  # the last message still holds
         self._message_for = None
-        foot.reset_progress()
+        foot.move_bar(0, 1)
         if preview.plan is not None:
             self._show_ready(preview, preview.plan, change)
         elif preview.problem is None:
@@ -409,7 +403,7 @@ class PredictDock(Dock):
                 self._on_no_layer(error)
         if not again:  # a second run leaves "My view" alone
             # apart from the first layer: both take napari a while
-            QTimer.singleShot(_BREATH_MS, self._show_first)
+            QTimer.singleShot(_BREATH_MS, self._show_made)
         first = next(iter(self.layers.layers().values()), None)
         if first is None:
             self.tracker.stop()
@@ -422,7 +416,7 @@ class PredictDock(Dock):
         self.session.cancel()
         self.show_error(readable_error(error, "the making of layers"))
 
-    def _show_first(self) -> None:
+    def _show_made(self) -> None:
         if self.layers.layers():
             self.view.show_in_place(self.view.layouts.current or OVERLAY)
 

@@ -43,6 +43,8 @@ from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_err
 from napari_sparsessp.ui.widgets.basic import sentence
 
 if TYPE_CHECKING:
+    import napari
+
     from napari_sparsessp.ui.predict.planning import FormState, PredictionPreview
     from napari_sparsessp.volume import Volume
 
@@ -62,10 +64,9 @@ class LayerSnapshot:
     volume: "Volume"
 
     @classmethod
-    def of(cls, layer: Any, volume: "Volume | None" = None) -> "LayerSnapshot":
-        """Read a layer, unless `volume` was read from it already."""
-        read = read_layer(layer).volume if volume is None else volume
-        return cls(str(layer.name), file_of(layer), read)
+    def of(cls, layer: Any, volume: "Volume") -> "LayerSnapshot":
+        """Take a layer with the volume that was read from it."""
+        return cls(str(layer.name), file_of(layer), volume)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +136,15 @@ def snapshot_of_preview(
 
 
 def _snapshots(layers: Mapping[str, Any]) -> dict[str, LayerSnapshot]:
-    there = {id_: layer for id_, layer in layers.items() if layer is not None}
-    return {id_: LayerSnapshot.of(layer) for id_, layer in there.items()}
+    return {
+        id_: LayerSnapshot.of(layer, read_layer(layer).volume)
+        for id_, layer in layers.items()
+        if layer is not None
+    }
 
 
 def reproducible_request(
-    snapshot: PredictionSnapshot, progress: TaskProgress | None = None
+    snapshot: PredictionSnapshot, _progress: object = None
 ) -> ReproducibleRequest:
     """Find the files behind the layers, or raise InputError; for a worker thread."""
     source, asked = snapshot.source, snapshot.request
@@ -148,8 +152,6 @@ def reproducible_request(
     size = _voxel_size(asked, source.volume, volume)
     truths, notes = {}, []
     for structure, truth in snapshot.truths.items():
-        if progress is not None:
-            progress(0.5, what=f"looking at {truth.name}")
         try:
             truths[structure] = _truth_argument(truth)
         except InputError:
@@ -189,11 +191,11 @@ def _behind(
         stored = stored.channel(channel)
     elif "C" not in stored.axes:
         channel = None
-    if _form(stored) != _form(mine):
+    shown, held = _size_text(mine), _size_text(stored)
+    if shown != held:
         raise InputError(
-            f"layer {layer.name!r} shows {_size_text(mine)}, and its file holds "
-            f"{_size_text(stored)}; save the layer first, or open the file from the "
-            "dock"
+            f"layer {layer.name!r} shows {shown}, and its file holds {held}; save the "
+            "layer first, or open the file from the dock"
         )
     return place, stored, channel
 
@@ -234,11 +236,6 @@ def _is_close(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
     return bool(np.allclose(one, other, rtol=_CLOSE, atol=0))
-
-
-def _form(volume: "Volume") -> tuple[Any, ...]:
-    dtype = np.dtype(volume.array.dtype).newbyteorder("=")
-    return volume.axes, volume.shape, dtype
 
 
 def _size_text(volume: "Volume") -> str:
@@ -288,11 +285,6 @@ class ExportMenu(QPushButton):
         left = self.width() - size.width()
         self.entries.popup(self.mapToGlobal(QPoint(left, -size.height())))
 
-    def offer_save(self) -> None:
-        """Open the menu with saving chosen already, so that Enter is enough."""
-        self.unfold()
-        self.entries.setActiveAction(self.save_action)
-
 
 class Export(QObject):
     """Exports what an `ExportMenu` offers, in a background task."""
@@ -319,19 +311,13 @@ class Export(QObject):
         menu.request_action.triggered.connect(self._ask_request)
         menu.save_action.triggered.connect(self._ask_save)
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is being looked up or written."""
-        return self._task is not None
-
     def copy(self) -> None:
         """Copy the command line; `exported` or `failed` follows."""
         self._find_files(self._on_command)
 
     def _ask_request(self) -> None:
         kind = "Request (*.yaml *.yml)"
-        if path := self._ask("Save request", "request.yaml", kind):
-            self.save_request(path)
+        self._ask(self.save_request, "Save request", "request.yaml", kind)
 
     def save_request(self, path: str | Path) -> None:
         """Save the request; `exported` or `failed` follows."""
@@ -339,15 +325,15 @@ class Export(QObject):
 
     def _ask_save(self) -> None:
         title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
-        if path := self._ask(title, "prediction.ome.zarr", kind):
-            self.save(path)
+        self._ask(self.save, title, "prediction.ome.zarr", kind)
 
-    def _ask(self, title: str, name: str, kind: str) -> str:
-        return QFileDialog.getSaveFileName(self._window, title, name, kind)[0]
+    def _ask(self, save: Callable[[str], None], *asked: str) -> None:
+        if path := QFileDialog.getSaveFileName(self._window, *asked)[0]:
+            save(path)
 
     def save(self, path: str | Path) -> None:
         """Save source, truths and predictions; `exported` or `failed` follows."""
-        if self.busy:
+        if self._task is not None:
             return
         layers = belonging(self._viewer, self._source())
         try:
@@ -361,7 +347,7 @@ class Export(QObject):
         self._show_progress(len(layers))
 
     def _find_files(self, then: Callable[[ReproducibleRequest], None]) -> None:
-        if self.busy:
+        if self._task is not None:
             return
         try:
             snapshot = self._snapshot()
@@ -403,12 +389,10 @@ class Export(QObject):
         dialog.setMinimumDuration(600)
         dialog.setAutoReset(False)
         dialog.canceled.connect(self._task.cancel)
-        self._task.progressed.connect(self._on_progress)
+        self._task.progressed.connect(
+            lambda share, *_: dialog.setValue(min(int(100 * share), 99))
+        )
         self._progress = dialog
-
-    def _on_progress(self, share: float, _what: str, _left: object) -> None:
-        if self._progress is not None:
-            self._progress.setValue(min(int(100 * share), 99))
 
     def _on_saved(self, keys: list[str], places: list[FilePlace]) -> None:
         for key, place in zip(keys, places, strict=True):
@@ -426,7 +410,8 @@ class Export(QObject):
         self._end()
         self.failed.emit(readable_error(error, "saving"))
         if isinstance(error, NotInFile):
-            self._menu.offer_save()
+            self._menu.unfold()
+            self._menu.entries.setActiveAction(self._menu.save_action)
 
     def _end(self) -> None:
         task, self._task = self._task, None
@@ -458,29 +443,27 @@ def _write(path: str, records: list[Any], progress: TaskProgress) -> list[FilePl
     folder = str(write_layers(path, records, progress))
     written = [record for record, _ in read_layers(Path(folder)) or ()]
     several = any(record.image for record in written)
-    places = []
-    for record in written:
-        channel = None if "C" in record.axes else record.channel
-        places.append(FilePlace(folder, record.image if several else None, channel))
-    return places
+    channels = (None if "C" in one.axes else one.channel for one in written)
+    return [
+        FilePlace(folder, record.image if several else None, channel)
+        for record, channel in zip(written, channels, strict=True)
+    ]
 
 
-def copy_command(viewer: Any = None) -> BackgroundTask | None:
+def copy_command(viewer: "napari.viewer.Viewer") -> BackgroundTask | None:
     """Copy the command line that gives the numbers of the selected prediction."""
-    if viewer is None:
-        from napari import current_viewer
-
-        viewer = current_viewer()
-    chosen = None if viewer is None else viewer.layers.selection.active
-    return copy_command_of(viewer, chosen)
+    return copy_command_of(viewer, viewer.layers.selection.active)
 
 
 def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     """Copy the command line of a prediction and of all that its run has predicted."""
-    from napari.utils.notifications import show_warning
+    from napari.utils.notifications import show_info, show_warning
 
     def warn(error: Exception) -> None:
         show_warning(sentence(str(readable_error(error, "the command line"))))
+
+    def copy(result: ReproducibleRequest) -> None:
+        show_info(sentence(_copy(result)))
 
     try:
         if chosen is None or not is_prediction(chosen):
@@ -494,7 +477,7 @@ def copy_command_of(viewer: Any, chosen: Any | None) -> BackgroundTask | None:
     task = BackgroundTask(
         reproducible_request, snapshot, parent=QApplication.instance()
     )
-    task.returned.connect(_copy_and_show)
+    task.returned.connect(copy)
     task.failed.connect(warn)
     for ended in (task.returned, task.failed, task.cancelled):
         ended.connect(task.deleteLater)
@@ -512,9 +495,3 @@ def _copy(result: ReproducibleRequest) -> str:
     if clipboard is not None:
         clipboard.setText(shell_text(command_of(result.request, result.out)))
     return "; ".join(["The command line is copied", *result.notes])
-
-
-def _copy_and_show(result: ReproducibleRequest) -> None:
-    from napari.utils.notifications import show_info
-
-    show_info(sentence(_copy(result)))

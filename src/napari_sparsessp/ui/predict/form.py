@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
+from napari_sparsessp.ui.layouts.picker import OWN, VIEWS
 from napari_sparsessp.ui.napari_compat import open_preferences
 from napari_sparsessp.ui.predict.export import ExportMenu
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
     SpeedEstimate,
+    structures_text,
 )
 from napari_sparsessp.ui.preferences import (
     PRECISIONS,
@@ -32,6 +34,7 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_column,
     in_a_row,
     link_button,
+    single_shot,
     small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import (
@@ -132,7 +135,7 @@ class OptionsPanel(QWidget):
         news = preference_news()
         self._show_limit(news.now)
         self.preferences_button.setVisible(news.has_page)
-        self.preferences_button.clicked.connect(self._open_preferences)
+        self.preferences_button.clicked.connect(lambda _on: open_preferences(self))
         news.changed.connect(self._on_preferences)
         self.rows.changed.connect(self._on_changed)
         self.more_button.toggled.connect(self._on_more)
@@ -140,11 +143,8 @@ class OptionsPanel(QWidget):
 
     def show_memory(self, text: str) -> None:
         """Show how much memory a plan takes; "" without a plan."""
-        self.memory_note.setText(f"Plan: {text}" if text else "")
+        self.memory_note.setText(text and f"Plan: {text}")
         self.memory_note.setVisible(bool(text))
-
-    def _open_preferences(self) -> None:
-        open_preferences(self)
 
     def _on_preferences(self, before: Preferences, now: Preferences) -> None:
         """Take over a new limit, unless another one was typed in here."""
@@ -229,32 +229,18 @@ class PredictFoot(WorkFoot):
         self.again_button.setToolTip("Predict everything again, over what is there.")
         self.part_button = QPushButton("Only what I see")
         self._flat = True
-        self.layouts = Segments(
-            [
-                (
-                    OVERLAY,
-                    "Overlay",
-                    "The shown structures in colour on the transmitted light.",
-                ),
-                (
-                    SIDE_BY_SIDE,
-                    "Side by side",
-                    "Transmitted light, ground truth and prediction in one cell each.",
-                ),
-            ],
-            "View",
-        )
+        views = [(name, *VIEWS[name]) for name in (OVERLAY, SIDE_BY_SIDE)]
+        self.layouts = Segments(views, "View")
         self.layouts.clear()
-        self.restore_button = QPushButton("My view")
-        self.restore_button.setToolTip(
-            "Give back the view that you had before: grid, order, visibility."
-        )
+        label, tip = VIEWS[OWN]
+        self.restore_button = QPushButton(label)
+        self.restore_button.setToolTip(tip)
         self.restore_button.setEnabled(False)
         self.menu = ExportMenu()
-        label = QLabel("View")
-        label.setProperty("role", "muted")
+        title = QLabel("View")
+        title.setProperty("role", "muted")
         view = in_a_row(
-            label, self.layouts, self.restore_button, self.menu, stretched=0
+            title, self.layouts, self.restore_button, self.menu, stretched=0
         )
         view.setStretch(1, 1)
         buttons = in_a_row(self.button, self.again_button, self.part_button)
@@ -291,29 +277,26 @@ class PredictFoot(WorkFoot):
         """Show that a run has begun; of a resumed one, how far it is already."""
         self.message.clear()
         self.set_state(RunState.RUNNING)
-        self._move_bar(done, total)
+        self.move_bar(done, total)
         self.set_status(
             f"Resuming at {done} of {total} tiles…" if total else "Loading the model…"
         )
 
     def show_tiles(self, done: int, total: int, seconds_left: float) -> None:
         """Show tiles that are done."""
-        self._move_bar(done, total)
+        self.move_bar(done, total)
         left = "" if done >= total else f" · {duration_text(seconds_left)} left"
         self.set_status(f"{done} of {total} tiles{left}")
 
     def show_stopped(self, done: int, total: int, why: str) -> None:
         """Show how far a run came that was stopped."""
-        self._move_bar(done, max(total, 1))
+        self.move_bar(done, max(total, 1))
         after = f": {done} of {total} tiles are done and stay."
         self.set_status(why + (after if done else " before the first tile."))
 
-    def reset_progress(self) -> None:
-        """Empty the bar."""
-        self._move_bar(0, 1)
-
-    def _move_bar(self, done: int, total: int) -> None:
-        self.bar.setRange(0, total)  # a total of 0 moves for ever
+    def move_bar(self, done: int, total: int) -> None:
+        """Show tiles that are done; a total of 0 moves for ever."""
+        self.bar.setRange(0, total)
         self.bar.setValue(done)
 
     def show_layout(self, name: str | None) -> None:
@@ -349,8 +332,8 @@ class PredictForm(StepForm):
         self.measured_note = small_label()
         self.all_button = link_button("All", "Tick all structures")
         self.none_button = link_button("None", "Tick no structure")
-        self.all_button.clicked.connect(self._tick_all)
-        self.none_button.clicked.connect(self._tick_none)
+        self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
+        self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
         self.stack_step = Step("From <b>this stack</b>")
         self.sampling_step = Step("sampled at <b>every r-th plane</b>")
         self.structure_step = Step("predict <b>these structures</b>")
@@ -369,17 +352,9 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
-        self.options.more_button.toggled.connect(self._on_more)
-
-    def _tick_all(self) -> None:
-        self.structures.tick(None)
-
-    def _tick_none(self) -> None:
-        self.structures.tick(())
-
-    def _on_more(self, on: bool) -> None:
-        if on:
-            QTimer.singleShot(0, self._to_options)
+        # once the options have their size
+        unfolded = single_shot(self, self._to_options)
+        self.options.more_button.clicked.connect(lambda _on: unfolded.start())
 
     def _to_options(self) -> None:
         self.scroll.ensureWidgetVisible(self.options, 0, 8)
@@ -440,8 +415,7 @@ class PredictForm(StepForm):
         self._show_quality(state, plan, ratio, speed)
         planes = "at <b>every r-th plane</b>" if ratio is None else ordinal(ratio)
         self.sampling_step.set_headline(f"sampled {planes}")
-        count = len(state.structures)
-        what = "1 structure" if count == 1 else f"{count or 'no'} structures"
+        what = structures_text(len(state.structures))
         self.structure_step.set_headline(f"predict <b>{what}</b>")
         label = "" if state.card is None else TOPOLOGIES[state.card.topology][0]
         self.topology_step.set_headline(f"with a <b>{label} network</b>")
@@ -491,12 +465,9 @@ class PredictForm(StepForm):
     def _step_of(self, problem: str) -> Step:
         """Return the step that a message is about: the stack where no word matches."""
         words = {
-            "device": self.device_step,
-            "memory": self.device_step,
-            "truth": self.structure_step,
-            "structure": self.structure_step,
-            "ratio": self.sampling_step,
-            "simulat": self.sampling_step,
+            **dict.fromkeys(("device", "memory"), self.device_step),
+            **dict.fromkeys(("truth", "structure"), self.structure_step),
+            **dict.fromkeys(("ratio", "simulat"), self.sampling_step),
         }
         steps = (step for word, step in words.items() if word in problem)
         return next(steps, self.stack_step)

@@ -126,7 +126,11 @@ def preview_prediction(
         truth = {id_: _truth_volume(one) for id_, one in layers.items()}
         pixels = tuple(map(pixels_of, (layer, *layers.values())))
         place = reading.letters, reading.guessed, reading.unit_assumed
-        volumes = tuple(map(_description, (reading.volume, *truth.values())))
+        volumes = tuple(
+            (one.axes, one.shape, one.voxel_size, one.pixel_size, one.origin)
+            + (one.name, one.source)
+            for one in (reading.volume, *truth.values())
+        )
         device = planned_device(state.device)  # another one once torch is loaded
         machine = device, planned_precision(state.precision, device)
         basis = (state, machine, place, *map(id, pixels), tuple(truth), volumes)
@@ -168,17 +172,10 @@ def _planned(
         if not left_out:
             return replace(preview, problem=error)
         plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
-        notes = (_left_out_note([truth[id_].name for id_ in left_out]),)
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        first = f"{truth[left_out[0]].name!r}{more}"
+        notes = (f"{first}: not on this stack, so that it gives no R²",)
     return replace(preview, request=plan.request, plan=plan, notes=notes)
-
-
-def _left_out_note(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"{names[0]!r} does not lie on this stack: it gives no R²"
-    return (
-        f"{len(names)} layers with the names of structures do not lie on this stack: "
-        "they give no R²"
-    )
 
 
 def _request(
@@ -215,11 +212,6 @@ def _truth_volume(layer: Any) -> Volume:
             "it (right click > Split Stack) and choose one of them"
         )
     return volume
-
-
-def _description(volume: Volume) -> tuple[Any, ...]:
-    size = volume.voxel_size, volume.pixel_size, volume.origin
-    return (volume.axes, volume.shape, *size, volume.name, volume.source)
 
 
 def pixels_of(layer: Any) -> Any:
@@ -296,14 +288,19 @@ def work_text(plan: "Plan", seconds: float | None = None) -> str:
     depth, height, width = plan.output_shape[-3:]
     times = plan.output_shape[0] if plan.output_axes.startswith("T") else 1
     count = len(plan.structures)
-    what = "1 structure" if count == 1 else f"{count} structures"
     passes = f" in {count} passes" if count > 1 and is_pass_each(plan.card) else ""
     at = f" at {times} times" if times > 1 else ""
     slower = evaluations(plan)
     cost = f" · {slower}× slower" if slower > 1 else ""
     if seconds is not None:
         cost = f" · {duration_text(seconds)}"
-    return f"Ready: {what}{passes}{at}, {depth} × {height} × {width} voxels{cost}"
+    what = f"{structures_text(count)}{passes}{at}"
+    return f"Ready: {what}, {depth} × {height} × {width} voxels{cost}"
+
+
+def structures_text(count: int) -> str:
+    """Write a number of structures."""
+    return "1 structure" if count == 1 else f"{count or 'no'} structures"
 
 
 def done_text(report: "Report") -> str:

@@ -351,19 +351,9 @@ class Preloader(QObject):
         self._idle = single_shot(self, self.unload, _IDLE_MS)
         dock.installEventFilter(self)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being loaded."""
-        return self._task is not None
-
     def expect(self, plan: "Plan | None") -> None:
         """Set what Run would do now."""
         self._plan = plan
-        self._consider()
-
-    def notice_user(self) -> None:
-        """Load soon: the user is at the dock."""
-        self._present = True
         self._consider()
 
     def give_way(self) -> None:
@@ -389,13 +379,14 @@ class Preloader(QObject):
         self._emit_loaded()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice the user; nothing is kept from the dock."""
+        """Load soon: the user is at the dock; nothing is kept from it."""
         if event is not None and event.type() in _PRESENCE:
-            self.notice_user()
+            self._present = True
+            self._consider()
         return super().eventFilter(watched, event)
 
     def _consider(self) -> None:
-        plan, free = self._plan, self._present and not self.busy
+        plan, free = self._plan, self._present and self._task is None
         if free and plan is not None and _model_and_device(plan) not in self._tried:
             self._delay.start()
         else:
@@ -403,7 +394,7 @@ class Preloader(QObject):
 
     def _start(self) -> None:
         plan = self._plan
-        if plan is None or self.busy:
+        if plan is None or self._task is not None:
             return
         self._tried.add(_model_and_device(plan))
         if (free_bytes() or 0) < _LEAST_FREE + plan.memory.activations:
