@@ -96,7 +96,7 @@ def test_one_channel_of_several_with_uncertainty(opened, same, dock, viewer):
     array = np.stack([light(4, 40, 48, seed=1), light(4, 40, 48)])
     opened(array, "CZYX", SPARSE, channels=["other", "light"])
     dock.form.input.choose_layer(layer_key(viewer.layers[1]))
-    dock._on_input()
+    dock.refresh_now()
     dock.form.options.rows.native("uncertainty").setChecked(True)
     words = same()
     assert "--channel=1" in words
@@ -127,7 +127,6 @@ def test_planes_left_out_of_a_dense_stack_with_a_truth(
     with qtbot.waitSignal(dock._files.opened):
         dock._files.open(tmp_path / "truth.ome.tif")
     dock.form.input.choose_layer(key)
-    dock._on_input()
     dock.refresh_now()
     dock.form.sampling.set_simulate(True)
     dock.form.sampling.set_ratio(4)

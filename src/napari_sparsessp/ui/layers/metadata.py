@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QObject, Signal
 
@@ -68,6 +68,38 @@ def model_of(layer: Any) -> str:
         if isinstance(part, dict):
             return str(part.get("model") or part.get("id") or "")
     return ""
+
+
+class Run(NamedTuple):
+    """All that tells the layers of one run from those of another."""
+
+    source: str  # key of its layer, or its name where the layer is unknown
+    model: str
+    ratio: float | None
+    channel: str | int | None
+    simulated: bool
+    voxel_size: tuple[float, ...] | None
+    tta: bool
+
+
+def run_of(layer: Any) -> Run:
+    """Return the run that made one of our layers."""
+    about = layer.metadata[KEY]
+    provenance = about.get("provenance") or {}
+    request = about.get("request") or provenance.get("request") or {}
+    ratio, size = (
+        about.get("ratio") or provenance.get("ratio"),
+        request.get("voxel_size"),
+    )
+    return Run(
+        str(about.get("source_id") or about.get("source") or ""),
+        model_of(layer),
+        None if ratio is None else round(float(ratio), 3),
+        request.get("channel"),
+        bool(request.get("simulate_sparse")),
+        None if size is None else tuple(size),
+        bool(request.get("tta")),
+    )
 
 
 def structure_of(channel: str, channels: Sequence[str]) -> str:

@@ -242,6 +242,7 @@ class Scene:
     errors: dict[str, Any] = field(default_factory=dict)
     shown_errors: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
+    others: tuple[dict[str, Any], ...] = ()  # predictions of other runs
 
     def only(self, structure: str) -> "Scene":
         """Return the scene with one structure shown at most."""
@@ -258,6 +259,7 @@ class Scene:
         parts = (
             (self.truths, self.shown),
             (self.predictions, self.shown),
+            *((layers, self.shown) for layers in self.others),
             (self.errors, self.shown_errors),
             (self.uncertainties, self.shown_uncertainties),
         )
@@ -377,7 +379,8 @@ class Layouts(QObject):
 
     def _overlay(self, scene: Scene) -> bool:
         self._leave_grid()
-        for layer in (*scene.truths.values(), *scene.composed.values()):
+        others = (layer for run in scene.others for layer in run.values())
+        for layer in (*scene.truths.values(), *scene.composed.values(), *others):
             _show(layer, False)
         self._link(scene)
         for layers, ids in (

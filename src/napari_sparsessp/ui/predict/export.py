@@ -311,6 +311,11 @@ class Export(QObject):
         menu.request_action.triggered.connect(self._ask_request)
         menu.save_action.triggered.connect(self._ask_save)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being looked up or written."""
+        return self._task is not None
+
     def copy(self) -> None:
         """Copy the command line; `exported` or `failed` follows."""
         self._find_files(self._on_command)
@@ -333,7 +338,7 @@ class Export(QObject):
 
     def save(self, path: str | Path) -> None:
         """Save source, truths and predictions; `exported` or `failed` follows."""
-        if self._task is not None:
+        if self.busy:
             return
         layers = belonging(self._viewer, self._source())
         try:
@@ -347,7 +352,7 @@ class Export(QObject):
         self._show_progress(len(layers))
 
     def _find_files(self, then: Callable[[ReproducibleRequest], None]) -> None:
-        if self._task is not None:
+        if self.busy:
             return
         try:
             snapshot = self._snapshot()

@@ -10,6 +10,7 @@ from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.ui.layers.metadata import KEY, run_of
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.preferences import Precision
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # A stack whose z step is at most this much above the model's counts as dense.
 _DENSE = 1.25
+_SAME_RATIO = 0.02
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,22 @@ def preview_prediction(
         return _planned(engine, state, preview, truth)
     except Exception as error:  # a bug must not leave the dock with an old plan
         return replace(preview, problem=readable_error(error, "the planning"))
+
+
+def is_made_as(layer: Any, state: FormState, ratio: float | None) -> bool:
+    """Return whether one of our layers is what these choices give at this ratio."""
+    run, model = run_of(layer), "" if state.card is None else state.card.id
+    if run.source != state.layer or run.model not in ("", model):
+        return False
+    if ratio and run.ratio and abs(run.ratio / ratio - 1) > _SAME_RATIO:
+        return False
+    # a file of the command line names its channel in words of its own
+    return "request" not in layer.metadata[KEY] or run[3:] == (
+        state.channel,
+        state.simulate,
+        state.voxel_size,
+        state.tta,
+    )
 
 
 def _planned(

@@ -1,6 +1,6 @@
 """The table of structures: tick, colour, eyes, truth layer and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,6 +148,7 @@ class StructureModel(RowsModel):
 
     def __init__(self) -> None:
         self.layers: list[tuple[str, str]] = []
+        self._strangers: Collection[str] = ()
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
         preference_news().changed.connect(self._on_preferences)
@@ -221,10 +222,20 @@ class StructureModel(RowsModel):
         self.set_rows(rows)
         self._match()
 
-    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
-        """Offer layers, as (key, name), that may hold a truth."""
-        self.layers = list(layers)
+    def set_layers(
+        self, layers: Sequence[tuple[str, str]], strangers: Collection[str] = ()
+    ) -> None:
+        """Offer layers, as (key, name), that may hold a truth.
+
+        Those of other stacks (`strangers`) are no truth by their names alone.
+        """
+        self.layers, self._strangers = list(layers), strangers
         self._match()
+
+    def forget_truths(self) -> None:
+        """Let names decide again: another stack is chosen."""
+        for row in self.rows:
+            row.chosen = False
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """Show live scores of some structures."""
@@ -346,15 +357,14 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self.layers]
-        names = [name for _, name in self.layers]
+        own = [one for one in self.layers if one[0] not in self._strangers]
         before = self.truths()
         for row in self.rows:
-            if row.truth is not None and row.truth not in keys:
+            if row.truth is not None and row.truth not in dict(self.layers):
                 row.truth, row.chosen = None, False
             if not row.chosen:
-                place = match_channel(row.structure, names)
-                row.truth = None if place is None else keys[place]
+                place = match_channel(row.structure, [name for _, name in own])
+                row.truth = None if place is None else own[place][0]
         self.refresh()
         if self.truths() != before:
             self.choice_changed.emit()
