@@ -467,10 +467,13 @@ class Layouts(QObject):
             prediction = scene.predictions.get(id_)
             if prediction is not None and lies_flat(truth, prediction):
                 self._links.append(FlatTruth(truth, prediction))
+        runs = scene.predictions, *scene.others
         for id_ in scene.shown if contrast else ():
-            pair = scene.truths.get(id_), scene.predictions.get(id_)
-            if None not in pair and id_ in scene.scales:
-                self._links.append(ContrastLink(*pair, scene.scales[id_]))
+            made = [run[id_] for run in runs if id_ in run]
+            truth = scene.truths.get(id_) if id_ in scene.scales else None
+            if made and (truth is not None or len(made) > 1):
+                scale = scene.scales.get(id_, (0.0, 1.0))
+                self._links.append(ContrastLink(truth, made, scale))
 
     def _unlink(self) -> None:
         for link in self._links:

@@ -64,7 +64,9 @@ class StructureRow:
         """Return on which images the expected quality was measured."""
         if self.expected is None:
             return f"The model's card says nothing of it here.\n{_EXPECTED}"
-        measured = f"R² {r2_text(self.expected.r2)} on {self.expected.measured_on}."
+        cells = f" ({self.expected.cells})" if self.expected.cells else ""
+        where = f"{self.expected.measured_on}{cells}"
+        measured = f"R² {r2_text(self.expected.r2)} on {where}."
         if self.doubts:
             measured += " This stack is unlike those images: expect less."
         return f"{measured}\n{_EXPECTED}"
