@@ -15,7 +15,7 @@ from napari_sparsessp.ui.layers.metadata import (
     truth_of,
 )
 from napari_sparsessp.ui.layers.reading import image_layers, is_light
-from napari_sparsessp.ui.napari_compat import layer_key, layer_with_key
+from napari_sparsessp.ui.napari_compat import drawn_once, layer_key
 
 # Names of files that have less in common are not of one stack for that.
 _LEAST_IN_COMMON = 3
@@ -97,13 +97,13 @@ class StackFocus:
 
     def on(self, source: Any) -> None:
         """Show one stack with what belongs to it and nothing of another."""
-        others = {layer_key(one): one for one in strangers(self._viewer, source)}
-        for key in self._hidden - others.keys():
-            layer = layer_with_key(self._viewer, key)
-            if layer is not None:
-                layer.visible = True
-        self._hidden &= others.keys()
-        for key, layer in others.items():
-            if layer.visible:
-                layer.visible = False
-                self._hidden.add(key)
+        others = list(map(layer_key, strangers(self._viewer, source)))
+        with drawn_once(self._viewer):
+            for layer in self._viewer.layers:
+                key = layer_key(layer)
+                if key in others and layer.visible:
+                    self._hidden.add(key)
+                    layer.visible = False
+                elif key in self._hidden and key not in others:
+                    self._hidden.remove(key)
+                    layer.visible = True

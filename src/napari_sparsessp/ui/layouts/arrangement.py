@@ -19,6 +19,7 @@ from napari_sparsessp.ui.napari_compat import (
     background_of,
     camera_of,
     canvas_size,
+    drawn_once,
     fit_to_view,
     grid_of,
     layer_key,
@@ -26,6 +27,7 @@ from napari_sparsessp.ui.napari_compat import (
     scale_bar_of,
     set_background,
     set_gridded,
+    set_shown,
 )
 from napari_sparsessp.ui.widgets.structures import StructureRow
 
@@ -167,13 +169,13 @@ class ViewState:
         for layer in self._viewer.layers:
             state = self._layers.get(layer_key(layer))
             if state is not None:
-                _show(layer, state.visible)
+                set_shown(layer, state.visible)
                 layer.opacity = state.opacity
                 _show_name(layer, state.name_shown, state.name_size)
                 continue
             _show_name(layer, False)
             if role_of(layer) in (ERROR, COMPOSED):
-                _show(layer, False)
+                set_shown(layer, False)
         _sort(self._viewer, list(self._layers))
         self._restore_camera()
         self._grid, self._layers = {}, {}
@@ -206,12 +208,6 @@ def _sort(viewer: Any, keys: list[str]) -> None:
                 layers.move(at, place)
                 now.insert(place, now.pop(at))
     emitter(value=getattr(layers, "__wrapped__", layers))
-
-
-def _show(layer: Any, on: bool) -> None:
-    """Show or hide; napari draws even where nothing changes."""
-    if layer.visible != on:
-        layer.visible = on
 
 
 def _show_name(layer: Any, on: bool, size: float = _LARGEST_NAME) -> None:
@@ -338,18 +334,19 @@ class Layouts(QObject):
         shape = self._grid_shape()
         self.arranging = True
         try:
-            self._own.save()
-            self._unlink()
-            # first: in a grid each change is made in every cell. Fluorescence wants a
-            # black ground, also in a light theme, and a scale.
-            set_background(self.viewer, "black")
-            bar = scale_bar_of(self.viewer)
-            bar.visible = True
-            set_gridded(bar, True)
-            if not layout(scene):
-                if self.current is None:
-                    self._own.restore()
-                return
+            with drawn_once(self.viewer):
+                self._own.save()
+                self._unlink()
+                # first: in a grid each change is made in every cell. Fluorescence wants
+                # a black ground, also in a light theme, and a scale.
+                set_background(self.viewer, "black")
+                bar = scale_bar_of(self.viewer)
+                bar.visible = True
+                set_gridded(bar, True)
+                if not layout(scene):
+                    if self.current is None:
+                        self._own.restore()
+                    return
             self.current = name
             if fresh or self._grid_shape() != shape:
                 fit_to_view(self.viewer)
@@ -364,8 +361,9 @@ class Layouts(QObject):
             return
         self.arranging = True
         try:
-            self._unlink()
-            self._own.restore()
+            with drawn_once(self.viewer):
+                self._unlink()
+                self._own.restore()
         finally:
             self.arranging = False
         self.current = None
@@ -381,7 +379,7 @@ class Layouts(QObject):
         self._leave_grid()
         others = (layer for run in scene.others for layer in run.values())
         for layer in (*scene.truths.values(), *scene.composed.values(), *others):
-            _show(layer, False)
+            set_shown(layer, False)
         self._link(scene)
         for layers, ids in (
             (scene.predictions, scene.shown),
@@ -389,9 +387,9 @@ class Layouts(QObject):
             (scene.errors, scene.shown_errors),
         ):
             for id_, layer in layers.items():
-                _show(layer, id_ in ids)
+                set_shown(layer, id_ in ids)
         if scene.source is not None:
-            _show(scene.source, True)
+            set_shown(scene.source, True)
             scene.source.opacity = _DIMMED
         wanted = [scene.predictions[i] for i in scene.shown if i in scene.predictions]
         legend = {layer_key(layer) for layer in wanted}
@@ -422,7 +420,7 @@ class Layouts(QObject):
         for layer in self.viewer.layers:
             border = role_of(layer) == COMPOSED and layer.ndim == 2
             flat = self.viewer.dims.ndisplay == 2
-            _show(layer, role_of(layer) == COMPOSED and (flat or not border))
+            set_shown(layer, role_of(layer) == COMPOSED and (flat or not border))
             _show_name(layer, False)
         return True
 
@@ -451,7 +449,7 @@ class Layouts(QObject):
             grid.enabled = False  # napari makes all cells again at each change
         for layer in layers:
             on = layer_key(layer) in shown
-            _show(layer, on)
+            set_shown(layer, on)
             _show_name(layer, on, size)
         if scene.source is not None:
             scene.source.opacity = self._own.opacity_of(scene.source)

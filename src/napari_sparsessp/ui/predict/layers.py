@@ -41,6 +41,7 @@ from napari_sparsessp.ui.napari_compat import (
     grid_of,
     layer_key,
     layer_with_key,
+    set_shown,
 )
 from napari_sparsessp.ui.predict.planning import FormState, is_made_as, pixels_of
 from napari_sparsessp.ui.preferences import preferences
@@ -156,7 +157,7 @@ class PredictionLayers(QObject):
         self._keys, self._dirty, self._busy, self._filled = {}, set(), True, False
         for layer in made:
             if layer not in own:  # colours would add up
-                _hide(layer)
+                set_shown(layer, False)
                 _rename(layer, source)
         self.fits, self.pending, self._wanted, self._doubts = True, [], {}, ()
         rows = np.moveaxis(run.buffer, plan.output_axes.index("C"), 0)
@@ -281,7 +282,7 @@ class PredictionLayers(QObject):
     def come_forward(self, visible: tuple[str, ...]) -> None:
         """Show the adopted layers of these structures, and none of other runs."""
         for layer in self.other_runs():
-            _hide(layer)
+            set_shown(layer, False)
         for id_ in self._keys:
             self.set_visible(id_, id_ in visible)
 
@@ -410,8 +411,8 @@ class PredictionLayers(QObject):
     def set_visible(self, id_: str, visible: bool) -> None:
         """Show or hide the layer of a channel."""
         layer = self.layer(id_)
-        if layer is not None and layer.visible != visible:
-            layer.visible = visible
+        if layer is not None:
+            set_shown(layer, visible)
 
     def set_truth(self, structure: str, key: str | None) -> None:
         """Record with which layer the user compares a prediction from now on."""
@@ -431,11 +432,6 @@ class PredictionLayers(QObject):
             self._keys = {i: key for i, key in self._keys.items() if key != gone}
             if not self._keys and not self.pending:
                 self.all_removed.emit()
-
-
-def _hide(layer: Any) -> None:
-    if layer.visible:
-        layer.visible = False
 
 
 def _name(layer: Any, source: Any, *, among_others: bool) -> str:
