@@ -213,7 +213,7 @@ def test_a_shell_runs_what_was_copied_and_a_saved_request(
     with pytest.raises(SystemExit) as end:
         app_main(["predict", "--request", "request.yaml", "--out", "yaml.ome.zarr"])
     assert end.value.code == 0
-    shown = np.asarray(viewer.layers["DNA · predicted"].data)
+    shown = np.asarray(viewer.layers["DNA · predicted · my stack"].data)
     for name in (words[-1], "yaml.ome.zarr"):
         one = load_volume(tmp_path / name).channel("dna").numpy()
         np.testing.assert_allclose(one, shown, rtol=0, atol=1e-6)
@@ -227,7 +227,7 @@ def test_the_layers_menu_and_compare_copy_it_too(
     ran(dock)
     words = copied()
     QApplication.clipboard().clear()
-    viewer.layers.selection.active = viewer.layers["DNA · predicted"]
+    viewer.layers.selection.active = viewer.layers["DNA · predicted · my stack"]
     copy_command(viewer)
     qtbot.waitUntil(lambda: QApplication.clipboard().text() != "")
     assert shlex.split(QApplication.clipboard().text()) == words

@@ -52,19 +52,6 @@ def test_a_namesake_elsewhere_is_left_out_not_in_the_way(dock, viewer, ran):
     assert truth_of(dock.layers.layer("dna")) is None
 
 
-def test_a_chosen_truth_that_cannot_be_aligned_is_an_error(dock, viewer):
-    viewer.add_image(
-        light(4), name="odd", scale=(9, 9, 9), units=("um",) * 3, translate=(900, 0, 0)
-    )
-    dock.refresh_now()
-    model = dock.form.structures
-    key = next(key for key, name in model.layers if name == "odd")
-    model.choose_truth(4, key)
-    assert "truth of dna" in said(dock).lower()
-    assert dock.form.foot.state is RunState.BLOCKED
-    assert dock.form.structure_step.mark is Mark.BAD
-
-
 # one plan for one run ---------------------------------------------------------
 
 

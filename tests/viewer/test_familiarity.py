@@ -32,6 +32,11 @@ def test_the_warning_is_there_before_the_first_tile_and_stays_if_cancelled(
     assert not message.is_error
     doubtful.cancel()
     finish(doubtful)
+    engine.wait_at, engine.tile = 2, 32
+    doubtful.run()
+    qtbot.waitUntil(lambda: len(engine.computed) == 2)
+    doubtful.cancel()
+    finish(doubtful)
     assert predictions(viewer)[0].name.endswith(DOUBTFUL)
     assert predictions(viewer)[0].metadata[KEY]["unfamiliar"] == [DOUBT]
 

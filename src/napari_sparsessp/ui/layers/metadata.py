@@ -81,6 +81,13 @@ class Run(NamedTuple):
     voxel_size: tuple[float, ...] | None
     tta: bool
 
+    def text(self) -> str:
+        """Name ratio and model, and what else may differ."""
+        channel = "" if self.channel is None else f"channel {self.channel}"
+        ratio = "" if self.ratio is None else f"r {self.ratio:g}"
+        parts = ratio, self.model, channel, "averaged" if self.tta else ""
+        return " · ".join(filter(None, parts))
+
 
 def run_of(layer: Any) -> Run:
     """Return the run that made one of our layers."""
@@ -121,6 +128,8 @@ def first_look(structure: str, role: str) -> dict[str, str]:
         "name": f"{label} · predicted",
         "colormap": UNCERTAINTY_COLOURS if spread else preferences().colour(structure),
         "blending": "additive",
+        # in 3D the sum of plain maxima of several structures burns out
+        "rendering": "attenuated_mip",
     }
 
 

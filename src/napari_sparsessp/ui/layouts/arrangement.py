@@ -389,7 +389,8 @@ class Layouts(QObject):
             for id_, layer in layers.items():
                 set_shown(layer, id_ in ids)
         if scene.source is not None:
-            set_shown(scene.source, True)
+            # in 3D transmitted light is a bright block before everything
+            set_shown(scene.source, self.viewer.dims.ndisplay == 2)
             scene.source.opacity = _DIMMED
         wanted = [scene.predictions[i] for i in scene.shown if i in scene.predictions]
         legend = {layer_key(layer) for layer in wanted}

@@ -17,7 +17,6 @@ from napari_sparsessp.ui.layers.metadata import (
     link_orphans,
     made_from,
     model_of,
-    role_of,
     truth_of,
 )
 from napari_sparsessp.ui.layers.opening import FileOpening, RecordedSize
@@ -167,11 +166,9 @@ class PredictDock(Dock):
         self._stack = key
         self.form.structures.forget_truths()
         self._offer_truths()
-        source = layer_with_key(self._viewer, key)
-        if source is not None and any(map(role_of, self._viewer.layers)):
-            gone = self.view.focus(source)
-            if gone and made_from(self._viewer, key):
-                self._layout = gone
+        gone = self.view.focus(layer_with_key(self._viewer, key))
+        if gone and made_from(self._viewer, key):
+            self._layout = gone
 
     def _show_run(self, state: FormState, ratio: float | None, change: str) -> None:
         """Show the run that was made as the form says, and scores of no other."""
@@ -252,6 +249,8 @@ class PredictDock(Dock):
 
     def _on_ndisplay(self, _event: Any = None) -> None:
         self.form.foot.set_flat(self._viewer.dims.ndisplay == 2)
+        if self.view.layouts.current == OVERLAY:
+            self.view.show_in_place(OVERLAY)
 
     def _on_recorded(self, key: str, size: tuple[float, float, float]) -> None:
         """Take over the voxel size in the stack's file, where the user typed none."""
@@ -332,7 +331,9 @@ class PredictDock(Dock):
         foot, run = self.form.foot, self.session.run
         foot.message.show_notices([*notices, *preview.notes, *plan.warnings])
         if run is None:
-            foot.set_status(work_text(plan, self.session.speed.seconds(plan)))
+            work = work_text(plan, self.session.speed.seconds(plan))
+            shown = "" if self.layers.fits else self.layers.run_text()
+            foot.set_status(f"{work} · shown: {shown}" if shown else work)
         elif change:
             foot.set_status(f"Run starts over: {change}.")
         else:
@@ -412,7 +413,7 @@ class PredictDock(Dock):
             self.show_error(error)
             return
         self.form.structures.clear_scores()
-        self.view.focus(ready.layer)
+        self.view.focus(ready.layer, alone=True)
         self._start(run, part)
 
     def _start(self, run: ResumableRun, part: "Viewport | None") -> None:

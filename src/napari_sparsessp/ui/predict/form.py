@@ -244,7 +244,8 @@ class PredictFoot(WorkFoot):
         )
         view.setStretch(1, 1)
         buttons = in_a_row(self.button, self.again_button, self.part_button)
-        self.stack(buttons, self.bar, self.status, view)
+        # nothing that wraps lies below the buttons, so that they never move
+        self.stack(self.status, self.bar, buttons, view)
         self.button.clicked.connect(self._on_clicked)
         self.again_button.clicked.connect(self.run_asked)
         self.part_button.clicked.connect(self.part_asked)
@@ -352,6 +353,7 @@ class PredictForm(StepForm):
             (self.device_step, [self.options]),
         ]
         self.arrange(steps, PredictFoot(), below=0)
+        self.table.horizontalHeader().sectionResized.connect(self._show_caption)
         # once the options have their size
         unfolded = single_shot(self, self._to_options)
         self.options.more_button.clicked.connect(lambda _on: unfolded.start())
@@ -371,7 +373,6 @@ class PredictForm(StepForm):
             simulate=self.sampling.simulate(),
             structures=self.structures.ticked(),
             truths=self.structures.truths(),
-            insisted=self.structures.insisted(),
             card=self.topology.card(),
             device=self.device.device(),
             precision=preferences().precision,
@@ -432,14 +433,12 @@ class PredictForm(StepForm):
         quality = {id_: expected_quality(card, id_, ratio) for id_ in ids}
         self.structures.set_expected(quality)
         wanted = state.structures or ids
-        mean = mean_quality(card, wanted, ratio)
-        images = "" if mean is None else mean.measured_on
-        short = images.split(", ")[0]
-        self.measured_note.setText(
-            f"Expected: the R² that was reached on {short}." if short else ""
-        )
-        self.measured_note.setToolTip(images)
-        self.measured_note.setVisible(bool(short))
+        known = [one for one in map(quality.get, wanted) if one is not None]
+        cells = ", ".join(dict.fromkeys(one.cells for one in known))
+        self.measured_note.setText(cells and f"Expected: R² on {cells}.")
+        images = dict.fromkeys(one.measured_on for one in known)
+        self.measured_note.setToolTip("\n".join(images))
+        self._show_caption()
         self.topology.show_prospects(
             {
                 topology: (
@@ -449,6 +448,11 @@ class PredictForm(StepForm):
                 for topology, one in self.topology.served().items()
             }
         )
+
+    def _show_caption(self, *_: object) -> None:
+        """Let the column of expected scores and its caption go and stay together."""
+        there = "expected" in self.table.shown_columns()
+        self.measured_note.setVisible(there and bool(self.measured_note.text()))
 
     def _show_marks(
         self, state: FormState, preview: PredictionPreview, marks: list[Mark]

@@ -298,6 +298,11 @@ class PredictionLayers(QObject):
             if layer_key(one) not in keys
         ]
 
+    def run_text(self) -> str:
+        """Say what the layers were made with; "" where there are none."""
+        first = next(iter(self.layers().values()), None)
+        return "" if first is None else run_of(first).text()
+
     def scores(self, truths: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
         """Return what was reached against these truths as they are, by structure."""
         scores = {}
@@ -439,10 +444,7 @@ def _name(layer: Any, source: Any, *, among_others: bool) -> str:
     about, run = layer.metadata[KEY], run_of(layer)
     name = first_look(about["structure"], about["role"])["name"]
     if among_others:
-        channel = "" if run.channel is None else f"channel {run.channel}"
-        ratio = "" if run.ratio is None else f"r {run.ratio:g}"
-        parts = ratio, run.model, channel, "turned" if run.tta else ""
-        name = " · ".join([name.removesuffix(" · predicted"), *filter(None, parts)])
+        name = f"{name.removesuffix(' · predicted')} · {run.text()}"
     return " · ".join(filter(None, [name, stack_name(source)]))
 
 
@@ -493,14 +495,19 @@ class PredictView(QObject):
         """Whether layers are shown, hidden or moved by us right now."""
         return self._at_work or self.layouts.arranging
 
-    def focus(self, source: Any) -> str:
-        """Hide what belongs to other stacks; return the layout that went with them."""
-        gone, key = "", layer_key(source)
+    def focus(self, source: Any | None, *, alone: bool = False) -> str:
+        """Leave the layout of another stack, and return it; hide that stack.
+
+        One that nothing was predicted from is hidden only where `source` is to be
+        `alone`: until then the user may look at both.
+        """
+        gone, key = "", "" if source is None else layer_key(source)
         with self.at_work():
-            if key != self._stack and self._stack:
+            if self._stack not in ("", key):
                 gone = self.layouts.current or ""
                 self.layouts.restore()
-            self._stacks.on(source)
+            if source is not None and (alone or any(map(role_of, self._viewer.layers))):
+                self._stacks.on(source)
         self._stack = key
         return gone
 

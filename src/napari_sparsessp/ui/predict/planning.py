@@ -125,7 +125,15 @@ def preview_prediction(
     try:
         layers = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
         layers = {id_: one for id_, one in layers.items() if one is not None}
-        truth = {id_: _truth_volume(one) for id_, one in layers.items()}
+        truth: dict[str, Volume] = {}
+        faults: dict[str, str] = {}
+        for id_, one in layers.items():
+            try:
+                truth[id_] = _truth_volume(one)
+            except InputError as error:
+                if id_ in state.insisted:
+                    raise
+                faults[str(one.name)] = str(error)
         pixels = tuple(map(pixels_of, (layer, *layers.values())))
         place = reading.letters, reading.guessed, reading.unit_assumed
         volumes = tuple(
@@ -135,11 +143,11 @@ def preview_prediction(
         )
         device = planned_device(state.device)  # another one once torch is loaded
         machine = device, planned_precision(state.precision, device)
-        basis = (state, machine, place, *map(id, pixels), tuple(truth), volumes)
+        basis = (state, machine, place, *map(id, pixels), (*truth, *faults), volumes)
         if before is not None and before.plan is not None and before.basis == basis:
             return before
         preview = replace(preview, basis=basis, pixels=pixels)
-        return _planned(engine, state, preview, truth)
+        return _planned(engine, state, preview, truth, faults)
     except Exception as error:  # a bug must not leave the dock with an old plan
         return replace(preview, problem=readable_error(error, "the planning"))
 
@@ -165,8 +173,9 @@ def _planned(
     state: FormState,
     preview: PredictionPreview,
     truth: dict[str, Volume],
+    faults: dict[str, str],
 ) -> PredictionPreview:
-    """Plan; a truth that was only matched by its name may be left out for it."""
+    """Plan without the truths that cannot be used; `faults` are known, by name."""
     assert state.card is not None
     assert preview.reading is not None
     card, volume = state.card, preview.reading.volume
@@ -174,25 +183,28 @@ def _planned(
     def plan_with(truth: Mapping[str, Volume]) -> "Plan":
         return engine.plan(card, volume, _request(state, volume, truth), truth)
 
-    def fits(id_: str) -> bool:
+    def fault(id_: str) -> str:
         try:
             plan_with({id_: truth[id_]})
-        except InputError:
-            return False
-        return True
+        except InputError as error:
+            return str(error)
+        return ""
 
-    notes: tuple[str, ...] = ()
     preview = replace(preview, request=_request(state, volume, truth))
     try:
         plan = plan_with(truth)
     except InputError as error:
-        left_out = [i for i in truth if i not in state.insisted and not fits(i)]
-        if not left_out:
+        whys = {i: fault(i) for i in truth if i not in state.insisted}
+        useless = {i: why for i, why in whys.items() if why}
+        if not useless:
             return replace(preview, problem=error)
-        plan = plan_with({i: one for i, one in truth.items() if i not in left_out})
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        first = f"{truth[left_out[0]].name!r}{more}"
-        notes = (f"{first}: not on this stack, so that it gives no R²",)
+        faults |= {truth[i].name: why for i, why in useless.items()}
+        plan = plan_with({i: one for i, one in truth.items() if i not in useless})
+    notes: tuple[str, ...] = ()
+    if faults:
+        first, why = next(iter(faults.items()))
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        notes = (f"{first!r}{more} gives no R²: {why}",)
     return replace(preview, request=plan.request, plan=plan, notes=notes)
 
 

@@ -201,6 +201,7 @@ class StructureModel(RowsModel):
                 choose=self._on_truth,
                 can_edit=self._can_edit,
                 sample="a truth layer",
+                elide=Qt.TextElideMode.ElideMiddle,  # names differ at both ends
                 narrow=36,
             ),
             *_SCORES,
