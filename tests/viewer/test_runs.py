@@ -181,7 +181,7 @@ def test_layers_that_the_user_has_named_keep_their_names(scored, viewer, ran):
     assert names == {"my nuclei", "DNA · r 4 · colony-3to2d · averaged"}
 
 
-# what must not stand in the way, or stay behind ----------------------------------------
+# what must not stand in the way, or stay behind ---------------------------------
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 32, 96, 128), (4, 96, 128)])
@@ -222,7 +222,7 @@ def test_a_run_that_fails_or_ends_before_its_first_tile_leaves_no_layers(
     assert shown(viewer) == {"bright-field"}
 
 
-# looking at it -------------------------------------------------------------------------
+# looking at it -----------------------------------------------------------------
 
 
 def test_in_3d_transmitted_light_does_not_cover_what_was_predicted(scored, viewer):

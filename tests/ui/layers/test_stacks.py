@@ -1,4 +1,4 @@
-"""Which layers belong to a stack: by file, sample, folder and name, and by their runs."""
+"""Which layers belong to a stack: by file, sample, folder, name, and by runs."""
 
 from types import SimpleNamespace
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("napari")
-from napari.layers import Image  # noqa: E402
+from napari.layers import Image
 
-from napari_sparsessp.ui.layers.metadata import KEY, FilePlace  # noqa: E402
-from napari_sparsessp.ui.layers.stacks import stack_name, strangers  # noqa: E402
-from napari_sparsessp.ui.napari_compat import layer_key  # noqa: E402
+from napari_sparsessp.ui.layers.metadata import KEY, FilePlace
+from napari_sparsessp.ui.layers.stacks import stack_name, strangers
+from napari_sparsessp.ui.napari_compat import layer_key
 
 
 def image(name, path="", **about):
