@@ -17,7 +17,7 @@ def said(dock):
 def test_a_sparse_stack_is_ready_at_once(dock):
     form = dock.form
     assert form.foot.state is RunState.READY
-    assert "4th plane" in form.sampling_step.headline.text()
+    assert "1 plane in 4" in form.sampling_step.headline.text()
     assert form.sampling.sentence.text().startswith("8 planes measured, 32 predicted")
     assert [step.mark for step in form.findChildren(Step)] == [Mark.GOOD] * 5
 
@@ -146,7 +146,7 @@ def test_unknown_voxel_size_asks_and_warns(engine, predict_on):
     dock.form.input.type_voxel_size((1.16, 0.29, 0.29))
     assert said(dock) == ""
     assert dock.preview.request.voxel_size == (1.16, 0.29, 0.29)
-    assert "4th plane" in dock.form.sampling_step.headline.text()
+    assert "1 plane in 4" in dock.form.sampling_step.headline.text()
 
 
 # layouts ----------------------------------------------------------------------

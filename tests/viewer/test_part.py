@@ -1,4 +1,4 @@
-"""Only what I see: the field on screen is predicted, and the rest can follow."""
+"""Predict visible region: the field on screen is predicted, and the rest can follow."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_the_tiles_on_screen_are_predicted_and_resume_adds_the_rest(
     assert np.all(layer.data[:, y, x] == 1)
     assert np.any(layer.data == 0)
     assert layer.metadata[KEY]["state"] == "partial"
-    assert close.form.foot.status.text().startswith("What you saw is done")
+    assert close.form.foot.status.text().startswith("The visible region is done")
     assert np.allclose((*camera.center, camera.zoom), before)
     first = list(engine.computed)
     zoom_in(viewer, 25.0, 34.0, zoom=200.0)

@@ -90,5 +90,5 @@ def test_options_are_part_of_the_request_and_of_the_time(dock, finish):
     assert not dock.preview.request.uncertainty
     assert dock.form.foot.status.text().endswith("8× slower")
     options.more_button.click()
-    assert options.summary.text() == "mean of 8 turns"
+    assert options.summary.text() == "average of 8"
     assert options.summary.isVisibleTo(dock)

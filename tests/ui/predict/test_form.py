@@ -101,7 +101,7 @@ def test_unusual_options_stay_in_sight(options):
     options.more_button.click()
     assert options.body.isHidden()
     assert not options.summary.isHidden()
-    assert options.summary.text() == "mean of 8 turns · at most 4.0 GB"
+    assert options.summary.text() == "average of 8 · at most 4.0 GB"
     options.show_memory("tile 384×384, 1.2 of 8.0 GB")
     assert options.memory_note.text() == "Plan: tile 384×384, 1.2 of 8.0 GB"
     options.show_memory("")

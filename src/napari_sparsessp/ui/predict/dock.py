@@ -307,7 +307,7 @@ class PredictDock(Dock):
             details = error_details(preview.problem, preview.request)
             foot.message.show_error(str(preview.problem), details)
             foot.set_state(RunState.BLOCKED, str(preview.problem))
-            foot.set_status("Something is in the way: see above.")
+            foot.set_status("Cannot run: see message above.")
         elif preview.plan is None:
             foot.set_state(RunState.BLOCKED, preview.waiting)
         else:
@@ -429,7 +429,7 @@ class PredictDock(Dock):
                 self.layers.prepare(run, shown)
             except Exception as error:
                 self._on_no_layer(error)
-        if not again:  # a second run leaves "My view" alone
+        if not again:  # a second run leaves the user's view alone
             # apart from the first layer: both take napari a while
             QTimer.singleShot(_BREATH_MS, self._show_made)
         first = next(iter(self.layers.layers().values()), None)

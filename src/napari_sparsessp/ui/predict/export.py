@@ -178,7 +178,7 @@ def _behind(
     if place is None or not Path(place.path).exists():
         raise NotInFile(
             f"layer {layer.name!r} is not in a file, which a command needs; save it "
-            "first (⋯ > Save with all that belongs to it), then copy again"
+            "first (⋯ > Save project), then copy again"
         )
     stored = load_volume(place.path, scene=place.scene)
     if "C" in stored.axes and "C" not in mine.axes:
@@ -249,10 +249,10 @@ class ExportMenu(QPushButton):
     def __init__(self) -> None:
         super().__init__("⋯")
         self.setToolTip(
-            "Take it with you: as a command line, as a saved request, or all layers "
+            "Export: as a command line, as a saved request, or all layers "
             "in one OME-Zarr to continue with later."
         )
-        self.setAccessibleName("Take the prediction with you")
+        self.setAccessibleName("Export the prediction")
         # no arrow beside three dots that say the same
         self.setProperty("role", "dots")
         self.entries = QMenu(self)
@@ -268,7 +268,7 @@ class ExportMenu(QPushButton):
         )
         self.entries.addSeparator()
         self.save_action = self._add(
-            "Save with all that belongs to it…",
+            "Save project (OME-Zarr)…",
             "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
             "opened again, everything is where it was.",
         )
@@ -329,7 +329,7 @@ class Export(QObject):
         self._find_files(partial(self._on_request, Path(path)))
 
     def _ask_save(self) -> None:
-        title, kind = "Save with all that belongs to it", "OME-Zarr (*.ome.zarr *.zarr)"
+        title, kind = "Save project", "OME-Zarr (*.ome.zarr *.zarr)"
         self._ask(self.save, title, "prediction.ome.zarr", kind)
 
     def _ask(self, save: Callable[[str], None], *asked: str) -> None:

@@ -46,7 +46,7 @@ from napari_sparsessp.ui.widgets.card_text import (
 from napari_sparsessp.ui.widgets.device import DeviceBox
 from napari_sparsessp.ui.widgets.forms import Form
 from napari_sparsessp.ui.widgets.model_picker import TopologyPicker
-from napari_sparsessp.ui.widgets.sampling import SamplingPanel, ordinal
+from napari_sparsessp.ui.widgets.sampling import SamplingPanel
 from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations
 from napari_sparsessp.ui.widgets.structures import StructureModel, StructureTable
 from napari_sparsessp.ui.widgets.style import duration_text
@@ -66,10 +66,9 @@ class PredictOptions:
     tta: Annotated[
         bool,
         {
-            "label": f"Steadier: {_TIMES} turns, {_TIMES}× slower",
-            "tooltip": f"Predict the stack in {_TIMES} turns (mirrored, and turned by "
-            "90°) and show their mean (test-time augmentation): steadier, a little "
-            "better, and as many times slower.",
+            "label": f"Average {_TIMES} rotations and flips, {_TIMES}× slower",
+            "tooltip": "Test-time augmentation: predict the stack rotated by 90° and "
+            "mirrored too, and show the mean. Less noise, a little better.",
         },
     ] = False
     uncertainty: Annotated[
@@ -78,7 +77,7 @@ class PredictOptions:
             "label": "Uncertainty: a ± layer for each structure",
             "tooltip": "Add a hidden layer to each structure: how far off the "
             "prediction may be, in standard deviations of the truth. It comes from "
-            f"{_TIMES} turns of the stack too, so that it costs nothing more where "
+            f"{_TIMES} rotations and flips too, so that it costs nothing more where "
             "they are averaged.",
         },
     ] = False
@@ -111,7 +110,7 @@ class OptionsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.more_button = link_button(
-            "More…", "More turns, uncertainty, and a limit of memory."
+            "More…", "Averaging, uncertainty, and a limit of memory."
         )
         self.more_button.setCheckable(True)
         self.rows = Form(PredictOptions)
@@ -163,7 +162,7 @@ class OptionsPanel(QWidget):
     def _summarise(self) -> None:
         options, precision = self.rows.values(), preferences().precision
         parts = [
-            f"mean of {_TIMES} turns" if options.tta else "",
+            f"average of {_TIMES}" if options.tta else "",
             "with uncertainty" if options.uncertainty else "",
             f"at most {options.memory_gb:.1f} GB" if options.memory_gb else "",
             *(
@@ -227,7 +226,7 @@ class PredictFoot(WorkFoot):
         super().__init__("the prediction", RunState.BLOCKED)
         self.again_button = QPushButton("Start over")
         self.again_button.setToolTip("Predict everything again, over what is there.")
-        self.part_button = QPushButton("Only what I see")
+        self.part_button = QPushButton("Predict visible region")
         self._flat = True
         views = [(name, *VIEWS[name]) for name in (OVERLAY, SIDE_BY_SIDE)]
         self.layouts = Segments(views, "View")
@@ -336,9 +335,9 @@ class PredictForm(StepForm):
         self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
         self.none_button.clicked.connect(lambda _on: self.structures.tick(()))
         self.stack_step = Step("From <b>this stack</b>")
-        self.sampling_step = Step("sampled at <b>every r-th plane</b>")
+        self.sampling_step = Step("z-sampling: <b>1 plane in r</b> acquired")
         self.structure_step = Step("predict <b>these structures</b>")
-        self.topology_step = Step("with <b>this network</b>")
+        self.topology_step = Step("model")
         self.device_step = Step("on", last=True)
         self.stack_step.title_row.addWidget(self.input.edit_button)
         self.structure_step.title_row.addWidget(self.all_button)
@@ -414,12 +413,12 @@ class PredictForm(StepForm):
         self.sampling.show_view(view, step, flat)
         self.options.show_memory("" if plan is None else plan.memory.text)
         self._show_quality(state, plan, ratio, speed)
-        planes = "at <b>every r-th plane</b>" if ratio is None else ordinal(ratio)
-        self.sampling_step.set_headline(f"sampled {planes}")
+        planes = f"1 plane in {'r' if ratio is None else format(ratio, '.3g')}"
+        self.sampling_step.set_headline(f"z-sampling: <b>{planes}</b> acquired")
         what = structures_text(len(state.structures))
         self.structure_step.set_headline(f"predict <b>{what}</b>")
         label = "" if state.card is None else TOPOLOGIES[state.card.topology][0]
-        self.topology_step.set_headline(f"with a <b>{label} network</b>")
+        self.topology_step.set_headline(f"model: <b>{label}</b>")
         self._show_marks(state, preview, [row.mark for row in rows])
 
     def _show_quality(

@@ -278,7 +278,7 @@ class PredictionSession(QObject):
         if isinstance(outcome, Finished):
             self._finish(outcome.report)
         else:
-            self._show_stopped("What you saw is done")
+            self._show_stopped("The visible region is done")
             self._end("partial")
 
     def _finish(self, report: "Report") -> None:
