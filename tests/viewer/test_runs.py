@@ -112,7 +112,6 @@ def other_model(dock, viewer, engine):
 CHANGES = {
     "model": other_model,
     "ratio": lambda dock, *_: dock.form.sampling.set_ratio(8.0),
-    "sampling": lambda dock, *_: dock.form.sampling.set_simulate(True),
     "options": lambda dock, *_: dock.form.options.rows.update(tta=True),
     "voxel size": lambda dock, *_: dock.form.input.type_voxel_size((1.2, 0.3, 0.3)),
     "image": lambda _, viewer, __: setattr(viewer.layers[0], "data", light(seed=1)),

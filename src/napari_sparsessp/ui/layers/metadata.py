@@ -90,21 +90,20 @@ class Run(NamedTuple):
 
 
 def run_of(layer: Any) -> Run:
-    """Return the run that made one of our layers."""
+    """Return the run that made one of our layers, as far as it is told."""
     about = layer.metadata[KEY]
     provenance = about.get("provenance") or {}
-    request = about.get("request") or provenance.get("request") or {}
-    ratio, size = (
-        about.get("ratio") or provenance.get("ratio"),
-        request.get("voxel_size"),
-    )
+    request = about.get("request") or provenance.get("request")
+    request = request if isinstance(request, dict) else {}
+    ratio = about.get("ratio") or provenance.get("ratio")
+    size = request.get("voxel_size")
     return Run(
         str(about.get("source_id") or about.get("source") or ""),
         model_of(layer),
-        None if ratio is None else round(float(ratio), 3),
+        round(float(ratio), 3) if isinstance(ratio, int | float) else None,
         request.get("channel"),
         bool(request.get("simulate_sparse")),
-        None if size is None else tuple(size),
+        tuple(size) if isinstance(size, list | tuple) else None,
         bool(request.get("tta")),
     )
 

@@ -498,15 +498,17 @@ class PredictView(QObject):
     def focus(self, source: Any | None, *, alone: bool = False) -> str:
         """Leave the layout of another stack, and return it; hide that stack.
 
-        One that nothing was predicted from is hidden only where `source` is to be
-        `alone`: until then the user may look at both.
+        Where nothing was predicted, only a stack that is to be `alone` hides others:
+        until then the user may look at several.
         """
         gone, key = "", "" if source is None else layer_key(source)
+        other = self._stack not in ("", key)
         with self.at_work():
-            if self._stack not in ("", key):
+            if other:
                 gone = self.layouts.current or ""
                 self.layouts.restore()
-            if source is not None and (alone or any(map(role_of, self._viewer.layers))):
+            predicted = other and any(map(role_of, self._viewer.layers))
+            if source is not None and (alone or predicted):
                 self._stacks.on(source)
         self._stack = key
         return gone
