@@ -145,16 +145,14 @@ def test_another_voxel_size_than_the_file_says(opened, same, dock, viewer, known
     else:
         dock.form.input.type_voxel_size((2.32, 0.3, 0.3))
     dock.refresh_now()
-    words = same()
-    assert "--voxel-size=2.32,0.3,0.3" in words
+    assert "--voxel-size=2.32,0.3,0.3" in same()
 
 
 def test_a_file_whose_voxel_size_napari_has_not_read(dock, viewer, tmp_path, same):
     path = write_stack(tmp_path / "plain.ome.tif", light(5, 40, 48), "ZYX", SPARSE)
     viewer.open(str(path), plugin="napari")
     dock.refresh_now()
-    words = same()
-    assert "--voxel-size=0.29,0.29,0.29" in words
+    assert "--voxel-size=0.29,0.29,0.29" in same()
 
 
 def test_a_layer_without_a_file_can_be_saved_first(
