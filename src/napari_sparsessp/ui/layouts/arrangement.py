@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -106,23 +106,14 @@ def _aspect_of(layer: Any) -> float:
     return float(width / height) if height > 0 and width > 0 else 1.0
 
 
-class LayerState(NamedTuple):
-    """How a layer is shown; the size of its name is in points."""
-
-    visible: bool
-    opacity: float
-    name_shown: bool
-    name_size: float
-
-
 class ViewState:
     """The user's own view: grid, camera, layer order and states, bar, background."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._grid: dict[str, Any] = {}
-        # in the order of the layer list
-        self._layers: dict[str, LayerState] = {}
+        # visibility, opacity and name (on, points), in the order of the layer list
+        self._layers: dict[str, tuple[bool, float, bool, float]] = {}
 
     @property
     def saved(self) -> bool:
@@ -139,23 +130,16 @@ class ViewState:
             self._ndisplay = self._viewer.dims.ndisplay
             self._canvas = canvas_size(self._viewer)
             self._background = background_of(self._viewer)
-            gridded = bool(getattr(bar, "gridded", False))
-            self._bar = bool(bar.visible), gridded, float(bar.font_size)
+            self._bar = bar.visible, bar.gridded, bar.font_size
         for layer in self._viewer.layers:
             if role_of(layer) not in (ERROR, COMPOSED):
-                name = getattr(layer, "name_overlay", None)
-                state = LayerState(
-                    bool(layer.visible),
-                    float(layer.opacity),
-                    bool(name is not None and name.visible),
-                    float(getattr(name, "font_size", _LARGEST_NAME)),
-                )
+                name = layer.name_overlay
+                state = layer.visible, layer.opacity, name.visible, name.font_size
                 self._layers.setdefault(layer_key(layer), state)
 
     def opacity_of(self, layer: Any) -> float:
         """Return the opacity that the user gave a layer."""
-        state = self._layers.get(layer_key(layer), layer)
-        return float(state.opacity)
+        return self._layers.get(layer_key(layer), (True, layer.opacity))[1]
 
     def restore(self) -> None:
         """Show all as it was; what came since stays, what a layout made is hidden."""
@@ -169,9 +153,9 @@ class ViewState:
         for layer in self._viewer.layers:
             state = self._layers.get(layer_key(layer))
             if state is not None:
-                set_shown(layer, state.visible)
-                layer.opacity = state.opacity
-                _show_name(layer, state.name_shown, state.name_size)
+                visible, layer.opacity, *name = state
+                set_shown(layer, visible)
+                _show_name(layer, *name)
                 continue
             _show_name(layer, False)
             if role_of(layer) in (ERROR, COMPOSED):
@@ -212,13 +196,11 @@ def _sort(viewer: Any, keys: list[str]) -> None:
 
 def _show_name(layer: Any, on: bool, size: float = _LARGEST_NAME) -> None:
     """Write a layer's name into its cell, in points, or take it away."""
-    overlay = getattr(layer, "name_overlay", None)
-    if overlay is None:
-        return
+    overlay = layer.name_overlay
     # a name in the colour of its structure is the legend of a cell with several
     coloured = on and layer.blending == "additive" and role_of(layer) != ERROR
     overlay.color = tuple(layer.colormap.colors[-1]) if coloured else None
-    if getattr(overlay, "font_size", size) != size:
+    if overlay.font_size != size:
         overlay.font_size = size
     if overlay.visible != on:
         overlay.visible = on
