@@ -304,6 +304,8 @@ def _prospect_tip(
             f"R² {r2_text(quality.r2)}: mean of the ticked structures at this ratio, "
             f"measured on {quality.measured_on}."
         )
+        if quality.cells:
+            lines.append(f"Compare it only with R² on {quality.cells}.")
     if seconds is not None:
         lines.append(f"About {short_duration(seconds)} for this stack on this machine.")
     return "\n".join(lines)
