@@ -63,13 +63,11 @@ class Pair:
 def prediction_sets(viewer: Any) -> list[PredictionSet]:
     """Return what can be compared, lowest layer first."""
     sets: dict[str, PredictionSet] = {}
-    owners: dict[str, tuple[PredictionSet, str]] = {}
+    owners: dict[str | None, tuple[PredictionSet, str]] = {}
     for layer in viewer.layers:
-        role = role_of(layer)
-        if role not in (PREDICTION, UNCERTAINTY):
-            continue
-        about = layer.metadata[KEY]
-        if about.get("state") == "outdated":
+        about = layer.metadata.get(KEY, {})
+        shown = role_of(layer) in (PREDICTION, UNCERTAINTY)
+        if not shown or about.get("state") == "outdated":
             continue
         source_id, model = about.get("source_id"), model_of(layer)
         key = f"{source_id or about.get('source', '')}|{model}"
@@ -79,7 +77,7 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
             label = " · ".join(filter(None, [str(name), model])) or str(layer.name)
             sets[key] = PredictionSet(key, label, source)
         structure = str(about["structure"])
-        if role == PREDICTION:
+        if role_of(layer) == PREDICTION:
             sets[key].predictions[structure] = layer
             owners[layer_key(layer)] = sets[key], structure
         else:
@@ -90,16 +88,6 @@ def prediction_sets(viewer: Any) -> list[PredictionSet]:
             owner, structure = owners[of]
             owner.errors[structure] = layer
     return [one for one in sets.values() if one.predictions]
-
-
-def _source_key(compared: PredictionSet | None) -> str | None:
-    source = None if compared is None else compared.source
-    return None if source is None else layer_key(source)
-
-
-def time_of(viewer: Any, prediction: Any) -> int | None:
-    """Return the time point of a prediction on screen; None where it has no times."""
-    return int(layer_index(viewer, prediction)[0]) if prediction.ndim == 4 else None
 
 
 def pair_of(
@@ -291,18 +279,15 @@ class Comparison(QObject):
             self._truths.setdefault(self.compared.key, {})[structure] = key
             self.changed.emit()
 
-    def can_be_truth(self, layer: Any) -> bool:
-        """Return whether an image layer may hold the truth of a prediction."""
-        offers = truth_choices(self._viewer, _source_key(self.compared))
-        return any(layer_key(layer) == key for key, _ in offers)
+    def truth_choices(self) -> list[tuple[str, str]]:
+        """Return the layers that may hold the truth of a prediction: (key, name)."""
+        source = None if self.compared is None else self.compared.source
+        key = None if source is None else layer_key(source)
+        return truth_choices(self._viewer, key)
 
     def predictions(self) -> dict[str, Any]:
         """Return structure id to the layer of its prediction."""
         return {} if self.compared is None else self.compared.predictions
-
-    def structures(self) -> tuple[str, ...]:
-        """Return the ids of the predicted structures."""
-        return tuple(self.predictions())
 
     def truth(self, structure: str) -> Any | None:
         """Return the truth of a structure: the user's choice, the run's, or by name."""
@@ -316,7 +301,7 @@ class Comparison(QObject):
         linked = layer_with_key(viewer, about.get("truth_id"))
         if linked is not None:
             return linked
-        offers = truth_choices(viewer, _source_key(compared))
+        offers = self.truth_choices()
         names = [name for _, name in offers]
         place = match_channel(structure_or_custom(structure), names)
         return None if place is None else layer_with_key(viewer, offers[place][0])
@@ -329,7 +314,8 @@ class Comparison(QObject):
     def time(self) -> int | None:
         """Return the time point on screen; None where there are none."""
         first = next(iter(self.predictions().values()), None)
-        return None if first is None else time_of(self._viewer, first)
+        lapse = first is not None and first.ndim == 4
+        return int(layer_index(self._viewer, first)[0]) if lapse else None
 
     def agreement(self, structure: str) -> "Agreement | None":
         """Return the agreement of a structure's layers as they are now."""
@@ -394,8 +380,7 @@ class Comparison(QObject):
         if self.compared is None or truth is None:
             raise InputError(f"{structure} has no truth; choose a layer that shows it")
         prediction = self.compared.predictions[structure]
-        time = time_of(self._viewer, prediction)
-        return pair_of(structure, prediction, truth, self.compared.source, time)
+        return pair_of(structure, prediction, truth, self.compared.source, self.time())
 
     def _on_done(self, tag: Computation, result: tuple[Pair, Any]) -> None:
         pair, value = result
@@ -403,19 +388,15 @@ class Comparison(QObject):
             self.computed.emit(tag.what, pair, value)
             return
         self._results[tag.which] = value
-        self._save_scores(tag, value.scores)
+        truth, scores = self.truth(tag.structure), dict(value.scores)
+        if tag.which == self._which(tag.structure) and tag.which[2] is None:
+            assert truth is not None
+            # kept with the layer, so that they are saved and opened with it
+            about = {"scores": scores, "truth_id": layer_key(truth)}
+            prediction = self.predictions()[tag.structure]
+            if not about.items() <= prediction.metadata[KEY].items():
+                add_to(prediction, **about, truth=str(truth.name))
         self.scored.emit(tag.structure)
-
-    def _save_scores(self, tag: Computation, scores: dict[str, Any]) -> None:
-        """Keep scores with the layer, so that they are saved and opened with it."""
-        truth = self.truth(tag.structure)
-        if tag.which != self._which(tag.structure) or tag.which[2] is not None:
-            return
-        assert truth is not None
-        prediction = self.predictions()[tag.structure]
-        about, key = prediction.metadata[KEY], layer_key(truth)
-        if about.get("scores") != scores or about.get("truth_id") != key:
-            add_to(prediction, scores=dict(scores), truth=str(truth.name), truth_id=key)
 
     def _on_failed(self, tag: Computation, error: Exception) -> None:
         self._results[tag.which] = readable_error(error, "the comparison")

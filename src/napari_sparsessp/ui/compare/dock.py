@@ -1,32 +1,37 @@
 """The Compare dock: see where a prediction can be trusted, and by how much."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sparsessp.errors import OutputError, SparseSSPError
+from napari_sparsessp.errors import InputError, OutputError, SparseSSPError
+from napari_sparsessp.files import atomic_write
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.compare.comparison import SCORES, UNASKED_VOXELS, Comparison
-from napari_sparsessp.ui.compare.export import (
-    ask_path,
-    measured_planes,
-    report_of,
-    write,
+from napari_sparsessp.ui.compare.comparison import (
+    SCORES,
+    UNASKED_VOXELS,
+    Comparison,
+    has_length,
+    light_of,
 )
-from napari_sparsessp.ui.compare.form import CompareForm
+from napari_sparsessp.ui.compare.form import EXPORTS, CompareForm
 from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.dock import Dock, open_predict
-from napari_sparsessp.ui.layers.metadata import KEY
+from napari_sparsessp.ui.layers.metadata import KEY, model_of
+from napari_sparsessp.ui.layers.saving import ask_path
 from napari_sparsessp.ui.layers.viewport import PlaneLink, layer_index
 from napari_sparsessp.ui.layouts.arrangement import SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.export import copy_command_of
-from napari_sparsessp.ui.tasks import BackgroundTask
+from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.charts import Curve
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_sparsessp.evaluation.agreement import ComparisonReport
 
 # A run makes twelve layers, which are looked at once.
 _SETTLE_MS = 80
@@ -52,7 +57,7 @@ class CompareDock(Dock):
         self._cancelled = False
         self._writing: BackgroundTask | None = None
         self.comparison = Comparison(napari_viewer, self)
-        self.fill(CompareForm(napari_viewer, self.comparison.can_be_truth))
+        self.fill(CompareForm(napari_viewer, self._can_be_truth))
         self.view = CompareView(napari_viewer, self.form, self.comparison, self)
         self.planes = PlaneLink(napari_viewer, self)
         self._connect()
@@ -67,7 +72,9 @@ class CompareDock(Dock):
         form.table.chosen.connect(self._show_structure)
         form.table.shown_changed.connect(self._show_planes)
         form.planes.clicked.connect(self.planes.go)
-        form.predict_button.clicked.connect(self._open_predict)
+        form.predict_button.clicked.connect(
+            lambda: open_predict(self._viewer, beside=self)
+        )
         form.compute_button.clicked.connect(self.compute)
         form.foot.cancel_button.clicked.connect(self.cancel)
         form.foot.copy_button.clicked.connect(form.table.copy)
@@ -82,6 +89,9 @@ class CompareDock(Dock):
         self.planes.time_changed.connect(self.settle)
         self.add_shortcut("Esc", self.cancel)
         self.add_shortcut("Ctrl+E", form.foot.export_button.showMenu)
+
+    def _can_be_truth(self, layer: Any) -> bool:
+        return layer_key(layer) in dict(self.comparison.truth_choices())
 
     def _on_layers(self, _event: Any = None) -> None:
         if not self.view.layouts.arranging:
@@ -102,7 +112,7 @@ class CompareDock(Dock):
         table.set_rows(self._rows())
         if not table.structure() or first:
             table.choose(
-                next(iter(table.shown() or self.comparison.structures()), None)
+                next(iter(table.shown() or self.comparison.predictions()), None)
             )
         self.view.offer()
         self._show_structure()
@@ -121,13 +131,10 @@ class CompareDock(Dock):
         for id_ in ids:
             structure = structure_or_custom(id_)
             truth = str(truths[id_].name) if id_ in truths else ""
-            row = ScoreRow(id_, structure.label, structure.colour, id_ in ticked, truth)
-            row.scores, row.state = self._score_of(id_)
-            rows.append(row)
+            about = id_, structure.label, structure.colour, id_ in ticked, truth
+            scores, state = self.comparison.scores(id_), self.comparison.state(id_)
+            rows.append(ScoreRow(*about, scores, state))
         return rows
-
-    def _score_of(self, structure: str) -> tuple[dict[str, Any] | None, str]:
-        return self.comparison.scores(structure), self.comparison.state(structure)
 
     def compute(self, *, asked: bool = True) -> None:
         """Compute missing scores; large stacks, or after Cancel, only when asked."""
@@ -152,7 +159,8 @@ class CompareDock(Dock):
 
     def _refresh_scores(self) -> None:
         for row in self.form.table.rows:
-            row.scores, row.state = self._score_of(row.id)
+            row.scores = self.comparison.scores(row.id)
+            row.state = self.comparison.state(row.id)
         self.form.table.rows_model.refresh()
         self._show_busy()
 
@@ -174,7 +182,9 @@ class CompareDock(Dock):
         id_, form = self.form.table.structure(), self.form
         label = structure_or_custom(id_).label if id_ else ""
         if id_:
-            form.show_truth(label, self.comparison.truth(id_))
+            form.truth.rename_row("layer", f"Truth of {label}")
+            form.truth.offer_layers()
+            form.truth.update(layer=self.comparison.truth(id_))
         agreement = self.comparison.agreement(id_) if id_ else None
         form.density.set_density(None if agreement is None else agreement.density)
         form.value_step.setVisible(agreement is not None)
@@ -186,19 +196,14 @@ class CompareDock(Dock):
         if problem is not None:
             self.show_error(problem)
         else:
+            prediction = self.comparison.predictions().get(id_)
+            about = {} if prediction is None else prediction.metadata[KEY]
+            unfinished = about.get("state") in ("cancelled", "failed", "partial")
+            doubts = [_UNFINISHED] if unfinished else []
+            doubts += map(str, about.get("unfamiliar") or ())
             notes = () if agreement is None else agreement.notes
-            form.foot.message.show_notices([*self._doubts(id_), *notes])
+            form.foot.message.show_notices([*doubts, *notes])
         self._show_planes()
-
-    def _doubts(self, structure: str) -> list[str]:
-        """Return what the layer itself says against its scores."""
-        prediction = self.comparison.predictions().get(structure)
-        if prediction is None:
-            return []
-        about = prediction.metadata[KEY]
-        unfinished = about.get("state") in ("cancelled", "failed", "partial")
-        doubts = [_UNFINISHED] if unfinished else []
-        return [*doubts, *(str(doubt) for doubt in about.get("unfamiliar") or ())]
 
     def _show_planes(self, *_: object) -> None:
         """Draw R² over z of the ticked structures and the chosen one."""
@@ -242,46 +247,103 @@ class CompareDock(Dock):
         else:
             self._show_planes()
 
-    def _open_predict(self) -> None:
-        open_predict(self._viewer, beside=self)
-
     def _copy_command(self, _on: bool) -> None:
         layers = self.comparison.predictions().values()
         copy_command_of(self._viewer, next(iter(layers), None))
 
     def _on_export(self, kind: str) -> None:
+        text, _, kinds = EXPORTS[kind]
         try:
-            path = ask_path(self, kind)
+            path = ask_path(self, f"Export: {text}", "comparison", kinds)
         except OutputError as error:
             self.show_error(error)
-            return
-        if path is not None:
-            self.save(kind, path)
+        else:
+            if path is not None:
+                self.save(kind, path)
 
     def save(self, kind: str, path: Path) -> None:
         """Write a file of a kind in the background, in place of one that is there."""
         try:
-            if self._writing is not None:
+            if self._writing is not None and self._writing.running:
                 raise OutputError("a file is being written; wait until it is done")
             # a figure has room for what is ticked, all other files hold all
             shown = self.form.table.shown() if kind == "figure" else ()
-            report = report_of(self.comparison, shown or self.comparison.structures())
+            wanted = shown or tuple(self.comparison.predictions())
+            report = report_of(self.comparison, wanted)
         except SparseSSPError as error:
             self.show_error(error)
             return
         first = self.comparison.predictions()[report.items[0].name]
         plane = int(layer_index(self._viewer, first)[-3])
         self._show_saving(f"Writing {path.name}…")
-        slots: Any = {"returned": self._on_saved, "failed": self._on_not_saved}
-        self._writing = self.run_task(write, report, kind, path, plane, **slots)
+        what = "the writing of the file"
+        work = write, report, kind, path, plane
+        self._writing = self.run_task(*work, returned=self._on_saved, what=what)
 
     def _on_saved(self, path: Path) -> None:
-        self._writing = None
         self._show_saving(f"Saved {path.name} in {path.parent}.")
-
-    def _on_not_saved(self, error: Exception) -> None:
-        self._writing = None
-        self.show_error(error, "the writing of the file")
 
     def _show_saving(self, text: str) -> None:
         self.form.foot.set_busy(self.comparison.queue.busy, text)
+
+
+def report_of(comparison: Comparison, wanted: Sequence[str]) -> "ComparisonReport":
+    """Collect the scored ones of the structures; InputError where there are none."""
+    from napari_sparsessp.evaluation.agreement import ComparisonReport, ScoredStructure
+
+    items = []
+    for id_ in wanted:
+        truth, agreement = comparison.truth(id_), comparison.agreement(id_)
+        if truth is not None and agreement is not None:
+            pair = comparison.pair(id_)
+            volumes = pair.prediction, pair.truth
+            items.append(ScoredStructure(id_, *volumes, str(truth.name), agreement))
+    compared = comparison.compared
+    if compared is None or not items:
+        raise InputError(
+            "nothing is scored yet; choose a truth below the table and wait for "
+            "the scores"
+        )
+    first, source = compared.predictions[items[0].name], compared.source
+    about = first.metadata[KEY]
+    return ComparisonReport(
+        tuple(items),
+        str(about.get("source", "") if source is None else source.name),
+        model_of(first),
+        light_of(compared, items[0].name, comparison.time()),
+        about.get("provenance") or {},
+        tuple(map(int, measured_planes(first))) or None,
+        comparison.time(),
+        "µm" if has_length(first) else "pixels",
+    )
+
+
+def measured_planes(layer: Any) -> Sequence[float]:
+    """Return the planes that were imaged, on the prediction's grid."""
+    about = layer.metadata[KEY]
+    provenance = about.get("provenance") or {}
+    return provenance.get("measured_planes") or about.get("measured_planes") or ()
+
+
+def write(
+    report: "ComparisonReport",
+    kind: str,
+    path: Path,
+    plane: int,
+    progress: TaskProgress,
+) -> Path:
+    """Write the file, in place of one that is there; return its path."""
+    progress(0.0, what=f"Writing {path.name}…")
+    if kind == "html":
+        from napari_sparsessp.evaluation.html import write_comparison_page
+
+        write_comparison_page(report, path)
+    elif kind == "figure":
+        from napari_sparsessp.evaluation.figures import comparison_figure, write_figure
+
+        write_figure(comparison_figure(report, plane), path, dpi=200)
+    else:
+        text = report.to_json() if kind == "json" else report.to_csv()
+        with atomic_write(path, kind) as part:
+            part.write_text(text, encoding="utf-8")
+    return path

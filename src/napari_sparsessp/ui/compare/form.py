@@ -130,22 +130,29 @@ class TruthChoice:
 
 
 EXPORTS = {
-    "csv": ("Table (CSV)…", "One line for each structure, for a spreadsheet."),
+    "csv": (
+        "Table (CSV)…",
+        "One line for each structure, for a spreadsheet.",
+        "Table (*.csv)",
+    ),
     "json": (
         "Report (JSON)…",
         "All scores, plane by plane, with what was compared, for programs.",
+        "Report (*.json)",
     ),
     "html": (
         "Page to look at (HTML)…",
         "One file with pictures of all planes, for any browser; needs no network.",
+        "Page (*.html)",
     ),
     "figure": (
         "Figure (PNG, SVG, PDF)…",
         "Light, truth, prediction and error of the ticked structures in the plane on "
         "screen, with the plots.",
+        "Picture (*.png);;Drawing (*.svg);;Document (*.pdf)",
     ),
 }
-"""Entry and tool tip by kind of file."""
+"""Entry, tool tip and kinds of file names."""
 
 
 class CompareFoot(Foot):
@@ -167,7 +174,7 @@ class CompareFoot(Foot):
         )
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
-        for kind, (text, tip) in EXPORTS.items():
+        for kind, (text, tip, _) in EXPORTS.items():
             action = self.menu.addAction(text)
             action.setToolTip(tip)
             action.setData(kind)
@@ -260,12 +267,6 @@ class CompareForm(StepForm):
         for step in (self.view_step, self.score_step, self.plane_step, self.value_step):
             step.setVisible(some)
         self.foot.setEnabled(some)
-
-    def show_truth(self, structure: str, layer: Any | None) -> None:
-        """Show the truth of the chosen structure, named by its label."""
-        self.truth.rename_row("layer", f"Truth of {structure}")
-        self.truth.offer_layers()
-        self.truth.update(layer=layer)
 
     def show_layout(self, layout: str) -> None:
         """Show which layout is on, and the options that belong to it."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_sparsessp.errors import InputError, SparseSSPError
 from napari_sparsessp.evaluation.sweep_report import need_of, write_sweep_csv
@@ -14,6 +13,7 @@ from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.layers.reading import input_choices, truth_choices
+from napari_sparsessp.ui.layers.saving import ask_path
 from napari_sparsessp.ui.layers.viewport import layer_index
 from napari_sparsessp.ui.models.shelf import ModelShelf
 from napari_sparsessp.ui.napari_compat import layer_with_key
@@ -325,7 +325,7 @@ class PlanDock(Dock):
     def save_table(self) -> None:
         """Ask where, and write the table as CSV."""
         report = self.form.result.report()
-        path = None if report is None else ask_path(self, report.input, ".csv", "table")
+        path = self._ask_path("Table (*.csv)")
         if report is None or path is None:
             return
         imaging = self.form.result.imaging.values()
@@ -334,7 +334,7 @@ class PlanDock(Dock):
         except SparseSSPError as error:
             self.show_error(error)
         else:
-            self.form.foot.set_status(f"Saved {path}")
+            self._on_saved(path)
 
     def save_page(self) -> None:
         """Ask where, and write the report in the background."""
@@ -342,7 +342,7 @@ class PlanDock(Dock):
         busy = self._saving is not None and self._saving.running
         if report is None or self.record is None or busy:
             return
-        path = ask_path(self, report.input, ".html", "report")
+        path = self._ask_path("Page (*.html)")
         if path is None:
             return
         self.form.foot.set_status("Writing the report…")
@@ -350,8 +350,17 @@ class PlanDock(Dock):
         what = "the writing of the report"
         self._saving = self.run_task(*work, returned=self._on_saved, what=what)
 
+    def _ask_path(self, kinds: str) -> Path | None:
+        report = self.form.result.report()
+        source = "" if report is None else Path(report.input).name.split(".")[0]
+        stem = re.sub(r"[^\w-]", "_", source) or "stack"
+        try:
+            return ask_path(self, "Save the plan", f"{stem}_plan", kinds)
+        except SparseSSPError as error:
+            self.show_error(error)
+            return None
+
     def _on_saved(self, path: Path) -> None:
-        self._saving = None
         self.form.foot.set_status(f"Saved {path}")
 
     def show_error(
@@ -448,17 +457,6 @@ def open_in_predict(
     form.sampling.set_ratio(float(ratio) if ratio > 1 else None)
     form.sampling.set_simulate(ratio > 1)
     dock.refresh_now()
-
-
-def ask_path(parent: QWidget, source: str, ending: str, kind: str) -> Path | None:
-    """Let the user choose where to save; what is there is replaced only when asked."""
-    stem = re.sub(r"[^\w-]", "_", Path(source).name.split(".")[0]) or "stack"
-    title, kinds = f"Save the {kind}", f"{ending[1:].upper()} (*{ending})"
-    path, _ = QFileDialog.getSaveFileName(parent, title, f"{stem}_plan{ending}", kinds)
-    if not path:
-        return None
-    chosen = Path(path)
-    return chosen if chosen.suffix.lower() == ending else Path(f"{path}{ending}")
 
 
 def write_record(record: SweepRecord, path: Path, progress: TaskProgress) -> Path:
