@@ -25,14 +25,12 @@ from napari_sparsessp.ui.plan.job import (
     PlanChoice,
     PlanJob,
     PlanPreview,
-    SweepCache,
     SweepRecord,
     arrays_of,
     measure_plan,
     preview_plan,
     session_memory,
 )
-from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, error_details
 from napari_sparsessp.ui.widgets.basic import Mark
@@ -57,7 +55,7 @@ class PlanDock(Dock):
         self._engine = InstalledEngine() if engine is None else engine
         self.preview = PlanPreview()
         self.record: SweepRecord | None = None
-        self.cache = SweepCache(session_memory())
+        self.memory = session_memory()
         self.task: BackgroundTask | None = None
         self._job: PlanJob | None = None
         self._measuring: MeasuredChoice | None = None
@@ -90,7 +88,6 @@ class PlanDock(Dock):
         form.result.page_asked.connect(self.save_page)
         self.shelf.changed.connect(self._on_model)
         self._files.opened.connect(self._on_opened)
-        model_news().changed.connect(self._on_news)
         form.ratios.changed.connect(self.settle)
         form.structures.choice_changed.connect(self.settle)
         form.device.changed.connect(self.settle)
@@ -104,9 +101,6 @@ class PlanDock(Dock):
     def _on_model(self) -> None:
         self.form.show_model()
         self.settle()
-
-    def _on_news(self, _id: str) -> None:
-        self.cache.forget()
 
     def _offer_layers(self) -> None:
         self.form.input.set_layers(input_choices(self._viewer))
@@ -177,7 +171,7 @@ class PlanDock(Dock):
         arrays = arrays_of(self._viewer, choice)
         if self._measured is not None and self._measured.fits(choice, arrays):
             return
-        record = self.cache.find(choice, arrays)
+        record = self.memory.find(choice, arrays)
         self._measured = None if record is None else MeasuredChoice(choice, arrays)
         self._show_record(record)
 
@@ -223,7 +217,7 @@ class PlanDock(Dock):
                 form.structures.set_visible(id_, True, tell=False)
         self._job = job
         self._measuring = MeasuredChoice(choice, arrays_of(self._viewer, choice))
-        work = measure_plan, self._engine, job, self.cache.memory
+        work = measure_plan, self._engine, job, self.memory
         self.task = task = BackgroundTask(*work, parent=self)
         task.progressed.connect(form.foot.show_progress)
         task.published.connect(self._on_grown)
@@ -252,7 +246,7 @@ class PlanDock(Dock):
 
     def _on_measured(self, measurement: Measurement) -> None:
         if self._measuring is not None:
-            self.cache.note(self._measuring, measurement.key)
+            self.memory.keep(self._measuring, measurement)
         self._end(measurement.record)
         if measurement.remembered:
             self.form.foot.set_status("Nothing has changed since it was measured.")

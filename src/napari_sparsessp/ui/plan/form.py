@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.plan.curves import nth
@@ -20,6 +20,7 @@ from napari_sparsessp.ui.widgets.basic import (
     WorkFoot,
     in_a_column,
     link_button,
+    wrapped_label,
 )
 from napari_sparsessp.ui.widgets.card_text import cost_words
 from napari_sparsessp.ui.widgets.device import DeviceBox
@@ -186,16 +187,12 @@ class PlanForm(StepForm):
             ],
             "Judged by",
         )
-        self.judge_note = QLabel(_DENSE_NOTE)
-        self.judge_note.setProperty("role", "small")
-        self.judge_note.setWordWrap(True)
+        self.judge_note = wrapped_label("small", _DENSE_NOTE)
         self.table = StructureTable(self.structures)
         self.topology = TopologyPicker()
         self.device = DeviceBox(find_devices)
         self.result = PlanResult()
-        self.empty = QLabel(EMPTY)
-        self.empty.setProperty("role", "muted")
-        self.empty.setWordWrap(True)
+        self.empty = wrapped_label("muted", EMPTY)
         self.all_button = link_button("All", "Tick all structures")
         self.none_button = link_button("None", "Tick no structure")
         self.all_button.clicked.connect(lambda _on: self.structures.tick(None))
