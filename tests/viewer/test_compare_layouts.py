@@ -51,6 +51,9 @@ def test_a_layout_is_undone_wholly(stacks, viewer, compare):
         compare.wait(dock)
         assert dock.view.layouts.current == view
         assert dock.form.picker.buttons[view].isChecked()
+        viewer.dims.ndisplay = 3
+        dock.form.composition.magic("fields").value = 5
+        viewer.dims.ndisplay = 2
     press(dock, "")
     assert state() == before
     assert tuple(viewer.layers["dna · truth"].contrast_limits) == limits
@@ -106,31 +109,6 @@ def test_the_border_can_be_dragged_in_the_picture(stacks, viewer, compare):
     press(dock, "")
     after = [list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)]
     assert after == before
-
-
-@pytest.mark.parametrize("view", ["swipe", "checkerboard", "side", "gallery"])
-def test_every_layout_can_be_seen_in_3d(stacks, viewer, compare, view):
-    dock = compare()
-    viewer.dims.ndisplay = 3
-    press(dock, view)
-    compare.wait(dock)
-    assert dock.view.layouts.current == view
-    dock.form.composition.magic("fields").value = 5
-    viewer.dims.ndisplay = 2
-    press(dock, "")
-
-
-def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, compare):
-    dock = compare()
-    heard = []
-    dock.planes.plane_changed.connect(heard.append)
-    dock.form.planes.clicked.emit(3.6)
-    dock.planes.look()
-    assert heard[-1] == pytest.approx(4.0)
-    assert viewer.dims.point[0] == pytest.approx(4 * 0.29)
-    assert dock.form.planes.curves[0].y == pytest.approx(
-        dock.form.table.rows[0].scores["r2_per_plane"]
-    )
 
 
 def test_an_uncertainty_has_a_cell_where_there_is_one(stacks, viewer, compare):

@@ -1,5 +1,7 @@
 """From layers of every kind to volumes, without reading a pixel, and back in place."""
 
+from types import SimpleNamespace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -33,6 +35,19 @@ def layer(shape=(5, 8, 9), data=None, **changes):
     return Image(data, contrast_limits=(0, 1), **changes)
 
 
+def test_no_pixel_is_read():
+    stub = SimpleNamespace(
+        name="TL",
+        ndim=3,
+        axis_labels=("z", "y", "x"),
+        scale=(1, 1, 1),
+        translate=(0, 0, 0),
+        units=UM,
+        data=Unreadable((5, 8, 9)),
+    )
+    assert read_layer(stub).volume.shape == (5, 8, 9)
+
+
 def test_scale_units_and_position_become_micrometres():
     one = layer(
         scale=(1160, 290, 290), units=("nm",) * 3, translate=(580, 0, 29), name="TL"
@@ -58,16 +73,6 @@ def test_dask_and_zarr_stay_lazy_and_of_several_levels_the_finest_counts(tmp_pat
         tmp_path / "b.zarr", shape=(1, 5, 8, 9), chunks=(1, 1, 8, 9), dtype="f4"
     )
     assert hasattr(read_layer(layer(data=four)).volume.array, "dask")
-
-
-def test_no_pixel_is_read():
-    class Stub:
-        name, rgb, multiscale, ndim = "TL", False, False, 3
-        axis_labels, scale, translate = ("z", "y", "x"), (1, 1, 1), (0, 0, 0)
-        units = ("um",) * 3
-        data = Unreadable((5, 8, 9))
-
-    assert read_layer(Stub()).volume.shape == (5, 8, 9)
 
 
 @pytest.mark.parametrize(
@@ -196,19 +201,26 @@ def test_a_projection_is_one_plane_as_thick_as_its_stack():
         assert place == pytest.approx(world(source, (plane, 0, 0))[0])
 
 
-def test_pixels_of_unknown_size_stay_pixels():
-    source, prediction = placed()
-    assert [str(unit) for unit in prediction.units] == ["pixel"] * 3
-    assert tuple(prediction.scale) == pytest.approx((1, 1, 1))
-    assert tuple(prediction.extent.world[1]) == tuple(source.extent.world[1])
-    _, prediction = placed(request=PredictionRequest(ratio=4))
-    assert prediction.scale[0] == pytest.approx(0.25)
-
-
-def test_typed_voxel_size_overlays_the_layer_in_its_own_units():
-    source, prediction = placed(voxel_size=(1.16, 0.58, 0.58))
-    assert tuple(prediction.scale) == pytest.approx((0.25, 0.5, 0.5))
+@pytest.mark.parametrize(
+    ("changes", "scale"),
+    [
+        ({}, (1, 1, 1)),
+        ({"request": PredictionRequest(ratio=4)}, (0.25, 1, 1)),
+        ({"voxel_size": (1.16, 0.58, 0.58)}, (0.25, 0.5, 0.5)),
+        ({"request": PredictionRequest(grid="input"), "scale": (1.16, 0.5, 0.5),
+          "units": UM}, (0.29, 0.5, 0.5)),
+        ({"shape": (10, 8, 40, 50), "axis_labels": tuple("tzyx"), "units": ("s", *UM),
+          "scale": (30, 1.16, 0.29, 0.29)}, (30, 0.29, 0.29, 0.29)),
+    ],
+    ids=["unknown size", "ratio", "typed size", "input's grid", "time-lapse"],
+)  # fmt: skip
+def test_a_prediction_overlays_its_input_in_the_inputs_own_units(changes, scale):
+    source, prediction = placed(**changes)
+    assert tuple(prediction.scale) == pytest.approx(scale)
+    assert prediction.units == source.units
     assert outer(prediction) == pytest.approx(outer(source))
+    if prediction.ndim == 4:
+        assert prediction.axis_labels == source.axis_labels
 
 
 def test_rotation_shear_and_affine_are_kept():
@@ -224,24 +236,3 @@ def test_rotation_shear_and_affine_are_kept():
         translate=(1, 2, 3),
     )
     assert outer(prediction) == pytest.approx(outer(source))
-
-
-def test_time_axis_keeps_its_scale_and_label():
-    source, prediction = placed(
-        shape=(10, 8, 40, 50),
-        scale=(30, 1.16, 0.29, 0.29),
-        units=("s", *UM),
-        axis_labels=("t", "z", "y", "x"),
-    )
-    assert prediction.ndim == 4
-    assert prediction.scale[0] == 30
-    assert prediction.units == source.units
-    assert prediction.axis_labels == ("t", "z", "y", "x")
-
-
-def test_input_grid_keeps_the_inputs_pixels():
-    source, prediction = placed(
-        scale=(1.16, 0.5, 0.5), units=UM, request=PredictionRequest(grid="input")
-    )
-    assert prediction.data.shape[1:] == source.data.shape[1:]
-    assert tuple(prediction.scale[1:]) == tuple(source.scale[1:])
