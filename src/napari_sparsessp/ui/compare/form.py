@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton
+from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_sparsessp.ui.compare.layers import Pattern, checkerboard, swipe
 from napari_sparsessp.ui.compare.table import ScoreTable
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import (
@@ -17,7 +16,7 @@ from napari_sparsessp.ui.layouts.arrangement import (
     SWIPE,
 )
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.widgets.basic import Foot, Mark, Step, in_a_row
+from napari_sparsessp.ui.widgets.basic import Foot, Mark, Step, in_a_row, wrapped_label
 from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -76,12 +75,6 @@ class CompositionOptions:
         },
     ] = 8
 
-    def pattern(self, layout: str, shape: Sequence[int]) -> Pattern:
-        """Return what divides truth and prediction in planes (…, height, width)."""
-        if layout == SWIPE:
-            return swipe(self.border)
-        return checkerboard(max(shape[-2:]) / self.fields)
-
 
 @dataclass(frozen=True)
 class CellOptions:
@@ -108,8 +101,8 @@ class CellOptions:
 _NOTES = {
     SWIPE: "Left: truth · right: predicted. Drag the border here or there.",
     CHECKERBOARD: "The field in the upper left corner is truth.",
-    SIDE_BY_SIDE: "Error: <b>blue</b> too dark · black right · <b>orange</b> too "
-    "bright, up to ±2 SD of the truth",
+    SIDE_BY_SIDE: "Error: blue underestimated · black correct · orange overestimated, "
+    "up to ±2 SD of the truth",
 }
 
 
@@ -183,7 +176,9 @@ class CompareFoot(Foot):
         self.command_action.setToolTip(
             "The exact `sparsessp predict …` that gives the same numbers and scores."
         )
-        self.menu.triggered.connect(self._on_triggered)
+        self.menu.triggered.connect(
+            lambda action: action.data() and self.export_asked.emit(action.data())
+        )
         self.export_button.setMenu(self.menu)
         self.stack(
             self.bar,
@@ -192,10 +187,6 @@ class CompareFoot(Foot):
         )
         self.set_busy(False)
         self.set_exportable(False)
-
-    def _on_triggered(self, action: Any) -> None:
-        if action.data():
-            self.export_asked.emit(action.data())
 
     def set_busy(self, busy: bool, text: str = "") -> None:
         """Show that something is computed, or a status."""
@@ -216,12 +207,12 @@ class CompareForm(StepForm):
     def __init__(self, viewer: Any, can_be_truth: Callable[[Any], bool]) -> None:
         super().__init__()
         self.compared = Form(ComparedSet)
-        self.nothing = _note(_NOTHING, "muted")
+        self.nothing = wrapped_label("muted", _NOTHING)
         self.predict_button = predict = QPushButton("Open Predict")
         self.picker = LayoutPicker()
         self.composition = Form(CompositionOptions)
         self.cells = Form(CellOptions, beside=True)
-        self.view_note = note = _note()
+        self.view_note = note = wrapped_label("small")
         self.table = ScoreTable()
         self.truth = Form(TruthChoice, viewer, {"layer": {"layers": can_be_truth}})
         self.compute_button = _button(
@@ -233,8 +224,10 @@ class CompareForm(StepForm):
             "explain and scores low even where the picture is right."
         )
         self.planes.setFixedHeight(_PLANES_HIGH)
-        plane_note = _note("Ticks below: measured planes. Click a plane to go there.")
-        self.density_title = _note()
+        plane_note = wrapped_label(
+            "small", "Ticks below: measured planes. Click a plane to go there."
+        )
+        self.density_title = wrapped_label("small")
         self.density = DensityPlot()
         self.density.setFixedHeight(_DENSITY_HIGH)
         self.compared_step = Step("Compare <b>this prediction</b>")
@@ -289,10 +282,3 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
-
-
-def _note(text: str = "", role: str = "small") -> QLabel:
-    note = QLabel(text)
-    note.setProperty("role", role)
-    note.setWordWrap(True)
-    return note
