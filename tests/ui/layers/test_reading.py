@@ -42,6 +42,9 @@ def test_no_pixel_is_read():
         axis_labels=("z", "y", "x"),
         scale=(1, 1, 1),
         translate=(0, 0, 0),
+        rotate=np.eye(3),
+        shear=np.zeros(3),
+        affine=np.eye(4),
         units=UM,
         data=Unreadable((5, 8, 9)),
     )

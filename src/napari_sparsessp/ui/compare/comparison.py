@@ -23,7 +23,6 @@ from napari_sparsessp.ui.layers.reading import (
     LeadingAxis,
     micrometres,
     read_layer,
-    shear_matrix,
     truth_choices,
 )
 from napari_sparsessp.ui.layers.viewport import layer_index
@@ -101,9 +100,10 @@ def pair_of(
     """Freeze the layers of a prediction and its truth; no voxel is read."""
     # four axes without names: those of a prediction say what the others' are
     leading: LeadingAxis | None = None if time is None else "T"
-    predicted = read_layer(prediction, leading=leading).volume
-    predicted = _one_time(predicted, time, "the prediction")
-    true = read_layer(truth, leading=leading).volume
+    reading = read_layer(prediction, leading=leading)
+    other = read_layer(truth, leading=leading, onto=reading)
+    predicted = _one_time(reading.volume, time, "the prediction")
+    true = other.volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
     elif "C" in true.axes:
@@ -114,20 +114,10 @@ def pair_of(
     true = _one_time(true, time, f"truth {truth.name!r}")
     if not has_length(prediction) and not has_length(truth):
         # both in the same pixels of one world
-        predicted = predicted.with_(voxel_size=_steps(prediction), pixel_size=None)
-        true = true.with_(voxel_size=_steps(truth), pixel_size=None)
+        predicted = predicted.with_(voxel_size=reading.steps)
+        true = true.with_(voxel_size=other.steps)
     elif true.voxel_size is None:
         true = _placed_like(true, predicted, source, truth)
-    predicted = predicted.with_(origin=_origin(prediction))
-    # a place that somebody has set counts
-    placed = has_length(truth) or not np.allclose(truth.scale[-3:], 1)
-    if true.voxel_size is not None and placed:
-        if not _same_orientation(prediction, truth):
-            raise InputError(
-                f"layer {truth.name!r} is turned or mirrored against the prediction; "
-                "give it the same rotation and affine transformation"
-            )
-        true = true.with_(origin=_origin(truth))
     keys = layer_key(prediction), layer_key(truth)
     return Pair(structure, predicted, true, *keys, time)
 
@@ -161,11 +151,6 @@ def _one_time(volume: Volume, time: int | None, what: str) -> Volume:
     return volume if time is None else volume.time(time)
 
 
-def _steps(layer: Any) -> tuple[float, float, float]:
-    z, y, x = ([1.0, *map(abs, layer.scale)])[-3:]
-    return float(z), float(y), float(x)
-
-
 def _placed_like(
     truth: Volume, prediction: Volume, source: Any | None, layer: Any
 ) -> Volume:
@@ -174,44 +159,18 @@ def _placed_like(
     flat = shape[0] == prediction.shape[-3] == 1  # they lie nowhere in z
     if flat and truth.pixel_size is not None and prediction.voxel_size is not None:
         return truth.with_(voxel_size=(prediction.voxel_size[0], *truth.pixel_size))
-    if shape == prediction.shape[-3:]:
-        return truth.with_(voxel_size=prediction.voxel_size, origin=prediction.origin)
+    likes = [prediction]
     if source is not None:
-        light = read_layer(source).volume
-        if shape == light.shape[-3:] and light.voxel_size is not None:
-            return truth.with_(voxel_size=light.voxel_size, origin=_origin(source))
+        likes.append(read_layer(source).volume)
+    for like in likes:
+        if shape == like.shape[-3:] and like.voxel_size is not None:
+            # a place that somebody has set counts
+            origin = truth.origin if has_length(layer) else like.origin
+            return truth.with_(voxel_size=like.voxel_size, origin=origin)
     raise InputError(
         f"layer {layer.name!r} has {'×'.join(map(str, shape))} voxels, as neither the "
         "prediction nor its input, and no voxel size; set its scale and units"
     )
-
-
-def _orientation(layer: Any) -> np.ndarray:
-    """Return rotation and shear of z, y and x."""
-    return np.asarray(layer.rotate)[-3:, -3:] @ shear_matrix(layer)[-3:, -3:]
-
-
-def _same_orientation(one: Any, other: Any) -> bool:
-    if one.ndim < 3 or other.ndim < 3:
-        return True
-    affine, other_affine = np.asarray(one.affine), np.asarray(other.affine)
-    return (
-        np.allclose(_orientation(one), _orientation(other))
-        and np.array_equal(np.sign(one.scale[-3:]), np.sign(other.scale[-3:]))
-        and np.allclose(affine[-4:, -4:], other_affine[-4:, -4:])
-    )
-
-
-def _origin(layer: Any) -> tuple[float, float, float]:
-    """Return the centre of voxel 0 along the layer's own axes, µm or world pixels."""
-    number = min(layer.ndim, 3)
-    place = np.asarray(layer.translate, float)[-number:]
-    if number == 3:
-        place = np.linalg.solve(_orientation(layer), place)
-    units = [micrometres(unit) or 1.0 for unit in layer.units[-number:]]
-    place = place * units * np.sign(layer.scale[-number:])
-    z, y, x = ([0.0, *map(float, place)])[-3:]
-    return z, y, x
 
 
 SCORES, TRUTH = "scores", "truth"

@@ -240,7 +240,8 @@ def _meant(path: str, channel: Any, known: Sequence[tuple[Any, str]]) -> Any | N
     return None if index is None else same[index]
 
 
-_EVENTS = ("data", "scale", "translate", "metadata")
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
+_EVENTS = ("data", *_PLACE, "metadata")
 
 
 class LayerWatch(QObject):
