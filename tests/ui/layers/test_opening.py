@@ -18,6 +18,9 @@ from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.volume import Volume
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Two layers on one grid."""
