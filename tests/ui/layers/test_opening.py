@@ -17,7 +17,6 @@ from napari_sparsessp.ui.layers.saving import records_of, save_layers
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.volume import Volume
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
 
