@@ -1,6 +1,6 @@
 """Write docs/generated/networks.md: which networks exist, their cost and speed.
 
-    python -m benchmarks.claims.network_tables           # or with --check, to compare
+    python -m benchmarks.claims.network_tables
 
 Costs are counted here, without memory for weights. Speed comes from speed.json beside
 the page, which ``sparsessp benchmark speed --json docs/generated/speed.json
@@ -256,15 +256,8 @@ def _is_number(cell: str) -> bool:
 
 
 def main() -> None:
-    """Write the page, or say whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing")
-    if parser.parse_args().check:
-        page = PAGE.read_text(encoding="utf-8")
-        old = [
-            name for name, text in sections() if pages.filled(page, name, text) != page
-        ]
-        raise SystemExit(f"out of date in {PAGE}: {', '.join(old)}" if old else 0)
+    """Write the page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     pages.fill(PAGE, sections())
 
 

@@ -12,8 +12,6 @@ the time of a step is measured.
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +22,7 @@ from typing import Any
 
 from benchmarks.pages import GENERATED
 from napari_sparsessp import __version__
+from napari_sparsessp.evaluation.speed import describe_machine
 from napari_sparsessp.files import atomic_write
 from napari_sparsessp.networks import NetworkConfig
 
@@ -210,6 +209,9 @@ class Ground:
 
     def train(self, trial: Trial, steps: int, seed: int, folder: Path, listen=None):
         """Train at a constant rate: the state after n steps is always the same."""
+        import torch
+
+        from napari_sparsessp.networks import build_network
         from napari_sparsessp.training import loop
 
         plan = loop.TrainingPlan(
@@ -223,15 +225,17 @@ class Ground:
             precision="fp32",
             seed=seed,
         )
-        network, recipe = fresh(trial, seed), self.recipe(trial)
+        torch.manual_seed(seed)
+        network, recipe = build_network(trial.network), self.recipe(trial)
         loop.train(network, self.training, recipe, plan, folder, listen=listen)
 
     def scores(self, trial: Trial, folder: Path) -> dict[str, Any]:
         """Score the averaged weights of the last state on the held-out pairs."""
+        from napari_sparsessp.networks import build_network
         from napari_sparsessp.training.checkpoints import RunFolder
         from napari_sparsessp.training.validation import Validator
 
-        network = fresh(trial, 0)
+        network = build_network(trial.network)
         network.load_state_dict(RunFolder(folder).averaged())
         mapped = trial.network.interpolation
         validator = Validator(self.held, self.structures, trial.ratios, mapped)
@@ -241,24 +245,12 @@ class Ground:
         return {"r2": r2, "structures": scores}
 
 
-def fresh(trial: Trial, seed: int) -> Any:
-    """Build a network with the weights of a seed."""
-    import torch
-
-    from napari_sparsessp.networks import build_network
-
-    torch.manual_seed(seed)
-    return build_network(trial.network)
-
-
 def run_trial(
     trial: Trial, ground: Ground, seed: int, marks: dict[str, int], folder: Path
 ) -> dict[str, Any]:
     """Train a network and score it after each number of steps in `marks`; resumes."""
     path = folder / "result.json"
-    result = {"trial": trial.name, "seed": seed, "marks": {}}
-    if path.exists():
-        result = json.loads(path.read_text("utf-8"))
+    result = read(path) or {"trial": trial.name, "seed": seed, "marks": {}}
     scored = {one["steps"]: one for one in result["marks"].values()}
     for name, steps in sorted(marks.items(), key=lambda mark: mark[1]):
         if steps not in scored:
@@ -302,12 +294,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"[{number}/{len(jobs)}] {trial.name}, {seed}: {marks}", flush=True)
         folder = work / "runs" / f"{trial.name.replace(' ', '_')}-{seed}"
         run_trial(trial, ground, seed, marks, folder)
-        results = sorted((work / "runs").glob("*-*/result.json"))
-        runs = [json.loads(path.read_text("utf-8")) for path in results]
+        runs = [read(path) for path in sorted((work / "runs").glob("*-*/result.json"))]
         place = {"patch": [DEPTH, *PATCH], "ratios": list(RATIOS), "runs": runs}
-        # Measured once, at full size; its script is not kept.
-        known = json.loads(options.out.read_text()) if options.out.exists() else {}
-        write(options.out, {"schema": 1, **study, **place, "duel": known.get("duel")})
+        write(options.out, {"schema": 1, **study, **place})
 
 
 def simulated_ground(work: Path, options: argparse.Namespace) -> Ground:
@@ -358,19 +347,16 @@ def opened(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     names = ("steps", "minutes_per_run", "colonies", "held", "side", "batch", "threads")
     asked = {name: getattr(options, name) for name in names}
     path = work / "study.json"
-    if path.exists():
-        study = json.loads(path.read_text("utf-8"))
+    if study := read(path):
         if study["options"] != asked:
             raise SystemExit(
                 f"{work} holds a study with other options, {study['options']}; ask for "
                 "the same, or give another --work"
             )
         return study
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    cpu = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    machine = {"cpu": (cpu or [platform.machine()])[0].strip()}
-    machine |= {"cores": os.cpu_count(), "torch": torch.__version__}
+    machine = describe_machine()
+    machine = {name: machine[name] for name in ("cpu", "cores")}
+    machine["torch"] = torch.__version__
     study = {"package": __version__, "machine": machine, "options": asked, "trials": {}}
     write(path, study)
     return study
@@ -394,6 +380,11 @@ def chosen_trials(only: str) -> dict[str, Trial]:
     return {k: v for k, v in every.items() if not wanted or k in wanted | about}
 
 
+def read(path: Path) -> Any:
+    """Return what a JSON file holds; None where there is none."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
 def write(path: Path, content: Any) -> None:
     """Write JSON so that no half file is ever there."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -409,20 +400,23 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page")
     parser.add_argument("--out", type=Path, default=GENERATED / "claims.json")
     parser.add_argument("--work", type=Path, default=Path("claims-work"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=250, help="equal for all")
-    parser.add_argument("--minutes-per-run", type=float, default=1.0, help="equal time")
     parser.add_argument("--only", default="", help="groups or trials, by commas")
-    parser.add_argument("--colonies", type=int, default=24)
-    parser.add_argument("--held", type=int, default=8)
-    parser.add_argument("--side", type=int, default=96, help="pixels of a colony")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes-per-run", type=float, default=1.0, help="equal time")
+    for name, value, what in (
+        ("seeds", 3, None),
+        ("steps", 250, "equal for all"),
+        ("colonies", 24, None),
+        ("held", 8, None),
+        ("side", 96, "pixels of a colony"),
+        ("batch", 2, None),
+        ("threads", 2, None),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=value, help=what)
     options = parser.parse_args()
     if options.page:
         from benchmarks.claims.page import page
 
-        text = page(json.loads(options.out.read_text("utf-8")))
+        text = page(read(options.out))
         options.out.with_suffix(".md").write_text(text, encoding="utf-8")
         return
     import torch

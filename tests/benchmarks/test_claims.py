@@ -132,52 +132,34 @@ def test_conditioning_trials_differ_in_nothing_else():
         assert rest(name) == rest(study.BASE)
 
 
-def test_verdicts_agree_disagree_or_are_not_shown():
-    scores = {"3to2d": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+def test_the_page_says_what_agrees_what_was_not_run_and_who_started_late():
+    scores = {
+        "3to2d": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41),
+        "slim": (0.30, 0.31), "condnet": (0.01, 0.20),
+    }  # fmt: skip
+    found = _study(lambda name: scores.get(name, (0.25, 0.40)))
+    found["runs"] = [one for one in found["runs"] if one["trial"] != "tgnet"]
+    text = page.page(found)
     rows = {
-        (cells[0], cells[1]): cells[-1]
+        (cells[0], cells[1]): cells
         for cells in (line.strip("| ").split(" | ") for line in text.splitlines())
         if len(cells) >= 5
     }
-    assert rows["3-to-2D beats 3D", "2"] == "agrees"
-    assert rows["3-to-2D beats 2D", "8"] == "**disagrees**"
-    assert rows["TGNet beats CondNet", "4"] == "not shown"
+    assert rows["3-to-2D beats 3D", "2"][-1] == "agrees"
+    assert rows["3-to-2D beats 2D", "8"][-1] == "**disagrees**"
+    assert rows["2-to-3D beats 2D", "4"][-1] == "not shown"
+    assert "not run" in rows["TGNet beats DoDNet", "2"][-1]
     assert "Against the paper: “3-to-2D beats 2D” at r = 2, 4, 8" in text
-
-
-def test_one_seed_has_no_verdict():
-    text = page.page(_study(lambda name: (0.1,)))
-    assert "| one seed |" in text
-    assert "Of 0 comparisons" in text
-
-
-def test_what_was_not_run_is_said():
-    found = _study(lambda name: (0.1, 0.2))
-    found["runs"] = [one for one in found["runs"] if one["trial"] != "tgnet"]
-    line = next(
-        one
-        for one in page.page(found).splitlines()
-        if one.startswith("| TGNet beats DoDNet | 2 ")
-    )
-    assert "not run" in line
-
-
-def test_rivals_are_marked_against_the_default():
-    scores = {"slim": (0.30, 0.31), "3d": (0.20, 0.21), "2d": (0.40, 0.41)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
+    assert "R² below 0.05): `condnet` (1 of 2 seeds)." in text
     table = text.partition("## Our default")[2]
     marked = {line.split("`")[1]: line for line in table.splitlines() if "(9)" in line}
     assert "▼" in marked["3d"]
     assert "▲" in marked["2d"]
-    assert not {"▼", "▲"} & set(marked["slim"] + marked["tgnet"])
-
-
-def test_seeds_that_have_not_left_the_mean_are_told():
-    scores = {"2d": (0.01, 0.20), "3d": (0.06, 0.20)}
-    text = page.page(_study(lambda name: scores.get(name, (0.25, 0.40))))
-    assert "R² below 0.05): `2d` (1 of 2 seeds)." in text
-    assert "Late starters" not in page.page(_study(lambda name: (0.2, 0.3)))
+    assert not {"▼", "▲"} & set(marked["slim"] + marked["2to3d"])
+    alone = page.page(_study(lambda name: (0.1,)))
+    assert "| one seed |" in alone
+    assert "Of 0 comparisons" in alone
+    assert "Late starters" not in alone
 
 
 def test_groups_and_names_choose_trials():

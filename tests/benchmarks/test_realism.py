@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from benchmarks.figures import realism
 
@@ -34,9 +35,8 @@ def test_a_power_law_is_read_off_the_spectrum(slope):
 
 def test_gain_offset_and_the_crops_size_leave_the_spectrum_alone():
     stack = power_law(1, 1.0, (16, 64, 128))
-    found = realism.power_spectrum(stack, VOXEL)
-    moved = realism.power_spectrum(7 + 3 * stack, VOXEL)
-    assert np.allclose(found[1], moved[1])
+    both = [realism.power_spectrum(s, VOXEL)[1] for s in (stack, 7 + 3 * stack)]
+    assert np.allclose(*both)
     white = np.random.default_rng(0).standard_normal((16, 128, 128))
     for piece in (white, white[:, :64, :64]):
         level = realism.power_spectrum(piece, VOXEL)[1]
@@ -46,27 +46,17 @@ def test_gain_offset_and_the_crops_size_leave_the_spectrum_alone():
 
 def test_correlation_along_z_is_that_of_the_process():
     stack = power_law(2, 1.0, (48, 64, 128), along_z=0.8)
-    found = realism.axial_correlation(stack, VOXEL, realism.HIGH)
+    found = realism.axial_correlation(stack, VOXEL, "high")
     assert np.allclose(found[1][:4], 0.8 ** np.arange(1, 5), atol=0.03)
     assert found[0][0] == VOXEL
     near = realism.neighbour_coherence(stack, VOXEL)
     assert np.allclose(near[1][4:], 0.8, atol=0.08)
 
 
-def test_planes_without_anything_in_common_do_not_correlate():
-    found = realism.neighbour_coherence(power_law(3, 1.0, (48, 64, 64)), VOXEL)
-    assert np.abs(found[1][4:]).max() < 0.15
-
-
 def test_the_focus_curve_peaks_where_a_thing_is_sharp():
-    sharp = power_law(4, 0.5, (1, 64, 64))[0]
-    fy = np.fft.fftfreq(64, VOXEL)[:, None]
-    fx = np.fft.rfftfreq(64, VOXEL)[None]
-    blurred = [
-        np.fft.irfft2(np.fft.rfft2(sharp) * np.exp(-(fy**2 + fx**2) * (z - 5) ** 2))
-        for z in range(16)
-    ]
-    for band in (None, realism.MID, realism.HIGH):
+    sharp = power_law(4, 0.5, (1, 64, 64))
+    blurred = [gaussian_filter(sharp[0], abs(z - 5) / 2) for z in range(16)]
+    for band in ("", "mid", "high"):
         found = realism.focus_curve(np.stack(blurred), VOXEL, band)
         assert found[1].argmax() == 5
         assert found[1].mean() == pytest.approx(1)
@@ -85,19 +75,16 @@ def test_the_histogram_tells_rare_bright_specks_from_normal_noise():
 def test_one_more_of_the_same_kind_is_near_and_a_blurred_one_far():
     kind = [power_law(seed, 1.5, along_z=0.7) for seed in range(10, 30)]
     one = power_law(99, 1.5, along_z=0.7)
-    soft = (one + np.roll(one, 1, 1) + np.roll(one, 1, 2) + np.roll(one, 1, 0)) / 4
     measured = [realism.all_statistics(stack, VOXEL) for stack in kind]
 
-    def distances(stack: np.ndarray) -> dict[str, realism.Distance]:
+    def distances(stack):
         return {
             name: realism.compare(found, [other[name] for other in measured])
             for name, found in realism.all_statistics(stack, VOXEL).items()
         }
 
-    same, blurred = distances(one), distances(soft)
+    same, blurred = distances(one), distances(gaussian_filter(one, 0.6))
     assert np.median([each.distance for each in same.values()]) < 1.5
     for name in ("spectrum", "coherence", "axial_high"):
         assert same[name].distance < 2.5 < blurred[name].distance
         assert blurred[name].farther == 0
-    assert realism.spectrum_error(same["spectrum"]) < 0.1
-    assert realism.spectrum_error(blurred["spectrum"]) > 0.15

@@ -66,11 +66,13 @@ def test_channels_can_be_chosen(sparsessp, pair, tmp_path):
     assert f"{expected:.3f}" in out
 
 
-def test_raw_counts_are_told_apart_from_a_bad_prediction(sparsessp, pair):
+def test_an_image_in_counts_has_r2_1_against_itself(sparsessp, pair, tmp_path):
     _, truth, _ = pair
-    code, _, err = sparsessp("evaluate", truth, truth)
-    assert code == 0
-    assert "not in units of its z-scored truth" in err
+    report = tmp_path / "report.json"
+    code, out, err = sparsessp("evaluate", truth, truth, "--report", report)
+    assert (code, err) == (0, "")
+    (scores,) = json.loads(report.read_text())["structures"].values()
+    assert (scores["r2"], scores["mse"]) == (1, 0)
 
 
 def test_bad_inputs_are_one_line(refused, pair, tmp_path):

@@ -6,6 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import r2_score
 
 from napari_sparsessp import __version__
 from napari_sparsessp.errors import InputError
@@ -99,9 +102,55 @@ def test_it_can_be_cancelled_at_any_plane():
     assert len(shares) > 10
 
 
-def test_raw_counts_against_a_z_score_are_told():
-    result = agreement(volume(COUNTS), volume(5000 + COUNTS), "dna")
-    assert any("dna is not in units" in note for note in result.notes)
+@pytest.mark.parametrize("unit", ["counts", "offset", "whole numbers", "z-scores"])
+def test_an_image_of_another_program_has_r2_1_against_itself(unit):
+    image = {
+        "counts": COUNTS,
+        "offset": COUNTS + 30_000,
+        "whole numbers": COUNTS.astype(np.uint16),
+        "z-scores": zscore_truth(COUNTS),
+    }[unit]
+    theirs = volume(image).with_(zscored=False)
+    result = agreement(volume(image), theirs, "dna")
+    assert result.scores["r2"] == 1
+    assert result.scores["mse"] == 0
+    assert result.notes == ()
+    assert not error_of(volume(image), theirs).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(1e-3, 1e4), st.floats(-1e5, 1e5), st.floats(0.1, 3), st.integers(0, 99)
+)
+def test_the_scores_of_another_programs_image_are_scikit_learns_in_any_unit(
+    gain, offset, noise, seed
+):
+    rng = np.random.default_rng(seed)
+    truth = rng.gamma(2.0, 1.0, (3, 9, 8))
+    image = truth + noise * rng.standard_normal(truth.shape)
+    truth, image = (gain * stack + offset for stack in (truth, image))
+    theirs = Volume(image, "ZYX", SIZE, zscored=False)
+    found = agreement(Volume(truth, "ZYX", SIZE), theirs).scores["r2"]
+    assert found == pytest.approx(r2_score(truth.ravel(), image.ravel()), abs=1e-6)
+
+
+def test_a_prediction_of_ours_is_taken_as_it_is():
+    mine = volume(predicted())
+    for zscored in (True, None):
+        found = agreement(volume(COUNTS), mine.with_(zscored=zscored))
+        assert found.scores == score(mine.array, COUNTS)
+
+
+def test_images_that_agree_but_for_their_units_are_told():
+    theirs = volume(COUNTS / 1000).with_(zscored=False)
+    result = agreement(volume(COUNTS + 500), theirs, "dna")
+    assert any("but PCC does" in note for note in result.notes)
+
+
+def test_z_scores_without_provenance_are_taken_for_what_they_plainly_are():
+    theirs = volume(predicted()).with_(zscored=False)
+    result = agreement(volume(COUNTS + 500), theirs, "dna")
+    assert result.scores == score(theirs.array, COUNTS + 500)
 
 
 def test_projections_lie_nowhere_in_z():

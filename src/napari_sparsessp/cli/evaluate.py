@@ -92,6 +92,7 @@ def evaluate(
         load_volume(path, channel=name_or_index(name), need_channel=False)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
+    predicted = predicted.with_(zscored=_has_provenance(prediction))
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
@@ -110,6 +111,16 @@ def evaluate(
             "warnings": warnings,
         }
         write_report(report, json.dumps(content, indent=2, allow_nan=False))
+
+
+def _has_provenance(path: str) -> bool:
+    """Return whether a file is a prediction of ours, in units of its z-scored truth."""
+    from napari_sparsessp.io.writing import read_provenance
+
+    try:
+        return read_provenance(path) is not None
+    except InputError:  # a format that can hold none
+        return False
 
 
 @contextmanager

@@ -173,14 +173,38 @@ def on_the_same_grid(truth: Volume, prediction: Volume, warn: Warn) -> list[Any]
     return [onto_grid(stack, grid) for stack in stacks]
 
 
+def in_truth_units(prediction: Volume, truth: Any) -> Any:
+    """Return a prediction in units of the z-scored truth, read plane by plane.
+
+    One that is z-scored, as ours are, stays as it is. Any other image is brought there
+    by the truth's own mean and deviation, so that an image against itself has R² 1;
+    but for one whose values are plainly z-scores and nothing like the truth's.
+    `prediction` is ZYX, `truth` (D, H, W) on its grid.
+    """
+    if prediction.zscored is not False:
+        return prediction.array
+    (mean, deviation), (own, spread) = map(_moments, (truth, prediction.array))
+    like_zscores = abs(own) < 0.5 and 0.2 < spread < 2
+    if not deviation or (like_zscores and abs(own - mean) > 1.5 * deviation):
+        return prediction.array
+
+    def plane(index: int) -> np.ndarray:
+        return (np.asarray(prediction.array[index], np.float64) - mean) / deviation
+
+    return _Planes(prediction.shape, plane)
+
+
 def score_times(prediction: Volume, truth: list[Any]) -> dict[str, Any]:
     """Score each time point; several are averaged, as in the report of a run."""
-    scores = [score(prediction.time(i).array, stack) for i, stack in enumerate(truth)]
+    scores = [
+        score(in_truth_units(prediction.time(i), stack), stack)
+        for i, stack in enumerate(truth)
+    ]
     return mean_scores([{"all": each} for each in scores])["all"]
 
 
 def unit_doubt(name: str, scores: dict[str, Any]) -> str:
-    """Warn of two images that agree but for a scale, as raw counts and a z-score.
+    """Warn of two images that agree but for a scale, as z-scores and raw counts.
 
     Empty where there is no such doubt.
     """
@@ -188,20 +212,26 @@ def unit_doubt(name: str, scores: dict[str, Any]) -> str:
     if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
         return ""
     return (
-        f"{name} is not in units of its z-scored truth, so R², MSE and MAE "
-        "mean little here; Pearson's does"
+        f"{name} and its truth agree but for brightness and contrast, so R², MSE and "
+        "MAE mean little here, but PCC does; give both in the same units"
     )
 
 
-def aligned_truth(
+def aligned(
     truth: Volume, prediction: Volume, warn: Warn = lambda _note: None
-) -> np.ndarray:
-    """Return the z-scored truth, ZYX, on the prediction's grid.
+) -> tuple[np.ndarray, Any]:
+    """Return the z-scored truth and the prediction in its units, on one grid.
 
-    (D, H, W) float32; NaN where the truth does not reach.
+    Both (D, H, W); the truth NaN where it does not reach, the prediction plane by
+    plane as it is read.
     """
     (stack,) = on_the_same_grid(truth, prediction, warn)
-    return zscore_truth(stack)
+    return zscore_truth(stack), in_truth_units(prediction, stack)
+
+
+def aligned_truth(truth: Volume, prediction: Volume) -> np.ndarray:
+    """Return the z-scored truth on the prediction's grid, as `aligned` does."""
+    return aligned(truth, prediction)[0]
 
 
 def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
@@ -209,10 +239,9 @@ def error_of(truth: Volume, prediction: Volume) -> np.ndarray:
 
     (D, H, W) float32; NaN where the truth does not reach.
     """
-    expected = aligned_truth(truth, prediction)
+    expected, predicted = aligned(truth, prediction)
     for plane in range(expected.shape[0]):
-        predicted = np.asarray(prediction.array[plane], np.float32)
-        expected[plane] = predicted - expected[plane]
+        expected[plane] = np.asarray(predicted[plane], np.float32) - expected[plane]
     return expected
 
 
@@ -223,17 +252,22 @@ def agreement(
     notes: list[str] = []
     progress(0.0)
     (stack,) = on_the_same_grid(truth, prediction, notes.append)
+    predicted = in_truth_units(prediction, stack)
     reads, total = 0, max(1, _READS * prediction.shape[0])
 
-    def count() -> None:
-        nonlocal reads
-        reads += 1
-        progress(min(1.0, reads / total))
+    def counted(planes: Any) -> _Planes:
+        def read(index: int) -> Any:
+            nonlocal reads
+            reads += 1
+            progress(min(1.0, reads / total))
+            return planes[index]
 
-    scores = score(_Counted(prediction.array, count), _Counted(stack, count))
+        return _Planes(tuple(planes.shape), read)
+
+    scores = score(counted(predicted), counted(stack))
     if doubt := unit_doubt(name, scores):
         notes.append(doubt)
-    density = _density(zscore_truth(stack), prediction.array)
+    density = _density(zscore_truth(stack), predicted)
     progress(1.0)
     return Agreement(scores, density, _moments(stack), tuple(notes))
 
@@ -278,20 +312,19 @@ def _moments(stack: Any) -> tuple[float, float]:
     for plane in range(stack.shape[0]):
         values = np.asarray(stack[plane])
         sums.update(values, values)
-    return sums.mean_truth, math.sqrt(sums.spread_truth / sums.count)
+    return sums.mean_truth, math.sqrt(sums.spread_truth / max(1, sums.count))
 
 
 def _size(volume: Volume) -> str:
     return "×".join(map(str, volume.shape[-3:]))
 
 
-class _Counted:
-    """A stack that counts each plane that is read from it."""
+@dataclass(frozen=True)
+class _Planes:
+    """A stack whose planes are made as they are read."""
 
-    def __init__(self, stack: Any, count: Callable[[], None]) -> None:
-        self._stack, self._count = stack, count
-        self.shape = tuple(stack.shape)
+    shape: tuple[int, ...]
+    read: Callable[[int], Any]
 
     def __getitem__(self, index: int) -> Any:
-        self._count()
-        return self._stack[index]
+        return self.read(index)

@@ -18,7 +18,7 @@ from napari_sparsessp.errors import InputError, OutputError
 from napari_sparsessp.evaluation.agreement import (
     ComparisonReport,
     ScoredStructure,
-    aligned_truth,
+    aligned,
     on_the_same_grid,
 )
 from napari_sparsessp.evaluation.baselines import BASELINES
@@ -230,8 +230,8 @@ def _draw_row(
     first: bool,
 ) -> Any:
     structure = structure_or_custom(item.name)
-    truth = aligned_truth(item.truth, item.prediction)
-    predicted = np.asarray(item.prediction.array[plane], np.float32)
+    truth, stack = aligned(item.truth, item.prediction)
+    predicted = np.asarray(stack[plane], np.float32)
     limits = contrast(truth)
     if light is None:
         axes[0].set_axis_off()
