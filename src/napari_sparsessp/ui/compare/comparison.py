@@ -103,6 +103,9 @@ def pair_of(
     reading = read_layer(prediction, leading=leading)
     other = read_layer(truth, leading=leading, onto=reading)
     predicted = _one_time(reading.volume, time, "the prediction")
+    about = prediction.metadata[KEY]
+    ours = bool(about.get("request") or about.get("provenance"))
+    predicted = predicted.with_(zscored=ours)
     true = other.volume
     if "C" in true.axes and channel is not None:
         true = true.channel(channel)
