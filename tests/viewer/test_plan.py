@@ -87,7 +87,7 @@ def test_a_stack_with_its_truth_gives_an_answer_to_save_and_to_use_in_predict(
     measured(dock)
     report = dock.record.report
     assert ratios(dock) == [1, 2, 4], "8th of 8 planes is no stack"
-    assert "<b>2nd and 4th plane</b>" in dock.form.ratio_step.headline.text()
+    assert "<b>1 plane in 2 and 4</b>" in dock.form.ratio_step.headline.text()
     assert report.structures == ("dna",)
     assert report.reference == "truth"
     result = dock.form.result

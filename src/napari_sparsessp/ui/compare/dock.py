@@ -111,9 +111,10 @@ class CompareDock(Dock):
         self.form.offer_sets([(one.key, one.label) for one in sets], chosen)
         table.set_rows(self._rows())
         if not table.structure() or first:
-            table.choose(
-                next(iter(table.shown() or self.comparison.predictions()), None)
-            )
+            truths = self.comparison.truths()  # one with scores and an error, if any
+            ids = table.shown() or self.comparison.predictions()
+            ids = sorted(ids, key=lambda id_: id_ not in truths)
+            table.choose(next(iter(ids), None))
         self.view.offer()
         self._show_structure()
         if self.isVisible():
@@ -190,7 +191,7 @@ class CompareDock(Dock):
         form.value_step.setVisible(agreement is not None)
         form.value_step.set_mark(Mark.GOOD)
         form.density_title.setText(
-            f"{label}: predicted against true, all voxels; dashed: equal"
+            f"{label}: all voxels; dashed: predicted equals true"
         )
         problem = self.comparison.problem(id_) if id_ else None
         if problem is not None:

@@ -230,11 +230,11 @@ class CompareForm(StepForm):
         self.density_title = wrapped_label("small")
         self.density = DensityPlot()
         self.density.setFixedHeight(_DENSITY_HIGH)
-        self.compared_step = Step("Compare <b>this prediction</b>")
-        self.view_step = Step("with its truth, <b>seen this way</b>")
-        self.score_step = Step("it agrees <b>this well</b>")
-        self.plane_step = Step("in <b>these planes</b>")
-        self.value_step = Step("and at <b>these values</b>", last=True)
+        self.compared_step = Step("<b>Prediction</b>")
+        self.view_step = Step("<b>View</b>")
+        self.score_step = Step("<b>Scores</b>")
+        self.plane_step = Step("<b>R² per plane</b>")
+        self.value_step = Step("<b>Predicted against true intensity</b>", last=True)
         self.arrange(
             [
                 (self.compared_step, [self.compared, self.nothing, predict]),
@@ -246,7 +246,7 @@ class CompareForm(StepForm):
             CompareFoot(),
             below=6,
         )
-        self.show_layout("")
+        self.show_options("")
 
     def offer_sets(self, offers: Sequence[tuple[str, str]], chosen: str) -> None:
         """Offer what can be compared, as (key, label)."""
@@ -261,19 +261,17 @@ class CompareForm(StepForm):
             step.setVisible(some)
         self.foot.setEnabled(some)
 
-    def show_layout(self, layout: str) -> None:
-        """Show which layout is on, and the options that belong to it."""
-        self.picker.show_layout(layout)
-        self.show_options(layout)
+    def show_options(self, layout: str, no_error: str = "") -> None:
+        """Show the options of a layout, and why there is no error where one is wanted.
 
-    def show_options(self, layout: str) -> None:
-        """Show the options of a layout, also of one that is still being made."""
+        Also of a layout that is still being made.
+        """
         self.composition.setVisible(layout in COMPOSITIONS)
         self.composition.show_row("border", layout == SWIPE)
         self.composition.show_row("fields", layout == CHECKERBOARD)
         self.cells.setVisible(layout == SIDE_BY_SIDE)
         hidden = layout == SIDE_BY_SIDE and not self.cells.get("error")
-        note = "" if hidden else _NOTES.get(layout, "")
+        note = "" if hidden else no_error or _NOTES.get(layout, "")
         self.view_note.setText(note)
         self.view_note.setVisible(bool(note))
 

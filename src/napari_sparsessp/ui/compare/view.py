@@ -36,7 +36,7 @@ OUTDATED = " · outdated"
 """Ends the name of an error whose prediction or truth has changed."""
 # Black on black says "no error"; blue and orange are told apart by all eyes.
 _ERROR_COLOURS = {
-    "name": "too dark – right – too bright",
+    "name": "underestimated – correct – overestimated",
     "colors": [
         [*(value / 255 for value in TOO_LOW), 1.0],
         [0.0, 0.0, 0.0, 1.0],
@@ -401,7 +401,14 @@ class CompareView(QObject):
         current = self._asked or self.layouts.current or ""
         if current:
             self.show(current)
-        self._form.show_options(current)
+        self._show_options(current)
+
+    def _show_options(self, layout: str) -> None:
+        truths, why = self._comparison.truths(), ""
+        if layout == SIDE_BY_SIDE and not set(self._chosen()) <= set(truths):
+            label = structure_or_custom(self._chosen()[0]).label
+            why = f"Error: {label} has no truth; choose one below the table."
+        self._form.show_options(layout, why)
 
     def offer(self) -> None:
         """Offer the layouts that can be shown."""
@@ -439,7 +446,9 @@ class CompareView(QObject):
     def _chosen(self) -> tuple[str, ...]:
         """Return the structure whose error is shown: several in a cell say nothing."""
         shown, chosen = self._form.table.shown(), self._form.table.structure()
-        return (chosen,) if chosen in shown else shown[:1]
+        truths = self._comparison.truths()
+        first = sorted(shown, key=lambda id_: id_ not in truths)[:1]
+        return (chosen,) if chosen in shown else tuple(first)
 
     def _errors(self) -> dict[str, Any]:
         """Return the errors of predictions and truths as they are now, at this time."""
@@ -456,7 +465,7 @@ class CompareView(QObject):
     def _compose(self, name: str) -> None:
         """Show truths and predictions composed; truths that are needed come later."""
         self._asked = name
-        self._form.show_options(name)
+        self._show_options(name)
         truths = self._comparison.truths()
         wanted = [id_ for id_ in self._form.table.shown() if id_ in truths]
         composed = self.layers.composed()
@@ -497,11 +506,12 @@ class CompareView(QObject):
 
     def _on_chosen(self, _structure: object) -> None:
         if self.layouts.current == SIDE_BY_SIDE:
-            self.show(SIDE_BY_SIDE)
+            self.update()
 
     def _on_layout(self, name: str) -> None:
         """Follow the viewer: another dock may have asked."""
-        self._form.show_layout(name)
+        self._form.picker.show_layout(name)
+        self._show_options(name)
         if name not in COMPOSITIONS:
             self.layers.remove_composed()
         if name != SWIPE:

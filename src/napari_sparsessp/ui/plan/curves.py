@@ -15,7 +15,7 @@ from napari_sparsessp.ui.widgets.charts import Curve
 if TYPE_CHECKING:
     from napari_sparsessp.evaluation.sweep_report import Point, SweepReport
 
-SCORES = {"r2": "R²", "pcc_plane": "Pearson in planes"}
+SCORES = {"r2": "R²", "pcc_plane": "PCC in planes"}
 """Scores that the chart can show, and their names."""
 
 MEAN = "mean"

@@ -377,11 +377,11 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
-    ratios = [nth(ratio) for ratio in choice.ratios if ratio > 1]
-    which = f"every <b>{listed(ratios)}" if ratios else "<b>every r-th"
-    form.ratio_step.set_headline(f"keep {which} plane</b>")
+    ratios = [ratio for ratio in choice.ratios if ratio > 1]
+    which = listed(list(map(str, ratios))) if ratios else "r"
+    form.ratio_step.set_headline(f"z-sampling: <b>1 plane in {which}</b>")
     label = "" if stack.card is None else TOPOLOGIES[stack.card.topology][0]
-    form.topology_step.set_headline(f"with a <b>{label} network</b>")
+    form.topology_step.set_headline(f"Model: <b>{label}</b>")
     ready = plan.job is not None
     settled = Mark.GOOD if ready else Mark.WAITING
     order = list(Mark)
@@ -404,12 +404,12 @@ def show_foot(form: PlanForm, plan: PlanPreview, known: bool) -> None:
     if plan.sparse:
         foot.message.show_notices([plan.sparse])
         foot.set_state(PlanState.BLOCKED, plan.sparse)
-        foot.set_status("There is nothing to leave out of this stack: see above.")
+        foot.set_status("Cannot plan from this stack: see message above.")
     elif seen.problem is not None:
         details = error_details(seen.problem, seen.request)
         foot.message.show_error(str(seen.problem), details)
         foot.set_state(PlanState.BLOCKED, str(seen.problem))
-        foot.set_status("Something is in the way: see above.")
+        foot.set_status("Cannot run: see message above.")
     elif plan.job is None:
         foot.message.clear()
         foot.set_state(PlanState.BLOCKED, plan.waiting)

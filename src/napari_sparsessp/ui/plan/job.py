@@ -40,7 +40,7 @@ SWEEPS_KEPT = 12
 
 # The engine refuses to thin out a stack whose planes are further apart than this.
 _SPARSE = 1.5
-_NO_TRUTH = "Choose a truth layer for a structure, or judge by the dense prediction."
+_NO_TRUTH = "Choose a truth layer, or compare with the dense prediction."
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class PlanResult(QWidget):
                 ("r2", "R²", "Brightness and pattern: 1 is perfect, 0 a flat grey."),
                 (
                     "pcc_plane",
-                    "Pattern",
+                    "PCC in planes",
                     "Pearson's correlation within planes: blind to brightness and "
                     "contrast. Look here where R² cannot tell.",
                 ),
@@ -357,7 +357,7 @@ class PlanResult(QWidget):
             return
         score = self.score.value()
         rows = rows_of(report, score, imaging.plane_ms, imaging.stacks)
-        self.table.set_title("score", "R²" if score == "r2" else "Pattern")
+        self.table.set_title("score", "R²" if score == "r2" else "PCC")
         self.table.set_rows(rows)
         self._choose(rows[0].ratio if self._chosen is None else self._chosen)
 
