@@ -148,23 +148,15 @@ def _options(fields: dict[str, Any]) -> list[str]:
 
 def _stream_as_the_dock(request: Any, volume: Any) -> Any:
     """Fill a shared buffer by the dock's own engine; follow a changed ui here."""
-    from napari_sparsessp import load_model, predict_stream
+    from napari_sparsessp import load_model
+    from napari_sparsessp.prediction.plan import plan_prediction
+    from napari_sparsessp.ui.engine import InstalledEngine
 
-    model, buffer = load_model(request.model, request.topology), None
-    try:
-        from napari_sparsessp.prediction.plan import plan_prediction
-        from napari_sparsessp.ui.engine import InstalledEngine
-    except ImportError:
-        print("no InstalledEngine: the buffer is that of predict_stream")
-        events = predict_stream(model, volume, request=request)
-    else:
-        engine = InstalledEngine()
-        plan = plan_prediction(model.card, volume, request, {})
-        buffer = np.zeros(plan.output_shape, np.float32)
-        writer = engine.new_writer(buffer)
-        whole, never = lambda: None, threading.Event()
-        events = engine.stream(plan, writer, whole, None, never)
-    for event in events:
+    engine, model = InstalledEngine(), load_model(request.model, request.topology)
+    plan = plan_prediction(model.card, volume, request, {})
+    buffer = np.zeros(plan.output_shape, np.float32)
+    writer, never = engine.new_writer(buffer), threading.Event()
+    for event in engine.stream(plan, writer, lambda: None, None, never):
         buffer = getattr(event, "buffer", buffer)
     return buffer
 
@@ -306,12 +298,10 @@ def _difference(golden: np.ndarray, voxels: np.ndarray) -> float:
 
 def _show(name: str, before: Any, now: Any) -> None:
     """Print how a text, or a value as JSON, changed."""
-    lines = [
-        one.splitlines()
-        if isinstance(one, str)
-        else json.dumps(one, indent=1).split("\n")
-        for one in (before, now)
-    ]
+    texts = (
+        v if isinstance(v, str) else json.dumps(v, indent=1) for v in (before, now)
+    )
+    lines = [text.splitlines() for text in texts]
     for line in difflib.unified_diff(*lines, f"{name}: golden", "now", "", "", 1, ""):
         print(line)
 
@@ -324,10 +314,10 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder of the real files, to record")
     options = parser.parse_args()
     folder = options.folder.resolve()
-    if options.verb == "record":
-        record(folder, options.data)
-        return 0
-    return compare(folder)
+    if options.verb == "compare":
+        return compare(folder)
+    record(folder, options.data)
+    return 0
 
 
 if __name__ == "__main__":

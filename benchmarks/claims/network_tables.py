@@ -25,7 +25,7 @@ from napari_sparsessp.evaluation.speed_tables import (
     verdicts,
 )
 from napari_sparsessp.networks import NetworkConfig
-from napari_sparsessp.networks.config import FAMILIES, MAPPINGS, TOPOLOGIES
+from napari_sparsessp.networks.config import FAMILIES
 
 PAGE, SPEED = GENERATED / "networks.md", GENERATED / "speed.json"
 
@@ -110,14 +110,6 @@ def families() -> str:
     return markdown([(*head, "encoder widths"), *table])
 
 
-def mappings() -> str:
-    """Which mapping goes with which topology."""
-    table = [("topology", *MAPPINGS)]
-    for topology in TOPOLOGIES:
-        table.append((f"`{topology}`", *(_exists(topology, one) for one in MAPPINGS)))
-    return markdown(table)
-
-
 def counts() -> str:
     """Sizes that are known, beside ours."""
     table = [("network", "parameters", "ours", "GMAC", "ours")]
@@ -191,7 +183,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 def sections() -> Iterator[tuple[str, str]]:
     """Every generated part of the page: its name and text."""
-    for make in (families, mappings, slim, counts, table6, speed):
+    for make in (families, slim, counts, table6, speed):
         yield make.__name__, make()
 
 
@@ -238,16 +230,6 @@ def _network(method: str, topology: str, values: dict) -> dict:
         "topology": topology,
         "ratio": ratio,
     }
-
-
-def _exists(topology: str, mapping: str) -> str:
-    try:
-        NetworkConfig.model_validate(
-            {**DOD, "topology": topology, "mapping": mapping, "ratio": 1}
-        )
-    except ValueError:
-        return "–"
-    return "yes"
 
 
 def _is_number(cell: str) -> bool:

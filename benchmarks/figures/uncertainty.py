@@ -27,6 +27,7 @@ SHAPE, RATIOS = (32, 160, 160), (2, 8)
 FIT, JUDGE = 2_100_000, 2_300_000
 EVERY = 11  # voxels; the rest would only repeat them
 BLOCK = (4, 8, 8)  # voxels: about what a person looks at as one spot
+HEAD = "error / expected | within | rank, voxels | rank, blocks |"
 INK, GREY, COLOURS = "#20242c", "#8b8f98", {2: "#2563a8", 8: "#c2410c"}
 
 
@@ -115,6 +116,11 @@ def thinned(some: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
 # verbs -------------------------------------------------------------------------------
 
 
+def cells(values: Sequence[float]) -> str:
+    """Cells of a table."""
+    return " | ".join(f"{value:.2f}" for value in values)
+
+
 def fit(options: argparse.Namespace) -> None:
     """Fit every structure of the models, and write it into their cards.
 
@@ -145,9 +151,8 @@ def judge(options: argparse.Namespace) -> None:
             for structure, one in found.items():
                 kept.setdefault((structure, ratio), []).append(one)
         print(f"\n{model.card.id}\n")
-        print("| structure | r | floor | gain | error / expected | within | rank, "
-              "voxels | rank, blocks | lowest / highest tenth |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|---|---|")
+        print("| structure | r | floor | gain |", HEAD, "lowest / highest tenth |")
+        print("|---" * 9, "|", sep="")
         drawn, means = {}, []
         for (structure, ratio), some in sorted(kept.items()):
             known = model.card.uncertainty[structure]
@@ -155,14 +160,12 @@ def judge(options: argparse.Namespace) -> None:
             expected = known.expected_error(spread)
             one = drawn[structure, ratio] = reliability(expected, error)
             blocks = float(np.mean([block_rank(a, b) for a, b, _ in some]))
-            turned = reliability(expected, error_mean).ratio
-            means.append((one.ratio, one.within, one.rank, blocks, turned))
-            tenths = one.found / one.expected
-            print(
-                f"| {structure} | {ratio} | {known.floor:.2f} | {known.gain:.1f} | "
-                f"{one.ratio:.2f} | {one.within:.2f} | {one.rank:.2f} | {blocks:.2f} | "
-                f"{tenths[0]:.2f} / {tenths[-1]:.2f} |"
-            )
+            row = one.ratio, one.within, one.rank, blocks
+            means.append((*row, reliability(expected, error_mean).ratio))
+            fitted = f"{known.floor:.2f} | {known.gain:.1f}"
+            tenths = [f"{share:.2f}" for share in one.found / one.expected]
+            ends = f"{tenths[0]} / {tenths[-1]}"
+            print(f"| {structure} | {ratio} | {fitted} | {cells(row)} | {ends} |")
         words = (
             "mean: error / expected {:.2f}, within {:.2f}, rank {:.2f}, blocks {:.2f}; "
             "with --tta, error / expected {:.2f}"
@@ -204,18 +207,16 @@ def real(options: argparse.Namespace) -> None:
     """Judge DNA on the real crop at every ratio."""
     light = load_volume(options.data, channel="Bright-field")
     truth = {"dna": load_volume(options.data, channel="DNA")}
-    print("| model | r | error / expected | within | rank, voxels | rank, blocks |")
-    print("|---|---|---|---|---|---|")
+    print("| model | r |", HEAD)
+    print("|---" * 6, "|", sep="")
     for name in options.models:
         model = load_model(name)
         known = model.card.uncertainty["dna"]
         for ratio in (1, 2, 4, 8):
             spread, error, _ = errors_of(bare(model), light, truth, ratio)["dna"]
             one = reliability(known.expected_error(spread).ravel(), error.ravel())
-            print(
-                f"| {model.card.id} | {ratio} | {one.ratio:.2f} | {one.within:.2f} | "
-                f"{one.rank:.2f} | {block_rank(spread, error):.2f} |"
-            )
+            row = one.ratio, one.within, one.rank, block_rank(spread, error)
+            print(f"| {model.card.id} | {ratio} | {cells(row)} |")
 
 
 def main() -> None:

@@ -136,7 +136,7 @@ def test_a_table_and_one_sentence_go_to_standard_output(sweep, tmp_path):
     assert lines[0].split()[:5] == ["R²", "r=1", "(8)", "r=4", "(2)"]
     assert lines[0].endswith("ceiling  planes needed")
     assert lines[1].startswith("dna")
-    assert lines[3].startswith("PCC within planes")
+    assert lines[3].startswith("PCC in planes")
     assert lines[-1].startswith(("R² cannot tell", "2 of 8", "All 8"))
     assert _names(tmp_path) == before, "without --out nothing is written"
 

@@ -44,7 +44,7 @@ SCORES = "sweep.json"
 FIGURE = "sweep.png"
 PAGE = "sweep.html"
 
-SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
+SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC in planes"}
 """The paper's score, and the one to judge real cells by."""
 
 BASELINES = {

@@ -183,7 +183,7 @@ def in_truth_units(prediction: Volume, truth: Any) -> Any:
     """
     if prediction.zscored is not False:
         return prediction.array
-    (mean, deviation), (own, spread) = map(_moments, (truth, prediction.array))
+    (mean, deviation), (own, spread) = map(moments, (truth, prediction.array))
     like_zscores = abs(own) < 0.5 and 0.2 < spread < 2
     if not deviation or (like_zscores and abs(own - mean) > 1.5 * deviation):
         return prediction.array
@@ -212,8 +212,9 @@ def unit_doubt(name: str, scores: dict[str, Any]) -> str:
     if r2 is None or pcc is None or r2 >= -1 or pcc <= 0.5:
         return ""
     return (
-        f"{name} and its truth agree but for brightness and contrast, so R², MSE and "
-        "MAE mean little here, but PCC does; give both in the same units"
+        f"{name or 'the prediction'} and its truth agree but for brightness and "
+        "contrast, so R², MSE and MAE mean little here, but PCC does; give both in the "
+        "same units"
     )
 
 
@@ -269,7 +270,7 @@ def agreement(
         notes.append(doubt)
     density = _density(zscore_truth(stack), predicted)
     progress(1.0)
-    return Agreement(scores, density, _moments(stack), tuple(notes))
+    return Agreement(scores, density, moments(stack), tuple(notes))
 
 
 def _density(truth: np.ndarray, prediction: Any) -> Density:
@@ -306,7 +307,7 @@ def _range(truth: np.ndarray, prediction: Any) -> tuple[float, float]:
     return low - edge, max(high, low + 1e-3) + edge
 
 
-def _moments(stack: Any) -> tuple[float, float]:
+def moments(stack: Any) -> tuple[float, float]:
     """Return mean and standard deviation of all finite values."""
     sums = PixelSums()
     for plane in range(stack.shape[0]):

@@ -179,7 +179,9 @@ def comparison_figure(report: ComparisonReport, plane: int) -> Figure:
     key = place(lefts[3] + 0.2, bottom, _WIDE - 0.4, 0.09)
     figure.colorbar(error, cax=key, orientation="horizontal")
     key.tick_params(labelsize=6)
-    key.set_xlabel("SD of the truth: too dark – too bright", fontsize=7, labelpad=1)
+    key.set_xlabel(
+        "SD of the truth: underestimated – overestimated", fontsize=7, labelpad=1
+    )
     if curves:
         axes_below = place(0.6, bottom + _KEY + 0.05, width - 0.9, curves - 0.75)
         draw_curves(axes_below, _r2_curves(report.scores()), report.measured, plane)

@@ -44,8 +44,8 @@ COLUMNS = {
     "r2_fitted": "R², contrast fitted",
     "mse": "MSE",
     "mae": "MAE",
-    "pcc": "Pearson",
-    "pcc_plane": "Pearson in planes",
+    "pcc": "PCC",
+    "pcc_plane": "PCC in planes",
     "ssim": "SSIM",
 }
 """Heading by score."""

@@ -238,7 +238,7 @@ def _answer(report: SweepReport) -> str:
 
 
 def _trivial_pattern(report: SweepReport) -> float:
-    """Return the best Pearson within planes that needs no model."""
+    """Return the best PCC in planes that needs no model."""
     pattern = reference_scores(report, "pcc_plane")
     known = [pattern[which] for which in BASELINES]
     return max([0.0, *(value for value in known if value is not None)])
