@@ -20,6 +20,7 @@ from napari_sparsessp.ui.layers.metadata import (
     role_of,
 )
 from napari_sparsessp.ui.layers.reading import (
+    LayerReading,
     LeadingAxis,
     micrometres,
     read_layer,
@@ -335,6 +336,19 @@ class Comparison(QObject):
             self.queue.add(tag, _compute, what, self.pair(structure))
         except InputError as error:
             self._on_failed(tag, error)
+
+    def volumes(self, structure: str) -> tuple[Volume, Volume | None]:
+        """Freeze a structure's prediction, and its truth where there is one."""
+        if self.truth(structure) is not None:
+            pair = self.pair(structure)
+            return pair.prediction, pair.truth
+        reading = self.reading(structure)
+        return _one_time(reading.volume, self.time(), "the prediction"), None
+
+    def reading(self, structure: str) -> LayerReading:
+        """Read the layer of a prediction."""
+        leading: LeadingAxis | None = None if self.time() is None else "T"
+        return read_layer(self.predictions()[structure], leading=leading)
 
     def pair(self, structure: str) -> Pair:
         """Freeze a structure's prediction and truth for a thread."""

@@ -1,6 +1,7 @@
 """The Compare dock: see where a prediction can be trusted, and by how much."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from napari_sparsessp.ui.compare.comparison import (
     light_of,
 )
 from napari_sparsessp.ui.compare.form import EXPORTS, CompareForm
+from napari_sparsessp.ui.compare.regions import Measured, drawn_in, measure
 from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
 from napari_sparsessp.ui.dock import Dock, open_predict
@@ -56,6 +58,7 @@ class CompareDock(Dock):
         super().__init__(napari_viewer, settle_ms=_SETTLE_MS)
         self._cancelled = False
         self._writing: BackgroundTask | None = None
+        self._measured_of: object = None
         self.comparison = Comparison(napari_viewer, self)
         self.fill(CompareForm(napari_viewer, self._can_be_truth))
         self.view = CompareView(napari_viewer, self.form, self.comparison, self)
@@ -76,6 +79,7 @@ class CompareDock(Dock):
             lambda: open_predict(self._viewer, beside=self)
         )
         form.compute_button.clicked.connect(self.compute)
+        form.regions.button.clicked.connect(self.measure)
         form.foot.cancel_button.clicked.connect(self.cancel)
         form.foot.copy_button.clicked.connect(form.table.copy)
         form.foot.export_asked.connect(self._on_export)
@@ -110,6 +114,9 @@ class CompareDock(Dock):
         first = not table.rows
         self.form.offer_sets([(one.key, one.label) for one in sets], chosen)
         table.set_rows(self._rows())
+        if self._measured_of != self._compared_now():
+            self._measured_of = self._compared_now()
+            self.form.regions.show_measured(Measured(), "")
         if not table.structure() or first:
             truths = self.comparison.truths()  # one with scores and an error, if any
             ids = table.shown() or self.comparison.predictions()
@@ -172,8 +179,11 @@ class CompareDock(Dock):
         if not busy and time is not None:
             text = f"Scores of time point {time + 1}; move the slider for others."
         scored = any(row.scores for row in self.form.table.rows)
+        measured = self.form.regions.measured
         self.form.foot.set_busy(busy, text)
-        self.form.foot.set_exportable(scored)
+        self.form.foot.set_exportable(
+            bool(scored or measured.rows or measured.profiles)
+        )
         marks = {True: Mark.GOOD, False: Mark.WAITING}
         self.form.score_step.set_mark(marks[scored])
         self.form.view_step.set_mark(marks[self.view.layouts.current is not None])
@@ -226,6 +236,46 @@ class CompareDock(Dock):
             form.planes.set_curves(curves, [float(plane) for plane in planes])
         self.planes.follow(layer)
 
+    def _compared_now(self) -> object:
+        """Return what measured regions belong to."""
+        comparison = self.comparison
+        truths = {id_: layer_key(one) for id_, one in comparison.truths().items()}
+        compared = comparison.compared
+        return compared and compared.key, truths, comparison.time()
+
+    def measure(self) -> None:
+        """Measure the ticked structures where the user has drawn."""
+        comparison, panel = self.comparison, self.form.regions
+        layer, wanted = panel.place.get("layer"), self.form.table.shown()
+        try:
+            if layer is None or not wanted:
+                raise InputError(
+                    "nothing to measure; draw in a Labels or Shapes layer and tick a "
+                    "structure in the table of scores"
+                )
+            first = comparison.predictions()[wanted[0]]
+            stacks = [(id_, *comparison.volumes(id_)) for id_ in wanted]
+            plane = int(layer_index(self._viewer, first)[-3])
+            reading = comparison.reading(wanted[0])
+            find = drawn_in(layer, reading, plane, comparison.time())
+        except SparseSSPError as error:
+            self.show_error(error)
+            return
+        self.form.foot.set_busy(comparison.queue.busy, "Measuring…")
+        unit = "µm" if has_length(first) else "px"
+        note = f"{layer.name}, measured from plane {plane + 1} on screen."
+        self.run_task(
+            *(measure, stacks, find, unit),
+            returned=partial(self._on_measured, note),
+            what="the measurement",
+        )
+
+    def _on_measured(self, note: str, measured: Measured) -> None:
+        chosen = self.form.table.structure()
+        self.form.regions.show_measured(measured, chosen, note)
+        self.form.region_step.set_mark(Mark.GOOD)
+        self._show_busy()
+
     def _on_set(self) -> None:
         self._cancelled = False
         self.comparison.choose(self.form.compared.get("key"))
@@ -267,6 +317,9 @@ class CompareDock(Dock):
         try:
             if self._writing is not None and self._writing.running:
                 raise OutputError("a file is being written; wait until it is done")
+            if kind in ("regions", "profile"):
+                self._save_measured(kind, path)
+                return
             # a figure has room for what is ticked, all other files hold all
             shown = self.form.table.shown() if kind == "figure" else ()
             wanted = shown or tuple(self.comparison.predictions())
@@ -280,6 +333,17 @@ class CompareDock(Dock):
         what = "the writing of the file"
         work = write, report, kind, path, plane
         self._writing = self.run_task(*work, returned=self._on_saved, what=what)
+
+    def _save_measured(self, kind: str, path: Path) -> None:
+        measured = self.form.regions.measured
+        if not (measured.rows if kind == "regions" else measured.profiles):
+            raise InputError(
+                "nothing is measured yet; draw regions or lines, choose their layer "
+                "and press Measure"
+            )
+        with atomic_write(path, kind) as part:
+            part.write_text(measured.csv(kind), encoding="utf-8")
+        self._on_saved(path)
 
     def _on_saved(self, path: Path) -> None:
         self._show_saving(f"Saved {path.name} in {path.parent}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
+from napari_sparsessp.ui.compare.regions import RegionsPanel
 from napari_sparsessp.ui.compare.table import ScoreTable
 from napari_sparsessp.ui.dock import StepForm
 from napari_sparsessp.ui.layouts.arrangement import (
@@ -144,6 +145,16 @@ EXPORTS = {
         "screen, with the plots.",
         "Picture (*.png);;Drawing (*.svg);;Document (*.pdf)",
     ),
+    "regions": (
+        "Regions (CSV)…",
+        "Size, mean and integrated intensity of each measured region and structure.",
+        "Table (*.csv)",
+    ),
+    "profile": (
+        "Line profiles (CSV)…",
+        "Predicted and true intensity along each measured line.",
+        "Table (*.csv)",
+    ),
 }
 """Entry, tool tip and kinds of file names."""
 
@@ -234,7 +245,9 @@ class CompareForm(StepForm):
         self.view_step = Step("<b>View</b>")
         self.score_step = Step("<b>Scores</b>")
         self.plane_step = Step("<b>R² per plane</b>")
-        self.value_step = Step("<b>Predicted against true intensity</b>", last=True)
+        self.value_step = Step("<b>Predicted against true intensity</b>")
+        self.regions = RegionsPanel(viewer)
+        self.region_step = Step("<b>Regions and line profiles</b>", last=True)
         self.arrange(
             [
                 (self.compared_step, [self.compared, self.nothing, predict]),
@@ -242,6 +255,7 @@ class CompareForm(StepForm):
                 (self.score_step, [self.table, self.truth, self.compute_button]),
                 (self.plane_step, [self.planes, plane_note]),
                 (self.value_step, [self.density_title, self.density]),
+                (self.region_step, [self.regions]),
             ],
             CompareFoot(),
             below=6,
@@ -257,7 +271,8 @@ class CompareForm(StepForm):
         self.nothing.setVisible(not some)
         self.predict_button.setVisible(not some)
         self.compared_step.set_mark(Mark.GOOD if some else Mark.WAITING)
-        for step in (self.view_step, self.score_step, self.plane_step, self.value_step):
+        shown = self.view_step, self.score_step, self.plane_step, self.value_step
+        for step in (*shown, self.region_step):
             step.setVisible(some)
         self.foot.setEnabled(some)
 
