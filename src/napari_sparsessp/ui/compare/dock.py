@@ -196,6 +196,7 @@ class CompareDock(Dock):
             form.truth.rename_row("layer", f"Truth of {label}")
             form.truth.offer_layers()
             form.truth.update(layer=self.comparison.truth(id_))
+        form.regions.show_profile(id_)
         agreement = self.comparison.agreement(id_) if id_ else None
         form.density.set_density(None if agreement is None else agreement.density)
         form.value_step.setVisible(agreement is not None)
@@ -263,7 +264,8 @@ class CompareDock(Dock):
             return
         self.form.foot.set_busy(comparison.queue.busy, "Measuring…")
         unit = "µm" if has_length(first) else "px"
-        note = f"{layer.name}, measured from plane {plane + 1} on screen."
+        where = f", in plane {plane + 1}" if layer.ndim < 3 else ""
+        note = f"Measured in {layer.name}{where}."
         self.run_task(
             *(measure, stacks, find, unit),
             returned=partial(self._on_measured, note),

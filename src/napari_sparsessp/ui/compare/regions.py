@@ -298,7 +298,11 @@ def _profile(
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}".replace("-", "\u2212")
+    if value is None:
+        return "–"
+    great = abs(value) >= 1e4
+    text = f"{value:,.0f}".replace(",", "\u2009") if great else f"{value:.4g}"
+    return text.replace("-", "\u2212")
 
 
 def _column(key: str, title: str, tip: str, gives_way: int = 0) -> Column:
@@ -373,7 +377,7 @@ class RegionsPanel(QWidget):
         self.measured = Measured()
         self.place.changed.connect(self.show_place)
         parts = self.place, self.button, self.note, self.view, self.chart
-        in_a_column(self, *parts, spacing=6)
+        in_a_column(self, *parts, spacing=6).addStretch(1)
         self.show_measured(Measured(), "")
 
     def show_place(self) -> None:
@@ -386,25 +390,21 @@ class RegionsPanel(QWidget):
         self.show_place()
         self.table.set_rows(measured.rows)
         self.view.setVisible(bool(measured.rows))
-        profiles = [one for one in measured.profiles if one.structure == chosen]
-        profiles = profiles or [
-            one
-            for one in measured.profiles
-            if one.structure == measured.profiles[0].structure
-        ]
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+        self.show_profile(chosen)
+
+    def show_profile(self, chosen: str) -> None:
+        """Show intensities of a structure along each line, if it was measured."""
+        profiles = [one for one in self.measured.profiles if one.structure == chosen]
         curves = []
         for one in profiles:
-            label = structure_or_custom(one.structure).label
-            colour = preferences().colour(one.structure)
             which = f" {one.line}" if len(profiles) > 1 else ""
             if one.true is not None:
                 curves.append(Curve(f"true{which}", one.distance, one.true))
-            name = f"{label}, predicted{which}"
-            predicted = Curve(name, one.distance, one.predicted, colour, dashed=True)
-            curves.append(predicted)
+            name = f"{structure_or_custom(chosen).label}, predicted{which}"
+            points = one.distance, one.predicted, preferences().colour(chosen)
+            curves.append(Curve(name, *points, dashed=True))
+            self.chart.set_labels(f"distance, {one.unit}", "intensity")
         self.chart.setVisible(bool(curves))
-        if profiles:
-            self.chart.set_labels(f"distance, {profiles[0].unit}", "intensity")
         self.chart.set_curves(curves)
-        self.note.setText(note)
-        self.note.setVisible(bool(note))
