@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compared import (
+    CUBES,
     add_prediction,
     choose,
     choose_truth,
@@ -226,3 +227,34 @@ def test_a_click_on_a_plane_goes_there_and_the_line_follows(stacks, viewer, comp
     assert dock.form.planes.curves[0].y == pytest.approx(
         dock.form.table.rows[0].scores["r2_per_plane"]
     )
+
+
+def test_regions_are_measured_saved_and_gone_with_their_truth(
+    stacks, viewer, compare, qtbot, tmp_path
+):
+    truths, _ = stacks
+    dock = compare()
+    panel = dock.form.regions
+    assert not panel.button.isEnabled()
+    corners = [[2, 4, 4], [2, 4, 13], [2, 13, 13], [2, 13, 4]]
+    line = [[2, 4, 4], [2, 4, 13]]
+    kinds = {"shape_type": ["polygon", "line"], "name": "drawn"}
+    drawn = viewer.add_shapes([corners, line], **kinds, **CUBES)
+    tick(dock, "dna")
+    panel.place.native("layer").setCurrentText("drawn")
+    panel.button.click()
+    qtbot.waitUntil(lambda: bool(panel.measured.rows))
+    (row,) = panel.measured.rows
+    assert row.true_mean == pytest.approx(truths["dna"][2, 4:14, 4:14].mean(), rel=1e-5)
+    assert panel.measured.profiles[0].true == pytest.approx(truths["dna"][2, 4, 4:14])
+    assert not panel.chart.isHidden()
+    dock.save("regions", tmp_path / "regions.csv")
+    assert (tmp_path / "regions.csv").read_text("utf-8").count("\n") == 2
+    choose(dock, "dna")
+    choose_truth(dock, "none")
+    dock.refresh_now()
+    assert not panel.measured.rows
+    dock.save("profile", tmp_path / "profile.csv")
+    assert "nothing is measured yet" in dock.form.foot.message.text.text().lower()
+    viewer.layers.remove(drawn)
+    assert not panel.button.isEnabled()

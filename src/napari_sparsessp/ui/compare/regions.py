@@ -34,6 +34,7 @@ _NOWHERE = (
     "set the layer's scale and units"
 )
 _CORNERS = 64  # of an ellipse
+_CHART_HIGH = 170
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,10 +375,11 @@ class RegionsPanel(QWidget):
         self.table = RowsModel(COLUMNS, key=lambda row: (row.region, row.structure))
         self.view = RowsView(self.table, "Regions: size and intensities")
         self.chart = Chart("distance, µm", "intensity")
+        self.chart.setFixedHeight(_CHART_HIGH)
         self.measured = Measured()
         self.place.changed.connect(self.show_place)
         parts = self.place, self.button, self.note, self.view, self.chart
-        in_a_column(self, *parts, spacing=6).addStretch(1)
+        in_a_column(self, *parts, spacing=6)
         self.show_measured(Measured(), "")
 
     def show_place(self) -> None:
