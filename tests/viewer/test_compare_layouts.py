@@ -161,3 +161,38 @@ def test_predict_and_compare_share_one_view(stacks, viewer, compare, engine):
     predict.form.foot.restore_button.click()
     assert dock.view.layouts.current is None
     assert not dock.form.picker.buttons[""].isEnabled()
+
+
+@pytest.mark.parametrize("name", ["z.gif", "z.tif"])
+def test_a_movie_shows_every_plane_and_the_slider_comes_back(
+    stacks, viewer, compare, qtbot, tmp_path, name
+):
+    from PIL import Image
+
+    dock = compare()
+    press(dock, "side")
+    compare.wait(dock)
+    viewer.dims.set_point(0, 2 * 0.29)
+    dock.save("z", tmp_path / name)
+    qtbot.waitUntil(lambda: f"Saved {name}" in dock.form.foot.status.text())
+    with Image.open(tmp_path / name) as movie:
+        assert movie.n_frames == len(viewer.layers["dna · predicted"].data)
+        first = np.asarray(movie.convert("RGB"))
+        movie.seek(3)
+        assert (np.asarray(movie.convert("RGB")) != first).any()
+    assert viewer.dims.point[0] == pytest.approx(2 * 0.29)
+    dock.save("time", tmp_path / name)
+    assert "no time points" in dock.form.foot.message.text.text()
+    dock.save("picture", tmp_path / "view.png")
+    qtbot.waitUntil(lambda: "Saved view.png" in dock.form.foot.status.text())
+    with Image.open(tmp_path / "view.png") as picture:
+        assert picture.size == first.shape[1::-1]
+
+
+def test_a_movie_can_be_cancelled(stacks, viewer, compare, tmp_path):
+    dock = compare()
+    dock.save("z", tmp_path / "z.gif")
+    dock.cancel()
+    assert not dock.filming.busy
+    assert dock.form.foot.cancel_button.isHidden()
+    assert list(tmp_path.iterdir()) == []

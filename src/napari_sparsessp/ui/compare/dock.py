@@ -16,6 +16,7 @@ from napari_sparsessp.ui.compare.comparison import (
     light_of,
 )
 from napari_sparsessp.ui.compare.form import EXPORTS, CompareForm
+from napari_sparsessp.ui.compare.movie import Filming, write_pictures
 from napari_sparsessp.ui.compare.regions import Measured, drawn_in, measure
 from napari_sparsessp.ui.compare.table import ScoreRow
 from napari_sparsessp.ui.compare.view import CompareView
@@ -63,6 +64,7 @@ class CompareDock(Dock):
         self.fill(CompareForm(napari_viewer, self._can_be_truth))
         self.view = CompareView(napari_viewer, self.form, self.comparison, self)
         self.planes = PlaneLink(napari_viewer, self)
+        self.filming = Filming(napari_viewer, self)
         self._connect()
         self.follow_layers()
         self.refresh_now()
@@ -88,6 +90,8 @@ class CompareDock(Dock):
         comparison.scored.connect(self._on_scored)
         comparison.failed.connect(self._show_result)
         comparison.queue.progressed.connect(form.foot.show_progress)
+        self.filming.progressed.connect(form.foot.show_progress)
+        self.filming.stopped.connect(self._show_busy)
         comparison.queue.idle.connect(self._show_busy)
         self.planes.plane_changed.connect(form.planes.set_cursor)
         self.planes.time_changed.connect(self.settle)
@@ -159,6 +163,7 @@ class CompareDock(Dock):
 
     def cancel(self) -> None:
         """Compute nothing more; what is done stays."""
+        self.filming.cancel()
         if self.comparison.queue.busy:
             self._cancelled = True
             self.comparison.queue.cancel()
@@ -179,11 +184,8 @@ class CompareDock(Dock):
         if not busy and time is not None:
             text = f"Scores of time point {time + 1}; move the slider for others."
         scored = any(row.scores for row in self.form.table.rows)
-        measured = self.form.regions.measured
         self.form.foot.set_busy(busy, text)
-        self.form.foot.set_exportable(
-            bool(scored or measured.rows or measured.profiles)
-        )
+        self.form.foot.set_exportable(bool(comparison.predictions()), scored)
         marks = {True: Mark.GOOD, False: Mark.WAITING}
         self.form.score_step.set_mark(marks[scored])
         self.form.view_step.set_mark(marks[self.view.layouts.current is not None])
@@ -322,6 +324,9 @@ class CompareDock(Dock):
             if kind in ("regions", "profile"):
                 self._save_measured(kind, path)
                 return
+            if kind in ("picture", "z", "time"):
+                self._save_pictures(kind, path)
+                return
             # a figure has room for what is ticked, all other files hold all
             shown = self.form.table.shown() if kind == "figure" else ()
             wanted = shown or tuple(self.comparison.predictions())
@@ -346,6 +351,28 @@ class CompareDock(Dock):
         with atomic_write(path, kind) as part:
             part.write_text(measured.csv(kind), encoding="utf-8")
         self._on_saved(path)
+
+    def _save_pictures(self, kind: str, path: Path) -> None:
+        if kind == "picture":
+            self._write_pictures("Z", path, [self.filming.picture()])
+            return
+        layer = next(iter(self.comparison.predictions().values()))
+        if kind == "time" and layer.ndim < 4:
+            raise InputError("this prediction has no time points; film it through z")
+        if self._viewer.dims.ndisplay == 3 and kind == "z":
+            raise InputError("a 3D view shows all planes at once; go to the 2D view")
+        if self.filming.busy:
+            raise InputError("a movie is being made; wait until it is done")
+        axis, letter = (layer.ndim - 3, "Z") if kind == "z" else (0, "T")
+        self.form.foot.set_busy(True, "Making the movie…")
+        write = partial(self._write_pictures, letter, path)
+        self.filming.start(layer, axis, write)
+
+    def _write_pictures(self, axis: str, path: Path, frames: Any) -> None:
+        work = write_pictures, frames, path, axis
+        what = "the writing of the pictures"
+        self._show_saving(f"Writing {path.name}…")
+        self._writing = self.run_task(*work, returned=self._on_saved, what=what)
 
     def _on_saved(self, path: Path) -> None:
         self._show_saving(f"Saved {path.name} in {path.parent}.")

@@ -145,6 +145,21 @@ EXPORTS = {
         "screen, with the plots.",
         "Picture (*.png);;Drawing (*.svg);;Document (*.pdf)",
     ),
+    "picture": (
+        "Picture of the view (PNG, TIFF)…",
+        "What the canvas shows: the layout with its names and scale bar.",
+        "Picture (*.png);;Picture (*.tif)",
+    ),
+    "z": (
+        "Movie through z (GIF, TIFF)…",
+        "The view at each plane of the prediction, one after the other.",
+        "Movie (*.gif);;Stack of pictures (*.tif)",
+    ),
+    "time": (
+        "Movie over time (GIF, TIFF)…",
+        "The view at each time point of a time-lapse, one after the other.",
+        "Movie (*.gif);;Stack of pictures (*.tif)",
+    ),
     "regions": (
         "Regions (CSV)…",
         "Size, mean and integrated intensity of each measured region and structure.",
@@ -197,7 +212,7 @@ class CompareFoot(Foot):
             in_a_row(self.export_button, self.copy_button, stretched=2),
         )
         self.set_busy(False)
-        self.set_exportable(False)
+        self.set_exportable(False, False)
 
     def set_busy(self, busy: bool, text: str = "") -> None:
         """Show that something is computed, or a status."""
@@ -206,10 +221,10 @@ class CompareFoot(Foot):
         self.set_status(text)
         self.status.setVisible(bool(text))
 
-    def set_exportable(self, on: bool) -> None:
-        """Enable what needs scores."""
-        self.export_button.setEnabled(on)
-        self.copy_button.setEnabled(on)
+    def set_exportable(self, some: bool, scored: bool) -> None:
+        """Enable what needs a prediction, and what needs scores."""
+        self.export_button.setEnabled(some)
+        self.copy_button.setEnabled(scored)
 
 
 class CompareForm(StepForm):
