@@ -196,3 +196,25 @@ def test_a_movie_can_be_cancelled(stacks, viewer, compare, tmp_path):
     assert not dock.filming.busy
     assert dock.form.foot.cancel_button.isHidden()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cells_are_seen_from_the_side_and_the_way_back_is_whole(
+    stacks, viewer, compare
+):
+    dock = compare()
+    before = viewer.dims.order
+    for view in ("side", "swipe"):
+        press(dock, view)
+        compare.wait(dock)
+        for section, displayed in (("xz", (0, 2)), ("yz", (1, 0)), ("xy", (1, 2))):
+            dock.form.section.button(section).click()
+            assert viewer.dims.displayed == displayed
+    border = viewer.layers["border · drag it"]
+    dock.form.section.button("xz").click()
+    assert not border.visible, "it lies in y and x"
+    dock.planes.look()
+    assert dock.form.section.value() == "xz"
+    press(dock, "")
+    assert viewer.dims.order == before
+    dock.planes.look()
+    assert dock.form.section.value() == "xy"

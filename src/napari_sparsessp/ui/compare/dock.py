@@ -94,6 +94,7 @@ class CompareDock(Dock):
         self.filming.stopped.connect(self._show_busy)
         comparison.queue.idle.connect(self._show_busy)
         self.planes.plane_changed.connect(form.planes.set_cursor)
+        self.planes.plane_changed.connect(self.view.show_section)
         self.planes.time_changed.connect(self.settle)
         self.add_shortcut("Esc", self.cancel)
         self.add_shortcut("Ctrl+E", form.foot.export_button.showMenu)

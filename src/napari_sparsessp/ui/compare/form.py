@@ -17,7 +17,14 @@ from napari_sparsessp.ui.layouts.arrangement import (
     SWIPE,
 )
 from napari_sparsessp.ui.layouts.picker import LayoutPicker
-from napari_sparsessp.ui.widgets.basic import Foot, Mark, Step, in_a_row, wrapped_label
+from napari_sparsessp.ui.widgets.basic import (
+    Foot,
+    Mark,
+    Segments,
+    Step,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.charts import Chart, DensityPlot
 from napari_sparsessp.ui.widgets.forms import Form
 
@@ -99,6 +106,12 @@ class CellOptions:
     ] = False
 
 
+SECTIONS = {
+    "xy": "Planes as they were imaged.",
+    "xz": "Orthogonal view: depth from top to bottom, at one row of the image.",
+    "yz": "Orthogonal view: depth from left to right, at one column of the image.",
+}
+"""Tool tip by the axes that are shown."""
 _NOTES = {
     SWIPE: "Left: truth · right: predicted. Drag the border here or there.",
     CHECKERBOARD: "The field in the upper left corner is truth.",
@@ -236,6 +249,10 @@ class CompareForm(StepForm):
         self.nothing = wrapped_label("muted", _NOTHING)
         self.predict_button = predict = QPushButton("Open Predict")
         self.picker = LayoutPicker()
+        self.section = Segments(
+            [(key, f"{key.upper()} view", tip) for key, tip in SECTIONS.items()],
+            "Axes shown",
+        )
         self.composition = Form(CompositionOptions)
         self.cells = Form(CellOptions, beside=True)
         self.view_note = note = wrapped_label("small")
@@ -263,10 +280,11 @@ class CompareForm(StepForm):
         self.value_step = Step("<b>Predicted against true intensity</b>")
         self.regions = RegionsPanel(viewer)
         self.region_step = Step("<b>Regions and line profiles</b>", last=True)
+        options = self.composition, self.cells, note
         self.arrange(
             [
                 (self.compared_step, [self.compared, self.nothing, predict]),
-                (self.view_step, [self.picker, self.composition, self.cells, note]),
+                (self.view_step, [self.picker, self.section, *options]),
                 (self.score_step, [self.table, self.truth, self.compute_button]),
                 (self.plane_step, [self.planes, plane_note]),
                 (self.value_step, [self.density_title, self.density]),

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.compare.comparison import TRUTH, Comparison, Pair
-from napari_sparsessp.ui.compare.form import CompareForm
+from napari_sparsessp.ui.compare.form import SECTIONS, CompareForm
 from napari_sparsessp.ui.layers.metadata import (
     COMPOSED,
     ERROR,
@@ -30,7 +30,12 @@ from napari_sparsessp.ui.layouts.arrangement import (
     Scene,
     layouts_of,
 )
-from napari_sparsessp.ui.napari_compat import camera_of, layer_key, layer_with_key
+from napari_sparsessp.ui.napari_compat import (
+    camera_of,
+    fit_to_view,
+    layer_key,
+    layer_with_key,
+)
 
 OUTDATED = " · outdated"
 """Ends the name of an error whose prediction or truth has changed."""
@@ -256,8 +261,9 @@ class SwipeHandle(QObject):
         )
         self._line = layer_key(line)
         self._viewer.layers.selection.active = layer if active is None else active
-        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        self._on_ndisplay()
+        for event in self._turns():
+            event.connect(self.follow_view)
+        self.follow_view()
         self._viewer.mouse_move_callbacks.append(self._on_move)
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -270,27 +276,36 @@ class SwipeHandle(QObject):
             if mine in callbacks:
                 callbacks.remove(mine)
         if self.on:
-            self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+            for event in self._turns():
+                event.disconnect(self.follow_view)
         self._release()
         line = layer_with_key(self._viewer, self._line)
         self._over = self._line = None
         if line is not None:
             self._viewer.layers.remove(line)
 
+    def _turns(self) -> tuple[Any, Any]:
+        events = self._viewer.dims.events
+        return events.ndisplay, events.order
+
     def put(self, share: float) -> None:
         """Put the border somewhere else; emits nothing."""
         self._share = share
         layer = layer_with_key(self._viewer, self._over)
         line = layer_with_key(self._viewer, self._line)
-        flat = self._viewer.dims.ndisplay == 2
-        if layer is not None and line is not None and flat:
+        if layer is not None and line is not None and self._is_flat():
             line.data = self._shapes(layer)
 
-    def _on_ndisplay(self, _event: Any = None) -> None:
+    def _is_flat(self) -> bool:
+        """Return whether y and x are shown, in 2D."""
+        dims = self._viewer.dims
+        return tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
+
+    def follow_view(self, _event: Any = None) -> None:
         """A border lies in the plane that is seen: in 3D there is none."""
         line = layer_with_key(self._viewer, self._line)
         if line is not None:
-            line.visible = self._viewer.dims.ndisplay == 2
+            line.visible = self._is_flat()
             self.put(self._share)
 
     def _shapes(self, layer: Any) -> list[np.ndarray]:
@@ -307,10 +322,8 @@ class SwipeHandle(QObject):
 
     def _near(self, event: Any) -> bool:
         """Return whether the mouse is at the border, in a 2D view of y and x."""
-        layer, dims = layer_with_key(self._viewer, self._over), self._viewer.dims
-        if layer is None or dims.ndisplay != 2:
-            return False
-        if tuple(dims.displayed) != (dims.ndim - 2, dims.ndim - 1):
+        layer = layer_with_key(self._viewer, self._over)
+        if layer is None or not self._is_flat():
             return False
         border = round(self._share * layer.data.shape[-1]) - 0.5
         away = abs(self._x(layer, event) - border) * abs(float(layer.scale[-1]))
@@ -355,6 +368,12 @@ _NO_UNCERTAINTY = (
 )
 
 
+def _order_of(section: str, ndim: int) -> tuple[int, ...]:
+    """Return the order of axes that shows a section: rows and columns come last."""
+    last = {"xy": (3, 2, 1), "xz": (2, 3, 1), "yz": (1, 2, 3)}[section]
+    return (*range(ndim - 3), *(ndim - axis for axis in last))
+
+
 class CompareView(QObject):
     """Shows what the user asks for in the Compare dock."""
 
@@ -369,10 +388,12 @@ class CompareView(QObject):
         self._form = form
         self._comparison = comparison
         self._asked = ""  # a composition that waits for its truths
+        self._order: tuple[int, ...] = ()  # of the axes, before they were turned
         self.layouts = layouts_of(viewer)
         self.layers = CompareLayers(viewer)
         self.handle = SwipeHandle(viewer, self)
         form.picker.asked.connect(self.show)
+        form.section.chosen.connect(self.turn)
         form.composition.changed.connect(self._on_composition)
         form.cells.changed.connect(self.update)
         form.table.shown_changed.connect(self.update)
@@ -395,6 +416,22 @@ class CompareView(QObject):
             if name == SIDE_BY_SIDE and self._form.cells.get("error"):
                 for id_ in {*self._chosen()} - {*self._errors()}:
                     self._comparison.compute(ERROR, id_)
+
+    def turn(self, section: str) -> None:
+        """Show other axes in all cells: a key of `form.SECTIONS`."""
+        dims = self.layouts.viewer.dims
+        self._order = self._order or tuple(dims.order)
+        dims.order = _order_of(section, dims.ndim)
+        fit_to_view(self.layouts.viewer)
+
+    def show_section(self, *_: object) -> None:
+        """Show which axes are shown, whoever has turned the view."""
+        dims = self.layouts.viewer.dims
+        self._form.section.setVisible(dims.ndim > 2)
+        self._form.section.clear()
+        for section in SECTIONS if dims.ndim > 2 else ():
+            if tuple(dims.order) == _order_of(section, dims.ndim):
+                self._form.section.set_value(section)
 
     def update(self, *_: object) -> None:
         """Show the layout that is on with the layers and options of now."""
@@ -484,6 +521,7 @@ class CompareView(QObject):
         self.layouts.apply(name, self.scene(name))
         if name == SWIPE and not self.handle.on:
             self.handle.show(first, self._form.composition.get("border"))
+        self.handle.follow_view()
 
     def _set_pattern(self) -> None:
         for layer in list(self.layers.composed().values())[:1]:
@@ -516,6 +554,8 @@ class CompareView(QObject):
             self.layers.remove_composed()
         if name != SWIPE:
             self.handle.hide()
+        if not name and self._order:
+            self.layouts.viewer.dims.order, self._order = self._order, ()
 
     def _on_computed(self, what: str, pair: Pair, values: Any) -> None:
         if what == ERROR:
