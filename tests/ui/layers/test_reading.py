@@ -14,7 +14,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.prediction.scoring import onto_grid
-from napari_sparsessp.ui.layers.reading import placement, read_layer
+from napari_sparsessp.ui.layers.reading import lie_apart, placement, read_layer
 from napari_sparsessp.volume import Grid
 
 UM = ("um",) * 3
@@ -321,3 +321,20 @@ def test_what_is_turned_out_of_the_plane_is_refused_by_name(askew):
     light = read_layer(cells())
     with pytest.raises(InputError, match="'truth' is turned or sheared out of the pla"):
         read_layer(cells(**askew), onto=light)
+
+
+@pytest.mark.parametrize(
+    ("changes", "apart"),
+    [
+        ({}, False),
+        ({"translate": (0, 0.1, 0)}, False),
+        ({"translate": (0, 0.3, 0)}, True),
+        ({"rotate": 1}, True),
+        ({"scale": (0.29, 0.3, 0.3)}, True),
+        ({"affine": affine(shift=(0, 0, 1))}, True),
+        ({"scale": (1, 1, 1), "units": ("pixel",) * 3}, False),
+        ({"data": CELLS[:1], "translate": (0.6, 0, 0)}, False),
+    ],
+)
+def test_pairs_that_lie_apart_are_recognised(changes, apart):
+    assert lie_apart(read_layer(cells()), read_layer(cells(**changes))) is apart

@@ -92,6 +92,25 @@ def read_layer(
     return LayerReading(volume, letters, ambiguous, assumed, (z, y, x), frame)
 
 
+def lie_apart(one: LayerReading, other: LayerReading) -> bool:
+    """Return whether voxels of the same number lie at other places of the world.
+
+    By more than half a voxel, at any corner; False where the size of one is unknown.
+    One plane may stand for a whole stack: then z is left aside.
+    """
+    if one.volume.voxel_size is None or other.volume.voxel_size is None:
+        return False
+    sizes = [reading.volume.shape[-3:] for reading in (one, other)]
+    axes = [0, 1, 2] if sizes[0][0] == sizes[1][0] else [1, 2]
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(sizes[0]) - 1)
+    here, there = (
+        (reading.volume.origin + corners * reading.steps) @ reading.frame.T
+        for reading in (one, other)
+    )
+    off = np.linalg.solve(one.frame, (there - here).T).T / one.steps
+    return bool((np.abs(off[:, axes]) > 0.5).any())
+
+
 def micrometres(unit: Any) -> float | None:
     """Return how many µm a layer's unit is; None for pixels and other units."""
     check = getattr(unit, "is_compatible_with", None)
