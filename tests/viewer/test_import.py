@@ -1,7 +1,6 @@
 """A published checkpoint in a real viewer: from the file to predicted layers."""
 
 import numpy as np
-import pytest
 
 from fake_engine import light
 from napari_sparsessp.ui.engine import InstalledEngine
@@ -9,50 +8,25 @@ from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.predict.dock import PredictDock
-from napari_sparsessp.ui.predict.form import RunState
-
-
-@pytest.fixture
-def open_dock(viewer):
-    """`open_dock(z_step)`: the dock with the installed engine, and a stack."""
-
-    def make(step):
-        planes = {"scale": (step, 0.29, 0.29), "units": ("um",) * 3}
-        viewer.add_image(light(8, 32, 48), name="bright-field", **planes)
-        dock = PredictDock(viewer)
-        assert isinstance(dock._engine, InstalledEngine)
-        viewer.window.add_dock_widget(dock, name="Predict")
-        return dock
-
-    return make
-
-
-@pytest.fixture
-def two_clicks(qtbot, monkeypatch):
-    """Choose the file, press Import."""
-
-    def click(dock, path):
-        monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _p: str(path))
-        dock.shelf.importer.ask()
-        dialog = dock.shelf.importer.dialog
-        qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
-        assert dialog.state is ImportState.ASKING, dialog.message.text.text()
-        with qtbot.waitSignal(dialog.imported):
-            dialog.start_button.click()
-        return dock.form.topology.card()
-
-    return click
 
 
 def test_repmode_is_used_after_two_clicks(
-    open_dock, tmp_path, two_clicks, ran, own_models_folder
+    predict_on, tmp_path, ran, own_models_folder, qtbot, monkeypatch
 ):
     import published
 
     path = tmp_path / "model_best_0100.p"
     published.repmode(path, ("dna", "lamin_b1"))
-    dock = open_dock(0.29)
-    card = two_clicks(dock, path)
+    dock = predict_on(light(8, 32, 48), scale=(0.29,) * 3)
+    assert isinstance(dock._engine, InstalledEngine)
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda _p: str(path))
+    dock.shelf.importer.ask()
+    dialog = dock.shelf.importer.dialog
+    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
+    assert dialog.state is ImportState.ASKING, dialog.message.text.text()
+    with qtbot.waitSignal(dialog.imported):
+        dialog.start_button.click()
+    card = dock.form.topology.card()
     assert (card.conditioning, card.scaling) == ("repmode", "zscore")
     assert (own_models_folder / f"{card.id}.safetensors").is_file()
     ids = [row.structure.id for row in dock.form.structures.rows]
@@ -70,30 +44,6 @@ def test_repmode_is_used_after_two_clicks(
         assert layer.metadata[KEY]["request"]["model"] == card.id
     first, second = (dock.layers.layer(id_).data for id_ in ids)
     assert np.abs(first - second).max() > 0
-
-
-def test_a_file_that_would_run_code_does_nothing(open_dock, tmp_path, qtbot):
-    import pickle
-
-    trap = tmp_path / "was_here"
-
-    class Hostile:
-        def __reduce__(self):
-            return (trap.write_text, ("gotcha",))
-
-    path = tmp_path / "model_best.p"
-    path.write_bytes(pickle.dumps({"nn_state": Hostile()}))
-    dock = open_dock(1.16)
-    before = dock.form.topology.card().id
-    dock.shelf.importer.open(path)
-    dialog = dock.shelf.importer.dialog
-    qtbot.waitUntil(lambda: dialog.state is not ImportState.READING)
-    assert dialog.message.is_error
-    assert "\n" not in dialog.message.text.text()
-    assert not trap.exists()
-    assert dock.form.topology.card().id == before
-    assert dock.form.foot.state is RunState.READY
-    dialog.reject()
 
 
 def test_the_menu_opens_dock_and_dialog(viewer, engine, monkeypatch):

@@ -8,7 +8,6 @@ import pytest
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
 from napari_sparsessp.models.manage import add_model
 from napari_sparsessp.ui.dock import open_predict
-from napari_sparsessp.ui.models import actions
 from napari_sparsessp.ui.models import dock as models_dock
 from napari_sparsessp.ui.models.import_dialog import ImportState
 from napari_sparsessp.ui.preferences import model_news
@@ -128,26 +127,27 @@ def test_a_copy_goes_where_the_user_says(monkeypatch, typed, kind, place):
     assert models_dock.choose_place(None, "thin") == wanted
 
 
-def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, qtbot):
+def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, monkeypatch):
+    typed = [("thin", False), ("Liver nuclei", True)]  # the first time cancelled
+    ask = "getText"
+    monkeypatch.setattr(models_dock.QInputDialog, ask, lambda *_, text: typed.pop(0))
     choose(models, "thin")
     models.form.page.rename_button.click()
-    models.form.page.name_edit.setText("Liver nuclei")
-    models.form.page.name_edit.returnPressed.emit()
+    assert models._work is None
+    models.form.table.rename_asked.emit()
     done(models)
     assert models.form.table.current().name == "Liver nuclei"
     assert card_of(own / "thin.safetensors").id == "thin"
     load_model("thin")
 
 
-def test_what_another_program_puts_into_the_folder_appears(models, own, thin, qtbot):
-    add_model(thin, id="from-the-command-line")
-    qtbot.waitUntil(lambda: "from-the-command-line" in stems(models))
-
-
 def test_a_dropped_model_is_imported_and_offered_in_predict(
-    models, viewer, tmp_path, thin, qtbot, done
+    models, viewer, own, tmp_path, thin, qtbot, done
 ):
-    add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
+    add_model(thin, id="copy")  # what another program puts there appears
+    qtbot.waitUntil(lambda: "copy" in stems(models))
+    (own / "copy.safetensors").rename(tmp_path / "copy.safetensors")
+    qtbot.waitUntil(lambda: "copy" not in stems(models))
     done(models)
     predict = open_predict(viewer)
     models.importer.open(tmp_path / "copy.safetensors")
@@ -185,18 +185,6 @@ def test_a_fetched_checkpoint_keeps_its_origin(
     assert "SHA-256" in models.form.foot.message.text.text()
 
 
-def test_stop_frees_the_dock_at_once(models, monkeypatch, qtbot):
-    release = threading.Event()
-    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
-    choose(models, "thin")
-    models.form.page.check_button.click()
-    assert not models.form.foot.cancel_button.isHidden()
-    models.form.foot.cancel_button.click()
-    assert models._work is None
-    assert models.form.page.check_button.isEnabled()
-    release.set()
-
-
 def test_two_viewers_inform_each_other(models, make_napari_viewer, qtbot, done):
     second = make_napari_viewer()
     _, other = second.window.add_plugin_dock_widget("napari-sparsessp", "Models")
@@ -206,10 +194,19 @@ def test_two_viewers_inform_each_other(models, make_napari_viewer, qtbot, done):
     qtbot.waitUntil(lambda: "thin" not in stems(other))
 
 
-def test_a_viewer_closed_meanwhile_takes_the_dock_along(models, viewer, monkeypatch):
+def test_stop_frees_the_dock_at_once_and_a_viewer_may_close(
+    models, viewer, monkeypatch
+):
     release = threading.Event()
-    monkeypatch.setattr(actions, "verify", lambda _path, _progress: release.wait(30))
+    monkeypatch.setattr(
+        models_dock, "verify", lambda _path, _progress: release.wait(30)
+    )
     choose(models, "thin")
+    models.form.page.check_button.click()
+    assert not models.form.foot.cancel_button.isHidden()
+    models.form.foot.cancel_button.click()
+    assert models._work is None
+    assert models.form.page.check_button.isEnabled()
     models.check()
     viewer.close()
     release.set()

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_sparsessp.models.card import Quality
@@ -11,7 +10,6 @@ from napari_sparsessp.models.library import Entry
 from napari_sparsessp.models.verification import Verdict
 from napari_sparsessp.ui.models.page import ModelPage
 from napari_sparsessp.ui.widgets.basic import Mark
-from napari_sparsessp.ui.widgets.card_text import score_lines
 from napari_sparsessp.ui.widgets.charts import QualityTable
 
 DIGITS = "0123456789abcdef" * 4
@@ -46,9 +44,12 @@ def enabled(page):
 
 def test_own_models_can_be_renamed_and_deleted_and_shipped_ones_say_why_not(page, card):
     page.show_entry(entry(card))
-    assert {"Use in Predict", "Check", "Export…", "Rename", "Delete"} <= enabled(page)
+    assert {"Use in Predict", "Check", "Export…", "Rename…", "Delete"} <= enabled(page)
+    page.set_busy(True)
+    assert enabled(page) == {"Use in Predict", "Show the file"}
+    page.set_busy(False)
     page.show_entry(entry(card, shipped=True))
-    assert {"Rename", "Delete"}.isdisjoint(enabled(page))
+    assert {"Rename…", "Delete"}.isdisjoint(enabled(page))
     for button in (page.rename_button, page.delete_button):
         assert "came with the plugin" in button.toolTip()
 
@@ -60,19 +61,13 @@ def test_a_damaged_file_can_only_be_shown_and_deleted(page):
     assert page.problem.is_error
 
 
-def test_while_something_is_done_nothing_else_can_be(page, card):
-    page.show_entry(entry(card))
-    page.set_busy(True)
-    assert enabled(page) == {"Use in Predict", "Show the file"}
-    page.set_busy(False)
-    assert "Delete" in enabled(page)
-
-
 def test_the_card_says_where_the_model_comes_from(page, card):
     source = {"format": "RepMode", "file": "a.p", "fetched": "https://a.org/x/b.p"}
     page.show_entry(entry(card, source={**source, "fetched_sha256": DIGITS}))
-    panels = [page._column.itemAt(i).widget() for i in range(page._column.count())]
+    panels = [page.column.itemAt(i).widget() for i in range(page.column.count())]
     assert panels.count(page._rows) == 1
+    assert "Compare a prediction" in page.quality.note.text()  # it has no scores
+    assert page.quality.grid.isHidden()
     text = "\n".join(told(page))
     assert "Imported from RepMode, fetched from a.org" in text
     assert "SHA-256 of the download: 0123456789abcdef…" in text
@@ -89,34 +84,6 @@ def test_a_verdict_has_a_mark_and_words(page, card, ok, mark, begin):
     assert page.verdict_text.text().startswith(begin)
 
 
-def test_a_name_is_taken_with_enter_and_left_with_escape(page, card, qtbot):
-    names = []
-    page.rename_asked.connect(names.append)
-    page.show_entry(entry(card, name="Before"))
-    page.edit_name()
-    assert page.name_edit.text() == "Before"
-    qtbot.keyClick(page.name_edit, Qt.Key.Key_Escape)
-    assert page.name_edit.isHidden()
-    assert not page.title.isHidden()
-    page.edit_name()
-    page.name_edit.setText("After")
-    qtbot.keyClick(page.name_edit, Qt.Key.Key_Return)
-    assert names == ["After"]
-    page.show_entry(entry(card, name="Same"))
-    page.edit_name()
-    qtbot.keyClick(page.name_edit, Qt.Key.Key_Return)
-    assert names == ["After"]
-    page.show_entry(entry(card, shipped=True))
-    page.edit_name()
-    assert page.name_edit.isHidden()
-
-
-def test_without_scores_comparing_is_advised(page, card):
-    page.show_entry(entry(card, scores={}))
-    assert "Compare a prediction" in page.quality.note.text()
-    assert page.quality.grid.isHidden()
-
-
 def test_expected_quality_is_said_to_a_screen_reader_and_painted(added):
     table = added(QualityTable())
     table.show_quality(Quality("nine cells", {"dna": {1.0: 0.5, 4.0: -0.25}}))
@@ -126,19 +93,3 @@ def test_expected_quality_is_said_to_a_screen_reader_and_painted(added):
     table.resize(340, 200)
     table.show()
     assert not table.grab().isNull()
-
-
-def test_scores_in_tables_are_written_a_row_a_line():
-    scores = {
-        "split": {
-            "on": "rows 1 to 9",
-            "fine-tuned": {"r = 4": {"r2": 0.18, "pcc_plane": 0.39}, "plane_mean": 0.1},
-        }
-    }
-    assert score_lines(scores) == [
-        "split:",
-        "   on rows 1 to 9",
-        "   fine-tuned:",
-        "      r = 4: R² 0.18, PCC in planes 0.39",
-        "      plane mean 0.10",
-    ]

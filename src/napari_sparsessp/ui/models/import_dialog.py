@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFrame,
-    QLabel,
-    QPushButton,
-    QScrollArea,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_sparsessp.models.manage import SUFFIXES
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.models.import_form import ImportForm
-from napari_sparsessp.ui.models.page import plain_label
-from napari_sparsessp.ui.widgets.basic import in_a_column, in_a_row
+from napari_sparsessp.ui.widgets.basic import (
+    StepColumn,
+    in_a_column,
+    in_a_row,
+    wrapped_label,
+)
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 
 FILTER = "Checkpoints (*.p *.pth *.pt *.ckpt *.safetensors);;All files (*)"
@@ -83,26 +80,19 @@ class ImportDialog(TaskDialog):
         self.file_label.setProperty("role", "strong")
         self.file_label.setTextFormat(Qt.TextFormat.PlainText)
         self.file_button = QPushButton("Choose file…")
-        self.hint = plain_label("muted", _HINT)
+        self.hint = wrapped_label("muted", _HINT)
         self.form = ImportForm()
-        self.scroll = QScrollArea()
-        self._arrange()
+        self.scroll = StepColumn([self.form])
+        self.scroll.column.setContentsMargins(0, 0, 8, 0)
+        first = QWidget()
+        in_a_column(first, in_a_row(self.file_label, self.file_button))
+        self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
         self.file_button.clicked.connect(self._on_file)
         self.start_button.clicked.connect(self.start_import)
         self.form.changed.connect(self._show_problem)
         CheckpointDrop(self).dropped.connect(self.read)
         self._set_state(ImportState.NO_FILE)
         self.resize(_WIDTH, 180)
-
-    def _arrange(self) -> None:
-        first, holder = QWidget(), QWidget()
-        in_a_column(first, in_a_row(self.file_label, self.file_button))
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        in_a_column(holder, self.form).setContentsMargins(0, 0, 8, 0)
-        self.scroll.setWidget(holder)
-        self.arrange(first, self.hint, self.message, self.scroll, stretched=self.scroll)
 
     def _on_file(self) -> None:
         if path := choose_checkpoint(self):

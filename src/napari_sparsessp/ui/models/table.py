@@ -66,9 +66,8 @@ def _of_card(
         return text(entry.card)
 
     def sort_key(entry: Entry) -> Any:
-        if entry.card is None:
-            return None
-        return text(entry.card).casefold() if value is None else value(entry.card)
+        of_card = value or (lambda card: text(card).casefold())
+        return None if entry.card is None else of_card(entry.card)
 
     def explain(entry: Entry) -> str:
         return entry.problem if entry.card is None else (cell_tip or text)(entry.card)

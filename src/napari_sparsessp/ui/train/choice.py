@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
+from napari_sparsessp.ui.layers.metadata import structure_named
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
@@ -72,21 +73,16 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
         return []
     name = str(layer.name)
     if "C" not in volume.axes:
-        return [ViewerStack(StackKey(key), name, volume, structure_named(name))]
+        named = structure_named(name.removesuffix(TRUTH_SUFFIX))
+        return [ViewerStack(StackKey(key), name, volume, named.id if named else "")]
     stacks = []
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
         place, title = StackKey(key, index), f"{name} · {channel}"
-        stacks.append(ViewerStack(place, title, one, structure_named(channel)))
+        named = structure_named(channel)
+        stacks.append(ViewerStack(place, title, one, named.id if named else ""))
     return stacks
-
-
-def structure_named(name: str) -> str:
-    """Return the structure that the name of a layer or channel says, or ""."""
-    text = name.removesuffix(TRUTH_SUFFIX)
-    matches = (s.id for s in CATALOGUE.values() if match_channel(s, [text]) is not None)
-    return next(matches, "")
 
 
 def name_as_structure(name: str) -> str:

@@ -53,16 +53,18 @@ class TrainDock(Dock):
     def _connect(self) -> None:
         form, foot = self.form, self.form.foot
         form.changed.connect(self._on_changed)
-        form.pairs.file_asked.connect(self._files.ask)
-        form.pairs.sample_asked.connect(self._open_sample)
-        foot.train_asked.connect(self.train)
-        foot.stop_asked.connect(self.session.stop_and_keep)
-        foot.pause_asked.connect(self.session.pause)
-        foot.predict_asked.connect(self.predict)
-        form.unfinished.resume_asked.connect(self.resume)
-        form.unfinished.discard_asked.connect(self.discard)
-        form.save_button.clicked.connect(self.ask_save)
-        form.load_button.clicked.connect(self.ask_load)
+        for button, slot in (
+            (form.pairs.open_button, self._files.ask),
+            (form.pairs.sample_button, self._open_sample),
+            (foot.button, self._on_button),
+            (foot.pause_button, self.session.pause),
+            (foot.predict_button, self.predict),
+            (form.unfinished.resume_button, self.resume),
+            (form.unfinished.discard_button, self.discard),
+            (form.save_button, self.ask_save),
+            (form.load_button, self.ask_load),
+        ):
+            button.clicked.connect(slot)
         self.session.ended.connect(self._on_ended)
         self._files.opened.connect(self._on_layers)
         self._files.failed.connect(self.show_error)
@@ -168,6 +170,12 @@ class TrainDock(Dock):
         self._scan, self._scanning = scan, None
         self.form.pairs.files.show_scan(scan)
         self.settle()
+
+    def _on_button(self) -> None:
+        if self.session.busy:
+            self.session.stop_and_keep()
+        else:
+            self.train()
 
     def train(self) -> None:
         """Begin to learn what was chosen."""

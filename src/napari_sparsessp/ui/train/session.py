@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,12 @@ from napari_sparsessp.ui.tasks import (
 )
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
 from napari_sparsessp.ui.train.planning import TrainJob
-from napari_sparsessp.ui.train.watch import score_text
+from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import duration_text
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.checkpoints import RunInfo
     from napari_sparsessp.training.loop import Status
-    from napari_sparsessp.training.validation import Preview
 
 STACKS_FOLDER = "stacks"
 
@@ -101,33 +101,34 @@ def _trained(
     def check(*_: object, **__: object) -> None:
         progress.check()
 
-    def note(text: str) -> None:
-        progress.publish(("note", text))
+    def publish(kind: str, value: Any) -> None:
+        progress.publish((kind, value))
 
     def report(status: "Status") -> None:
         nonlocal published
         if status.entry is not None:
-            progress.publish(("entry", status.entry))
+            publish("entry", status.entry)
         now = time.monotonic()
         if status.entry is not None or now - published >= _PUBLISH_SECONDS:
             published = now
-            progress.publish(("status", status))
+            publish("status", status)
         if status.note:
-            note(status.note)
-
-    def show(preview: "Preview") -> None:
-        progress.publish(("preview", preview))
+            publish("note", status.note)
 
     resolved = resolve_config(job.config)
     with ExitStack() as closing:
         labels = find_labels(job.config.data.pairs)
-        data = read_stacks(resolved, labels, Group(), closing, count, note)
+        data = read_stacks(
+            resolved, labels, Group(), closing, count, partial(publish, "note")
+        )
         if job.resumes:
             for entry in read_log(job.config.out):
-                progress.publish(("entry", entry))
+                publish("entry", entry)
         progress(0.0, what="judging the model to begin with")
         try:
-            return run_training(resolved, data, report, check, show=show)
+            return run_training(
+                resolved, data, report, check, show=partial(publish, "preview")
+            )
         except Cancelled:
             return write_best(resolved, data) if keep_best.is_set() else None
 
@@ -245,15 +246,17 @@ class TrainSession(QObject):
 
     def _on_published(self, event: tuple[str, Any]) -> None:
         kind, value = event
-        if kind == "status":
-            self._show_status(value)
-        elif kind == "entry":
-            self._form.watch.add_entry(value)
-        elif kind == "preview":
-            self._form.watch.show_preview(value)
-        else:
-            self._notes.append(value)
-            self._form.foot.message.show_notices(self._notes)
+        watch = self._form.watch
+        {
+            "status": self._show_status,
+            "entry": watch.add_entry,
+            "preview": watch.show_preview,
+            "note": self._add_note,
+        }[kind](value)
+
+    def _add_note(self, text: str) -> None:
+        self._notes.append(text)
+        self._form.foot.message.show_notices(self._notes)
 
     def _show_status(self, status: "Status") -> None:
         watch, foot = self._form.watch, self._form.foot
@@ -279,8 +282,8 @@ class TrainSession(QObject):
         foot.show_share(1.0)
         done = "Done. Nothing was kept back, so nobody knows how good it is."
         if result.best is not None:
-            before = "" if result.before is None else f"{score_text(result.before)} → "
-            done = f"Done: R² {before}{score_text(result.best)} on the part kept back."
+            before = "" if result.before is None else f"{r2_text(result.before)} → "
+            done = f"Done: R² {before}{r2_text(result.best)} on the part kept back."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
@@ -336,7 +339,7 @@ _PLACES = {
 
 def _status_words(status: "Status", minutes: float, best: float | None) -> str:
     """Say how far a training is."""
-    score = "" if best is None else f" · best R² {score_text(best)}"
+    score = "" if best is None else f" · best R² {r2_text(best)}"
     left = ""
     if math.isfinite(status.seconds_left):  # not before the first step
         left = f" · {duration_text(status.seconds_left)} left"

@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QImage, QPainter
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
@@ -15,14 +15,13 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     wrapped_label,
 )
+from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.charts import Chart, Curve
-from napari_sparsessp.ui.widgets.style import Tones
 
 if TYPE_CHECKING:
     from napari_sparsessp.training.loop import Status
     from napari_sparsessp.training.validation import Preview
 
-_SIDE = 112
 _LIMITS = (1.0, 99.7)
 """Percentiles of the patch that are black and white; of the truth for both of a pair,
 so that a pale prediction looks pale."""
@@ -44,58 +43,43 @@ _OVERFITS = (
 )
 
 
-def score_text(value: float) -> str:
-    """Write a score with a real minus."""
-    return f"{value:.2f}".replace("-", "−")
-
-
 class PictureCell(QWidget):
     """A small grey picture with its name above."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self._image: QImage | None = None
         self.pixels = np.zeros((1, 1), np.uint8)  # as shown
-        self.title = title
         self.setAccessibleName(title)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(60, 70)
-
-    def sizeHint(self) -> QSize:
-        """Ask for a picture that shows a cell."""
-        return QSize(_SIDE, _SIDE + 18)
+        head, self._picture = QLabel(title), QLabel()
+        head.setProperty("role", "muted")
+        head.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._picture.setAlignment(
+            Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
+        )
+        self._picture.setMinimumSize(60, 50)
+        ignored = QSizePolicy.Policy.Ignored  # it takes the room that there is
+        self._picture.setSizePolicy(ignored, ignored)
+        in_a_column(self, head, self._picture, spacing=3).setStretch(1, 1)
 
     def show_plane(self, plane: np.ndarray, low: float, high: float) -> None:
         """Show a plane (H, W) from `low`, black, to `high`, white; NaN is black."""
         span = max(high - low, 1e-6)
         scaled = np.nan_to_num((plane.astype(np.float32) - low) / span)
         self.pixels = np.ascontiguousarray(255 * scaled.clip(0, 1), dtype=np.uint8)
-        height, width = self.pixels.shape
-        # the picture looks into the bytes, which have to outlive it
-        self._image = QImage(
-            self.pixels.data, width, height, width, QImage.Format.Format_Grayscale8
-        )
-        self.update()
+        self._fit()
 
-    def paintEvent(self, _event: object) -> None:
-        """Draw the title, and the picture as large as it fits."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        tones = Tones.of(self)
-        head = painter.fontMetrics().height() + 3
-        painter.setPen(tones.muted)
-        title = QRectF(0, 0, self.width(), head)
-        painter.drawText(title, int(Qt.AlignmentFlag.AlignCenter), self.title)
-        room = QRectF(0, head, self.width(), self.height() - head)
-        if self._image is None:
-            painter.fillRect(room, tones.panel)
-            return
-        size = self._image.size()
-        scale = min(room.width() / size.width(), room.height() / size.height())
-        area = QRectF(0, 0, size.width() * scale, size.height() * scale)
-        area.moveCenter(room.center())
-        area.moveTop(room.top())
-        painter.drawImage(area, self._image)
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show the picture as large as it fits."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        height, width = self.pixels.shape
+        kind = QImage.Format.Format_Grayscale8
+        image = QImage(self.pixels.data, width, height, width, kind)
+        room, ratio = self._picture.size(), Qt.AspectRatioMode.KeepAspectRatio
+        smooth = Qt.TransformationMode.SmoothTransformation
+        self._picture.setPixmap(QPixmap.fromImage(image).scaled(room, ratio, smooth))
 
 
 class PatchPreview(QWidget):
@@ -249,8 +233,8 @@ class TrainWatch(QWidget):
         self.scores.append((minutes, float(r2), means))
         self._draw_scores()
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
-        gain = f"→ {score_text(best)}" if best > before else "before it learns"
-        self.headline.setText(f"{self._name}: R² {score_text(before)} {gain}")
+        gain = f"→ {r2_text(best)}" if best > before else "before it learns"
+        self.headline.setText(f"{self._name}: R² {r2_text(before)} {gain}")
         self.hint.setText(_OVERFITS if self.overfits() else "")
 
     def show_preview(self, preview: "Preview") -> None:
