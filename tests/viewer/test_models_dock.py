@@ -91,8 +91,6 @@ def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
     assert page.verdict_text.text().startswith("Checked: ")
     choose(models, "broken")
     assert page.verdict.isHidden()
-    choose(models, "thin")
-    assert not page.verdict.isHidden()  # it is remembered
 
 
 def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):

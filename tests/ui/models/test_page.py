@@ -68,10 +68,10 @@ def test_the_card_says_where_the_model_comes_from(page, card):
     assert panels.count(page._rows) == 1
     assert "Compare a prediction" in page.quality.note.text()  # it has no scores
     assert page.quality.grid.isHidden()
-    text = "\n".join(told(page))
+    text = "\n".join(told(page)).replace("\u200b", "")  # it may break anywhere
     assert "Imported from RepMode, fetched from a.org" in text
-    assert "SHA-256 of the download: 0123456789abcdef…" in text
-    assert "mine.safetensors\nin …/m/models" in text
+    assert "SHA-256 of the download: 0123456789abcdef 0123456789abcdef" in text
+    assert "/m/models/mine.safetensors" in text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_the_card_says_where_the_model_comes_from(page, card):
     [(True, Mark.GOOD, "Checked: whole"), (False, Mark.BAD, "Do not use it: whole")],
 )
 def test_a_verdict_has_a_mark_and_words(page, card, ok, mark, begin):
-    page.show_entry(entry(card), Verdict(ok, "whole"))
+    page.show_entry(entry(card))
+    page.show_verdict(Verdict(ok, "whole"))
     assert page.verdict_dot.mark is mark
     assert page.verdict_text.text().startswith(begin)
 

@@ -20,18 +20,17 @@ from qtpy.QtWidgets import (
 
 from napari_sparsessp.errors import SparseSSPError
 from napari_sparsessp.models import manage
-from napari_sparsessp.models.library import (
-    WEIGHTS_NAME,
-    Entry,
-    all_entries,
-    card_of,
-    user_folder,
-)
+from napari_sparsessp.models.library import Entry, all_entries, card_of, user_folder
 from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.models.fetch_dialog import FetchDialog
 from napari_sparsessp.ui.models.import_dialog import ModelImporter
-from napari_sparsessp.ui.models.page import ModelPage, button_row, show_in_folder
+from napari_sparsessp.ui.models.page import (
+    ModelPage,
+    button_row,
+    digest_text,
+    show_in_folder,
+)
 from napari_sparsessp.ui.models.table import ModelsTable
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress
@@ -165,7 +164,6 @@ class ModelsDock(Dock):
         self._listing: BackgroundTask | None = None
         self._choose: Path | None = None
         self._fetched: manage.Fetched | None = None
-        self._verdicts: dict[tuple[Path, int], Verdict] = {}
         self._deleted: list[manage.Deleted] = []
         self.fill(ModelsForm())
         self.fetch_dialog: FetchDialog | None = None
@@ -195,7 +193,7 @@ class ModelsDock(Dock):
             (page.folder_button.clicked, self.show_in_folder),
             (self.importer.imported, self._on_imported),
             (self._watcher.directoryChanged, self.settle),
-            (model_news().changed, self._on_news),
+            (model_news().changed, self.refresh),
         ):
             asked.connect(slot)
         self.add_shortcut("Ctrl+F", form.search.setFocus)
@@ -247,18 +245,13 @@ class ModelsDock(Dock):
         super().showEvent(event)
         self.settle()
 
-    def _on_news(self, _id: str) -> None:
-        self.refresh()
-
     def _on_search(self, text: str) -> None:
         self.form.table.search(text)
         self._show_chosen()
         self.form.show_count()
 
     def _show_chosen(self, _path: object = None) -> None:
-        entry = self.form.table.current()
-        verdict = None if entry is None else self._verdicts.get(_version(entry.path))
-        self.form.page.show_entry(entry, verdict)
+        self.form.page.show_entry(self.form.table.current())
 
     def _announce(self, id_: str, text: str, choose: Path | None) -> None:
         """Announce a changed model to all docks, choose it here, and say so."""
@@ -297,11 +290,9 @@ class ModelsDock(Dock):
     def _show_checksum(self, fetched: manage.Fetched) -> None:
         if fetched.checked:
             return
-        digits = fetched.sha256
-        blocks = " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
         notice = (
-            f"No checksum was given. What came has the SHA-256 {blocks}; compare it "
-            "with the page of the model"
+            "No checksum was given. What came has the SHA-256 "
+            f"{digest_text(fetched.sha256)}; compare it with the page of the model"
         )
         self.form.foot.message.show_notices([notice])
 
@@ -384,7 +375,6 @@ class ModelsDock(Dock):
             self._start("checking the model", keep, verify, chosen[0])
 
     def _on_verified(self, path: Path, verdict: "Verdict") -> None:
-        self._verdicts[_version(path)] = verdict
         now = self.form.table.current()
         if now is not None and now.path == path:
             self.form.page.show_verdict(verdict)
@@ -469,11 +459,3 @@ def choose_place(parent: QWidget | None, name: str) -> tuple[Path, bool] | None:
     if chosen.suffix != ".safetensors":
         return chosen.with_name(f"{chosen.name}.safetensors"), False
     return chosen, chosen.is_file()  # the system's dialog has asked
-
-
-def _version(path: Path) -> tuple[Path, int]:
-    """Return a model as it was when it was verified: a new file has another time."""
-    try:
-        return path, (path / WEIGHTS_NAME if path.is_dir() else path).stat().st_mtime_ns
-    except OSError:
-        return path, 0

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
@@ -102,6 +102,9 @@ class FetchDialog(TaskDialog):
         self.arrange(wrapped_label("muted", _HINT), self.form, self.message)
         self.start_button.clicked.connect(self.fetch)
         self.set_busy(False)
+        self.resize(_WIDTH_LETTERS * self.fontMetrics().averageCharWidth(), 10)
+        self.fit()
+        self.form.native("address").setFocus()
 
     def _on_edited(self) -> None:
         address = self.form.get("address")
@@ -153,10 +156,3 @@ class FetchDialog(TaskDialog):
         super().set_busy(busy)
         self.form.setEnabled(not busy)
         self.start_button.setEnabled(not busy and bool(self.form.get("address")))
-
-    def showEvent(self, event: Any) -> None:
-        """Be as wide as the font asks for, and no higher than needed."""
-        super().showEvent(event)
-        self.resize(_WIDTH_LETTERS * self.fontMetrics().averageCharWidth(), 10)
-        self.fit()
-        self.form.native("address").setFocus()

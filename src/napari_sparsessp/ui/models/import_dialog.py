@@ -179,15 +179,11 @@ class ImportDialog(TaskDialog):
             self._set_state(ImportState.ASKING if importing else ImportState.NO_FILE)
 
     def _grow(self) -> None:
-        """Grow to show all questions where the screen has room."""
-        self.form.adjustSize()
-        layout = self.layout()
-        assert layout is not None
-        wanted = self.form.heightForWidth(_WIDTH - 50)
-        around = layout.sizeHint().height() - self.scroll.sizeHint().height()
-        screen = self.screen().availableGeometry().height()
-        height = max(wanted, self.form.sizeHint().height()) + around + 24
-        self.resize(max(self.width(), _WIDTH), min(height, round(0.9 * screen)))
+        """Show all questions where the screen has room, else scroll."""
+        most = round(0.6 * self.screen().availableGeometry().height())
+        wanted = self.form.heightForWidth(self.width() - 50)
+        self.scroll.setMinimumHeight(min(wanted + 8, most))
+        self.fit()
 
     def _show_problem(self) -> None:
         asking = self.state is ImportState.ASKING

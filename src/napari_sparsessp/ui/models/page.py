@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 _WIDTH, _TALLEST = 580, 680
 _SHIPPED = "It came with the plugin"
-_LONGEST = 34
 _SOURCE_WORDS = {
     "file": "file",
     "sha256": "SHA-256 of that file",
@@ -172,8 +170,8 @@ class ModelPage(StepColumn):
         self.end()
         self.show_entry(None)
 
-    def show_entry(self, entry: Entry | None, verdict: "Verdict | None" = None) -> None:
-        """Show a model and the verdict of its verification, or that none is chosen."""
+    def show_entry(self, entry: Entry | None) -> None:
+        """Show a model, or that none is chosen."""
         self._entry = entry
         card = None if entry is None else entry.card
         for part in (*self.buttons, self.below, self.folder_button):
@@ -191,7 +189,7 @@ class ModelPage(StepColumn):
             self.problem.show_error(entry.problem)
         elif entry is not None and card is not None:
             self._show_card(entry, card)
-        self.show_verdict(verdict)
+        self.verdict.hide()
         self._set_buttons()
         self.verticalScrollBar().setValue(0)
 
@@ -203,19 +201,16 @@ class ModelPage(StepColumn):
         self.below.setText(" · ".join(parts))
         self.quality.show_quality(expected_quality(card))
         rows = [row for row in card_rows(card) if row[0] != "Came from"]
-        path = entry.path
-        place = f"{path.name}\nin …/{path.parent.parent.name}/{path.parent.name}"
-        rows += [("Came from", _origin_text(entry, card)), ("File", place)]
+        rows += [("Came from", _origin_text(entry, card)), ("File", str(entry.path))]
         self._rows = card_table(rows)
         self.column.insertWidget(self.column.count() - 2, self._rows)
 
-    def show_verdict(self, verdict: "Verdict | None") -> None:
-        """Show the result of a verification."""
-        self.verdict.setVisible(verdict is not None)
-        if verdict is not None:
-            self.verdict_dot.set_mark(Mark.GOOD if verdict.ok else Mark.BAD)
-            begin = "Checked: " if verdict.ok else "Do not use it: "
-            self.verdict_text.setText(f"{begin}{verdict.text}.")
+    def show_verdict(self, verdict: "Verdict") -> None:
+        """Show the result of a verification, until another model is shown."""
+        self.verdict_dot.set_mark(Mark.GOOD if verdict.ok else Mark.BAD)
+        begin = "Checked: " if verdict.ok else "Do not use it: "
+        self.verdict_text.setText(f"{begin}{verdict.text}.")
+        self.verdict.show()
 
     def set_busy(self, busy: bool) -> None:
         """Lock what would disturb the work that is under way."""
@@ -246,20 +241,16 @@ class ModelPage(StepColumn):
         )
 
 
+def digest_text(digits: str) -> str:
+    """Write a checksum in blocks that can be compared, and break."""
+    return " ".join(digits[at : at + 16] for at in range(0, len(digits), 16))
+
+
 def _origin_text(entry: Entry, card: ModelCard) -> str:
     """Write where a model comes from, with what its card keeps of it."""
     lines = [f"{entry.origin[:1].upper()}{entry.origin[1:]}"]
     for key, value in card.source.items():
         if key in _SOURCE_WORDS:
-            lines.append(f"{_SOURCE_WORDS[key]}: {_short(str(value))}")
+            text = digest_text(str(value)) if "sha256" in key else value
+            lines.append(f"{_SOURCE_WORDS[key]}: {text}")
     return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    """Write a checksum or an address so that it fits; the command line has all."""
-    if len(text) <= _LONGEST:
-        return text
-    if "/" in text:
-        host, end = urlsplit(text).hostname, text.rpartition("/")[2]
-        return f"{host}/…/{end}" if host else f"…/{end}"
-    return f"{text[:16]}…"

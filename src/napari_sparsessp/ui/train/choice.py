@@ -155,6 +155,14 @@ class FilesChoice:
         """Whether a CSV says everything."""
         return self.path is not None and not self.path.is_dir()
 
+    def said(self) -> dict[str, Any]:
+        """Return structure and channels of each image, as `Pairs` and `Label` do."""
+        return {
+            "structure": structure_id(self.structure),
+            "signal": channel_key(self.signal or ""),
+            "target": channel_key(self.target or ""),
+        }
+
     @property
     def empty(self) -> bool:
         """Whether nothing was chosen."""
@@ -187,6 +195,7 @@ def scan_files(
 ) -> FilesScan:
     """Read lists and headers; for a background task."""
     from napari_sparsessp.training.data import look_at_stacks
+    from napari_sparsessp.training.pairs import Label, read_labels
 
     progress(0.0, what="looking into the files")
     channels: tuple[str, ...] = ()
@@ -194,20 +203,12 @@ def scan_files(
         channels = _channels(files)
         if not (files.signal and files.target and files.structure):
             return FilesScan(files, channels, [], [])
-    labels = _labels_of(files)
+    said = {} if files.is_list else files.said()
+    if files.path is not None:
+        labels = read_labels(files.path, **said)
+    else:
+        labels = [Label(path=one, path_target=one, **said) for one in files.images]
     return FilesScan(files, channels, labels, look_at_stacks(labels, voxel_size))
-
-
-def _labels_of(files: FilesChoice) -> "list[Label]":
-    from napari_sparsessp.training.pairs import Label, read_labels
-
-    if files.path is not None and files.is_list:
-        return read_labels(files.path)
-    structure = structure_id(files.structure)
-    signal, target = channel_key(files.signal or ""), channel_key(files.target or "")
-    if files.path is None:
-        return [Label(path, signal, path, target, structure) for path in files.images]
-    return read_labels(files.path, structure=structure, signal=signal, target=target)
 
 
 def _channels(files: FilesChoice) -> tuple[str, ...]:

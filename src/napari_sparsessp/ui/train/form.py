@@ -94,9 +94,8 @@ class TrainFoot(WorkFoot):
     def offer_predict(self, on: bool) -> None:
         """Offer to predict with the new model, in place of the great button."""
         self.predict_button.setVisible(on)
-        text, role, _ = _LOOKS[TrainState(self.state)]
-        take_role(self.button, "" if on else role)
-        self.button.setText("Train another" if on else text)
+        take_role(self.button, "" if on else "run")
+        self.button.setText("Train another" if on else "Train")
 
     def show_share(self, share: float | None) -> None:
         """Move the bar; None where it cannot be known how much is done."""

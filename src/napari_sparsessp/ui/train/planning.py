@@ -37,7 +37,7 @@ from napari_sparsessp.ui.train.choice import (
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
-from napari_sparsessp.volume import Volume, channel_key
+from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -328,12 +328,7 @@ def add_job(
     elif choice.from_files and files.path is not None:
         pairs = Pairs(path=files.path.absolute())
         if not files.is_list:
-            chosen = {
-                "structure": structure_id(files.structure),
-                "signal": channel_key(files.signal or ""),
-                "target": channel_key(files.target or ""),
-            }
-            pairs = pairs.model_copy(update=chosen)
+            pairs = pairs.model_copy(update=files.said())
     assert preview.validation is not None
     wanted = QuickOptions(pairs=pairs, validation=preview.validation, **options)
     try:
