@@ -3,13 +3,18 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fake_engine import light
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
 from napari_sparsessp.models.manage import add_model
 from napari_sparsessp.ui.dock import open_predict
+from napari_sparsessp.ui.layers.metadata import KEY
 from napari_sparsessp.ui.models import dock as models_dock
+from napari_sparsessp.ui.models import import_dialog
 from napari_sparsessp.ui.models.import_dialog import ImportState
+from napari_sparsessp.ui.predict.dock import PredictDock
 from napari_sparsessp.ui.preferences import model_news
 
 
@@ -52,7 +57,7 @@ def choose(dock, stem):
     dock._show_chosen()
 
 
-def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
+def test_models_are_listed_default_first_and_checked(models, done):
     assert {DEFAULT_MODEL, "thin", "broken"} <= stems(models)
     assert models.form.table.current().card.id == DEFAULT_MODEL
     page = models.form.page
@@ -62,6 +67,13 @@ def test_it_lists_shipped_own_and_damaged_models_with_the_default_first(models):
     assert page.problem.is_error
     assert page.delete_button.isEnabled()
     assert not page.use_button.isEnabled()
+    choose(models, "thin")
+    page.check_button.click()
+    assert not page.delete_button.isEnabled()
+    done(models)
+    assert page.verdict_text.text().startswith("Checked: ")
+    choose(models, "broken")
+    assert page.verdict.isHidden()
 
 
 def test_a_deleted_model_comes_back_with_undo(models, own, done):
@@ -80,17 +92,6 @@ def test_a_deleted_model_comes_back_with_undo(models, own, done):
     assert models.form.undo_button.isHidden()
     assert told == ["thin", "thin"]
     model_news().changed.disconnect(told.append)
-
-
-def test_a_check_ends_with_a_tick_or_with_what_is_wrong(models, own, done):
-    choose(models, "thin")
-    models.form.page.check_button.click()
-    assert not models.form.page.delete_button.isEnabled()
-    done(models)
-    page = models.form.page
-    assert page.verdict_text.text().startswith("Checked: ")
-    choose(models, "broken")
-    assert page.verdict.isHidden()
 
 
 def test_an_export_is_the_model(models, own, tmp_path, monkeypatch, done):
@@ -160,8 +161,8 @@ def test_a_dropped_model_is_imported_and_offered_in_predict(
     assert predict.form.topology.card().id == "copy"
 
 
-def test_a_fetched_checkpoint_keeps_its_origin(
-    models, file_server, tmp_path, qtbot, done
+def test_a_fetched_checkpoint_keeps_its_origin_and_predicts(
+    models, viewer, file_server, tmp_path, qtbot, done, predict_on, ran
 ):
     import published
 
@@ -182,14 +183,30 @@ def test_a_fetched_checkpoint_keeps_its_origin(
     assert entry.origin == "imported from RepMode, fetched from 127.0.0.1"
     assert "SHA-256" in models.form.foot.message.text.text()
 
+    dock = predict_on(light(8, 32, 48), scale=(0.29,) * 3)
+    models.use()
+    dock.refresh_now()
+    assert "2 structures in 2 passes" in dock.form.foot.status.text()
+    ran(dock)
+    assert not dock.form.foot.message.is_error, dock.form.foot.message.text.text()
+    first, second = (dock.layers.layer(id_) for id_ in ("dna", "nuclear_envelope"))
+    assert np.isfinite(first.data).all()
+    assert np.abs(first.data - second.data).max() > 0
+    assert first.metadata[KEY]["request"]["model"] == entry.card.id
 
-def test_two_viewers_inform_each_other(models, make_napari_viewer, qtbot, done):
-    second = make_napari_viewer()
-    _, other = second.window.add_plugin_dock_widget("napari-sparsessp", "Models")
-    qtbot.waitUntil(lambda: "thin" in stems(other))
-    choose(models, "thin")
-    models.delete()
-    qtbot.waitUntil(lambda: "thin" not in stems(other))
+
+def test_the_menu_opens_dock_and_dialog(viewer, engine, monkeypatch):
+    from napari._app_model import get_app_model
+
+    asked = []
+    monkeypatch.setattr(import_dialog, "choose_checkpoint", lambda p: asked.append(p))
+    app = get_app_model()
+    menu = app.menus.get_menu("napari/file/io_utilities")
+    offered = [item.command.id for item in menu if hasattr(item, "command")]
+    assert "napari-sparsessp.import_model" in offered
+    app.commands.execute_command("napari-sparsessp.import_model").result()
+    assert isinstance(asked[0], PredictDock)
+    assert not asked[0].isHidden()
 
 
 def test_stop_frees_the_dock_at_once_and_a_viewer_may_close(

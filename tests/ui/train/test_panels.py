@@ -176,9 +176,8 @@ def test_options_are_automatic_until_they_are_typed(added):
     form.options.native("patch").setValue(64)
     typed = {"ratios": (1, 4), "patch": 64, "learning_rate": 1e-4}
     assert form.chosen_options().items() >= typed.items()
-    for wrong in ("1, 2.5", "1, 200"):
-        type_in(form.options, "ratios", wrong)
-        assert "whole numbers" in form.options.problem()
+    type_in(form.options, "ratios", "1, 200")
+    assert "whole numbers" in form.options.problem()
 
 
 def type_in(form, name, text):
