@@ -185,7 +185,10 @@ def test_values_that_teach_nothing_are_reported_and_nothing_is_left(
     [
         ((10, 6, 6), "too few"),
         ((10, 1, 64), "the network needs"),
-        (None, "light at every plane"),  # the bundled sample: the first that is tried
+        (
+            None,
+            "training needs a dense bright-field stack",
+        ),  # the bundled sample: the first that is tried
     ],
 )
 def test_a_stack_that_is_too_small_is_reported_before_anything_begins(

@@ -69,7 +69,7 @@ def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
     assert not tick.isEnabled()
     assert "another size: 16 × 16" in tick.toolTip()
     texts = [one.mask_box.itemText(k) for k in range(one.mask_box.count())]
-    assert texts[:2] == ["everywhere", "focus is above 0"]
+    assert texts[:2] == ["none", "focus"]
     assert one.choice().mask is None
     one.mask_box.setCurrentIndex(1)
     assert one.choice().mask is not None

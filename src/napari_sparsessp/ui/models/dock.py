@@ -128,7 +128,7 @@ class ModelsForm(QWidget):
         self.splitter.addWidget(self.page)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(9)
-        self.splitter.setSizes([400, 600])
+        self.splitter.setSizes([330, 670])
         self.splitter.setContentsMargins(9, 9, 9, 0)
         in_a_column(self, self.splitter, self.foot, spacing=7).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
@@ -144,7 +144,7 @@ class ModelsForm(QWidget):
         wanted = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
         if self.splitter.orientation() != wanted:
             self.splitter.setOrientation(wanted)
-            self.splitter.setSizes([550, 450] if wide else [400, 600])
+            self.splitter.setSizes([550, 450] if wide else [330, 670])
 
     def show_count(self) -> None:
         """Write how many models are listed."""

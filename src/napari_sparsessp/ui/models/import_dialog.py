@@ -180,7 +180,7 @@ class ImportDialog(TaskDialog):
 
     def _grow(self) -> None:
         """Show all questions where the screen has room, else scroll."""
-        most = round(0.6 * self.screen().availableGeometry().height())
+        most = round(0.7 * self.screen().availableGeometry().height())
         wanted = self.form.heightForWidth(self.width() - 50)
         self.scroll.setMinimumHeight(min(wanted + 8, most))
         self.fit()

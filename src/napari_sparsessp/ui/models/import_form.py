@@ -196,7 +196,7 @@ def _reason(question: "Question") -> str:
         return f"{reason[0].upper()}{reason[1:]}."
     if question.assumable:
         return f"Assumed: {reason}."
-    return f"Guessed: {reason}. Check it, for nobody else will notice."
+    return f"Guessed: {reason}. Check it: a wrong answer gives no error."
 
 
 def _licence_hint(format_: str) -> str:

@@ -45,7 +45,7 @@ _SOURCE_WORDS = {
     "fetched": "address",
     "fetched_sha256": "SHA-256 of the download",
     "trained_with": "trained with",
-    "began_with": "began with",
+    "began_with": "fine-tuned from",
 }
 
 

@@ -105,7 +105,7 @@ def misfit(light: Volume, other: Volume) -> str:
     if field != area:
         return f"another size: {field[1]} × {field[0]} pixels"
     if planes not in (1, depth):
-        return f"{planes} planes, the light has {depth}"
+        return f"{planes} planes, the transmitted light has {depth}"
     return ""
 
 
@@ -132,16 +132,20 @@ class FilesChoice:
     images: tuple[Path, ...] = ()
     signal: Annotated[
         str | None,
-        {"label": "Light is", "name": "Channel of the transmitted light", **_CHANNEL},
+        {
+            "label": "Transmitted light",
+            "name": "Channel of the transmitted light",
+            **_CHANNEL,
+        },
     ] = None
     target: Annotated[
         str | None,
-        {"label": "Fluorescence is", "name": "Channel of the fluorescence", **_CHANNEL},
+        {"label": "Fluorescence", "name": "Channel of the fluorescence", **_CHANNEL},
     ] = None
     structure: Annotated[
         str,
         {
-            "label": "It shows",
+            "label": "Structure",
             "name": "Structure",
             "none": "shows…",
             "suggestions": [structure.label for structure in CATALOGUE.values()],
@@ -171,12 +175,12 @@ class FilesChoice:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """Stacks to learn from and to judge by."""
+    """Stacks for training, and their validation region."""
 
     from_files: bool
     pairs: tuple[PairChoice, ...]
     files: FilesChoice
-    part: Part  # kept back
+    part: Part  # for validation
     share: float  # of it; does not count for "auto"
 
 

@@ -1,4 +1,4 @@
-"""The Train dock: teach a model your own cells, and use it in Predict at once."""
+"""The Train dock: train a model on your own cells, and use it in Predict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import napari
 
 _FILTER = "Training settings (*.yaml *.yml);;All files (*)"
-_IN_THE_WAY = "Something is in the way: see above."
+_BLOCKED = "Cannot train: see message above."
 
 
 class TrainDock(Dock):
-    """Teach a model with pairs of transmitted light and fluorescence."""
+    """Train a model on pairs of transmitted light and fluorescence."""
 
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
@@ -138,7 +138,7 @@ class TrainDock(Dock):
         if problem := next(iter(preview.problems.values()), ""):
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
-            foot.set_status(_IN_THE_WAY)
+            foot.set_status(_BLOCKED)
             return
         foot.message.show_notices([*self._config_notes, *preview.notes])
         if preview.job is None:
@@ -178,7 +178,7 @@ class TrainDock(Dock):
             self.train()
 
     def train(self) -> None:
-        """Begin to learn what was chosen."""
+        """Start the training that was chosen."""
         self.refresh_now()
         if self.preview.job is not None and not self.session.busy:
             self.session.start(self.preview.job)
@@ -257,4 +257,4 @@ class TrainDock(Dock):
         """Show a problem until something else is chosen."""
         super().show_error(error, what, request)
         self.form.set_marks({"pairs": Mark.BAD})
-        self.form.foot.set_status(_IN_THE_WAY)
+        self.form.foot.set_status(_BLOCKED)

@@ -55,7 +55,7 @@ class TrainState(Enum):
 
 _LOOKS = {
     TrainState.BLOCKED: ("Train", "run", ""),
-    TrainState.READY: ("Train", "run", "Begin to learn (Ctrl+R)."),
+    TrainState.READY: ("Train", "run", "Start training (Ctrl+R)."),
     TrainState.RUNNING: (
         "Stop and keep the best",
         "stop",
@@ -135,7 +135,7 @@ class ModelPanel(QWidget):
         """Show another choice without emitting `changed`."""
         if source not in self._cards:
             raise InputError(
-                f"the file begins with {source}, which is not among the models here; "
+                f"the file starts from {source}, which is not among the models here; "
                 "import it first"
             )
         self.options.update(source=source, freeze_encoder=freeze_encoder)
@@ -166,7 +166,7 @@ class NameForm(Form[QuickOptions]):
         self.native("id").setMaxLength(80)
 
     def suggest(self, structures: Sequence[str], taken: Collection[str]) -> None:
-        """Suggest a name for what will be learnt, and an id that is free."""
+        """Suggest a name for these structures, and an id that is free."""
         self._taken = frozenset(taken)
         what = named_structures(structures)
         self._suggest("name", f"My {what}" if what else "")
@@ -244,8 +244,8 @@ class TrainForm(StepForm):
         self.unfinished = UnfinishedBar()
         self.pages = Segments(
             [
-                (SET_UP, "Set up", "What to learn from, and for how long."),
-                (WATCH, "Watch", "Curves and a patch, while it learns."),
+                (SET_UP, "Set up", "Training data, and for how long."),
+                (WATCH, "Watch", "Curves and a patch, during training."),
             ],
             "Page",
         )
@@ -276,9 +276,9 @@ class TrainForm(StepForm):
 
     def _arrange(self) -> None:
         self.steps = {
-            "pairs": Step("Teach it with <b>these pairs</b>"),
-            "part": Step("keep back <b>a part to judge by</b>"),
-            "model": Step("begin with <b>this model</b>"),
+            "pairs": Step("Train on <b>these pairs</b>"),
+            "part": Step("with this <b>validation region</b>"),
+            "model": Step("starting from <b>this model</b>"),
             "time": Step("for"),
             "name": Step("and <b>call it</b>", last=True),
         }
@@ -304,7 +304,7 @@ class TrainForm(StepForm):
         outer.insertWidget(2, self.watch, 1)
 
     def choice(self) -> TrainChoice:
-        """Return what is chosen to learn from and to judge by."""
+        """Return the stacks for training, and the validation region."""
         return TrainChoice(
             from_files=self.pairs.from_files(),
             pairs=self.pairs.choices(),

@@ -108,7 +108,7 @@ def preview_training(
     """Return what would come of a choice; `add_job` makes a job of it."""
     preview = TrainPreview()
     if card is None:
-        text = "the model to begin with is gone; choose another one"
+        text = "the starting model is gone; choose another one"
         preview.problems["model"] = text
         return preview
     if choice.from_files:
@@ -135,9 +135,7 @@ def _preview_layers(
         for number, pair in enumerate(pairs, 1):
             stack = _stack_of(volumes, pair, number)
             if not stack.truths:
-                preview.waiting = (
-                    "Tick what shows the fluorescence, and say what it is."
-                )
+                preview.waiting = "Tick the fluorescence, and choose its structure."
                 _explain_no_truth(preview, list(volumes.values()), stack)
                 return
             check_stack(stack)
@@ -197,9 +195,9 @@ def _explain_no_truth(
         preview.waiting = "Open a dense stack of transmitted light."
         preview.notes.append(
             f"{stack.name} has {depth} planes and its fluorescence {max(planes)}: "
-            "teaching needs light at every plane that has a truth. Sparse stacks are "
-            "made from it while it learns, so the new model will predict from few "
-            "planes."
+            "training needs a dense bright-field stack, with a plane for each of the "
+            "fluorescence. Planes are left out of it during training, so the new "
+            "model predicts from sparse stacks."
         )
 
 
@@ -213,11 +211,11 @@ def _preview_files(
         preview.waiting = "Looking into the files…"
     elif not scan.labels:
         preview.waiting = (
-            "Say which channel is the light, and what the other one shows."
+            "Choose the channel of the transmitted light and the structure."
         )
     elif files.signal and files.signal == files.target and not files.is_list:
         preview.problems["pairs"] = (
-            "light and fluorescence are the same channel; choose another one"
+            "transmitted light and fluorescence are one channel; choose another"
         )
     else:
         preview.shapes = scan.shapes
@@ -241,7 +239,7 @@ def _split(preview: TrainPreview, choice: TrainChoice, network: NetworkConfig) -
         return
     if not any(parts.learn for parts in preview.parts):
         preview.problems["part"] = (
-            "every stack is kept back and none is left to learn from; add one"
+            "all stacks are for validation and none is left for training; add one"
         )
     preview.validation = validation
 
@@ -258,8 +256,8 @@ def _check_size(parts: StackParts, stride: int) -> None:
             size = height if parts.axis == "y" else width
             raise InputError(
                 f"{name} has {size} pixels in {parts.axis} on the model's grid, too "
-                "few to learn from one part and judge by another; choose the other "
-                "axis or a larger stack"
+                "few for training and validation; choose the other axis or a "
+                "larger stack"
             )
 
 
@@ -271,8 +269,8 @@ def _add_notes(
         left = parts.learn[1] if parts.axis and parts.learn else math.inf
         if left < _LEAST_TO_LEARN * network.stride:
             preview.notes.append(
-                f"Only {left} pixels of {parts.stack.name} are left to learn from: "
-                "expect little, a larger stack teaches more."
+                f"Only {left} pixels of {parts.stack.name} are left for training: "
+                "expect little, and more from a larger stack."
             )
             break
     if any(parts.axis for parts in preview.parts) and gap < network.reach:
@@ -303,7 +301,7 @@ def _add_notes(
     ]
     if new:
         preview.notes.append(
-            f"{', '.join(new)}: new to {card.name}, its last layer starts from nothing."
+            f"{', '.join(new)}: new to {card.name}; the last layer starts at random."
         )
 
 

@@ -4,6 +4,7 @@ import math
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +54,7 @@ class TrainResult:
     """How a training ended."""
 
     id: str  # of the new model; "" where training was paused
-    before: float | None = None  # R² on what was kept back, before the first step
+    before: float | None = None  # R² of the validation, before the first step
     best: float | None = None
     step: int = 0  # of the best
 
@@ -124,7 +125,7 @@ def _trained(
         if job.resumes:
             for entry in read_log(job.config.out):
                 publish("entry", entry)
-        progress(0.0, what="judging the model to begin with")
+        progress(0.0, what="validating the starting model")
         try:
             return run_training(
                 resolved, data, report, check, show=partial(publish, "preview")
@@ -246,13 +247,13 @@ class TrainSession(QObject):
 
     def _on_published(self, event: tuple[str, Any]) -> None:
         kind, value = event
-        watch = self._form.watch
-        {
+        shows: dict[str, Callable[[Any], None]] = {
             "status": self._show_status,
-            "entry": watch.add_entry,
-            "preview": watch.show_preview,
+            "entry": self._form.watch.add_entry,
+            "preview": self._form.watch.show_preview,
             "note": self._add_note,
-        }[kind](value)
+        }
+        shows[kind](value)
 
     def _add_note(self, text: str) -> None:
         self._notes.append(text)
@@ -280,15 +281,15 @@ class TrainSession(QObject):
             return
         self.newest = result.id
         foot.show_share(1.0)
-        done = "Done. Nothing was kept back, so nobody knows how good it is."
+        done = "Done, without validation: how good the model is, is unknown."
         if result.best is not None:
             before = "" if result.before is None else f"{r2_text(result.before)} → "
-            done = f"Done: R² {before}{r2_text(result.best)} on the part kept back."
+            done = f"Done: R² {before}{r2_text(result.best)} on the validation region."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
-            f"{self._name} is among the models now, with a card that says what it was "
-            "taught and how well it did."
+            f"{self._name} is among the models now; its card has the training data "
+            "and the scores."
         )
         model_news().changed.emit(result.id)
         foot.offer_predict(True)
@@ -332,7 +333,7 @@ _PLACES = {
     "recipe.patch": "the patch under More",
     "set recipe.precision to fp32": "choose the CPU",
     "recipe.batch": "the patch under More",
-    "validation.share": "the share that is kept back",
+    "validation.share": "the share of the validation region",
     "choose another out": "choose another id",
 }
 
@@ -353,13 +354,13 @@ def _warnings(result: TrainResult) -> list[str]:
         return []
     if result.step == 0:
         return [
-            "Nothing was better than the model to begin with, so the new one is the "
-            "same: learn for longer, from more cells, or check that light and truth "
-            "show the same field."
+            "No state was better than the starting model, so the new model is the "
+            "same: train for longer, on more cells, or check that transmitted light "
+            "and fluorescence show the same field."
         ]
     if result.best < _HARDLY_BETTER:
         return [
-            "Hardly better than guessing the mean brightness: do not trust it yet. "
-            "More stacks help most; check that light and truth show the same field."
+            "Hardly better than the mean brightness: unreliable. More stacks help "
+            "most; check that transmitted light and fluorescence show the same field."
         ]
     return []

@@ -1,4 +1,4 @@
-"""Choose what to learn from: stacks that are open as layers, or files."""
+"""Choose the training data: stacks that are open as layers, or files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ _LIST_TIP = (
     "A CSV with a line for each label: path, signal, target, structure, and if you "
     "like path_target, mask and split. RepMode's lists load as they are."
 )
-_ALIKE = "that all have light and fluorescence in the same channels."
+_ALIKE = "that all have transmitted light and fluorescence in the same channels."
 _IMAGES = "Image stacks (*.tif *.tiff *.nd2 *.czi *.lif *.btf);;All files (*)"
 
 
@@ -191,22 +191,24 @@ class StackCard(QWidget):
         self.light_box.setAccessibleName("Transmitted light")
         self.light_box.setPlaceholderText("no stack yet")
         self.light_box.setToolTip("The transmitted-light z-stack of this pair.")
-        self.remove_button = link_button("Remove", "Learn without this stack.")
+        self.remove_button = link_button("Remove", "Train without this stack.")
         self.remove_button.hide()
         self.hint = wrapped_label("small")
         self.mask_box = ElidingComboBox()
         self.mask_box.setAccessibleName("Mask")
         self.mask_box.setToolTip(
-            "Optional: an image that is above 0 where the fluorescence can be trusted; "
-            "elsewhere nothing is learnt."
+            "Optional: an image that is above 0 where the fluorescence is reliable; "
+            "the rest is left out."
         )
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
-        self._mask_row = labelled_row("Counts where", self.mask_box)
-        light_row = labelled_row("Light", self.light_box, self.remove_button)
+        self._mask_row = labelled_row("Mask", self.mask_box)
+        light_row = labelled_row(
+            "Transmitted light", self.light_box, self.remove_button
+        )
         column = in_a_column(self, light_row, self.hint, self._grid, self._mask_row)
         column.setContentsMargins(0, 0, 0, 4)
         self.light_box.activated.connect(self._offer_truths)
@@ -282,8 +284,8 @@ class StackCard(QWidget):
         tick = QCheckBox(
             name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
         )
-        tick.setToolTip(why_not or f"{name}\nLearn to predict this layer.")
-        tick.setAccessibleName(f"Learn to predict {name}")
+        tick.setToolTip(why_not or f"{name}\nTrain a model to predict this layer.")
+        tick.setAccessibleName(f"Predict {name}")
         tick.setChecked(ticked and not why_not)
         tick.setEnabled(not why_not)
         box = StructureBox()
@@ -302,9 +304,9 @@ class StackCard(QWidget):
     def _offer_masks(self, stacks: Sequence[ViewerStack]) -> None:
         before = self.mask_box.currentData() if self.mask_box.count() else None
         self.mask_box.clear()
-        self.mask_box.addItem("everywhere", None)
+        self.mask_box.addItem("none", None)
         for stack in stacks:
-            self.mask_box.addItem(f"{stack.name} is above 0", stack.key)
+            self.mask_box.addItem(stack.name, stack.key)
         keys = [None, *(stack.key for stack in stacks)]
         self.mask_box.setCurrentIndex(keys.index(before) if before in keys else 0)
         self._mask_row.setVisible(bool(stacks))
@@ -332,7 +334,7 @@ class PairsPanel(QWidget):
             "Open a stack with its voxel size; each channel becomes a layer."
         )
         self.add_button = link_button(
-            "Add another stack", "Learn from a second field of view as well."
+            "Add another stack", "Train on a second field of view as well."
         )
         self.sample_button = link_button(
             "No pair at hand? Try a public one",

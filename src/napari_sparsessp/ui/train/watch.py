@@ -1,4 +1,4 @@
-"""Watch a training: the score on what was kept back, the loss, and one patch."""
+"""Watch a training: the validation score, the loss, and one patch."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -33,13 +33,13 @@ _HIGH, _LOW = 190, 140
 """Pixels of pictures and curves: all of them fit into a window of 1000."""
 
 _ABOUT_R2 = (
-    "R² on the part that was kept back: 1 is perfect, 0 is no better than the mean "
-    "brightness. It may fall while the loss falls, too: then the network learns your "
-    "stack by heart, and the best state so far is the one that is kept."
+    "R² on the validation region: 1 is perfect, 0 is no better than the mean "
+    "brightness. Where it falls while the loss falls, too, the network overfits; the "
+    "best state so far is the one that is kept."
 )
 _OVERFITS = (
-    "The score has not risen for a while though the loss falls: the network now learns "
-    "your stack by heart. You can stop; the best state so far is kept."
+    "R² has not risen for a while though the loss falls: the network overfits. You can "
+    "stop; the best state so far is kept."
 )
 
 
@@ -169,9 +169,9 @@ class TrainWatch(QWidget):
         self._headings: dict[QWidget, QLabel] = {}
         scroll = StepColumn([self.headline, self.hint], 6)
         for title, widget, height in (
-            ("Score on the part kept back", self.r2_chart, _HIGH),
-            ("One patch that is kept back", self.preview, _HIGH),
-            ("Loss on what is learnt from", self.loss_chart, _LOW),
+            ("R² on the validation region", self.r2_chart, _HIGH),
+            ("One patch of the validation region", self.preview, _HIGH),
+            ("Training loss", self.loss_chart, _LOW),
         ):
             self._headings[widget] = heading = QLabel(title)
             heading.setProperty("role", "strong")
@@ -191,9 +191,9 @@ class TrainWatch(QWidget):
         self.scores: list[tuple[float, float, dict[str, float]]] = []
         self.headline.setText(name or "Nothing has been trained yet")
         self.hint.setText(
-            "The model to begin with is judged first."
+            "The starting model is validated first."
             if name
-            else "Curves, and a patch that was kept back, appear here while it learns."
+            else "Curves and a patch of the validation region come during training."
         )
         self.preview.clear()
         for chart in (self.r2_chart, self.loss_chart):
@@ -233,7 +233,7 @@ class TrainWatch(QWidget):
         self.scores.append((minutes, float(r2), means))
         self._draw_scores()
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
-        gain = f"→ {r2_text(best)}" if best > before else "before it learns"
+        gain = f"→ {r2_text(best)}" if best > before else "before training"
         self.headline.setText(f"{self._name}: R² {r2_text(before)} {gain}")
         self.hint.setText(_OVERFITS if self.overfits() else "")
 
