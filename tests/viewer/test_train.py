@@ -156,7 +156,7 @@ def test_a_viewer_that_closes_leaves_a_state_to_go_on_with(viewer, ready, qtbot)
     shorten(ready, steps=5000, save_steps=1000)
     ready.train()
     cancelled = ready.session.task.progress.cancelled
-    qtbot.waitUntil(lambda: "step" in ready.form.foot.status.text())
+    qtbot.waitUntil(lambda: "of 5000" in ready.form.foot.status.text())
     viewer.window.remove_dock_widget(ready)
     ready.deleteLater()
     qtbot.waitUntil(cancelled.is_set)

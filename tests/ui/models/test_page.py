@@ -42,10 +42,15 @@ def enabled(page):
     }
 
 
-def test_own_models_can_be_renamed_and_deleted_and_shipped_ones_say_why_not(page, card):
+def test_own_models_can_be_renamed_and_deleted_and_shipped_ones_say_why_not(
+    page, card, qtbot
+):
     page.show_entry(entry(card))
     assert {"Use in Predict", "Check", "Export…", "Rename…", "Delete"} <= enabled(page)
+    qtbot.waitUntil(lambda: page.verticalScrollBar().maximum() > 100)
+    page.export_button.setFocus()
     page.set_busy(True)
+    assert page.verticalScrollBar().value() == 0  # where the focus goes, it scrolls
     assert enabled(page) == {"Use in Predict", "Show the file"}
     page.set_busy(False)
     page.show_entry(entry(card, shipped=True))

@@ -333,3 +333,7 @@ def test_curves_show_each_structure_and_where_it_began(added):
     assert not watch.overfits()
     watch.add_entry(entry(6, 0.2))
     assert watch.overfits()
+    watch.clear("mine", budget=200, in_steps=True)
+    for step in (0, 40):
+        watch.add_entry(entry(step, 0.1) | {"step": step})
+    assert list(watch.r2_chart.curves[0].x) == [0, 40]  # not minutes

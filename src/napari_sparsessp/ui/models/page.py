@@ -214,6 +214,8 @@ class ModelPage(StepColumn):
 
     def set_busy(self, busy: bool) -> None:
         """Lock what would disturb the work that is under way."""
+        if self.window().focusWidget() in self.buttons:
+            self.setFocus()  # a button that goes off passes it on, and the page scrolls
         self._busy = busy
         self._set_buttons()
 

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.files import atomic_write
-from napari_sparsessp.tasks import Cancelled
+from napari_sparsessp.tasks import Cancelled, TimeLeft
 from napari_sparsessp.training.checkpoints import has_state, read_log
 from napari_sparsessp.training.resolve import (
     CONFIG_FILE,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 STACKS_FOLDER = "stacks"
 
-_STEPS_AS_MINUTES = 10.0
-"""Length of the time axis where a budget is in steps and minutes are not known."""
 _PUBLISH_SECONDS = 0.15
 """Often enough for a bar that moves, seldom enough to cost nothing."""
 _HARDLY_BETTER = 0.05
@@ -186,10 +184,13 @@ class TrainSession(QObject):
         """Start a job in the background."""
         model = job.config.model
         self._name = model.name or model.id
-        self._minutes = job.config.budget.minutes or _STEPS_AS_MINUTES
+        budget = job.config.budget
+        self._in_steps = not budget.minutes
+        self._budget = float(budget.minutes or budget.steps or 1)
         self._keep_best = threading.Event()
         self._notes = []
         self._learning = self.shows_end = False
+        self._time_left = TimeLeft()  # validations take time, too, beyond the budget
         self.task = task = BackgroundTask(
             train_model, job, self._engine, self._keep_best, parent=self
         )
@@ -199,8 +200,9 @@ class TrainSession(QObject):
         task.failed.connect(self._on_failed)
         task.cancelled.connect(self._on_cancelled)
         form, foot = self._form, self._form.foot
+        form.watch.setFocus()  # a locked field passes it on, and the form scrolls
         form.set_locked(True)
-        form.watch.clear(self._name, self._minutes)
+        form.watch.clear(self._name, self._budget, self._in_steps)
         form.show_page(WATCH)
         foot.message.clear()
         foot.offer_predict(False)
@@ -270,7 +272,15 @@ class TrainSession(QObject):
             return
         foot.show_share(status.share)
         if foot.state is TrainState.RUNNING:
-            foot.set_status(_status_words(status, self._minutes, watch.best))
+            left, score = self._time_left(status.share), watch.best
+            of_minutes = f"{status.share * self._budget:.1f} of {self._budget:g} min"
+            words = [
+                "" if self._in_steps else of_minutes,
+                f"step {status.step}" + f" of {self._budget:g}" * self._in_steps,
+                "" if score is None else f"best R² {r2_text(score)}",
+                "" if left is None else f"{duration_text(left)} left",
+            ]
+            foot.set_status(" · ".join(word for word in words if word))
 
     def _on_returned(self, result: TrainResult) -> None:
         self._free()
@@ -336,16 +346,6 @@ _PLACES = {
     "validation.share": "the share of the validation region",
     "choose another out": "choose another id",
 }
-
-
-def _status_words(status: "Status", minutes: float, best: float | None) -> str:
-    """Say how far a training is."""
-    score = "" if best is None else f" · best R² {r2_text(best)}"
-    left = ""
-    if math.isfinite(status.seconds_left):  # not before the first step
-        left = f" · {duration_text(status.seconds_left)} left"
-    done = status.share * minutes
-    return f"{done:.1f} of {minutes:g} min · step {status.step}{score}{left}"
 
 
 def _warnings(result: TrainResult) -> list[str]:

@@ -184,9 +184,11 @@ class TrainWatch(QWidget):
         in_a_column(self, scroll)
         self.clear()
 
-    def clear(self, name: str = "", minutes: float = 10.0) -> None:
-        """Start with empty curves."""
-        self._name, self._minutes = name, minutes
+    def clear(
+        self, name: str = "", budget: float = 10.0, in_steps: bool = False
+    ) -> None:
+        """Start with empty curves, over the minutes or steps of a budget."""
+        self._name, self._budget, self._in_steps = name, budget, in_steps
         self._loss: list[tuple[float, float]] = []
         self.scores: list[tuple[float, float, dict[str, float]]] = []
         self.headline.setText(name or "Nothing has been trained yet")
@@ -196,8 +198,9 @@ class TrainWatch(QWidget):
             else "Curves and a patch of the validation region come during training."
         )
         self.preview.clear()
-        for chart in (self.r2_chart, self.loss_chart):
+        for chart, y in ((self.r2_chart, "R²"), (self.loss_chart, "loss")):
             chart.set_curves([])
+            chart.set_labels("steps" if in_steps else "minutes", y)
         for widget in self._headings:
             self._show(widget, False)
 
@@ -209,7 +212,7 @@ class TrainWatch(QWidget):
         """Add a point to the curve of the loss."""
         if not math.isfinite(status.loss):
             return
-        self._loss.append((status.share * self._minutes, status.loss))
+        self._loss.append((status.share * self._budget, status.loss))
         if len(self._loss) > _MOST_POINTS:
             self._loss = self._loss[::2]
         if len(self._loss) > 1:
@@ -219,10 +222,10 @@ class TrainWatch(QWidget):
 
     def add_entry(self, entry: dict[str, Any]) -> None:
         """Add the result of a validation, or an old line of the log."""
-        minutes = float(entry.get("spent", 0.0)) / 60
+        x = entry["step"] if self._in_steps else float(entry.get("spent", 0.0)) / 60
         loss, r2 = entry.get("loss"), entry.get("r2")
-        if loss is not None and (not self._loss or minutes > self._loss[-1][0]):
-            self._loss.append((minutes, float(loss)))
+        if loss is not None and (not self._loss or x > self._loss[-1][0]):
+            self._loss.append((x, float(loss)))
         if r2 is None:
             return
         means = {
@@ -230,7 +233,7 @@ class TrainWatch(QWidget):
             for name, row in entry.get("scores", {}).items()
             if row
         }
-        self.scores.append((minutes, float(r2), means))
+        self.scores.append((x, float(r2), means))
         self._draw_scores()
         before, best = self.scores[0][1], max(score for _, score, _ in self.scores)
         gain = f"→ {r2_text(best)}" if best > before else "before training"
@@ -252,19 +255,19 @@ class TrainWatch(QWidget):
         if len(self.scores) < 3:
             return False
         best_at = max(self.scores, key=lambda score: score[1])[0]
-        return self.scores[-1][0] - best_at > _OVERFIT_SHARE * self._minutes
+        return self.scores[-1][0] - best_at > _OVERFIT_SHARE * self._budget
 
     def _draw_scores(self) -> None:
         curves = []
         names = dict.fromkeys(name for *_, means in self.scores for name in means)
-        x = [minutes for minutes, *_ in self.scores]
+        x = [at for at, *_ in self.scores]
         for name in names:
             structure = structure_or_custom(name)
             y = [means.get(name, math.nan) for *_, means in self.scores]
             curves.append(Curve(structure.label, x, y, structure.colour, dots=True))
         first = self.scores[0][1]
         # one point makes no axis; the budget is where it will go
-        end = max(self._minutes if len(x) < 3 else x[-1], x[-1])
+        end = max(self._budget if len(x) < 3 else x[-1], x[-1])
         curves.append(Curve("before", [0, end], [first, first], dashed=True))
         self.r2_chart.set_curves(curves)
         self._show(self.r2_chart)
