@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -49,29 +50,46 @@ class ViewerStack:
 def stacks_in(viewer: Any) -> list[ViewerStack]:
     """List the stacks of a viewer, the likeliest transmitted light first.
 
-    Layers that are no z-stacks (RGB, time-lapses, our own predictions) are left out.
+    Our own predictions are left out, and what `left_out` names.
     """
     layers = {layer_key(layer): layer for layer in image_layers(viewer)}
-    keys = [key for key, _ in input_choices(viewer) if key in layers]
-    return [stack for key in keys for stack in _stacks_of(layers[key], key)]
+    stacks: list[ViewerStack] = []
+    for key, _ in input_choices(viewer):
+        with suppress(InputError):
+            stacks += _stacks_of(layers[key], key)
+    return stacks
+
+
+def left_out(viewer: Any) -> list[str]:
+    """Say of each image layer that is no stack for training why not."""
+    reasons = []
+    for layer in image_layers(viewer):
+        try:
+            _stacks_of(layer, layer_key(layer))
+        except InputError as error:
+            reasons.append(str(error))
+    return reasons
 
 
 def masks_in(viewer: Any) -> list[ViewerStack]:
     """List the labels layers of a viewer: they can only be masks."""
     from napari.layers import Labels
 
-    masks = [layer for layer in viewer.layers if isinstance(layer, Labels)]
-    return [stack for layer in masks for stack in _stacks_of(layer, layer_key(layer))]
+    stacks: list[ViewerStack] = []
+    for layer in viewer.layers:
+        with suppress(InputError):
+            if isinstance(layer, Labels):
+                stacks += _stacks_of(layer, layer_key(layer))
+    return stacks
 
 
 def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
-    try:
-        volume = read_layer(layer).volume
-    except InputError:
-        return []
+    name, volume = str(layer.name), read_layer(layer).volume
     if "T" in volume.axes:
-        return []
-    name = str(layer.name)
+        raise InputError(
+            f"{name} is a time-lapse and training takes z-stacks; open single time "
+            "points of it"
+        )
     if "C" not in volume.axes:
         named = structure_named(name.removesuffix(TRUTH_SUFFIX))
         return [ViewerStack(StackKey(key), name, volume, named.id if named else "")]
@@ -105,7 +123,7 @@ def misfit(light: Volume, other: Volume) -> str:
     if field != area:
         return f"another size: {field[1]} × {field[0]} pixels"
     if planes not in (1, depth):
-        return f"{planes} planes, the transmitted light has {depth}"
+        return f"{planes} planes, but {depth} of transmitted light: all are needed"
     return ""
 
 

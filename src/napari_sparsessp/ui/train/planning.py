@@ -31,6 +31,7 @@ from napari_sparsessp.ui.train.choice import (
     PairChoice,
     StackKey,
     TrainChoice,
+    left_out,
     masks_in,
     misfit,
     named_structures,
@@ -128,6 +129,7 @@ def _preview_layers(
     pairs = [pair for pair in choice.pairs if pair.light is not None]
     if not pairs:
         preview.waiting = "Open a stack of transmitted light with its fluorescence."
+        preview.notes += left_out(viewer)
         return
     listed = [*stacks_in(viewer), *masks_in(viewer)]
     volumes = {stack.key: stack.volume for stack in listed}
@@ -137,6 +139,7 @@ def _preview_layers(
             if not stack.truths:
                 preview.waiting = "Tick the fluorescence, and choose its structure."
                 _explain_no_truth(preview, list(volumes.values()), stack)
+                preview.notes += left_out(viewer)
                 return
             check_stack(stack)
             preview.stacks.append(stack)
