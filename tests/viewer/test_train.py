@@ -120,7 +120,9 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
     assert ready.form.pages.value() == WATCH
     assert len(watch.r2_chart.curves) == 2
     assert watch.preview.preview.structures == ("dna",)
-    assert ready.form.foot.status.text().startswith("Done: R²")
+    status = ready.form.foot.status.text()
+    assert status.startswith("Done: R²")
+    assert status.endswith("of stacks that were used for training.")
     card = read_card("my-dna")
     assert card.structures == ("dna",)
     assert "kept back where" in card.scores["validation"]["on"]
@@ -128,7 +130,9 @@ def test_a_pair_becomes_a_model_that_predict_offers(ready, viewer, qtbot, end):
     ready.predict()
     assert predict.form.topology.model_id() == "my-dna"
     # The next one gets another id: nothing is replaced.
+    ready.form.model.choose("my-dna", freeze_encoder=False)
     ready.refresh()
+    assert any("was used to train My DNA" in note for note in ready.preview.notes)
     assert ready.form.name.get("id") == "my-dna-2"
 
 

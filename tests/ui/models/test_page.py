@@ -31,7 +31,7 @@ def entry(card, shipped=False, **changes):
 
 def told(page):
     """All texts of the panel of the card."""
-    return [label.text() for label in page._rows.findChildren(type(page.title))]
+    return [label.text() for label in page.panels[-1].findChildren(type(page.title))]
 
 
 def enabled(page):
@@ -69,10 +69,9 @@ def test_a_damaged_file_can_only_be_shown_and_deleted(page):
 def test_the_card_says_where_the_model_comes_from(page, card):
     source = {"format": "RepMode", "file": "a.p", "fetched": "https://a.org/x/b.p"}
     page.show_entry(entry(card, source={**source, "fetched_sha256": DIGITS}))
-    panels = [page.column.itemAt(i).widget() for i in range(page.column.count())]
-    assert panels.count(page._rows) == 1
-    assert "Compare a prediction" in page.quality.note.text()  # it has no scores
-    assert page.quality.grid.isHidden()
+    quality, _ = page.panels
+    assert "Compare a prediction" in quality.note.text()  # it has no scores
+    assert quality.grid.isHidden()
     text = "\n".join(told(page)).replace("\u200b", "")  # it may break anywhere
     assert "Imported from RepMode, fetched from a.org" in text
     assert "SHA-256 of the download: 0123456789abcdef 0123456789abcdef" in text
@@ -88,6 +87,24 @@ def test_a_verdict_has_a_mark_and_words(page, card, ok, mark, begin):
     page.show_verdict(Verdict(ok, "whole"))
     assert page.verdict_dot.mark is mark
     assert page.verdict_text.text().startswith(begin)
+
+
+def test_scores_say_on_which_cells_and_those_on_real_cells_stand_first(page, card):
+    scores = {
+        "16 colonies": {"r2_at_1": {"dna": 0.74}},
+        "dna of 1 real pair(s)": {"at_1": {"r2": -0.09}},
+    }
+    page.show_entry(entry(card, scores=scores, training_images=("0" * 64,)))
+    page.show_entry(entry(card, scores=scores, training_images=("0" * 64,)))
+    *tables, _ = page.panels
+    assert [(one.title.text(), one.grid.accessibleDescription()) for one in tables] == [
+        ("R² on real cells", "DNA: -0.09 at r = 1"),
+        ("R² on simulated test cells", "DNA: 0.74 at r = 1"),
+    ]
+    assert all(
+        one.isHidden() for one in page.findChildren(QualityTable) if one not in tables
+    )
+    assert "1 stack of real cells" in "\n".join(told(page))
 
 
 def test_expected_quality_is_said_to_a_screen_reader_and_painted(added):

@@ -102,7 +102,9 @@ def test_channels_of_one_layer_are_stacks_of_their_own():
     parts = stacks_in(desk)
     assert [one.key.channel for one in parts] == [0, 1]
     assert parts[0].volume.axes == "ZYX"
-    desk = Desk(an_image("t", (9, 8, 32, 48)), an_image("film", (8, 32, 48, 3), rgb=True))
+    desk = Desk(
+        an_image("t", (9, 8, 32, 48)), an_image("film", (8, 32, 48, 3), rgb=True)
+    )
     assert not stacks_in(desk)
     time_lapse, film = left_out(desk)
     assert time_lapse.startswith("t is a time-lapse and training takes z-stacks")

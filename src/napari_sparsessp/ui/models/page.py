@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QFlowLayout
 
-from napari_sparsessp.models.card import ModelCard, expected_quality
+from napari_sparsessp.models.card import ModelCard, all_qualities
 from napari_sparsessp.models.library import Entry
 from napari_sparsessp.ui.models.table import megabytes
 from napari_sparsessp.ui.widgets.basic import (
@@ -79,6 +79,25 @@ def card_table(rows: list[tuple[str, str]]) -> QWidget:
     return panel
 
 
+def quality_tables(card: ModelCard) -> list[QWidget]:
+    """Return a table for each kind of cells that a model was scored on, real first."""
+    tables: list[QWidget] = []
+    for quality in all_qualities(card) or (None,):
+        tables.append(table := QualityTable())
+        table.show_quality(quality)
+    return tables
+
+
+def _rows_of(card: ModelCard) -> list[tuple[str, str]]:
+    rows = card_rows(card)
+    if count := len(card.training_images):
+        seen = (
+            f"{count} {'stack' if count == 1 else 'stacks'} of real cells, recognised"
+        )
+        rows.append(("Training images", f"{seen} when you predict from them"))
+    return rows
+
+
 def version_text(card: ModelCard) -> str:
     """Write a version; "" where an imported model has none."""
     return "" if card.version == "imported" else f"version {card.version}"
@@ -99,7 +118,7 @@ class ModelInfo(QDialog):
         Dress(self)
         self.setWindowTitle("About this model")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.rows = card_rows(card)
+        self.rows = _rows_of(card)
         self.folder_button = QPushButton("Show in folder")
         self.folder_button.setEnabled(place is not None)
         if place is not None:
@@ -117,7 +136,14 @@ class ModelInfo(QDialog):
         below = wrapped_label(
             "muted", f"{card.id} · {version_text(card) or 'imported'}"
         )
-        column = in_a_column(self, title, below, StepColumn([table]), foot, spacing=6)
+        column = in_a_column(
+            self,
+            title,
+            below,
+            StepColumn([*quality_tables(card), table]),
+            foot,
+            spacing=6,
+        )
         column.setContentsMargins(16, 14, 16, 12)
         column.setStretch(2, 1)
         self.resize(_WIDTH, min(_TALLEST, table.heightForWidth(_WIDTH - 60) + 160))
@@ -152,8 +178,7 @@ class ModelPage(StepColumn):
         self.verdict = QWidget()
         self.verdict_dot, self.verdict_text = MarkDot(Mark.GOOD, 15), wrapped_label("")
         self.problem = MessageBox()
-        self.quality = QualityTable()
-        self._rows: QWidget | None = None
+        self.panels: list[QWidget] = []  # of the card: scores and texts
         row = in_a_row(self.verdict_dot, self.verdict_text, stretched=0)
         row.setStretch(1, 1)
         row.setAlignment(self.verdict_dot, Qt.AlignmentFlag.AlignTop)
@@ -161,7 +186,7 @@ class ModelPage(StepColumn):
         super().__init__(
             [
                 *(self.title, self.below, button_row(*self.buttons), self.verdict),
-                *(self.problem, self.quality),
+                self.problem,
             ]
         )
         self.column.setSpacing(7)
@@ -177,12 +202,11 @@ class ModelPage(StepColumn):
         for part in (*self.buttons, self.below, self.folder_button):
             part.setVisible(entry is not None)
         self.title.setText("No model fits the search" if entry is None else entry.name)
-        self.quality.setVisible(card is not None)
-        if self._rows is not None:
-            self.column.removeWidget(self._rows)
-            self._rows.hide()
-            self._rows.deleteLater()
-            self._rows = None
+        while self.panels:
+            panel = self.panels.pop()
+            self.column.removeWidget(panel)
+            panel.hide()
+            panel.deleteLater()
         self.problem.clear()
         if entry is not None and card is None:
             self.below.setText(f"damaged · {megabytes(entry.size)}")
@@ -199,11 +223,11 @@ class ModelPage(StepColumn):
         # short parts do not break
         parts = [p.replace(" ", "\u00a0") if len(p) < 21 else p for p in parts if p]
         self.below.setText(" · ".join(parts))
-        self.quality.show_quality(expected_quality(card))
-        rows = [row for row in card_rows(card) if row[0] != "Came from"]
+        rows = [row for row in _rows_of(card) if row[0] != "Came from"]
         rows += [("Came from", _origin_text(entry, card)), ("File", str(entry.path))]
-        self._rows = card_table(rows)
-        self.column.insertWidget(self.column.count() - 2, self._rows)
+        self.panels = [*quality_tables(card), card_table(rows)]
+        for panel in self.panels:
+            self.column.insertWidget(self.column.count() - 2, panel)
 
     def show_verdict(self, verdict: "Verdict") -> None:
         """Show the result of a verification, until another model is shown."""

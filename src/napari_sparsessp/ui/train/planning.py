@@ -38,7 +38,7 @@ from napari_sparsessp.ui.train.choice import (
     stacks_in,
 )
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, content_hash
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -282,6 +282,11 @@ def _add_notes(
             "the score may be a little too good."
         )
     for stack in preview.stacks:
+        if card.training_images and content_hash(stack.light) in card.training_images:
+            preview.notes.append(
+                f"{stack.name} was used to train {card.name}: its scores say nothing "
+                "about new cells, nor will those of the new model."
+            )
         voxel_size = stack.light.voxel_size
         if stack.light.pixel_size is None:
             preview.notes.append(

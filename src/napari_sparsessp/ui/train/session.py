@@ -185,6 +185,11 @@ class TrainSession(QObject):
         model = job.config.model
         self._name = model.name or model.id
         budget = job.config.budget
+        self._judged = (
+            "validation stacks that the model has not seen"
+            if job.config.validation.by == "stack"
+            else "the validation region of stacks that were used for training"
+        )
         self._in_steps = not budget.minutes
         self._budget = float(budget.minutes or budget.steps or 1)
         self._keep_best = threading.Event()
@@ -294,7 +299,7 @@ class TrainSession(QObject):
         done = "Done, without validation: how good the model is, is unknown."
         if result.best is not None:
             before = "" if result.before is None else f"{r2_text(result.before)} → "
-            done = f"Done: R² {before}{r2_text(result.best)} on the validation region."
+            done = f"Done: R² {before}{r2_text(result.best)} on {self._judged}."
         foot.set_status(done)
         foot.message.show_notices([*self._notes, *_warnings(result)])
         self._form.watch.hint.setText(
