@@ -184,6 +184,18 @@ def test_values_that_teach_nothing_are_reported_and_nothing_is_left(
     assert not run_folder("my-dna").exists()
 
 
+def test_hot_pixels_and_lost_planes_are_said_before_training(empty, viewer, qtbot):
+    truth = 100 * rough() + 1000
+    truth[:, 5, 7] = 65535
+    truth[8:] = 0
+    viewer.add_image(rough(), name="bright-field", **MICRO)
+    viewer.add_image(truth, name="DNA", **MICRO)
+    said = empty.form.foot.message.text
+    qtbot.waitUntil(lambda: "8 hot pixels" in said.toolTip())
+    assert "planes 8–9, empty or saturated" in said.toolTip()
+    assert empty.form.foot.state is TrainState.READY
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [

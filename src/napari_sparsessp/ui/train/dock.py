@@ -1,5 +1,6 @@
 """The Train dock: train a model on your own cells, and use it in Predict."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,20 @@ from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.tasks import BackgroundTask
-from napari_sparsessp.ui.train.choice import FilesScan, masks_in, scan_files, stacks_in
+from napari_sparsessp.ui.train.choice import (
+    FilesScan,
+    PairChoice,
+    masks_in,
+    scan_files,
+    stacks_in,
+)
 from napari_sparsessp.ui.train.form import TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainPreview, add_job, preview_training
+from napari_sparsessp.ui.train.planning import (
+    TrainPreview,
+    add_job,
+    preview_training,
+    survey_truths,
+)
 from napari_sparsessp.ui.train.session import TrainSession, prepare
 from napari_sparsessp.ui.widgets.basic import Mark
 
@@ -39,7 +51,9 @@ class TrainDock(Dock):
         self.preview = TrainPreview()
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
-        self._scanning: BackgroundTask | None = None
+        self._surveyed: tuple[PairChoice, ...] = ()
+        self._findings: list[str] = []
+        self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
         self.fill(TrainForm(self._engine.devices))
         self.session = TrainSession(self._engine, self.form, self)
@@ -106,6 +120,7 @@ class TrainDock(Dock):
             self._offer_layers()
         self._scan_files()
         self.preview = self._preview()
+        self._survey_truths()
         self._show_preview()
 
     def _preview(self) -> TrainPreview:
@@ -157,19 +172,35 @@ class TrainDock(Dock):
         if (files, card.id) == self._scanned:
             return
         self._scanned = files, card.id
-        if self._scanning is not None and self._scanning.running:
-            self._scanning.abandon()
-            self._scanning.deleteLater()
-        self._scanning = self.run_task(
-            *(scan_files, files, card.voxel_size),
-            returned=self._on_scanned,
-            what="the reading of the files",
-        )
+        scanned = self._on_scanned, "the reading of the files"
+        self._look(*scanned, scan_files, files, card.voxel_size)
 
     def _on_scanned(self, scan: FilesScan) -> None:
-        self._scan, self._scanning = scan, None
+        self._scan = scan
         self.form.pairs.files.show_scan(scan)
         self.settle()
+
+    def _survey_truths(self) -> None:
+        """Look for hot pixels and lost planes in the background, once for a choice."""
+        pairs, stacks = self.form.pairs.choices(), self.preview.stacks
+        if not stacks or self.preview.waiting:
+            return
+        if pairs != self._surveyed:
+            self._surveyed, self._findings = pairs, []
+            surveyed = self._on_surveyed, "the look at the fluorescence"
+            self._look(*surveyed, survey_truths, stacks)
+        self.preview.notes += self._findings
+
+    def _on_surveyed(self, findings: list[str]) -> None:
+        self._findings = findings
+        self.settle()
+
+    def _look(self, returned: Callable[[Any], None], what: str, *work: Any) -> None:
+        """Run work in the background, in place of the same work on a former choice."""
+        if (former := self._looks.get(what)) is not None and former.running:
+            former.abandon()
+            former.deleteLater()
+        self._looks[what] = self.run_task(*work, returned=returned, what=what)
 
     def _on_button(self) -> None:
         if self.session.busy:

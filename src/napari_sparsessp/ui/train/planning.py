@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig
+from napari_sparsessp.prediction.ground_truth import survey_note, survey_truth
 from napari_sparsessp.structures import structure_or_custom
+from napari_sparsessp.tasks import Progress
 from napari_sparsessp.training.config import Pairs, TrainConfig, Validation
 from napari_sparsessp.training.data import grid_shape
 from napari_sparsessp.training.resolve import (
@@ -150,6 +152,19 @@ def _preview_layers(
         shape = grid_shape(stack.light, card.voxel_size)
         names = tuple(stack.truths)
         preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
+
+
+def survey_truths(stacks: Sequence[TrainingStack], progress: Progress) -> list[str]:
+    """Look at each voxel of the fluorescence; say what cannot be learned from."""
+    notes = []
+    for stack in stacks:
+        for id_, truth in stack.truths.items():
+            progress(0.0, what=f"looking at the fluorescence of {stack.name}")
+            survey = survey_truth(truth)
+            label = f"{structure_or_custom(id_).label} in {stack.name}"
+            if note := survey_note(label, {None: survey}):
+                notes.append(f"{note}; repair the file if that is not right")
+    return notes
 
 
 def _stack_of(
