@@ -1,5 +1,8 @@
 """The panels of the Train dock, one by one."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -7,7 +10,8 @@ from napari.layers import Image, Labels
 from fake_engine import card
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.tasks import no_progress
-from napari_sparsessp.training.config import TrainConfig
+from napari_sparsessp.training.config import TrainConfig, Validation
+from napari_sparsessp.training.pairs import read_labels
 from napari_sparsessp.training.split import StackShape, choose_validation, stack_parts
 from napari_sparsessp.training.validation import Preview
 from napari_sparsessp.ui.train.choice import (
@@ -20,6 +24,7 @@ from napari_sparsessp.ui.train.choice import (
     stacks_in,
 )
 from napari_sparsessp.ui.train.form import ModelPanel, NameForm, TrainForm
+from napari_sparsessp.ui.train.planning import in_words_of_the_dock
 from napari_sparsessp.ui.train.split import SplitPanel
 from napari_sparsessp.ui.train.stacks import FilesPanel, PairsPanel
 from napari_sparsessp.ui.train.watch import PatchPreview, TrainWatch
@@ -156,6 +161,37 @@ def test_a_share_is_asked_for_only_where_it_counts(qtbot, added):
     with qtbot.waitSignal(panel.changed):
         panel.options.native("percent").setValue(40)
     assert (panel.part(), panel.share()) == ("x", 0.4)
+
+
+@pytest.mark.parametrize(
+    ("work", "advice"),
+    [
+        (lambda: read_labels(Path("none.csv")), "choose another list or folder"),
+        (lambda: whole_stacks_of("train", "train"), "or choose an end in x or y"),
+        (lambda: whole_stacks_of(""), "choose an end in x or y"),
+        (
+            lambda: stack_parts([StackShape("a", (), (8, 9, 9))], A_CUT),
+            "another share or axis",
+        ),
+    ],
+)
+def test_errors_name_controls_and_no_fields_of_a_config(work, advice):
+    with pytest.raises(InputError) as caught:
+        work()
+    text = in_words_of_the_dock(str(caught.value))
+    assert advice in text
+    assert not re.search(r"(data|validation|recipe|model)\.[a-z]", text)
+
+
+SMALL = StackShape("a", (), (8, 9, 9))
+A_CUT = Validation(by="x", share=0.3, gap=99)
+
+
+def whole_stacks_of(*splits):
+    stacks = [
+        StackShape(str(k), ("dna",), (8, 64, 64), s) for k, s in enumerate(splits)
+    ]
+    return stack_parts(stacks, Validation(by="stack"))
 
 
 # model, options, name -----------------------------------------------------------

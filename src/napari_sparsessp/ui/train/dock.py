@@ -27,6 +27,7 @@ from napari_sparsessp.ui.train.form import TrainForm, TrainState
 from napari_sparsessp.ui.train.planning import (
     TrainPreview,
     add_job,
+    in_words_of_the_dock,
     preview_training,
     survey_truths,
 )
@@ -150,7 +151,8 @@ class TrainDock(Dock):
         if self.session.shows_end:  # until something else is chosen
             return
         foot = form.foot
-        if problem := next(iter(preview.problems.values()), ""):
+        if preview.problems:
+            problem = in_words_of_the_dock(next(iter(preview.problems.values())))
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
             foot.set_status(_BLOCKED)
@@ -286,6 +288,9 @@ class TrainDock(Dock):
         self, error: Exception, what: str = "the training", request: Any = None
     ) -> None:
         """Show a problem until something else is chosen."""
-        super().show_error(error, what, request)
+        text = in_words_of_the_dock(str(error))
+        super().show_error(
+            InputError(text) if text != str(error) else error, what, request
+        )
         self.form.set_marks({"pairs": Mark.BAD})
         self.form.foot.set_status(_BLOCKED)

@@ -32,7 +32,7 @@ from napari_sparsessp.ui.tasks import (
     readable_error,
 )
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainForm, TrainState
-from napari_sparsessp.ui.train.planning import TrainJob
+from napari_sparsessp.ui.train.planning import TrainJob, in_words_of_the_dock
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import duration_text
 
@@ -314,9 +314,7 @@ class TrainSession(QObject):
         self._end_early("The training stopped: see above.")
         memory = "choose a smaller patch under More, or the CPU"
         readable = readable_error(error, "the training", memory)
-        text = str(readable)
-        for name, place in _PLACES.items():
-            text = text.replace(name, place)
+        text = in_words_of_the_dock(str(readable))
         self._form.foot.message.show_error(text, error_details(readable))
         self.ended.emit()
 
@@ -340,17 +338,6 @@ class TrainSession(QObject):
         self.shows_end = True
         self._form.set_locked(False)
         self._form.foot.set_state(TrainState.READY)
-
-
-# Fields of a config, as errors of the training name them, and where the dock has them
-_PLACES = {
-    "recipe.learning_rate": "the learning rate under More",
-    "recipe.patch": "the patch under More",
-    "set recipe.precision to fp32": "choose the CPU",
-    "recipe.batch": "the patch under More",
-    "validation.share": "the share of the validation region",
-    "choose another out": "choose another id",
-}
 
 
 def _warnings(result: TrainResult) -> list[str]:

@@ -95,8 +95,10 @@ class FilesPanel(QWidget):
     def ask_images(self) -> None:
         """Let the user choose images."""
         paths, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", _IMAGES)
-        if paths:
-            self.choose(FilesChoice(images=tuple(map(Path, paths))))
+        images = (Path(path) for path in paths)
+        # macOS puts a file of its own beside each on a foreign disk
+        if chosen := tuple(one for one in images if not one.name.startswith("._")):
+            self.choose(FilesChoice(images=chosen))
 
     def choose(self, files: FilesChoice) -> None:
         """Take files; their channels are offered after a scan."""
