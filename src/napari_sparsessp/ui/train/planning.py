@@ -256,8 +256,9 @@ def _split(preview: TrainPreview, choice: TrainChoice, network: NetworkConfig) -
         preview.problems["part"] = str(error)
         return
     if not any(parts.learn for parts in preview.parts):
+        kind = "validation" if preview.parts else "tests"
         preview.problems["part"] = (
-            "all stacks are for validation and none is left for training; add one"
+            f"all stacks are for {kind} and none is left for training; add one"
         )
     preview.validation = validation
 
