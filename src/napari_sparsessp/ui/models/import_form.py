@@ -17,6 +17,7 @@ from napari_sparsessp.ui.widgets.model_picker import (
     TopologyDrawing,
     ratios_text,
 )
+from napari_sparsessp.ui.widgets.numbers import read_number, write_number
 from napari_sparsessp.ui.widgets.structure_fields import StructureFields
 
 if TYPE_CHECKING:
@@ -57,13 +58,12 @@ def numbers(text: str) -> tuple[float, ...] | None:
     A comma between two numbers parts them where a space follows, or where points mark
     the decimals; ``1,5`` alone is one and a half.
     """
-    decimal_comma = "." not in text and "," in text and ", " not in text
-    parts = text.replace(",", "." if decimal_comma else " ").replace(";", " ").split()
-    try:
-        values = tuple(float(part) for part in parts)
-    except ValueError:
-        return None
-    return values if all(abs(value) < 1e9 for value in values) else None
+    parts = re.split(r"[;\s]+|,\s+", text.strip(" ,;"))
+    if len(parts) == 1 and "." in text:
+        parts = text.split(",")
+    values = [read_number(part) for part in filter(None, parts)]
+    whole = tuple(value for value in values if value is not None and abs(value) < 1e9)
+    return whole if len(whole) == len(values) else None
 
 
 def _read_name(text: str) -> str:
@@ -93,7 +93,7 @@ def _read_voxel_size(text: str) -> tuple[float, ...]:
 
 def _write_numbers(values: Any) -> str:
     listed = values if isinstance(values, tuple | list) else (values,)
-    return ", ".join(f"{value:g}" for value in listed)
+    return "; ".join(map(write_number, listed))
 
 
 _NUMBERS = {"above": True, "live": True, "write": _write_numbers}
