@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QApplication
 
 from fake_engine import light
 from napari_sparsessp.models.library import DEFAULT_MODEL, card_of, load_model
@@ -143,10 +145,10 @@ def test_a_new_name_is_in_the_table_and_the_id_stays(models, own, done, monkeypa
 def test_a_dropped_model_is_imported_and_offered_in_predict(
     models, viewer, own, tmp_path, thin, qtbot, done
 ):
-    add_model(thin, id="copy")  # what another program puts there appears
-    qtbot.waitUntil(lambda: "copy" in stems(models))
-    (own / "copy.safetensors").rename(tmp_path / "copy.safetensors")
-    qtbot.waitUntil(lambda: "copy" not in stems(models))
+    add_model(thin, id="copy").rename(tmp_path / "copy.safetensors")
+    add_model(thin, id="from-the-command-line")
+    QApplication.sendEvent(models, QShowEvent())  # as when its tab is chosen
+    qtbot.waitUntil(lambda: "from-the-command-line" in stems(models))
     done(models)
     predict = open_predict(viewer)
     models.importer.open(tmp_path / "copy.safetensors")

@@ -84,7 +84,7 @@ def end(qtbot):
 def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready):
     assert ready.preview.structures == ("dna",)
     assert not ready.preview.problems
-    parts = ready.form.split.drawing.parts
+    (parts,) = ready.preview.parts
     assert parts.axis == "x"
     assert parts.judge[0] - parts.learn[1] == ready.preview.validation.gap > 0
     assert ready.form.foot.state is TrainState.READY

@@ -66,11 +66,7 @@ def test_nothing_can_be_imported_before_all_is_answered(qtbot, dialog, engine):
     dialog.start_import()
     assert dialog.state is ImportState.ASKING
     dialog.form.rows.update(structures=("dna", "nucleolus"))
-    engine.found = found(
-        structures=("dna", "nucleolus"), questions=(Question("ratio"),)
-    )
-    read(qtbot, dialog)
-    assert dialog.focusWidget() is dialog.form.rows.native("ratios")
+    assert dialog.form.check().startswith("How many planes")
     dialog.form.rows.native("ratios").setText("8")
     assert dialog.start_button.isEnabled()
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QFileSystemWatcher, QSize, Qt
-from qtpy.QtGui import QResizeEvent, QShowEvent
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QInputDialog,
@@ -49,13 +49,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
     from napari_sparsessp.models.verification import Verdict
 
-_WIDE_LETTERS = 110
-"""From this width on, table and card lie side by side."""
-
 _WIDTH = 440
 """In pixels: names, networks and scores are read in full."""
-
-_SETTLE_MS = 150  # copying a file makes many events
 
 _FILE, _FOLDER = "One file (*.safetensors)", "Folder with a readable card (*)"
 
@@ -87,7 +82,7 @@ class ModelsFoot(Foot):
 
 
 class ModelsForm(QWidget):
-    """Search and table above or beside the card of the chosen model."""
+    """Search and table above the card of the chosen model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,15 +132,6 @@ class ModelsForm(QWidget):
         """Ask for a width at which names, networks and scores are read in full."""
         return QSize(_WIDTH, super().sizeHint().height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Put the card beside the table where there is room."""
-        super().resizeEvent(event)
-        wide = self.width() > _WIDE_LETTERS * self.fontMetrics().averageCharWidth()
-        wanted = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        if self.splitter.orientation() != wanted:
-            self.splitter.setOrientation(wanted)
-            self.splitter.setSizes([550, 450] if wide else [330, 670])
-
     def show_count(self) -> None:
         """Write how many models are listed."""
         shown, all_ = self.table.model().rowCount(), len(self.table.entries)
@@ -159,7 +145,7 @@ class ModelsDock(Dock):
     def __init__(
         self, napari_viewer: "napari.viewer.Viewer", engine: Any | None = None
     ) -> None:
-        super().__init__(napari_viewer, settle_ms=_SETTLE_MS)
+        super().__init__(napari_viewer)
         self._work: BackgroundTask | None = None
         self._listing: BackgroundTask | None = None
         self._choose: Path | None = None
@@ -169,7 +155,6 @@ class ModelsDock(Dock):
         self.fetch_dialog: FetchDialog | None = None
         engine = InstalledEngine() if engine is None else engine
         self.importer = ModelImporter(engine, self)
-        self._watcher = QFileSystemWatcher(self)
         self._connect()
         self.refresh()
 
@@ -192,7 +177,6 @@ class ModelsDock(Dock):
             (page.delete_button.clicked, self.delete),
             (page.folder_button.clicked, self.show_in_folder),
             (self.importer.imported, self._on_imported),
-            (self._watcher.directoryChanged, self.settle),
             (model_news().changed, self.refresh),
         ):
             asked.connect(slot)
@@ -220,7 +204,6 @@ class ModelsDock(Dock):
             table.show_entries(entries, choose)
             self._show_chosen()
         self.form.show_count()
-        self._watch()
         self.form.undo_button.setVisible(bool(self._deleted))
         if self._deleted:
             self.form.undo_button.setToolTip(
@@ -232,16 +215,8 @@ class ModelsDock(Dock):
         self._listing = None
         self.show_error(error, "the search for models")
 
-    def _watch(self) -> None:
-        """Follow what other programs put into the folder, also one chosen since."""
-        watched, folder = self._watcher.directories(), str(user_folder())
-        if watched != [folder] and Path(folder).is_dir():
-            if watched:
-                self._watcher.removePaths(watched)
-            self._watcher.addPath(folder)
-
     def showEvent(self, event: QShowEvent) -> None:
-        """List again: the folder may have been another one meanwhile."""
+        """List again what other programs have put into the folder meanwhile."""
         super().showEvent(event)
         self.settle()
 

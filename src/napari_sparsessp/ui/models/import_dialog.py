@@ -125,8 +125,7 @@ class ImportDialog(TaskDialog):
         self.form.offer(contents, self._path, name, taken)
         self._set_state(ImportState.ASKING)
         self._grow()
-        if not self.form.focus_on_open():
-            self.start_button.setFocus()
+        self.start_button.setFocus()
 
     def start_import(self) -> None:
         """Write the model among the user's own."""

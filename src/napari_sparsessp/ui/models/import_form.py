@@ -258,19 +258,6 @@ class ImportForm(QWidget):
         """Show what is missing beside its field; return the first of it, or ""."""
         return self.rows.problem()
 
-    def focus_on_open(self) -> bool:
-        """Put the cursor where an answer is missing; return whether one is."""
-        for row in self.shown:
-            try:
-                self.rows.get(row)
-            except ValueError:
-                field = self.rows.native(row)
-                if row == "structures":
-                    field = next((f for f in field.fields if not f.text()), field)
-                field.setFocus()
-                return True
-        return False
-
     def answers(self) -> dict[str, Any]:
         """Return what was asked and answered; empty for a file that asks nothing."""
         given = {row: self.rows.get(row) for row in self.shown}

@@ -1,75 +1,23 @@
-"""Choose the validation region, and draw the split: training, gap, validation."""
+"""Choose the validation region, and show the split: training, gap, validation.
+
+Never by patch: parts that overlap would be in both, and the score would only show how
+well the network remembers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from qtpy.QtCore import QRectF, Qt, Signal
-from qtpy.QtGui import QBrush, QColor, QPainter
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QWidget
 
 from napari_sparsessp.training.split import SHARE, StackParts
 from napari_sparsessp.ui.train.choice import AUTO, Part
 from napari_sparsessp.ui.widgets.basic import Segments, in_a_column, wrapped_label
 from napari_sparsessp.ui.widgets.forms import Form
-from napari_sparsessp.ui.widgets.style import Tones, mix
+from napari_sparsessp.ui.widgets.style import Tones
 
-_HEIGHT = 74
-
-
-class SplitDrawing(QWidget):
-    """A stack seen from above; filled: training, hatched: validation, empty: the gap.
-
-    Shape and words tell the parts apart, colour only helps. The others are cut alike.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: StackParts | None = None
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(_HEIGHT)
-
-    def show_parts(self, parts: Sequence[StackParts], words: str) -> None:
-        """Draw the first stack that is cut; whole stacks need no picture."""
-        self.parts = next((one for one in parts if one.axis), None)
-        self.setVisible(self.parts is not None)
-        self.setAccessibleName(words)
-        self.setToolTip(
-            f"{words}\nNever by patch: parts that overlap would be in both, and the "
-            "score would only show how well the network remembers."
-        )
-        self.update()
-
-    def paintEvent(self, _event: object) -> None:
-        """Draw the stack in its proportions, widened where words need the room."""
-        if (parts := self.parts) is None:
-            return
-        painter, tones = QPainter(self), Tones.of(self)
-        _, height, width = parts.stack.shape
-        scale = min(self.width() / width, self.height() / height)
-        wide = min(self.width(), max(scale * width, 0.7 * self.width()))
-        tall = max(scale * height, 34.0)
-        whole = QRectF(0, (self.height() - tall) / 2, wide - 1, tall - 1)
-        size = width if parts.axis == "x" else height
-        for text, part in (("training", parts.learn), ("validation", parts.judge)):
-            if part is None:
-                continue
-            first, last = part[0] / size, part[1] / size
-            area = QRectF(whole)
-            if parts.axis == "x":
-                area.setRight(whole.left() + last * wide)
-                area.setLeft(whole.left() + first * wide)
-            else:
-                area.setBottom(whole.top() + last * tall)
-                area.setTop(whole.top() + first * tall)
-            colour = tones.accent if part is parts.learn else tones.warn
-            painter.fillRect(area, mix(tones.back, colour, 0.3))
-            if part is parts.judge:
-                ink = mix(tones.back, colour, 0.75)
-                painter.fillRect(area, QBrush(ink, Qt.BrushStyle.BDiagPattern))
-            _write(painter, area, text, tones)
-        painter.setPen(tones.line)
-        painter.drawRect(whole)
+_HEIGHT = 40
 
 
 def split_words(parts: Sequence[StackParts]) -> str:
@@ -87,18 +35,21 @@ def split_words(parts: Sequence[StackParts]) -> str:
     )
 
 
-def _write(painter: QPainter, area: QRectF, text: str, tones: Tones) -> None:
-    metrics = painter.fontMetrics()
-    wide, tall = metrics.horizontalAdvance(text) + 8, metrics.height() + 2
-    if area.width() < wide or area.height() < tall:
-        return
-    box = QRectF(0, 0, wide, tall)
-    box.moveCenter(area.center())
-    back = QColor(tones.back)
-    back.setAlpha(215)
-    painter.fillRect(box, back)
-    painter.setPen(tones.text)
-    painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+def _picture(parts: StackParts, tones: Tones) -> str:
+    """Return the style of a stack seen from above: training, gap, validation."""
+    assert parts.learn is not None
+    assert parts.judge is not None
+    along_x = parts.axis == "x"
+    size = parts.stack.shape[2 if along_x else 1]
+    colours = tones.accent, tones.panel, tones.warn
+    ends = parts.learn[1] / size, parts.judge[0] / size
+    stops = zip((0.0, *ends), (*ends, 1.0), colours, strict=True)
+    bands = "".join(
+        f", stop:{a + 1e-4} {colour.name()}, stop:{b} {colour.name()}"
+        for a, b, colour in stops
+    )
+    direction = "x1:0, y1:0, x2:1, y2:0" if along_x else "x1:0, y1:0, x2:0, y2:1"
+    return f"background: qlineargradient({direction}{bands}); border-radius: 4px;"
 
 
 @dataclass(frozen=True)
@@ -137,9 +88,10 @@ class SplitPanel(QWidget):
             "Validation region",
         )
         self.options = Form(SplitOptions)
-        self.drawing = SplitDrawing()
+        self.picture = QFrame()
+        self.picture.setFixedHeight(_HEIGHT)
         self.words = wrapped_label("small")
-        in_a_column(self, self.by, self.options, self.drawing, self.words)
+        in_a_column(self, self.by, self.options, self.picture, self.words)
         self.show_parts(())
         self.set_part("auto", SHARE)
         self.by.chosen.connect(lambda key: self.options.setVisible(key != AUTO))
@@ -161,8 +113,12 @@ class SplitPanel(QWidget):
         self.options.setVisible(part != AUTO)
 
     def show_parts(self, parts: Sequence[StackParts], note: str = "") -> None:
-        """Draw the split; none hides it."""
+        """Show the split; none hides it."""
         words = split_words(parts)
-        self.drawing.show_parts(parts, words)
+        cut = next((one for one in parts if one.axis), None)
+        self.picture.setVisible(cut is not None)
+        if cut is not None:
+            self.picture.setStyleSheet(_picture(cut, Tones.of(self)))
+            self.picture.setAccessibleName(words)
         self.words.setText(f"{words} {note}".strip())
         self.words.setVisible(bool(parts))
