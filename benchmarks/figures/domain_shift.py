@@ -174,7 +174,7 @@ def table(trials: Iterator[Trial]) -> None:
     print("|---|---|---|---|---|")
     for (kind, model), said in rows.items():
         first = [texts[0] for texts in said if texts]
-        cut = r" than in |: | \(by |, which|[;,]"
+        cut = r" than |: | \(by |, which|[;,]"
         words = Counter(re.split(cut, text)[0] for text in first).most_common(1)
         most = words[0][0] if words else ""
         print(f"| {kind} | {model} | {len(said)} | {len(first)} | {most} |")

@@ -136,7 +136,7 @@ def test_model_and_truths_of_what_is_opened_are_chosen_once(
     assert dock.form.structures.truths()["dna"] == layer_key(other.layers["odd"])
     assert dock.form.options.rows.values().uncertainty
     assert dock.layers.layer("dna") == other.layers["DNA · predicted"]
-    dock.shelf.choose("newer")
+    dock.shelf.offer("newer")
     other.layers["bright-field"].name = "renamed"
     dock.refresh_now()
     assert dock.form.topology.model_id() == "newer"  # the user's own choice stays

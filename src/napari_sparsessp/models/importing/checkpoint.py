@@ -50,8 +50,6 @@ class Checkpoint:
     path: Path
     # Tensors, numbers, texts and containers of them, not validated
     content: dict[Any, Any]
-    # Written before torch 1.6: no zip file, so nothing could be mapped from disk
-    legacy: bool
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -62,7 +60,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     content = _load(path, zipped)
     if type(content).__name__ not in ("dict", "OrderedDict"):
         raise _unknown(path, f"it holds a {type(content).__name__}")
-    return Checkpoint(path, content, legacy=not zipped)
+    return Checkpoint(path, content)
 
 
 def _check_file(path: Path) -> bool:
@@ -99,8 +97,8 @@ def _check_file(path: Path) -> bool:
 def _native(path: Path) -> ModelError:
     if CARD_KEY in read_header(path).metadata:
         return ModelError(
-            f"{path} is a model of this plugin already; use it by its path, or copy "
-            "it into the folder that sparsessp models list names"
+            f"{path} is a model of this plugin already; use it by its path, or add it: "
+            f"sparsessp models import {path}"
         )
     return ModelError(
         f"{path} has weights but no card; save it with napari_sparsessp.save_model"
