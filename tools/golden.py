@@ -51,7 +51,7 @@ def cases() -> list[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
     sparse = {"ratio": 4.0, "simulate_sparse": True, "tta": True}
     size = {"voxel_size": (1.0, 0.3, 0.3)}
     tiles = {"tile": (32, 96, 96), "overlap": 0.5}
-    truth = {"truth": {"dna": "truth:dna"}}
+    truth = {"truth": {"dna": "truth.ome.tif:dna"}}
     both = ("zarr", "python")
     return [
         *((f"sample-{id_}", "sample", {"model": id_}, WAYS) for id_ in MODELS),
@@ -114,13 +114,15 @@ def command_line(*arguments: str) -> str:
 def predict_by(way: str, source: Path, fields: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Predict one way; return the voxels, their place in space and the report."""
     from napari_sparsessp import PredictionRequest, load_model, load_volume, predict
+    from napari_sparsessp.prediction.command_line import command_of
 
     if way in ("tiff", "zarr"):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / f"out.ome.{way.removesuffix('f')}"
             report = Path(folder) / "report.json"
-            files = "--out", str(out), "--report", str(report)
-            command_line("predict", str(source), "--quiet", *files, *_options(fields))
+            request = PredictionRequest(input=str(source), **fields)
+            words = command_of(request, out)[1:]
+            command_line(*words, "--quiet", "--report", str(report))
             volume = load_volume(out)
             told = json.loads(report.read_text())
             return volume.numpy(), _about(volume), _comparable(told)
@@ -131,19 +133,6 @@ def predict_by(way: str, source: Path, fields: dict[str, Any]) -> tuple[Any, Any
     result = predict(model, volume, request=request)
     told = _comparable(json.loads(result.report.to_json()))
     return np.asarray(result.volume.array), _about(result.volume), told
-
-
-def _options(fields: dict[str, Any]) -> list[str]:
-    """Write the fields of a request as options; inputs lie in the working folder."""
-    found = []
-    for name, value in fields.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if name == "truth":
-            [(id_, place)] = value.items()
-            text = f"{id_}={place.replace(':', '.ome.tif:')}"
-        option = "--" + name.replace("_", "-")
-        found += [option] if value is True else [option, text]
-    return found
 
 
 def _stream_as_the_dock(request: Any, volume: Any) -> Any:

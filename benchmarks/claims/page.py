@@ -83,17 +83,16 @@ def _claim_rows(judged: Sequence[tuple[Claim, int, Any]]) -> list[Sequence[str]]
     """Each claim at each ratio: the paper's difference and ours."""
     rows: list[Sequence[str]] = [("claim", "r", "paper", "source", "here", "")]
     for claim, ratio, found in judged:
-        published = claim.published(ratio)
+        published = claim.paper[ratio]
         here = "not run" if found is None else signed(*found, plus="+")
         row = (claim.text, str(ratio), signed(published, plus="+"))
-        source = f"{claim.source}, {claim.score}"
-        rows.append((*row, source, here, verdict(found, published)))
+        rows.append((*row, claim.source, here, verdict(found, published)))
     return rows
 
 
 def _tally(judged: Sequence[tuple[Claim, int, Any]]) -> str:
     """Count the verdicts, and name the claims that disagree."""
-    said = [(c, r, verdict(found, c.published(r))) for c, r, found in judged]
+    said = [(c, r, verdict(found, c.paper[r])) for c, r, found in judged]
     said = [one for one in said if one[2] in (AGREES, DISAGREES, HIDDEN)]
     count = {word: sum(one[2] == word for one in said) for word in (AGREES, DISAGREES)}
     hidden = len(said) - sum(count.values())

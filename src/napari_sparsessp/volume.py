@@ -60,7 +60,7 @@ class Volume:
         `voxel_size` where it is left out.
     zscored
         Whether values are deviations of a z-scored truth, as the provenance of a
-        prediction says; None where an image does not come from a file.
+        prediction says; None where nobody has looked.
     """
 
     array: Any

@@ -100,36 +100,23 @@ def _study(r2):
     }  # fmt: skip
 
 
-def test_every_claim_is_about_two_trials_at_their_ratios():
+def test_trials_and_claims_are_those_of_the_paper():
     every = study.trials()
     for claim in study.claims():
         for name in (claim.better, claim.worse):
             assert set(claim.paper) <= set(every[name].ratios), claim.text
-    assert set(study.RIVALS) <= set(every)
-
-
-def test_the_paper_finds_what_it_claims_at_r_2_and_4():
-    for claim in study.claims():
         for ratio in {2, 4} & set(claim.paper):
-            assert claim.published(ratio) > 0, (claim.text, ratio)
-
-
-def test_the_default_costs_what_the_small_dodnet_does():
+            assert claim.paper[ratio] > 0, (claim.text, ratio)
+    assert set(study.RIVALS) <= set(every)
+    rest = []
+    for name in (study.BASE, "multihead", "condnet", "tgnet", "repmode"):
+        rest.append(every[name].network.model_dump(exclude={"conditioning"}))
+    assert all(one == rest[0] for one in rest), "they differ in nothing else"
     ours, base = (
-        count_cost(study.trials()[name].network, [0], study.PATCH).gmac
+        count_cost(every[name].network, [0], study.PATCH).gmac
         for name in ("slim", study.BASE)
     )
     assert ours == pytest.approx(base, rel=0.02)
-
-
-def test_conditioning_trials_differ_in_nothing_else():
-    def rest(name):
-        values = study.trials()[name].network.model_dump()
-        del values["conditioning"]
-        return values
-
-    for name in ("multihead", "condnet", "tgnet", "repmode"):
-        assert rest(name) == rest(study.BASE)
 
 
 def test_the_page_says_what_agrees_what_was_not_run_and_who_started_late():
@@ -162,11 +149,10 @@ def test_the_page_says_what_agrees_what_was_not_run_and_who_started_late():
     assert "Late starters" not in alone
 
 
-def test_groups_and_names_choose_trials():
-    chosen = study.chosen_trials
-    assert set(chosen("topology,slim")) == {"3to2d", "3d", "2to3d", "2d", "slim"}
-    with pytest.raises(SystemExit, match="no trial or group nonsense"):
-        chosen("nonsense")
+def test_names_choose_trials():
+    assert set(study.chosen_trials("3to2d, slim")) == {"3to2d", "slim"}
+    with pytest.raises(SystemExit, match="no trial nonsense; choose of 3d"):
+        study.chosen_trials("nonsense")
 
 
 def test_the_page_is_up_to_date():

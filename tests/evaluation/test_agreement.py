@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from napari_sparsessp.evaluation.agreement import (
     aligned_truth,
     error_of,
     on_the_same_grid,
+    score_times,
 )
 from napari_sparsessp.metrics import score, zscore_truth
 from napari_sparsessp.tasks import Cancelled
@@ -91,19 +93,22 @@ def test_it_can_be_cancelled_at_any_plane():
     assert len(shares) > 10
 
 
-@pytest.mark.parametrize("unit", ["counts", "offset", "whole numbers", "z-scores"])
+@pytest.mark.parametrize(
+    "unit", ["counts", "offset", "whole numbers", "z-scores", "hot pixels"]
+)
 def test_an_image_of_another_program_has_r2_1_against_itself(unit):
     image = {
         "counts": COUNTS,
         "offset": COUNTS + 30_000,
         "whole numbers": COUNTS.astype(np.uint16),
         "z-scores": zscore_truth(COUNTS),
+        "hot pixels": np.where(COUNTS[0, 5, 7] == COUNTS, 65_535, COUNTS),
     }[unit]
     theirs = volume(image).with_(zscored=False)
     result = agreement(volume(image), theirs, "dna")
     assert result.scores["r2"] == 1
     assert result.scores["mse"] == 0
-    assert result.notes == ()
+    assert len(result.notes) == 2 * (unit == "hot pixels")
     assert not error_of(volume(image), theirs).any()
 
 
@@ -123,6 +128,30 @@ def test_the_scores_of_another_programs_image_are_scikit_learns_in_any_unit(
     assert found == pytest.approx(r2_score(truth.ravel(), image.ravel()), abs=1e-6)
 
 
+def test_hot_pixels_and_lost_planes_of_a_truth_do_not_count():
+    spoilt = np.concatenate([COUNTS, np.zeros((2, 24, 20), np.float32)])
+    spoilt[:6, 5, 7] = 65_535
+    longer = volume(np.concatenate([predicted(), np.zeros_like(COUNTS[:2])]))
+    for array in (spoilt, da.from_array(spoilt)):
+        result = agreement(volume(array), longer, "dna")
+        clean = agreement(volume(COUNTS), volume(longer.array[:6]))
+        for key in ("r2", "pcc", "pcc_plane"):
+            assert result.scores[key] == pytest.approx(clean.scores[key], abs=0.02)
+        (note,) = result.notes
+        assert note.startswith("the truth of dna: 6 hot pixels replaced")
+        assert "planes 6–7, empty or saturated, not scored" in note
+
+
+def test_a_blank_time_point_of_a_truth_is_not_scored():
+    truth = np.stack([COUNTS, np.full_like(COUNTS, 3)])
+    mine = Volume(np.stack([predicted()] * 2), "TZYX", SIZE)
+    notes = []
+    stacks = on_the_same_grid(Volume(truth, "TZYX", SIZE), mine, notes.append)
+    assert stacks[1] is None
+    assert "blank at time point 1" in notes[0]
+    assert score_times(mine, stacks) == score(mine.array[0], COUNTS)
+
+
 def test_a_prediction_of_ours_is_taken_as_it_is():
     mine = volume(predicted())
     for zscored in (True, None):
@@ -131,9 +160,11 @@ def test_a_prediction_of_ours_is_taken_as_it_is():
 
 
 def test_images_that_agree_but_for_their_units_are_told():
-    theirs = volume(COUNTS / 1000).with_(zscored=False)
-    result = agreement(volume(COUNTS + 500), theirs, "dna")
-    assert any("but PCC does" in note for note in result.notes)
+    for image in (COUNTS / 1000, 5000 + COUNTS):
+        theirs = volume(image).with_(zscored=False)
+        (note,) = agreement(volume(COUNTS + 500), theirs, "dna").notes
+        assert "in other units than the truth (581" in note
+        assert "PCC does" in note
 
 
 def test_z_scores_without_provenance_are_taken_for_what_they_plainly_are():

@@ -13,7 +13,6 @@ from PIL import Image
 
 from napari_sparsessp.evaluation import html
 from napari_sparsessp.evaluation.agreement import ComparisonReport
-from napari_sparsessp.evaluation.baselines import BASELINES
 from napari_sparsessp.evaluation.figures import ERROR_LIMIT, TOO_HIGH, TOO_LOW
 from napari_sparsessp.evaluation.html import (
     Gallery,
@@ -22,64 +21,26 @@ from napari_sparsessp.evaluation.html import (
     write_comparison_page,
     write_sweep_page,
 )
-from napari_sparsessp.evaluation.sweep_report import Baselines, RatioScores, SweepReport
 from napari_sparsessp.prediction.request import PredictionRequest
 from scored import ODD, comparison, scored
+from swept import report_of
 
 NASTY = "</script><script>alert(1)</script>"
 DEPTH = 6
 
 
-def _scores(value):
-    fields = ("r2", "r2_fitted", "mse", "mae", "pcc", "pcc_plane", "ssim")
-    return {**dict.fromkeys(fields, value), "r2_per_plane": [value] * DEPTH}
-
-
-def _report(name="dna", ratios=(1, 2), value=0.5):
-    return SweepReport(
-        model={"id": "small", "sha256": "abc"},
-        input=f"/data/{NASTY}.tif",
-        finished=True,
-        request=PredictionRequest(input=NASTY),
-        device="cpu",
-        precision="fp32",
-        depth=DEPTH,
-        voxel_size=(0.29, 0.29, 0.29),
-        tolerance=0.02,
-        answer="3 of 6 planes & no more <b>",
-        planes_needed={name: 3},
-        ratios=tuple(
-            RatioScores(
-                ratio=ratio,
-                planes=DEPTH // ratio,
-                structures={name: _scores(value)},
-                means={"over_images": {}, "over_structures": _scores(value)}
-                | {"over_structures": {"r2": value}},
-                phases=(
-                    {
-                        "phase": 0,
-                        "measured_planes": tuple(range(0, DEPTH, ratio)),
-                        "seconds": 1.0,
-                        "structures": {name: _scores(value)},
-                    },
-                ),
-            )
-            for ratio in ratios
-        ),
-        baselines=Baselines(
-            trivial={name: {which: _scores(-0.1) for which in BASELINES}},
-            ceiling={
-                name: {
-                    "r2": 0.8,
-                    "pcc": 0.9,
-                    "pcc_plane": None,
-                    "noise_share": 0.2,
-                    "r2_careful": 0.79,
-                }
-            },
-        ),
-        warnings=(NASTY,),
-    )
+def _report(name="dna"):
+    report = report_of({name: (0.5, 0.5)})
+    best = {"r2": 0.8, "pcc": 0.9, "pcc_plane": None, "noise_share": 0.2}
+    ceiling = {name: best | {"r2_careful": 0.79}}
+    changes = {
+        "input": f"/data/{NASTY}.tif",
+        "request": PredictionRequest(input=NASTY),
+        "answer": "3 of 6 planes & no more <b>",
+        "warnings": (NASTY,),
+        "baselines": report.baselines.model_copy(update={"ceiling": ceiling}),
+    }
+    return report.model_copy(update=changes)
 
 
 def _gallery(name="dna", ratios=(1, 2), shape=(DEPTH, 24, 32), off=0.0):
@@ -122,7 +83,7 @@ def test_the_page_of_a_sweep_stands_alone_and_says_everything():
     assert all(link.startswith("data:image/") for link in reader.links)
     assert "http" not in re.sub(r"http-equiv", "", text.replace(NASTY, ""))
     assert "default-src 'none'" in text
-    for word in ("r = 2, 3 planes", "local smoothness", "noise ceiling", "0.800"):
+    for word in ("r = 2, 16 planes", "local smoothness", "noise ceiling", "0.800"):
         assert word in text
     assert "(0.790)" in text
     assert "3 of 6 planes &amp; no more &lt;b&gt;" in text
@@ -136,7 +97,7 @@ def test_the_data_of_the_page_have_a_picture_for_every_plane_shown():
     found = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     data = json.loads(found.group(1))
     assert data["planes"] == list(range(DEPTH))
-    assert data["measured"]["2"] == [0, 2, 4]
+    assert data["measured"]["2"] == list(range(0, 32, 2))
     kinds = {key.partition("|")[0] for key in data["pictures"]}
     assert kinds == {"light", "truth", "same", "own", "error"}
     assert all(len(uris) == DEPTH for uris in data["pictures"].values())

@@ -122,6 +122,18 @@ def test_every_phase_starts_at_its_own_plane_and_is_scored_on_all(model, voxel):
     assert {what for *_, what in seen} == {"r = 1", "r = 2", "r = 2, from plane 1"}
 
 
+def test_hot_pixels_of_a_truth_change_neither_baselines_nor_ceiling(model):
+    hot = _volume(1)
+    hot.array[:, 7, 9] = 65_535
+    both = []
+    for truth in (hot, _volume(1)):
+        runs = plan_sweep(model.card, _volume(0), {"dna": truth}, REQUEST, (1,))
+        baselines = measure_baselines(runs[0])[0]
+        trivial = baselines.trivial["dna"]["plane_mean"]["mse"]
+        both.append((baselines.ceiling["dna"]["r2"], trivial))
+    assert both[0] == pytest.approx(both[1], abs=0.01)
+
+
 def test_the_report_says_everything_in_valid_json(model):
     runs, results, _ = _sweep(
         model, (8, 1, 2), truth={"dna": _volume(1), "golgi_apparatus": _volume(2)}

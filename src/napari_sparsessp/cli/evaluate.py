@@ -72,11 +72,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a prediction against its truth, structure by structure."""
-    from napari_sparsessp.evaluation.agreement import (
-        on_the_same_grid,
-        score_times,
-        unit_doubt,
-    )
+    from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
 
     console = console_of(context)
@@ -97,9 +93,7 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn))
-        if doubt := unit_doubt(name, scores[name]):
-            warn(doubt)
+            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
     console.table(score_rows(scores))
     if report is not None:
         content = {

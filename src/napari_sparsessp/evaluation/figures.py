@@ -215,7 +215,10 @@ def light_stack(report: ComparisonReport) -> np.ndarray | None:
         return None
     try:
         (stack,) = on_the_same_grid(
-            report.light, report.items[0].prediction, lambda _note: None
+            report.light,
+            report.items[0].prediction,
+            lambda _note: None,
+            survey=False,
         )
     except InputError:
         return None

@@ -36,6 +36,7 @@ from napari_sparsessp.evaluation.sweep_report import (
 )
 from napari_sparsessp.metrics import PixelSums
 from napari_sparsessp.models.card import ModelCard
+from napari_sparsessp.prediction.ground_truth import survey_truth
 from napari_sparsessp.prediction.plan import Plan, plan_prediction
 from napari_sparsessp.prediction.report import Report
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -319,7 +320,9 @@ def measure_baselines(
     ceilings: dict[str, dict[str, float | None] | None] = {}
     for name, volume in plan.truth.items():
         try:
-            ceilings[name] = asdict(noise_ceiling(volume, plan.grid))
+            ceilings[name] = asdict(
+                noise_ceiling(survey_truth(volume).truth, plan.grid)
+            )
         except InputError:  # too small an image for an estimate; scores stand alone
             ceilings[name] = None
     trivial = score_baselines(light, truth, plan.grid)
