@@ -218,3 +218,19 @@ def test_the_cells_are_seen_from_the_side_and_the_way_back_is_whole(
     assert viewer.dims.order == before
     dock.planes.look()
     assert dock.form.section.value() == "xy"
+
+
+def test_a_structure_with_a_truth_comes_first_and_a_missing_error_is_explained(
+    stacks, viewer, compare
+):
+    viewer.layers.remove("dna · truth")
+    dock = compare()
+    assert dock.form.table.structure() == "nucleolus"
+    press(dock, "side")
+    compare.wait(dock)
+    assert viewer.layers["Nucleolus · error"].visible
+    assert "underestimated" in dock.form.view_note.text()
+    choose(dock, "dna")
+    assert "DNA has no truth; choose one" in dock.form.view_note.text()
+    dock.form.cells.native("error").click()
+    assert dock.form.view_note.isHidden()
