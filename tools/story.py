@@ -253,7 +253,7 @@ def train(out: Path, dense: Path, wide: Path) -> None:
     stage.look(lambda: not dock.session.busy, "the training")
     stage.picture("story_7_train_done")
     models = stage.dock("Models")
-    stage.look(lambda: not models.is_busy, "the models")
+    stage.look(lambda: models.form.table.entries, "the models")
     wait(1.0)
     stage.picture("story_8_models")
     stage.close()
