@@ -115,6 +115,37 @@ def test_a_saved_request_gives_the_same_numbers(predict, sparsessp, stack, tmp_p
     assert np.array_equal(a.numpy(), b.numpy())
 
 
+def test_planes_that_the_file_calls_time_points_are_named(predict, sparsessp, tmp_path):
+    """The same numbers as if the file had named them, in evaluate too."""
+    wrong = write_stack(tmp_path / "t.ome.tif", a_stack(), "TYX")
+    right = write_stack(tmp_path / "z.ome.tif", a_stack())
+    size = ("--voxel-size", f"{STEP},{STEP},{STEP}")
+    predict(wrong, "--axes", "ZYX", *size, out="a.ome.tif")
+    predict(right, *size, out="b.ome.tif")
+    a, b = (load_volume(tmp_path / f"{name}.ome.tif").numpy() for name in "ab")
+    np.testing.assert_array_equal(a, b)
+    code, out, err = sparsessp("evaluate", wrong, wrong, "--axes", "zyx")
+    assert code == 0, err
+    assert out.splitlines()[1].split()[-8:][0] == "1.000"
+
+
+def test_a_folder_of_planes_is_a_stack_and_several_inputs_are_one_line(
+    predict, bad, stack, tmp_path
+):
+    folder = tmp_path / "planes"
+    folder.mkdir()
+    for z, plane in enumerate(tifffile.imread(stack)):
+        tifffile.imwrite(folder / f"bf_z{z}.tif", plane)
+    size = ("--voxel-size", f"{STEP},{STEP},{STEP}")
+    predict(stack, *size, out="a.ome.tif")
+    predict(folder, *size, out="b.ome.tif")
+    a, b = (load_volume(tmp_path / f"{name}.ome.tif").numpy() for name in "ab")
+    np.testing.assert_array_equal(a, b)
+    said = bad(*sorted(folder.iterdir()))
+    assert "8 inputs (bf_z0.tif, bf_z1.tif, …)" in said
+    assert f'"{folder}/*.tif"' in said
+
+
 def test_quiet_is_quiet(sparsessp, small_model, stack, tmp_path):
     code, out, err = sparsessp(
         *("predict", stack, "--model", small_model, "--out", tmp_path / "o.ome.tif"),
@@ -266,7 +297,8 @@ def test_the_command_line_gives_the_numbers_that_python_gives(
     assert scales[0] == scales[1]
     if "normalisation" in fields:
         mean, std = fields["normalisation"]
-        assert scales[0] == [{"mean": mean, "std": std, "left_out": []}] * 2
+        expected = {"mean": mean, "std": std, "left_out": [], "padding": 0.0}
+        assert scales[0] == [expected] * 2
 
 
 def test_the_file_keeps_the_scale_and_the_planes_that_took_no_part(
@@ -332,8 +364,8 @@ def test_what_is_unfamiliar_is_told_before_the_first_tile_and_in_every_record(
     path = save_model(tmp_path / "knows.safetensors", model.network, card)
     report, out = tmp_path / "report.json", tmp_path / "a.ome.tif"
     _, err = predict(stack, "--report", report, out=out, model=path)
-    assert err.index("expect invented structures") < err.index("tile 1 of")
-    assert err.count("expect invented structures") == 1
+    assert err.index("structures may be invented") < err.index("tile 1 of")
+    assert err.count("structures may be invented") == 1
     said = json.loads(report.read_text())
     assert len(said["unfamiliar"]) == 1
     assert said["unfamiliar"][0] in said["warnings"]

@@ -17,7 +17,7 @@ from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.models.verification import verify_model
 from napari_sparsessp.simulation.colony import simulate_colony
-from napari_sparsessp.simulation.pool import zscore_structures
+from napari_sparsessp.simulation.pool import save_colony
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.training.pairs import read_labels
 from thin import save_random, thin_network
@@ -33,11 +33,7 @@ def pool(tmp_path_factory):
     """Two tiny colonies, as `sparsessp simulate` leaves large ones."""
     folder = tmp_path_factory.mktemp("pool")
     for seed in range(2):
-        colony = simulate_colony(seed, (16, 32, 32), looks=2)
-        looks = colony.brightfield.half().numpy()
-        np.save(folder / f"{seed}.brightfield.npy", looks)
-        truth = zscore_structures(colony).half().numpy()
-        np.save(folder / f"{seed}.fluorescence.npy", truth)
+        save_colony(folder, seed, simulate_colony(seed, (16, 32, 32), looks=2))
     return folder
 
 
@@ -190,7 +186,7 @@ def test_the_shipped_model_can_be_fine_tuned(sparsessp, tmp_path):
     shipped = load_model("colony-3to2d")
     started = f"Fine-tuned from colony-3to2d {shipped.card.version}, which had seen"
     assert started in tuned.card.trained_on
-    assert "Of colony-3to2d, with which it began: " in tuned.card.limits[0]
+    assert "Of colony-3to2d, from which it was fine-tuned: " in tuned.card.limits[0]
     assert "Had no label of tight_junction" in tuned.card.limits[-1]
     assert tuned.card.scaling == shipped.card.scaling
     new, old = tuned.network.state_dict(), shipped.network.state_dict()

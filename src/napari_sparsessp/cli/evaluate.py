@@ -44,7 +44,7 @@ SCORES = "sweep.json"
 FIGURE = "sweep.png"
 PAGE = "sweep.html"
 
-SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC within planes"}
+SWEEP_SCORES = {"r2": "R²", "pcc_plane": "PCC in planes"}
 """The paper's score, and the one to judge real cells by."""
 
 BASELINES = {
@@ -66,17 +66,14 @@ def evaluate(
     truth_channel: Annotated[
         str | None, Option(help="Channel of the truth; by default by name.")
     ] = None,
+    axes: options.Axes = None,
     report: Annotated[Path | None, Option(help="Write the scores as JSON.")] = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an existing report.")
     ] = False,
 ) -> None:
     """Score a prediction against its truth, structure by structure."""
-    from napari_sparsessp.evaluation.agreement import (
-        on_the_same_grid,
-        score_times,
-        unit_doubt,
-    )
+    from napari_sparsessp.evaluation.agreement import on_the_same_grid, score_times
     from napari_sparsessp.io.reading import load_volume
 
     console = console_of(context)
@@ -89,16 +86,15 @@ def evaluate(
             console.warning(text)
 
     predicted, expected = (
-        load_volume(path, channel=name_or_index(name), need_channel=False)
+        load_volume(path, channel=name_or_index(name), axes=axes)
         for path, name in ((prediction, channel), (truth, truth_channel))
     )
+    predicted = predicted.with_(zscored=_has_provenance(prediction))
     scores = {}
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn))
-        if doubt := unit_doubt(name, scores[name]):
-            warn(doubt)
+            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
     console.table(score_rows(scores))
     if report is not None:
         content = {
@@ -110,6 +106,16 @@ def evaluate(
             "warnings": warnings,
         }
         write_report(report, json.dumps(content, indent=2, allow_nan=False))
+
+
+def _has_provenance(path: str) -> bool:
+    """Return whether a file is a prediction of ours, in units of its z-scored truth."""
+    from napari_sparsessp.io.writing import read_provenance
+
+    try:
+        return read_provenance(path) is not None
+    except InputError:  # a format that can hold none
+        return False
 
 
 @contextmanager
@@ -166,9 +172,7 @@ class _Sweep:
 
 def sweep(
     context: typer.Context,
-    input: Annotated[  # noqa: A002 - the request's own word
-        str, Argument(help="A dense z-stack: OME-TIFF, TIFF, OME-Zarr or ND2.")
-    ],
+    input: options.Stack,  # noqa: A002 - the request's own word
     truth: options.Truth = None,
     ratios: Annotated[
         str, Option(help="Whole numbers: keep every r-th plane.")
@@ -205,6 +209,7 @@ def sweep(
     structures: Annotated[
         str, Option(help="Names, parted by commas; all that have a truth.")
     ] = "all",
+    axes: options.Axes = None,
     voxel_size: options.VoxelSize = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -259,7 +264,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
 
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    volume = load_volume(asked.input, scene=asked.scene, axes=asked.axes)
     stack = _single_stack(console, volume, asked)
     dense = job.against_dense
     truth = {} if dense and not asked.truth else _truth(asked, card, volume)

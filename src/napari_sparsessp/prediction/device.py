@@ -1,6 +1,9 @@
 """Choose device and precision, and find how much memory is free."""
 
+import functools
+import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +52,7 @@ def list_devices() -> list[DeviceInfo]:
 
 
 def choose_device(wanted: str) -> "torch.device":
-    """Return the device of this machine that a request means.
-
-    Raises
-    ------
-    InputError
-        Unknown, or not on this machine; the message lists those that are.
-    """
+    """Return the device that a request means; InputError lists those that are here."""
     import torch
 
     available = [device.id for device in list_devices() if device.available]
@@ -123,6 +120,12 @@ def loaded_torch() -> Any | None:
     return None if getattr(spec, "_initializing", torch is None) else torch
 
 
+def load_meanwhile() -> None:
+    """Load torch in a thread, while a file is opened and a request is checked."""
+    load = functools.partial(importlib.import_module, "torch")
+    threading.Thread(target=load, name="load-torch", daemon=True).start()
+
+
 def planned_device(wanted: str) -> str:
     """Return the device that a run will most likely take, without loading torch."""
     if loaded_torch() is not None:
@@ -167,18 +170,9 @@ _NO_LIMIT = 2**60
 
 
 def free_bytes(device: str = "cpu") -> int | None:
-    """Bytes that a prediction could take on a device.
+    """Bytes that a prediction could take on a device; None where it is not known.
 
     Never loads torch: the memory of a GPU is known once something else has loaded it.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda:N`` or ``mps``.
-
-    Returns
-    -------
-    None where it is not known.
     """
     if device == "cpu":
         return _free_here()

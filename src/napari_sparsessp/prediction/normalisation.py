@@ -33,10 +33,22 @@ DARK = 0.05
 level lies outside what they hold: the shutter was closed, or nearly all is saturated.
 """
 
+PADDING = 0.002
+"""Share of a plane, at least, that one value fills from the border inwards where a
+stack was shifted, rotated or stitched."""
+
+CLIFF = 0.05
+"""Step at the edge of padding, at least, in the width of the image's own values. Light
+that fades into darkness, or glares into saturation, has none."""
+
 FINEST = 64
 """Steps of a 32-bit number, at least, in one deviation of the values."""
 
 Scaling = Literal["robust", "zscore", "none"]
+
+
+class BlankImage(InputError):
+    """All values are the same, or none is a number: nothing to predict from."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,16 @@ class Survey:
     In whatever parts and order it comes, the numbers are the same to the bit.
     """
 
-    def __init__(self, shape: tuple[int, int, int], scaling: str = "robust") -> None:
-        self._shape = shape
-        self._scaling = scaling
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        scaling: str = "robust",
+        padding: float | None = None,  # Its value, from `padding_value`
+    ) -> None:
+        self._shape, self._scaling, self._padding = shape, scaling, padding
+        # Columns of each row between which the image lies
+        self.inside = np.zeros((*shape[:2], 2), np.int64)
+        self.inside[..., 1] = shape[2]
         total = math.prod(shape)
         self._step = max(1, total // SAMPLE)
         self._sample = np.full(-(-total // self._step), np.nan, np.float32)
@@ -66,13 +85,15 @@ class Survey:
         """NaN and infinite values in each plane."""
 
     def add(self, plane: int, row: int, values: np.ndarray) -> np.ndarray | None:
-        """Count whole rows of a plane."""
+        """Count whole rows of a plane; return which pixels show nothing, if any."""
         values = np.ascontiguousarray(as_float32(values))
-        finite = np.isfinite(values)
-        bad = None
-        if not finite.all():
-            bad = ~finite
-            self.invalid[plane] += int(bad.sum())
+        bad = ~np.isfinite(values)
+        self.invalid[plane] += int(bad.sum())
+        if self._padding is not None:
+            spans = image_spans(values, self._padding)
+            self.inside[plane, row : row + len(values)] = spans
+            bad |= beyond(spans, slice(0, values.shape[1]))
+        if bad.any():
             values = np.where(bad, np.float32(np.nan), values)
         _, height, width = self._shape
         before = (plane * height + row) * width
@@ -81,21 +102,26 @@ class Survey:
         self._sample[first : first + len(picked)] = picked
         if self._rows is not None:
             self._rows.add(plane, row, values)
-        return bad
+        return bad if bad.any() else None
+
+    @property
+    def padding(self) -> float:
+        """Share of the stack that is padding."""
+        return 1 - float(np.diff(self.inside).sum()) / math.prod(self._shape)
 
     def result(self) -> Normalisation:
         """Mean and deviation of what was counted, all of the stack."""
-        left_out = empty_planes(self._planes())
+        left_out = empty_planes(self.sampled())
         if self._rows is None:
-            mean, std = _clipped(self._planes(), left_out)
+            mean, std = _clipped(self.sampled(), left_out)
         else:
             mean, std = self._rows.total(left_out)
         if not std > 1e-9 * max(abs(mean), 1e-30):
-            raise InputError(
+            raise BlankImage(
                 "the image is constant, so there is nothing to predict from; check "
                 "that the right channel and file were chosen"
             )
-        # All is computed in 32 bits, in which a large level swallows the image.
+        # In the 32 bits that networks take, a large level swallows the image.
         if std < FINEST * float(np.spacing(np.float32(abs(mean)))):
             raise InputError(
                 f"the values lie so far from zero (around {mean:.3g}) that their "
@@ -105,8 +131,8 @@ class Survey:
             return Normalisation(0.0, 1.0)
         return Normalisation(mean, std, left_out)
 
-    def _planes(self) -> list[np.ndarray]:
-        """Sampled values of each plane; NaN where invalid."""
+    def sampled(self) -> list[np.ndarray]:
+        """Return some values of each plane; NaN where invalid."""
         size = self._shape[1] * self._shape[2]
         starts = [-(-plane * size // self._step) for plane in range(self._shape[0] + 1)]
         return [
@@ -116,22 +142,8 @@ class Survey:
 
 
 def normalise(planes: np.ndarray, scaling: str = "robust") -> Normalisation:
-    """Mean and standard deviation of the finite values, as the model wants them.
-
-    Parameters
-    ----------
-    planes
-        (n, H, W): all measured planes.
-    scaling
-        See `Survey`; ``none`` gives 0 and 1.
-
-    Raises
-    ------
-    InputError
-        The image is constant.
-    """
-    count, height, width = planes.shape
-    survey = Survey((count, height, width), scaling)
+    """Mean and deviation of the finite values of all measured planes (n, H, W)."""
+    survey = Survey(planes.shape, scaling)  # type: ignore[arg-type]
     for index, plane in enumerate(planes):
         survey.add(index, 0, plane)
     return survey.result()
@@ -160,23 +172,71 @@ def empty_planes(planes: Sequence[np.ndarray]) -> tuple[int, ...]:
     return tuple(index for index, is_flat in enumerate(flat) if is_flat)
 
 
-def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str | None:
-    """Describe which planes took no part in the normalisation."""
+def padding_value(planes: Sequence[np.ndarray]) -> float | None:
+    """Return the value with which whole planes are padded at their border, if any."""
+    for plane in planes:
+        border = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+        values, counts = np.unique(border[np.isfinite(border)], return_counts=True)
+        if not len(values):
+            continue
+        value = float(values[counts.argmax()])
+        outside = beyond(image_spans(plane, value), slice(0, plane.shape[1]))
+        grown = np.pad(outside, 1)
+        grown = grown[2:, 1:-1] | grown[:-2, 1:-1] | grown[1:-1, 2:] | grown[1:-1, :-2]
+        edge, rest = plane[grown & ~outside], plane[~outside]
+        rest = rest[np.isfinite(rest)]
+        if outside.mean() < PADDING or not edge.size or not rest.size:
+            continue
+        width = float(np.ptp(np.percentile(rest, (1, 99))))
+        cliff = float(np.nanmedian(np.abs(edge - value)))
+        if np.mean(rest == value) < 0.01 and cliff > CLIFF * width > 0:
+            return value
+    return None
+
+
+def image_spans(rows: np.ndarray, padding: float) -> np.ndarray:
+    """Return (n, 2) columns between which rows show anything but padding."""
+    shown, width = rows != padding, rows.shape[1]
+    first, last = shown.argmax(1), width - shown[:, ::-1].argmax(1)
+    # A single pixel at an end may have that value by chance.
+    first, last = np.where(first < 2, 0, first), np.where(last > width - 2, width, last)
+    return np.stack([first, np.where(shown.any(1), last, first)], axis=1)
+
+
+def beyond(spans: np.ndarray, columns: slice) -> np.ndarray:
+    """Return which pixels of rows lie outside of what they show."""
+    place = np.arange(columns.start, columns.stop)
+    return (place < spans[:, :1]) | (place >= spans[:, 1:])
+
+
+def probes(numbers: Sequence[int]) -> list[int]:
+    """Choose the first, the middle and the last, in which padding is looked for."""
+    return sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]})
+
+
+def plane_list(by_time: Mapping[int | None, Iterable[int]]) -> str:
+    """Name planes for people; empty where there are none."""
     found = {time: list(planes) for time, planes in by_time.items()}
     found = {time: planes for time, planes in found.items() if planes}
     if not found:
-        return None
+        return ""
     time, planes = next(iter(found.items()))
-    which = ", ".join(map(str, planes[:8])) + (", …" if len(planes) > 8 else "")
+    ends = [k for k in planes if {k - 1, k + 1} - {*planes}]
+    runs = [f"{k}–" if k + 1 in planes else f"{k}, " for k in ends]
+    which = "".join(runs[:8]).rstrip(", ") + ", …" * (len(runs) > 8)
     text = f"plane{'s' if len(planes) > 1 else ''} {which}"
     if time is not None:
         text += f" of time point {time}"
-    if len(found) > 1:
-        text += f" (and planes of {len(found) - 1} more)"
-    many = len(planes) > 1 or len(found) > 1
-    return (
-        f"{text} {'are' if many else 'is'} empty or saturated and took no part in the "
-        "normalisation; expect nothing right there and in the planes around"
+    return text + f" (and planes of {len(found) - 1} more)" * (len(found) > 1)
+
+
+def left_out_note(by_time: Mapping[int | None, Iterable[int]]) -> str:
+    """Describe which planes took no part in the normalisation."""
+    text = plane_list(by_time)
+    return text and (
+        f"{text} {'are' if text.startswith('planes') or '(' in text else 'is'} empty "
+        "or saturated and took no part in the normalisation; expect nothing right "
+        "there and in the planes around"
     )
 
 

@@ -138,7 +138,7 @@ def plan_prediction(
     shape = (*(() if times is None else (len(times),)), channels, *grid.shape)
     flat = card.z_projection != "none"
     checked, aligned = check_truth(
-        truth or {}, structures, volume, sampling, grid, flat=flat
+        truth or {}, structures, volume, sampling, grid, times, flat=flat
     )
     work = _workload(card, request, sampling, volume, model_shape, shape, len(checked))
     work = _on_device(work, request, stored)
@@ -279,13 +279,7 @@ def _notes(
 
 
 def one_channel(volume: Volume, channel: str | int | None) -> Volume:
-    """Take the channel that is named, or the only one.
-
-    Raises
-    ------
-    InputError
-        There is no such channel, or several and none is named.
-    """
+    """Take the channel that is named, or the only one; InputError lists several."""
     if channel is not None:
         return volume.channel(channel)
     if "C" not in volume.axes:

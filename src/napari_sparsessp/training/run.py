@@ -16,6 +16,7 @@ from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import without_values
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
@@ -57,21 +58,10 @@ def run_training(
 ) -> Path:
     """Train, or resume a training, and write the model.
 
-    Parameters
-    ----------
-    listen, progress
-        Called after each step; `progress` between stacks that are validated, too.
-    group
-        Other processes that train with this one; the main one writes the model.
-    show
-        Called at each validation with the prediction of one patch.
-
-    Raises
-    ------
-    Cancelled
-        By `progress`; the state is saved.
-    SparseSSPError
-        Anything that the user can mend.
+    `listen` and `progress` are called after each step, `progress` between stacks that
+    are validated too; `show` at each validation with the prediction of one patch. The
+    main process of a `group` writes the model. Raises what `progress` raises, with the
+    state saved, and SparseSSPError for anything that the user can mend.
     """
     config, group = resolved.config, group or Group()
     network = resolved.network(data.structures)
@@ -107,13 +97,7 @@ def run_training(
 
 
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the model of a training that was stopped: its best state so far.
-
-    Raises
-    ------
-    SparseSSPError
-        There is no state yet, or the model cannot be written.
-    """
+    """Write the model of a training that was stopped: its best state so far."""
     if not has_state(resolved.config.out):
         raise InputError(
             f"{resolved.config.out} holds no state of a training yet; let it run on"
@@ -163,7 +147,7 @@ def transfer(
         network.load_state_dict(have)
         return
     # In the same network with another output, what grows is of the structures.
-    with torch.device("meta"):
+    with without_values():
         twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
     more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
     shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
@@ -278,6 +262,7 @@ def _card(
         normalisation=_SCALING_WORDS[resolved.scaling],
         scaling=resolved.scaling,  # type: ignore[arg-type]
         trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
+        training_images=_training_images(resolved, data),
         limits=_limits(resolved, data),
         scores=_given_scores(config)
         | ({} if best is None else _scores(resolved, data, files, best)),
@@ -287,16 +272,22 @@ def _card(
     )
 
 
+def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
+    """Hashes of all real stacks of which the weights have seen any part."""
+    before = () if resolved.source is None else resolved.source.training_images
+    return tuple(sorted({*before, *(p.digest for p in data.training if p.digest)}))
+
+
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
     limits, pairs = list(resolved.config.model.limits), data.training
     if (source := resolved.source) is not None:
-        began = f"Of {source.id}, with which it began: "
+        began = f"Of {source.id}, from which it was fine-tuned: "
         limits += [began + limit for limit in source.limits]
     if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
         shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
         stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
         limits.append(
-            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            f"Trained on {stacks} only ({', '.join(shapes)} voxels): other cells, "
             "contrasts, microscopes and magnifications are outside of what it knows."
         )
     labelled = {label for pair in pairs for label in pair.labels}
@@ -344,6 +335,9 @@ def _scores(
         "step": best["step"],
         "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    given = resolved.config.data
+    if given.simulated is None or given.pairs is None:
+        scores["data"] = "real" if given.simulated is None else "simulated"
     # What it began with, on the same voxels: it shows what was learnt.
     if validated and validated[0]["step"] == 0:
         scores["r2_before_training"] = validated[0]["r2"]

@@ -1,5 +1,9 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -46,6 +50,27 @@ def fit_to_view(viewer: Any) -> None:
     viewer.fit_to_view()
 
 
+@contextmanager
+def drawn_once(viewer: Any) -> Iterator[None]:
+    """Let napari arrange its scene once for all changes of layers and grid within."""
+    events = viewer.layers.events
+    events.begin_batch()
+    try:
+        yield
+    finally:
+        gc.freeze()  # it collects garbage then, for the drivers of some cards
+        try:
+            events.end_batch()
+        finally:
+            gc.unfreeze()
+
+
+def set_shown(layer: Any, on: bool) -> None:
+    """Show or hide a layer; napari draws even where nothing changes."""
+    if layer.visible != on:
+        layer.visible = on
+
+
 def set_gridded(overlay: Any, on: bool) -> None:
     """Repeat an overlay in each cell of the grid."""
     overlay.gridded = on
@@ -60,6 +85,22 @@ def layer_with_key(viewer: Any, key: str | None) -> Any | None:
     """Return the layer with a key; None where it is gone."""
     layers = () if key is None else viewer.layers
     return next((layer for layer in layers if layer_key(layer) == key), None)
+
+
+def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> None:
+    """Call a method when layers come, go, move or are renamed, as long as its owner."""
+    events = viewer.layers.events
+    emitters = [events.inserted, events.removed, events.reordered, events.renamed]
+    for emitter in emitters:
+        emitter.connect(slot)
+    method = weakref.WeakMethod(slot)
+
+    def release(*_: object) -> None:  # the viewer outlives its docks
+        if (living := method()) is not None:
+            for emitter in emitters:
+                emitter.disconnect(living)
+
+    owner.destroyed.connect(release)
 
 
 def plugin_settings() -> Any | None:

@@ -15,15 +15,12 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.io.writing import read_provenance
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.layers.contrast import limits_of, truth_scale
-from napari_sparsessp.ui.layers.metadata import add_to
+from napari_sparsessp.ui.layers.metadata import TRUTH_SUFFIX, add_to
 from napari_sparsessp.ui.layers.opening import prediction_layers
 from napari_sparsessp.ui.layers.reading import layers_of, read_layer
 from napari_sparsessp.ui.layouts.arrangement import OVERLAY, SIDE_BY_SIDE
 from napari_sparsessp.ui.napari_compat import fit_to_view, layer_key, layer_with_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.volume import Volume
-
-WINDOW = (1600, 1000)
 
 # Scores are computed here only for images small enough to wait for.
 _MOST_VOXELS = 40_000_000
@@ -38,10 +35,9 @@ def show(light: Path, prediction: Path, truth: Path | None = None) -> tuple[Any,
     real = None if truth is None else load_volume(truth)
     about = read_provenance(prediction) or {}
     viewer = napari.Viewer(title="SparseSSP", show=False)
-    source = None
     for data, attributes, _ in layers_of(lit, visible=True):
-        layer = viewer.add_image(data, **attributes)
-        source = layer if source is None else source
+        viewer.add_image(data, **attributes)
+    source = viewer.layers[0]
     if real is not None:
         for data, attributes, _ in layers_of(real, suffix=TRUTH_SUFFIX):
             limits = limits_of(data) if data.ndim == 3 else None
@@ -51,10 +47,14 @@ def show(light: Path, prediction: Path, truth: Path | None = None) -> tuple[Any,
     dock.shelf.offer(str((about.get("model") or {}).get("id", "")))
     dock.refresh_now()
     if real is not None:
-        dock.form.structures.set_scores(_scores(predicted, real))
+        scores = _scores(predicted, real)
         for id_, key in dock.form.structures.truths().items():
             layer = layer_with_key(viewer, key)
             dock.session.truth_scales[id_, key] = truth_scale(read_layer(layer).volume)
+            if id_ in scores:
+                dock.layers.set_truth(id_, key)
+                add_to(dock.layers.layer(id_), scores=scores[id_])
+        dock.refresh_now()
     dock.view.show(OVERLAY if real is None else SIDE_BY_SIDE)
     return viewer, dock
 
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"sparsessp: error: {error}\n")
         return 2
     window = viewer.window._qt_window
-    window.resize(*WINDOW)
+    window.resize(1600, 1000)
     window.show()
     # the canvas has its true size only once the window is up
     QTimer.singleShot(300, lambda: fit_to_view(viewer))

@@ -2,16 +2,13 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
+from napari.layers._source import Source
 
 from napari_sparsessp.ui.layers.reading import read_layer
-from napari_sparsessp.ui.widgets.basic import Mark
-from napari_sparsessp.ui.widgets.stack_input import (
-    ExpectationTable,
-    InputPanel,
-    expectations,
-    size_text,
-)
+from napari_sparsessp.ui.widgets.basic import Mark, MarkDot
+from napari_sparsessp.ui.widgets.stack_input import InputPanel, expectations, size_text
 
 UM = ("um",) * 3
 
@@ -53,6 +50,29 @@ def test_a_size_is_asked_for_where_it_is_unknown_and_corrected_on_demand(panel):
     assert panel.typed_voxel_size() == (1, 0.5, 0.25)
 
 
+def test_a_typed_size_is_applied_to_the_layer_and_the_others_of_its_file(panel):
+    viewer = ViewerModel()
+    light, truth, other = (
+        viewer.add_image(np.zeros((2, 8, 9, 9)), translate=(0, 0, 10, 0))
+        for _ in range(3)
+    )
+    for layer, path in zip(viewer.layers, ("a.tif", "a.tif", "b.tif"), strict=True):
+        layer._source = Source(path=path)
+    panel.set_layers([(str(layer.unique_id), layer.name) for layer in viewer.layers])
+    panel.show_reading(read_layer(light, leading="T"))
+    assert not panel.apply_button.isVisible()
+    panel.type_voxel_size((1.16, 0.5, 0.25))
+    panel.show_reading(read_layer(light, leading="T", voxel_size=(1.16, 0.5, 0.25)))
+    assert panel.apply_button.isVisible()
+    panel.apply_voxel_size(viewer)
+    for layer in (light, truth):
+        assert tuple(layer.scale) == (1, 1.16, 0.5, 0.25)
+        assert tuple(layer.translate) == (0, 0, 5, 0)
+        assert list(map(str, layer.units)) == ["pixel", *["micrometer"] * 3]
+    assert tuple(other.scale) == (1, 1, 1, 1)
+    assert panel.typed_voxel_size() is None
+
+
 def test_a_typed_size_belongs_to_its_layer(panel):
     panel.set_layers([("a", "one"), ("b", "two")])
     panel.type_voxel_size((1, 1, 1))
@@ -62,13 +82,15 @@ def test_a_typed_size_belongs_to_its_layer(panel):
     assert panel.typed_voxel_size() is None
 
 
-def test_a_long_name_keeps_both_ends(panel, qtbot):
-    panel.set_layers(
-        [("a", "a_very_long_name_of_a_file_that_has_no_end · Bright-field")]
-    )
-    panel.layer_box.setFixedWidth(150)
-    assert not panel.layer_box.grab().isNull()
-    assert "Bright-field" in panel.layer_box.toolTip()
+def test_a_long_name_keeps_both_ends(panel):
+    """Names that differ in the middle alone look alike."""
+    pictures = []
+    for name in ("one_middle_end", "one_muddle_end", "one_middle_and"):
+        panel.set_layers([("a", f"a_very_long_{name * 4} · {name[-3:]}")])
+        panel.layer_box.setFixedWidth(150)
+        pictures.append(panel.layer_box.grab().toImage())
+    assert pictures[0] == pictures[1] != pictures[2]
+    assert panel.layer_box.toolTip().startswith("a_very_long_one")
 
 
 def rows(card, shape=(8, 16, 16), channel=None, ratio=None, **changes):
@@ -82,23 +104,16 @@ def test_a_fitting_stack_is_all_green(card):
     assert [row.name for row in found] == ["Voxel size", "Planes", "Channel"]
 
 
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        ((0.29, 0.29, 0.29), "0.29 µm"),
-        ((1.16, 0.29, 0.29), "1.16 × 0.29 × 0.29 µm"),
-        ((2.0, 0.065, 0.065), "2 × 0.065 × 0.065 µm"),
-    ],
-)
-def test_sizes_are_written_short(size, said):
-    assert size_text(size).replace("\u2009", " ") == said
+def test_sizes_are_written_short():
+    sizes = [(0.29, 0.29, 0.29), (1.16, 0.29, 0.29), (2.0, 0.065, 0.065)]
+    said = [size_text(size).replace("\u2009", " ") for size in sizes]
+    assert said == ["0.29 µm", "1.16 × 0.29 × 0.29 µm", "2 × 0.065 × 0.065 µm"]
 
 
-def test_marks_are_given_in_words_as_well(added, card):
-    table = added(ExpectationTable())
-    table.show_expectations(rows(card()))
-    assert table._rows[0][3].mark is Mark.WARN
-    assert Mark.WARN.value in table._rows[0][3].accessibleName()
+def test_marks_are_given_in_words_as_well(panel, card):
+    panel.show_expectations(rows(card()))
+    dots = panel.table.findChildren(MarkDot)
+    assert dots[0].accessibleName() == Mark.WARN.value
 
 
 SIZE, PLANES, CHANNEL = range(3)

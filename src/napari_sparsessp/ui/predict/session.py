@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +73,7 @@ class ResumableRun:
     writer: Any
     contrast: ContrastEstimate
     pixels: Any  # of the input at Run: another array is another stack
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     done: int = 0
     total: int = 0
     starts: int = 0
@@ -188,6 +189,7 @@ class PredictionSession(QObject):
         self.speed = SpeedEstimate()
         self.truth_scales: dict[tuple[str, str], Scale] = {}
         self._outcome: Finished | PartDone | None = None
+        self._why = ""
         layers.complete.connect(self._conclude)
 
     def start(self, run: ResumableRun, part: Viewport | None = None) -> None:
@@ -213,9 +215,10 @@ class PredictionSession(QObject):
         self._form.foot.begin(run.done, run.total)
         task.start()
 
-    def cancel(self) -> None:
-        """Cancel the prediction that runs; what is done stays."""
+    def cancel(self, why: str = "") -> None:
+        """Cancel the prediction that runs, and say why; what is done stays."""
         if self.task is not None:
+            self._why = why or self._why
             self._form.foot.set_state(RunState.CANCELLING)
             self.task.cancel()
 
@@ -241,6 +244,10 @@ class PredictionSession(QObject):
     def _on_tile(self, event: TileDone) -> None:
         if self.run is not None:
             self.run.done, self.run.total = event.done, event.total
+            self.run.scores = {
+                id_: {key: one.get(key) for key in ("r2", "pcc")}
+                for id_, one in (event.scores or {}).items()
+            }
         self._layers.tile_done(event)
         if event.scores:
             self._form.structures.set_scores(event.scores)
@@ -271,7 +278,7 @@ class PredictionSession(QObject):
         if isinstance(outcome, Finished):
             self._finish(outcome.report)
         else:
-            self._show_stopped("What you saw is done")
+            self._show_stopped("The visible region is done")
             self._end("partial")
 
     def _finish(self, report: "Report") -> None:
@@ -291,6 +298,8 @@ class PredictionSession(QObject):
 
     def _on_cancelled(self) -> None:
         self._show_stopped("Cancelled")
+        if self._why:
+            self._form.foot.message.show_notices([f"the run ended: {self._why}"])
         self._end("cancelled")
 
     def _on_failed(self, error: Exception) -> None:
@@ -317,10 +326,11 @@ class PredictionSession(QObject):
         scores: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         """Free the form before the layers: whatever they do, the dock can be used."""
-        task, self.task, self._outcome = self.task, None, None
+        task, self.task, self._outcome, self._why = self.task, None, None, ""
         if task is not None:
             task.deleteLater()
         run = self.run
+        empty = run is not None and not run.done
         if run is None or not 0 < run.done < run.total or not self._layers.layers():
             self.run = None
         on = RunState.READY if self.run is None else RunState.RESUMABLE
@@ -329,6 +339,8 @@ class PredictionSession(QObject):
         self._tracker.stop()
         try:
             self._layers.finish(state, about, scores)
+            if empty:  # and no longer any layers of nothing
+                self._layers.remove_all()
         finally:
             self.ended.emit()
 
@@ -351,19 +363,9 @@ class Preloader(QObject):
         self._idle = single_shot(self, self.unload, _IDLE_MS)
         dock.installEventFilter(self)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being loaded."""
-        return self._task is not None
-
     def expect(self, plan: "Plan | None") -> None:
         """Set what Run would do now."""
         self._plan = plan
-        self._consider()
-
-    def notice_user(self) -> None:
-        """Load soon: the user is at the dock."""
-        self._present = True
         self._consider()
 
     def give_way(self) -> None:
@@ -389,13 +391,14 @@ class Preloader(QObject):
         self._emit_loaded()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice the user; nothing is kept from the dock."""
+        """Load soon: the user is at the dock; nothing is kept from it."""
         if event is not None and event.type() in _PRESENCE:
-            self.notice_user()
+            self._present = True
+            self._consider()
         return super().eventFilter(watched, event)
 
     def _consider(self) -> None:
-        plan, free = self._plan, self._present and not self.busy
+        plan, free = self._plan, self._present and self._task is None
         if free and plan is not None and _model_and_device(plan) not in self._tried:
             self._delay.start()
         else:
@@ -403,7 +406,7 @@ class Preloader(QObject):
 
     def _start(self) -> None:
         plan = self._plan
-        if plan is None or self.busy:
+        if plan is None or self._task is not None:
             return
         self._tried.add(_model_and_device(plan))
         if (free_bytes() or 0) < _LEAST_FREE + plan.memory.activations:

@@ -1,5 +1,6 @@
 """A model's card in words: what it costs, how it scored, what may be expected."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,11 +46,8 @@ def repeated(card: "ModelCard") -> Literal["nothing", "decoder", "network"]:
     early = network.get("task_where", "decoder") != "decoder"
     if how in ("repmode", "multinet") or (how in ("condnet", "tgnet") and early):
         return "network"
-    if how in ("condnet", "tsn", "tgnet"):
-        return "decoder"
-    if how == "multihead" and network.get("heads") == "decoder":
-        return "decoder"
-    return "nothing"
+    heads = how == "multihead" and network.get("heads") == "decoder"
+    return "decoder" if heads or how in ("condnet", "tsn", "tgnet") else "nothing"
 
 
 def is_pass_each(card: "ModelCard") -> bool:
@@ -111,12 +109,10 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     many = len(card.structures)
     size = "\u2009×\u2009".join(f"{value:g}" for value in card.voxel_size)
     label, what = TOPOLOGIES[card.topology]
-    flat = getattr(card, "z_projection", "none") != "none"
+    flat = card.z_projection != "none"
+    title = f"{many} structures" if many > 1 else "Structure"
     rows = [
-        (
-            f"{many} structures" if many > 1 else "Structure",
-            structure_names(card.structures),
-        ),
+        (title, structure_names(card.structures)),
         ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
         ("Gives", "one plane for a whole stack: a projection over z" if flat else ""),
         ("Voxel grid", f"{size} µm (z, y, x)"),
@@ -128,7 +124,7 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
         ("Limits", "\n".join(f"• {limit}" for limit in card.limits) or "none given"),
         ("Licence", card.licence),
         ("Cite", card.citation),
-        ("Came from", _source(getattr(card, "source", None))),
+        ("Came from", _source(card.source)),
     ]
     return [(title, text) for title, text in rows if text]
 
@@ -142,9 +138,7 @@ def _network(card: "ModelCard") -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _source(source: Any) -> str:
-    if not isinstance(source, Mapping):
-        return ""
+def _source(source: Mapping[str, Any]) -> str:
     name = source.get("file") or source.get("name") or ""
     return ", ".join(str(part) for part in (source.get("format"), name) if part)
 
@@ -157,7 +151,13 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
             lines.append(f"{images}: {_value(entry)}")
             continue
         lines.append(f"{images}:")
-        tables = {key: one for key, one in entry.items() if _is_table(one)}
+        # with rows of several measures, such as {"r = 4": {"r2": …}}
+        tables = {
+            key: one
+            for key, one in entry.items()
+            if isinstance(one, Mapping)
+            and any(isinstance(row, Mapping) for row in one.values())
+        }
         parts = [_score(key, one) for key, one in entry.items() if key not in tables]
         if any("," in part for part in parts):
             lines += [f"   {part}" for part in parts]
@@ -171,13 +171,6 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
                 text = f": {_values(row)}" if of_rows else f" {_value(row)}"
                 lines.append(f"      {title}{text}")
     return lines
-
-
-def _is_table(entry: Any) -> bool:
-    """Whether it has rows of several measures, such as ``{"r = 4": {"r2": …}}``."""
-    return isinstance(entry, Mapping) and any(
-        isinstance(row, Mapping) for row in entry.values()
-    )
 
 
 def _score(key: Any, entry: Any) -> str:
@@ -209,6 +202,7 @@ class Quality:
 
     r2: float
     measured_on: str
+    cells: str = ""  # such as "real cells, held out"
 
 
 def expected_quality(
@@ -219,17 +213,25 @@ def expected_quality(
 
     if card is None or ratio is None or structure not in card.structures:
         return None
-    table = read(card)
+    table = read(card, structure)
     r2 = None if table is None else table.at(structure, max(ratio, 1.0))
-    return None if table is None or r2 is None else Quality(r2, table.measured_on)
+    if table is None or r2 is None:
+        return None
+    return Quality(r2, table.measured_on, table.cells)
 
 
 def mean_quality(
     card: "ModelCard | None", structures: Sequence[str], ratio: float | None
 ) -> Quality | None:
-    """Return the mean over those structures of which the card says something."""
+    """Return the mean over those structures of which the card says something.
+
+    Where they were measured on cells of several kinds, of the kind of most of them.
+    """
     each = [expected_quality(card, id_, ratio) for id_ in structures]
     known = [quality for quality in each if quality is not None]
     if not known:
         return None
-    return Quality(sum(one.r2 for one in known) / len(known), known[0].measured_on)
+    ((cells, _),) = Counter(one.cells for one in known).most_common(1)
+    alike = [one for one in known if one.cells == cells]
+    mean = sum(one.r2 for one in alike) / len(alike)
+    return Quality(mean, alike[0].measured_on, cells)

@@ -1,22 +1,24 @@
 """Choose the stack: a layer or a file, its channel and, where unknown, its size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QGridLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QWidget,
 )
 
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis
+from napari_sparsessp.ui.napari_compat import layer_with_key
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
     Mark,
@@ -26,9 +28,11 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     labelled_row,
     link_button,
+    small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 _FAR = 3.0
 # Below this difference no one would call it resampling.
 _SAME = 0.01
+_LARGEST_VOXEL = 1000.0  # µm
 _TIMES = "\u2009×\u2009"  # thin spaces: three numbers have to fit
 
 
@@ -106,17 +111,17 @@ def _voxel_size(
         return found, Mark.GOOD, ""
     pixels = zip(volume.pixel_size, card.voxel_size[1:], strict=True)
     factors = [have / want for have, want in pixels]
+    mark = Mark.GOOD
+    advice = "y and x are resampled to the model's pixels; nothing for you to do."
     if max(factors) > _FAR or min(factors) < 1 / _FAR:
+        mark = Mark.WARN
         advice = (
             "The pixels are much larger or smaller than those the model learnt from: "
             "check the scale, and do not expect much."
         )
-        return found, Mark.WARN, advice
-    if all(abs(factor - 1) <= _SAME for factor in factors):
+    elif all(abs(factor - 1) <= _SAME for factor in factors):
         advice = "y and x are as the model learnt them; z follows from the ratio."
-    else:
-        advice = "y and x are resampled to the model's pixels; nothing for you to do."
-    return found, Mark.GOOD, advice
+    return found, mark, advice
 
 
 def _planes(
@@ -177,30 +182,26 @@ class ExpectationTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(9, 6, 9, 7)
-        self._grid.setHorizontalSpacing(8)
-        self._grid.setVerticalSpacing(3)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(9, 6, 9, 7)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(3)
         for column, title in enumerate(("", "found", "expected")):
-            self._grid.addWidget(_label(title, "muted"), 0, column)
-        self._grid.setColumnStretch(1, 1)
+            grid.addWidget(_label(title, "muted"), 0, column)
+        grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
-
-    def show_expectations(self, rows: Sequence[Expectation]) -> None:
-        """Show these lines in place of the former ones."""
-        while len(self._rows) < len(rows):
-            found = _label("", "")  # the only column that may take two lines
+        for number in range(1, 4):
+            found = small_label("", "")  # the only column that may take two lines
             found.setMinimumWidth(60)
-            found.setWordWrap(True)
             policy = QSizePolicy.Policy
             found.setSizePolicy(policy.Expanding, policy.Preferred)
             line = (_label("", "muted"), found, _label("", "muted"), MarkDot())
             self._rows.append(line)
             for column, widget in enumerate(line):
-                self._grid.addWidget(widget, len(self._rows), column)
-        for number, line in enumerate(self._rows):
-            for widget in line:
-                widget.setVisible(number < len(rows))
+                grid.addWidget(widget, number, column)
+
+    def show_expectations(self, rows: Sequence[Expectation]) -> None:
+        """Show these lines in place of the former ones."""
         for row, (*labels, dot) in zip(rows, self._rows, strict=False):
             texts = (row.name, row.found, row.expected)
             for label, text in zip(labels, texts, strict=True):
@@ -211,12 +212,9 @@ class ExpectationTable(QFrame):
 
 
 def _micrometres(text: str) -> float | None:
-    """Read a length, with a decimal point or comma; None while it is half typed."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if value > 0 else None
+    """Read a length; None while it is half typed."""
+    value = read_number(text)
+    return value if value is not None and 0 < value <= _LARGEST_VOXEL else None
 
 
 def _size_row(axis: str) -> dict[str, Any]:
@@ -225,7 +223,7 @@ def _size_row(axis: str) -> dict[str, Any]:
         "tooltip": f"Distance of two voxels along {axis} in µm; empty if not known.",
         "none": axis,
         "read": _micrometres,
-        "write": "{:g}".format,
+        "write": write_number,
     }
 
 
@@ -240,7 +238,7 @@ class InputPanel(QWidget):
     """Choose what to predict from; with a sparse sample `with_colony`."""
 
     changed = Signal()
-    file_asked = Signal()
+    file_asked = Signal(str)  # a `Use` of what is opened
     sample_asked = Signal()
     samples_asked = Signal()
 
@@ -248,6 +246,7 @@ class InputPanel(QWidget):
         super().__init__()
         self._with_colony = with_colony
         self._key: str | None = None
+        self._letters = ""  # of the chosen layer's dimensions
         self.layer_box = ElidingComboBox()
         self.layer_box.setAccessibleName("Stack to predict from")
         self.layer_box.setPlaceholderText("no image layer yet")
@@ -256,6 +255,11 @@ class InputPanel(QWidget):
             "Open a z-stack with its voxel size: OME-TIFF, TIFF or ND2; of an OME-Zarr "
             "folder, its zarr.json. What was saved with it comes along."
         )
+        self.more_button = QPushButton("⋯")
+        self.more_button.setProperty("role", "dots")
+        self.more_button.setAccessibleName("Open something else")
+        self.more_button.setToolTip("Open a ground truth, or an image to look at.")
+        self.more_button.setMenu(QMenu(self))
         self.sample_button = link_button(
             "No stack? Try the sample colony",
             "A simulated colony, imaged at every 4th plane, with its ground truth.",
@@ -281,13 +285,14 @@ class InputPanel(QWidget):
             "Type in the voxel size where the file has none, or a wrong one.",
         )
         self.edit_button.setCheckable(True)
+        self.apply_button = link_button(
+            "Apply voxel size to the layer",
+            "Give the layer, and the others of its file, this voxel size: the scale "
+            "bar and other plugins know it then.",
+        )
         self.size = Form(_VoxelSize, beside=True)
         for axis in fields(_VoxelSize):
-            field = self.size.native(axis.name)
-            validator = QDoubleValidator(0.0, 1000.0, 5, field)
-            validator.setNotation(QDoubleValidator.Notation.StandardNotation)
-            field.setValidator(validator)
-            field.setMinimumWidth(40)
+            self.size.native(axis.name).setMinimumWidth(40)
         self._or = _label("or", "muted")
         self._axis_row = labelled_row("First axis is", self.axis)
         self._channel_row = labelled_row("Channel", self.channel_box)
@@ -300,20 +305,25 @@ class InputPanel(QWidget):
         samples.setSpacing(0)
         samples.setStretch(0, 0)
         samples.addStretch(1)
-        rows = self._axis_row, self._channel_row, self.table, self._size_row
-        layer = in_a_row(self.layer_box, self.open_button)
+        size = self._size_row, self.apply_button
+        rows = self._axis_row, self._channel_row, self.table, *size
+        layer = in_a_row(self.layer_box, self.open_button, self.more_button)
         in_a_column(self, layer, samples, *rows, spacing=6)
         for row in rows:
             row.hide()
         self.edit_button.hide()
 
     def _connect(self) -> None:
-        self.layer_box.activated.connect(self._on_layer)
-        self.open_button.clicked.connect(lambda _on: self.file_asked.emit())
-        self.sample_button.clicked.connect(lambda _on: self.sample_asked.emit())
-        self.samples_button.clicked.connect(lambda _on: self.samples_asked.emit())
-        self.axis.chosen.connect(lambda _key: self.changed.emit())
-        self.channel_box.activated.connect(lambda _i: self.changed.emit())
+        self.layer_box.activated.connect(self._start_afresh)
+        self.layer_box.activated.connect(self.changed)
+        self.open_button.clicked.connect(lambda _on: self.file_asked.emit("input"))
+        ask, menu = self.file_asked.emit, self.more_button.menu()
+        menu.addAction("Open as ground truth…", partial(ask, "truth"))
+        menu.addAction("Open image…", partial(ask, "image"))
+        self.sample_button.clicked.connect(self.sample_asked)
+        self.samples_button.clicked.connect(self.samples_asked)
+        self.axis.chosen.connect(self.changed)
+        self.channel_box.activated.connect(self.changed)
         self.edit_button.toggled.connect(self._size_row.setVisible)
         self.size.changed.connect(self.changed)
 
@@ -345,6 +355,8 @@ class InputPanel(QWidget):
         if reading is not None and reading.volume.voxel_size is None:
             self.edit_button.setChecked(True)
         self._size_row.setVisible(reading is not None and self.edit_button.isChecked())
+        self._letters = "" if reading is None else reading.letters
+        self.apply_button.setVisible(self.typed_voxel_size() is not None)
 
     def show_expectations(self, rows: "Sequence[Expectation]") -> None:
         """Show expected against found; no rows hide the table."""
@@ -357,9 +369,8 @@ class InputPanel(QWidget):
 
     def leading(self) -> LeadingAxis | None:
         """Return what the user says the first axis is; None: was not asked."""
-        if self._axis_row.isHidden():
-            return None
-        return "C" if self.axis.value() == "C" else "T"
+        key: Any = None if self._axis_row.isHidden() else self.axis.value()
+        return key
 
     def channel(self) -> int | None:
         """Return the index of the chosen channel; None where there is only one."""
@@ -367,25 +378,40 @@ class InputPanel(QWidget):
 
     def typed_voxel_size(self) -> tuple[float, float, float] | None:
         """Return the typed (z, y, x) in µm; None unless all three can be read."""
-        size = self.size.values()
-        if size.z is None or size.y is None or size.x is None:
-            return None
-        return size.z, size.y, size.x
+        z, y, x = astuple(self.size.values())
+        return None if None in (z, y, x) else (z, y, x)
 
     def type_voxel_size(self, size: tuple[float, float, float] | None) -> None:
         """Fill the fields without emitting `changed`."""
         self.size.set(_VoxelSize(*(size or ())))
+
+    def apply_voxel_size(self, viewer: Any) -> None:
+        """Give the chosen layer, and those of its file, the typed voxel size."""
+        size, chosen = self.typed_voxel_size(), layer_with_key(viewer, self._key)
+        if chosen is None or size is None:
+            return
+        path, step = chosen.source.path, tuple(chosen.scale)
+        for layer in list(viewer.layers):
+            beside = path and layer.source.path == path and tuple(layer.scale) == step
+            if layer is not chosen and not beside:
+                continue
+            scale, origin, units = list(step), list(layer.translate), list(layer.units)
+            for letter, value in zip("ZYX", size, strict=True):
+                if (axis := self._letters.find(letter)) >= 0:
+                    if str(units[axis]) == "pixel":
+                        origin[axis] *= value / scale[axis]
+                    scale[axis], units[axis] = value, "um"
+            layer.units, layer.scale, layer.translate = units, scale, origin
+        self.type_voxel_size(None)
+        self.edit_button.setChecked(False)
+        self.changed.emit()
 
     def half_typed(self) -> bool:
         """Return whether some, but not all, fields of the voxel size are filled."""
         typed = [self.size.native(one.name).text() for one in fields(_VoxelSize)]
         return any(map(str.strip, typed)) and self.typed_voxel_size() is None
 
-    def _on_layer(self, _index: int) -> None:
-        self._start_afresh()
-        self.changed.emit()
-
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, _index: int = 0) -> None:
         """Forget what the user said of another layer."""
         self.layer_box.setToolTip(
             f"{self.layer_box.currentText()}\n"
@@ -420,7 +446,10 @@ def _label(text: str, role: str) -> QLabel:
     return label
 
 
-_EVENTS = ("data", "scale", "translate", "units", "axis_labels")
+_EVENTS = (
+    *("data", "scale", "translate", "rotate", "shear", "affine", "units"),
+    "axis_labels",
+)
 
 
 class InputWatch(QObject):
@@ -443,9 +472,9 @@ class InputWatch(QObject):
             emitter.connect(self._on_changed)
 
     def _emitters(self) -> list[Any]:
-        events = getattr(self._layer, "events", None)
-        emitters = [getattr(events, name, None) for name in _EVENTS]
-        return [one for one in emitters if one is not None]
+        if self._layer is None:
+            return []
+        return [getattr(self._layer.events, name) for name in _EVENTS]
 
     def _on_changed(self, _event: Any = None) -> None:
         self.changed.emit()

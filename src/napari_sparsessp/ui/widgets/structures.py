@@ -1,6 +1,6 @@
 """The table of structures: tick, colour, eyes, truth layer and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 
 from napari_sparsessp.structures import Structure, match_channel, structure_or_custom
-from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE
+from napari_sparsessp.ui.layers.metadata import DEFAULT_VISIBLE, channel_part
 from napari_sparsessp.ui.preferences import preference_news, preferences
 from napari_sparsessp.ui.widgets.basic import Mark
 from napari_sparsessp.ui.widgets.card_text import Quality, r2_text
@@ -64,28 +64,40 @@ class StructureRow:
         """Return on which images the expected quality was measured."""
         if self.expected is None:
             return f"The model's card says nothing of it here.\n{_EXPECTED}"
-        measured = f"R² {r2_text(self.expected.r2)} on {self.expected.measured_on}."
+        cells = f" ({self.expected.cells})" if self.expected.cells else ""
+        where = f"{self.expected.measured_on}{cells}"
+        measured = f"R² {r2_text(self.expected.r2)} on {where}."
         if self.doubts:
             measured += " This stack is unlike those images: expect less."
         return f"{measured}\n{_EXPECTED}"
 
     def score_tip(self, meaning: str) -> str:
         """Return all scores, and what one of them means."""
-        values = {
-            "R²": self.score("r2"),
-            "PCC": self.score("pcc"),
-            "expected R²": self.expected_r2,
-        }
-        scores = [f"{k} {r2_text(v)}" for k, v in values.items() if v is not None]
+        names = ("R²", "PCC", "expected R²")
+        values = self.score("r2"), self.score("pcc"), self.expected_r2
+        pairs = zip(names, values, strict=True)
+        scores = [f"{name} {r2_text(v)}" for name, v in pairs if v is not None]
         return f"{', '.join(scores)}\n{meaning}" if self.scores and scores else meaning
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else r2_text(value)
+def _score_column(key: str, title: str, tip: str, **more: Any) -> Column:
+    def text(row: StructureRow) -> str:
+        value = row.score(key)
+        return "" if value is None else r2_text(value)
 
-
-def _has_scores(rows: Sequence[StructureRow]) -> bool:
-    return any(row.scores for row in rows)
+    return Column(
+        key,
+        title,
+        text,
+        tip,
+        value=lambda row: row.score(key),
+        cell_tip=lambda row: row.score_tip(tip),
+        sortable=True,
+        descending=True,
+        sample="\u22120.00",
+        shown=lambda rows: any(row.scores for row in rows),
+        **more,
+    )
 
 
 _SCORES = (
@@ -105,35 +117,15 @@ _SCORES = (
         gives_way=2,
         shown=lambda rows: any(row.expected is not None for row in rows),
     ),
-    Column(
+    _score_column(
         "r2",
         "R²",
-        lambda row: _text(row.score("r2")),
         _R2,
         kind=Kind.BAR,
-        value=lambda row: row.score("r2"),
-        cell_tip=lambda row: row.score_tip(_R2),
         ink=lambda row: "bad" if (row.score("r2") or 1) <= 0 else None,
         notch=lambda row: row.expected_r2,
-        sortable=True,
-        descending=True,
-        sample="\u22120.00",
-        shown=_has_scores,
     ),
-    Column(
-        "pcc",
-        "PCC",
-        lambda row: _text(row.score("pcc")),
-        _PCC,
-        kind=Kind.NUMBER,
-        value=lambda row: row.score("pcc"),
-        cell_tip=lambda row: row.score_tip(_PCC),
-        sortable=True,
-        descending=True,
-        sample="\u22120.00",
-        gives_way=1,
-        shown=_has_scores,
-    ),
+    _score_column("pcc", "PCC", _PCC, kind=Kind.NUMBER, gives_way=1),
 )
 
 
@@ -148,9 +140,10 @@ class StructureModel(RowsModel):
 
     def __init__(self) -> None:
         self.layers: list[tuple[str, str]] = []
+        self._strangers: Collection[str] = ()
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
-        preference_news().changed.connect(self._on_preferences)
+        preference_news().changed.connect(self.refresh)
 
     def _declare(self) -> tuple[Column, ...]:
         return (
@@ -163,7 +156,7 @@ class StructureModel(RowsModel):
                 cell_tip=self._name_tip,
                 checked=lambda row: row.ticked,
                 set_checked=self._set_ticked,
-                can_edit=self._can_edit,
+                can_edit=lambda _row: not self._locked,
                 colour=lambda row: QColor(preferences().colour(row.structure.id)),
                 mark=lambda row: Mark.WARN if row.doubts else None,
                 sortable=True,
@@ -196,8 +189,9 @@ class StructureModel(RowsModel):
                 chosen=lambda row: row.truth,
                 choices=lambda _row: [(None, "– no truth –"), *self.layers],
                 choose=self._on_truth,
-                can_edit=self._can_edit,
+                can_edit=lambda _row: not self._locked,
                 sample="a truth layer",
+                elide=Qt.TextElideMode.ElideMiddle,  # names differ at both ends
                 narrow=36,
             ),
             *_SCORES,
@@ -205,12 +199,10 @@ class StructureModel(RowsModel):
 
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
         """Offer these structures; choices for those that stay are kept."""
-        few = len(ids) <= FEW
+        shown = ids if len(ids) <= FEW else DEFAULT_VISIBLE
         rows = [
             self.row(id_)
-            or StructureRow(
-                structure_or_custom(id_), visible=few or id_ in DEFAULT_VISIBLE
-            )
+            or StructureRow(structure_or_custom(id_), visible=id_ in shown)
             for id_ in ids
         ]
         if not any(row.visible for row in rows):
@@ -221,10 +213,20 @@ class StructureModel(RowsModel):
         self.set_rows(rows)
         self._match()
 
-    def set_layers(self, layers: Sequence[tuple[str, str]]) -> None:
-        """Offer layers, as (key, name), that may hold a truth."""
-        self.layers = list(layers)
+    def set_layers(
+        self, layers: Sequence[tuple[str, str]], strangers: Collection[str] = ()
+    ) -> None:
+        """Offer layers, as (key, name), that may hold a truth.
+
+        Those of other stacks (`strangers`) are no truth by their names alone.
+        """
+        self.layers, self._strangers = list(layers), strangers
         self._match()
+
+    def forget_truths(self) -> None:
+        """Let names decide again: another stack is chosen."""
+        for row in self.rows:
+            row.chosen = False
 
     def set_scores(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """Show live scores of some structures."""
@@ -275,11 +277,8 @@ class StructureModel(RowsModel):
 
     def truths(self) -> dict[str, str]:
         """Return the truth layer's key by structure, for the ticked ones."""
-        return {
-            row.structure.id: row.truth
-            for row in self.rows
-            if row.ticked and row.truth is not None
-        }
+        ticked = (row for row in self.rows if row.ticked)
+        return {row.structure.id: row.truth for row in ticked if row.truth is not None}
 
     def insisted(self) -> frozenset[str]:
         """Return the ids of the structures whose truth the user chose by hand."""
@@ -325,6 +324,15 @@ class StructureModel(RowsModel):
         """Let a layer (or none) be the truth of a row, whatever its name."""
         self._on_truth(self.rows[number], key)
 
+    def take_truths(self, layers: Sequence[tuple[str, str]]) -> None:
+        """Let opened layers, as (key, name), be truths of what they are named by."""
+        names = [channel_part(name) for _, name in layers]
+        alone = len(layers) == len(self.rows) == 1
+        for number, row in enumerate(self.rows):
+            place = 0 if alone else match_channel(row.structure, names)
+            if place is not None:
+                self.choose_truth(number, layers[place][0])
+
     def _on_truth(self, row: StructureRow, key: str | None) -> None:
         row.truth, row.chosen, row.scores = key, True, None
         self.refresh()
@@ -335,9 +343,6 @@ class StructureModel(RowsModel):
         row.ticked = on
         self.choice_changed.emit()
 
-    def _can_edit(self, _row: StructureRow) -> bool:
-        return not self._locked
-
     def _name_tip(self, row: StructureRow) -> str:
         origin = [row.structure.label, row.structure.protein, row.structure.cell_line]
         doubts = ["Unfamiliar input:", *row.doubts] if row.doubts else []
@@ -346,21 +351,18 @@ class StructureModel(RowsModel):
 
     def _match(self) -> None:
         """Find truth layers by name, where the user has not chosen one."""
-        keys = [key for key, _ in self.layers]
-        names = [name for _, name in self.layers]
+        own = [one for one in self.layers if one[0] not in self._strangers]
+        names = [channel_part(name) for _, name in own]
         before = self.truths()
         for row in self.rows:
-            if row.truth is not None and row.truth not in keys:
+            if row.truth is not None and row.truth not in dict(self.layers):
                 row.truth, row.chosen = None, False
             if not row.chosen:
                 place = match_channel(row.structure, names)
-                row.truth = None if place is None else keys[place]
+                row.truth = None if place is None else own[place][0]
         self.refresh()
         if self.truths() != before:
             self.choice_changed.emit()
-
-    def _on_preferences(self, *_: object) -> None:
-        self.refresh()
 
 
 class StructureTable(RowsView):
