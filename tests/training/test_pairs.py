@@ -191,7 +191,8 @@ def test_counts_of_a_model_that_takes_them_as_they_are_stay_whole(tmp_path):
     bright = np.full((8, 20, 20), 60_001, np.uint16)
     bright[0, 0, 0] = 65_535
     path = write_stack(tmp_path / "b.ome.tif", bright)
-    labels = [Label(path, None, path, None, "dna")]
+    target = write_stack(tmp_path / "t.ome.tif", a_stack(8, 20))
+    labels = [Label(path, None, target, None, "dna")]
     (pair,) = reader(tmp_path, scaling="none").read(labels)
     np.testing.assert_array_equal(pair.signal, bright)
 
