@@ -113,7 +113,7 @@ def survey_note(name: str, surveys: Mapping[int | None, TruthSurvey]) -> str | N
     blank = [str(time) for time, survey in surveys.items() if survey.blank]
     if blank:
         points = "time points" if len(blank) > 1 else "time point"
-        words.append(f"blank at {points} {', '.join(blank)}, not scored there")
+        words.append(f"nothing at {points} {', '.join(blank)}, not scored there")
     return f"the truth of {name}: {'; '.join(words)}" if words else None
 
 
