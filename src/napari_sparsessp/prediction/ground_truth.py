@@ -153,8 +153,8 @@ class _Cleaned:
 
 def _suspects(plane: np.ndarray) -> tuple[np.ndarray, ...]:
     """Rows, columns, distance from the median, that of the neighbours, their median."""
-    look = plane[np.isfinite(plane)]
-    look = look[:: max(1, look.size // 4096)]
+    look = plane.reshape(-1)[:: max(1, plane.size // 4096)]
+    look = look[np.isfinite(look)]
     low, middle, high = np.percentile(look, (1, 50, 99)) if look.size else np.zeros(3)
     y, x = np.nonzero(np.abs(plane - middle) > FAR * (high - low))
     if len(y) > 0.01 * plane.size + 4:  # no outliers any more
@@ -174,8 +174,12 @@ def _suspects(plane: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _equal_pairs(plane: np.ndarray) -> tuple[int, int]:
-    """Count neighbours that are the same whole number above 0, and all above 0."""
-    left, right = plane[:, :-1], plane[:, 1:]
+    """Count neighbours that are the same whole number above 0, and all above 0.
+
+    In 64 of a plane's rows, which tell enough.
+    """
+    rows = plane[:: max(1, len(plane) // 64)]
+    left, right = rows[:, :-1], rows[:, 1:]
     shown = left > 0
     equal = shown & (left == right) & (left == np.rint(left))
     return int(equal.sum()), int(shown.sum())
