@@ -69,6 +69,8 @@ class Volume:
     zscored
         Whether values are deviations of a z-scored truth, as the provenance of a
         prediction says; None where nobody has looked.
+    time_step
+        Seconds between time points; None where it is not known.
     """
 
     array: Any
@@ -83,6 +85,7 @@ class Volume:
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
     zscored: bool | None = None
+    time_step: float | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
