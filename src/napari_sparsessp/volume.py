@@ -65,6 +65,8 @@ class Volume:
         Whether the origin along (z, y, x) is known, or just 0.
     notes
         What was assumed when it was read, for the user.
+    time_step
+        Seconds between time points; None where it is not known.
     """
 
     array: Any
@@ -78,6 +80,7 @@ class Volume:
     plane_z: tuple[tuple[float, ...], ...] = ()
     placed: tuple[bool, bool, bool] = (True, True, True)
     notes: tuple[str, ...] = ()
+    time_step: float | None = None
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ _MICROMETRES = {
     "inch": 25400.0,
 }
 
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
 # A light microscope resolves 0.1 µm and sees a few centimetres; sizes far outside are
 # wrong units or counters, not optics.
 _SMALLEST, _LARGEST = 1e-3, 1e3
@@ -66,6 +69,7 @@ class Calibration:
     # Height of every plane of each channel, as stored, where all are recorded
     plane_z: tuple[tuple[float, ...], ...] = ()
     notes: tuple[str, ...] = ()  # What was assumed
+    time_step: float | None = None  # Seconds between time points
 
     def believable(
         self, planes: int
@@ -192,7 +196,12 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
     known = rows if rows and None not in rows[0] else []
     # A channel without positions lies with the first.
     heights: Any = tuple(known[0] if None in row else row for row in known)
-    return Calibration(step, places.get(("0", "0"), nowhere), heights)
+    time_step = None
+    with suppress(KeyError, ValueError):
+        seconds = _SECONDS[pixels.get("TimeIncrementUnit", "s")]
+        time_step = float(pixels.attrib["TimeIncrement"]) * seconds
+    origin = places.get(("0", "0"), nowhere)
+    return Calibration(step, origin, heights, time_step=time_step)
 
 
 def from_tiff(tif: Any) -> Calibration:

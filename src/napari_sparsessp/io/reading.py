@@ -138,6 +138,7 @@ def _volume(source: Source, path: Path) -> Volume:
         plane_z=found.plane_z,
         placed=tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
         notes=notes,
+        time_step=found.time_step,
     )
 
 
@@ -301,7 +302,8 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
     chosen = slice(*numbers)
     if not range(count)[chosen]:
         raise InputError(f"time {text!r} chooses none of {count} time points")
-    return volume.with_(array=array[chosen], axes=axes)
+    every = volume.time_step and volume.time_step * (chosen.step or 1)
+    return volume.with_(array=array[chosen], axes=axes, time_step=every)
 
 
 @contextmanager
