@@ -1,6 +1,7 @@
 """Files as microscopes and other programs write them, and what they leave open."""
 
 import uuid
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import zarr
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import reading
+from napari_sparsessp.io.calibration import Calibration, Source
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
@@ -281,13 +283,17 @@ def test_a_module_that_a_reader_lacks_is_named_and_is_no_damage(tmp_path, monkey
         load_volume(ome(tmp_path / "a.ome.tif"))
 
 
-def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch):
-    from napari_sparsessp.io.calibration import Calibration, Source
-
-    scan = Source(STACK[:, 0], "ZX", [], Calibration(), "")
-    monkeypatch.setattr(reading, "open_tiff", lambda *_: scan)
+@pytest.mark.parametrize("shape", ["ZX", "ZYX"])
+def test_a_scan_of_x_and_z_is_said(tmp_path, monkeypatch, shape):
+    """bioio-lif gives it a y of 1, and cannot read it."""
+    array = STACK[:, 0] if shape == "ZX" else STACK[:, :1]
+    scan = Source(array, shape, [], Calibration(), "")
+    monkeypatch.setattr(reading, "find_spec", lambda module: True)
+    monkeypatch.setattr(reading, "source_of", lambda *_: scan)
+    monkeypatch.setattr("bioio.BioImage", lambda path: SimpleNamespace(reader=None))
+    (tmp_path / "a.lif").write_bytes(b"whatever")
     with pytest.raises(InputError, match="a scan of x and z without y"):
-        load_volume(ome(tmp_path / "a.ome.tif"))
+        load_volume(tmp_path / "a.lif")
 
 
 def test_the_pixel_of_a_camera_is_asked_about(model):

@@ -226,7 +226,14 @@ def _open(path: Path, scene: str | int | None) -> Source:
         return source_of(Reader(str(path)), scene)
     from bioio import BioImage
 
-    return source_of(BioImage(str(path)).reader, scene)
+    source = source_of(BioImage(str(path)).reader, scene)
+    sizes = dict(zip(source.axes, source.array.shape, strict=True))
+    if sizes.get("Y", 1) == 1 < min(sizes.get("Z", 1), sizes.get("X", 1)):
+        raise InputError(
+            f"{path.name} is a scan of x and z without y: there is no image plane to "
+            "predict; choose another scene, or record a stack of xy planes"
+        )
+    return source
 
 
 def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
@@ -245,11 +252,6 @@ def _in_order(source: Source, path: Path) -> tuple[Any, str, tuple[str, ...]]:
                 "neither time, channel nor z; export one of them"
             )
         array, axes = array[(slice(None),) * place + (0,)], axes.replace(axis, "")
-    if "Y" not in axes and {"X", "Z"} <= set(axes):
-        raise InputError(
-            f"{path.name} is a scan of x and z without y: there is no image plane to "
-            "predict; choose another scene, or record a stack of xy planes"
-        )
     if not ("Y" in axes and "X" in axes) or 0 in array.shape:
         raise InputError(f"{path.name} has no pixels in y and x; {_READABLE}")
     if array.dtype.kind not in "buif":

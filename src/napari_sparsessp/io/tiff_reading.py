@@ -183,8 +183,8 @@ def _opened(path: Path) -> Iterator[Any]:
 # What tifffile says of a list of pages that breaks off, and of cut tags without which
 # there are no pixels; what else it complains of leaves them whole.
 _CUT_OFF = re.compile(
-    r"invalid (offset to|page offset)|corrupted file|missing (data|ByteCounts)"
-    r"|<TiffTag (25[4-9]|26\d|27\d|32[2-5]) "
+    r"invalid (offset to|page offset|circular)|corrupted file|missing (data|ByteCounts)"
+    r"|TiffTag (25[4-9]|26\d|27\d|32[2-5]) "
 )
 
 
