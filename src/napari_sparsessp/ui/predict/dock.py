@@ -425,10 +425,7 @@ class PredictDock(Dock):
         table = self.form.structures
         shown = (*table.visible(), *map(deviation_channel, table.spreads()))
         with self.view.at_work():
-            try:
-                self.layers.prepare(run, shown)
-            except Exception as error:
-                self._on_no_layer(error)
+            self.layers.prepare(run, shown)
         if not again:  # a second run leaves the user's view alone
             # apart from the first layer: both take napari a while
             QTimer.singleShot(_BREATH_MS, self._show_made)

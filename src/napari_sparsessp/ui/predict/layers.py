@@ -181,22 +181,17 @@ class PredictionLayers(QObject):
                 layer.visible = False
                 add_to(layer, state="outdated")
         self.pending.sort(key=lambda pending: not pending.visible)
-        self._make_one()
+        self._make_next()
 
     def _make_next(self) -> None:
-        try:
-            self._make_one()
-        except Exception as error:
-            self.failed.emit(error)
-
-    def _make_one(self) -> None:
         if self.pending:
             first = self.pending.pop(0)
             try:
                 self._add(first) if first.old is None else self._renew(first)
-            except Exception:
+            except Exception as error:
                 self._give_up()
-                raise
+                self.failed.emit(error)
+                return
         if self.pending:
             following = self.pending[0]
             soon = following.visible or following.old is not None or self._filled
