@@ -37,6 +37,7 @@ from napari_sparsessp.ui.predict.layers import PredictionLayers, PredictView
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
+    ResumableRun,
     is_dense,
     preview_prediction,
     work_text,
@@ -44,7 +45,6 @@ from napari_sparsessp.ui.predict.planning import (
 from napari_sparsessp.ui.predict.session import (
     PredictionSession,
     Preloader,
-    ResumableRun,
 )
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
