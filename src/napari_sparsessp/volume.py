@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -324,3 +325,20 @@ def _checked(sizes: Sequence[float], count: int) -> tuple[float, ...]:
             f"voxel size {values} cannot be used; give {count} positive numbers in µm"
         )
     return values
+
+
+HASHED_PLANES = 5
+
+
+def content_hash(volume: Volume) -> str:
+    """Return a SHA-256 of what one channel shows, whatever file or type holds it.
+
+    Over its size and five planes spread over the depth, as float32; of a time-lapse,
+    those of the first time point.
+    """
+    volume = volume.time(0)
+    depth = volume.sizes["Z"]
+    some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
+    digest = hashlib.sha256(repr(volume.shape).encode())
+    digest.update(np.ascontiguousarray(volume.planes(some.astype(int)), "<f4"))
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ from napari_sparsessp.models.card import (
     SCHEMA,
     Quality,
     Range,
+    all_qualities,
     expected_quality,
     parse_card,
 )
@@ -77,35 +78,48 @@ def test_a_card_of_before_scaling_and_checks_is_read_as_it_was_meant(card):
 @pytest.mark.parametrize(
     "name", ["colony-2d", "colony-2to3d", "colony-3d", "colony-3to2d"]
 )
-def test_the_shipped_colony_models_tell_all_structures_at_all_ratios(name):
+def test_the_shipped_colony_models_say_what_is_real_and_what_is_simulated(name):
     card = read_card(name)
-    quality = expected_quality(card)
-    assert set(quality.r2) == set(card.structures)
-    assert quality.ratios == card.ratios
-    assert quality.measured_on == "16 held-out simulated colonies"
-    told = card.scores[quality.measured_on]["r2_at_4"]
-    assert quality.at("dna", 4) == told["dna"]
-    assert quality.mean(4) == pytest.approx(told["mean"], abs=1e-3)
+    real, simulated = all_qualities(card)
+    assert (real.data, real.r2.keys()) == ("real", {"dna"})
+    assert real.measured_on == "dna of 1 real pair(s)"
+    assert real.at("dna", 1) == card.scores[real.measured_on]["at_1"]["r2"]
+    assert (simulated.data, simulated.held_out) == ("simulated", True)
+    assert simulated.cells == "simulated test cells"
+    assert set(simulated.r2) == set(card.structures)
+    assert real.ratios == simulated.ratios == card.ratios
+    said = card.scores[simulated.measured_on]["r2_at_4"]
+    assert simulated.at("dna", 4) == said["dna"]
+    assert simulated.mean(4) == pytest.approx(said["mean"], abs=1e-3)
+    assert expected_quality(card, "dna") == real
+    assert expected_quality(card, "nucleolus") == simulated
 
 
-def test_the_models_of_real_cells_tell_theirs():
+def test_the_models_of_real_cells_have_theirs():
     hipsc = expected_quality(read_card("hipsc-dna"))
     assert hipsc.ratios == (1, 2, 4, 8)
     assert "allen_hipsc_dna_top" in hipsc.measured_on
+    assert hipsc.cells == "real cells, held out"
     neurons = expected_quality(read_card("neurons-isl"))
     assert set(neurons.r2) == {"dapi", "map2", "nfh"}
     assert neurons.ratios == (1,)
+    assert neurons.cells == "real cells, held out"
 
 
-def test_a_trained_model_tells_its_validation(card):
-    scores = {
-        "validation": {
-            "on": "the last fifth",
-            "r2_by_structure_and_ratio": {"dna": {"1": 0.5, "4": None}, "odd": {}},
-        }
-    }
-    quality = expected_quality(card.model_copy(update={"scores": scores}))
-    assert quality == Quality("the last fifth", {"dna": {1.0: 0.5}})
+@pytest.mark.parametrize("data", ["real", "simulated", None])
+def test_a_trained_model_says_its_validation(card, data):
+    table = {"dna": {"1": 0.5, "4": None}, "odd": {}}
+    scores = {"on": "the last fifth", "r2_by_structure_and_ratio": table}
+    if data is not None:
+        scores["data"] = data
+    quality = expected_quality(card.model_copy(update={"scores": {"a": scores}}))
+    assert quality == Quality("the last fifth", {"dna": {1.0: 0.5}}, data, True)
+
+
+def test_hashes_of_training_images_are_kept_and_nothing_is_written_without(card):
+    assert "training_images" not in card.to_json()
+    seen = card.model_copy(update={"training_images": ("a" * 64,)})
+    assert parse_card(seen.to_json(), "here") == seen
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,6 @@ def added(saved):
     return add_model(saved)
 
 
-def test_an_added_model_is_the_file_bit_by_bit(saved, own_models_folder):
-    target = add_model(saved)
-    assert target == own_models_folder / "tiny.safetensors"
-    assert target.read_bytes() == saved.read_bytes()
-
-
 def test_id_and_source_of_an_added_model_go_into_its_card(saved):
     target = add_model(saved, id="mine", source={"fetched": "https://a.b/c"})
     assert target.name == "mine.safetensors"
@@ -62,8 +56,11 @@ def test_id_and_source_of_an_added_model_go_into_its_card(saved):
         assert tensor.equal(original.network.state_dict()[name])
 
 
-def test_no_model_is_replaced_unasked(saved, added):
-    before = added.read_bytes()
+def test_an_added_model_is_the_file_and_replaces_none_unasked(
+    saved, added, own_models_folder
+):
+    assert added == own_models_folder / "tiny.safetensors"
+    before = saved.read_bytes()
     with pytest.raises(ModelError, match="tiny is installed already"):
         add_model(saved)
     assert added.read_bytes() == before
@@ -108,23 +105,16 @@ def test_a_name_that_is_none_is_refused(added, name):
         rename_model(added, name)
 
 
-def test_a_shipped_model_keeps_its_name_and_its_place():
+def test_only_the_users_own_models_are_renamed_and_deleted(saved):
     path = shipped_folder() / f"{DEFAULT_MODEL}.safetensors"
     with pytest.raises(ModelError, match="keeps its name"):
         rename_model(path, "mine")
     with pytest.raises(ModelError, match="came with the plugin and cannot be deleted"):
         delete_model(path)
+    with pytest.raises(ModelError, match="does not lie among your models"):
+        delete_model(saved)
     assert path.is_file()
-
-
-def test_a_deleted_model_comes_back_as_it_was(added, own_models_folder):
-    before = added.read_bytes()
-    deleted = delete_model(added)
-    assert not added.exists()
-    assert [one.path for one in deleted_models()] == [deleted.path]
-    assert restore_model(deleted) == added
-    assert added.read_bytes() == before
-    assert deleted_models() == []
+    assert saved.is_file()
 
 
 def test_a_folder_and_a_damaged_file_are_deleted_as_well(
@@ -135,6 +125,16 @@ def test_a_folder_and_a_damaged_file_are_deleted_as_well(
     for name in ("tiny", "broken.safetensors"):
         restore_model(delete_model(own_models_folder / name))
         assert (own_models_folder / name).exists()
+
+
+def test_a_deleted_model_comes_back_as_it_was(added, own_models_folder):
+    before = added.read_bytes()
+    deleted = delete_model(added)
+    assert not added.exists()
+    assert [one.path for one in deleted_models()] == [deleted.path]
+    assert restore_model(deleted) == added
+    assert added.read_bytes() == before
+    assert deleted_models() == []
 
 
 def test_a_deleted_model_does_not_replace_its_successor(saved, added):
@@ -154,12 +154,6 @@ def test_the_trash_forgets_after_a_month(saved, added, own_models_folder):
     first.path.parent.rename(old)
     second = delete_model(add_model(saved))
     assert [one.path for one in deleted_models()] == [second.path]
-
-
-def test_only_the_users_own_models_are_deleted(saved):
-    with pytest.raises(ModelError, match="does not lie among your models"):
-        delete_model(saved)
-    assert saved.exists()
 
 
 def test_a_model_that_cannot_be_moved_is_told(added, monkeypatch):
@@ -272,18 +266,12 @@ def test_nothing_is_replaced_unasked(saved, tmp_path):
     (folder / "card.json").write_text("precious")
     with pytest.raises(OutputError, match=r"card\.json exists already"):
         export_model(saved, folder)
-
-
-def test_a_model_is_not_written_over_itself(saved):
     with pytest.raises(OutputError, match="is the model itself"):
         export_model(saved, saved, overwrite=True)
-
-
-def test_a_damaged_model_is_not_copied(saved, tmp_path):
     saved.write_bytes(saved.read_bytes()[:-1])
     with pytest.raises(ModelError, match="damaged"):
-        export_model(saved, tmp_path / "copy.safetensors")
-    assert not (tmp_path / "copy.safetensors").exists()
+        export_model(saved, tmp_path / "damaged.safetensors")
+    assert not (tmp_path / "damaged.safetensors").exists()
 
 
 CONTENT = b"PK\x03\x04 weights"
@@ -318,22 +306,11 @@ def test_an_address_without_a_models_name_is_refused(path):
         model_file_name(path)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        SHA256,
-        f" {SHA256.upper()} ",
-        f"sha256:{SHA256}",
-        "sha256 " + SHA256[:9] + " " + SHA256[9:],
-    ],
-)
-def test_a_checksum_is_read_as_people_paste_it(text):
-    assert checked_digits(text) == SHA256
-
-
-def test_an_empty_checksum_is_none():
-    assert checked_digits(None) is None
-    assert checked_digits(" ") is None
+def test_a_checksum_is_read_as_people_paste_it():
+    spaced = f"sha256 {SHA256[:9]} {SHA256[9:]}"
+    for text in (SHA256, f" {SHA256.upper()} ", f"sha256:{SHA256}", spaced):
+        assert checked_digits(text) == SHA256
+    assert checked_digits(None) is checked_digits(" ") is None
 
 
 def test_a_download_waits_with_its_origin_until_it_is_forgotten(url, own_models_folder):
@@ -346,14 +323,12 @@ def test_a_download_waits_with_its_origin_until_it_is_forgotten(url, own_models_
     assert list((own_models_folder / ".downloads").iterdir()) == []
 
 
-def test_what_has_come_is_not_fetched_twice(url, file_server):
+def test_what_has_come_is_fetched_again_only_if_it_is_not_what_is_wanted(
+    url, file_server
+):
     fetch_model(url)
     assert fetch_model(url, sha256=SHA256).checked
     assert len(file_server.asked) == 1
-
-
-def test_what_has_come_but_is_not_what_is_wanted_is_fetched_again(url, file_server):
-    fetch_model(url)
     with pytest.raises(InputError, match="not the expected one"):
         fetch_model(url, sha256="0" * 64)
     assert len(file_server.asked) == 2

@@ -65,18 +65,6 @@ def test_a_digest_sees_names_types_shapes_and_every_bit():
     assert len(digests) == 1 + len(others)
 
 
-def test_writing_tells_how_far_it_is(tmp_path):
-    shares = []
-    tensors = {str(i): torch.ones(100) for i in range(5)}
-    write_tensors(
-        tmp_path / "t.safetensors",
-        tensors,
-        {},
-        lambda done, total, what: shares.append((what, done / total)),
-    )
-    assert shares == [("writing", number / 5) for number in range(1, 6)]
-
-
 def test_a_single_number_of_any_stride_is_written(tmp_path):
     odd = torch.ones(()).expand(1).as_strided((1,), (0,))
     write_tensors(tmp_path / "t.safetensors", {"a": odd}, {})

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 import torch
-from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
@@ -125,19 +123,6 @@ def test_a_resnet_gives_a_shifted_tile_the_same_features(library):
     )
 
 
-@pytest.mark.parametrize(
-    ("backbone", "options", "words"),
-    [
-        ("resnet50", {}, "resnet18"),
-        ("resnet18", {"tokens": 16}, "no tokens to choose"),
-        ("vit_b", {"tokens": 1}, "tokens"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(backbone, options, words):
-    with pytest.raises(ValidationError, match=words):
-        NetworkConfig(backbone=backbone, tiny=True, **options)
-
-
 def test_without_the_extra_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError) as refused:
@@ -191,28 +176,3 @@ def test_dense_planes_come_out_at_any_sparsity(library, backbone, topology, rati
         y = network(torch.randn(2, 1, 8 // ratio, 32, 48))
     assert y.shape == (2, 3, 8, 32, 48)
     assert torch.isfinite(y).all()
-
-
-@pytest.mark.parametrize("conditioning", ["multinet", "multihead", "dodnet", "tgnet"])
-def test_every_conditioning_predicts(library, conditioning):
-    network = tiny_network("resnet18", conditioning=conditioning)
-    with torch.no_grad():
-        y = network(torch.randn(1, 1, 8, 32, 32), structures=[2, 0])
-    assert y.shape == (1, 2, 8, 32, 32)
-
-
-def test_published_weights_reach_the_encoder(library, tmp_path):
-    network = tiny_network("resnet18")
-    trunk = network.encoder.backbone.trunk.state_dict()
-    other = {
-        key: torch.randn_like(value) if value.is_floating_point() else value
-        for key, value in trunk.items()
-    }
-    save_file(other, tmp_path / "model.safetensors")
-    config = network.config
-    again = build_network(config, load_file(tmp_path / "model.safetensors"))
-    loaded = again.encoder.backbone.trunk.state_dict()
-    assert torch.equal(
-        loaded["encoder.stages.0.layers.0.layer.0.convolution.weight"],
-        other["encoder.stages.0.layers.0.layer.0.convolution.weight"],
-    )

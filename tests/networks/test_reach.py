@@ -32,6 +32,18 @@ CONFIGS = [
         "conditioning": "repmode",
         "projection": "code",
     },
+    *[
+        {
+            "backbone": "slim",
+            "topology": one,
+            "encoder_widths": (3, 4),
+            "encoder_blocks": blocks,
+            "decoder_widths": (4, 6) if one.endswith("3d") else (4, 4, 6),
+            "norm": "none",
+        }
+        for one in TOPOLOGIES
+        for blocks in ((1, 2), (2, 1))
+    ],
 ]
 
 

@@ -62,15 +62,6 @@ def test_a_3d_network_takes_stacks_of_any_multiple_of_its_z_stride():
         made_for_eight(torch.zeros(1, 2, 6, 8, 8))
 
 
-@pytest.mark.parametrize("topology", ["2d", "2to3d"])
-@pytest.mark.parametrize("ratio", [2, 4])
-@torch.no_grad()
-def test_2d_encoders_take_the_measured_planes_alone(topology, ratio):
-    """As channels; the prediction is dense."""
-    x = torch.randn(1, 2, 8 // ratio, 8, 8)
-    assert network(topology, ratio=ratio)(x).shape == (1, 5, 8, 8, 8)
-
-
 @each_topology
 @torch.no_grad()
 def test_twelve_together_are_twelve_alone(topology):
@@ -89,40 +80,6 @@ def test_twelve_together_are_twelve_alone(topology):
     for row in (-1, 5):
         with pytest.raises(InputError, match="from 0 to 4"):
             slim.decode(features, [row])
-
-
-@each_topology
-@pytest.mark.parametrize("blocks", [(1, 2), (2, 1)])
-def test_the_reach_is_that_of_the_farthest_pixel_seen(topology, blocks):
-    """By the gradient: never more, and not so much less that tiles would waste time."""
-    slim = network(topology, outputs=2, encoder_blocks=blocks)
-    reach = slim.config.reach
-    middle, side = 64, 128
-    assert reach < middle - 4
-    seen = 0
-    for column in range(middle, middle + 4):
-        x = torch.randn(2, 2, 8, 4, side, requires_grad=True)
-        slim(x)[..., column].square().sum().backward()
-        columns = x.grad.abs().sum((0, 1, 2, 3)).nonzero().flatten()
-        far = max(column - int(columns[0]), int(columns[-1]) - column)
-        assert far <= reach
-        seen = max(seen, far)
-    assert seen > reach - slim.config.stride
-
-
-@each_topology
-@torch.no_grad()
-def test_a_tile_with_its_reach_predicts_what_the_whole_does(topology):
-    slim = network(topology)
-    step, reach = slim.config.stride, slim.config.reach
-    halo = -(-reach // step) * step
-    x = torch.randn(1, 2, 8, 8, 2 * halo + 4 * step)
-    whole = slim(x)
-    start = halo + step  # the core; the tile is cut on the left and on the right
-    tile = slim(x[..., step : start + step + halo])
-    torch.testing.assert_close(
-        tile[..., halo : halo + step], whole[..., start : start + step]
-    )
 
 
 @each_topology
@@ -204,25 +161,6 @@ def test_shipped_networks_are_small(name):
     assert (config.outputs, config.depth) == (12, 32)
     assert cost.gmac <= 13
     assert cost.parameters <= (4.7e6 if config.topology == "3to2d" else 3.5e6)
-
-
-@pytest.mark.parametrize(
-    ("topology", "changes", "says"),
-    [
-        ("3d", {"decoder_widths": (8, 8, 12)}, "decoder_widths too"),
-        ("2to3d", {"encoder_blocks": (1,)}, "decoder_widths too"),
-        ("2d", {"decoder_widths": (8, 12)}, "one more"),
-        ("2to3d", {"depth": 6}, "multiple of 4"),
-        ("3to2d", {"folded_width": 6}, "not a multiple of 4"),
-        ("3d", {"colour": "blue"}, "Extra inputs"),
-        ("3d", {"mapping": "postfix"}, "does not exist"),
-        ("3d", {"ratio": 2}, "serves all ratios"),
-        ("2d", {"conditioning": "dodnet"}, "does not exist"),
-    ],
-)
-def test_what_does_not_fit_is_explained(topology, changes, says):
-    with pytest.raises(ValueError, match=says):
-        small(topology, **changes)
 
 
 @each_topology

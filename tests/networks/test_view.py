@@ -2,17 +2,14 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks import NetworkConfig, build_network
 from napari_sparsessp.networks.layers import network_input
-from napari_sparsessp.networks.network import View, prefix_weights
+from napari_sparsessp.networks.network import View
+from napari_sparsessp.sparse import SparseView
 
 MODES = ("hold", "nearest", "linear")
-planes, ratios = st.integers(1, 9), st.integers(1, 9)
 TINY = {
     "conditioning": "multihead",
     "outputs": 2,
@@ -22,47 +19,6 @@ TINY = {
     "folded_width": 16,
     "inputs": 1,
 }
-
-
-@pytest.mark.parametrize("mode", MODES)
-@given(n=planes, r=ratios)
-@settings(max_examples=40, deadline=None)
-def test_a_measured_plane_stays_as_it_was_measured(mode, n, r):
-    """Plane j lies on dense plane j·r; the others are a weighted mean."""
-    weights = prefix_weights(n, n * r, mode)
-    assert weights.shape == (n * r, n)
-    assert torch.equal(weights[::r], torch.eye(n))
-    torch.testing.assert_close(weights.sum(1), torch.ones(n * r))
-    assert (weights >= 0).all()
-
-
-@given(n=planes, r=ratios)
-@settings(max_examples=40, deadline=None)
-def test_hold_is_what_the_released_code_calls_nearest(n, r):
-    """Models.md 2.1; the released code leaves it to torch."""
-    x = torch.randn(1, 1, n, 2, 2)
-    held = torch.einsum("dn,bcnhw->bcdhw", prefix_weights(n, n * r, "hold"), x)
-    torch.testing.assert_close(held, F.interpolate(x, size=(n * r, 2, 2)))
-
-
-@given(n=planes, r=ratios)
-@settings(max_examples=40, deadline=None)
-def test_nearest_takes_the_closest_plane_and_the_lower_of_two(n, r):
-    weights = prefix_weights(n, n * r, "nearest")
-    for dense, row in enumerate(weights):
-        distances = [abs(dense - r * j) for j in range(n)]
-        assert row.argmax() == distances.index(min(distances))
-        assert row.max() == 1
-
-
-@given(n=st.integers(2, 9), r=ratios)
-@settings(max_examples=40, deadline=None)
-def test_linear_keeps_a_ramp_and_holds_beyond_the_last_plane(n, r):
-    """No shift in z, which interpolation of torch would bring in."""
-    measured = torch.arange(n).float() * r
-    dense = prefix_weights(n, n * r, "linear") @ measured
-    expected = torch.arange(n * r).clamp_max((n - 1) * r).float()
-    torch.testing.assert_close(dense, expected)
 
 
 def config(**changes):
@@ -87,7 +43,7 @@ def test_for_a_2d_encoder_a_prefix_is_raw_planes_with_summed_kernels(
         else "encoder.levels.0.units.0.conv.weight"
     )
     weights = dense.state_dict()
-    mix = prefix_weights(8 // ratio, 8, mode)
+    mix = torch.from_numpy(SparseView.from_ratio(8 // ratio, ratio).weights(mode))
     weights[first] = torch.einsum("odhw,dn->onhw", weights[first], mix)
     raw.load_state_dict(weights)
     x = torch.randn(2, 1, 8 // ratio, 16, 32)

@@ -111,15 +111,6 @@ def test_photon_noise_is_poisson():
     assert float(in_photons.var()) == pytest.approx(400 + 100, rel=0.05)
 
 
-def test_parameters_differ_widely():
-    """Every range is used."""
-    draws = [draw_parameters(seed) for seed in range(200)]
-    spacing = [draw.spacing for draw in draws]
-    assert min(spacing) < 9
-    assert max(spacing) > 11
-    assert {draw.edge for draw in draws} == {0.0, 1.0}
-
-
 def test_a_pool_fills_once_and_opens(tmp_path, monkeypatch):
     """What is there is not simulated again."""
     from napari_sparsessp.simulation import pool

@@ -20,7 +20,6 @@ from napari_sparsessp.simulation.pool import (
     ColonyJob,
     ColonyWorkers,
     FreshColonies,
-    Renewal,
     fill_at_once,
     open_colony,
 )
@@ -65,7 +64,7 @@ def stock(tmp_path, monkeypatch):
     def make(slots=3, every=10, looks=2, **more):
         job = ColonyJob(str(tmp_path), SHAPE, looks, "cpu")
         wrap = lambda colony: int(colony.brightfield.flat[0])  # noqa: E731
-        return FreshColonies(job, Renewal(5, slots, every), wrap, **more)
+        return FreshColonies(job, 5, slots, every, wrap, **more)
 
     return make
 

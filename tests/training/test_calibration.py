@@ -12,6 +12,7 @@ from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.models.card import Range
 from napari_sparsessp.models.library import load_model
+from napari_sparsessp.prediction.domain_shift import SEEN
 from napari_sparsessp.prediction.domain_shift import check as unfamiliar
 from napari_sparsessp.prediction.engine import predict
 from napari_sparsessp.prediction.plan import plan_prediction
@@ -19,7 +20,7 @@ from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.training import calibration
 from napari_sparsessp.training.calibration import calibrations, joined, learned_ranges
 from napari_sparsessp.training.patches import Pair, PatchRecipe
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, content_hash
 from thin import card_of, save_random, thin_network
 
 FP32 = ("cpu", "fp32")
@@ -150,6 +151,19 @@ def test_another_field_is_familiar_and_a_blurred_one_is_not(sample, quarters):
     assert "more alike" in warnings_of(copies, ranges)[0]
 
 
+def test_a_stack_that_the_model_learned_from_is_recognised(sample):
+    """By its pixels, whatever type holds them; another stack is not."""
+    seen = sample.with_(array=sample.numpy().astype(np.float64))
+    card = card_of(
+        thin_network(), voxel_size=sample.voxel_size, ratios=(1,),
+        training_images=(content_hash(seen),),
+    )  # fmt: skip
+    other = sample.with_(array=sample.numpy() + np.uint16(1))
+    for volume, expected in ((sample, (SEEN,)), (other, ())):
+        plan = plan_prediction(card, volume, PredictionRequest(ratio=1))
+        assert unfamiliar(plan) == expected
+
+
 def test_stacks_that_differ_more_make_room_for_another(quarters):
     """Not only for what is between them."""
     chance = np.random.default_rng(0)
@@ -163,10 +177,6 @@ def test_stacks_that_differ_more_make_room_for_another(quarters):
         for stacks in (quarters[:3], noisy)
     )
     assert unlike.high - unlike.low > 2 * (like.high - like.low)
-
-
-def test_one_or_two_stacks_do_not_show_how_stacks_differ(quarters):
-    assert learned_ranges(_pairs(quarters[:2]), RECIPE, (1.16, 0.29, 0.29)) == {}
 
 
 def test_the_size_of_patches_does_not_matter(quarters):
@@ -185,11 +195,6 @@ def test_a_stack_thinner_than_the_window_is_not_taken_for_copies():
     assert max(one.high for one in ranges["alike_middle"]) < 0.8
 
 
-def test_fields_too_small_to_tell_have_no_ranges():
-    small = np.random.default_rng(0).normal(size=(3, 8, 60, 90))
-    assert learned_ranges(_pairs(small), RECIPE, (0.29,) * 3) == {}
-
-
 def test_what_the_model_began_with_stays_familiar(quarters):
     pairs, voxel = _pairs(quarters), (1.16, 0.29, 0.29)
     alone = learned_ranges(pairs, RECIPE, voxel)
@@ -199,10 +204,14 @@ def test_what_the_model_began_with_stays_familiar(quarters):
     assert both == {"fine": (Range(low=-9, high=alone["fine"][0].high),)}
 
 
-def test_of_a_model_without_ranges_nothing_is_claimed(quarters):
-    """An imported one has seen who knows what."""
+def test_nothing_is_claimed_of_what_cannot_be_known(quarters):
+    """One or two stacks, small ones, a model that has seen who knows what."""
+    voxel = (1.16, 0.29, 0.29)
+    assert learned_ranges(_pairs(quarters[:2]), RECIPE, voxel) == {}
+    small = np.random.default_rng(0).normal(size=(3, 8, 60, 90))
+    assert learned_ranges(_pairs(small), RECIPE, voxel) == {}
     card = card_of(thin_network())
-    assert learned_ranges(_pairs(quarters), RECIPE, (1.16, 0.29, 0.29), card) == {}
+    assert learned_ranges(_pairs(quarters), RECIPE, voxel, card) == {}
 
 
 def test_ranges_are_joined_at_the_distances_that_all_know():

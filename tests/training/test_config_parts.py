@@ -8,11 +8,9 @@ import tifffile
 import yaml
 
 from napari_sparsessp.cli.main import app_main
-from napari_sparsessp.errors import InputError
 from napari_sparsessp.models.library import load_model
 from napari_sparsessp.networks import NetworkConfig
 from napari_sparsessp.simulation.pool import fill_pool
-from napari_sparsessp.training.config import make_config
 from thin import save_random
 
 NETWORK = {
@@ -76,32 +74,6 @@ def test_what_is_outside_of_the_crop_has_no_part_in_learning(tmp_path):
         found.append(trained(config_of(tmp_path / name / "run", pairs), tmp_path))
     np.testing.assert_array_equal(*map(weights, found))
     assert "8×32×32" in " ".join(found[0].card.limits)
-
-
-def test_a_crop_beyond_the_image_is_refused(tmp_path, capsys):
-    pairs = {"path": write_pair(tmp_path), "crop": {"x": [0, 64]}}
-    config = config_of(tmp_path / "run", pairs)
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(SystemExit) as end:
-        app_main(["train", str(tmp_path / "train.yaml"), "--quiet"])
-    assert end.value.code == 2
-    assert (
-        "has 32 pixels in x; data.pairs.crop asks for 0 to 64"
-        in capsys.readouterr().err
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        ({"pairs": {"path": "p", "crop": {"x": [9, 9]}}}, "smaller pixel first"),
-        ({"pairs": {"path": "p", "share": 0.5}}, "share needs a pool"),
-        ({"pairs": {"path": "p", "crop": {"t": [0, 9]}}}, "should be 'y' or 'x'"),
-    ],
-)
-def test_impossible_parts_are_refused(tmp_path, data, said):
-    with pytest.raises(InputError, match=said):
-        make_config(config_of(tmp_path, None, data=data))
 
 
 def test_real_patches_are_drawn_as_often_as_asked(tmp_path, monkeypatch):

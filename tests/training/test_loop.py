@@ -81,7 +81,6 @@ def test_training_learns_and_keeps_the_best(pair, plain, tiny, tmp_path):
         {"conditioning": "repmode", "backbone": "plain"},
         {"conditioning": "multinet"},
         {"topology": "2d", "conditioning": "dodnet", "ratio": 2},
-        {"topology": "3d", "conditioning": "multihead"},
         {"topology": "2to3d", "mapping": "postfix", "conditioning": "tsn", "ratio": 2},
     ],
     ids=lambda config: "-".join(map(str, config.values())),
@@ -245,10 +244,6 @@ class _Net(nn.Module):
         return self.norm(self.conv(x))
 
 
-def source_of(batch):
-    return batch.source
-
-
 def _passes(count=5):
     generator = torch.Generator().manual_seed(0)
     for _ in range(count):
@@ -261,20 +256,15 @@ def test_every_pass_counts_the_same():
     network = _Net()
     network.norm.running_mean.fill_(100.0)
     update_norms(network, _passes(), CPU)
-    seen = torch.cat([network.conv(x) for x in map(source_of, _passes())])
+    seen = torch.cat([network.conv(batch.source) for batch in _passes()])
     torch.testing.assert_close(
         network.norm.running_mean, seen.mean((0, 2, 3)).detach(), rtol=1e-4, atol=1e-4
     )
     assert network.norm.momentum == 0.1
     assert not network.training
     assert not network.norm.training
-
-
-def test_frozen_norms_keep_their_statistics():
-    """And passes are not even asked for where there is nothing to measure."""
-    network = _Net()
-    for weight in network.norm.parameters():
-        weight.requires_grad_(False)
+    # Frozen norms keep theirs; passes are not even asked for.
+    network.norm.requires_grad_(False)
     before = network.norm.running_mean.clone()
 
     def never():

@@ -7,7 +7,9 @@ import pytest
 
 from images import a_stack, write_stack
 from napari_sparsessp.errors import InputError
+from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.training.pairs import Label, PairReader, read_labels
+from napari_sparsessp.volume import content_hash
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared/parity/repmode_dna.csv"
 
@@ -136,6 +138,7 @@ def reader(tmp_path, **changes):
 
 def test_stacks_are_normalised_on_the_model_s_pixels(image, tmp_path):
     (pair,) = reader(tmp_path).read([Label(image, "TL", image, "DNA", "dna")])
+    assert pair.digest == content_hash(load_volume(image, channel="TL"))
     target = pair.targets["dna"].astype(np.float32)
     assert pair.signal.shape == target.shape == (8, 20, 20)
     assert pair.signal.dtype == np.float16
@@ -192,6 +195,9 @@ def test_images_that_do_not_fit_are_refused(image, tmp_path):
         reader(tmp_path).read([Label(image, 0, image, 7, "dna")])
     with pytest.raises(InputError, match="dna twice"):
         reader(tmp_path).read([Label(image, 0, image, 1, "dna")] * 2)
+    cropped = PairReader(tmp_path / "cache", GRID, "zscore", crop={"x": (0, 64)})
+    with pytest.raises(InputError, match="40 pixels in x; data.pairs.crop asks for 0"):
+        cropped.read([Label(image, 0, image, 1, "dna")])
     dark = write_stack(tmp_path / "d.ome.tif", np.zeros((8, 40, 40), np.uint16))
     with pytest.raises(InputError, match="d.ome.tif, signal: .*constant"):
         reader(tmp_path).read([Label(dark, None, dark, None, "dna")])

@@ -26,14 +26,6 @@ from napari_sparsessp.training.patches import (
 WILD = PatchRecipe(depth=8, height=16, width=16)
 
 
-def test_patches_have_the_recipe_s_shape(pair):
-    for seed in range(8):
-        patch = cut_patch(pair, WILD, np.random.default_rng(seed))
-        assert patch.source.shape == (2, 8, 16, 16)
-        assert patch.target.shape == (2, 8, 16, 16)
-        assert patch.labels == (0, 1)
-
-
 @pytest.mark.parametrize("turns", ["dihedral", "flips", "none"])
 def test_input_and_target_stay_in_register(pair, plain, turns):
     """At ratio 1 without noise the input is the target, however it is turned."""
@@ -135,24 +127,6 @@ def test_structures_without_a_label_have_no_weight(plain):
     assert batch.tasks is None
     weights = {tuple(row.amax((1, 2, 3)).tolist()) for row in batch.weight}
     assert weights == {(0, 1, 0), (1, 0, 1)}
-
-
-def test_an_error_on_a_thread_is_raised(plain):
-    class Broken:
-        shape = (1, 8, 16, 16)
-
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, index):
-            raise OSError("the disk is gone")
-
-    pairs = [Pair(Broken(), stack(0))]
-    with (
-        closing(batches(pairs, plain, 1, seed=0)) as stream,
-        pytest.raises(OSError, match="disk"),
-    ):
-        next(stream)
 
 
 def a_pair(seed):

@@ -146,6 +146,8 @@ def test_a_folder_holds_one_training(tmp_path):
     def config(**changes):
         return make_config({**LEAST, **changes}, tmp_path)
 
+    claim_folder(config(), ["dna"], owner=False)  # a second process only looks
+    assert not (tmp_path / "run").exists()
     claim_folder(config(), ["dna", "zo1"])
     claim_folder(config(loss="l1"), ["dna", "zo1"])  # nothing has been learnt yet
     (tmp_path / "run" / "state.pt").touch()
@@ -173,11 +175,6 @@ def test_a_folder_of_an_older_version_can_be_gone_on_with(tmp_path):
         claim_folder(config, ["dna"])
 
 
-def test_a_second_process_only_looks_at_the_folder(tmp_path):
-    claim_folder(make_config(LEAST, tmp_path), ["dna"], owner=False)
-    assert not (tmp_path / "run").exists()
-
-
 def test_validation_looks_at_stacks_from_all_over():
     assert _spread_out(list(range(40)), 4) == [9, 19, 29, 39]
     assert _spread_out([1, 2], 16) == [1, 2]
@@ -192,21 +189,6 @@ def options(folder, **changes):
     return QuickOptions(**{**fields, **changes})
 
 
-def test_a_config_that_was_written_down_is_the_same_again(tmp_path):
-    out = tmp_path / "mine"
-    config = quick_config(
-        options(
-            out, name="My DNA", licence="CC0", minutes=5, ratios=(1, 4), patch=64,
-            learning_rate=1e-4, loss="foreground", freeze_encoder=False,
-        ),
-        out,
-    )  # fmt: skip
-    file = tmp_path / "train.yaml"
-    file.write_text(config_text(config, tmp_path), encoding="utf-8")
-    assert read_config(file) == config
-    assert str(tmp_path) not in file.read_text(encoding="utf-8")
-
-
 def test_every_kind_of_config_can_be_written_down(tmp_path):
     config = make_config(
         {
@@ -219,9 +201,19 @@ def test_every_kind_of_config_can_be_written_down(tmp_path):
         },
         tmp_path,
     )
+    out = tmp_path / "mine"
+    quick = quick_config(
+        options(
+            out, name="My DNA", licence="CC0", minutes=5, ratios=(1, 4), patch=64,
+            learning_rate=1e-4, loss="foreground", freeze_encoder=False,
+        ),
+        out,
+    )  # fmt: skip
     file = tmp_path / "all.yaml"
-    file.write_text(config_text(config), encoding="utf-8")
-    assert read_config(file) == config
+    for one, folder in ((config, None), (quick, tmp_path)):
+        file.write_text(config_text(one, folder), encoding="utf-8")
+        assert read_config(file) == one
+    assert str(tmp_path) not in file.read_text(encoding="utf-8")
 
 
 def test_the_defaults_are_for_one_small_pair_on_a_cpu(tmp_path):

@@ -56,30 +56,25 @@ def test_no_part_of_a_cut_stack_is_shorter_than_the_stride(width):
     assert parts.judge[1] == width
 
 
-def test_a_cut_is_learnt_from_as_it_is_shown():
+def test_a_cut_leaves_out_the_gap():
     shape = (8, 64, 128)
     validation = choose_validation([a_shape(shape=shape)], MARGIN, STRIDE)
-    (parts,) = stack_parts([a_shape(shape=shape)], validation)
     (learn,), (judge,) = split_pairs([a_pair(shape)], [""], validation)
-    assert learn.looks[0, 0, 0].tolist() == list(range(*parts.learn))
-    assert judge.looks[0, 0, 0].tolist() == list(range(*parts.judge))
+    assert learn.looks[0, 0, 0].tolist() == list(range(80))
+    assert judge.looks[0, 0, 0].tolist() == list(range(96, 128))
     assert judge.targets[0].shape == judge.looks.shape[1:]
-    assert parts.judge[0] - parts.learn[1] == validation.gap == 16
+    (learn,), (judge,) = split_pairs([a_pair((8, 40, 60))], [""], Validation(by="y"))
+    assert (learn.looks.shape[-2:], judge.looks.shape[-2:]) == ((36, 60), (4, 60))
 
 
-def test_whole_stacks_are_learnt_from_as_shown():
-    names = [("dna",), ("dna", "own"), ("own",), ("dna",), ("own",)]
-    shapes = [a_shape(str(k), names[k]) for k in range(5)]
-    validation = Validation(share=0.3, by="stack", seed=3)
-    parts = stack_parts(shapes, validation)
-    labels = {"dna": 0, "own": 1}
-    pairs = [a_pair((2, 8, 8), tuple(labels[one] for one in each)) for each in names]
-    learn, judge = split_pairs(pairs, [""] * 5, validation)
-    shown = [one for one, part in zip(pairs, parts, strict=True) if part.judge]
-    assert shown == judge
-    again = split_pairs(pairs, [""] * 5, validation)
-    assert [len(part) for part in again] == [len(learn), len(judge)]
-    assert len(learn) + len(judge) == 5
+def test_whole_stacks_are_kept_back_for_each_structure():
+    labels = [(0,), (0, 1), (1,), (0,), (1,)]
+    pairs = [a_pair((2, 8, 8), each) for each in labels]
+    learn, judge = split_pairs(pairs, [""] * 5, Validation(share=0.3, seed=3))
+    assert learn + judge != pairs
+    assert sorted(map(pairs.index, learn + judge)) == list(range(5))
+    for part in (learn, judge):
+        assert {label for one in part for label in one.labels} == {0, 1}
 
 
 def test_a_split_that_the_data_say_counts():
@@ -104,16 +99,12 @@ def test_what_cannot_be_split_is_refused():
         Validation(by="stack", gap=4)
 
 
-def test_rows_are_kept_back_along_y():
-    (learn,), (judge,) = split_pairs([a_pair((8, 40, 60))], [""], Validation(by="y"))
-    assert (learn.looks.shape[-2:], judge.looks.shape[-2:]) == ((36, 60), (4, 60))
-    assert judge.targets[0].shape == judge.looks.shape[1:]
-
-
 def test_only_stacks_without_a_split_are_chosen_from():
     pairs = [a_pair((2, 8, 8)) for _ in range(4)]
     splits = ["train", "train", "", ""]
     _, judge = split_pairs(pairs, splits, Validation(share=0.25))
     assert judge[0] in pairs[2:]
-    with pytest.raises(InputError, match=r"set validation\.by to x or y"):
+    with pytest.raises(InputError, match=r"validation\.by: x or y"):
         split_pairs(pairs[:1], [""], Validation())
+    with pytest.raises(InputError, match="all 4 stacks are marked train.*leaves none"):
+        split_pairs(pairs, ["train"] * 4, Validation())

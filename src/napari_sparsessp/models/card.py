@@ -161,6 +161,8 @@ class ModelCard(BaseModel):
     normalisation: str
     scaling: Literal["robust", "zscore", "none"] = "robust"
     trained_on: str
+    # Stacks that it learned from, by `napari_sparsessp.volume.content_hash`
+    training_images: tuple[Digest, ...] = ()
     scores: dict[str, JsonValue] = {}  # R² and other scores by test set
     limits: tuple[str, ...] = ()
     # Structure id to its `Calibration`; without it `--uncertainty` returns the
@@ -191,7 +193,9 @@ class ModelCard(BaseModel):
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the card as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=indent)
+        # Versions before that field read all other cards.
+        unused = None if self.training_images else {"training_images"}
+        return self.model_dump_json(by_alias=True, indent=indent, exclude=unused)
 
 
 def network_fields(config: NetworkConfig) -> dict[str, Any]:
@@ -233,6 +237,16 @@ def parse_card(text: str, where: str) -> ModelCard:
 # A ratio this near to a measured ratio counts as measured.
 _NEAR = 1.05
 
+CELLS = {
+    ("real", True): "real cells, held out",
+    ("real", False): "real cells",
+    ("simulated", True): "simulated test cells",
+    ("simulated", False): "simulated cells",
+    (None, True): "cells kept back from training",
+    (None, False): "test images",
+}
+"""What a score was measured on, in a caption: R² on …"""
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -241,6 +255,13 @@ class Quality:
     measured_on: str  # The images, in words
     # Structure id to sparsity ratio to R² over all voxels
     r2: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    data: Literal["simulated", "real"] | None = None  # None where the card is silent
+    held_out: bool = False  # The model that was scored had not seen them
+
+    @property
+    def cells(self) -> str:
+        """Say on what it was measured, for a caption: ``real cells, held out``."""
+        return CELLS[self.data, self.held_out]
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -270,49 +291,87 @@ class Quality:
         return sum(measured) / len(measured) if measured else None
 
 
-def expected_quality(card: ModelCard) -> Quality | None:
-    """Read R² by structure and ratio from a card; None where the card has none."""
+def expected_quality(card: ModelCard, structure: str | None = None) -> Quality | None:
+    """Read R² by ratio from a card: on real cells where it has them, else simulated.
+
+    `structure` has to be among the scores; None where the card has none.
+    """
+    for quality in all_qualities(card):
+        if structure is None or structure in quality.r2:
+            return quality
+    return None
+
+
+def all_qualities(card: ModelCard) -> tuple[Quality, ...]:
+    """Read all R² of a card, those on real cells first; never compare two kinds."""
+    found = []
     for title, scores in card.scores.items():
         if not isinstance(scores, Mapping):
             continue
-        for measured in _measured(scores, card):
+        for data, held_out, measured in _measured(title, scores, card):
             rows: dict[str, dict[float, float]] = {}
             for structure, ratio, r2 in measured:
                 at, value = _number(ratio), _number(r2)
                 if at and value is not None:
                     rows.setdefault(structure, {})[at] = value
             if rows:
-                return Quality(str(scores.get("on", title)), rows)
-    return None
+                said = scores.get("data")
+                kind = said if said in ("real", "simulated") else data
+                held = scores.get("held_out", held_out) is True
+                where = str(scores.get("on", title))
+                found.append(Quality(where, rows, kind, held))  # type: ignore[arg-type]
+                break
+    order = ("real", "simulated", None)
+    return tuple(sorted(found, key=lambda one: order.index(one.data)))
+
+
+_R = r"(\d+(?:\.\d+)?)"
 
 
 def _measured(
-    scores: Mapping[str, Any], card: ModelCard
-) -> Iterator[list[tuple[str, Any, Any]]]:
-    """Yield (structure, ratio, R²) in each form that a program writes into cards."""
-    # r2_at_4: {structure: R²}, from the measurement of the shipped models
-    yield [
+    title: str, scores: Mapping[str, Any], card: ModelCard
+) -> Iterator[tuple[str | None, bool, list[tuple[str, Any, Any]]]]:
+    """Yield each form that a program writes into cards.
+
+    The kind of data that the form is for, where its ``data`` does not say it, whether
+    they were held out, and (structure, ratio, R²).
+    """
+    # r2_at_4: {structure: R²}, from `benchmark quality` on simulated colonies
+    rows = [
         (structure, match[1], _mapping(values).get(structure))
         for key, values in scores.items()
-        if (match := re.fullmatch(r"r2_at_(\d+(?:\.\d+)?)", key))
+        if (match := re.fullmatch(f"r2_at_{_R}", key))
         for structure in card.structures
     ]
+    yield "simulated", True, rows
+    # "dna of 1 real pair(s)": {at_4: {"r2": …}}, from the same on real pairs
+    if (structure := title.partition(" of ")[0]) in card.structures:
+        rows = [
+            (structure, match[1], _mapping(values).get("r2"))
+            for key, values in scores.items()
+            if (match := re.fullmatch(f"at_{_R}", key))
+        ]
+        yield "real", False, rows
     # {structure: {ratio: R²}}, from a training
     table = _mapping(scores.get("r2_by_structure_and_ratio"))
-    yield [
+    rows = [
         (structure, ratio, value)
         for structure in card.structures
         for ratio, value in _mapping(table.get(structure)).items()
     ]
-    if len(card.structures) == 1:  # fine-tuned: {"r = 4": {"r2": …}}
-        yield [
+    yield None, True, rows
+    # The recipes of the models that learned from real cells score a part of them.
+    if len(card.structures) == 1:  # {"r = 4": {"r2": …}}
+        rows = [
             (card.structures[0], match[1], _mapping(values).get("r2"))
             for key, values in _mapping(scores.get("fine-tuned")).items()
-            if (match := re.fullmatch(r"r = (\d+(?:\.\d+)?)", key))
+            if (match := re.fullmatch(f"r = {_R}", key))
         ]
+        yield "real", True, rows
     if len(card.ratios) == 1:
         values = _mapping(scores.get("r2 of model"))
-        yield [(name, card.ratios[0], values.get(name)) for name in card.structures]
+        rows = [(name, card.ratios[0], values.get(name)) for name in card.structures]
+        yield "real", True, rows
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

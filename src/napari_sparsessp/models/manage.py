@@ -70,12 +70,7 @@ def add_model(
 
     `id` replaces that of the card, and `source` is added to the card's; without both
     the copy is the file bit by bit. `overwrite` replaces only the user's own model of
-    this id.
-
-    Raises
-    ------
-    IdTaken
-        A model of this id is installed already.
+    this id; otherwise IdTaken is raised.
     """
     path = Path(path)
     card, weights = card_of(path), weights_file(path)
@@ -123,10 +118,7 @@ def _check_id_free(model_id: str, target: Path, overwrite: bool) -> None:
 def rename_model(
     path: str | Path, name: str, progress: Progress = no_progress
 ) -> ModelCard:
-    """Change the name of one of the user's models; its id stays.
-
-    The new card.
-    """
+    """Change the name of one of the user's models; return the new card."""
     path = Path(path)
     name = " ".join(name.split())
     if not 0 < len(name) <= 120:
@@ -153,10 +145,9 @@ def export_model(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
-    """Copy a model, bit by bit, to a file or folder of its own.
+    """Copy a model, tensors bit by bit, to a file or folder; return the weights file.
 
-    The weights file. Its tensors are those of the original, byte by byte, and it
-    carries its card even if the original had it in a file beside.
+    It carries its card even if the original had it in a file beside.
     """
     path = find_model(id_or_path)
     card, original = card_of(path), weights_file(path)

@@ -2,14 +2,11 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_sparsessp.networks.config import NetworkConfig
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_sparsessp.networks.network import Network
 
 __all__ = ["NetworkConfig", "build_network"]
@@ -22,10 +19,8 @@ if sys.platform == "linux":
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-def build_network(
-    config: NetworkConfig, backbone_weights: "Mapping[str, torch.Tensor] | None" = None
-) -> "Network":
-    """Build a network with fresh random weights, or published ones of its 2D backbone.
+def build_network(config: NetworkConfig) -> "Network":
+    """Build a network with fresh random weights.
 
     Returns
     -------
@@ -41,5 +36,5 @@ def build_network(
     from napari_sparsessp.networks.unet import MultiNet, UNet
 
     if config.conditioning == "multinet":
-        return MultiNet(config, backbone_weights)
-    return UNet(config, backbone_weights)
+        return MultiNet(config)
+    return UNet(config)

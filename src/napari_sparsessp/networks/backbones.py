@@ -4,9 +4,7 @@ The networks themselves come from the optional transformers library; their sizes
 `napari_sparsessp.networks.config.BACKBONES`. Nothing is ever downloaded.
 """
 
-import re
-from collections.abc import Mapping
-from math import ceil, gcd, isqrt, log2
+from math import ceil, gcd, log2
 from types import ModuleType
 from typing import Any
 
@@ -14,53 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_sparsessp.errors import InputError, ModelError
+from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.config import STRIDE, BackboneSpec, backbone_spec
 
-_PREFIX = re.compile(r"^(?:module|model|backbone|vit|swin|resnet|dinov2)\.")
-_SPELLINGS = (
-    (re.compile(r"^encoder\.layer\."), "layers."),
-    (re.compile(r"\.attention\.(?:attention|self)\."), ".attention."),
-    (re.compile(r"\.attention\.output\.dense\."), ".attention.o_proj."),
-    (re.compile(r"\.attention\.(q)uery\."), r".attention.\1_proj."),
-    (re.compile(r"\.attention\.(k)ey\."), r".attention.\1_proj."),
-    (re.compile(r"\.attention\.(v)alue\."), r".attention.\1_proj."),
-    (re.compile(r"\.intermediate\.dense\."), ".mlp.fc1."),
-    (re.compile(r"\.output\.dense\."), ".mlp.fc2."),
-    (re.compile(r"\.relative_position_bias\.relative"), ".relative"),
-)
-# What a trunk has no use for: heads, and the tokens of masked training.
-_IGNORED = re.compile(
-    r"^(?:classifier|pooler|head|decoder|layernorm)\.|mask_token$"
-    r"|relative_position_index$|num_batches_tracked$"
-)
-# Fresh ones are right: norms that the pyramid adds, and indices the library computes.
-_OPTIONAL = re.compile(
-    r"^hidden_states_norms\.|relative_position_index$|num_batches_tracked$"
-)
-_FIRST_LAYERS = {
-    "embeddings.patch_embeddings.projection.weight",
-    "embedder.embedder.convolution.weight",
-}
-_POSITIONS = "embeddings.position_embeddings"
+IMAGE_SIZE = 128
+"""Pixels along a side for which positions are stored; others are interpolated."""
 
 
 def build_backbone(
-    name: str,
-    channels: int,
-    *,
-    patch_size: int | None = None,
-    weights: Mapping[str, torch.Tensor] | None = None,
-    image_size: int = 128,
-    tiny: bool = False,
+    name: str, channels: int, *, patch_size: int | None = None, tiny: bool = False
 ) -> "Backbone2d":
-    """Build a 2D backbone with random weights, or with given ones.
+    """Build a 2D backbone with random weights.
 
     (B, channels, H, W) → five tensors at strides 1, 2, 4, 8, 16, of ``.widths``
-    channels, for H and W that are multiples of 16. `weights` are tensors as published
-    for the transformers library; the first layer and the positions, stored for
-    `image_size` pixels, are fitted. `patch_size` is a vision transformer's: 16 where
-    left out, also for DINOv2, whose published kernel of 14 is then resampled.
+    channels, for H and W that are multiples of 16. `patch_size` is a vision
+    transformer's: 16 where left out, also for DINOv2, published with 14.
     """
     spec = backbone_spec(name, tiny=tiny)
     try:
@@ -70,17 +36,11 @@ def build_backbone(
             f"backbone {name} needs the transformers library; install it with: "
             'pip install "napari-sparsessp[backbones]"'
         ) from error
-    backbone: Backbone2d
     if spec.kind == "resnet":
-        backbone = ResNetPyramid(spec, channels, transformers)
-    elif spec.kind == "swin":
-        backbone = SwinPyramid(spec, channels, transformers, image_size)
-    else:
-        patch = patch_size or spec.patch
-        backbone = ViTPyramid(spec, channels, transformers, image_size, patch)
-    if weights is not None:
-        load_weights(name, backbone.trunk, weights)
-    return backbone
+        return ResNetPyramid(spec, channels, transformers)
+    if spec.kind == "swin":
+        return SwinPyramid(spec, channels, transformers)
+    return ViTPyramid(spec, channels, transformers, patch_size or spec.patch)
 
 
 class Stem(nn.Sequential):
@@ -170,9 +130,7 @@ class SwinPyramid(Backbone2d):
     whole windows of 7 × 7 by the library.
     """
 
-    def __init__(
-        self, spec: BackboneSpec, channels: int, library: ModuleType, image_size: int
-    ) -> None:
+    def __init__(self, spec: BackboneSpec, channels: int, library: ModuleType) -> None:
         super().__init__(spec)
         full, half, quarter, _, sixteenth = spec.widths
         self.stem = Stem(channels, full)
@@ -181,7 +139,7 @@ class SwinPyramid(Backbone2d):
             library.SwinConfig(
                 num_channels=channels,
                 patch_size=spec.patch,
-                image_size=ceil(image_size / STRIDE) * STRIDE,
+                image_size=IMAGE_SIZE,
                 out_features=["stage1", "stage2", "stage3", "stage4"],
                 **spec.shape,
             )
@@ -230,7 +188,6 @@ class ViTPyramid(Backbone2d):
         spec: BackboneSpec,
         channels: int,
         library: ModuleType,
-        image_size: int,
         patch_size: int,
     ) -> None:
         super().__init__(spec)
@@ -244,7 +201,7 @@ class ViTPyramid(Backbone2d):
             spec.shape,
             num_channels=channels,
             patch_size=patch_size,
-            image_size=ceil(image_size / patch_size) * patch_size,
+            image_size=ceil(IMAGE_SIZE / patch_size) * patch_size,
         )
         self._options: dict[str, bool] = {}
         if spec.kind == "vit":
@@ -276,110 +233,3 @@ def _stretched(x: torch.Tensor, size: list[int]) -> torch.Tensor:
     if list(x.shape[-2:]) == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def plain_name(name: str) -> str:
-    """Return a tensor's name as the library spells it now."""
-    while (shorter := _PREFIX.sub("", name, count=1)) != name:
-        name = shorter
-    for pattern, spelling in _SPELLINGS:
-        name = pattern.sub(spelling, name)
-    return name
-
-
-def load_weights(
-    name: str, trunk: nn.Module, tensors: Mapping[str, torch.Tensor]
-) -> None:
-    """Copy published weights into a trunk, in place.
-
-    Names differ between releases of the transformers library and the files published
-    for it: both are brought to one spelling before they are matched. The first layer
-    and the positions are fitted to the trunk's.
-    """
-    stored = {plain_name(key): key for key in tensors}
-    wanted = {plain_name(key): value for key, value in trunk.state_dict().items()}
-    advice = f"choose a file published for {name}"
-    if extra := sorted(k for k in set(stored) - set(wanted) if not _IGNORED.search(k)):
-        raise ModelError(
-            f"the backbone weights hold {stored[extra[0]]}, which {name} does not "
-            f"have; {advice}"
-        )
-    if gone := sorted(k for k in set(wanted) - set(stored) if not _OPTIONAL.search(k)):
-        raise ModelError(
-            f"the backbone weights lack {gone[0]}, which {name} needs; {advice}"
-        )
-    for key, target in wanted.items():
-        if key not in stored or _OPTIONAL.search(key):
-            continue
-        tensor = tensors[stored[key]]
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise ModelError(
-                f"the backbone weights hold values in {stored[key]} that are not "
-                "finite numbers; get the file again"
-            )
-        fitted = _fitted(key, tensor.float(), target)
-        if fitted.shape != target.shape:
-            raise ModelError(
-                f"the backbone weights hold {stored[key]} as {tuple(tensor.shape)}, "
-                f"where {name} needs {tuple(target.shape)}; {advice}"
-            )
-        with torch.no_grad():
-            target.copy_(fitted)
-
-
-def _fitted(key: str, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    if key in _FIRST_LAYERS and tensor.ndim == 4 and tensor.shape[1]:
-        tensor = adapt_channels(tensor, target.shape[1])
-        # A transformer's patches can have any size; a ResNet's kernel cannot.
-        if "patch" in key and tensor.shape[-1] == tensor.shape[-2]:
-            tensor = resize_kernel(tensor, target.shape[-1])
-    elif key == _POSITIONS and tensor.ndim == 3 and tensor.shape[1] > 1:
-        tensor = resize_positions(tensor, target.shape[1])
-    return tensor
-
-
-def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """Fit a first layer (O, C, h, w) to any number of input channels.
-
-    The mean over the published channels is repeated and scaled by published/wanted, so
-    that the same grey image in all channels gives the same activations. Colours mean
-    nothing for planes: a kernel for RGB is averaged for three channels too; one for any
-    other number of channels stays as it is where that is the number wanted.
-    """
-    published = weight.shape[1]
-    if published == channels and published != 3:
-        return weight
-    mean = weight.mean(1, keepdim=True) * (published / channels)
-    return mean.repeat(1, channels, 1, 1)
-
-
-def resize_kernel(weight: torch.Tensor, size: int) -> torch.Tensor:
-    """Fit a patch kernel (O, C, p, p) to patches of another size, by pseudo-inverse.
-
-    The kernel whose answer to a linearly resized patch is closest to the published
-    kernel's answer to the patch itself; equal where patches grow (Beyer et al. 2023,
-    FlexiViT, arXiv 2212.08013, section 3.4).
-    """
-    published = weight.shape[-1]
-    if published == size:
-        return weight
-    # Columns are what resizing makes of one pixel; it is the same along y and x.
-    identity = torch.eye(published, dtype=torch.float64)[None]
-    resize = F.interpolate(identity, size=size, mode="linear", align_corners=False)
-    inverse = torch.linalg.pinv(resize[0])  # (size, published)
-    return (inverse @ weight.double() @ inverse.mT).to(weight.dtype)
-
-
-def resize_positions(positions: torch.Tensor, count: int) -> torch.Tensor:
-    """Fit position embeddings of a square grid to another square grid, bicubic.
-
-    `positions` are (1, 1 + g², C), the class token's, then the grid's; `count` is the
-    wanted 1 + g². Where either is no square grid they stay as they are.
-    """
-    old, new = isqrt(positions.shape[1] - 1), isqrt(count - 1)
-    square = old**2 + 1 == positions.shape[1] and new**2 + 1 == count
-    if old == new or not old or not square:
-        return positions
-    grid = positions[:, 1:].mT.unflatten(2, (old, old))
-    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
-    return torch.cat([positions[:, :1], grid.flatten(2).mT], dim=1)

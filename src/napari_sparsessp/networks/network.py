@@ -10,6 +10,7 @@ from torch import nn
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.layers import Convolution, fold
+from napari_sparsessp.sparse import SparseView
 
 
 class Network(nn.Module, ABC):
@@ -71,26 +72,6 @@ class Network(nn.Module, ABC):
                 module.config = config
 
 
-def prefix_weights(planes: int, depth: int, interpolation: str) -> torch.Tensor:
-    """Share of each measured plane in each dense one, (D, n); rows sum to 1.
-
-    Plane j lies on dense plane j·r.
-    """
-    ratio = depth // planes
-    dense = torch.arange(depth)
-    lower = dense // ratio
-    upper = (lower + 1).clamp_max(planes - 1)
-    share = (dense % ratio) / ratio
-    if interpolation == "hold":
-        share = torch.zeros(depth)
-    elif interpolation == "nearest":
-        share = (share > 0.5).float()
-    weights = torch.zeros(depth, planes)
-    weights[dense, lower] += 1 - share
-    weights[dense, upper] += share
-    return weights
-
-
 class View(nn.Module):
     """The network's way of looking at a stack; it has no parameters.
 
@@ -110,7 +91,8 @@ class View(nn.Module):
         if config.topology == "3d":
             return x
         if planes != config.planes:
-            weights = prefix_weights(planes, config.planes, config.interpolation)
+            view = SparseView.from_ratio(planes, config.planes / planes)
+            weights = torch.from_numpy(view.weights(config.interpolation))
             x = torch.einsum("dn,bcnhw->bcdhw", weights.to(x), x)
         return x if config.encoder_3d else fold(x)
 

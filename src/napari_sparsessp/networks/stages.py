@@ -3,7 +3,7 @@
 The change of dimension is that of SparseSSP, section 3.3, on every level.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from napari_sparsessp.networks.conditioning import (
     ExpertConvolution,
     SkipAttention,
     Task,
+    code_length,
 )
 from napari_sparsessp.networks.config import NetworkConfig
 from napari_sparsessp.networks.layers import (
@@ -101,22 +102,17 @@ def level_strides(dimension: int, depths: Sequence[int]) -> list[tuple[int, ...]
 class PlainEncoder(nn.Module):
     """Two units on each level, a strided 2× unit between levels."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        kind: UnitKind,
-        inputs: int,
-        depths: tuple[int, ...],
-    ) -> None:
+    def __init__(self, kind: UnitKind, inputs: int, depths: tuple[int, ...]) -> None:
         super().__init__()
-        self.widths = config.encoder_widths
+        self.widths = kind.config.encoder_widths
         before = (inputs, *self.widths)
         self.levels = nn.ModuleList(
             Block(kind, a, b) for a, b in zip(before, self.widths, strict=False)
         )
         steps = level_strides(kind.dimension, depths)
+        plain = replace(kind, conditioning=None)
         self.downs = nn.ModuleList(
-            Unit(kind.task_free, width, width, kernel=step, stride=step)
+            Unit(plain, width, width, kernel=step, stride=step)
             for width, step in zip(self.widths, steps, strict=False)
         )
 
@@ -131,22 +127,17 @@ class PlainEncoder(nn.Module):
 class ResidualEncoder(nn.Module):
     """A stem, residual blocks, the first of each level strided (``dod``)."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        kind: UnitKind,
-        inputs: int,
-        depths: tuple[int, ...],
-    ) -> None:
+    def __init__(self, kind: UnitKind, inputs: int, depths: tuple[int, ...]) -> None:
         super().__init__()
+        config = kind.config
         self.widths = config.encoder_widths
         self.stem = Convolution(
             kind.dimension,
             inputs,
             self.widths[0],
-            kind.kernel,
+            config.kernel,
             bias=kind.plain,
-            standardised=kind.standardised,
+            standardised=config.standardised,
         )
         self.levels = nn.ModuleList()
         before = self.widths[0]
@@ -159,7 +150,8 @@ class ResidualEncoder(nn.Module):
             rest = [Block(kind, width, width) for _ in range(blocks - 1)]
             self.levels.append(nn.ModuleList([first, *rest]))
             before = width
-        self.fusion = Unit(kind.task_free, before, before, kernel=1, gain=1.0)
+        plain = replace(kind, conditioning=None)
+        self.fusion = Unit(plain, before, before, kernel=1, gain=1.0)
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> list[torch.Tensor]:
         features = []
@@ -186,27 +178,20 @@ class Encoder2d(nn.Module):
 
 
 def make_encoder(
-    config: NetworkConfig,
-    kind: UnitKind,
-    inputs: int,
-    depths: tuple[int, ...],
-    backbone_weights: Mapping[str, torch.Tensor] | None = None,
+    kind: UnitKind, inputs: int
 ) -> PlainEncoder | ResidualEncoder | Encoder2d:
     """Encoder of a family; has ``widths``, the channels of its features."""
+    config = kind.config
+    depths = config.level_depths(config.planes)
     if config.backbone == "dod":
-        return ResidualEncoder(config, kind, inputs, depths)
+        return ResidualEncoder(kind, inputs, depths)
     if config.backbone in ("plain", "fnet"):
-        return PlainEncoder(config, kind, inputs, depths)
+        return PlainEncoder(kind, inputs, depths)
     from napari_sparsessp.networks.backbones import build_backbone
 
+    patch = config.tokens
     return Encoder2d(
-        build_backbone(
-            config.backbone,
-            inputs,
-            patch_size=config.tokens,
-            weights=backbone_weights,
-            tiny=config.tiny,
-        )
+        build_backbone(config.backbone, inputs, patch_size=patch, tiny=config.tiny)
     )
 
 
@@ -232,15 +217,11 @@ class Decoder(nn.Module):
     through a 1×1 unit of its own, with TGNet each skip through an attention.
     """
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        kind: UnitKind,
-        widths: Sequence[int],
-        depths: tuple[int, ...],
-    ) -> None:
+    def __init__(self, kind: UnitKind, widths: Sequence[int]) -> None:
         super().__init__()
-        self.adds = config.backbone == "dod"
+        config = kind.config
+        self.adds = kind.activated_first
+        depths = config.level_depths(config.decoded_planes)
         steps = level_strides(kind.dimension, depths)
         below = (*config.decoder_widths[1:], widths[-1])
         self.ups, self.levels = nn.ModuleList(), nn.ModuleList()
@@ -254,19 +235,20 @@ class Decoder(nn.Module):
                 self.levels.append(Block(kind, deep, out))
                 adapter: nn.Module = nn.Identity()
                 if skip != deep:
+                    ws = config.standardised
                     adapter = Convolution(
-                        kind.dimension, skip, deep, 1, standardised=kind.standardised
+                        kind.dimension, skip, deep, 1, standardised=ws
                     )
                 self.adapters.append(adapter)
                 skip, enlarged = deep, deep
             else:
-                up = Unit(kind.task_free, deep, out, stride=step, up=True)
-                self.ups.append(up)
+                plain = replace(kind, conditioning=None)
+                self.ups.append(Unit(plain, deep, out, stride=step, up=True))
                 self.levels.append(Block(kind, skip + out, out))
                 enlarged = out
             if kind.conditioning == "tgnet":
                 self.attention.append(
-                    SkipAttention(kind.dimension, skip, enlarged, kind.code)
+                    SkipAttention(kind.dimension, skip, enlarged, code_length(config))
                 )
         self.switches = nn.ModuleList(
             Unit(kind, width, width, kernel=1)
@@ -298,26 +280,22 @@ class Decoder(nn.Module):
 class Head(nn.Module):
     """`prepare` is shared by the structures, `predict` returns some of them."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        kind: UnitKind,
-        width: int,
-        context: int,
-        together: int,
-    ) -> None:
+    def __init__(self, kind: UnitKind, context: int, together: int) -> None:
         super().__init__()
+        config, width = kind.config, kind.config.decoder_widths[0]
         self.flat = kind.dimension == 2
         self.planes = config.decoded_planes
-        self.activated = kind.order == "post"
-        self.norm = nn.Identity() if self.activated else make_norm(kind, width)
+        self.activated = not kind.activated_first
+        self.norm: nn.Module = nn.Identity()
+        if not self.activated:
+            self.norm = make_norm(config, kind.dimension, width)
         self.dynamic: DynamicHead | None = None
         self.stretch: Stretch | None = None
         self.stretched: TransposedConvolution | None = None
         dimension, kernel = kind.dimension, config.kernel if self.activated else 1
         planes = self.planes if self.flat else 1
         if config.mapping == "postfix" and config.postfix == "feature":
-            self.stretch = Stretch(config, kind, width)
+            self.stretch = Stretch(kind, width)
             # From here on depth is depth again.
             dimension, kernel, width, planes = 3, 1, config.head_width, 1
             self.flat = False
@@ -399,15 +377,16 @@ class Stretch(nn.Module):
     a transposed convolution with kernel and stride (r, 1, 1), norm and activation.
     """
 
-    def __init__(self, config: NetworkConfig, kind: UnitKind, width: int) -> None:
+    def __init__(self, kind: UnitKind, width: int) -> None:
         super().__init__()
+        config = kind.config
         self.planes = config.planes if kind.dimension == 2 else None
         channels = config.head_width
         self.narrow = Convolution(
             kind.dimension, width, channels * (self.planes or 1), kernel=1
         )
         self.deconv = TransposedConvolution(3, channels, channels, (config.ratio, 1, 1))
-        self.norm = make_norm(replace(kind, dimension=3), channels)
+        self.norm = make_norm(config, 3, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.narrow(x)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,7 @@ class Features:
 class UNet(Network):
     """U-Net of any topology, mapping, projection and conditioning."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        backbone_weights: Mapping[str, torch.Tensor] | None = None,
-    ) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
         method, where = config.conditioning, config.task_where
         everywhere = method == "repmode" or (where == "all" and config.conditions_units)
@@ -68,35 +64,29 @@ class UNet(Network):
         kind = kind_of(config, dimension, conditioned=everywhere)
         self.view = View(config)
         self.coder = TaskCoder(config)
-        self.encoder = make_encoder(
-            config, kind, inputs, config.level_depths(config.planes), backbone_weights
-        )
+        self.encoder = make_encoder(kind, inputs)
         self.transform, widths = make_transform(config, self.encoder.widths)
-        context, pooled_kind = self.encoder.widths[-1], kind.task_free
+        context, deepest = self.encoder.widths[-1], dimension
         dimension = 3 if config.decoder_3d else 2
         kind = kind_of(config, dimension, conditioned=not self.conditioned_at_input)
-        depths = config.level_depths(config.decoded_planes)
         together = config.outputs if self.shares_trunk else 1
         # f = GAP(ReLU(norm(F))) where units end without norm and activation.
         self.context_norm = (
-            make_norm(pooled_kind, context)
+            make_norm(config, deepest, context)
             if config.backbone == "dod" and config.conditioning in ("dodnet", "tgnet")
             else None
         )
-
-        def decoder() -> Decoder:
-            return Decoder(config, kind, widths, depths)
-
-        def head() -> Head:
-            return Head(config, kind, config.decoder_widths[0], context, together)
-
         self.decoder: Decoder | nn.ModuleList
         self.head: Head | nn.ModuleList
         if method == "multihead" and config.heads == "decoder":
-            self.decoder = nn.ModuleList(decoder() for _ in range(config.outputs))
-            self.head = nn.ModuleList(head() for _ in range(config.outputs))
+            each = range(config.outputs)
+            self.decoder = nn.ModuleList(Decoder(kind, widths) for _ in each)
+            self.head = nn.ModuleList(Head(kind, context, together) for _ in each)
         else:
-            self.decoder, self.head = decoder(), head()
+            self.decoder, self.head = (
+                Decoder(kind, widths),
+                Head(kind, context, together),
+            )
         self.merged = MergedNetworks(self) if method == "repmode" else None
 
     def encode(self, x: torch.Tensor) -> Features:
@@ -182,16 +172,10 @@ class UNet(Network):
 class MultiNet(Network):
     """One network a structure; they share nothing but the input."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        backbone_weights: Mapping[str, torch.Tensor] | None = None,
-    ) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
         one = config.model_copy(update={"conditioning": "multihead", "outputs": 1})
-        self.networks = nn.ModuleList(
-            UNet(one, backbone_weights) for _ in range(config.outputs)
-        )
+        self.networks = nn.ModuleList(UNet(one) for _ in range(config.outputs))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         return x

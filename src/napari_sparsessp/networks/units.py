@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import gcd
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,57 +29,37 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 class UnitKind:
     """Kind of the units in one part of a network."""
 
+    config: NetworkConfig
     dimension: int
-    # Norm and activation before the convolution (``dod``), or after it.
-    order: Literal["pre", "post"]
-    kernel: int
-    norm: str
-    groups: int
-    bias: bool
-    standardised: bool
     # How the units know the structure: ``condnet``, ``tgnet``, ``tsn``, ``repmode``.
-    conditioning: str | None
-    # tasks, code: structures T, length of their code.
-    tasks: int
-    code: int
+    conditioning: str | None = None
 
     @property
-    def task_free(self) -> "UnitKind":
-        """The same, without a word on the structure."""
-        return replace(self, conditioning=None)
+    def activated_first(self) -> bool:
+        """Whether norm and activation come before the convolution (``dod``)."""
+        return self.config.backbone == "dod"
 
     @property
     def plain(self) -> bool:
         """Whether convolutions need a bias because no norm shifts their output."""
-        return self.bias or self.norm == "none"
+        return self.config.bias or self.config.norm == "none"
 
 
 def kind_of(config: NetworkConfig, dimension: int, *, conditioned: bool) -> UnitKind:
     """Kind of the units in a network's encoder or decoder."""
-    method = config.conditioning
-    adapts = method in ("condnet", "tgnet", "tsn", "repmode")
-    return UnitKind(
-        dimension=dimension,
-        order="pre" if config.backbone == "dod" else "post",
-        kernel=config.kernel,
-        norm=config.norm,
-        groups=config.groups,
-        bias=config.bias,
-        standardised=config.standardised,
-        conditioning=method if conditioned and adapts else None,
-        tasks=config.outputs,
-        code=code_length(config),
-    )
+    adapts = config.conditioning in ("condnet", "tgnet", "tsn", "repmode")
+    method = config.conditioning if conditioned and adapts else None
+    return UnitKind(config, dimension, method)
 
 
-def make_norm(kind: UnitKind, width: int) -> nn.Module:
-    """Norm layer of a kind; an identity where there is none."""
-    if kind.norm == "none":
+def make_norm(config: NetworkConfig, dimension: int, width: int) -> nn.Module:
+    """Norm layer of a network; an identity where there is none."""
+    if config.norm == "none":
         return nn.Identity()
-    if kind.norm == "group":
-        return nn.GroupNorm(gcd(kind.groups, width), width)
-    options = {"affine": True} if kind.norm == "instance" else {}
-    return _NORMS[kind.norm][kind.dimension](width, **options)
+    if config.norm == "group":
+        return nn.GroupNorm(gcd(config.groups, width), width)
+    options = {"affine": True} if config.norm == "instance" else {}
+    return _NORMS[config.norm][dimension](width, **options)
 
 
 class Unit(nn.Module):
@@ -98,8 +77,8 @@ class Unit(nn.Module):
         gain: float = 1.4,
     ) -> None:
         super().__init__()
-        self.kind = kind
-        size = kind.kernel if kernel is None else kernel
+        self.kind, config = kind, kind.config
+        size = config.kernel if kernel is None else kernel
         step = stride if isinstance(stride, int) else tuple(stride)
         self.conv: nn.Module
         if up:
@@ -110,7 +89,7 @@ class Unit(nn.Module):
         elif kind.conditioning == "repmode":
             assert isinstance(size, int)
             self.conv = ExpertConvolution(
-                kind.dimension, inputs, outputs, size, kind.tasks, step
+                kind.dimension, inputs, outputs, size, config.outputs, step
             )
         else:
             self.conv = Convolution(
@@ -120,18 +99,21 @@ class Unit(nn.Module):
                 size,
                 step,
                 bias=kind.plain,
-                standardised=kind.standardised,
+                standardised=config.standardised,
                 gain=gain,
             )
         condnet, tsn = kind.conditioning == "condnet", kind.conditioning == "tsn"
         # The name is that of published weights.
-        self.told = ConditionBias(kind.code, outputs) if condnet else None
-        width = inputs if kind.order == "pre" else outputs
-        norm = AdaptiveNorm(kind.code, width) if tsn else make_norm(kind, width)
-        self.norm: nn.Module = norm
+        self.told = ConditionBias(code_length(config), outputs) if condnet else None
+        width = inputs if kind.activated_first else outputs
+        self.norm = (
+            AdaptiveNorm(code_length(config), width)
+            if tsn
+            else make_norm(config, kind.dimension, width)
+        )
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
-        if self.kind.order == "pre":
+        if self.kind.activated_first:
             return self._convolved(self._activated(x, task), task)
         return self._activated(self._convolved(x, task), task)
 
@@ -156,9 +138,9 @@ class Block(nn.Module):
         self, kind: UnitKind, inputs: int, outputs: int, stride: int | Sequence[int] = 1
     ) -> None:
         super().__init__()
-        self.residual, gain = kind.order == "pre", 1.4
+        self.residual, gain = kind.activated_first, 1.4
         if self.residual:
-            gain = 0.3 if kind.norm == "none" else 1.0
+            gain = 0.3 if kind.config.norm == "none" else 1.0
         self.units = nn.ModuleList(
             [
                 Unit(kind, inputs, outputs, stride=stride),
@@ -167,11 +149,11 @@ class Block(nn.Module):
         )
         self.shortcut = None
         if self.residual and (inputs != outputs or stride != 1):
-            plain = kind.task_free
+            plain = replace(kind, conditioning=None)
             self.shortcut = Unit(plain, inputs, outputs, kernel=1, stride=stride)
-        self.gate = (
-            ChannelGate(outputs, kind.code) if kind.conditioning == "tgnet" else None
-        )
+        self.gate = None
+        if kind.conditioning == "tgnet":
+            self.gate = ChannelGate(outputs, code_length(kind.config))
 
     def forward(self, x: torch.Tensor, task: Task | None = None) -> torch.Tensor:
         y = x

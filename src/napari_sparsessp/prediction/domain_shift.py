@@ -15,7 +15,7 @@ from napari_sparsessp.models.card import ModelCard, Range
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import inside
 from napari_sparsessp.resampling import resample_yx
-from napari_sparsessp.volume import Volume
+from napari_sparsessp.volume import Volume, content_hash
 
 MARGIN = 0.25
 """Share of a range's width by which a trait may lie outside of it, unremarked.
@@ -142,6 +142,9 @@ _OTHER_LIGHT = {
 """Words of a channel's name that say how it was recorded."""
 
 
+SEEN = "this stack was used to train the model; its scores say nothing about new cells"
+
+
 def check(plan: Plan) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
@@ -150,7 +153,8 @@ def check(plan: Plan) -> tuple[str, ...]:
     Returns
     -------
     Sentences: what, how far, what it may mean and what to do; empty where nothing
-    is unlike, and for a model whose card has no `familiarity`.
+    is unlike, and for a model whose card has no `familiarity`. A stack that the model
+    learned from is named first.
 
     Raises
     ------
@@ -158,9 +162,12 @@ def check(plan: Plan) -> tuple[str, ...]:
         The image is damaged.
     """
     card = plan.card
+    found = []
+    if card.training_images and content_hash(plan.volume) in card.training_images:
+        found.append(SEEN)
     if not card.familiarity:
-        return ()
-    found = [*_channel_words(plan.volume, card)]
+        return tuple(found)
+    found += _channel_words(plan.volume, card)
     traits, distance = measure(plan)
     found += _recording(traits)
     unlike = _outside(traits, distance, card.familiarity)

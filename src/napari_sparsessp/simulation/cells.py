@@ -328,16 +328,8 @@ def drifting_speckle(
     """Texture with a stack's own lateral spectrum that forgets itself along z.
 
     Of diffusing granules, the correlation between planes falls as exp(−rate q²) for
-    each plane at the spatial frequency q, as it does in real stacks.
-
-    Parameters
-    ----------
-    rate
-        µm² a plane; about 0.5 in a stack of live hiPSC with 0.29 µm between planes.
-
-    Returns
-    -------
-    (D, H, W), zero mean.
+    each plane at the spatial frequency q, as it does in real stacks. `rate` is in µm²
+    a plane: about 0.5 in a stack of live hiPSC with 0.29 µm between planes.
     """
     power = torch.fft.rfft2(stack - stack.mean()).abs().square().mean(0)
     lateral = lateral_frequencies(stack.shape[1:], voxel).to(stack.device)
@@ -359,13 +351,9 @@ def jostled(
 ) -> torch.Tensor:
     """Move the content of each plane about, smoothly in space, at random in time.
 
-    Parameters
-    ----------
-    step
-        Standard deviation of the movement along an axis from one plane to the next,
-        µm; about 0.15 in a stack of live hiPSC.
-    length
-        Over which neighbours move together, µm.
+    `step` is the standard deviation of the movement along an axis from one plane to
+    the next, about 0.15 µm in a stack of live hiPSC; neighbours move together over
+    `length` µm.
     """
     depth, height, width = stack.shape
     lateral = lateral_frequencies((height, width), voxel).to(stack.device)

@@ -102,20 +102,11 @@ def simulate_colony(
     device: str = "cpu",
     contrast: str = Contrast.BRIGHT_FIELD,
 ) -> Colony:
-    """Simulate one colony.
+    """Simulate one colony: same seed, shape (D, H, W) and kind of device, same colony.
 
-    Parameters
-    ----------
-    seed
-        Same seed, shape and kind of device: same colony.
-    shape
-        (D, H, W) voxels of 0.29 µm.
-    looks
-        Bright-field stacks to make of it; the first keeps the weak-object
-        spectrum in one colony out of eight.
-    contrast
-        A `Contrast`. Phase contrast and DIC keep the spectrum of the weak object:
-        there is no real colony here to bend it towards.
+    `looks` is the number of bright-field stacks of it; the first keeps the weak-object
+    spectrum in one colony out of eight. Phase contrast and DIC always keep it: there
+    is no real colony here to bend it towards.
     """
     generator = torch.Generator(device).manual_seed(seed)
     p = draw_parameters(seed)
@@ -159,26 +150,11 @@ def write_colony(
     contrast: Contrast = Contrast.BRIGHT_FIELD,
     fluorescence_photons: float = 0,
 ) -> Path:
-    """Write transmitted light and fluorescence of a colony into one OME-TIFF.
+    """Write a colony's first look and all structures into one OME-TIFF.
 
-    Parameters
-    ----------
-    colony
-        Its first look is written, and each structure.
-    seed
-        Of the camera's noise; goes into the file with the rest of the provenance.
-    photons
-        At the bright end of the transmitted light; 0 for no noise.
-    contrast
-        Of the transmitted light; it names the channel.
-    fluorescence_photons
-        At the bright end of each structure, before it bleaches. 0 writes the
-        noise-free expectation, which is what a network should learn.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written, or exists and may not be replaced.
+    `seed` is that of the camera's noise. `photons` come at the bright end of the light,
+    `fluorescence_photons` at that of each structure before it bleaches; 0 writes the
+    noise-free expectation, which is what a network should learn. Raises OutputError.
     """
     light = (1 + contrast.strength * colony.brightfield[0]).clamp_min(0).cpu()
     if photons:

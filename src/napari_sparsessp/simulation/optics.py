@@ -8,6 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 
 from napari_sparsessp.simulation import Contrast
 from napari_sparsessp.simulation.parameters import (
@@ -19,19 +20,6 @@ from napari_sparsessp.simulation.parameters import (
 
 SOFT_PUPIL = 0.04
 """Width of the pupil's edge over its radius; a hard one rings on a grid."""
-
-
-def fast_length(least: int) -> int:
-    """The smallest product of 2, 3 and 5 that is not less: FFTs are quick there."""
-    length = least
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
 
 
 def weak_object_transfer(
@@ -168,7 +156,7 @@ class _Transfer:
         self._voxel, self._device = voxel, device
         self._half = 2 * math.pi / p.wavelength * voxel
         # Distances between planes wrap around without meeting: 2 D - 1 fit.
-        self._length = fast_length(2 * self.depth - 1)
+        self._length = next_fast_len(2 * self.depth - 1, real=True)
         q = lateral_frequencies(shape[1:], voxel).sqrt().to(device)
         # The shade around an object in phase contrast is as narrow as the ring.
         fineness = 400 if contrast == Contrast.PHASE_CONTRAST else 160
@@ -188,20 +176,20 @@ class _Transfer:
         return torch.lerp(values[:, self._low], values[:, self._low + 1], self._share)
 
     @property
-    def odd(self) -> torch.Tensor:
-        return self._spread(self._imag.imag)
-
-    @property
-    def even(self) -> torch.Tensor:
-        return self._spread(self._real.real)
-
-    @property
     def of_phase(self) -> torch.Tensor:
         return torch.complex(self._spread(self._imag.real), self.odd)
 
     @property
     def of_absorption(self) -> torch.Tensor:
         return torch.complex(self.even, self._spread(self._real.imag))
+
+    @property
+    def odd(self) -> torch.Tensor:
+        return self._spread(self._imag.imag)
+
+    @property
+    def even(self) -> torch.Tensor:
+        return self._spread(self._real.real)
 
     def spectrum(self, volume: torch.Tensor) -> torch.Tensor:
         """Of a volume (D, H, W), padded with nothing along z."""
@@ -231,18 +219,9 @@ def reshape_spectrum(
 
     Weak-object images lack power at large scales against real ones (absorption,
     imperfect condenser, multiple scattering); matching the radial spectrum by a
-    linear filter makes networks trained on them transfer to real cells.
-
-    Parameters
-    ----------
-    knee
-        Frequency of the bend, cycles/µm.
-    slope, plateau
-        Power falls as f^−slope above the bend and as f^−plateau below.
-    share
-        0 leaves the stack as it is, 1 matches the target.
-    per_plane
-        Match each plane instead of the stack's mean spectrum.
+    linear filter makes networks trained on them transfer to real cells. Power falls as
+    f^−slope above the `knee` (cycles/µm) and as f^−plateau below; a `share` of 0 leaves
+    the stack as it is, 1 matches the target.
     """
     spectrum = torch.fft.rfft2(stack - stack.mean())
     radius = lateral_frequencies(stack.shape[1:], voxel).sqrt().to(stack.device)
@@ -374,23 +353,12 @@ def camera_stack(
     background: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Simulate the counts of a spinning-disk confocal's camera.
+    """Simulate the counts of a spinning-disk confocal's camera, one for each electron.
 
     The planes are taken one after another, from z = 0, and every exposure bleaches all
-    of them: the label fades exponentially. Background does not.
-
-    Parameters
-    ----------
-    expected
-        (D, H, W) ≥ 0; its 99.9th percentile would send `photons` unbleached.
-    bleached
-        Share of the label that is gone at the last plane, 0 to below 1.
-    background
-        Over `photons`.
-
-    Returns
-    -------
-    (D, H, W) whole counts, one for each electron, `OFFSET` where it is dark.
+    of them: the label fades exponentially until a share `bleached` is gone. Background,
+    given over `photons`, does not. The 99.9th percentile of what is expected would send
+    `photons` unbleached.
     """
     depth = len(expected)
     time = torch.arange(depth, device=expected.device) / max(depth - 1, 1)

@@ -140,13 +140,7 @@ def _cytoplasmic(
 
 
 def grow_structures(cells: Cells, fields: RandomFields) -> dict[str, torch.Tensor]:
-    """Label density of the twelve structures, before the microscope.
-
-    Returns
-    -------
-    Structure id, in alphabetical order, to density (D, H, W) ≥ 0, arbitrary
-    units.
-    """
+    """Label density (D, H, W) ≥ 0 of the twelve structures, ids sorted."""
     at = _places(cells, fields)
     grown = {
         **_nuclear(cells, at, fields),
@@ -177,12 +171,7 @@ def refractive_index(
     structures: dict[str, torch.Tensor],
     fields: RandomFields,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Refractive-index contrast and absorption of the colony.
-
-    Returns
-    -------
-    (D, H, W): index minus the medium's; imaginary index.
-    """
+    """Return the refractive index minus the medium's, and the imaginary index."""
     body = cells.body
     in_nucleus = inside(cells.nucleus) * (1 - cells.mitosis)
     cytoplasm = body * (1 - inside(cells.nucleus))

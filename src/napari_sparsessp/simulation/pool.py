@@ -49,19 +49,14 @@ class PooledColony:
     fluorescence: np.ndarray
 
 
-def zscore_structures(colony: Colony) -> torch.Tensor:
-    """Fluorescence (S, D, H, W) with mean 0 and standard deviation 1 a structure."""
+def save_colony(folder: Path, seed: int, colony: Colony) -> None:
+    """Write a colony into a pool; it is there once its last file has its name."""
     flat = colony.fluorescence.flatten(1)
     mean = flat.mean(1)[:, None, None, None]
     std = flat.std(1).clamp_min(1e-6)[:, None, None, None]
-    return (colony.fluorescence - mean) / std
-
-
-def save_colony(folder: Path, seed: int, colony: Colony) -> None:
-    """Write a colony into a pool; it is there once its last file has its name."""
     arrays = {
         "brightfield": colony.brightfield,
-        "fluorescence": zscore_structures(colony),
+        "fluorescence": (colony.fluorescence - mean) / std,
     }
     for kind, array in arrays.items():
         path = pool_file(folder, seed, kind)
@@ -136,12 +131,7 @@ class ColonyWorkers:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
 
     def make(self, seed: int) -> Future[None]:
-        """Simulate a colony in the background, after those requested before.
-
-        Returns
-        -------
-        Done once the colony is there, or with the `SparseSSPError` why it is not.
-        """
+        """Simulate a colony in the background, after those requested before."""
         return self._threads.submit(self._make, seed)
 
     def close(self) -> None:
@@ -175,46 +165,28 @@ class ColonyWorkers:
             raise OutputError(answer["cannot_write"])
 
 
-@dataclass(frozen=True)
-class Renewal:
-    """The seeds of a stock, and when one is replaced."""
-
-    seed: int  # of the first colony
-    slots: int  # colonies at a time
-    every: int  # steps after which one of them is replaced
-
-    def seeds(self, step: int) -> range:
-        """Seeds of the colonies that the stock holds at a step."""
-        first = self.seed + step // self.every
-        return range(first, first + self.slots)
-
-
 class FreshColonies(Generic[Kept]):
     """A stock of colonies in a folder, renewed one by one in the background.
 
     Colony number c has the seed ``seed + c``. After every `every` steps the oldest
     leaves the stock and a new one comes, so at step s it holds the numbers n to
     n + slots − 1 with n = s // every. That follows from the step alone: a training that
-    was killed resumes with the stock that it would have had.
-
-    Parameters
-    ----------
-    job
-        Its folder is for this stock alone.
-    wrap
-        What to make of each colony; called once for each.
-    makes
-        False where another process makes them in the same folder.
+    was killed resumes with the stock that it would have had. The job's folder is for
+    this stock alone; `wrap` is called once for each colony; `makes` is false where
+    another process makes them in the same folder.
     """
 
     def __init__(
         self,
         job: ColonyJob,
-        renewal: Renewal,
+        seed: int,
+        slots: int,
+        every: int,
         wrap: Callable[[PooledColony], Kept],
         makes: bool = True,
     ) -> None:
-        self._job, self._renewal, self._wrap = job, renewal, wrap
+        self._job, self._wrap = job, wrap
+        self._seed, self._slots, self._every = seed, slots, every
         self._folder = Path(job.folder)
         self._makes = makes
         self._lock = threading.Lock()
@@ -226,28 +198,24 @@ class FreshColonies(Generic[Kept]):
         """Simulate what the stock of a step lacks, several at once."""
         if not self._makes:
             return
-        seeds = self._renewal.seeds(step)
+        seeds = self._seeds(step)
         self._tidy(seeds)
         yield from fill_at_once(self._job, seeds)
 
     def at(self, step: int, ended: threading.Event) -> list[Kept]:
-        """Return the stock of a step; wait where a colony of it is not ready.
-
-        Raises
-        ------
-        Cancelled
-            `ended` was set first.
-        SparseSSPError
-            A colony cannot be simulated or written.
-        """
-        seeds = self._renewal.seeds(step)
+        """Return the stock of a step; wait for it, or raise Cancelled once `ended`."""
+        seeds = self._seeds(step)
         while True:
             with self._lock:
                 for seed in range(seeds.start, seeds.stop + AHEAD):
                     self._request(seed)
                 missing = [seed for seed in seeds if seed not in self._kept]
                 if not missing:
-                    self._forget(seeds.start - LATE_STEPS // self._renewal.every - 1)
+                    first = seeds.start - LATE_STEPS // self._every - 1
+                    for seed in [seed for seed in self._kept if seed < first]:
+                        del self._kept[seed]
+                        if self._makes:
+                            self._remove(seed)
                     return [self._kept[seed] for seed in seeds]
                 coming = [self._coming[seed] for seed in missing if self._makes]
             if ended.is_set():
@@ -256,6 +224,10 @@ class FreshColonies(Generic[Kept]):
                 ended.wait(0.1)
             for future in wait(coming, 0.1, FIRST_COMPLETED).done:
                 future.result()
+
+    def _seeds(self, step: int) -> range:
+        first = self._seed + step // self._every
+        return range(first, first + self._slots)
 
     def close(self) -> None:
         """End the background process at once; what is there stays."""
@@ -266,23 +238,13 @@ class FreshColonies(Generic[Kept]):
         """Open a colony that is there, or have it simulated."""
         if seed in self._kept:
             return
-        if self._whole(seed):
+        if pool_file(self._folder, seed).exists():
             self._coming.pop(seed, None)
             self._kept[seed] = self._wrap(open_colony(self._folder, seed))
         elif self._makes and seed not in self._coming:
             if self._workers is None:
                 self._workers = ColonyWorkers(self._job)
             self._coming[seed] = self._workers.make(seed)
-
-    def _whole(self, seed: int) -> bool:
-        return pool_file(self._folder, seed).exists()
-
-    def _forget(self, first: int) -> None:
-        """Remove all colonies before this seed."""
-        for seed in [seed for seed in self._kept if seed < first]:
-            del self._kept[seed]
-            if self._makes:
-                self._remove(seed)
 
     def _remove(self, seed: int) -> None:
         for kind in ("fluorescence", "brightfield"):
@@ -296,10 +258,11 @@ class FreshColonies(Generic[Kept]):
         for path in self._folder.glob("*.npy"):
             number = re.match(r"(\d+)\.", path.name)
             seed = int(number[1]) if number else -1
-            fits = seeds.start <= seed < seeds.stop + AHEAD and self._whole(seed)
-            if fits:
-                fits = open_colony(self._folder, seed).brightfield.shape == wanted
-            if not fits:
+            if not (
+                seeds.start <= seed < seeds.stop + AHEAD
+                and pool_file(self._folder, seed).exists()
+                and open_colony(self._folder, seed).brightfield.shape == wanted
+            ):
                 self._remove(seed)
         for path in self._folder.glob(".*.part"):
             with suppress(OSError):
@@ -309,13 +272,7 @@ class FreshColonies(Generic[Kept]):
 def fill_at_once(
     job: ColonyJob, seeds: range, most: int = MOST_AT_ONCE
 ) -> Iterator[int]:
-    """Simulate the colonies that are missing, on all cores; yield how many are there.
-
-    Raises
-    ------
-    SparseSSPError
-        One cannot be simulated or written.
-    """
+    """Simulate what is missing, on all cores; yield how many are there."""
     folder = Path(job.folder)
     missing = [seed for seed in seeds if not pool_file(folder, seed).exists()]
     if not missing:

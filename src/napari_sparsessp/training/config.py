@@ -331,11 +331,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
 def read_config(path: str | Path) -> TrainConfig:
     """Read a YAML file; relative paths in it begin at its folder.
 
-    Raises
-    ------
-    InputError
-        The file is missing or no YAML, or a value is impossible; names the field and
-        what would be right.
+    InputError names the field that is impossible and what would be right.
     """
     path = user_path(path)
     values = read_yaml(path, "config")

@@ -17,7 +17,7 @@ from napari_sparsessp.training.checkpoints import saved_step
 from napari_sparsessp.training.config import Pairs, Simulated, Validation
 from napari_sparsessp.training.pairs import Label, PairReader, by_stack, read_labels
 from napari_sparsessp.training.resolve import ResolvedConfig
-from napari_sparsessp.training.split import StackShape, cut_places, kept_stacks
+from napari_sparsessp.training.split import StackShape, stack_parts
 from napari_sparsessp.volume import Volume
 
 if TYPE_CHECKING:
@@ -44,57 +44,30 @@ class TrainingData:
 def split_pairs(
     pairs: Sequence[Pair], splits: Sequence[str], validation: Validation
 ) -> tuple[list[Pair], list[Pair]]:
-    """Divide stacks, or each stack, into training and validation.
+    """Divide stacks, or each stack, into training and validation."""
+    shapes = [
+        StackShape(pair.name, pair.labels, pair.looks.shape[1:], split)
+        for pair, split in zip(pairs, splits, strict=True)
+    ]
+    learn: list[Pair] = []
+    judge: list[Pair] = []
+    for pair, parts in zip(pairs, stack_parts(shapes, validation), strict=True):
+        for part, into in ((parts.learn, learn), (parts.judge, judge)):
+            if part is not None:
+                into.append(_part(pair, parts.axis, slice(*part)))
+    return learn, judge
 
-    Raises InputError where there is only one stack, or too little of it.
-    """
-    named = [pair for pair, split in zip(pairs, splits, strict=True)
-             if split == "validation"]  # fmt: skip
-    rest = [pair for pair, split in zip(pairs, splits, strict=True)
-            if split != "validation"]  # fmt: skip
-    if named or not validation.share or not rest:
-        return rest, named
-    if validation.by != "stack":
-        parts = [_cut(pair, validation) for pair in rest]
-        return [learn for learn, _ in parts], [judge for _, judge in parts]
-    free = [not split for split in splits]
-    kept = kept_stacks([pair.labels for pair in pairs], free, validation)
-    if not kept:
-        raise InputError(
-            "there is only one stack of each structure, so none can be kept back for "
-            "validation; set validation.by to x or y to keep back a part of it, or "
-            "validation.share to 0"
-        )
-    return (
-        [pair for index, pair in enumerate(pairs) if index not in kept],
-        [pairs[index] for index in sorted(kept)],
+
+def _part(pair: Pair, axis: str, span: slice) -> Pair:
+    if not axis:
+        return pair
+    area = (..., span, slice(None)) if axis == "y" else (..., span)
+    return replace(
+        pair,
+        looks=pair.looks[area],
+        targets=[target[area] for target in pair.targets],
+        masks=[None if mask is None else mask[area] for mask in pair.masks],
     )
-
-
-def _cut(pair: Pair, validation: Validation) -> tuple[Pair, Pair]:
-    """Cut the far end off a stack along an axis."""
-    axis = -2 if validation.by == "y" else -1
-    size = pair.looks.shape[axis]
-    try:
-        end, begin = cut_places(size, validation)
-    except ValueError:
-        gap = f" and validation.gap takes {validation.gap}" if validation.gap else ""
-        raise InputError(
-            f"{pair.name or 'a stack'} has {size} pixels in {validation.by}, of which "
-            f"validation.share {validation.share:g} keeps "
-            f"{round(validation.share * size)}{gap}; change it"
-        ) from None
-
-    def part(span: slice) -> Pair:
-        area = (..., span, slice(None)) if axis == -2 else (..., span)
-        return replace(
-            pair,
-            looks=pair.looks[area],
-            targets=[target[area] for target in pair.targets],
-            masks=[None if mask is None else mask[area] for mask in pair.masks],
-        )
-
-    return part(slice(0, end)), part(slice(begin, None))
 
 
 def find_labels(pairs: Pairs | None) -> list[Label]:
@@ -110,15 +83,7 @@ def look_at_stacks(
 ) -> list[StackShape]:
     """Read the headers of all stacks but those for testing: names and sizes.
 
-    Parameters
-    ----------
-    voxel_size
-        (z, y, x) in µm of the model's grid.
-
-    Raises
-    ------
-    InputError
-        An image cannot be opened.
+    `voxel_size` is (z, y, x) in µm of the model's grid.
     """
     shapes = []
     for group in by_stack(labels):
@@ -152,19 +117,8 @@ def read_stacks(
 ) -> TrainingData:
     """Read, or simulate, everything and divide it.
 
-    Parameters
-    ----------
-    group
-        The main process simulates for all.
-    closing
-        Ends what goes on in the background.
-    warn
-        Called with what was assumed or left out.
-
-    Raises
-    ------
-    SparseSSPError
-        An image cannot be read, or the data do not fit the config.
+    The main process of a `group` simulates for all; `closing` ends what goes on in the
+    background; `warn` is called with what was assumed or left out.
     """
     simulated, validation = resolved.config.data.simulated, resolved.config.validation
     shown = [label.structure for label in labels if label.split != "test"]
@@ -226,7 +180,8 @@ def _read_pairs(
         masks = [stack.masks.get(name) for name in names] if stack.masks else []
         targets = [stack.targets[name] for name in names]
         rows = tuple(structures.index(name) for name in names)
-        pairs.append(Pair(stack.signal[None], targets, rows, masks, stack.name))
+        light = stack.signal[None]
+        pairs.append(Pair(light, targets, rows, masks, stack.name, stack.digest))
     counts = {name: sum(name in one.targets for one in cached) for name in structures}
     listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     words.append(
@@ -276,7 +231,7 @@ class _Colonies:
         self, fixed: Sequence[Pair], closing: ExitStack
     ) -> tuple[Sequence[Pair], list[Pair]]:
         """Fill a stock of colonies that is renewed from now on; and those to judge."""
-        from napari_sparsessp.simulation.pool import FreshColonies, Renewal, open_colony
+        from napari_sparsessp.simulation.pool import FreshColonies, open_colony
         from napari_sparsessp.training.patches import RenewedPairs
 
         simulated, held = self.simulated, self.out / "validation"
@@ -285,16 +240,21 @@ class _Colonies:
         step = saved_step(self.resolved.config.out)
         if self.group.main:
             self._simulate(held, seeds, "colony for validation")
-        renewal = Renewal(simulated.seed, simulated.slots, simulated.every)
-        job = self._job(self.out / "fresh")
-        stock = FreshColonies(job, renewal, self._pair, makes=self.group.main)
+        stock = FreshColonies(
+            self._job(self.out / "fresh"),
+            simulated.seed,
+            simulated.slots,
+            simulated.every,
+            self._pair,
+            makes=self.group.main,
+        )
         closing.callback(stock.close)
         for done in stock.fill(step):
-            self.progress(done, renewal.slots, "simulated colony")
+            self.progress(done, simulated.slots, "simulated colony")
         self.words.append(
             "Fresh simulated hiPSC colonies (napari_sparsessp.simulation), "
-            f"{renewal.slots} at a time, one of them replaced after every "
-            f"{renewal.every} steps, seeds from {renewal.seed}; "
+            f"{simulated.slots} at a time, one of them replaced after every "
+            f"{simulated.every} steps, seeds from {simulated.seed}; "
             f"{simulated.held_out} others for validation."
         )
         judging = [self._pair(open_colony(held, seed)) for seed in seeds]

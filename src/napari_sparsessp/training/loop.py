@@ -139,34 +139,19 @@ def train(
 ) -> None:
     """Train until the budget is used up; resumes what `folder` holds.
 
-    Parameters
-    ----------
-    network
-        On the plan's device. Parameters without gradient stay as they are.
-    pairs
-        Those of `RenewedPairs` change with the step.
-    folder
-        Gets ``state.pt`` (to resume), ``best.pt`` (where validation gives an ``r2``)
-        and ``log.jsonl``.
-    validate
-        Scores the averaged network; what it returns goes into the log.
-    listen
-        Called after each step.
-    progress
-        Called after each step, and while stacks are waited for.
-    group
-        Other processes that train with this one, on the plan's device.
+    The network lies on the plan's device; parameters without gradient stay as they
+    are. `folder` gets ``state.pt`` (to resume), ``best.pt`` (where validation gives an
+    ``r2``) and ``log.jsonl``. `validate` scores the averaged network; what it returns
+    goes into the log. `listen` is called after each step, `progress` also while stacks
+    are waited for; `group` are other processes that train with this one.
 
     Raises
     ------
     Cancelled
         By `progress` or `validate`; the state was saved after the step.
-    PredictionError
-        The device has too little memory for one patch, or the loss is never finite.
-    OutputError
-        The folder cannot be written.
-    InputError
-        What the folder holds does not belong to this training.
+    SparseSSPError
+        Memory does not suffice for one patch, the loss is never finite, or the folder
+        cannot be written or holds another training.
     """
     listen = listen if group is None or group.main else None
     _Run(
@@ -175,23 +160,22 @@ def train(
     ).go()  # fmt: skip
 
 
+@dataclass(eq=False)
 class _Run:
     """One training: network, its average, the optimiser and where they are."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        pairs: Sequence[Pair],
-        recipe: PatchRecipe,
-        plan: TrainingPlan,
-        folder: Path,
-        validate: Callable[[nn.Module], dict[str, Any]] | None,
-        listen: Callable[[Status], None] | None,
-        progress: Progress,
-        group: Group,
-    ) -> None:
-        self.validate, self.listen, self.progress = validate, listen, progress
-        self.network, self.pairs, self.recipe, self.plan = network, pairs, recipe, plan
+    network: nn.Module
+    pairs: Sequence[Pair]
+    recipe: PatchRecipe
+    plan: TrainingPlan
+    folder: Path
+    validate: Callable[[nn.Module], dict[str, Any]] | None
+    listen: Callable[[Status], None] | None
+    progress: Progress
+    group: Group
+
+    def __post_init__(self) -> None:
+        network, plan, group, folder = self.network, self.plan, self.group, self.folder
         self.device = torch.device(plan.device)
         kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
         self.learning = [p for p in network.parameters() if p.requires_grad]
@@ -200,7 +184,7 @@ class _Run:
         )
         self.loss = make_loss(plan.loss)
         config: Any = network.config
-        several = any(len(pair.targets) > 1 for pair in pairs)
+        several = any(len(pair.targets) > 1 for pair in self.pairs)
         # Where all structures come out of one pass, all labels of a stack count.
         self.outputs = config.outputs if several and not config.per_structure else None
         self.average: AveragedModel | None = None
@@ -211,7 +195,6 @@ class _Run:
         self.files = RunFolder(folder, group.main)
         resumed = self.files.load(network, self._averaged, self.optimiser, self.device)
         self.at = resumed or Position(batch=plan.batch)
-        self.group = group
         if group.largest(self.at.step)[0] != self.at.step:
             raise InputError(
                 f"not all processes find the same state in {folder}; choose an out "

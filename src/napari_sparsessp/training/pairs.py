@@ -22,7 +22,7 @@ from napari_sparsessp.resampling import resample_yx
 from napari_sparsessp.structures import CATALOGUE
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.resolve import make_folder, structure_id
-from napari_sparsessp.volume import Volume, channel_key
+from napari_sparsessp.volume import Volume, channel_key, content_hash
 
 Channel = str | int
 
@@ -250,13 +250,7 @@ def _check_files(labels: list[Label], path: Path) -> None:
 
 
 def write_list(labels: Sequence[Label], path: Path) -> Path:
-    """Write a CSV that `read_labels` reads; paths below it are relative to it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write a CSV that `read_labels` reads; paths below it are relative to it."""
     here = path.absolute().parent
     make_folder(here)
 
@@ -296,18 +290,14 @@ class CachedPair:
     targets: Mapping[str, np.ndarray]  # structure to (D, H, W) or (1, H, W), z-scored
     masks: Mapping[str, np.ndarray]  # of those structures that have one
     split: str  # ``train``, ``validation`` or empty
+    digest: str  # of the transmitted light: `napari_sparsessp.volume.content_hash`
 
 
 class PairReader:
     """Reads stacks into a cache, each once.
 
-    Parameters
-    ----------
-    scaling
-        Of the transmitted light: ``robust``, ``zscore`` or ``none``. Targets are
-        always z-scored.
-    warn
-        Called once with each thing that was assumed.
+    `scaling` is that of the transmitted light (targets are always z-scored); `warn` is
+    called once with each thing that was assumed.
     """
 
     def __init__(
@@ -355,7 +345,18 @@ class PairReader:
                 mask = self._array(label.mask, None, "mask", first.path)
                 _check_shape(label.mask, mask, signal, first.path)
                 masks[label.structure] = mask
-        return CachedPair(first.path.name, signal, targets, masks, first.split)
+        digest = self._digest(first)
+        return CachedPair(first.path.name, signal, targets, masks, first.split, digest)
+
+    def _digest(self, label: Label) -> str:
+        """Return the hash of the light, before any crop; kept beside the cache."""
+        key = self._key(label.path, label.signal, "digest", label.path)
+        file = self.cache / f"{key}.txt"
+        if not file.exists():
+            light = load_volume(label.path, channel=label.signal, need_channel=True)
+            with atomic_write(file, "cache") as part:
+                part.write_text(content_hash(light), encoding="ascii")
+        return file.read_text(encoding="ascii")
 
     def _array(
         self, path: Path, channel: Channel | None, kind: str, stack: Path

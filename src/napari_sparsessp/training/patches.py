@@ -31,6 +31,7 @@ class Pair:
     # them count everywhere.
     masks: Sequence[np.ndarray | None] = ()
     name: str = ""  # what a person calls it
+    digest: str = ""  # of a real stack's light: `napari_sparsessp.volume.content_hash`
 
     @property
     def labels(self) -> tuple[int, ...]:

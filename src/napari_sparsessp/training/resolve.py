@@ -135,15 +135,7 @@ def structure_id(name: str) -> str:
 
 
 def resolve_config(config: TrainConfig) -> ResolvedConfig:
-    """Decide what does not depend on the data.
-
-    Raises
-    ------
-    ModelError
-        The model to begin with does not exist.
-    InputError
-        Simulated colonies do not fit the grid.
-    """
+    """Decide what does not depend on the data."""
     source = None
     if isinstance(config.network, FineTune):
         source = read_card(config.network.source)
@@ -261,17 +253,7 @@ def read_rate(text: str) -> float:
 
 @dataclass(frozen=True)
 class QuickOptions:
-    """Options that a person decides about a training, and how forms ask for them.
-
-    Attributes
-    ----------
-    pairs
-        Where the stacks are.
-    validation
-        What is kept back.
-    ratios
-        The model's own where left out.
-    """
+    """Options that a person decides about a training, and how forms ask for them."""
 
     id: Annotated[
         str,
@@ -409,13 +391,7 @@ def run_folder(id_: str) -> Path:
 
 
 def quick_config(options: QuickOptions, out: Path) -> TrainConfig:
-    """Make a whole config of what a person decided.
-
-    Raises
-    ------
-    InputError
-        A value is impossible; names the field.
-    """
+    """Make a whole config of what a person decided; InputError names a wrong field."""
     rate = RATE if options.learning_rate is None else options.learning_rate
     recipe: dict[str, object] = {"name": "fast", "learning_rate": rate}
     if options.patch is not None:

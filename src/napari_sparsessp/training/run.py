@@ -57,21 +57,10 @@ def run_training(
 ) -> Path:
     """Train, or resume a training, and write the model.
 
-    Parameters
-    ----------
-    listen, progress
-        Called after each step; `progress` between stacks that are validated, too.
-    group
-        Other processes that train with this one; the main one writes the model.
-    show
-        Called at each validation with the prediction of one patch.
-
-    Raises
-    ------
-    Cancelled
-        By `progress`; the state is saved.
-    SparseSSPError
-        Anything that the user can mend.
+    `listen` and `progress` are called after each step, `progress` between stacks that
+    are validated too; `show` at each validation with the prediction of one patch. The
+    main process of a `group` writes the model. Raises what `progress` raises, with the
+    state saved, and SparseSSPError for anything that the user can mend.
     """
     config, group = resolved.config, group or Group()
     network = resolved.network(data.structures)
@@ -107,13 +96,7 @@ def run_training(
 
 
 def write_best(resolved: ResolvedConfig, data: TrainingData) -> Path:
-    """Write the model of a training that was stopped: its best state so far.
-
-    Raises
-    ------
-    SparseSSPError
-        There is no state yet, or the model cannot be written.
-    """
+    """Write the model of a training that was stopped: its best state so far."""
     if not has_state(resolved.config.out):
         raise InputError(
             f"{resolved.config.out} holds no state of a training yet; let it run on"
@@ -278,6 +261,7 @@ def _card(
         normalisation=_SCALING_WORDS[resolved.scaling],
         scaling=resolved.scaling,  # type: ignore[arg-type]
         trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
+        training_images=_training_images(resolved, data),
         limits=_limits(resolved, data),
         scores=_given_scores(config)
         | ({} if best is None else _scores(resolved, data, files, best)),
@@ -285,6 +269,12 @@ def _card(
         z_projection=pairs.projection if pairs is not None and flat else "none",
         source=of_training("" if source is None else source.id),
     )
+
+
+def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
+    """Hashes of all real stacks of which the weights have seen any part."""
+    before = () if resolved.source is None else resolved.source.training_images
+    return tuple(sorted({*before, *(p.digest for p in data.training if p.digest)}))
 
 
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
@@ -344,6 +334,9 @@ def _scores(
         "step": best["step"],
         "r2_by_structure_and_ratio": entry.get("scores", {}),
     }
+    given = resolved.config.data
+    if given.simulated is None or given.pairs is None:
+        scores["data"] = "real" if given.simulated is None else "simulated"
     # What it began with, on the same voxels: it shows what was learnt.
     if validated and validated[0]["step"] == 0:
         scores["r2_before_training"] = validated[0]["r2"]

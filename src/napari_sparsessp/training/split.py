@@ -5,7 +5,7 @@ Patches that overlap, drawn into both parts, would show how well a network remem
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class StackShape:
     """Name, structures and size of a stack before it is read."""
 
     name: str
-    structures: tuple[str, ...]  # that it shows
+    structures: tuple[str, ...] | tuple[int, ...]  # that it shows: ids or outputs
     shape: tuple[int, int, int]  # (D, H, W) on the model's grid
     # ``train``, ``validation`` or ``test`` where the data say it, else empty.
     split: str = ""
@@ -86,39 +86,17 @@ def cut_validation(
 def stack_parts(
     stacks: Sequence[StackShape], validation: Validation
 ) -> list[StackParts]:
-    """Divide each stack as the training will.
-
-    Raises
-    ------
-    InputError
-        Nothing can be kept back, or nothing is left to learn from.
-    """
+    """Divide each stack as the training will; raise InputError where none is left."""
     stacks = [one for one in stacks if one.split != "test"]
-    named = any(one.split == "validation" for one in stacks)
-    if named or not validation.share:
-        kept = {n for n, one in enumerate(stacks) if one.split == "validation"}
+    named = {n for n, one in enumerate(stacks) if one.split == "validation"}
+    if named or not validation.share or not stacks:
+        kept = named
     elif validation.by != "stack":
-        axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
-        parts = []
-        for one in stacks:
-            size = one.shape[1 if axis == "y" else 2]
-            try:
-                end, begin = cut_places(size, validation)
-            except ValueError:
-                raise InputError(
-                    f"{one.name} is only {size} pixels long in {axis} on the model's "
-                    "grid: too little to learn from one part and judge by another; "
-                    "add a larger stack"
-                ) from None
-            parts.append(StackParts(one, axis, (0, end), (begin, size)))
-        return parts
+        return [_cut(one, validation) for one in stacks]
     else:
         kept = kept_stacks(*_labels(stacks), validation)
-        if stacks and not kept:
-            raise InputError(
-                "there is only one stack of each structure, so no whole one can be "
-                "kept back; keep back a part of it along x or y"
-            )
+        if not kept:
+            raise InputError(_why_none(stacks))
     everything = (0, 1)
     return [
         StackParts(one, "", None, everything)
@@ -128,14 +106,42 @@ def stack_parts(
     ]
 
 
+def _cut(stack: StackShape, validation: Validation) -> StackParts:
+    axis: Literal["y", "x"] = "y" if validation.by == "y" else "x"
+    size = stack.shape[1 if axis == "y" else 2]
+    begin = size - round(validation.share * size)
+    end = begin - validation.gap
+    if not 0 < end <= begin < size:
+        raise InputError(
+            f"{stack.name or 'a stack'} is only {size} pixels long in {axis} on the "
+            "model's grid: too little to learn from one part and judge by another; add "
+            "a larger stack, or change validation.share or validation.gap"
+        )
+    return StackParts(stack, axis, (0, end), (begin, size))
+
+
+def _why_none(stacks: Sequence[StackShape]) -> str:
+    if len(stacks) > 1 and all(one.split == "train" for one in stacks):
+        return (
+            f"all {len(stacks)} stacks are marked train, which leaves none for "
+            "validation; mark some validation or leave their split empty, or set "
+            "validation.share to 0"
+        )
+    return (
+        "there is only one stack of each structure, so no whole one can be kept back "
+        "for validation; keep back a part of it (validation.by: x or y), or nothing "
+        "(validation.share: 0)"
+    )
+
+
 def kept_stacks(
-    labels: Sequence[Collection[int]], free: Sequence[bool], validation: Validation
+    labels: Sequence[Collection[Any]], free: Sequence[bool], validation: Validation
 ) -> set[int]:
     """Choose a share of the stacks of each structure, at least one of two."""
     rng = np.random.default_rng(validation.seed)
     order = [int(index) for index in rng.permutation(len(labels)) if free[index]]
     kept: set[int] = set()
-    shown: dict[int, list[int]] = {}
+    shown: dict[Any, list[int]] = {}
     for index in order:
         for label in labels[index]:
             shown.setdefault(label, []).append(index)
@@ -153,17 +159,5 @@ def kept_stacks(
     return kept
 
 
-def cut_places(size: int, validation: Validation) -> tuple[int, int]:
-    """Return where the part to learn from ends, and the part that is kept begins."""
-    begin = size - round(validation.share * size)
-    end = begin - validation.gap
-    if not 0 < end <= begin < size:
-        raise ValueError("no pixel")
-    return end, begin
-
-
-def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[int, ...]], list[bool]]:
-    """Number the structures, as outputs are, and say which stacks are free."""
-    names = sorted({name for one in stacks for name in one.structures})
-    labels = [tuple(names.index(name) for name in one.structures) for one in stacks]
-    return labels, [not one.split for one in stacks]
+def _labels(stacks: Sequence[StackShape]) -> tuple[list[tuple[Any, ...]], list[bool]]:
+    return [one.structures for one in stacks], [not one.split for one in stacks]

@@ -35,13 +35,7 @@ class TrainingStack:
 
 
 def check_stack(stack: TrainingStack) -> None:
-    """Check that all images of a stack show the same field, before anything is written.
-
-    Raises
-    ------
-    InputError
-        One has another size or pixel; says which.
-    """
+    """Raise InputError where an image of a stack shows another field; says which."""
     if not stack.truths:
         raise InputError(
             f"{stack.name} has no fluorescence to learn from; tick a layer that shows "
@@ -97,13 +91,6 @@ def write_stacks(
     """Write stacks as OME-TIFF, and a CSV that lists them for a training.
 
     `step` is µm between planes, where only the pixel size of a stack is known.
-
-    Raises
-    ------
-    InputError
-        An image cannot be read, or does not fit its stack.
-    OutputError
-        The folder cannot be written.
     """
     labels: list[Label] = []
     for number, stack in enumerate(stacks):

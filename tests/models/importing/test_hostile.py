@@ -177,15 +177,6 @@ def test_damaged_bytes_are_a_model_error_or_harmless(tmp_path, make, legacy):
     _fuzz(whole.read_bytes(), tmp_path / "best_r8.pth", 200)
 
 
-@pytest.mark.parametrize(
-    "name", ["repmode_3d.p", "sparsessp_repmode_3to2d_r8.pth", "fnet_3d_legacy.p"]
-)
-def test_damaged_references_are_a_model_error_or_harmless(
-    tmp_path, shared_parity, name
-):
-    _fuzz(shared_parity(name).read_bytes(), tmp_path / "best_r8.pth", 60)
-
-
 def _fuzz(whole: bytes, path: Path, examples: int) -> None:
     # Names, shapes and the zip's directory lie at either end; weights in between.
     ends = st.integers(0, 20_000) | st.integers(len(whole) - 20_000, len(whole) - 1)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sparsessp.errors import InputError, ModelError, invalid_field
 from napari_sparsessp.models.card import Positive
-from napari_sparsessp.structures import CATALOGUE, find_structure
+from napari_sparsessp.structures import CATALOGUE, structure_id
 
 if TYPE_CHECKING:
     import torch
@@ -155,18 +155,13 @@ def structure_ids(names: Sequence[Any]) -> tuple[str, ...]:
             raise InputError(
                 f"{shown} cannot be the name of a structure; use letters, digits and _"
             )
-        id_ = _catalogue_id(name.strip()) or name.strip().lower().replace(" ", "_")
+        id_ = structure_id(name.strip())
+        if id_ not in CATALOGUE:
+            id_ = id_.lower().replace(" ", "_")
         if id_ in ids:
             raise InputError(f"structure {id_} is named twice; name each output once")
         ids.append(id_)
     return tuple(ids)
-
-
-def _catalogue_id(name: str) -> str | None:
-    try:
-        return find_structure(name).id
-    except InputError:
-        return None
 
 
 def _ask_structures(path: Path, outputs: int, *, guess: bool) -> Question:
@@ -176,7 +171,7 @@ def _ask_structures(path: Path, outputs: int, *, guess: bool) -> Question:
         )
     if guess and outputs == 1:
         for name in (path.stem, path.parent.name):
-            if id_ := _catalogue_id(name):
+            if (id_ := structure_id(name)) in CATALOGUE:
                 return Question("structures", (id_,), False, "in the file's name")
     return Question("structures")
 

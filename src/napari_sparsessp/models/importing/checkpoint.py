@@ -50,8 +50,6 @@ class Checkpoint:
     path: Path
     # Tensors, numbers, texts and containers of them, not validated
     content: dict[Any, Any]
-    # Written before torch 1.6: no zip file, so nothing could be mapped from disk
-    legacy: bool
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -62,7 +60,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     content = _load(path, zipped)
     if type(content).__name__ not in ("dict", "OrderedDict"):
         raise _unknown(path, f"it holds a {type(content).__name__}")
-    return Checkpoint(path, content, legacy=not zipped)
+    return Checkpoint(path, content)
 
 
 def _check_file(path: Path) -> bool:

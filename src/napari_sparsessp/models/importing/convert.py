@@ -58,22 +58,10 @@ def import_checkpoint(
 ) -> Path:
     """Convert a published checkpoint to a model file that computes the same.
 
-    Parameters
-    ----------
-    answers
-        For the card; see `answers_for`.
-    folder
-        Of the file, or the ``.safetensors`` file itself; the user's own models' folder
-        if left out.
-    source
-        Added to the card's `source`.
-
-    Raises
-    ------
-    ModelError
-        The checkpoint is damaged, hostile, not finite, or of an unknown kind.
-    InputError
-        The answers do not fit the checkpoint, or the id is that of a shipped model.
+    `answers` (of `answers_for`) are for the card; `source` is added to the card's.
+    `folder` may also be the ``.safetensors`` file itself; the user's own models' folder
+    if left out. Raises ModelError for a checkpoint that is damaged, hostile, not finite
+    or unknown, InputError for answers that do not fit.
     """
     target = _target(answers, folder, overwrite)
     progress(0.0, None, "opening")

@@ -8,7 +8,7 @@ ever changed. Levels are counted from full resolution down.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,10 @@ def _dimension(kernel: tuple[int, ...]) -> int:
     return len(kernel) - 2
 
 
+def _listed(widths: Sequence[int]) -> str:
+    return ", ".join(map(str, widths))
+
+
 def _dense_planes(levels: int) -> int:
     """Return the planes of a 3D network's patch, which halves `levels` times."""
     return max(DENSE_PLANES, 2**levels)
@@ -128,11 +132,6 @@ def _parameters(state: Mapping[str, torch.Tensor]) -> int:
     """Count the trainable numbers of a checkpoint."""
     fixed = ("running_mean", "running_var", "num_batches_tracked", "_pool")
     return sum(t.numel() for name, t in state.items() if not name.endswith(fixed))
-
-
-def _check_levels(levels: int, path: Path) -> None:
-    if not 1 <= levels <= 8:
-        raise refusal(path, f"it has {levels} levels above its bottleneck")
 
 
 # Names ------------------------------------------------------------------------------
@@ -194,62 +193,34 @@ class Spelling:
     head: str
 
 
-@dataclass(frozen=True)
-class ModeUNet:
-    """Architecture of a mixture-of-experts U-Net."""
-
-    levels: int  # Without the bottleneck
-    # encoder_widths, decoder_widths: From full resolution down; the encoder's last is
-    # the bottleneck
-    encoder_widths: tuple[int, ...]
-    decoder_widths: tuple[int, ...]
-    kernel: int
-    tasks: int  # Structures T
-    # first, last: Shapes of the first layer's kernel and the head's
-    first: tuple[int, ...]
-    last: tuple[int, ...]
-
-    def network(self, **others: Any) -> dict[str, Any]:
-        """Return the fields of `NetworkConfig`."""
-        return {
-            "backbone": "plain",
-            "conditioning": "repmode",
-            "outputs": self.tasks,
-            "encoder_widths": self.encoder_widths,
-            "decoder_widths": self.decoder_widths,
-            "kernel": self.kernel,
-            "norm": "batch",
-            **others,
-        }
-
-
 def _read_mode_unet(
     shapes: Shapes, spelling: Spelling, levels: int, path: Path
-) -> ModeUNet:
-    _check_levels(levels, path)
-    encoder = [
-        shapes.kernel(f"{spelling.encoder(level, 0)}.{EXPERT}")
-        for level in range(levels)
-    ]
-    bottleneck = shapes.kernel(f"{spelling.bottleneck.format(1)}.{EXPERT}")
-    decoder = [
-        shapes.kernel(f"{spelling.decoder(level, 0)}.{EXPERT}")
-        for level in range(levels)
-    ]
-    head = shapes.kernel(f"{spelling.head}.{EXPERT}")
-    if encoder[0][-1] != 5:
-        raise refusal(
-            path, f"its largest kernel is {encoder[0][-1]}, where RepMode has 5"
-        )
-    return ModeUNet(
-        levels,
-        (*(kernel[0] for kernel in encoder), bottleneck[0]),
-        tuple(kernel[0] for kernel in decoder),
-        encoder[0][-1],
-        shapes.columns(f"{spelling.encoder(0, 0)}.gate.weight"),
-        encoder[0],
-        head,
-    )
+) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Read fields of `NetworkConfig`; dimensions of the first and the last layer."""
+    if not 1 <= levels <= 8:
+        raise refusal(path, f"it has {levels} levels above its bottleneck")
+
+    def kernel(name: str) -> tuple[int, ...]:
+        return shapes.kernel(f"{name}.{EXPERT}")
+
+    encoder = [kernel(spelling.encoder(level, 0)) for level in range(levels)]
+    encoder.append(kernel(spelling.bottleneck.format(1)))
+    decoder = [kernel(spelling.decoder(level, 0)) for level in range(levels)]
+    first, last = encoder[0], kernel(spelling.head)
+    if first[-1] != 5:
+        raise refusal(path, f"its largest kernel is {first[-1]}, where RepMode has 5")
+    network = {
+        "backbone": "plain",
+        "conditioning": "repmode",
+        "inputs": first[1],
+        "outputs": shapes.columns(f"{spelling.encoder(0, 0)}.gate.weight"),
+        "depth": last[0],
+        "encoder_widths": tuple(one[0] for one in encoder),
+        "decoder_widths": tuple(one[0] for one in decoder),
+        "kernel": first[-1],
+        "norm": "batch",
+    }
+    return network, (_dimension(first), _dimension(last))
 
 
 def _mode_unet_names(spelling: Spelling, levels: int) -> dict[str, str]:
@@ -286,35 +257,26 @@ def _read_repmode(checkpoint: Checkpoint, state: State) -> Source:
     path = checkpoint.path
     shapes = Shapes(state, path)
     levels = shapes.count(lambda level: f"{_REPMODE.encoder(level, 0)}.{EXPERT}")
-    unet = _read_mode_unet(shapes, _REPMODE, levels, path)
-    if not _dimension(unet.first) == _dimension(unet.last) == 3 or unet.last[0] != 1:
+    network, ends = _read_mode_unet(shapes, _REPMODE, levels, path)
+    if ends != (3, 3) or network["depth"] != 1:
         raise refusal(path, "its layers are not those of a 3D network of one output")
-    network = unet.network(
-        topology="3d",
-        mapping="prefix",
-        interpolation="linear",
-        inputs=unet.first[1],
-        depth=_dense_planes(levels),
-    )
-    structures = named_structures(_data_sets(checkpoint.content), unet.tasks, path)
-    widths = ", ".join(map(str, unet.encoder_widths))
+    network |= {"topology": "3d", "mapping": "prefix", "interpolation": "linear"}
+    network["depth"] = _dense_planes(levels)
+    tasks, size = network["outputs"], network["kernel"]
+    structures = named_structures(_data_sets(checkpoint.content), tasks, path)
+    widths = _listed(network["encoder_widths"])
     notes = (
         f"3D U-Net with {levels} levels and a bottleneck, {widths} channels",
-        f"{unet.kernel}×{unet.kernel}×{unet.kernel} kernels, mixed for each of "
-        f"{unet.tasks} structures from five experts",
+        f"{size}×{size}×{size} kernels, mixed for each of {tasks} structures from five "
+        "experts",
         "trained on dense stacks: ratio 1",
     )
-    questions = questions_for(path, unet.tasks, structures, 1)
-    counted = _parameters(state)
+    questions = questions_for(path, tasks, structures, 1)
     found = CheckpointInfo(
-        path, "RepMode", network, unet.tasks, structures, 1, counted, notes, questions
+        *(path, "RepMode", network, tasks, structures, 1),
+        *(_parameters(state), notes, questions),
     )
-    return Source(found, state, repmode_names(levels))
-
-
-def repmode_names(levels: int) -> dict[str, str]:
-    """Return the published name of each weight of a RepMode network."""
-    return _mode_unet_names(_REPMODE, levels)
+    return Source(found, state, _mode_unet_names(_REPMODE, levels))
 
 
 def _data_sets(content: dict[Any, Any]) -> list[Any] | None:
@@ -363,8 +325,7 @@ def _read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
     }
     shapes = Shapes(state, path)
     levels = shapes.count(lambda level: f"{_BLOCKS}{level}.conv_more.conv1.{EXPERT}")
-    unet = _read_mode_unet(shapes, _sparsessp_spelling(levels), levels, path)
-    ends = _dimension(unet.first), _dimension(unet.last)
+    network, ends = _read_mode_unet(shapes, _sparsessp_spelling(levels), levels, path)
     gated = f"{_GATES}0.{EXPERT}" in shapes
     if gated != (ends == (3, 2)) or ends == (2, 3):
         raise refusal(
@@ -373,54 +334,51 @@ def _read_sparsessp(checkpoint: Checkpoint, state: State) -> Source:
             f"{'with' if gated else 'without'} gates between them, which no published "
             "network has",
         )
-    names = sparsessp_names(levels, gated=gated)
-    network, ratio, notes = _sparsessp_network(shapes, unet, ends, path)
-    depth, counted = network["depth"], _parameters(state)
-    questions = questions_for(path, unet.tasks, None, ratio, depth=depth)
+    names = _mode_unet_names(_sparsessp_spelling(levels), levels)
+    for level in range(levels + 1 if gated else 0):
+        theirs = f"{_GATES}{0 if level == levels else level + 1}"
+        names |= _mode_names(f"transform.levels.{level}", theirs)
+    ratio, notes = _complete_sparsessp(network, shapes, ends, levels, path)
+    tasks = network["outputs"]
+    questions = questions_for(path, tasks, None, ratio, depth=network["depth"])
     found = CheckpointInfo(
-        path, "SparseSSP", network, unet.tasks, None, ratio, counted, notes, questions
+        *(path, "SparseSSP", network, tasks, None, ratio),
+        *(_parameters(state), notes, questions),
     )
     return Source(found, state, names)
 
 
-def sparsessp_names(levels: int, *, gated: bool) -> dict[str, str]:
-    """Return the published name of each weight of a SparseSSP network."""
-    names = _mode_unet_names(_sparsessp_spelling(levels), levels)
-    if gated:
-        for level in range(levels + 1):
-            theirs = f"{_GATES}{0 if level == levels else level + 1}"
-            names |= _mode_names(f"transform.levels.{level}", theirs)
-    return names
-
-
-def _sparsessp_network(
-    shapes: Shapes, unet: ModeUNet, ends: tuple[int, int], path: Path
-) -> tuple[dict[str, Any], int | None, tuple[str, ...]]:
-    """Return network, ratio where the shapes give it, and notes."""
+def _complete_sparsessp(
+    network: dict[str, Any],
+    shapes: Shapes,
+    ends: tuple[int, int],
+    levels: int,
+    path: Path,
+) -> tuple[int | None, tuple[str, ...]]:
+    """Add what the shapes give; return the ratio where they give it, and notes."""
     topology = {(3, 3): "3d", (2, 2): "2d", (3, 2): "3to2d"}[ends]
-    depth = _dense_planes(unet.levels) if topology == "3d" else unet.last[0]
-    planes, inputs = depth, unet.first[1]
+    if topology == "3d":
+        network["depth"] = _dense_planes(levels)
+    planes = depth = network["depth"]
     if topology == "2d":
-        planes, inputs = unet.first[1], 1
+        planes, network["inputs"] = network["inputs"], 1
     elif topology == "3to2d":
         folded = shapes.kernel(f"{_GATES}1.{EXPERT}")[1]
-        planes = folded // unet.encoder_widths[0]
+        planes = folded // network["encoder_widths"][0]
     if not 0 < planes <= depth or depth % planes:
         raise refusal(path, f"it makes {depth} planes from {planes}, no whole ratio")
-    network = unet.network(
-        topology=topology,
-        mapping="prefix" if planes == depth else "none",
-        interpolation="hold",
-        inputs=inputs,
-        depth=depth,
-        ratio=depth // planes,
-    )
+    network |= {
+        "topology": topology,
+        "mapping": "prefix" if planes == depth else "none",
+        "interpolation": "hold",
+        "ratio": depth // planes,
+    }
     notes = [
-        f"{ends[0]}D encoder with {unet.levels} levels and a bottleneck, "
-        f"{', '.join(map(str, unet.encoder_widths))} channels; {ends[1]}D decoder, "
-        f"{', '.join(map(str, unet.decoder_widths))} channels",
-        f"kernels of {unet.kernel}, mixed for each of {unet.tasks} structures from "
-        "five experts",
+        f"{ends[0]}D encoder with {levels} levels and a bottleneck, "
+        f"{_listed(network['encoder_widths'])} channels; {ends[1]}D decoder, "
+        f"{_listed(network['decoder_widths'])} channels",
+        f"kernels of {network['kernel']}, mixed for each of {network['outputs']} "
+        "structures from five experts",
         f"windows of {depth} dense planes",
     ]
     if topology == "3to2d":
@@ -428,8 +386,8 @@ def _sparsessp_network(
         network["folded_width"] = shapes.kernel(f"{_GATES}0.{EXPERT}")[0]
         notes.append("depth is folded into channels by task-gated convolutions")
     if planes != depth:
-        return network, depth // planes, (*notes, f"takes {planes} planes for {depth}")
-    return network, None, (*notes, "planes in between repeat the one measured below")
+        return depth // planes, (*notes, f"takes {planes} planes for {depth}")
+    return None, (*notes, "planes in between repeat the one measured below")
 
 
 # pytorch_fnet's model.p, old and new (Ounkomol et al., Nature Methods 2018) ---------
@@ -449,7 +407,8 @@ def _read_fnet(checkpoint: Checkpoint, state: State) -> Source:
 
     first, last = shapes.kernel(block(0)), shapes.kernel("conv_out.weight")
     levels = shapes.count(block) - 1
-    _check_levels(levels, path)
+    if not 1 <= levels <= 8:
+        raise refusal(path, f"it has {levels} levels above its bottleneck")
     encoder = [shapes.kernel(block(level))[0] for level in range(levels + 1)]
     decoder = [shapes.kernel(block(level, "less"))[0] for level in range(levels)]
     dimension = _dimension(first)
@@ -477,16 +436,16 @@ def _read_fnet(checkpoint: Checkpoint, state: State) -> Source:
     }
     notes = (
         f"{dimension}D U-Net with {levels} levels and a bottleneck, "
-        f"{', '.join(map(str, encoder))} channels, kernels of {first[-1]}",
+        f"{_listed(encoder)} channels, kernels of {first[-1]}",
         f"{first[1]} input and {last[0]} output channel" + "s" * (last[0] > 1),
         "trained on dense stacks: ratio 1",
     )
     legacy = "nn_module" in checkpoint.content
     name = "pytorch_fnet (legacy)" if legacy else "pytorch_fnet"
     questions = questions_for(path, outputs, None, 1, guess=True)
-    counted = _parameters(state)
     found = CheckpointInfo(
-        path, name, network, outputs, None, 1, counted, notes, questions
+        *(path, name, network, outputs, None, 1),
+        *(_parameters(state), notes, questions),
     )
     return Source(found, state, _fnet_names(levels))
 
