@@ -37,6 +37,7 @@ from napari_sparsessp.ui.predict.layers import PredictionLayers, PredictView
 from napari_sparsessp.ui.predict.planning import (
     FormState,
     PredictionPreview,
+    ResumableRun,
     is_dense,
     preview_prediction,
     work_text,
@@ -44,7 +45,6 @@ from napari_sparsessp.ui.predict.planning import (
 from napari_sparsessp.ui.predict.session import (
     PredictionSession,
     Preloader,
-    ResumableRun,
 )
 from napari_sparsessp.ui.samples import SampleOpening
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
@@ -428,10 +428,7 @@ class PredictDock(Dock):
         table = self.form.structures
         shown = (*table.visible(), *map(deviation_channel, table.spreads()))
         with self.view.at_work():
-            try:
-                self.layers.prepare(run, shown)
-            except Exception as error:
-                self._on_no_layer(error)
+            self.layers.prepare(run, shown)
         if not again:  # a second run leaves the user's view alone
             # apart from the first layer: both take napari a while
             QTimer.singleShot(_BREATH_MS, self._show_made)

@@ -243,6 +243,16 @@ def _size_text(volume: "Volume") -> str:
     return f"{size} ({volume.axes}, {np.dtype(volume.array.dtype).name})"
 
 
+_ENTRIES = {
+    "Copy as command line": "The exact `sparsessp predict …` for this prediction; it "
+    "gives the same numbers, on a server or for a hundred stacks.",
+    "Save request as YAML…": "All settings in a small file, for `sparsessp predict "
+    "--request FILE`.",
+    "Save project (OME-Zarr)…": "Stack, truths, predictions and uncertainties in one "
+    "OME-Zarr folder; opened again, everything is where it was.",
+}
+
+
 class ExportMenu(QPushButton):
     """A button with three dots that opens a menu: command line, request, layers."""
 
@@ -257,27 +267,12 @@ class ExportMenu(QPushButton):
         self.setProperty("role", "dots")
         self.entries = QMenu(self)
         self.entries.setToolTipsVisible(True)
-        self.copy_action = self._add(
-            "Copy as command line",
-            "The exact `sparsessp predict …` for this prediction; it gives the same "
-            "numbers, on a server or for a hundred stacks.",
-        )
-        self.request_action = self._add(
-            "Save request as YAML…",
-            "All settings in a small file, for `sparsessp predict --request FILE`.",
-        )
-        self.entries.addSeparator()
-        self.save_action = self._add(
-            "Save project (OME-Zarr)…",
-            "Stack, truths, predictions and uncertainties in one OME-Zarr folder; "
-            "opened again, everything is where it was.",
-        )
+        actions: list[Any] = [self.entries.addAction(text) for text in _ENTRIES]
+        self.copy_action, self.request_action, self.save_action = actions
+        for action, tip in zip(actions, _ENTRIES.values(), strict=True):
+            action.setToolTip(tip)
+        self.entries.insertSeparator(self.save_action)
         self.clicked.connect(self.unfold)
-
-    def _add(self, text: str, tip: str) -> Any:
-        action: Any = self.entries.addAction(text)
-        action.setToolTip(tip)
-        return action
 
     def unfold(self) -> None:
         """Open the menu above the button, which is at the foot of its dock."""

@@ -43,7 +43,12 @@ from napari_sparsessp.ui.napari_compat import (
     layer_with_key,
     set_shown,
 )
-from napari_sparsessp.ui.predict.planning import FormState, is_made_as, pixels_of
+from napari_sparsessp.ui.predict.planning import (
+    FormState,
+    ResumableRun,
+    is_made_as,
+    pixels_of,
+)
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.widgets.basic import single_shot
 
@@ -51,7 +56,6 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.engine import TileDone
     from napari_sparsessp.ui.layers.contrast import Scale
     from napari_sparsessp.ui.predict.form import PredictForm
-    from napari_sparsessp.ui.predict.session import ResumableRun
 
 Limits = tuple[float, float]
 
@@ -147,7 +151,7 @@ class PredictionLayers(QObject):
         Recolouring(viewer, self)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    def prepare(self, run: "ResumableRun", visible: tuple[str, ...]) -> None:
+    def prepare(self, run: ResumableRun, visible: tuple[str, ...]) -> None:
         """Make or renew the layers of a run: the first at once, others one by one."""
         plan, source = run.request.plan, run.request.layer
         place = placement(source, run.request.reading, plan)
@@ -181,22 +185,17 @@ class PredictionLayers(QObject):
                 layer.visible = False
                 add_to(layer, state="outdated")
         self.pending.sort(key=lambda pending: not pending.visible)
-        self._make_one()
+        self._make_next()
 
     def _make_next(self) -> None:
-        try:
-            self._make_one()
-        except Exception as error:
-            self.failed.emit(error)
-
-    def _make_one(self) -> None:
         if self.pending:
             first = self.pending.pop(0)
             try:
                 self._add(first) if first.old is None else self._renew(first)
-            except Exception:
+            except Exception as error:
                 self._give_up()
-                raise
+                self.failed.emit(error)
+                return
         if self.pending:
             following = self.pending[0]
             soon = following.visible or following.old is not None or self._filled

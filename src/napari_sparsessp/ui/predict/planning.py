@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from pydantic import ValidationError
 
 from napari_sparsessp.errors import InputError, SparseSSPError, invalid_field
 from napari_sparsessp.prediction.device import planned_device, planned_precision
 from napari_sparsessp.prediction.inference import TRANSFORMS
 from napari_sparsessp.prediction.request import PredictionRequest
+from napari_sparsessp.structures import deviation_channel
+from napari_sparsessp.ui.layers.contrast import ContrastEstimate
 from napari_sparsessp.ui.layers.metadata import KEY, run_of
 from napari_sparsessp.ui.layers.reading import LayerReading, LeadingAxis, read_layer
 from napari_sparsessp.ui.napari_compat import layer_with_key
@@ -47,6 +50,7 @@ class FormState:
     device: str = "auto"
     precision: Precision = "auto"
     tta: bool = False
+    mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
 
@@ -225,6 +229,7 @@ def _request(
             precision=state.precision,
             truth={id_: one.name for id_, one in truth.items()},
             tta=state.tta,
+            mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
         )
@@ -247,6 +252,72 @@ def _truth_volume(layer: Any, light: LayerReading) -> Volume:
 def pixels_of(layer: Any) -> Any:
     """Return a layer's array; of a multiscale layer its finest level."""
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+# The first that differs is shown: what comes first weighs more.
+_CHANGES = {
+    "layer": "another stack is chosen",
+    "leading": "the stack's first axis means something else now",
+    "channel": "another channel is chosen",
+    "voxel_size": "the voxel size has changed",
+    **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
+    "structures": "other structures are ticked",
+    "truths": "the truth layers have changed",
+    "device": "another device is chosen",
+    "precision": "the precision has changed",
+    **dict.fromkeys(
+        ("tta", "uncertainty", "memory_limit", "mask_invalid"), "an option has changed"
+    ),
+}
+
+
+@dataclass(eq=False)
+class ResumableRun:
+    """A prediction that survives being cancelled."""
+
+    state: FormState
+    request: RunRequest
+    buffer: np.ndarray
+    writer: Any
+    contrast: ContrastEstimate
+    pixels: Any  # of the input at Run: another array is another stack
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    done: int = 0
+    total: int = 0
+    starts: int = 0
+
+    @classmethod
+    def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
+        """Allocate the output buffer of a new run; InputError where memory is short."""
+        plan = request.plan
+        try:
+            buffer = np.zeros(plan.output_shape, np.float32)
+        except MemoryError:
+            raise InputError(
+                "there is not enough memory for the result; tick fewer structures "
+                "or crop the stack"
+            ) from None
+        contrast = ContrastEstimate(
+            plan.channels, [deviation_channel(one) for one in plan.structures]
+        )
+        writer = engine.new_writer(buffer)
+        return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
+
+    def change(self, state: FormState, preview: PredictionPreview) -> str:
+        """Return why this cannot be resumed now; "" where it can."""
+        for name, why in _CHANGES.items():
+            if getattr(state, name) != getattr(self.state, name):
+                return why
+        if state.card is None or state.card.id != self.request.plan.card.id:
+            return "another model is chosen"
+        if preview.layer is None or preview.reading is None:
+            return "the stack cannot be read any more"
+        if pixels_of(preview.layer) is not self.pixels:
+            return "the stack holds another image"
+        was, now = self.request.reading.volume, preview.reading.volume
+        if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
+            return "the stack was moved or scaled"
+        return ""
 
 
 def evaluations(plan: "Plan") -> int:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sparsessp.errors import InputError, PredictionError
+from napari_sparsessp.errors import PredictionError
 from napari_sparsessp.prediction.device import free_bytes
 from napari_sparsessp.prediction.engine import (
     Finished,
@@ -25,12 +24,9 @@ from napari_sparsessp.ui.layers.viewport import Viewport, ViewportTracker
 from napari_sparsessp.ui.predict.form import PredictForm, RunState
 from napari_sparsessp.ui.predict.layers import PredictionLayers
 from napari_sparsessp.ui.predict.planning import (
-    FormState,
-    PredictionPreview,
-    RunRequest,
+    ResumableRun,
     SpeedEstimate,
     done_text,
-    pixels_of,
 )
 from napari_sparsessp.ui.tasks import BackgroundTask, TaskProgress, readable_error
 from napari_sparsessp.ui.widgets.basic import single_shot
@@ -47,69 +43,6 @@ _DELAY_MS = 400
 # A microscopist looks at a result for some minutes before the next run.
 _IDLE_MS = 15 * 60 * 1000
 _PRESENCE = (QEvent.Type.Enter, QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress)
-
-# The first that differs is shown: what comes first weighs more.
-_CHANGES = {
-    "layer": "another stack is chosen",
-    "leading": "the stack's first axis means something else now",
-    "channel": "another channel is chosen",
-    "voxel_size": "the voxel size has changed",
-    **dict.fromkeys(("ratio", "simulate"), "the sampling has changed"),
-    "structures": "other structures are ticked",
-    "truths": "the truth layers have changed",
-    "device": "another device is chosen",
-    "precision": "the precision has changed",
-    **dict.fromkeys(("tta", "uncertainty", "memory_limit"), "an option has changed"),
-}
-
-
-@dataclass(eq=False)
-class ResumableRun:
-    """A prediction that survives being cancelled."""
-
-    state: FormState
-    request: RunRequest
-    buffer: np.ndarray
-    writer: Any
-    contrast: ContrastEstimate
-    pixels: Any  # of the input at Run: another array is another stack
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    done: int = 0
-    total: int = 0
-    starts: int = 0
-
-    @classmethod
-    def of(cls, state: FormState, request: RunRequest, engine: Any) -> "ResumableRun":
-        """Allocate the output buffer of a new run; InputError where memory is short."""
-        plan = request.plan
-        try:
-            buffer = np.zeros(plan.output_shape, np.float32)
-        except MemoryError:
-            raise InputError(
-                "there is not enough memory for the result; tick fewer structures "
-                "or crop the stack"
-            ) from None
-        contrast = ContrastEstimate(
-            plan.channels, [deviation_channel(one) for one in plan.structures]
-        )
-        writer = engine.new_writer(buffer)
-        return cls(state, request, buffer, writer, contrast, pixels_of(request.layer))
-
-    def change(self, state: FormState, preview: PredictionPreview) -> str:
-        """Return why this cannot be resumed now; "" where it can."""
-        for name, why in _CHANGES.items():
-            if getattr(state, name) != getattr(self.state, name):
-                return why
-        if state.card is None or state.card.id != self.request.plan.card.id:
-            return "another model is chosen"
-        if preview.layer is None or preview.reading is None:
-            return "the stack cannot be read any more"
-        if pixels_of(preview.layer) is not self.pixels:
-            return "the stack holds another image"
-        was, now = self.request.reading.volume, preview.reading.volume
-        if (was.voxel_size, was.origin) != (now.voxel_size, now.origin):
-            return "the stack was moved or scaled"
-        return ""
 
 
 @dataclass(frozen=True)
