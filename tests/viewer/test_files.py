@@ -35,7 +35,7 @@ def test_open_button_adds_layers_with_scale(dock, viewer, stack, qtbot):
     added = viewer.layers[-1]
     assert tuple(added.scale) == pytest.approx((0.29, 0.29, 0.29))
     assert str(added.units[0]) == "micrometer"
-    assert added.name == "nucleolus"
+    assert added.name == f"{stack[1].name.split('.')[0]} · nucleolus"
 
 
 def test_a_file_that_cannot_be_opened_is_reported_inline(dock, tmp_path, qtbot):

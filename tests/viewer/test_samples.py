@@ -7,6 +7,7 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.io import samples as public_samples
 from napari_sparsessp.io.samples import NEURON_STAINS, PUBLIC_SAMPLES, write_stack
 from napari_sparsessp.ui import samples
+from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.volume import Volume
 
@@ -104,6 +105,25 @@ def test_the_dock_offers_real_stacks_where_there_is_none(
     assert form.input.samples_button.isHidden()
     assert form.structures.truths().keys() == {"dna"}
     assert empty_dock._samples.dialog is None
+
+
+def test_a_file_is_opened_as_ground_truth_or_as_an_image(dock, viewer, qtbot):
+    """Neither becomes the input."""
+    put_here("hipsc_dna_pair")
+    (path,) = PUBLIC_SAMPLES["hipsc_dna_pair"].paths
+    with qtbot.waitSignal(dock._files.truths_opened):
+        dock._files.open(path, "truth")
+    names = [f"hipsc_dna_pair · {one} · truth" for one in ("Bright-field", "DNA")]
+    assert [layer.name for layer in viewer.layers[1:]] == names
+    assert not any(layer.visible for layer in viewer.layers[1:])
+    dock.refresh_now()
+    key = layer_key(viewer.layers[2])
+    assert dock.form.structures.truths() == {"dna": key}
+    dock._files.open(path, "image")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5)
+    dock.refresh_now()
+    assert dock.form.input.layer_box.currentText() == "bright-field"
+    assert dock.form.structures.truths() == {"dna": key}
 
 
 def test_a_damaged_sample_is_reported_in_the_dock(empty_dock, viewer, qtbot):

@@ -27,6 +27,7 @@ from napari_sparsessp.io.samples import (
 )
 from napari_sparsessp.structures import structure_or_custom
 from napari_sparsessp.ui.layers.contrast import light_limits_of, limits_of
+from napari_sparsessp.ui.layers.metadata import TRUTH_SUFFIX
 from napari_sparsessp.ui.layers.reading import LayerData, layers_of, spatial_attributes
 from napari_sparsessp.ui.preferences import preferences
 from napari_sparsessp.ui.tasks import readable_error
@@ -34,8 +35,6 @@ from napari_sparsessp.ui.widgets.basic import wrapped_label
 from napari_sparsessp.ui.widgets.dialog import TaskDialog
 from napari_sparsessp.ui.widgets.style import breakable
 from napari_sparsessp.volume import Volume
-
-TRUTH_SUFFIX = " · truth"
 
 COLONY = "sparse_colony"
 """Key of the sample that comes with the package."""

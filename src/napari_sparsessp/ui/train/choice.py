@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
-from napari_sparsessp.ui.layers.metadata import structure_named
+from napari_sparsessp.ui.layers.metadata import channel_part, structure_named
 from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
 from napari_sparsessp.ui.napari_compat import layer_key
-from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
 
@@ -91,7 +90,7 @@ def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
             "points of it"
         )
     if "C" not in volume.axes:
-        named = structure_named(name.removesuffix(TRUTH_SUFFIX))
+        named = structure_named(channel_part(name))
         return [ViewerStack(StackKey(key), name, volume, named.id if named else "")]
     stacks = []
     for index in range(volume.sizes["C"]):
