@@ -84,6 +84,19 @@ def test_light_is_found_and_truths_are_ticked_by_their_names(panel, desk):
     assert structure == "DNA"
 
 
+def test_a_truth_that_a_registration_has_moved_is_no_pair(added):
+    place, moved = {"scale": (0.29,) * 3, "units": ("um",) * 3}, np.eye(4)
+    moved[1, 3] = 1.0
+    light, dna = an_image("bright-field", **place), an_image("DNA", **place)
+    shifted = an_image("nucleoli", affine=moved, **place)
+    desk, panel = Desk(light, dna, shifted), added(PairsPanel())
+    panel.set_stacks(stacks_in(desk), ())
+    assert row(panel, desk, "DNA")[0].isChecked()
+    tick, _ = row(panel, desk, "nucleoli")
+    assert not tick.isEnabled()
+    assert "lies elsewhere" in tick.toolTip()
+
+
 def test_a_second_stack_takes_the_next_light_and_can_be_removed(panel):
     second = panel.add_card()
     assert second.light() not in (None, panel.cards[0].light())

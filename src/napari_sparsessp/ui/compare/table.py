@@ -81,11 +81,10 @@ def _score(row: ScoreRow, key: str) -> float | None:
 
 def _text(row: ScoreRow, key: str) -> str:
     """Write a score in four characters and a sign."""
-    if row.scores is None:
-        return STATES[row.state][0] if row.state and key == "r2" else ""
     value = _score(row, key)
     if value is None:
-        return "–"
+        waiting = STATES[row.state][0] if row.state and key == "r2" else ""
+        return waiting if row.scores is None else "–"
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     text = f"{value:.{digits}f}" if abs(value) < 9999 else "≫"
     return text.replace("-", "−")
@@ -105,10 +104,6 @@ def _tip(row: ScoreRow) -> str:
     return "\n".join(lines)
 
 
-def _set_shown(row: ScoreRow, on: bool) -> None:
-    row.shown = on
-
-
 COLUMNS = (
     Column(
         "structure",
@@ -118,7 +113,7 @@ COLUMNS = (
         kind=Kind.CHECK,
         cell_tip=_tip,
         checked=lambda row: row.shown,
-        set_checked=_set_shown,
+        set_checked=lambda row, on: setattr(row, "shown", on),
         colour=lambda row: QColor(row.colour),
         sortable=True,
         sample="Golgi apparatus",

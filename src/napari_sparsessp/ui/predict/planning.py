@@ -123,7 +123,7 @@ def preview_prediction(
     try:
         layers = {id_: layer_with_key(viewer, key) for id_, key in state.truths.items()}
         layers = {id_: one for id_, one in layers.items() if one is not None}
-        truth = {id_: _truth_volume(one) for id_, one in layers.items()}
+        truth = {id_: _truth_volume(one, reading) for id_, one in layers.items()}
         pixels = tuple(map(pixels_of, (layer, *layers.values())))
         place = reading.letters, reading.guessed, reading.unit_assumed
         volumes = tuple(map(_description, (reading.volume, *truth.values())))
@@ -206,9 +206,9 @@ def _request(
         raise InputError(f"{where} cannot be used: {why}") from error
 
 
-def _truth_volume(layer: Any) -> Volume:
-    """Read a truth layer; an error names it."""
-    volume = read_layer(layer).volume
+def _truth_volume(layer: Any, light: LayerReading) -> Volume:
+    """Read a truth layer where it lies on the input; an error names it."""
+    volume = read_layer(layer, onto=light).volume
     if "C" in volume.axes:
         raise InputError(
             f"truth layer {layer.name!r} has {volume.sizes['C']} channels; split "

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from napari_sparsessp.errors import InputError
 from napari_sparsessp.structures import CATALOGUE, match_channel, structure_or_custom
 from napari_sparsessp.tasks import Progress
-from napari_sparsessp.ui.layers.metadata import channel_part, structure_named
-from napari_sparsessp.ui.layers.reading import image_layers, input_choices, read_layer
+from napari_sparsessp.ui.layers.metadata import structure_named
+from napari_sparsessp.ui.layers.reading import (
+    LayerReading,
+    image_layers,
+    input_choices,
+    lie_apart,
+    read_layer,
+)
 from napari_sparsessp.ui.napari_compat import layer_key
 from napari_sparsessp.ui.widgets.structure_fields import structure_id
 from napari_sparsessp.volume import Volume, channel_key
@@ -43,7 +49,13 @@ class ViewerStack:
     key: StackKey
     name: str
     volume: Volume  # ZYX, lazy
-    structure: str  # id of the one that its name says, or ""
+    reading: LayerReading  # where it lies
+
+    @property
+    def structure(self) -> str:
+        """Id of the structure that its name says, or ""."""
+        named = structure_named(self.name)
+        return named.id if named else ""
 
 
 def stacks_in(viewer: Any) -> list[ViewerStack]:
@@ -83,22 +95,21 @@ def masks_in(viewer: Any) -> list[ViewerStack]:
 
 
 def _stacks_of(layer: Any, key: str) -> list[ViewerStack]:
-    name, volume = str(layer.name), read_layer(layer).volume
+    name, reading = str(layer.name), read_layer(layer)
+    volume = reading.volume
     if "T" in volume.axes:
         raise InputError(
             f"{name} is a time-lapse and training takes z-stacks; open single time "
             "points of it"
         )
     if "C" not in volume.axes:
-        named = structure_named(channel_part(name))
-        return [ViewerStack(StackKey(key), name, volume, named.id if named else "")]
+        return [ViewerStack(StackKey(key), name, volume, reading)]
     stacks = []
     for index in range(volume.sizes["C"]):
         one = volume.channel(index)
         channel = one.channel_names[0] if one.channel_names else f"channel {index}"
         place, title = StackKey(key, index), f"{name} · {channel}"
-        named = structure_named(channel)
-        stacks.append(ViewerStack(place, title, one, named.id if named else ""))
+        stacks.append(ViewerStack(place, title, one, reading))
     return stacks
 
 
@@ -113,6 +124,14 @@ def named_structures(ids: Sequence[str]) -> str:
     labels = [structure_or_custom(id_).label for id_ in ids]
     more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
     return f"{', '.join(labels[:_MOST_NAMED])}{more}"
+
+
+def unpaired(light: ViewerStack, other: ViewerStack) -> str:
+    """Return why a stack in the viewer cannot be the truth of a light, or ""."""
+    why = misfit(light.volume, other.volume)
+    if not why and lie_apart(light.reading, other.reading):
+        why = "lies elsewhere (scale, translation, rotation or affine): resample it"
+    return why
 
 
 def misfit(light: Volume, other: Volume) -> str:

@@ -26,8 +26,8 @@ from napari_sparsessp.ui.train.choice import (
     StackKey,
     ViewerStack,
     guess_channels,
-    misfit,
     name_as_structure,
+    unpaired,
 )
 from napari_sparsessp.ui.widgets.basic import (
     ElidingComboBox,
@@ -268,13 +268,13 @@ class StackCard(QWidget):
             self._offer_masks(())
             return
         others = [stack for stack in self._stacks.values() if stack is not light]
-        reasons = {stack.key: misfit(light.volume, stack.volume) for stack in others}
+        reasons = {stack.key: unpaired(light, stack) for stack in others}
         fitting = [stack for stack in others if not reasons[stack.key]]
         for stack in others:
             self._add_row(stack, reasons[stack.key], len(fitting) == 1)
         self.hint.setText(_ALONE)
         self.hint.setVisible(not others)
-        masks = [one for one in self._masks if not misfit(light.volume, one.volume)]
+        masks = [one for one in self._masks if not unpaired(light, one)]
         self._offer_masks([*masks, *fitting])
 
     def _add_row(self, stack: ViewerStack, why_not: str, only: bool) -> None:
