@@ -58,12 +58,7 @@ def output_errors(
 def atomic_write(path: Path, what: str = "", advice: str = ELSEWHERE) -> Iterator[Path]:
     """Yield where to write, and rename it at the end: no half file is ever found.
 
-    Parameters
-    ----------
-    what
-        Kind of file, for the message, for example ``"report"``.
-    advice
-        End of the message.
+    `what` is the kind of file ("report") and `advice` the end of the message.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with output_errors(f"{what} {path}".strip(), advice):
@@ -98,13 +93,7 @@ class PartialOutput:
         self._lock: Any = None
 
     def lock(self) -> None:
-        """Keep every other process from writing this output.
-
-        Raises
-        ------
-        OutputError
-            Another process is writing it now.
-        """
+        """Keep other processes from writing this output; OutputError if one does."""
         from filelock import FileLock, Timeout
 
         for _ in range(3):

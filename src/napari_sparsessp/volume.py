@@ -61,6 +61,13 @@ class Volume:
     zscored
         Whether values are deviations of a z-scored truth, as the provenance of a
         prediction says; None where nobody has looked.
+    plane_z
+        Height of every plane in µm, ascending, for each channel (or for the one there
+        is); empty where planes are evenly spaced and channels lie on each other.
+    placed
+        Whether the origin along (z, y, x) is known, or just 0.
+    notes
+        What was assumed when it was read, for the user.
     """
 
     array: Any
@@ -72,6 +79,9 @@ class Volume:
     source: str = ""
     pixel_size: tuple[float, float] | None = None
     zscored: bool | None = None
+    plane_z: tuple[tuple[float, ...], ...] = ()
+    placed: tuple[bool, bool, bool] = (True, True, True)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that axes, shape, names and sizes belong together."""
@@ -124,7 +134,13 @@ class Volume:
         names = (self.channel_names[index],) if self.channel_names else ()
         if "C" not in self.axes:
             return replace(self, channel_names=names)
-        return self._take("C", index, channel_names=names)
+        if not self.plane_z:
+            return self._take("C", index, channel_names=names)
+        heights = self.plane_z[index]
+        origin, kept = (heights[0], *self.origin[1:]), (heights,)
+        if even_step(heights) is not None:
+            kept = ()
+        return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
         """Take one time point and drop the time axis."""
@@ -179,7 +195,31 @@ class Volume:
         """Return a copy with some fields replaced; the array is shared."""
         if "voxel_size" in changes:
             changes.setdefault("pixel_size", None)
+            changes.setdefault("plane_z", ())
         return replace(self, **changes)
+
+    def beside(self, other: Volume) -> tuple[Volume, str]:
+        """Return a copy at the place of another image of the same field, and a note.
+
+        Along axes where one of the two does not know its origin, the outer edges in y
+        and x and the first planes coincide. The note is "" where that moves nothing.
+        """
+        origin, moved = list(self.origin), []
+        own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
+        for axis, letter in enumerate("zyx"):
+            if self.placed[axis] and other.placed[axis]:
+                continue
+            if self.origin[axis] != other.origin[axis]:
+                edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+                origin[axis] = other.origin[axis] + edges
+                moved.append(letter)
+        if not moved:
+            return self, ""
+        what = self.name or "the second image"
+        return replace(self, origin=tuple(origin)), (
+            f"the position in {', '.join(moved)} is recorded in one of two files only: "
+            f"{what} was laid on the other's field"
+        )
 
     def _check_array(self) -> None:
         """Raise where the array is none, is empty or does not hold numbers."""
@@ -260,12 +300,16 @@ def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -
     raise InputError(f"there is no {kind} {which!r}; there are: {listed}")
 
 
+_SHOWN = 24  # names in a message
+
+
 def listed_names(names: Sequence[str], count: int) -> str:
     """Return the indices and names of channels or scenes, for a message."""
-    return ", ".join(
+    shown = ", ".join(
         f"{number} {name!r}" if name else str(number)
-        for number, name in enumerate(names or ("",) * count)
+        for number, name in enumerate(names[:_SHOWN] or ("",) * min(count, _SHOWN))
     )
+    return f"{shown}, … ({count} in all)" if count > _SHOWN else shown
 
 
 def channel_key(text: str) -> str | int:
@@ -310,6 +354,19 @@ def _computed(array: Any) -> np.ndarray:
     return np.asarray(array.compute(**how))
 
 
+def even_step(heights: Sequence[float]) -> float | None:
+    """Return the step of planes at these heights, None where it is not one.
+
+    Drives jitter: a quarter of a step off the line is no gap.
+    """
+    if len(heights) < 2:
+        return None
+    numbers = np.arange(len(heights))
+    slope, start = np.polyfit(numbers, heights, 1)
+    off = np.abs(np.asarray(heights) - start - slope * numbers).max()
+    return float(slope) if off <= abs(slope) / 4 else None
+
+
 def as_float32(array: np.ndarray) -> np.ndarray:
     """Return an array as float32 of this machine; a copy only where it is not.
 
@@ -344,5 +401,5 @@ def content_hash(volume: Volume) -> str:
     depth = volume.sizes["Z"]
     some = np.linspace(0, depth - 1, min(depth, HASHED_PLANES)).round()
     digest = hashlib.sha256(repr(volume.shape).encode())
-    digest.update(np.ascontiguousarray(volume.planes(some.astype(int)), "<f4"))
+    digest.update(volume.planes(some.astype(int)).astype("<f4").tobytes())
     return digest.hexdigest()

@@ -516,7 +516,12 @@ class _Run:
             return None
         if noted is None:
             scale = stack.normalisation
-            scaling = Scaling(mean=scale.mean, std=scale.std, left_out=stack.left_out)
+            scaling = Scaling(
+                mean=scale.mean,
+                std=scale.std,
+                left_out=stack.left_out,
+                padding=round(stack.pixels.padding, 4),
+            )
             self.writer.note_scaling(slot, scaling)
         return stack
 
@@ -546,6 +551,12 @@ class _Run:
         left_out = left_out_note({time: one.left_out for time, one in pairs if one.std})
         notes += [left_out] if left_out else []
         blank = [str(time) for time, scale in pairs if not scale.std]
+        if most := max((scale.padding for scale in scalings), default=0.0):
+            notes.append(
+                f"{'up to ' * (len(pairs) > 1)}{most:.1%} of the image is padding of "
+                "one value at its border: it took no part in the normalisation and is "
+                "NaN in the prediction"
+            )
         if len(blank) == len(pairs):
             raise BlankImage(
                 "every time point is blank, so there is nothing to predict from; check "

@@ -20,7 +20,10 @@ from napari_sparsessp.prediction.normalisation import (
     BlankImage,
     Normalisation,
     Survey,
+    beyond,
     normalised,
+    padding_value,
+    probes,
 )
 from napari_sparsessp.prediction.plan import Plan
 from napari_sparsessp.prediction.tiling import Tile, inside
@@ -136,7 +139,8 @@ def _read_whole(
 ) -> "tuple[Pixels, Normalisation]":
     planes = volume.planes(plan.view.planes)
     count, height, width = planes.shape
-    survey = Survey((count, height, width), plan.card.scaling)
+    value = padding_value([planes[k] for k in probes(range(count))])
+    survey = Survey((count, height, width), plan.card.scaling, value)
     bad = {}
     for index, plane in enumerate(planes):
         where = survey.add(index, 0, plane)
@@ -155,7 +159,9 @@ def _read_whole(
             invalid[index] = lateral(bad[index].astype(np.float32)) > 0
         result[index] = np.pad(normalised(lateral(plane), scale), padding, mode="edge")
     whole = tuple(range(count)), (slice(0, size[0]), slice(0, size[1]))
-    return Pixels(lateral, scale, block=_Area(*whole, result, invalid)), scale
+    pixels = Pixels(lateral, scale, block=_Area(*whole, result, invalid))
+    pixels.padding = survey.padding
+    return pixels, scale
 
 
 def _read_by_region(
@@ -168,16 +174,19 @@ def _read_by_region(
     planes = plan.view.planes
     source = DecodedPlanes(volume, planes, _share(plan) // KEPT_PART)
     height, width = volume.shape[-2:]
-    survey = Survey((len(planes), height, width), plan.card.scaling)
+    value = padding_value(list(volume.planes(probes(planes))))
+    survey = Survey((len(planes), height, width), plan.card.scaling, value)
     whole_numbers = np.dtype(volume.array.dtype).kind in "bui"
-    if known is None or not whole_numbers:
+    if known is None or not whole_numbers or value is not None:
         for plane, row, values in source.bands():
             progress(plane, len(planes), "reading")
             survey.add(plane, row, values)
     _check_invalid(plan, survey.invalid, height * width)
     scale = known or survey.result()
-    mask = bool(survey.invalid.any())
-    return Pixels(lateral, scale, source, mask=mask), scale
+    mask = bool(survey.invalid.any() or survey.padding)
+    pixels = Pixels(lateral, scale, source, mask=mask)
+    pixels.padding, pixels.inside = survey.padding, survey.inside
+    return pixels, scale
 
 
 def _share(plan: Plan) -> int:
@@ -383,6 +392,8 @@ class Pixels:
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._coming: Future[_Area] | None = None
         self._block = block
+        self.padding = 0.0  # Share of the stack
+        self.inside: np.ndarray | None = None  # As `Survey` has it, to read by region
 
     def area(self, planes: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         """Return a part of some measured planes, (k, h, w) float32; read only."""
@@ -446,7 +457,8 @@ class Pixels:
         padding = [(0, a.stop - b.stop) for a, b in zip(area, (y, x), strict=True)]
         new = [plane for plane in planes if plane not in known]
         assert self.source is not None
-        read = self.source.parts(new, *self._lateral.source(y, x))
+        rows, columns = self._lateral.source(y, x)
+        read = self.source.parts(new, rows, columns)
         for index, plane in enumerate(planes):
             if plane in known:
                 assert last is not None
@@ -455,7 +467,10 @@ class Pixels:
                     mask[index] = last.mask[known.index(plane)]
                 continue
             raw = next(read)
-            if mask is not None and (bad := ~np.isfinite(raw)).any():
+            bad = ~np.isfinite(raw)
+            if self.inside is not None:
+                bad |= beyond(self.inside[plane, rows], columns)
+            if mask is not None and bad.any():
                 raw = np.where(bad, np.float32(scale.mean), raw)
                 spread = self._lateral(bad.astype(np.float32), (y, x)) > 0
                 mask[index] = np.pad(spread, padding, mode="edge")

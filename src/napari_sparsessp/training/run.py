@@ -16,6 +16,7 @@ from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
 from napari_sparsessp.networks import NetworkConfig, build_network
+from napari_sparsessp.networks.layers import without_values
 from napari_sparsessp.prediction.device import choose_device, choose_precision
 from napari_sparsessp.tasks import Progress, no_progress
 from napari_sparsessp.training.calibration import STACKS as CALIBRATION_STACKS
@@ -146,7 +147,7 @@ def transfer(
         network.load_state_dict(have)
         return
     # In the same network with another output, what grows is of the structures.
-    with torch.device("meta"):
+    with without_values():
         twin = build_network(config.model_copy(update={"outputs": config.outputs + 1}))
     more = {name: tensor.shape for name, tensor in twin.state_dict().items()}
     shared = [(wanted.index(one), known.index(one)) for one in wanted if one in known]
@@ -280,13 +281,13 @@ def _training_images(resolved: ResolvedConfig, data: TrainingData) -> tuple[str,
 def _limits(resolved: ResolvedConfig, data: TrainingData) -> tuple[str, ...]:
     limits, pairs = list(resolved.config.model.limits), data.training
     if (source := resolved.source) is not None:
-        began = f"Of {source.id}, with which it began: "
+        began = f"Of {source.id}, from which it was fine-tuned: "
         limits += [began + limit for limit in source.limits]
     if len(pairs) <= FEW_STACKS and not isinstance(pairs, RenewedPairs):
         shapes = ["×".join(map(str, pair.looks.shape[1:])) for pair in pairs]
         stacks = "one stack" if len(pairs) == 1 else f"{len(pairs)} stacks"
         limits.append(
-            f"Has learned from {stacks} ({', '.join(shapes)} voxels): other cells, "
+            f"Trained on {stacks} only ({', '.join(shapes)} voxels): other cells, "
             "contrasts, microscopes and magnifications are outside of what it knows."
         )
     labelled = {label for pair in pairs for label in pair.labels}
