@@ -135,8 +135,10 @@ def _predict_file(
     """Check everything, predict, and give the file its name when it is complete."""
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.device import load_meanwhile
 
     card = read_card(asked.model, asked.topology)
+    load_meanwhile()
     console.progress(f"opening {asked.input}")
     volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
     truth = load_truth(asked.truth, card.structures)
