@@ -53,7 +53,7 @@ class TrainDock(Dock):
         self._scan: FilesScan | None = None
         self._scanned: tuple[Any, str] | None = None
         self._surveyed: tuple[PairChoice, ...] = ()
-        self._findings: list[str] = []
+        self._findings: tuple[list[str], str] = ([], "")
         self._looks: dict[str, BackgroundTask] = {}  # that are under way
         self._config_notes: list[str] = []
         self.fill(TrainForm(self._engine.devices))
@@ -188,12 +188,16 @@ class TrainDock(Dock):
         if not stacks or self.preview.waiting:
             return
         if pairs != self._surveyed:
-            self._surveyed, self._findings = pairs, []
+            self._surveyed, self._findings = pairs, ([], "")
             surveyed = self._on_surveyed, "the look at the fluorescence"
             self._look(*surveyed, survey_truths, stacks)
-        self.preview.notes += self._findings
+        notes, problem = self._findings
+        self.preview.notes += notes
+        if problem:
+            self.preview.problems["pairs"] = problem
+            self.preview.job = None
 
-    def _on_surveyed(self, findings: list[str]) -> None:
+    def _on_surveyed(self, findings: tuple[list[str], str]) -> None:
         self._findings = findings
         self.settle()
 

@@ -154,17 +154,22 @@ def _preview_layers(
         preview.shapes.append(StackShape(stack.name, names, shape, stack.split))
 
 
-def survey_truths(stacks: Sequence[TrainingStack], progress: Progress) -> list[str]:
-    """Look at each voxel of the fluorescence; say what cannot be learned from."""
-    notes = []
+def survey_truths(
+    stacks: Sequence[TrainingStack], progress: Progress
+) -> tuple[list[str], str]:
+    """Look at each voxel of the fluorescence; return notes, and what forbids it."""
+    notes: list[str] = []
     for stack in stacks:
         for id_, truth in stack.truths.items():
             progress(0.0, what=f"looking at the fluorescence of {stack.name}")
-            survey = survey_truth(truth)
             label = f"{structure_or_custom(id_).label} in {stack.name}"
+            try:
+                survey = survey_truth(truth)
+            except InputError as error:
+                return notes, f"{label}: {error}"
             if note := survey_note(label, {None: survey}):
                 notes.append(f"{note}; repair the file if that is not right")
-    return notes
+    return notes, ""
 
 
 def _stack_of(
