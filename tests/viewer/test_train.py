@@ -12,6 +12,7 @@ from napari_sparsessp.training.checkpoints import has_state, saved_step
 from napari_sparsessp.training.resolve import run_folder
 from napari_sparsessp.ui.dock import open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
+from napari_sparsessp.ui.layers import opening
 from napari_sparsessp.ui.preferences import model_news
 from napari_sparsessp.ui.train import dock as train_dock
 from napari_sparsessp.ui.train.form import SET_UP, WATCH, TrainState
@@ -82,7 +83,7 @@ def end(qtbot):
     return lambda dock: qtbot.waitUntil(lambda: not dock.session.busy)
 
 
-def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready):
+def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready, monkeypatch):
     assert ready.preview.structures == ("dna",)
     assert not ready.preview.problems
     (parts,) = ready.preview.parts
@@ -90,6 +91,15 @@ def test_layers_are_matched_and_what_cannot_be_used_is_reported(ready):
     assert parts.judge[0] - parts.learn[1] == ready.preview.validation.gap > 0
     assert ready.form.foot.state is TrainState.READY
     assert ready.form.name.get("id") == "my-dna"
+    asked = []
+
+    def choose(_dock, title, *_):
+        asked.append(title)
+        return "", ""
+
+    monkeypatch.setattr(opening.QFileDialog, "getOpenFileName", choose)
+    ready.form.pairs.open_button.click()
+    assert len(asked) == 1
     for option, words in (
         ({"ratios": (1, 200)}, "whole numbers from 1 to 64"),
         ({"ratios": None, "patch": 3}, "at least 8"),

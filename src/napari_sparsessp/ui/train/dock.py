@@ -69,7 +69,7 @@ class TrainDock(Dock):
         form, foot = self.form, self.form.foot
         form.changed.connect(self._on_changed)
         for button, slot in (
-            (form.pairs.open_button, self._files.ask),
+            (form.pairs.open_button, lambda: self._files.ask()),
             (form.pairs.sample_button, self._open_sample),
             (foot.button, self._on_button),
             (foot.pause_button, self.session.pause),
