@@ -45,6 +45,7 @@ class FormState:
     device: str = "auto"
     precision: Precision = "auto"
     tta: bool = False
+    mask_invalid: bool = False
     uncertainty: bool = False
     memory_limit: int | None = None
 
@@ -198,6 +199,7 @@ def _request(
             precision=state.precision,
             truth={id_: one.name for id_, one in truth.items()},
             tta=state.tta,
+            mask_invalid=state.mask_invalid,
             uncertainty=state.uncertainty,
             memory_limit=state.memory_limit,
         )

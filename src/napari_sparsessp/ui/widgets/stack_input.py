@@ -265,7 +265,7 @@ class InputPanel(QWidget):
             "A simulated colony, imaged at every 4th plane, with its ground truth.",
         )
         self.samples_button = link_button(
-            "real stacks…" if with_colony else "No dense stack? Try a real one…",
+            "real stacks…" if with_colony else "No dense stack? Try a sample…",
             "Real cells from public collections. You see what it is and how large "
             "before anything is downloaded.",
         )
