@@ -11,7 +11,12 @@ import torch
 from torch import nn
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.models.card import ModelCard, network_fields, of_training
+from napari_sparsessp.models.card import (
+    SCALINGS,
+    ModelCard,
+    network_fields,
+    of_training,
+)
 from napari_sparsessp.models.library import Model, load_model, save_model
 from napari_sparsessp.models.verification import make_check
 from napari_sparsessp.models.weights import digest_of_tensors
@@ -40,12 +45,6 @@ _OPTIMISER = {
     "batch", "weight_decay", "warm_up", "average", "optimiser", "schedule", "clip",
 }  # fmt: skip
 _CHANGES = {"noise", "gain", "tilt", "clutter", "thin", "turns"}
-
-_SCALING_WORDS = {
-    "robust": "z-score of the measured planes, extremes left out",
-    "zscore": "z-score of the measured planes",
-    "none": "none",
-}
 
 
 def run_training(
@@ -259,8 +258,8 @@ def _card(
         patch=patch,
         ratios=resolved.ratios(network),
         modality=modality,
-        normalisation=_SCALING_WORDS[resolved.scaling],
-        scaling=resolved.scaling,  # type: ignore[arg-type]
+        normalisation=SCALINGS[resolved.scaling],
+        scaling=resolved.scaling,
         trained_on=model.trained_on or " ".join([*data.words, *blended, learned]),
         training_images=_training_images(resolved, data),
         limits=_limits(resolved, data),
