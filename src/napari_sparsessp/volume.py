@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -257,8 +258,12 @@ class Volume:
                 raise
             text = f"{error}".strip().splitlines()
             reason = text[0][:200] if text else type(error).__name__
+            advice = "copy or export it again"
+            if missing := missing_module(error):
+                reason = f"its reader needs {missing}, which is not installed"
+                advice = f"pip install {missing}"
             raise InputError(
-                f"{what} cannot be read to its end ({reason}); copy or export it again"
+                f"{what} cannot be read to its end ({reason}); {advice}"
             ) from error
 
     def _take(self, axis: str, index: int, **changes: Any) -> Volume:
@@ -266,6 +271,14 @@ class Volume:
         array = _lazy(self.array)[(slice(None),) * place + (index,)]
         axes = self.axes.replace(axis, "")
         return replace(self, array=array, axes=axes, **changes)
+
+
+def missing_module(error: Exception) -> str:
+    """Return the package without which a reader failed; "" for other failures."""
+    if isinstance(error, ImportError):
+        return (error.name or str(error)).partition(".")[0].replace("_", "-")
+    found = re.search(r"requires the '(\w+)' package", str(error))
+    return found[1] if found else ""
 
 
 def named_index(kind: str, which: str | int, names: Sequence[str], count: int) -> int:
@@ -342,6 +355,7 @@ def _computed(array: Any) -> np.ndarray:
     if isinstance(array, np.ndarray) or not hasattr(array, "dask"):
         return np.asarray(array)
     import os
+    from concurrent.futures import ThreadPoolExecutor
 
     from dask.base import get_scheduler
 
@@ -350,8 +364,9 @@ def _computed(array: Any) -> np.ndarray:
     largest = math.prod(max(sizes, default=1) for sizes in array.chunks)
     fitting = WORKERS_SHARE // max(1, largest * array.dtype.itemsize)
     workers = max(1, min(os.cpu_count() or 1, fitting))
-    how = {"scheduler": "threads", "num_workers": workers}
-    return np.asarray(array.compute(**how))
+    # Not dask's own pool, which is kept: of a forked process, its threads are gone.
+    with ThreadPoolExecutor(workers) as pool:
+        return np.asarray(array.compute(scheduler="threads", pool=pool))
 
 
 def even_step(heights: Sequence[float]) -> float | None:

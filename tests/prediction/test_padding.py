@@ -28,6 +28,7 @@ def sheared(values, fill):
 
 def tilted(values, fill):
     y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    x = x // 2 * 2  # a single pixel at an end of a row is no padding
     values[:, (y + x < 20) | (y + x > 68)] = fill
 
 
@@ -61,7 +62,7 @@ def test_padding_that_is_read_by_region_is_the_same(thin_model, padded, small_sh
     volume = volume.with_(array=da.from_array(volume.array, (2, 9, 11)))
     plan, one, other = both_ways(thin_model, volume, small_share, 9000)
     assert one.normalisation == other.normalisation
-    assert one.pixels.padding == other.pixels.padding > 0
+    assert one.normalisation.padding > 0
     for tile in plan.tiles:
         np.testing.assert_array_equal(one.window(tile)[0], other.window(tile)[0])
         np.testing.assert_array_equal(one.masked(tile), other.masked(tile))

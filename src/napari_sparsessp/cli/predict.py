@@ -140,7 +140,9 @@ def _predict_file(
     card = read_card(asked.model, asked.topology)
     load_meanwhile()
     console.progress(f"opening {asked.input}")
-    volume = load_volume(asked.input, scene=asked.scene, need_channel=False)
+    volume = load_volume(
+        asked.input, scene=asked.scene, axes=asked.axes, need_channel=False
+    )
     truth = load_truth(asked.truth, card.structures)
     outcome = run_request(console, asked, card, volume, truth, sink)
     console.progress(f"completing {sink.path}")

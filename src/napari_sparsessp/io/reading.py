@@ -24,7 +24,7 @@ from napari_sparsessp.io.tiff_reading import (
     plane_files,
 )
 from napari_sparsessp.io.zarr_reading import METADATA, open_zarr
-from napari_sparsessp.volume import Volume, listed_names
+from napari_sparsessp.volume import Volume, listed_names, missing_module
 
 _READERS = {
     ".czi": ("czi", " (licence: GPL)"),
@@ -318,18 +318,17 @@ def _reader_errors(path: Path) -> Iterator[None]:
         raise
     except PermissionError as error:
         raise _forbidden(path) from error
-    except ImportError as error:
-        module = (error.name or str(error)).partition(".")[0]
-        raise InputError(
-            f"{path.name} cannot be read: its reader needs the module {module}, which "
-            f"is not installed; pip install {module.replace('_', '-')}"
-        ) from error
     except MemoryError as error:
         raise InputError(
             f"{path.name} does not fit into memory; close other programs, or give a "
             "part of it"
         ) from error
     except Exception as error:
+        if missing := missing_module(error):
+            raise InputError(
+                f"{path.name} cannot be read: its reader needs {missing}, which is not "
+                f"installed; pip install {missing}"
+            ) from error
         first = f"{error}".strip().splitlines()
         reason = f" ({first[0][:120]})" if first else ""
         raise InputError(

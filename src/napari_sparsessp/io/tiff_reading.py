@@ -6,10 +6,8 @@ separate pages for as many scenes. tifffile knows better, so it is asked first.
 
 from __future__ import annotations
 
-import glob
 import logging
 import math
-import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -226,15 +224,17 @@ def plane_files(path: Any) -> list[Path]:
     among the names, or there is none.
     """
     if isinstance(path, str | Path):
-        place = os.path.expanduser(path)
-        if glob.has_magic(place) and not os.path.exists(place):
-            files = [Path(name) for name in glob.glob(place)]
+        place = user_path(path)
+        try:
+            there, is_folder = place.exists(), place.is_dir()
+        except (OSError, ValueError):
+            return []  # such a name cannot be
+        if not there and set(place.name) & set("*?["):
+            files = list(place.parent.glob(place.name))
             if not files:
                 raise InputError(f"no file is called like {path}; check the pattern")
-        elif os.path.isdir(place) and not any(
-            os.path.exists(os.path.join(place, name)) for name in METADATA
-        ):
-            files = [file for file in Path(place).iterdir() if _is_tiff(file)]
+        elif is_folder and not any((place / name).exists() for name in METADATA):
+            files = [one for one in place.iterdir() if one.suffix.lower() in ENDINGS]
         else:
             return []
     else:
@@ -252,10 +252,6 @@ def plane_files(path: Any) -> list[Path]:
             f"than a number differs; give a pattern of one stack's planes ({name!r})"
         )
     return files
-
-
-def _is_tiff(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS
 
 
 def open_planes(files: Sequence[Path]) -> Source:

@@ -168,7 +168,7 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
         probed = volume.planes(probes(view.planes))
-        padding = padding_value(list(probed))
+        padding = padding_value(probed)
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
             if padding is not None:

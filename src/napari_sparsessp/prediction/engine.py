@@ -505,7 +505,9 @@ class _Run:
         noted = self.writer.scaling(slot)
         if noted is not None and not noted.std:
             return None
-        known = None if noted is None else Normalisation(noted.mean, noted.std)
+        known = None
+        if noted is not None:
+            known = Normalisation(noted.mean, noted.std, padding=noted.padding)
         try:
             self.stack = stack = read_stack(self.plan, time, self.progress, known)
         except BlankImage:
@@ -520,7 +522,7 @@ class _Run:
                 mean=scale.mean,
                 std=scale.std,
                 left_out=stack.left_out,
-                padding=round(stack.pixels.padding, 4),
+                padding=round(scale.padding, 4),
             )
             self.writer.note_scaling(slot, scaling)
         return stack

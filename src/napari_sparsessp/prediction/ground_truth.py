@@ -57,7 +57,7 @@ def survey_truth(truth: Volume) -> TruthSurvey:
     label image.
     """
     depth, height, width = truth.shape
-    padding = padding_value(list(truth.planes(probes(range(depth)))))
+    padding = padding_value(truth.planes(probes(range(depth))))
     survey = Survey((depth, height, width), padding=padding)
     suspects, pairs = {}, np.zeros((depth, 2))
     for number in range(depth):
