@@ -236,6 +236,11 @@ def test_a_stack_that_is_too_small_is_reported_before_anything_begins(
     empty.refresh()
     assert empty.form.foot.state is TrainState.BLOCKED
     assert words in empty.form.foot.message.text.text()
+    viewer.layers.clear()
+    empty.form.pairs.sample_button.click()
+    empty.refresh()
+    assert empty.form.foot.state is TrainState.READY
+    assert len(empty.preview.structures) == 12
 
 
 def test_settings_as_yaml_give_the_same_model_and_come_back(

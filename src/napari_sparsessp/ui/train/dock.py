@@ -15,6 +15,7 @@ from napari_sparsessp.ui.dock import Dock, open_predict
 from napari_sparsessp.ui.engine import InstalledEngine
 from napari_sparsessp.ui.layers.opening import FileOpening
 from napari_sparsessp.ui.preferences import model_news
+from napari_sparsessp.ui.samples import DENSE
 from napari_sparsessp.ui.tasks import BackgroundTask
 from napari_sparsessp.ui.train.choice import (
     FilesScan,
@@ -27,7 +28,6 @@ from napari_sparsessp.ui.train.form import TrainForm, TrainState
 from napari_sparsessp.ui.train.planning import (
     TrainPreview,
     add_job,
-    in_words_of_the_dock,
     preview_training,
     survey_truths,
 )
@@ -89,13 +89,7 @@ class TrainDock(Dock):
         self.add_shortcut("Esc", lambda: foot.press(TrainState.RUNNING))
 
     def _open_sample(self) -> None:
-        """Open a public pair; a dialog asks before anything is fetched."""
-        try:
-            self._viewer.open_sample("napari-sparsessp", "hipsc_dna_pair")
-        except SparseSSPError as error:  # nothing was fetched, as the user wished
-            self.form.foot.set_status(str(error))
-        except Exception as error:
-            self.show_error(error, "the sample")
+        self._viewer.open_sample("napari-sparsessp", DENSE)
 
     def _on_news(self, _id: str) -> None:
         self.form.model.offer(self._engine.cards())
@@ -152,7 +146,7 @@ class TrainDock(Dock):
             return
         foot = form.foot
         if preview.problems:
-            problem = in_words_of_the_dock(next(iter(preview.problems.values())))
+            problem = next(iter(preview.problems.values()))
             foot.message.show_error(problem)
             foot.set_state(TrainState.BLOCKED, problem)
             foot.set_status(_BLOCKED)
@@ -292,9 +286,6 @@ class TrainDock(Dock):
         self, error: Exception, what: str = "the training", request: Any = None
     ) -> None:
         """Show a problem until something else is chosen."""
-        text = in_words_of_the_dock(str(error))
-        super().show_error(
-            InputError(text) if text != str(error) else error, what, request
-        )
+        super().show_error(error, what, request)
         self.form.set_marks({"pairs": Mark.BAD})
         self.form.foot.set_status(_BLOCKED)

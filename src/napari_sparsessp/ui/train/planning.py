@@ -365,28 +365,3 @@ def add_job(
         return
     stacks = () if choice.from_files else tuple(preview.stacks)
     preview.job = TrainJob(config, stacks, labels, card.voxel_size[0])
-
-
-def in_words_of_the_dock(text: str) -> str:
-    """Name controls in place of the fields of a config."""
-    for name, control in _CONTROLS.items():
-        text = text.replace(name, control)
-    return text
-
-
-_CONTROLS = {
-    "recipe.learning_rate": "the learning rate under More",
-    "recipe.patch": "the patch under More",
-    "set recipe.precision to fp32": "choose the CPU",
-    "recipe.batch": "the patch under More",
-    "choose another out": "choose another id",
-    "check data.pairs.path": "choose another list or folder",
-    ", or say with data.pairs.root where they begin": " in the list",
-    ", or data.pairs.structure to the config": " to the list",
-    "or change validation.share or validation.gap": "or another share or axis",
-    ", or set validation.share to 0": ", or choose an end in x or y",
-    "keep back a part of it (validation.by: x or y), or nothing "
-    "(validation.share: 0)": "choose an end in x or y",
-    "; set model.voxel_size if they differ on purpose": "",
-    "validation.share": "the share of the validation region",
-}
