@@ -1,4 +1,4 @@
-"""From the Train dock's choices to a job, by sizes and names: no pixel is read."""
+"""From the Train dock's choices to a job, and what speaks against it."""
 
 import math
 from collections.abc import Mapping, Sequence
