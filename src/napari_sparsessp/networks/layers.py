@@ -32,6 +32,15 @@ def asks_onednn(x: torch.Tensor) -> bool:
     )
 
 
+def draw_weights(weight: torch.Tensor, deviation: float) -> None:
+    """Draw from a normal distribution; not on the meta device.
+
+    There is nothing to draw there, and torch would load its compiler for it: seconds.
+    """
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=deviation)
+
+
 class Convolution(nn.Module):
     """Convolution whose number of dimensions is a value.
 
@@ -61,7 +70,7 @@ class Convolution(nn.Module):
         self.padding = tuple((size - 1) // 2 for size in sizes)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, *sizes))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
+        draw_weights(self.weight, self.weight[0].numel() ** -0.5)
         self.gain = nn.Parameter(torch.full((outputs,), gain)) if standardised else None
         if not standardised:
             with torch.no_grad():
@@ -115,7 +124,7 @@ class TransposedConvolution(nn.Module):
         self.stride = tuple(stride)
         self.weight = nn.Parameter(torch.empty(inputs, outputs, *stride))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        nn.init.normal_(self.weight, std=inputs**-0.5)
+        draw_weights(self.weight, inputs**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         transposed = TRANSPOSED[self.dimension]
