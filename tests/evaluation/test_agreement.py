@@ -148,7 +148,7 @@ def test_a_blank_time_point_of_a_truth_is_not_scored():
     notes = []
     stacks = on_the_same_grid(Volume(truth, "TZYX", SIZE), mine, notes.append)
     assert stacks[1] is None
-    assert "blank at time point 1" in notes[0]
+    assert "time point 1, not scored there" in notes[0]
     assert score_times(mine, stacks) == score(mine.array[0], COUNTS)
 
 
