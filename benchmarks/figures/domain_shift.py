@@ -1,16 +1,14 @@
 """Try the warning of domain shift, and measure what the shipped models learned from.
 
     python -m benchmarks.figures.domain_shift judge [--data FOLDER] [--colonies 24]
-    python -m benchmarks.figures.domain_shift blocks [--data FOLDER] [--colonies 24]
     python -m benchmarks.figures.domain_shift ranges --pool POOL --data FOLDER
 
 ``judge`` prints the tables of docs/generated/domain-shift.md: images that must not be
 warned of, and images that must.
 Colonies have 32×160×160 voxels and seeds from 2 500 000, which no range and no margin
 was chosen with; FOLDER holds the real files that the page names, else their rows are
-left out. ``blocks`` says how often an image is called compressed by JPEG, with small
-and periodic fields among them. ``ranges`` measures what the shipped models learned from
-and writes it into their cards. POOL is made by ``python recipes/run.py pool POOL``.
+left out. ``ranges`` measures what the shipped models learned from and writes it into
+their cards. POOL is made by ``python recipes/run.py pool POOL``.
 """
 
 import argparse
@@ -190,39 +188,6 @@ def plan_of(stack: Volume, ratio: int, model: str = COLONY) -> Plan:
     return plan_prediction(read_card(model), stack, PredictionRequest(**dense))
 
 
-def blocks(options: argparse.Namespace) -> None:
-    """Print how many fields are called compressed by JPEG: false alarms, then hits."""
-    rng = np.random.default_rng(0)
-    lights = [
-        np.asarray(simulated_field(FIRST_SEED + k, SHAPE).light.array, np.float32)
-        for k in range(options.colonies)
-    ]
-    if options.data is not None:
-        lights += [
-            np.asarray(real(options.data / name).array) for name in (CROP, FIELD)
-        ]
-    print("| image | pixels | fields | called compressed |\n|---|---|---|---|")
-    for side in (32, 64, 96, 128):
-        y, x = np.mgrid[:side, :side]
-        waves = [
-            np.sin(2 * np.pi * (y + x * turned) / period) + rng.normal(0, 0.2, y.shape)
-            for period in (4, 8, 12, 16, 24)
-            for turned in (0, 0.5, 1)
-        ]
-        cut = [light[:, :side, :side] for light in lights]
-        kinds = {
-            "transmitted light": cut,
-            "camera noise": [rng.normal(100, 5, (8, side, side)) for _ in range(100)],
-            "stripes, a period of 4 to 24 pixels": [np.stack([w] * 8) for w in waves],
-        }
-        for quality in (30, 50, 75):
-            kinds[f"JPEG, quality {quality}"] = [jpeg(one, quality) for one in cut]
-        for kind, images in kinds.items():
-            told = [check(plan_of(volume(image), 1)) for image in images]
-            count = sum(any("JPEG" in text for text in texts) for texts in told)
-            print(f"| {kind} | {side}×{side} | {len(images)} | {count} |", flush=True)
-
-
 def pair_of(colony: PooledColony) -> Pair:
     """A colony as training sees it; its target takes no part here."""
     return Pair(colony.brightfield, [colony.fluorescence[0]])
@@ -279,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("judge", "blocks", "ranges"))
+    parser.add_argument("what", choices=("judge", "ranges"))
     parser.add_argument("--pool", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--colonies", type=int, default=24)
@@ -287,7 +252,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "ranges" and options.pool is None:
         parser.error("ranges needs --pool")
-    {"judge": judge, "blocks": blocks, "ranges": ranges}[options.what](options)
+    {"judge": judge, "ranges": ranges}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def evaluate(
     for name, mine, other in _pairs(predicted, expected):
         console.progress(f"scoring {name}")
         with _reading(prediction, truth):
-            scores[name] = score_times(mine, on_the_same_grid(other, mine, warn), warn)
+            stacks = on_the_same_grid(other.with_(name=name), mine, warn)
+            scores[name] = score_times(mine, stacks, warn)
     console.table(score_rows(scores))
     if report is not None:
         content = {

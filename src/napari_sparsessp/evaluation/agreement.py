@@ -190,7 +190,11 @@ def on_the_same_grid(
 
 def _surveyed(stacks: Sequence[Any], name: str, warn: Warn) -> list[Volume | None]:
     """Clean truths as predictions do before they score; None for a blank one."""
-    surveys = [survey_truth(stack) for stack in stacks]
+    try:
+        surveys = [survey_truth(stack) for stack in stacks]
+    except InputError as error:
+        what = f"truth of {name}" if name else "prediction"
+        raise InputError(f"{what}: {error}") from error
     times: Sequence[int | None] = range(len(surveys)) if len(surveys) > 1 else [None]
     if note := survey_note(name, dict(zip(times, surveys, strict=True))):
         warn(note)
