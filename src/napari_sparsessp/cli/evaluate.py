@@ -78,6 +78,7 @@ def evaluate(
         unit_doubt,
     )
     from napari_sparsessp.io.reading import load_volume
+    from napari_sparsessp.prediction.domain_shift import SEEN
 
     console = console_of(context)
     check_output(report, overwrite)
@@ -88,6 +89,8 @@ def evaluate(
             warnings.append(text)
             console.warning(text)
 
+    if _learned_from(prediction):
+        warn(SEEN)
     predicted, expected = (
         load_volume(path, channel=name_or_index(name), need_channel=False)
         for path, name in ((prediction, channel), (truth, truth_channel))
@@ -122,6 +125,17 @@ def _reading(prediction: str, truth: str) -> Iterator[None]:
             f"cannot read the voxels of {prediction} or {truth} ({error}); one of "
             "them may be damaged"
         ) from error
+
+
+def _learned_from(path: str) -> bool:
+    """Whether a prediction says that its model learned from this very stack."""
+    from napari_sparsessp.io.writing import read_provenance
+    from napari_sparsessp.prediction.domain_shift import SEEN
+
+    try:
+        return SEEN in (read_provenance(path) or {}).get("warnings", ())
+    except InputError:  # a format that can hold none
+        return False
 
 
 def _pairs(predicted: Volume, expected: Volume) -> list[tuple[str, Volume, Volume]]:
