@@ -447,11 +447,12 @@ class PairReader:
             raise InputError("it has NaN or infinite values; repair the file")
         if kind == "target":
             survey = survey_truth(volume)
-            if note := survey_note(Path(volume.source).name, {None: survey}):
-                self._warn_once(note)
             planes = survey.truth.planes(range(len(planes)))
             # Last of all: what a score is measured in. Empty planes are NaN.
-            return zscore_truth(resample_yx(planes, pixel, grid)).astype(np.float16)
+            scored = zscore_truth(resample_yx(planes, pixel, grid))
+            if note := survey_note(Path(volume.source).name, {None: survey}):
+                self._warn_once(note)
+            return scored.astype(np.float16)
         scale = normalise(planes, self.scaling)
         resampled = resample_yx(planes, pixel, grid)
         if self.scaling == "none":
