@@ -1,5 +1,6 @@
 """Lists of pairs: ours, the published one, a folder."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,9 @@ def test_an_error_says_what_is_wrong_with_a_list(tmp_path, text, words):
 def test_what_is_no_list_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot read the list"):
         read_labels(tmp_path / "no.csv")
+    if Path(os.devnull).exists():
+        with pytest.raises(InputError, match="a pipe or a device"):
+            read_labels(Path(os.devnull))
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(InputError):
         read_labels(tmp_path / "x.csv")

@@ -113,6 +113,8 @@ def read_labels(
         if not images:
             raise InputError(f"folder {path} holds no image; check data.pairs.path")
         return [Label(image, signal, image, target, name) for image in images]
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a pipe or a device; check data.pairs.path")
     given = {"signal": signal, "target": target, "structure": structure}
     labels = _of_csv(path, root or path.parent, given)
     _check_files(labels, path)
@@ -160,9 +162,7 @@ def _of_csv(path: Path, root: Path, given: Mapping[str, Channel | None]) -> list
             "data.pairs.path"
         ) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is no CSV in UTF-8 or UTF-16; export it again"
-        ) from error
+        raise InputError(f"{path} is no CSV in UTF-8; export it again") from error
     for name in ("path", "signal", "target"):
         if name not in columns and (name == "path" or given[name] is None):
             raise InputError(
