@@ -270,6 +270,7 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     from napari_sparsessp.evaluation.sweep import plan_sweep, run_sweep
     from napari_sparsessp.io.reading import load_volume
     from napari_sparsessp.models.library import read_card
+    from napari_sparsessp.prediction.domain_shift import SEEN, was_trained_on
 
     card = read_card(asked.model, asked.topology)
     console.progress(f"opening {asked.input}")
@@ -285,6 +286,8 @@ def _sweep(console: Console, asked: "PredictionRequest", job: _Sweep) -> None:
     findings = SweepResults(runs, pictures=job.out is not None)
     for warning in dict.fromkeys(text for run in runs for text in run.plan.warnings):
         console.warning(warning)
+    if was_trained_on(card, stack):
+        console.warning(SEEN)
     console.progress("loading the model")
 
     from napari_sparsessp.models.library import load_model
