@@ -434,7 +434,8 @@ class _Run:
         if not blend.finished:
             stack = self._read(slot, time)
             if self.loaded is None:
-                self.unfamiliar = check(plan)
+                padded = stack is not None and stack.normalisation.padding > 0
+                self.unfamiliar = check(plan, padded=padded)
                 self.loaded = clock.perf_counter() - self.began
                 device, precision = self.inference.device, self.inference.precision
                 yield Started(str(device), precision, self.unfamiliar, self.done_before)
