@@ -309,7 +309,7 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
 @contextmanager
 def _reader_errors(path: Path) -> Iterator[None]:
     """Silence the readers' own notices, and raise their errors as an InputError."""
-    names = ("bioio", "bioio_tifffile", "tifffile")
+    names = ("bioio", "tifffile")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
