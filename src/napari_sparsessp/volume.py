@@ -201,17 +201,16 @@ class Volume:
         """Return a copy at the place of another image of the same field, and a note.
 
         Along axes where one of the two does not know its origin, the outer edges in y
-        and x and the first planes coincide. The note is "" where that moves nothing.
+        and x and the first planes coincide. The note is "" where nothing was unknown.
         """
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         for axis, letter in enumerate("zyx"):
-            if self.placed[axis] and other.placed[axis]:
+            if self.placed[axis] == other.placed[axis]:
                 continue
-            if self.origin[axis] != other.origin[axis]:
-                edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
-                origin[axis] = other.origin[axis] + edges
-                moved.append(letter)
+            edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+            origin[axis] = other.origin[axis] + edges
+            moved.append(letter)
         if not moved:
             return self, ""
         what = self.name or "the second image"

@@ -15,6 +15,7 @@ from napari_sparsessp.io.reading import load_volume
 from napari_sparsessp.prediction.plan import plan_prediction
 from napari_sparsessp.prediction.request import PredictionRequest
 from napari_sparsessp.volume import Volume
+from stored import a_volume, store
 
 STACK = np.random.default_rng(3).integers(0, 4000, (8, 12, 16)).astype(np.uint16)
 SIZES = {
@@ -99,6 +100,15 @@ def test_files_of_one_field_lie_on_each_other_where_one_does_not_know_its_place(
     known = Volume(STACK, "ZYX", (1, 0.3, 0.3), origin=(5121, -987, 1234))
     assert known.beside(stage) == (known, "")
     assert plain.beside(plain) == (plain, "")
+
+
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
+def test_a_prediction_knows_its_place_as_far_as_its_input_did(model, tmp_path, name):
+    volume = a_volume(placed=(True, False, False), origin=(3, 0, 0))
+    store(model, volume, tmp_path / name)
+    predicted = load_volume(tmp_path / name)
+    assert predicted.placed == (True, False, False)
+    assert predicted.origin == (3, 0, 0)
 
 
 @pytest.fixture

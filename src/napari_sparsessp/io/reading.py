@@ -136,7 +136,7 @@ def _volume(source: Source, path: Path) -> Volume:
         source=str(path),
         pixel_size=pixel_size,
         plane_z=found.plane_z,
-        placed=tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
+        placed=found.placed or tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
         notes=notes,
         time_step=found.time_step,
     )
