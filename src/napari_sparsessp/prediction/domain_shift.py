@@ -131,7 +131,7 @@ _OTHER_LIGHT = {
 """Words of a channel's name that say how it was recorded."""
 
 
-def check(plan: Plan) -> tuple[str, ...]:
+def check(plan: Plan, *, padded: bool = False) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
     Sentences: what, how far, what it may mean and what to do; none for a model whose
@@ -141,13 +141,13 @@ def check(plan: Plan) -> tuple[str, ...]:
     card = plan.card
     if not card.familiarity:
         return ()
-    traits, distance = measure(plan)
+    traits, distance = measure(plan, padded=padded)
     unlike = _outside(traits, distance, card.familiarity)
     sentences = [_sentence(*trait, card) for trait in unlike]
     return (*_channel_words(plan.volume, card), *_recording(traits), *sentences)
 
 
-def measure(plan: Plan) -> tuple[dict[str, float], float]:
+def measure(plan: Plan, *, padded: bool = False) -> tuple[dict[str, float], float]:
     """Measure the traits of a plan's measured planes, as its model would see them.
 
     And the distance in µm of the measured planes that were compared; 0 of one plane.
@@ -160,8 +160,9 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     for time in plan.times or (None,):
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
-        probed = volume.planes(probes(view.planes))
-        padding = padding_value(probed)
+        padding = None
+        if padded:
+            padding = padding_value(volume.planes(probes(view.planes)))
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
             if padding is not None:
