@@ -47,6 +47,11 @@ def test_real_voxel_sizes_chunks_and_channels(shared_data, monkeypatch):
     assert allen.voxel_size == pytest.approx((0.29, 0.331, 0.294), abs=1e-3)
     assert allen.array.chunksize == (1, 204, 341)
     assert allen.planes([3]).any()
+    pair = load_volume(shared_data("allen_hipsc_dna_top.ome.tif"))
+    for which in (0, 1):
+        part = pair.channel(which).region([30, 2], slice(3, 9, 2), slice(5, 60))
+        wanted = pair.numpy()[which][[30, 2], 3:9:2, 5:60]
+        np.testing.assert_array_equal(part, wanted)
     path = shared_data("pbmc_brightfield_dapi_fitc_tritc.nd2")
     nikon = load_volume(path)
     assert nikon.voxel_size is None  # one plane: its step of 1 is nobody's measurement

@@ -97,7 +97,8 @@ def _lazy(pages: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     import dask.array as da
 
     chunks = (*(1,) * fits[-1], *shape[fits[-1] :])
-    return da.from_array(planes, chunks, name=False, meta=np.empty(0, dtype))
+    how: Any = {"name": False, "fancy": False, "meta": np.empty(0, dtype)}
+    return da.from_array(planes, chunks, **how)
 
 
 class _Planes:
@@ -113,9 +114,10 @@ class _Planes:
         self._pages, self._place = pages, place
         self._lock, self._readers = threading.RLock(), Counter[Any]()
 
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         sizes, place = self.shape, self._place
-        chosen = [range(n)[part] for n, part in zip(sizes, key, strict=True)]
+        whole = [k if isinstance(k, slice) else slice(k, k + 1) for k in key]
+        chosen = [range(n)[part] for n, part in zip(sizes, whole, strict=True)]
         result = np.zeros([len(part) for part in chosen], self.dtype)
         for where in np.ndindex(*result.shape[:place]):
             at = [part[k] for part, k in zip(chosen, where, strict=False)]
@@ -124,8 +126,8 @@ class _Planes:
             if page is not None:  # one that the header counts and nobody wrote
                 with self._open(page.parent.filehandle):
                     plane = page.asarray(lock=self._lock).reshape(sizes[place:])
-                result[where] = plane[key[place:]]
-        return result
+                result[where] = plane[tuple(whole[place:])]
+        return result[tuple(slice(None) if isinstance(k, slice) else 0 for k in key)]
 
     @contextmanager
     def _open(self, file: Any) -> Iterator[None]:
