@@ -119,13 +119,23 @@ def _pages_of_one_array(path):
     tifffile.imwrite(path, STACK, photometric="minisblack")
 
 
+def _one_page_for_all(path):
+    tifffile.imwrite(path, STACK, truncate=True, photometric="minisblack")
+
+
 def _pages_without_a_header(path):
     _pages_one_by_one(path, metadata=None, compression="zlib")
 
 
 @pytest.mark.parametrize(
     "write",
-    [_pages_of_pil, _pages_one_by_one, _pages_without_a_header, _pages_of_one_array],
+    [
+        _pages_of_pil,
+        _pages_one_by_one,
+        _pages_without_a_header,
+        _pages_of_one_array,
+        _one_page_for_all,
+    ],
 )
 def test_pages_of_a_plain_tiff_are_planes(tmp_path, write):
     path = tmp_path / "pages.tif"

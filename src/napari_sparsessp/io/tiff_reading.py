@@ -87,7 +87,12 @@ def known_axes(axes: str, shape: Sequence[int] = ()) -> str:
 
 def _lazy(pages: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     """Return an array whose last axes are the pages'; None where they do not fit."""
-    fits = [k for k in range(len(shape) - 1) if math.prod(shape[:k]) == len(pages)]
+    size = next((page.keyframe.size for page in pages if page is not None), 0)
+    fits = [
+        k
+        for k in range(len(shape) - 1)
+        if math.prod(shape[:k]) == len(pages) and math.prod(shape[k:]) == size
+    ]
     if not fits:
         return None
     planes = _Planes(pages, shape, dtype, fits[-1])
