@@ -201,7 +201,7 @@ class Volume:
         """Return a copy at the place of another image of the same field, and a note.
 
         Along axes where one of the two does not know its origin, the outer edges in y
-        and x and the first planes coincide. The note is "" where nothing was unknown.
+        and x and the first planes coincide. The note is "" where that moves nothing.
         """
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
@@ -210,7 +210,8 @@ class Volume:
                 continue
             edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
             origin[axis] = other.origin[axis] + edges
-            moved.append(letter)
+            if abs(origin[axis] - self.origin[axis]) > 1e-6:
+                moved.append(letter)
         if not moved:
             return self, ""
         what = self.name or "the second image"

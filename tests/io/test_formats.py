@@ -189,6 +189,8 @@ def test_planes_of_several_stacks_or_sizes_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "r1f1p9ch1.tif", STACK[0, :9])
     with pytest.raises(InputError, match=r"p9ch1\.tif is not one grey plane like"):
         load_volume(tmp_path / "r1f1p*ch1.tif")
+    alone = ome(tmp_path / "alone.ome.tif")
+    assert load_volume([alone]).shape == STACK.shape
     with pytest.raises(InputError, match="no file is called like .*none"):
         load_volume(tmp_path / "none*.tif")
 

@@ -91,10 +91,9 @@ def load_volume(
     """
     planes = plane_files(path)
     path = user_path(planes[0] if planes else path)  # type: ignore[arg-type]
-    if not planes:
-        _check_exists(path)
+    _check_exists(path)
     with _reader_errors(path):
-        source = open_planes(planes) if planes else _open(path, scene)
+        source = open_planes(planes) if len(planes) > 1 else _open(path, scene)
     if axes is not None:
         source = _renamed(source, axes, path)
     volume = _volume(source, path)
