@@ -136,9 +136,8 @@ class Volume:
         if not self.plane_z:
             return self._take("C", index, channel_names=names)
         heights = self.plane_z[index]
-        origin, kept = (heights[0], *self.origin[1:]), (heights,)
-        if even_step(heights) is not None:
-            kept = ()
+        kept = () if even_step(heights) is not None else (heights,)
+        origin = (heights[0], *self.origin[1:])
         return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
@@ -214,8 +213,8 @@ class Volume:
                 moved.append(letter)
         if not moved:
             return self, ""
-        what = self.name or "the second image"
-        return replace(self, origin=tuple(origin)), (
+        what, (z, y, x) = self.name or "the second image", origin
+        return replace(self, origin=(z, y, x)), (
             f"the position in {', '.join(moved)} is recorded in one of two files only: "
             f"{what} was laid on the other's field"
         )

@@ -221,8 +221,10 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
 
 def _as_its_input(found: Calibration, provenance: Any) -> Calibration:
     placed = provenance.get(PLACED) if isinstance(provenance, Mapping) else None
-    known = isinstance(placed, list) and len(placed) == 3
-    return replace(found, placed=tuple(map(bool, placed))) if known else found
+    if not isinstance(placed, list) or len(placed) != 3:
+        return found
+    z, y, x = map(bool, placed)
+    return replace(found, placed=(z, y, x))
 
 
 def from_tiff(tif: Any) -> Calibration:

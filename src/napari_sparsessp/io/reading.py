@@ -90,7 +90,8 @@ def load_volume(
     'ZYX'
     """
     planes = plane_files(path)
-    path = user_path(planes[0] if planes else path)  # type: ignore[arg-type]
+    given: Any = planes[0] if planes else path
+    path = user_path(given)
     _check_exists(path)
     with _reader_errors(path):
         source = open_planes(planes) if len(planes) > 1 else _open(path, scene)
@@ -122,7 +123,8 @@ def _volume(source: Source, path: Path) -> Volume:
         found = replace(found, step=(None, *found.step[1:]))
     array, found = ascending(array, found)
     voxel_size, pixel_size = found.believable(array.shape[-3])
-    notes = found.notes
+    notes, origin = found.notes, found.origin
+    z, y, x = (place is not None for place in origin)
     if array.shape[-3] == 1 and max(array.shape[:-3], default=1) > _MOST_COLOURS:
         notes += (_FLAT.format(" × ".join(map(str, array.shape)), axes),)
     return Volume(
@@ -130,12 +132,12 @@ def _volume(source: Source, path: Path) -> Volume:
         axes,
         voxel_size,
         names,
-        tuple(place or 0.0 for place in found.origin),  # type: ignore[arg-type]
+        (origin[0] or 0.0, origin[1] or 0.0, origin[2] or 0.0),
         name=f"{path.name.split('.')[0]} {source.scene}".strip(),
         source=str(path),
         pixel_size=pixel_size,
         plane_z=found.plane_z,
-        placed=found.placed or tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
+        placed=found.placed or (z, y, x),
         notes=notes,
         time_step=found.time_step,
     )
