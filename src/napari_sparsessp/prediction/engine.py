@@ -355,6 +355,7 @@ def output_volume(planned: Planned) -> Volume:
         plan.origin,
         name=plan.volume.name,
         source=plan.volume.source,
+        placed=plan.volume.placed,
     )
 
 
