@@ -141,9 +141,8 @@ class Volume:
         if not self.plane_z:
             return self._take("C", index, channel_names=names)
         heights = self.plane_z[index]
-        origin, kept = (heights[0], *self.origin[1:]), (heights,)
-        if even_step(heights) is not None:
-            kept = ()
+        kept = () if even_step(heights) is not None else (heights,)
+        origin = (heights[0], *self.origin[1:])
         return self._take("C", index, channel_names=names, origin=origin, plane_z=kept)
 
     def time(self, index: int) -> Volume:
@@ -211,16 +210,16 @@ class Volume:
         origin, moved = list(self.origin), []
         own, its = ((0.0, *(one.pixel_size or (0.0, 0.0))) for one in (self, other))
         for axis, letter in enumerate("zyx"):
-            if self.placed[axis] and other.placed[axis]:
+            if self.placed[axis] == other.placed[axis]:
                 continue
-            if self.origin[axis] != other.origin[axis]:
-                edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
-                origin[axis] = other.origin[axis] + edges
+            edges = (own[axis] - its[axis]) / 2 if own[axis] and its[axis] else 0.0
+            origin[axis] = other.origin[axis] + edges
+            if abs(origin[axis] - self.origin[axis]) > 1e-6:
                 moved.append(letter)
         if not moved:
             return self, ""
-        what = self.name or "the second image"
-        return replace(self, origin=tuple(origin)), (
+        what, (z, y, x) = self.name or "the second image", origin
+        return replace(self, origin=(z, y, x)), (
             f"the position in {', '.join(moved)} is recorded in one of two files only: "
             f"{what} was laid on the other's field"
         )

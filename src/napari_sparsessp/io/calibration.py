@@ -5,6 +5,7 @@ bioio gives bare numbers and forgets their units, so the units are read here.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,15 @@ from napari_sparsessp.errors import InputError
 from napari_sparsessp.volume import even_step, named_index
 
 Triple = tuple[float, float, float]
+
+ATTRIBUTE = "sparsessp"
+"""Attribute of an image's group that holds the provenance."""
+
+NAMESPACE = "napari-sparsessp/provenance"
+"""Namespace of the OME comment annotation that holds the provenance as JSON."""
+
+PLACED = "placed"
+"""Its entry on the axes along which the input knew its place."""
 
 _MICROMETRES = {
     "m": 1e6,
@@ -69,6 +79,8 @@ class Calibration:
     # Height of every plane of each channel, as stored, where all are recorded
     plane_z: tuple[tuple[float, ...], ...] = ()
     notes: tuple[str, ...] = ()  # What was assumed
+    # Of a prediction: where its input knew its place; the origin counts from there
+    placed: tuple[bool, bool, bool] | None = None
     time_step: float | None = None  # Seconds between time points
 
     def believable(
@@ -201,7 +213,18 @@ def from_ome_xml(xml: str, image: int = 0) -> Calibration:
         seconds = _SECONDS[pixels.get("TimeIncrementUnit", "s")]
         time_step = float(pixels.attrib["TimeIncrement"]) * seconds
     origin = places.get(("0", "0"), nowhere)
-    return Calibration(step, origin, heights, time_step=time_step)
+    found = Calibration(step, origin, heights, time_step=time_step)
+    with suppress(TypeError, ValueError):
+        return _as_its_input(found, json.loads(ome_comment(xml, NAMESPACE) or ""))
+    return found
+
+
+def _as_its_input(found: Calibration, provenance: Any) -> Calibration:
+    placed = provenance.get(PLACED) if isinstance(provenance, Mapping) else None
+    if not isinstance(placed, list) or len(placed) != 3:
+        return found
+    z, y, x = map(bool, placed)
+    return replace(found, placed=(z, y, x))
 
 
 def from_tiff(tif: Any) -> Calibration:
@@ -252,7 +275,8 @@ def from_ngff(attributes: Mapping[str, Any], scene: int = 0) -> Calibration:
     each = [known.get(name, (None, None)) for name in "zyx"]
     step_um: Any = tuple(size for size, _ in each)
     origin: Any = tuple(offset if moved else None for _, offset in each)
-    return Calibration(step_um, origin, notes=(_NO_UNIT,) if assumed else ())
+    result = Calibration(step_um, origin, notes=(_NO_UNIT,) if assumed else ())
+    return _as_its_input(result, attributes.get(ATTRIBUTE))
 
 
 def ascending(array: Any, found: Calibration) -> tuple[Any, Calibration]:

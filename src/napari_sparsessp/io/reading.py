@@ -90,11 +90,11 @@ def load_volume(
     'ZYX'
     """
     planes = plane_files(path)
-    path = user_path(planes[0] if planes else path)  # type: ignore[arg-type]
-    if not planes:
-        _check_exists(path)
+    given: Any = planes[0] if planes else path
+    path = user_path(given)
+    _check_exists(path)
     with _reader_errors(path):
-        source = open_planes(planes) if planes else _open(path, scene)
+        source = open_planes(planes) if len(planes) > 1 else _open(path, scene)
     if axes is not None:
         source = _renamed(source, axes, path)
     volume = _volume(source, path)
@@ -123,7 +123,8 @@ def _volume(source: Source, path: Path) -> Volume:
         found = replace(found, step=(None, *found.step[1:]))
     array, found = ascending(array, found)
     voxel_size, pixel_size = found.believable(array.shape[-3])
-    notes = found.notes
+    notes, origin = found.notes, found.origin
+    z, y, x = (place is not None for place in origin)
     if array.shape[-3] == 1 and max(array.shape[:-3], default=1) > _MOST_COLOURS:
         notes += (_FLAT.format(" × ".join(map(str, array.shape)), axes),)
     return Volume(
@@ -131,12 +132,12 @@ def _volume(source: Source, path: Path) -> Volume:
         axes,
         voxel_size,
         names,
-        tuple(place or 0.0 for place in found.origin),  # type: ignore[arg-type]
+        (origin[0] or 0.0, origin[1] or 0.0, origin[2] or 0.0),
         name=f"{path.name.split('.')[0]} {source.scene}".strip(),
         source=str(path),
         pixel_size=pixel_size,
         plane_z=found.plane_z,
-        placed=tuple(place is not None for place in found.origin),  # type: ignore[arg-type]
+        placed=found.placed or (z, y, x),
         notes=notes,
         time_step=found.time_step,
     )
@@ -309,7 +310,7 @@ def _some_times(volume: Volume, time: str | int) -> Volume:
 @contextmanager
 def _reader_errors(path: Path) -> Iterator[None]:
     """Silence the readers' own notices, and raise their errors as an InputError."""
-    names = ("bioio", "bioio_tifffile", "tifffile")
+    names = ("bioio", "tifffile")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:

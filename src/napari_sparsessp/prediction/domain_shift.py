@@ -139,7 +139,7 @@ def was_trained_on(card: ModelCard, volume: Volume) -> bool:
     return bool(card.training_images) and content_hash(volume) in card.training_images
 
 
-def check(plan: Plan) -> tuple[str, ...]:
+def check(plan: Plan, *, padded: bool = False) -> tuple[str, ...]:
     """Describe in what an image is unlike the data that the model learned from.
 
     Sentences: what, how far, what it may mean and what to do; none for a model whose
@@ -151,7 +151,7 @@ def check(plan: Plan) -> tuple[str, ...]:
     seen = (SEEN,) if was_trained_on(card, plan.volume) else ()
     if not card.familiarity:
         return seen
-    traits, distance = measure(plan)
+    traits, distance = measure(plan, padded=padded)
     unlike = _outside(traits, distance, card.familiarity)
     sentences = [_sentence(*trait, card) for trait in unlike]
     return (
@@ -160,7 +160,7 @@ def check(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def measure(plan: Plan) -> tuple[dict[str, float], float]:
+def measure(plan: Plan, *, padded: bool = False) -> tuple[dict[str, float], float]:
     """Measure the traits of a plan's measured planes, as its model would see them.
 
     And the distance in µm of the measured planes that were compared; 0 of one plane.
@@ -173,8 +173,9 @@ def measure(plan: Plan) -> tuple[dict[str, float], float]:
     for time in plan.times or (None,):
         volume = plan.volume if time is None else plan.volume.time(time)
         flat = []
-        probed = volume.planes(probes(view.planes))
-        padding = padding_value(probed)
+        padding = None
+        if padded:
+            padding = padding_value(volume.planes(probes(view.planes)))
         for piece in _pieces(volume, [view.planes[k] for k in used], plan):
             finite = np.isfinite(piece)
             if padding is not None:
@@ -378,6 +379,8 @@ def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> float:
     In a small field some place is the highest by chance, and what is periodic is high
     at several places: JPEG's blocks are surely high, at one, and along both axes.
     """
+    if min(piece.shape[axis] for piece in pieces) < _BLOCK:
+        return 1.0
     rises, places = [], []
     for piece in pieces:
         steps = np.abs(np.diff(piece, axis=axis))

@@ -35,7 +35,7 @@ def recall(layer: Any, volume: Volume) -> Volume:
         abs(own - its) > 1e-6
         for own, its in zip(volume.origin, kept["origin"], strict=True)
     ]
-    placed = tuple(
+    z, y, x = (
         known or shifted for known, shifted in zip(kept["placed"], moved, strict=True)
     )
     heights, size, before = kept["plane_z"], volume.voxel_size, kept["voxel_size"]
@@ -44,4 +44,4 @@ def recall(layer: Any, volume: Volume) -> Volume:
         heights = (tuple(height + shift for height in heights[0]),)
     else:
         heights = ()
-    return replace(volume, plane_z=heights, placed=placed, notes=kept["notes"])  # type: ignore[arg-type]
+    return replace(volume, plane_z=heights, placed=(z, y, x), notes=kept["notes"])
