@@ -366,6 +366,8 @@ def _block_steps(pieces: Sequence[np.ndarray], axis: int) -> float:
     In a small field some place is the highest by chance, and what is periodic is high
     at several places: JPEG's blocks are surely high, at one, and along both axes.
     """
+    if min(piece.shape[axis] for piece in pieces) < _BLOCK:
+        return 1.0
     rises, places = [], []
     for piece in pieces:
         steps = np.abs(np.diff(piece, axis=axis))

@@ -113,9 +113,8 @@ def scaling_notes(
 
     InputError: nothing did.
     """
-    pairs: list[tuple[int | None, Scaling]] = list(
-        zip(times or [None], scalings, strict=False)
-    )
+    slots: Sequence[int | None] = times or (None,)
+    pairs = list(zip(slots, scalings, strict=False))
     blank = [str(time) for time, scale in pairs if not scale.std]
     if blank and len(blank) == len(pairs):
         raise BlankImage(
