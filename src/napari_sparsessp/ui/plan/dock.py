@@ -377,6 +377,8 @@ def show_plan(form: PlanForm, choice: PlanChoice, plan: PlanPreview) -> None:
     if seen.reading is not None:
         rows = expectations(stack.card, seen.reading, stack.channel, None)
     form.input.show_expectations(rows)
+    others = [name for _, name in form.structures.layers]
+    form.topology.show_fit(seen.reading, stack.channel, others)
     ratios = [nth(ratio) for ratio in choice.ratios if ratio > 1]
     which = f"every <b>{listed(ratios)}" if ratios else "<b>every r-th"
     form.ratio_step.set_headline(f"keep {which} plane</b>")
