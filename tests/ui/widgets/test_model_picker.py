@@ -83,6 +83,7 @@ def test_models_that_fit_the_stack_are_first_and_say_why(picker, card, qtbot):
     assert picker.card().id == "neurons"
     assert picker.buttons["2d"].isChecked()
     assert "fits better" not in picker.note.text()
+    assert picker.model_box.currentText() == "Neurons 0.1 · 2D"
     assert listed("a · Bright-field", others=["a · DNA"])[0].startswith("Own")
 
 

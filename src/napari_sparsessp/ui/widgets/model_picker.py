@@ -244,7 +244,8 @@ class TopologyPicker(QWidget):
         box.clear()
         for one in self._ranked():
             fit = self._fits.get(one.id, Fit())
-            fits = f" · fits: {fit.why}" if fit.points > 0 and fit.why else ""
+            told = fit.points > 0 and fit.why and one is not card
+            fits = f" · fits: {fit.why}" if told else ""
             box.addItem(f"{_title(one)} · {TOPOLOGIES[one.topology][0]}{fits}", one.id)
             box.setItemData(box.count() - 1, _tip(one), tip)
         box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 8)
