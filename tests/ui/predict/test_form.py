@@ -162,7 +162,7 @@ def test_expected_scores_say_on_what_cells_and_go_with_their_column(form, qtbot)
     place = form.table.rows_model.column("expected")
     for hidden in (True, False):  # as where scores leave it no room
         form.table.setColumnHidden(place, hidden)
-        assert form.measured_note.isVisible() is not hidden
+        qtbot.waitUntil(lambda off=hidden: form.measured_note.isVisible() is not off)
 
 
 def test_the_export_menu_is_known_by_name_and_teaches(added):
