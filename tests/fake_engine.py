@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -131,14 +132,14 @@ class FakeEngine:
         ]
 
     def boxes(self, shape):
+        def cuts(length):
+            return [
+                slice(i, min(i + self.tile, length))
+                for i in range(0, length, self.tile)
+            ]
+
         depth, height, width = shape
-        for y in range(0, height, self.tile):
-            for x in range(0, width, self.tile):
-                yield (
-                    slice(0, depth),
-                    slice(y, min(y + self.tile, height)),
-                    slice(x, min(x + self.tile, width)),
-                )
+        return list(product([slice(0, depth)], cuts(height), cuts(width)))
 
     def stream(self, plan, writer, viewport, part, cancel):
         kept = writer.done
@@ -146,7 +147,7 @@ class FakeEngine:
         try:
             yield Planned(plan, writer.buffer)
             yield Started("cpu", "fp32", self.doubts)
-            boxes = list(self.boxes(plan.output_shape[-3:]))
+            boxes = self.boxes(plan.output_shape[-3:])
             times = range(len(plan.times)) if plan.times else [None]
             total = len(boxes) * len(times)
             done = len(kept)

@@ -1,5 +1,8 @@
 """What colours tell can be seen by every eye, or is told by a shape or word as well."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPointF
@@ -30,36 +33,33 @@ def tones(request, added):
     return Tones.of(widget)
 
 
-@pytest.mark.parametrize("ids", [tuple(CATALOGUE), ("dapi", "map2", "nfh")])
 @pytest.mark.parametrize("vision", VISION)
-def test_the_usual_palette_is_safe(vision, ids):
-    colours = [Preferences(palette="safe").colour(id_) for id_ in ids]
-    assert distances(colours, vision).min() > 14
+def test_the_usual_palette_is_safe(vision):
+    for ids in (tuple(CATALOGUE), ("dapi", "map2", "nfh")):
+        colours = [Preferences().colour(id_) for id_ in ids]
+        assert distances(colours, vision).min() > 14
 
 
-def test_the_classic_palette_is_not_and_is_never_the_default():
+def test_the_classic_palette_is_not_and_names_each_structure_once():
     """So that the page's words stay true."""
     worst = min(distances(list(CLASSIC.values()), one).min() for one in VISION)
     assert worst < CLEAR
-    assert Preferences(palette="safe").colour("dna") == CATALOGUE["dna"].colour
+    assert list(CLASSIC) == list(CATALOGUE)
+    assert len(set(CLASSIC.values())) == 12
 
 
 def test_a_models_own_structures_take_safe_colours_with_their_name_beside():
     """Two may share a colour: the table and the layers name them."""
-    names = [f"marker_{number}" for number in range(20)]
-    made = [structure_or_custom(name) for name in names]
+    made = [structure_or_custom(f"marker_{number}") for number in range(20)]
     assert {one.colour for one in made} <= {one.colour for one in CATALOGUE.values()}
     assert len({one.label for one in made}) == 20
 
 
-@pytest.mark.parametrize("vision", VISION)
-def test_good_is_apart_from_warn_and_bad_for_every_eye(tones, vision):
+def test_marks_and_texts_stand_out_from_what_is_behind_them(tones):
     """Warn and bad are both for you; their marks tell them apart."""
     codes = [tones.good.name(), tones.warn.name(), tones.bad.name()]
-    assert distances(codes, vision)[0].min() > CLEAR
-
-
-def test_marks_and_texts_stand_out_from_what_is_behind_them(tones):
+    for vision in VISION:
+        assert distances(codes, vision)[0].min() > CLEAR
     back = tones.back.name()
     for name in ("good", "warn", "bad"):
         assert contrast(getattr(tones, name).name(), back) > 4.5, name
@@ -70,39 +70,20 @@ def test_marks_and_texts_stand_out_from_what_is_behind_them(tones):
 
 def test_marks_differ_without_any_colour(tones):
     """Each mark, drawn in one grey, is another picture."""
-    pictures = {}
-    grey = tones.muted
-    for mark in (Mark.GOOD, Mark.WARN, Mark.BAD):
+    same = replace(
+        tones, good=tones.muted, warn=tones.muted, bad=tones.muted, line=tones.muted
+    )
+    pictures = []
+    for mark in Mark:
         image = QImage(32, 32, QImage.Format.Format_Grayscale8)
         image.fill(0)
         painter = QPainter(image)
-        same = Tones(
-            **{
-                **vars(tones),
-                **dict.fromkeys(("good", "warn", "bad", "line"), grey),
-            }
-        )
         draw_mark(painter, QPointF(16, 16), 14, mark, same)
         painter.end()
-        bits = image.constBits()
-        bits.setsize(image.sizeInBytes())
-        pictures[mark] = np.frombuffer(bytes(bits), np.uint8).astype(int)
-    marks = list(pictures)
-    for number, one in enumerate(marks):
-        for other in marks[number + 1 :]:
-            differ = np.abs(pictures[one] - pictures[other]) > 40
-            assert differ.sum() > 30, (one, other)
-
-
-def test_the_classic_palette_names_each_structure_once():
-    assert list(CLASSIC) == list(CATALOGUE)
-    assert len(set(CLASSIC.values())) == 12
-
-
-@pytest.mark.parametrize("palette", ["safe", "classic"])
-def test_every_structure_has_a_colour(palette):
-    for structure in (*CATALOGUE, "map2", "a_models_own", "dna_std"):
-        assert len(Preferences(palette=palette).colour(structure)) == 7
+        bits = image.constBits().asstring(image.sizeInBytes())
+        pictures.append(np.frombuffer(bits, np.uint8).astype(int))
+    for one, other in combinations(pictures, 2):
+        assert (np.abs(one - other) > 40).sum() > 30
 
 
 def test_own_colours_are_written_as_people_write_them():

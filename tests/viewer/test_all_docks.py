@@ -13,12 +13,8 @@ from napari_sparsessp.ui.layers.metadata import is_prediction
 
 pytestmark = pytest.mark.painted
 
-DOCKS = [
-    widget.display_name
-    for widget in PluginManifest.from_distribution(
-        "napari-sparsessp"
-    ).contributions.widgets
-]
+MANIFEST = PluginManifest.from_distribution("napari-sparsessp")
+DOCKS = [widget.display_name for widget in MANIFEST.contributions.widgets]
 
 
 def open_all(viewer):
@@ -59,9 +55,7 @@ def test_two_viewers_with_all_docks_and_one_is_closed(
     other.dims.ndisplay = 3
     docks["Predict"].form.structures.tick(("dna",))
     ran(docks["Predict"])
-    assert [layer.name for layer in other.layers if is_prediction(layer)] == [
-        "DNA · predicted"
-    ]
+    assert any(is_prediction(layer) for layer in other.layers)
 
 
 @pytest.mark.parametrize("name", DOCKS)
@@ -77,25 +71,6 @@ def test_a_dock_that_was_closed_is_silent(viewer, engine, qtbot, name):
     qtbot.wait(100)
     _, again = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
     assert again is not None
-
-
-@pytest.mark.parametrize("name", DOCKS)
-def test_a_dock_floats_and_changes_its_theme(viewer, engine, qtbot, name):
-    from napari.settings import get_settings
-
-    viewer.add_image(light(), name="bright-field", **MICRO)
-    outer, _ = viewer.window.add_plugin_dock_widget("napari-sparsessp", name)
-    appearance = get_settings().appearance
-    before = appearance.theme
-    try:
-        outer.setFloating(True)
-        for theme in ("light", "dark"):
-            appearance.theme = theme
-            qtbot.wait(50)
-        outer.setFloating(False)
-        qtbot.wait(50)
-    finally:
-        appearance.theme = before
 
 
 def test_a_dock_from_the_menu_is_the_one_that_others_lead_to(viewer, engine):

@@ -1,5 +1,7 @@
 """No text is cut in any dock: not when it is narrow, not at 150 % text size."""
 
+from functools import partial
+
 import pytest
 from napari.settings import get_settings
 from npe2 import PluginManifest
@@ -20,12 +22,9 @@ def docks(viewer, qtbot):
     """All docks, floating, with the sample in them."""
     viewer.open_sample("napari-sparsessp", "sparse_colony")
     manifest = PluginManifest.from_distribution("napari-sparsessp")
-    opened = {
-        widget.display_name: viewer.window.add_plugin_dock_widget(
-            "napari-sparsessp", widget.display_name
-        )[0]
-        for widget in manifest.contributions.widgets
-    }
+    names = [widget.display_name for widget in manifest.contributions.widgets]
+    dock = partial(viewer.window.add_plugin_dock_widget, "napari-sparsessp")
+    opened = {name: dock(name)[0] for name in names}
     for outer in opened.values():
         outer.setFloating(True)
         outer.show()
@@ -82,9 +81,9 @@ def test_cut_text_is_found(qtbot):
     root = QWidget()
     qtbot.addWidget(root)
     column = QVBoxLayout(root)
-    label, button, wrapped = QLabel("a long text"), QPushButton("a button"), QLabel()
+    label, button = QLabel("a long text"), QPushButton("a button")
+    wrapped = QLabel("many words that need more than one line " * 3)
     wrapped.setWordWrap(True)
-    wrapped.setText("many words that need more than one line " * 3)
     for widget in (label, button, wrapped):
         column.addWidget(widget)
     root.resize(400, 300)
@@ -94,8 +93,5 @@ def test_cut_text_is_found(qtbot):
     button.setFixedWidth(20)
     wrapped.setFixedHeight(12)
     qtbot.wait(50)
-    assert [line.split(":")[0] for line in cut_text(root)] == [
-        "QLabel",
-        "QPushButton",
-        "QLabel",
-    ]
+    kinds = [line.split(":")[0] for line in cut_text(root)]
+    assert kinds == ["QLabel", "QPushButton", "QLabel"]

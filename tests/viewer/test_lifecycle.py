@@ -13,15 +13,16 @@ from napari_sparsessp.ui.predict.form import RunState
 from predicted import predictions
 
 
-def many_tiles(engine):
-    """Make a run last for ten seconds, so that no machine is done too early."""
+@pytest.fixture
+def start(engine, qtbot):
+    """`start(dock)`: a run of ten seconds, so that no machine is done too early."""
     engine.pause, engine.tile = 0.05, 8
 
+    def go(dock):
+        with qtbot.waitSignal(dock.layers.complete):
+            dock.run()
 
-def start(dock, qtbot):
-    """Run and wait until all layers are there."""
-    with qtbot.waitSignal(dock.layers.complete):
-        dock.run()
+    return go
 
 
 def test_finish(dock, viewer, finish):
@@ -50,9 +51,8 @@ def test_finish(dock, viewer, finish):
 
 
 def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
-    dock, viewer, finish, engine, qtbot
+    dock, viewer, finish, start, qtbot
 ):
-    many_tiles(engine)
     dock.run()
     dock.layers.finish("cancelled")
     made = len(predictions(viewer))
@@ -63,13 +63,22 @@ def test_cancel_before_all_layers_are_made_leaves_no_empty_ones(
     finish(dock)
 
 
-def test_removing_all_layers_cancels(dock, viewer, finish, engine, qtbot):
-    many_tiles(engine)
-    start(dock, qtbot)
+def test_the_form_is_locked_eyes_are_not_and_removing_all_layers_cancels(
+    dock, viewer, finish, start
+):
+    start(dock)
+    form = dock.form
+    assert not form.input.isEnabled()
+    assert not form.topology.isEnabled()
+    form.structures.set_visible("nucleolus", True)
+    assert dock.layers.layer("nucleolus").visible
+    dock.layers.layer("dna").visible = False
+    assert "dna" not in form.structures.visible()
     for layer in predictions(viewer):
         viewer.layers.remove(layer)
     finish(dock)
-    assert "Cancelled" in dock.form.foot.status.text()
+    assert "Cancelled" in form.foot.status.text()
+    assert form.input.isEnabled()
 
 
 def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
@@ -77,51 +86,26 @@ def test_a_second_run_keeps_layers_and_what_the_user_made_of_them(
 ):
     ran(dock)
     layer = predictions(viewer)[4]
-    layer.contrast_limits = (0.5, 9)
-    layer.colormap = "magenta"
-    layer.name = "my DNA"
+    layer.contrast_limits, layer.colormap, layer.name = (0.5, 9), "magenta", "my DNA"
     dock.form.structures.set_visible(layer.metadata[KEY]["structure"], False)
-    before = list(predictions(viewer))
+    before = [one.unique_id for one in predictions(viewer)]
     engine.paint = lambda plan, id_, box: 7
     ran(dock)
-    after = predictions(viewer)
-    assert [a.unique_id for a in after] == [b.unique_id for b in before]
+    assert [one.unique_id for one in predictions(viewer)] == before
     assert tuple(layer.contrast_limits) == (0.5, 9)
-    assert layer.colormap.name == "magenta"
-    assert layer.name == "my DNA"
+    assert (layer.colormap.name, layer.name) == ("magenta", "my DNA")
     assert not layer.visible
     assert np.all(layer.data == 7)
 
 
-def test_the_form_is_locked_while_it_runs_and_eyes_are_not(
-    dock, viewer, finish, engine, qtbot
-):
-    many_tiles(engine)
-    start(dock, qtbot)
-    form = dock.form
-    assert not form.input.isEnabled()
-    assert not form.topology.isEnabled()
-    form.structures.set_visible("nucleolus", True)
-    assert dock.layers.layer("nucleolus").visible
-    dock.cancel()
-    finish(dock)
-    assert form.input.isEnabled()
-
-
-def test_the_eye_in_napari_and_the_eye_in_the_table_agree(dock, viewer, ran):
-    ran(dock)
-    dock.layers.layer("dna").visible = False
-    assert "dna" not in dock.form.structures.visible()
-
-
 @pytest.mark.parametrize("running", [False, True])
 def test_closing_the_dock_leaves_a_quiet_viewer(
-    viewer, engine, qtbot, running, finish, capsys
+    viewer, engine, qtbot, running, finish, start
 ):
-    engine.pause, engine.tile = 0.05, 24
+    engine.tile = 24
     viewer.add_image(light(), name="bright-field", **MICRO)
     outer, dock = viewer.window.add_plugin_dock_widget("napari-sparsessp", "Predict")
-    start(dock, qtbot)
+    start(dock)
     if not running:
         finish(dock)
     viewer.window.remove_dock_widget(outer)

@@ -11,30 +11,19 @@ from napari_sparsessp.ui.predict.form import RunState
 from napari_sparsessp.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(100, 900, (8, 40, 48)).astype(np.uint16)
+BOTH = np.stack([PIXELS, PIXELS // 2])
 FILES = {
-    "hipsc_field": {"": Volume(PIXELS, "ZYX", (0.29, 0.33, 0.29), ("Bright-field",))},
-    "hipsc_dna_pair": {
-        "": Volume(
-            np.stack([PIXELS, PIXELS // 2]),
-            "CZYX",
-            (0.29, 0.29, 0.29),
-            ("Bright-field", "DNA"),
-        )
-    },
-    "neurons": {
-        "": Volume(PIXELS, "ZYX", None, ("Phase contrast",)),
-        "_truth": Volume(np.stack([PIXELS[:1]] * 3), "CZYX", None, NEURON_STAINS),
-    },
-    "yeast_timelapse": {
-        "": Volume(np.stack([PIXELS] * 3), "TZYX", None, ("Bright-field",))
-    },
+    "hipsc_dna_pair": [Volume(BOTH, "CZYX", (0.29,) * 3, ("Bright-field", "DNA"))],
+    "neurons": [
+        Volume(PIXELS, "ZYX", None, ("Phase contrast",)),
+        Volume(np.stack([PIXELS[:1]] * 3), "CZYX", None, NEURON_STAINS),
+    ],
+    "yeast_timelapse": [Volume(np.stack([PIXELS] * 3), "TZYX", None, ("Light",))],
 }
 
 
 def put_here(key):
-    for path, volume in zip(
-        PUBLIC_SAMPLES[key].paths, FILES[key].values(), strict=True
-    ):
+    for path, volume in zip(PUBLIC_SAMPLES[key].paths, FILES[key], strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_stack(path, volume)
 
@@ -55,40 +44,26 @@ def no_network(monkeypatch):
 @pytest.mark.parametrize(
     ("key", "names"),
     [
-        ("hipsc_field", ["hipsc_field · Bright-field"]),
-        ("hipsc_dna_pair", ["hipsc_dna_pair · Bright-field", "DNA · truth"]),
-        (
-            "neurons",
-            [
-                "neurons · Phase contrast",
-                "DAPI · truth",
-                "MAP2 · truth",
-                "NFH · truth",
-            ],
-        ),
-        ("yeast_timelapse", ["yeast_timelapse · Bright-field"]),
+        ("neurons", ["Phase contrast", "DAPI", "MAP2", "NFH"]),
+        ("yeast_timelapse", ["Light"]),
     ],
 )
 def test_a_fetched_sample_opens_from_the_menu(viewer, key, names):
     put_here(key)
     viewer.open_sample("napari-sparsessp", key)
-    assert [layer.name for layer in viewer.layers] == names
-    assert [layer.visible for layer in viewer.layers] == [
-        True,
-        *[False] * (len(names) - 1),
-    ]
-    assert viewer.layers[0].data.dtype == np.uint16
-    assert viewer.layers[0].axis_labels[-3:] == ("z", "y", "x")
+    light, *truths = viewer.layers
+    assert light.name == f"{key} · {names[0]}"
+    assert [layer.name for layer in truths] == [f"{one} · truth" for one in names[1:]]
+    assert [layer.visible for layer in truths] == [False] * len(truths)
+    assert light.data.dtype == np.uint16
+    assert light.axis_labels[-3:] == ("z", "y", "x")
 
 
 def test_the_nikon_sample_opens_with_its_channels(viewer, shared_data):
-    import shutil
-
     sample = PUBLIC_SAMPLES["blood_cells"]
     sample.folder.mkdir()
-    shutil.copyfile(
-        shared_data("pbmc_brightfield_dapi_fitc_tritc.nd2"), sample.paths[0]
-    )
+    kept = shared_data("pbmc_brightfield_dapi_fitc_tritc.nd2")
+    sample.paths[0].write_bytes(kept.read_bytes())
     viewer.open_sample("napari-sparsessp", "blood_cells")
     assert len(viewer.layers) == 4
 
@@ -118,10 +93,7 @@ def empty_dock(viewer, engine):
 def test_the_dock_offers_real_stacks_where_there_is_none(
     empty_dock, viewer, qtbot, monkeypatch
 ):
-    def fetch(sample, _meter):
-        put_here(sample.key)
-
-    monkeypatch.setattr(samples, "fetch", fetch)
+    monkeypatch.setattr(samples, "fetch", lambda sample, _meter: put_here(sample.key))
     form = empty_dock.form
     form.input.samples_button.click()
     dialog = empty_dock._samples.dialog

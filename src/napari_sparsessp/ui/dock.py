@@ -1,25 +1,29 @@
 """The base of the docks: a form, changes that settle, layer events, keys and tasks."""
 
-import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QWidget
 from superqt.utils import QSignalDebouncer
 
+from napari_sparsessp.ui.napari_compat import follow_layers
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
-from napari_sparsessp.ui.widgets.basic import NARROWEST, Foot, Step, StepColumn
+from napari_sparsessp.ui.widgets.basic import (
+    NARROWEST,
+    Foot,
+    Step,
+    StepColumn,
+    in_a_column,
+)
 from napari_sparsessp.ui.widgets.style import Dress
 
 if TYPE_CHECKING:
     from napari_sparsessp.prediction.request import PredictionRequest
 
 _WIDTH, _HEIGHT = 412, 760
-
-_LAYER_EVENTS = ("inserted", "removed", "reordered", "renamed")
 
 # napari ends the title of a dock from its menus with the plugin's display name, and of
 # one that a program has opened with the package's.
@@ -54,11 +58,7 @@ class StepForm(QWidget):
         self.foot = foot
         self.scroll = StepColumn([step for step, _ in steps], below)
         self.scroll.end()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
-        outer.addWidget(foot)
+        in_a_column(self, self.scroll, foot, spacing=0).setStretch(0, 1)
         self.setMinimumWidth(NARROWEST)
 
     def sizeHint(self) -> QSize:
@@ -106,9 +106,7 @@ class Dock(QWidget):
     def fill(self, form: QWidget) -> None:
         """Let a form take all of the dock."""
         self.form = form
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(form)
+        in_a_column(self, form)
         # without it napari puts an empty stretch below the form
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
@@ -136,13 +134,7 @@ class Dock(QWidget):
 
         `take_layer_changes` says in `refresh` whether they did.
         """
-        events = self._viewer.layers.events
-        emitters = [getattr(events, name) for name in _LAYER_EVENTS]
-        for emitter in emitters:
-            emitter.connect(self._on_layers)
-        # the viewer outlives its docks
-        release = partial(_disconnect, emitters, weakref.WeakMethod(self._on_layers))
-        self.destroyed.connect(release)
+        follow_layers(self._viewer, self, self._on_layers)
 
     def _on_layers(self, _event: Any = None) -> None:
         self._layers_changed = True
@@ -184,13 +176,6 @@ class Dock(QWidget):
         readable = readable_error(error, what)
         details = error_details(readable, request)
         self.form.foot.message.show_error(str(readable), details)
-
-
-def _disconnect(emitters: Iterable[Any], method: Any, *_: object) -> None:
-    slot = method()
-    if slot is not None:
-        for emitter in emitters:
-            emitter.disconnect(slot)
 
 
 def add_shortcut(widget: QWidget, keys: str, slot: Callable[[], None]) -> None:

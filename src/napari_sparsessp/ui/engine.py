@@ -78,24 +78,17 @@ class InstalledEngine:
 
     def place(self, card: "ModelCard") -> ModelPlace | None:
         """Find a model's file; None where it is gone."""
-        from napari_sparsessp.models.library import (
-            find_model,
-            user_folder,
-            weights_file,
-        )
+        from napari_sparsessp.models import library
         from napari_sparsessp.models.weights import read_header
 
         try:
-            path = Path(find_model(card.id))
-            shapes = read_header(weights_file(path)).shapes
+            path = Path(library.find_model(card.id))
+            shapes = read_header(library.weights_file(path)).shapes
         except ModelError:
             return None
-        learnt = sum(
-            math.prod(shape)
-            for name, shape in shapes.items()
-            if not name.endswith(_NOT_LEARNT)
-        )
-        return ModelPlace(path, path.parent == user_folder(), learnt)
+        learnt = (x for name, x in shapes.items() if not name.endswith(_NOT_LEARNT))
+        own = path.parent == library.user_folder()
+        return ModelPlace(path, own, sum(map(math.prod, learnt)))
 
     def inspect(self, path: Path) -> "CheckpointInfo | ModelCard":
         """Read a checkpoint's properties, or a model's card; for a worker thread."""
@@ -124,7 +117,10 @@ class InstalledEngine:
     ) -> str:
         """Import an inspected checkpoint; `given` are fields of its `Answers`."""
         if path.suffix.lower() == ".safetensors":
-            return add_native(path)
+            from napari_sparsessp.models.library import card_of
+            from napari_sparsessp.models.manage import add_model, source_of
+
+            return card_of(add_model(path, source=source_of(path) or None)).id
         from napari_sparsessp.models.importing import answers_for, import_checkpoint
         from napari_sparsessp.models.manage import source_of
 
@@ -158,15 +154,8 @@ class InstalledEngine:
         """Predict what is planned; for a worker thread: it imports torch."""
         model = self.model(plan.request)
         gc.freeze()  # a collection that looks at all of torch would stop the window
-        yield from predict_stream(
-            model,
-            plan.volume,
-            plan=plan,
-            writer=writer,
-            viewport=viewport,
-            part=part,
-            cancel=cancel,
-        )
+        where: Any = {"viewport": viewport, "part": part, "cancel": cancel}
+        yield from predict_stream(model, plan.volume, plan=plan, writer=writer, **where)
 
     def devices(self) -> "list[DeviceInfo]":
         """List the devices of this machine; for a worker thread: it imports torch."""
@@ -206,14 +195,6 @@ class InstalledEngine:
                 self._loaded = loaded = None  # never two models in memory
                 self._loaded = loaded = (key, load_model(path))
             return loaded[1]
-
-
-def add_native(path: Path) -> str:
-    """Copy a model of this package into the user's folder and return its id."""
-    from napari_sparsessp.models.library import card_of
-    from napari_sparsessp.models.manage import add_model, source_of
-
-    return card_of(add_model(path, source=source_of(path) or None)).id
 
 
 def _measure_rate(model: "Model", plan: Plan, cancel: threading.Event) -> float | None:

@@ -1,6 +1,7 @@
 """The names of napari that moved, are private, or that its plugin proxy hides."""
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +83,22 @@ def layer_with_key(viewer: Any, key: str | None) -> Any | None:
     """Return the layer with a key; None where it is gone."""
     layers = () if key is None else viewer.layers
     return next((layer for layer in layers if layer_key(layer) == key), None)
+
+
+def follow_layers(viewer: Any, owner: QWidget, slot: Callable[..., None]) -> None:
+    """Call a method when layers come, go, move or are renamed, as long as its owner."""
+    events = viewer.layers.events
+    emitters = [events.inserted, events.removed, events.reordered, events.renamed]
+    for emitter in emitters:
+        emitter.connect(slot)
+    method = weakref.WeakMethod(slot)
+
+    def release(*_: object) -> None:  # the viewer outlives its docks
+        if (living := method()) is not None:
+            for emitter in emitters:
+                emitter.disconnect(living)
+
+    owner.destroyed.connect(release)
 
 
 def plugin_settings() -> Any | None:

@@ -155,10 +155,10 @@ def preference_news() -> PreferenceNews:
 
 def preferences() -> Preferences:
     """Return the preferences of now, in any thread."""
-    if threading.current_thread() is not threading.main_thread():
-        # a Qt object belongs to the thread that makes it
-        return _news().now if _news.cache_info().currsize else Preferences()
-    return _news().now
+    here = threading.current_thread() is threading.main_thread()
+    # a Qt object belongs to the thread that makes it
+    made = here or _news.cache_info().currsize
+    return _news().now if made else Preferences()
 
 
 @cache

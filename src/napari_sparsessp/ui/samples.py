@@ -136,8 +136,6 @@ _COLONY_ABOUT = (
         "Kept in": "the package",
     },
 )
-_WIDTH, _HEIGHT = 620, 450
-_KEY = Qt.ItemDataRole.UserRole
 
 
 class SampleDialog(TaskDialog):
@@ -170,25 +168,20 @@ class SampleDialog(TaskDialog):
         self.list.itemActivated.connect(self.start)
         self.start_button.clicked.connect(self.start)
         self._show_chosen()
-        self.resize(_WIDTH, _HEIGHT)
+        self.resize(620, 450)
 
     def choose(self, key: str) -> None:
         """Choose a sample."""
-        for row in range(self.list.count()):
-            item = self.list.item(row)
-            if item is not None and item.data(_KEY) == key:
-                self.list.setCurrentRow(row)
+        self.list.setCurrentRow([COLONY, *PUBLIC_SAMPLES].index(key))
 
     def key(self) -> str:
         """Return the key of the chosen sample."""
-        item = self.list.currentItem()
-        return COLONY if item is None else str(item.data(_KEY))
+        return [COLONY, *PUBLIC_SAMPLES][self.list.currentRow()]
 
     def _list_samples(self) -> None:
-        public = ((one.key, one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
-        for key, title, here in ((COLONY, _COLONY_ABOUT[0], True), *public):
+        public = ((one.title, one.is_here) for one in PUBLIC_SAMPLES.values())
+        for title, here in ((_COLONY_ABOUT[0], True), *public):
             item = QListWidgetItem(title if here else f"{title}  (download)")
-            item.setData(_KEY, key)
             item.setToolTip("at hand" if here else "is fetched when you ask for it")
             self.list.addItem(item)
         self.list.setCurrentRow(0)
@@ -289,5 +282,5 @@ class SampleOpening(QObject):
         except Exception as error:
             self.failed.emit(readable_error(error, "the sample"))
 
-    def _on_finished(self, _result: int) -> None:
+    def _on_finished(self) -> None:
         self.dialog = None

@@ -23,8 +23,6 @@ from napari_sparsessp.ui.napari_compat import fit_to_view, layer_key, layer_with
 from napari_sparsessp.ui.samples import TRUTH_SUFFIX
 from napari_sparsessp.volume import Volume
 
-WINDOW = (1600, 1000)
-
 # Scores are computed here only for images small enough to wait for.
 _MOST_VOXELS = 40_000_000
 
@@ -38,10 +36,9 @@ def show(light: Path, prediction: Path, truth: Path | None = None) -> tuple[Any,
     real = None if truth is None else load_volume(truth)
     about = read_provenance(prediction) or {}
     viewer = napari.Viewer(title="SparseSSP", show=False)
-    source = None
     for data, attributes, _ in layers_of(lit, visible=True):
-        layer = viewer.add_image(data, **attributes)
-        source = layer if source is None else source
+        viewer.add_image(data, **attributes)
+    source = viewer.layers[0]
     if real is not None:
         for data, attributes, _ in layers_of(real, suffix=TRUTH_SUFFIX):
             limits = limits_of(data) if data.ndim == 3 else None
@@ -79,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"sparsessp: error: {error}\n")
         return 2
     window = viewer.window._qt_window
-    window.resize(*WINDOW)
+    window.resize(1600, 1000)
     window.show()
     # the canvas has its true size only once the window is up
     QTimer.singleShot(300, lambda: fit_to_view(viewer))

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,6 @@ _POLL_MS = 50
 
 _PACKAGES = ("napari-sparsessp", "napari", "torch", "numpy", "qtpy")
 
-
 _gc_lock = threading.Lock()
 _gc_users = 0
 
@@ -37,10 +37,9 @@ _gc_users = 0
 def gc_paused() -> Iterator[Callable[[], None]]:
     """Leave the objects of now out of garbage collection, in all threads.
 
-    A full pass looks at every object of the process, in whatever thread makes the next
-    one: with torch loaded the window would stand still for a good part of a second,
-    and widgets would be freed outside of their thread. Several blocks may be under way
-    at once; the last one that ends brings all objects back.
+    A full pass looks at every object, in whatever thread makes the next one: with torch
+    loaded the window would stand still, and widgets would be freed outside of their
+    thread. Of several blocks under way the last one that ends brings all objects back.
     """
     global _gc_users
     with _gc_lock:
@@ -111,7 +110,7 @@ class BackgroundTask(QObject):
     ) -> None:
         super().__init__(parent)
         self.progress = TaskProgress()
-        self._job: _Job | None = _Job(function, args, self.progress)
+        self._job: _Job | None = _Job(function, *args, self.progress)
         self._ask_before_close = ask_before_close
         self._running = False
         self._seconds_left = TimeLeft()
@@ -187,26 +186,19 @@ class _Job:
     out-of-memory of torch is one.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        progress: TaskProgress,
-    ) -> None:
-        self._call: tuple[Callable[..., Any], tuple[Any, ...]] | None = (function, args)
-        self._progress = progress
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self._call = [function, *args]
         self.value: Any = None
         self.error: BaseException | None = None
         self.ended = threading.Event()
 
     def run(self) -> None:
-        assert self._call is not None
-        function, args = self._call
-        self._call = None
+        function, *args = self._call
+        self._call.clear()
         try:
             # a collection in this thread would free widgets outside of theirs
             with gc_paused():
-                self.value = function(*args, self._progress)
+                self.value = function(*args)
         except BaseException as error:
             self.error = error
         finally:
@@ -265,38 +257,28 @@ class TaskQueue(QObject):
             return
         self._tag = next(iter(self._waiting))
         function, args = self._waiting.pop(self._tag)
-        self._task = BackgroundTask(function, *args, parent=self)
-        self._task.progressed.connect(self._on_progress)
-        self._task.returned.connect(self._on_returned)
-        self._task.failed.connect(self._on_failed)
-        self._task.cancelled.connect(self._on_cancelled)
-        self._task.start()
+        self._task = task = BackgroundTask(function, *args, parent=self)
+        task.progressed.connect(self._on_progress)
+        task.returned.connect(partial(self._end, self.done))
+        task.failed.connect(partial(self._end, self.failed))
+        task.cancelled.connect(self._end)
+        task.start()
 
-    def _release(self) -> Hashable | None:
+    def _release(self) -> None:
         task, self._task = self._task, None
         if task is not None:
             task.abandon()
             task.deleteLater()
-        return self._tag
 
     def _on_progress(self, share: float, what: str, seconds_left: float | None) -> None:
         total = self._finished + 1 + len(self._waiting)
         self.progressed.emit((self._finished + share) / total, what, seconds_left)
 
-    def _on_returned(self, value: Any) -> None:
-        self._end(self.done, value)
-
-    def _on_failed(self, error: Exception) -> None:
-        self._end(self.failed, error)
-
-    def _on_cancelled(self) -> None:
-        self._end()
-
     def _end(self, signal: Any = None, result: Any = None) -> None:
         self._finished += 1
-        tag = self._release()
+        self._release()
         if signal is not None:
-            signal.emit(tag, result)
+            signal.emit(self._tag, result)
         self._next()
 
 
@@ -310,13 +292,10 @@ def readable_error(
         return error
     text = " ".join(str(error).split()) or type(error).__name__
     full = isinstance(error, RuntimeError) and "out of memory" in text.lower()
+    bug = f"an unexpected error stopped {what}: {text[:300]}"
+    advice = f"{bug}; copy the details and report it"
     if full or isinstance(error, MemoryError):
         advice = f"the device ran out of memory; {memory} ({text[:120]})"
-    else:
-        advice = (
-            f"an unexpected error stopped {what}: {text[:300]}; "
-            "copy the details and report it"
-        )
     readable = PredictionError(advice)
     readable.__cause__ = error
     return readable

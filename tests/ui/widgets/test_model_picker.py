@@ -31,6 +31,8 @@ def test_a_click_on_a_diagram_takes_its_model(picker, qtbot, card):
     with qtbot.waitSignal(picker.changed):
         picker.buttons["2d"].click()
     assert picker.card() == flat
+    picker.set_cards([card(), flat], default="flat")
+    assert picker.card() == picker.served()["2d"] == flat
 
 
 def test_choosing_another_model_of_the_box_is_emitted_once(picker, card):
@@ -77,36 +79,17 @@ def test_diagrams_say_what_is_to_be_expected_of_them(picker, card):
     assert picker.buttons["3to2d"].accessibleName().endswith("R² 0.70 sim.")
 
 
-def test_several_models_of_one_topology_are_offered_and_one_stands_for_it(picker, card):
-    picker.show()
-    picker.set_cards([card(), card(id="mine", name="Mine")], default="mine")
-    assert picker.model_box.isVisible()
-    assert picker.card().id == "mine"
-    assert picker.served()["3to2d"].id == "mine"
+def test_limits_and_cost_of_a_model_are_always_in_sight(picker, card):
+    limit = "Imported: nothing is known."
+    picker.set_cards([card(conditioning="repmode", limits=(limit,))])
+    assert f"\n{limit}\n" in picker.note.text()
+    assert "12 take 12 times as long" in picker.note.text()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({}, "Trained on simulated cells only"),
-        ({"limits": ("Imported: nothing is known.",)}, "Imported: nothing is known.\n"),
-        ({"conditioning": "repmode"}, "12 take 12 times as long"),
-    ],
-)
-def test_limits_and_cost_of_a_model_are_always_in_sight(picker, card, changes, words):
-    picker.set_cards([card(**changes)])
-    assert words in picker.note.text()
-
-
-def test_each_topology_is_drawn_by_a_picture_of_its_own(qtbot):
-    pictures = []
+def test_each_topology_is_drawn_by_a_picture_of_its_own(added):
+    drawing = added(TopologyDrawing())
+    pictures = [drawing.grab().toImage()]
     for topology in TOPOLOGIES:
-        drawing = TopologyDrawing()
-        qtbot.addWidget(drawing)
-        empty = drawing.grab().toImage()
         drawing.set_topology(topology)
-        pictures += [empty, drawing.grab().toImage()]
-    empty = pictures[0]
-    drawn = pictures[1::2]
-    for place, picture in enumerate(drawn):
-        assert picture not in (empty, *drawn[:place])
+        assert drawing.grab().toImage() not in pictures
+        pictures.append(drawing.grab().toImage())

@@ -71,7 +71,7 @@ class MarkDot(QWidget):
 
     def __init__(self, mark: Mark = Mark.WAITING, size: int = 14) -> None:
         super().__init__()
-        self.setFixedSize(QSize(size, size))
+        self.setFixedSize(size, size)
         self.set_mark(mark)
 
     def set_mark(self, mark: Mark) -> None:
@@ -88,6 +88,12 @@ class MarkDot(QWidget):
         draw_mark(painter, QPointF(half, half), half - 1, self.mark, Tones.of(self))
 
 
+def _bold_metrics(widget: QWidget) -> QFontMetrics:
+    bold = QFont(widget.font())
+    bold.setWeight(QFont.Weight.DemiBold)
+    return QFontMetrics(bold)
+
+
 class Step(QWidget):
     """A piece of the sentence with its controls; no line leads on from the `last`."""
 
@@ -97,13 +103,10 @@ class Step(QWidget):
         super().__init__()
         self.mark = Mark.WAITING
         self._last = last
-        self.headline = QLabel(headline)
-        self.headline.setProperty("role", "headline")
+        self.headline = small_label(headline, "headline")
         self.headline.setTextFormat(Qt.TextFormat.RichText)
-        self.headline.setWordWrap(True)
-        policy = self.headline.sizePolicy()
-        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
-        self.headline.setSizePolicy(policy)
+        policy = QSizePolicy.Policy
+        self.headline.setSizePolicy(policy.Ignored, policy.Preferred)
         self.title_row = in_a_row(self.headline)
         self.title_row.setSpacing(4)
         self.body = QVBoxLayout()
@@ -113,10 +116,9 @@ class Step(QWidget):
 
     def set_mark(self, mark: Mark) -> None:
         """Set how settled this step is."""
-        if mark is not self.mark:
-            self.mark = mark
-            self.setAccessibleDescription(mark.value)
-            self.update()
+        self.mark = mark
+        self.setAccessibleDescription(mark.value)
+        self.update()
 
     def set_headline(self, text: str) -> None:
         """Replace this piece of the sentence (rich text)."""
@@ -132,9 +134,7 @@ class Step(QWidget):
     def _fit_headline(self) -> None:
         """Let the headline wrap between words, and never within one."""
         self.headline.ensurePolished()
-        bold = QFont(self.headline.font())
-        bold.setWeight(QFont.Weight.DemiBold)
-        metrics = QFontMetrics(bold)
+        metrics = _bold_metrics(self.headline)
         words = re.sub(r"<[^>]*>", "", self.headline.text()).split()
         widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
         self.headline.setMinimumWidth(widest + 10)  # napari pads labels
@@ -145,12 +145,10 @@ class Step(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         tones = Tones.of(self)
         y = self.headline.geometry().top() + min(self.headline.height() / 2, 11.0)
-        centre = QPointF(8.0, y)
         if not self._last:
-            painter.fillRect(
-                QRectF(7.25, y + 11, 1.5, self.height() - y - 11), tones.line
-            )
-        draw_mark(painter, centre, 7.5, self.mark, tones)
+            line = QRectF(7.25, y + 11, 1.5, self.height() - y - 11)
+            painter.fillRect(line, tones.line)
+        draw_mark(painter, QPointF(8.0, y), 7.5, self.mark, tones)
 
 
 NARROWEST = 340  # pixels of a dock in which nothing is cut
@@ -204,7 +202,7 @@ class Segments(QWidget):
         row = in_a_row(*self._buttons.values(), stretched=len(choices))
         row.setSpacing(0)
         in_a_column(self, row)
-        self._group.buttonClicked.connect(self._on_clicked)
+        self._group.buttonClicked.connect(lambda _: self.chosen.emit(self.value()))
         self.set_value(choices[0][0])
 
     def value(self) -> str:
@@ -227,18 +225,13 @@ class Segments(QWidget):
         """Return the button of a key, to change its text, tool tip or state."""
         return self._buttons[key]
 
-    def _on_clicked(self, _button: QPushButton) -> None:
-        self.chosen.emit(self.value())
-
 
 class _Segment(QPushButton):
     """A button that is never narrower than its text, which is bold while it is down."""
 
     def minimumSizeHint(self) -> QSize:
         """Return the room that the bold text needs."""
-        bold = QFont(self.font())
-        bold.setWeight(QFont.Weight.DemiBold)
-        width = QFontMetrics(bold).horizontalAdvance(self.text()) + _AROUND
+        width = _bold_metrics(self).horizontalAdvance(self.text()) + _AROUND
         return QSize(max(width, _NARROWEST), super().minimumSizeHint().height())
 
 
@@ -251,21 +244,16 @@ class MessageBox(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self._details = ""
+        self._details = self._folded = ""
         self.dot = MarkDot(Mark.WARN, 15)
-        self.text = QLabel("")
-        self.text.setWordWrap(True)
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.text.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
-        )
+        self.text = wrapped_label("")
+        policy = QSizePolicy.Policy
+        self.text.setSizePolicy(policy.Ignored, policy.MinimumExpanding)
         self.copy_button = link_button(
             "Copy details",
             "Copy the whole error, the request and the versions, to send to someone.",
         )
         self.copy_button.clicked.connect(self._copy)
-        self._folded = ""
         self.more_button = link_button("", "Show all of them.")
         self.more_button.clicked.connect(self._unfold)
         row = in_a_row(self.dot, self.text, stretched=0)
@@ -284,17 +272,16 @@ class MessageBox(QFrame):
 
     def show_notices(self, notices: Sequence[str]) -> None:
         """Show notices, or nothing where there are none."""
-        if notices:
-            lines = [sentence(notice) for notice in notices]
-            first = "\n".join(lines[:_UNFOLDED])
-            self._folded = "\n".join(lines)
-            self._show("notice", Mark.WARN, first, "")
-            self.text.setToolTip(self._folded)
-            rest = len(lines) - _UNFOLDED
-            self.more_button.setText(f"{rest} more…")
-            self.more_button.setVisible(rest > 0)
-        else:
+        if not notices:
             self.clear()
+            return
+        lines = [sentence(notice) for notice in notices]
+        self._folded = "\n".join(lines)
+        self._show("notice", Mark.WARN, "\n".join(lines[:_UNFOLDED]), "")
+        self.text.setToolTip(self._folded)
+        rest = len(lines) - _UNFOLDED
+        self.more_button.setText(f"{rest} more…")
+        self.more_button.setVisible(rest > 0)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -323,10 +310,8 @@ class MessageBox(QFrame):
         self.more_button.hide()
 
     def _copy(self) -> None:
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(self._details)
-            self.copy_button.setText("Copied")
+        QApplication.clipboard().setText(self._details)
+        self.copy_button.setText("Copied")
 
 
 def sentence(text: str) -> str:
@@ -353,12 +338,9 @@ class Foot(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setRange(0, SHARES)
         self.bar.setAccessibleName(f"Progress of {work}")
-        self.status = QLabel("")
-        self.status.setProperty("role", "muted")
-        self.status.setWordWrap(True)  # in a narrow dock nothing is cut
-        self.status.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
-        )
+        self.status = small_label("", "muted")
+        policy = QSizePolicy.Policy
+        self.status.setSizePolicy(policy.Ignored, policy.Preferred)
 
     def stack(self, *rows: QWidget | QHBoxLayout) -> None:
         """Put rows below a line and the message."""
@@ -454,12 +436,9 @@ class _ElideMiddle(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Paint instead of the box."""
-        if (
-            event is None
-            or event.type() != QEvent.Type.Paint
-            or not isinstance(watched, QComboBox)
-        ):
-            return super().eventFilter(watched, event)
+        assert event is not None
+        if event.type() != QEvent.Type.Paint or not isinstance(watched, QComboBox):
+            return False
         option = QStyleOptionComboBox()
         watched.initStyleOption(option)
         field = watched.style().subControlRect(
@@ -487,10 +466,7 @@ def side_by_side(*widgets: QWidget) -> QWidget:
 
 def wrapped_label(role: str, text: str = "") -> QLabel:
     """Return a text of several lines that can be selected, in a role of the style."""
-    label = QLabel(text)
-    label.setProperty("role", role)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
+    label = small_label(text, role)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     policy.setHeightForWidth(True)
@@ -498,10 +474,10 @@ def wrapped_label(role: str, text: str = "") -> QLabel:
     return label
 
 
-def small_label() -> QLabel:
-    """Return an empty small text of several lines."""
-    label = QLabel("")
-    label.setProperty("role", "small")
+def small_label(text: str = "", role: str = "small") -> QLabel:
+    """Return a plain text of several lines, in a role of the style."""
+    label = QLabel(text)
+    label.setProperty("role", role)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
@@ -511,8 +487,7 @@ def labelled_row(text: str, *widgets: QWidget) -> QWidget:
     """Put a label and widgets beside each other; the first takes the room."""
     label = QLabel(text)
     label.setProperty("role", "muted")
-    holder = QWidget()
-    row = in_a_row(label, *widgets, stretched=0)
+    holder, row = QWidget(), in_a_row(label, *widgets, stretched=0)
     row.setStretchFactor(widgets[0], 1)
     in_a_column(holder, row)
     return holder

@@ -46,11 +46,8 @@ def repeated(card: "ModelCard") -> Literal["nothing", "decoder", "network"]:
     early = network.get("task_where", "decoder") != "decoder"
     if how in ("repmode", "multinet") or (how in ("condnet", "tgnet") and early):
         return "network"
-    if how in ("condnet", "tsn", "tgnet"):
-        return "decoder"
-    if how == "multihead" and network.get("heads") == "decoder":
-        return "decoder"
-    return "nothing"
+    heads = how == "multihead" and network.get("heads") == "decoder"
+    return "decoder" if heads or how in ("condnet", "tsn", "tgnet") else "nothing"
 
 
 def is_pass_each(card: "ModelCard") -> bool:
@@ -112,12 +109,10 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
     many = len(card.structures)
     size = "\u2009×\u2009".join(f"{value:g}" for value in card.voxel_size)
     label, what = TOPOLOGIES[card.topology]
-    flat = getattr(card, "z_projection", "none") != "none"
+    flat = card.z_projection != "none"
+    title = f"{many} structures" if many > 1 else "Structure"
     rows = [
-        (
-            f"{many} structures" if many > 1 else "Structure",
-            structure_names(card.structures),
-        ),
+        (title, structure_names(card.structures)),
         ("Made for", f"{card.modality}, {ratios_text(card.ratios)}"),
         ("Gives", "one plane for a whole stack: a projection over z" if flat else ""),
         ("Voxel grid", f"{size} µm (z, y, x)"),
@@ -129,7 +124,7 @@ def card_rows(card: "ModelCard") -> list[tuple[str, str]]:
         ("Limits", "\n".join(f"• {limit}" for limit in card.limits) or "none given"),
         ("Licence", card.licence),
         ("Cite", card.citation),
-        ("Came from", _source(getattr(card, "source", None))),
+        ("Came from", _source(card.source)),
     ]
     return [(title, text) for title, text in rows if text]
 
@@ -143,9 +138,7 @@ def _network(card: "ModelCard") -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _source(source: Any) -> str:
-    if not isinstance(source, Mapping):
-        return ""
+def _source(source: Mapping[str, Any]) -> str:
     name = source.get("file") or source.get("name") or ""
     return ", ".join(str(part) for part in (source.get("format"), name) if part)
 
@@ -158,7 +151,13 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
             lines.append(f"{images}: {_value(entry)}")
             continue
         lines.append(f"{images}:")
-        tables = {key: one for key, one in entry.items() if _is_table(one)}
+        # with rows of several measures, such as {"r = 4": {"r2": …}}
+        tables = {
+            key: one
+            for key, one in entry.items()
+            if isinstance(one, Mapping)
+            and any(isinstance(row, Mapping) for row in one.values())
+        }
         parts = [_score(key, one) for key, one in entry.items() if key not in tables]
         if any("," in part for part in parts):
             lines += [f"   {part}" for part in parts]
@@ -172,13 +171,6 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
                 text = f": {_values(row)}" if of_rows else f" {_value(row)}"
                 lines.append(f"      {title}{text}")
     return lines
-
-
-def _is_table(entry: Any) -> bool:
-    """Whether it has rows of several measures, such as ``{"r = 4": {"r2": …}}``."""
-    return isinstance(entry, Mapping) and any(
-        isinstance(row, Mapping) for row in entry.values()
-    )
 
 
 def _score(key: Any, entry: Any) -> str:

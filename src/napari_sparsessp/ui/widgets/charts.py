@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from napari_sparsessp.structures import structure_or_custom
-from napari_sparsessp.ui.widgets.basic import in_a_column, wrapped_label
+from napari_sparsessp.ui.widgets.basic import in_a_column, small_label, wrapped_label
 from napari_sparsessp.ui.widgets.card_text import r2_text
 from napari_sparsessp.ui.widgets.style import Tones, mix
 from napari_sparsessp.ui.widgets.table import Column, Kind, RowsModel
@@ -50,8 +50,7 @@ class _Plot(QWidget):
         if self._plot is not None and Tones.of(self) != self._tones:
             self._draw()
 
-    def _draw(self) -> None:
-        raise NotImplementedError
+    def _draw(self) -> None: ...
 
     def _ready(self) -> Any:
         import pyqtgraph
@@ -105,9 +104,8 @@ class Chart(_Plot):
         self._ticks: list[tuple[float, str]] | None = None
         # a plot would take all the height there is, and push the rest out of sight
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.legend = QLabel()
-        self.legend.setProperty("role", "small")
-        self.legend.setWordWrap(True)
+        self.legend = small_label()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.hide()
         self._outer.addWidget(self.legend)
 
@@ -273,7 +271,7 @@ class QualityTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        title = QLabel("Expected quality, R²")
+        self.title = title = QLabel("Expected quality, R²")
         title.setProperty("role", "strong")
         title.setToolTip(
             "R² over all voxels against the z-scored truth: 1 is perfect, 0 is no "
@@ -286,22 +284,23 @@ class QualityTable(QFrame):
 
     def show_quality(self, quality: "Quality | None") -> None:
         """Show R² by structure and ratio, or that nothing is known."""
-        before = self.grid
-        if quality is None:
-            self.grid = _quality_view({}, ())
-            self.note.setText(
-                "Its card does not say. Compare a prediction with a structure that "
-                "you know before you trust it."
-            )
-        else:
+        before, self.grid = self.grid, _quality_view({}, ())
+        note = (
+            "Its card does not say. Compare a prediction with a structure that you "
+            "know before you trust it."
+        )
+        if quality is not None:
             self.grid = _quality_view(quality.r2, quality.ratios[:_MOST_RATIOS])
-            self.note.setText(
+            note = (
                 f"Measured on: {quality.measured_on}. Your images differ: expect less."
             )
+        self.note.setText(note)
         self.layout().replaceWidget(before, self.grid)
         before.deleteLater()
         before.hide()
         self.grid.setVisible(quality is not None)
+        if quality is not None:
+            self.title.setText(f"R² on {quality.cells}")
 
 
 def _quality_view(

@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from napari_sparsessp.prediction.device import DeviceInfo
 
 # id, label, tool tip; those without an id cannot be chosen
-_AUTO = (
-    "auto",
-    "the fastest device (auto)",
-    "The fastest device that works here: CUDA, then MPS, then the CPU.",
-)
+_FASTEST = "The fastest device that works here: CUDA, then MPS, then the CPU."
+_AUTO = ("auto", "the fastest device (auto)", _FASTEST)
 _CPU = ("cpu", "the CPU", "")
 _LOOKING = ("", "looking for graphics cards…", "This takes a second or two.")
 
@@ -59,7 +56,7 @@ class DeviceBox(Form[_Choice]):
         """Look for devices when the list opens."""
         if event is not None and event.type() == QEvent.Type.Show:
             self._look()
-        return super().eventFilter(watched, event)
+        return False
 
     def _look(self) -> None:
         find, self._find = self._find, None
@@ -67,23 +64,17 @@ class DeviceBox(Form[_Choice]):
             task = BackgroundTask(lambda _progress: list(find()), parent=self)
             task.returned.connect(self.set_devices)
             # a broken torch must not break the list; running says what is wrong
-            task.failed.connect(self._on_failed)
+            task.failed.connect(lambda _error: self.set_devices(()))
             task.start()
-
-    def _on_failed(self, _error: Exception) -> None:
-        self.set_devices(())
 
     def set_devices(self, devices: "Sequence[DeviceInfo]") -> None:
         """Offer these devices."""
         chosen, opened = self.device(), self._box.view().isVisible()
         listed = [info for info in devices if info.id != "auto"]
+        names = (x.label if x.available else f"{x.label} – {x.reason}" for x in listed)
         choices = [
-            (
-                info.id,
-                info.label if info.available else f"{info.label} – {info.reason}",
-                info.reason or info.label,
-            )
-            for info in listed
+            (info.id, name, info.reason or info.label)
+            for info, name in zip(listed, names, strict=True)
         ]
         if all(info.id != "cpu" for info in listed):
             choices.append(("cpu", "CPU", ""))

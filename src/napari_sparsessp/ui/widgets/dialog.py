@@ -4,17 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QDialog,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_sparsessp.ui.tasks import BackgroundTask, error_details, readable_error
-from napari_sparsessp.ui.widgets.basic import SHARES, MessageBox, in_a_row
+from napari_sparsessp.ui.widgets.basic import SHARES, MessageBox, in_a_row, small_label
 from napari_sparsessp.ui.widgets.style import Dress, duration_text
 
 # an estimate of the first tiles or kilobytes is no estimate
@@ -45,9 +38,7 @@ class TaskDialog(QDialog):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(f"Progress of {work}")
         self.bar.hide()
-        self.status = QLabel("")
-        self.status.setProperty("role", "muted")
-        self.status.setWordWrap(True)
+        self.status = small_label("", "muted")
         self.close_button = QPushButton("Close")
         self.start_button = QPushButton(start)
         self.start_button.setProperty("role", "run")
@@ -64,8 +55,6 @@ class TaskDialog(QDialog):
         column.addStretch(0 if stretched is not None else 1)
         column.addWidget(self.bar)
         column.addLayout(in_a_row(self.status, self.close_button, self.start_button))
-
-    # the task -----------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
@@ -89,7 +78,7 @@ class TaskDialog(QDialog):
         task.progressed.connect(self.show_progress)
         task.returned.connect(self._on_returned)
         task.failed.connect(self.on_failed)
-        task.cancelled.connect(self._on_cancelled)
+        task.cancelled.connect(self.stop)
         self._task, self._returned = task, returned
         self.set_busy(True)
         self.status.setText(status)
@@ -122,8 +111,9 @@ class TaskDialog(QDialog):
             return
         self.bar.setRange(0, SHARES if share > 0 else 0)
         self.bar.setValue(round(SHARES * share))
-        known = left is not None and _LEAST_SHARE < share < 1
-        end = f", {duration_text(left)} left" if known and left is not None else "…"
+        end = "…"
+        if left is not None and _LEAST_SHARE < share < 1:
+            end = f", {duration_text(left)} left"
         self.status.setText(f"{what[:1].upper()}{what[1:]}{end}")
 
     def on_failed(self, error: Exception) -> None:
@@ -138,12 +128,6 @@ class TaskDialog(QDialog):
         self.end_task()
         if returned is not None:
             returned(result)
-
-    def _on_cancelled(self) -> None:
-        self.end_task()
-        self.status.setText(self.STOPPED)
-
-    # the window ---------------------------------------------------------------
 
     def fit(self) -> None:
         """Grow until all texts have room; Qt does not do so for dialogs."""

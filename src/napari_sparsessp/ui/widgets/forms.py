@@ -5,16 +5,7 @@ annotation is a row, in this order::
 
     @dataclass(frozen=True)
     class Options:
-        patch: Annotated[
-            int | None,
-            {
-                "label": "Patch",
-                "unit": " pixels",
-                "none": "automatic",
-                "max": 1024,
-                "tooltip": "Side of the pieces that are learnt from.",
-            },
-        ] = None
+        patch: Annotated[int | None, {"label": "Patch", "none": "automatic"}] = None
 
 
     form = Form(Options)
@@ -28,20 +19,18 @@ viewer. Whatever is no value (drawings, tables, charts) stays Qt.
 
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QCompleter,
     QDoubleSpinBox,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSizePolicy,
@@ -49,7 +38,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sparsessp.errors import InputError
-from napari_sparsessp.ui.widgets.basic import in_a_column, shorten, side_by_side
+from napari_sparsessp.ui.napari_compat import follow_layers
+from napari_sparsessp.ui.widgets.basic import (
+    in_a_column,
+    in_a_row,
+    shorten,
+    side_by_side,
+    small_label,
+)
+from napari_sparsessp.ui.widgets.numbers import NumberBox, local
 
 OptionsT = TypeVar("OptionsT")
 
@@ -123,18 +120,14 @@ class Form(QWidget, Generic[OptionsT]):
     ) -> None:
         super().__init__()
         self._options = options
-        self._viewer = viewer
-        self._quiet = False
         self._fields: dict[str, _Field] = {}
         self._others: dict[str, Any] = {}
-        self._layout = QFormLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setHorizontalSpacing(8)
-        self._layout.setVerticalSpacing(4)
-        self._layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        self._layout.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        )
+        self._layout = layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(8)
+        layout.setVerticalSpacing(4)
+        layout.setRowWrapPolicy(layout.RowWrapPolicy.WrapLongRows)
+        layout.setFieldGrowthPolicy(layout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         known = _declared(options)
         for name in (*only, *(name for name in known if name not in only)):
             kind, declared, default = known[name]
@@ -147,10 +140,11 @@ class Form(QWidget, Generic[OptionsT]):
                 if not beside:
                     self._add(field)
         if beside:
-            self._layout.addRow(
-                side_by_side(*(field.holder for field in self._fields.values()))
-            )
-        self._follow_layers()
+            holders = (field.holder for field in self._fields.values())
+            layout.addRow(side_by_side(*holders))
+        self._layer_boxes = [one for one in self._fields.values() if one.of_layers]
+        if viewer is not None and self._layer_boxes:
+            follow_layers(viewer, self, self._on_layers)
 
     def _add(self, field: "_Field") -> None:
         if field.label is None:
@@ -162,8 +156,7 @@ class Form(QWidget, Generic[OptionsT]):
             self._layout.addRow(field.label, field.holder)
 
     def _on_edited(self, *_: object) -> None:
-        if not self._quiet:
-            self.changed.emit()
+        self.changed.emit()
 
     # values -------------------------------------------------------------------
 
@@ -202,17 +195,9 @@ class Form(QWidget, Generic[OptionsT]):
         if not values:  # QWidget.update
             super().update()
             return
-        with self._quietly():
+        with QSignalBlocker(self):
             for name, value in values.items():
                 self._fields[name].set_value(value)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def get(self, name: str) -> Any:
         """Return the value of one row."""
@@ -258,54 +243,30 @@ class Form(QWidget, Generic[OptionsT]):
 
     def offer(self, name: str, choices: Sequence[tuple[Any, ...]]) -> None:
         """Offer other choices; the chosen one stays where it is among them."""
-        with self._quietly():
+        with QSignalBlocker(self):
             self._fields[name].offer(choices)
 
     # layers -------------------------------------------------------------------
 
     def offer_layers(self) -> None:
         """Ask which layers the boxes accept, where that hangs on more than layers."""
-        with self._quietly():
-            for field in self._fields.values():
-                if field.of_layers:
-                    field.follow_layers()
+        with QSignalBlocker(self):
+            self._on_layers()
 
-    def _follow_layers(self) -> None:
-        boxes = [field for field in self._fields.values() if field.of_layers]
-        if self._viewer is None or not boxes:
-            return
-        events = self._viewer.layers.events
-
-        def follow(_event: object = None) -> None:
-            for box in boxes:
-                box.follow_layers()
-
-        emitters = [events.inserted, events.removed, events.renamed, events.reordered]
-        for emitter in emitters:
-            emitter.connect(follow)
-
-        def release(*_: object) -> None:
-            for emitter in emitters:
-                emitter.disconnect(follow)
-
-        # the viewer outlives its docks; this slot belongs to no QObject
-        self.destroyed.connect(release)
+    def _on_layers(self, _event: object = None) -> None:
+        for box in self._layer_boxes:
+            box.follow_layers()
 
 
+@dataclass
 class _OwnWidget:
     """A Qt widget of ours in the place of a magicgui widget."""
 
-    def __init__(self, native: Any) -> None:
-        self.native = native
-        self.changed = native.changed
-
-    @property
-    def value(self) -> Any:
-        return self.native.value()
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        self.native.set_value(value)
+    native: Any
+    changed: Any
+    value = property(
+        lambda self: self.native.value(), lambda self, to: self.native.set_value(to)
+    )
 
 
 class _Field:
@@ -320,20 +281,14 @@ class _Field:
         self.magic = self._make(default)
         self.native = self.magic.native
         self.label = self._make_label()
-        self.note = QLabel("")
-        self.note.setProperty("role", "small")
-        self.note.setTextFormat(Qt.TextFormat.PlainText)
-        self.note.setWordWrap(True)
+        self.note = small_label()
         self.head = QWidget()  # label and note, where they stand above the field
         if row.above and self.label is not None:
-            beside = QHBoxLayout(self.head)
-            beside.setContentsMargins(0, 5, 0, 0)
+            beside = in_a_row(self.label, self.note, stretched=0)
             beside.setSpacing(10)
-            beside.addWidget(self.label)
-            beside.addWidget(self.note, 1)
-        self.problem = QLabel("")
-        self.problem.setProperty("role", "problem")
-        self.problem.setWordWrap(True)
+            beside.setStretch(1, 1)
+            in_a_column(self.head, beside).setContentsMargins(0, 5, 0, 0)
+        self.problem = small_label("", "problem")
         self.problem.hide()
         self.holder = QWidget()
         in_a_column(self.holder, self.native, self.problem, spacing=2)
@@ -348,7 +303,8 @@ class _Field:
         from magicgui.widgets import create_widget
 
         if self.row.widget is not None:
-            return _OwnWidget(self.row.widget())
+            native: Any = self.row.widget()
+            return _OwnWidget(native, native.changed)
         options: dict[str, Any] = dict(self.row.rest or {})
         choices = self._choices()
         if choices is not None:
@@ -358,9 +314,14 @@ class _Field:
             return create_widget(annotation=str, options=options)
         if self.kind in (int, float):
             options = {"min": 0.0, "max": 1e6, "step": 1.0, **options}
-            options.setdefault("widget_type", "FloatSpinBox")
-            value = options["min"] if default in (None, MISSING) else float(default)
-            return create_widget(value=value, annotation=float, options=options)
+            if "widget_type" not in options:
+                box = NumberBox()
+                box.setRange(options["min"], options["max"])
+                box.setSingleStep(options["step"])
+                return _OwnWidget(box, box.valueChanged)
+            # a slider without a number, which would not know the user's locale
+            options |= {"value": float(default), "readout": False}
+            return create_widget(annotation=float, options=options)
         if self.kind is bool:
             options["text"] = self.row.label
         elif self.kind is Path:
@@ -371,10 +332,7 @@ class _Field:
         """Return magicgui's choices of a list or a layer box, or None."""
         none = [(self.row.none or "–", None)] if self.optional else []
         if self.of_layers:
-            return lambda _widget: [
-                *none,
-                *((str(layer.name), layer) for layer in self._layers()),
-            ]
+            return lambda _widget: [*none, *((str(x.name), x) for x in self._layers())]
         declared = self.row.choices
         if self.row.suggestions:
             declared = [(text, text) for text in self.row.suggestions]
@@ -387,12 +345,9 @@ class _Field:
         return [*none, *((label, value) for value, label, *_ in listed)]
 
     def _layers(self) -> list[Any]:
-        accept = self.row.layers
-        return [
-            layer
-            for layer in (() if self._viewer is None else self._viewer.layers)
-            if isinstance(layer, self.kind) and (accept is None or accept(layer))
-        ]
+        layers = () if self._viewer is None else self._viewer.layers
+        accept = self.row.layers or (lambda _layer: True)
+        return [one for one in layers if isinstance(one, self.kind) and accept(one)]
 
     def _make_label(self) -> QLabel | None:
         if self.kind is bool or not self.row.label:
@@ -472,7 +427,8 @@ class _Field:
             self.native.lineEdit().setCursorPosition(0)
         elif self.row.read is not None:
             write = self.row.write or str
-            self.magic.value = "" if value is None else write(value)
+            text = "" if value is None else write(value)
+            self.magic.value = local(text) if self.kind is float else text
         elif value is None and self.kind in (int, float) and self.row.choices is None:
             self.magic.value = self.native.minimum()
         elif value is None and isinstance(self.native, QLineEdit):
@@ -484,22 +440,22 @@ class _Field:
 
     def offer(self, choices: Sequence[tuple[Any, ...]]) -> None:
         """Offer other choices."""
-        before = self.magic.value
         self.row = replace(self.row, choices=list(choices))
+        self._renew_choices()
+        self._show_tips()
+
+    def _renew_choices(self) -> None:
+        before = self.magic.value
         self.magic.choices = []  # magicgui adds new ones behind those that stay
         self.magic.choices = self._choices()
         if before in self.magic.choices:
             self.magic.value = before
-        self._show_tips()
 
     def follow_layers(self) -> None:
         """Offer the layers of now; the chosen one stays while it is there."""
         before = self.magic.value
         with self.magic.changed.blocked():
-            self.magic.choices = []
-            self.magic.choices = self._choices()
-            if before in self.magic.choices:
-                self.magic.value = before
+            self._renew_choices()
         if self.magic.value is not before:
             self.magic.changed.emit(self.magic.value)
 
@@ -523,12 +479,10 @@ class _Field:
 def make_editable(box: QComboBox, placeholder: str = "") -> None:
     """Let any text be typed into a combo box, which completes it from its choices."""
     box.setEditable(True)
-    box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    box.setInsertPolicy(box.InsertPolicy.NoInsert)
     # the longest choice must not make the form wider than a narrow dock
-    box.setSizeAdjustPolicy(
-        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    )
-    box.setMinimumContentsLength(8)
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(_LEAST_LETTERS)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setMaxVisibleItems(14)
     if (completer := box.completer()) is not None:
@@ -567,16 +521,9 @@ def _declared(options: type) -> dict[str, tuple[Any, Mapping[str, Any] | None, A
 
 def _defaults(options: Any) -> dict[str, Any]:
     if is_dataclass(options):
-        return {
-            one.name: one.default_factory()
-            if one.default_factory is not MISSING
-            else one.default
-            for one in fields(options)
-        }
+        return {one.name: one.default for one in fields(options)}
     return {
-        name: MISSING
-        if one.is_required()
-        else one.get_default(call_default_factory=True)
+        name: MISSING if one.is_required() else one.get_default()
         for name, one in options.model_fields.items()
     }
 

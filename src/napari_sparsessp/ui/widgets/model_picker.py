@@ -173,15 +173,13 @@ class TopologyPicker(QWidget):
         in_a_column(self, buttons, model, self.note)
         self._group.buttonClicked.connect(self._on_topology)
         self.model_box.activated.connect(self._on_model)
-        self.info_button.clicked.connect(lambda _on: self.info_asked.emit())
+        self.info_button.clicked.connect(self.info_asked)
         self.set_cards([])
 
     def set_cards(self, cards: "Sequence[ModelCard]", default: str = "") -> None:
         """Offer these models; of several with the same id the first one counts."""
-        first: dict[str, ModelCard] = {}
-        for card in cards:
-            first.setdefault(card.id, card)
-        self._cards = list(first.values())
+        first = {card.id: card for card in reversed(cards)}
+        self._cards = [card for card in cards if first[card.id] is card]
         self._chosen = None
         served = self.served()
         for topology, button in self.buttons.items():

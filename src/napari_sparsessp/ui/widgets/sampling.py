@@ -73,14 +73,11 @@ class ZAxisDrawing(QWidget):
 
     def paintEvent(self, _event: object) -> None:
         """Draw the axis."""
-        painter = QPainter(self)
+        painter, tones, view = QPainter(self), Tones.of(self), self._view
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        tones = Tones.of(self)
         strip = QRectF(1, 2, self.width() - 2, 26)
-        painter.fillRect(
-            QRectF(strip.left(), strip.bottom(), strip.width(), 1), tones.line
-        )
-        view = self._view
+        line = QRectF(strip.left(), strip.bottom(), strip.width(), 1)
+        painter.fillRect(line, tones.line)
         if view is not None:
             self._draw_planes(painter, strip, view, tones)
         font = QFont(self.font())
@@ -130,10 +127,9 @@ class ZAxisDrawing(QWidget):
     ) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tones.text)
-        y = below.top() - 3
-        painter.drawPolygon(
-            QPolygonF([QPointF(x, y), QPointF(x - 4, y + 6), QPointF(x + 4, y + 6)])
-        )
+        tip, side = QPointF(x, below.top() - 3), QPointF(4, 0)
+        foot = tip + QPointF(0, 6)
+        painter.drawPolygon(QPolygonF([tip, foot - side, foot + side]))
         painter.setPen(tones.text)
         text = self.plane_text()
         half = painter.fontMetrics().horizontalAdvance(text) / 2 + 2
@@ -163,9 +159,8 @@ class ZAxisDrawing(QWidget):
         for position in view.positions[::step]:
             x = strip.left() + (position + 0.5) * pitch - tall_width / 2
             painter.setBrush(tones.accent)
-            painter.drawRoundedRect(
-                QRectF(x, strip.top(), tall_width, strip.height()), 1.5, 1.5
-            )
+            bar = QRectF(x, strip.top(), tall_width, strip.height())
+            painter.drawRoundedRect(bar, 1.5, 1.5)
 
 
 AUTO, OTHER = "auto", "other"
@@ -223,14 +218,12 @@ class SamplingPanel(QWidget):
             "Take the ratio from the voxel size: the z step of this stack over the z "
             "step of the model's grid."
         )
-        tips = {
-            r: f"One plane imaged for every {r} of the model's grid." for r in RATIOS
-        }
-        tips[1] = "Every plane of the model's grid was imaged."
+        tip = "1 plane in {} of the model's grid was imaged."
         choices = [
             (AUTO, "Auto", auto_tip),
-            *((str(ratio), str(ratio), tip) for ratio, tip in tips.items()),
-            (OTHER, "Other", "Any ratio from 1 on, also a broken one."),
+            ("1", "1", "Every plane of the model's grid was imaged."),
+            *((str(ratio), str(ratio), tip.format(ratio)) for ratio in RATIOS[1:]),
+            (OTHER, "Other", "Any ratio from 1 on, also non-integer."),
         ]
         self.segments = Segments(choices, "Sparsity ratio r")
         self.other = Form(_Other)

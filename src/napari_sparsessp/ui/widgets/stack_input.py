@@ -1,11 +1,10 @@
 """Choose the stack: a layer or a file, its channel and, where unknown, its size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -26,9 +25,11 @@ from napari_sparsessp.ui.widgets.basic import (
     in_a_row,
     labelled_row,
     link_button,
+    small_label,
 )
 from napari_sparsessp.ui.widgets.card_text import ratios_text
 from napari_sparsessp.ui.widgets.forms import Form
+from napari_sparsessp.ui.widgets.numbers import read_number, write_number
 
 if TYPE_CHECKING:
     from napari_sparsessp.models.card import ModelCard
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _FAR = 3.0
 # Below this difference no one would call it resampling.
 _SAME = 0.01
+_LARGEST_VOXEL = 1000.0  # µm
 _TIMES = "\u2009×\u2009"  # thin spaces: three numbers have to fit
 
 
@@ -106,17 +108,17 @@ def _voxel_size(
         return found, Mark.GOOD, ""
     pixels = zip(volume.pixel_size, card.voxel_size[1:], strict=True)
     factors = [have / want for have, want in pixels]
+    mark = Mark.GOOD
+    advice = "y and x are resampled to the model's pixels; nothing for you to do."
     if max(factors) > _FAR or min(factors) < 1 / _FAR:
+        mark = Mark.WARN
         advice = (
             "The pixels are much larger or smaller than those the model learnt from: "
             "check the scale, and do not expect much."
         )
-        return found, Mark.WARN, advice
-    if all(abs(factor - 1) <= _SAME for factor in factors):
+    elif all(abs(factor - 1) <= _SAME for factor in factors):
         advice = "y and x are as the model learnt them; z follows from the ratio."
-    else:
-        advice = "y and x are resampled to the model's pixels; nothing for you to do."
-    return found, Mark.GOOD, advice
+    return found, mark, advice
 
 
 def _planes(
@@ -177,30 +179,26 @@ class ExpectationTable(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "panel")
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(9, 6, 9, 7)
-        self._grid.setHorizontalSpacing(8)
-        self._grid.setVerticalSpacing(3)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(9, 6, 9, 7)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(3)
         for column, title in enumerate(("", "found", "expected")):
-            self._grid.addWidget(_label(title, "muted"), 0, column)
-        self._grid.setColumnStretch(1, 1)
+            grid.addWidget(_label(title, "muted"), 0, column)
+        grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, QLabel, QLabel, MarkDot]] = []
-
-    def show_expectations(self, rows: Sequence[Expectation]) -> None:
-        """Show these lines in place of the former ones."""
-        while len(self._rows) < len(rows):
-            found = _label("", "")  # the only column that may take two lines
+        for number in range(1, 4):
+            found = small_label("", "")  # the only column that may take two lines
             found.setMinimumWidth(60)
-            found.setWordWrap(True)
             policy = QSizePolicy.Policy
             found.setSizePolicy(policy.Expanding, policy.Preferred)
             line = (_label("", "muted"), found, _label("", "muted"), MarkDot())
             self._rows.append(line)
             for column, widget in enumerate(line):
-                self._grid.addWidget(widget, len(self._rows), column)
-        for number, line in enumerate(self._rows):
-            for widget in line:
-                widget.setVisible(number < len(rows))
+                grid.addWidget(widget, number, column)
+
+    def show_expectations(self, rows: Sequence[Expectation]) -> None:
+        """Show these lines in place of the former ones."""
         for row, (*labels, dot) in zip(rows, self._rows, strict=False):
             texts = (row.name, row.found, row.expected)
             for label, text in zip(labels, texts, strict=True):
@@ -211,12 +209,9 @@ class ExpectationTable(QFrame):
 
 
 def _micrometres(text: str) -> float | None:
-    """Read a length, with a decimal point or comma; None while it is half typed."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if value > 0 else None
+    """Read a length; None while it is half typed."""
+    value = read_number(text)
+    return value if value is not None and 0 < value <= _LARGEST_VOXEL else None
 
 
 def _size_row(axis: str) -> dict[str, Any]:
@@ -225,7 +220,7 @@ def _size_row(axis: str) -> dict[str, Any]:
         "tooltip": f"Distance of two voxels along {axis} in µm; empty if not known.",
         "none": axis,
         "read": _micrometres,
-        "write": "{:g}".format,
+        "write": write_number,
     }
 
 
@@ -283,11 +278,7 @@ class InputPanel(QWidget):
         self.edit_button.setCheckable(True)
         self.size = Form(_VoxelSize, beside=True)
         for axis in fields(_VoxelSize):
-            field = self.size.native(axis.name)
-            validator = QDoubleValidator(0.0, 1000.0, 5, field)
-            validator.setNotation(QDoubleValidator.Notation.StandardNotation)
-            field.setValidator(validator)
-            field.setMinimumWidth(40)
+            self.size.native(axis.name).setMinimumWidth(40)
         self._or = _label("or", "muted")
         self._axis_row = labelled_row("First axis is", self.axis)
         self._channel_row = labelled_row("Channel", self.channel_box)
@@ -308,12 +299,13 @@ class InputPanel(QWidget):
         self.edit_button.hide()
 
     def _connect(self) -> None:
-        self.layer_box.activated.connect(self._on_layer)
-        self.open_button.clicked.connect(lambda _on: self.file_asked.emit())
-        self.sample_button.clicked.connect(lambda _on: self.sample_asked.emit())
-        self.samples_button.clicked.connect(lambda _on: self.samples_asked.emit())
-        self.axis.chosen.connect(lambda _key: self.changed.emit())
-        self.channel_box.activated.connect(lambda _i: self.changed.emit())
+        self.layer_box.activated.connect(self._start_afresh)
+        self.layer_box.activated.connect(self.changed)
+        self.open_button.clicked.connect(self.file_asked)
+        self.sample_button.clicked.connect(self.sample_asked)
+        self.samples_button.clicked.connect(self.samples_asked)
+        self.axis.chosen.connect(self.changed)
+        self.channel_box.activated.connect(self.changed)
         self.edit_button.toggled.connect(self._size_row.setVisible)
         self.size.changed.connect(self.changed)
 
@@ -357,9 +349,8 @@ class InputPanel(QWidget):
 
     def leading(self) -> LeadingAxis | None:
         """Return what the user says the first axis is; None: was not asked."""
-        if self._axis_row.isHidden():
-            return None
-        return "C" if self.axis.value() == "C" else "T"
+        key: Any = None if self._axis_row.isHidden() else self.axis.value()
+        return key
 
     def channel(self) -> int | None:
         """Return the index of the chosen channel; None where there is only one."""
@@ -367,10 +358,8 @@ class InputPanel(QWidget):
 
     def typed_voxel_size(self) -> tuple[float, float, float] | None:
         """Return the typed (z, y, x) in µm; None unless all three can be read."""
-        size = self.size.values()
-        if size.z is None or size.y is None or size.x is None:
-            return None
-        return size.z, size.y, size.x
+        z, y, x = astuple(self.size.values())
+        return None if None in (z, y, x) else (z, y, x)
 
     def type_voxel_size(self, size: tuple[float, float, float] | None) -> None:
         """Fill the fields without emitting `changed`."""
@@ -381,11 +370,7 @@ class InputPanel(QWidget):
         typed = [self.size.native(one.name).text() for one in fields(_VoxelSize)]
         return any(map(str.strip, typed)) and self.typed_voxel_size() is None
 
-    def _on_layer(self, _index: int) -> None:
-        self._start_afresh()
-        self.changed.emit()
-
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, _index: int = 0) -> None:
         """Forget what the user said of another layer."""
         self.layer_box.setToolTip(
             f"{self.layer_box.currentText()}\n"
@@ -420,7 +405,10 @@ def _label(text: str, role: str) -> QLabel:
     return label
 
 
-_EVENTS = ("data", "scale", "translate", "units", "axis_labels")
+_EVENTS = (
+    *("data", "scale", "translate", "rotate", "shear", "affine", "units"),
+    "axis_labels",
+)
 
 
 class InputWatch(QObject):
@@ -443,9 +431,8 @@ class InputWatch(QObject):
             emitter.connect(self._on_changed)
 
     def _emitters(self) -> list[Any]:
-        events = getattr(self._layer, "events", None)
-        emitters = [getattr(events, name, None) for name in _EVENTS]
-        return [one for one in emitters if one is not None]
+        events = () if self._layer is None else _EVENTS
+        return [getattr(self._layer.events, name) for name in events]
 
     def _on_changed(self, _event: Any = None) -> None:
         self.changed.emit()

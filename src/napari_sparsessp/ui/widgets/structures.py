@@ -73,21 +73,31 @@ class StructureRow:
 
     def score_tip(self, meaning: str) -> str:
         """Return all scores, and what one of them means."""
-        values = {
-            "R²": self.score("r2"),
-            "PCC": self.score("pcc"),
-            "expected R²": self.expected_r2,
-        }
-        scores = [f"{k} {r2_text(v)}" for k, v in values.items() if v is not None]
+        names = ("R²", "PCC", "expected R²")
+        values = self.score("r2"), self.score("pcc"), self.expected_r2
+        pairs = zip(names, values, strict=True)
+        scores = [f"{name} {r2_text(v)}" for name, v in pairs if v is not None]
         return f"{', '.join(scores)}\n{meaning}" if self.scores and scores else meaning
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else r2_text(value)
+def _score_column(key: str, title: str, tip: str, **more: Any) -> Column:
+    def text(row: StructureRow) -> str:
+        value = row.score(key)
+        return "" if value is None else r2_text(value)
 
-
-def _has_scores(rows: Sequence[StructureRow]) -> bool:
-    return any(row.scores for row in rows)
+    return Column(
+        key,
+        title,
+        text,
+        tip,
+        value=lambda row: row.score(key),
+        cell_tip=lambda row: row.score_tip(tip),
+        sortable=True,
+        descending=True,
+        sample="\u22120.00",
+        shown=lambda rows: any(row.scores for row in rows),
+        **more,
+    )
 
 
 _SCORES = (
@@ -107,35 +117,15 @@ _SCORES = (
         gives_way=2,
         shown=lambda rows: any(row.expected is not None for row in rows),
     ),
-    Column(
+    _score_column(
         "r2",
         "R²",
-        lambda row: _text(row.score("r2")),
         _R2,
         kind=Kind.BAR,
-        value=lambda row: row.score("r2"),
-        cell_tip=lambda row: row.score_tip(_R2),
         ink=lambda row: "bad" if (row.score("r2") or 1) <= 0 else None,
         notch=lambda row: row.expected_r2,
-        sortable=True,
-        descending=True,
-        sample="\u22120.00",
-        shown=_has_scores,
     ),
-    Column(
-        "pcc",
-        "PCC",
-        lambda row: _text(row.score("pcc")),
-        _PCC,
-        kind=Kind.NUMBER,
-        value=lambda row: row.score("pcc"),
-        cell_tip=lambda row: row.score_tip(_PCC),
-        sortable=True,
-        descending=True,
-        sample="\u22120.00",
-        gives_way=1,
-        shown=_has_scores,
-    ),
+    _score_column("pcc", "PCC", _PCC, kind=Kind.NUMBER, gives_way=1),
 )
 
 
@@ -153,7 +143,7 @@ class StructureModel(RowsModel):
         self._strangers: Collection[str] = ()
         self._locked = False
         super().__init__(self._declare(), key=lambda row: row.structure.id)
-        preference_news().changed.connect(self._on_preferences)
+        preference_news().changed.connect(self.refresh)
 
     def _declare(self) -> tuple[Column, ...]:
         return (
@@ -166,7 +156,7 @@ class StructureModel(RowsModel):
                 cell_tip=self._name_tip,
                 checked=lambda row: row.ticked,
                 set_checked=self._set_ticked,
-                can_edit=self._can_edit,
+                can_edit=lambda _row: not self._locked,
                 colour=lambda row: QColor(preferences().colour(row.structure.id)),
                 mark=lambda row: Mark.WARN if row.doubts else None,
                 sortable=True,
@@ -199,7 +189,7 @@ class StructureModel(RowsModel):
                 chosen=lambda row: row.truth,
                 choices=lambda _row: [(None, "– no truth –"), *self.layers],
                 choose=self._on_truth,
-                can_edit=self._can_edit,
+                can_edit=lambda _row: not self._locked,
                 sample="a truth layer",
                 elide=Qt.TextElideMode.ElideMiddle,  # names differ at both ends
                 narrow=36,
@@ -209,12 +199,10 @@ class StructureModel(RowsModel):
 
     def set_structures(self, ids: Sequence[str], cost: str = "") -> None:
         """Offer these structures; choices for those that stay are kept."""
-        few = len(ids) <= FEW
+        shown = ids if len(ids) <= FEW else DEFAULT_VISIBLE
         rows = [
             self.row(id_)
-            or StructureRow(
-                structure_or_custom(id_), visible=few or id_ in DEFAULT_VISIBLE
-            )
+            or StructureRow(structure_or_custom(id_), visible=id_ in shown)
             for id_ in ids
         ]
         if not any(row.visible for row in rows):
@@ -289,11 +277,8 @@ class StructureModel(RowsModel):
 
     def truths(self) -> dict[str, str]:
         """Return the truth layer's key by structure, for the ticked ones."""
-        return {
-            row.structure.id: row.truth
-            for row in self.rows
-            if row.ticked and row.truth is not None
-        }
+        ticked = (row for row in self.rows if row.ticked)
+        return {row.structure.id: row.truth for row in ticked if row.truth is not None}
 
     def insisted(self) -> frozenset[str]:
         """Return the ids of the structures whose truth the user chose by hand."""
@@ -349,9 +334,6 @@ class StructureModel(RowsModel):
         row.ticked = on
         self.choice_changed.emit()
 
-    def _can_edit(self, _row: StructureRow) -> bool:
-        return not self._locked
-
     def _name_tip(self, row: StructureRow) -> str:
         origin = [row.structure.label, row.structure.protein, row.structure.cell_line]
         doubts = ["Unfamiliar input:", *row.doubts] if row.doubts else []
@@ -371,9 +353,6 @@ class StructureModel(RowsModel):
         self.refresh()
         if self.truths() != before:
             self.choice_changed.emit()
-
-    def _on_preferences(self, *_: object) -> None:
-        self.refresh()
 
 
 class StructureTable(RowsView):

@@ -214,7 +214,7 @@ class Dress(QObject):
             self._follow()
         elif event is not None and event.type() in _CHANGES:
             self._settled.start()
-        return super().eventFilter(watched, event)
+        return False
 
     def _follow(self) -> None:
         self._widget.ensurePolished()

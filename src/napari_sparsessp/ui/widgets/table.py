@@ -13,7 +13,6 @@ from typing import Any
 from qtpy.QtCore import (
     QAbstractTableModel,
     QModelIndex,
-    QObject,
     QSortFilterProxyModel,
     Qt,
     Signal,
@@ -107,29 +106,21 @@ class RowsModel(QAbstractTableModel):
     edited = Signal(object, str)  # by the user: row, and key of the column
 
     def __init__(
-        self,
-        columns: Sequence[Column],
-        key: Callable[[Any], Hashable],
-        parent: QObject | None = None,
+        self, columns: Sequence[Column], key: Callable[[Any], Hashable]
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self.columns = tuple(columns)
         self.key = key
-        self._rows: list[Any] = []
+        self.rows: tuple[Any, ...] = ()  # in their own order, whatever a view sorts by
         self._titles: dict[str, str] = {}
-
-    @property
-    def rows(self) -> tuple[Any, ...]:
-        """The rows in their own order, whatever the view sorts by."""
-        return tuple(self._rows)
 
     def set_rows(self, rows: Iterable[Any]) -> bool:
         """Replace the rows; return True where others are listed than before."""
-        rows = list(rows)
-        other = list(map(self.key, rows)) != list(map(self.key, self._rows))
+        rows = tuple(rows)
+        other = list(map(self.key, rows)) != list(map(self.key, self.rows))
         if other:
             self.beginResetModel()
-        self._rows = rows
+        self.rows = rows
         if other:
             self.endResetModel()
         else:
@@ -138,12 +129,11 @@ class RowsModel(QAbstractTableModel):
 
     def row(self, key: Hashable) -> Any | None:
         """Return the row with a key, or None."""
-        return next((row for row in self._rows if self.key(row) == key), None)
+        return next((row for row in self.rows if self.key(row) == key), None)
 
     def place(self, key: Hashable) -> int:
         """Return the number of a row, or -1."""
-        keys = [self.key(row) for row in self._rows]
-        return keys.index(key) if key in keys else -1
+        return next((n for n, row in enumerate(self.rows) if self.key(row) == key), -1)
 
     def column(self, key: str) -> int:
         """Return the number of a column."""
@@ -151,16 +141,15 @@ class RowsModel(QAbstractTableModel):
 
     def refresh(self) -> None:
         """Show what the rows' objects hold now."""
-        if self._rows:
-            last = self.index(len(self._rows) - 1, len(self.columns) - 1)
+        if self.rows:
+            last = self.index(len(self.rows) - 1, len(self.columns) - 1)
             self.dataChanged.emit(self.index(0, 0), last)
 
     def set_title(self, key: str, title: str) -> None:
         """Rename a column."""
-        if self._titles.get(key) != title:
-            self._titles[key] = title
-            number = self.column(key)
-            self.headerDataChanged.emit(Qt.Orientation.Horizontal, number, number)
+        self._titles[key] = title
+        number = self.column(key)
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, number, number)
 
     def as_text(
         self,
@@ -170,14 +159,14 @@ class RowsModel(QAbstractTableModel):
     ) -> str:
         """Return a header line and a line for each row, for a spreadsheet."""
         lines = [list(values)]
-        for row in self._rows if rows is None else rows:
+        for row in self.rows if rows is None else rows:
             cells = [value(row) for value in values.values()]
             lines.append(["" if cell is None else str(cell) for cell in cells])
         return "".join(separator.join(line) + "\n" for line in lines)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Count the rows."""
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
         """Count the columns."""
@@ -188,7 +177,7 @@ class RowsModel(QAbstractTableModel):
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        row, column = self._rows[index.row()], self.columns[index.column()]
+        row, column = self.rows[index.row()], self.columns[index.column()]
         if column.can_edit is not None and not column.can_edit(row):
             return flags
         state = None if column.checked is None else column.checked(row)
@@ -202,7 +191,7 @@ class RowsModel(QAbstractTableModel):
         """Return what a cell shows."""
         if not index.isValid():
             return None
-        row, column = self._rows[index.row()], self.columns[index.column()]
+        row, column = self.rows[index.row()], self.columns[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return column.text(row)
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -229,7 +218,7 @@ class RowsModel(QAbstractTableModel):
         self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
     ) -> bool:
         """Toggle a box or an eye, or take a choice over."""
-        row, column = self._rows[index.row()], self.columns[index.column()]
+        row, column = self.rows[index.row()], self.columns[index.column()]
         flags = self.flags(index)
         if role == Qt.ItemDataRole.CheckStateRole and column.set_checked is not None:
             if not flags & Qt.ItemFlag.ItemIsUserCheckable:
@@ -272,12 +261,11 @@ class RowsOrder(QSortFilterProxyModel):
     """Sort by a column and keep rows that have all words; missing values come last.
 
     Rows do not jump while values come in: they are sorted when the user asks, when
-    other rows are listed, and by `settle`. `words` returns all texts of a row that a
-    search looks through; its cells where left out.
+    other rows are listed, and by `settle`. `words` returns a row's texts to search.
     """
 
     def __init__(
-        self, model: RowsModel, words: Callable[[Any], Iterable[str]] | None = None
+        self, model: RowsModel, words: Callable[[Any], Iterable[str]] = lambda _row: ()
     ) -> None:
         super().__init__(model)
         self.rows_model = model
@@ -303,7 +291,7 @@ class RowsOrder(QSortFilterProxyModel):
             self.order = second
         else:
             self.by = None
-        self._show_order()
+        self.settle()
 
     def cycle_on(self, columns: Sequence[int]) -> None:
         """Go on to the next of these columns, and after the last to no order."""
@@ -313,7 +301,7 @@ class RowsOrder(QSortFilterProxyModel):
             self.cycle(usable[place])
         else:
             self.by = None
-            self._show_order()
+            self.settle()
 
     def search(self, text: str) -> None:
         """Keep only rows that have all these words."""
@@ -329,14 +317,11 @@ class RowsOrder(QSortFilterProxyModel):
             self._show_titles()
 
     def settle(self) -> None:
-        """Sort by the values of now."""
+        """Sort by the values of now, and show by which."""
         if self.by is None:  # in the other order Qt would turn the rows round
             self.sort(-1, Qt.SortOrder.AscendingOrder)
         else:
             self.sort(self.by, self.order)
-
-    def _show_order(self) -> None:
-        self.settle()
         self._show_titles()
 
     def _show_titles(self) -> None:
@@ -351,15 +336,11 @@ class RowsOrder(QSortFilterProxyModel):
     ) -> Any:
         """Return titles; an arrow shows by which column the rows are sorted."""
         title = super().headerData(section, orientation, role)
-        if orientation == Qt.Orientation.Horizontal and (
-            role == Qt.ItemDataRole.DisplayRole
-        ):
-            column = self.rows_model.columns[section]
-            title = column.short if self._short and column.short else title
-            return (
-                f"{title}\u2009{_ARROWS[self.order]}" if section == self.by else title
-            )
-        return title
+        if role != Qt.ItemDataRole.DisplayRole or title is None:
+            return title
+        column = self.rows_model.columns[section]
+        title = column.short if self._short and column.short else title
+        return f"{title}\u2009{_ARROWS[self.order]}" if section == self.by else title
 
     def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
         """Compare two cells."""
@@ -371,13 +352,5 @@ class RowsOrder(QSortFilterProxyModel):
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
         """Look for all words in what a row says."""
-        if not self._words:
-            return True
-        found = self.rows_model.rows[row]
-        texts = (
-            [column.text(found) for column in self.rows_model.columns]
-            if self._words_of is None
-            else self._words_of(found)
-        )
-        text = "\n".join(texts).casefold()
+        text = "\n".join(self._words_of(self.rows_model.rows[row])).casefold()
         return all(word in text for word in self._words)

@@ -10,6 +10,7 @@ from qtpy.QtCore import (
     QModelIndex,
     QPointF,
     QRectF,
+    QSignalBlocker,
     QSize,
     Qt,
     QTimer,
@@ -75,7 +76,6 @@ class RowsView(QTableView):
         self._all_rows, self._even = all_rows, even
         # where a row's details are shown elsewhere, it is marked without focus too
         self.unfocused = 0.0 if all_rows else 0.2
-        self._quiet = False
         self._hidden: frozenset[str] = frozenset()
         self.setModel(model)
         self.setAccessibleName(name)
@@ -119,19 +119,16 @@ class RowsView(QTableView):
         index = self.rows_model.index(place, 0)
         if self.order is not None:
             index = self.order.mapFromSource(index)
-        self._quiet = True
-        try:
+        with QSignalBlocker(self):
             self.setCurrentIndex(index)
-            self.scrollTo(index)
-        finally:
-            self._quiet = False
+        self.scrollTo(index)
         self.viewport().update()
 
     def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
         """Emit which row the user made the current one."""
         super().currentChanged(current, previous)
         self.viewport().update()
-        if not self._quiet and current.row() != previous.row():
+        if current.row() != previous.row():
             row = current.data(ROW) if current.isValid() else None
             self.chosen.emit(None if row is None else self.rows_model.key(row))
 
@@ -187,11 +184,8 @@ class RowsView(QTableView):
         font = QFont(self.font())
         font.setBold(self.emphasised or (column.kind is Kind.BAR and column.bold))
         metrics = QFontMetrics(font)
-        texts = (
-            [column.sample]
-            if column.sample
-            else [column.text(row) for row in self.rows_model.rows]
-        )
+        rows = self.rows_model.rows
+        texts = [column.sample] if column.sample else map(column.text, rows)
         widest = max(map(metrics.horizontalAdvance, texts), default=0)
         if column.most_letters is not None:
             widest = min(widest, column.most_letters * metrics.averageCharWidth())
@@ -214,9 +208,8 @@ class RowsView(QTableView):
 
     def minimumSizeHint(self) -> QSize:
         """Show four rows at least, where it scrolls."""
-        if self._all_rows:
-            return super().minimumSizeHint()
-        return QSize(200, self.height_of(4))
+        whole = super().minimumSizeHint()
+        return whole if self._all_rows else QSize(200, self.height_of(4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share out the room."""
@@ -248,10 +241,9 @@ class RowsView(QTableView):
 
     def open_choice(self, index: QModelIndex) -> bool:
         """Open the list of a row's first choice; return whether there is one."""
-        for number, column in enumerate(self.rows_model.columns):
-            cell = index.siblingAtColumn(number)
-            if column.choose is not None and cell.flags() & Qt.ItemFlag.ItemIsEditable:
-                self.edit(cell)
+        for number in range(len(self.rows_model.columns)):
+            if index.siblingAtColumn(number).flags() & Qt.ItemFlag.ItemIsEditable:
+                self.edit(index.siblingAtColumn(number))
                 return True
         return False
 
@@ -269,12 +261,9 @@ class RowsView(QTableView):
 
 def toggle(index: QModelIndex) -> None:
     """Toggle a checkable cell; others stay as they are."""
-    if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
-        role = Qt.ItemDataRole.CheckStateRole
-        on = index.data(role) == Qt.CheckState.Checked
-        index.model().setData(
-            index, Qt.CheckState.Unchecked if on else Qt.CheckState.Checked, role
-        )
+    role = Qt.ItemDataRole.CheckStateRole
+    on = index.data(role) == Qt.CheckState.Checked
+    index.model().setData(index, not on, role)
 
 
 class _RowsDelegate(QStyledItemDelegate):
@@ -292,21 +281,20 @@ class _RowsDelegate(QStyledItemDelegate):
     ) -> None:
         """Paint the row's back, then the cell."""
         view, column, row = self._view, self._column(index), index.data(ROW)
-        tones = Tones.of(view)
-        area = QRectF(option.rect)
+        tones, area = Tones.of(view), QRectF(option.rect)
         current = view.currentIndex().row() == index.row()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = QFont(view.font())
-        bold = column.kind is Kind.BAR and column.bold
-        font.setBold(bold or (view.emphasised and current))
+        bar = column.kind is Kind.BAR and column.bold
+        font.setBold(bar or (view.emphasised and current))
         painter.setFont(font)
         strength = 0.28 if view.hasFocus() or view.emphasised else view.unfocused
         if current and strength:
             painter.fillRect(area, mix(tones.panel, tones.accent, strength))
             if view.emphasised and index.column() == 0:  # by shape as well as colour
-                bar = QRectF(area.left(), area.top(), 3, area.height())
-                painter.fillRect(bar, tones.accent)
+                edge = QRectF(area.left(), area.top(), 3, area.height())
+                painter.fillRect(edge, tones.accent)
         pale = view.pale is not None and view.pale(row)
         ink = mix(tones.back, tones.text, 0.55) if pale else tones.text
         if column.ink is not None and (name := column.ink(row)) is not None:
@@ -315,8 +303,8 @@ class _RowsDelegate(QStyledItemDelegate):
             _paint_eye(painter, area, index, tones, ink)
         elif column.kind is Kind.BAR:
             _paint_bar(painter, area, column, row, tones)
-        before = _paint_box(painter, area, column, index, tones)
         if column.kind is not Kind.EYE:
+            before = _paint_box(painter, area, column, index, tones)
             inner = area.adjusted(before, 0, 0, 0)
             _paint_text(painter, inner, column, index, tones, ink)
         painter.restore()
@@ -345,7 +333,8 @@ class _RowsDelegate(QStyledItemDelegate):
         """Open a list of what can be chosen."""
         column = self._column(index)
         box = QComboBox(parent)
-        for value, label in column.choices(index.data(ROW)) if column.choices else ():
+        assert column.choices is not None
+        for value, label in column.choices(index.data(ROW)):
             box.addItem(label, value)
         box.view().setMinimumWidth(_EDITOR_WIDTH)  # a cell may be narrow
         box.activated.connect(lambda _i: self._commit(box))
@@ -432,7 +421,7 @@ def _paint_bar(
     painter: QPainter, area: QRectF, column: Column, row: Any, tones: Tones
 ) -> None:
     """Paint a bar from 0 to 1 below a number, and a notch for a second value."""
-    value = None if column.value is None else column.value(row)
+    value = column.sort_key(row)
     if value is None or math.isnan(value):
         return
     whole = QRectF(area.left() + 4, area.bottom() - 5, area.width() - 10, 2.5)
