@@ -101,12 +101,16 @@ class Stamp:
             self._pixels: Callable[[], Any] = weakref.ref(pixels)
         except TypeError:
             self._pixels = lambda: pixels
-        self._place = tuple(layer.scale), tuple(layer.translate)
+        self._place = _place_of(layer)
 
     def holds(self, layer: Any) -> bool:
         """Return whether a layer is still as it was."""
-        place = tuple(layer.scale), tuple(layer.translate)
-        return self._pixels() is pixels_of(layer) and self._place == place
+        return self._pixels() is pixels_of(layer) and self._place == _place_of(layer)
+
+
+def _place_of(layer: Any) -> list[bytes]:
+    names = ("scale", "translate", "rotate", "shear", "affine")
+    return [np.asarray(getattr(layer, name), float).tobytes() for name in names]
 
 
 @dataclass(frozen=True, eq=False)
